@@ -1,0 +1,114 @@
+"""Baselines: what an absent feature is replaced by. In: a description and the input; out: the baseline's tensor.
+
+`str(baseline)` is the text that a query would use. The tensors of other inputs come through functions that the caller
+passes in, for nothing here knows the catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from ..errors import BindError, ShapeError
+from .interning import Node, node
+from .sources import Source
+
+
+@node
+class Constant(Node):
+    """Every feature at one value; zero is the default baseline."""
+
+    value: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.value:g}" if float(f"{self.value:g}") == self.value else repr(self.value)
+
+
+@node
+class Mean(Node):
+    """The mean of a registered collection."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"mean({self.name})"
+
+
+@node
+class Blur(Node):
+    """The input itself (or another) under a Gaussian blur of `sigma` pixels; None takes a twentieth of the shorter
+    side."""
+
+    source: Source | None = None
+    sigma: float | None = None
+
+    def __str__(self) -> str:
+        arguments = [str(part) for part in (self.source, self.sigma) if part is not None]
+        return f"blur({', '.join(arguments)})"
+
+
+@node
+class Given(Node):
+    """Another registered input."""
+
+    source: Source
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+Baseline = Constant | Mean | Blur | Given
+
+
+def materialise(
+    baseline: Baseline,
+    x: Tensor,
+    element: Callable[[Source], Tensor],
+    collection: Callable[[str], Sequence[Tensor]],
+) -> Tensor:
+    """The baseline of `x`, in the shape and dtype of `x`.
+
+    Raises ShapeError where another input has another shape, and BindError where a mean or a blur means nothing
+    (integer tokens, inputs that are not images).
+    """
+    match baseline:
+        case Constant(value):
+            result = torch.full_like(x, value)
+        case Mean(name):
+            if not x.is_floating_point():
+                raise BindError(
+                    f"mean({name}) is no baseline for integer inputs; name one of its elements, or a constant"
+                )
+            result = torch.stack([each.to(x.dtype) for each in collection(name)]).mean(0)
+        case Blur(source, sigma):
+            if x.dim() != 3 or not x.is_floating_point():
+                raise BindError("blur is a baseline of floating-point images (C, H, W) only")
+            blurred = x if source is None else element(source)
+            result = gaussian_blur(blurred, sigma or max(1.0, min(blurred.shape[-2:]) / 20))
+        case Given(source):
+            result = element(source)
+        case _:
+            assert_never(baseline)
+    if result.shape != x.shape:
+        raise ShapeError(f"the baseline {baseline} has shape {tuple(result.shape)}, its input {tuple(x.shape)}")
+    return result.to(x.dtype)
+
+
+def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
+    """A separable Gaussian blur of an image (C, H, W), its borders replicated; cut off at 3 sigma."""
+    for axis in (-2, -1):
+        reach = min(int(3 * sigma + 0.5), 4 * image.shape[axis])
+        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        kernel = (kernel / kernel.sum()).to(image.dtype)
+        lines = image.movedim(axis, -1)
+        padded = torch.cat(
+            [lines[..., :1].expand(*lines.shape[:-1], reach), lines, lines[..., -1:].expand(*lines.shape[:-1], reach)],
+            -1,
+        )
+        blurred = torch.nn.functional.conv1d(padded.reshape(-1, 1, padded.shape[-1]), kernel.view(1, 1, -1))
+        image = blurred.reshape(*lines.shape).movedim(-1, axis)
+    return image

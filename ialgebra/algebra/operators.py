@@ -1,0 +1,191 @@
+"""The five operators of i-Algebra as interned trees: what a query means, before any decision of how to answer it.
+
+    φ(x; x̄, f)      Identity      Eqs. 1–2: the Shapley value of v(S) = f(x_S) over the players
+    Π_w p            Projection    Eq. 3: only the features in w play
+    σ_l p            Selection     Eq. 4: f_l in place of f
+    p ⋈ q            Join          Eq. 5: a weighted mean
+    p ⋄ q            AntiJoin      Eq. 6: each input explained against the others
+
+Nodes hold names and numbers only; tensors stay in the catalog. They validate themselves, never know a query's text, and
+compare by identity (see `interning`). Equation numbers are those of Zhang et al., i-Algebra (AAAI 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Literal, TypeVar, assert_never
+
+import networkx as nx
+
+from ..errors import CompositionError
+from .baselines import Baseline
+from .interning import Node, node
+from .players import Partition
+from .sources import Source
+from .windows import Window
+
+Output = Literal["logit", "probability", "log_odds"]
+Contrast = Literal["difference", "literal"]
+_T = TypeVar("_T")
+
+
+@node
+class Estimation(Node):
+    """How the games of a query are to be estimated: a method by name, or None for the cheapest; rows a game, or
+    None."""
+
+    method: str | None = None
+    budget: int | None = None
+
+
+@node
+class Identity(Node):
+    """φ(x; x̄, f): several inputs stand for the mean over them, several baselines likewise (L18).
+
+    `target` is a class index, or None for the class that the full model predicts for the input itself. `depth` is the
+    number of the layer that is the model's own output, or None where no layer is.
+    """
+
+    model: str
+    inputs: tuple[Source, ...]
+    baselines: tuple[Baseline, ...]
+    players: Partition
+    target: int | None = None
+    output: Output = "logit"
+    depth: int | None = None
+    estimation: Estimation = Estimation()
+
+    @property
+    def operands(self) -> tuple[Operator, ...]:
+        return ()
+
+    def __str__(self) -> str:
+        inputs = str(self.inputs[0]) if len(self.inputs) == 1 else self.inputs[0].name
+        return f"φ {self.model}({inputs})"
+
+
+@node
+class Projection(Node):
+    """Π_w p: only the features of w play; the rest stays at the baseline in force (Eq. 3)."""
+
+    window: Window
+    of: Operator
+
+    @property
+    def operands(self) -> tuple[Operator, ...]:
+        return (self.of,)
+
+    def __str__(self) -> str:
+        return f"Π {self.window}"
+
+
+@node
+class Selection(Node):
+    """σ_l p: every model of p is cut after its layer l (1-based), with a linear head on top (Eq. 4)."""
+
+    layer: int
+    of: Operator
+
+    @property
+    def operands(self) -> tuple[Operator, ...]:
+        return (self.of,)
+
+    def __str__(self) -> str:
+        return f"σ {self.layer}"
+
+
+@node
+class Join(Node):
+    """⋈: Σ weight · operand, with weights that sum to one (Eq. 5). Weights are exact, so that no order of rewriting
+    shows."""
+
+    operands: tuple[Operator, ...]
+    weights: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.operands) != len(self.weights) or sum(self.weights) != 1 or min(self.weights) < 0:
+            raise CompositionError(f"a join needs one weight in [0, 1] for each operand, in all 1; got {self.weights}")
+
+    def __str__(self) -> str:
+        return "⋈ " + ", ".join(f"{float(weight):g}" for weight in self.weights)
+
+
+@node
+class AntiJoin(Node):
+    """⋄: component i explains operand i against the mean of the others (Eq. 6).
+
+    `order[k]` is the operand that the k-th component shows: the swap of L12. `contrast` says how two models on one
+    input are compared: by the difference of their contributions, or by the printed formula E[f(x_{S∪i}) − f'(x_S)].
+    """
+
+    operands: tuple[Operator, ...]
+    order: tuple[int, ...]
+    contrast: Contrast = "difference"
+
+    def __post_init__(self) -> None:
+        if len(self.operands) < 2 or sorted(self.order) != list(range(len(self.operands))):
+            raise CompositionError("an anti-join needs two operands or more, and an order that names each once")
+
+    def __str__(self) -> str:
+        return "⋄" if self.contrast == "difference" else "⋄ literal"
+
+
+Operator = Identity | Projection | Selection | Join | AntiJoin
+
+
+def rebuilt(plan: Operator, operands: tuple[Operator, ...]) -> Operator:
+    """`plan` over other operands; the same object if nothing changed."""
+    match plan:
+        case Identity():
+            return plan
+        case Projection(window, _):
+            return Projection(window, operands[0])
+        case Selection(layer, _):
+            return Selection(layer, operands[0])
+        case Join(_, weights):
+            return Join(operands, weights)
+        case AntiJoin(_, order, contrast):
+            return AntiJoin(operands, order, contrast)
+        case _:
+            assert_never(plan)
+
+
+def postorder(plans: Iterable[Operator]) -> Iterator[Operator]:
+    """Every distinct operator below `plans` once, operands before what reads them; no recursion, so depth is no
+    limit."""
+    seen: set[Operator] = set()
+    for root in plans:
+        stack: list[tuple[Operator, bool]] = [(root, False)]
+        while stack:
+            plan, ready = stack.pop()
+            if plan in seen:
+                continue
+            if ready:
+                seen.add(plan)
+                yield plan
+            else:
+                stack.append((plan, True))
+                stack.extend((operand, False) for operand in reversed(plan.operands))
+
+
+def fold(plan: Operator, function: Callable[[Operator, tuple[_T, ...]], _T]) -> _T:
+    """One traversal that hands each operator its operands' results; a shared subplan is visited once."""
+    results: dict[Operator, _T] = {}
+    for each in postorder([plan]):
+        results[each] = function(each, tuple(results[operand] for operand in each.operands))
+    return results[plan]
+
+
+def leaves(plan: Operator) -> tuple[Identity, ...]:
+    """The identities of a plan, left to right, each once."""
+    return tuple(each for each in postorder([plan]) if isinstance(each, Identity))
+
+
+def graph(plans: Iterable[Operator]) -> nx.DiGraph[Operator]:
+    """The plans' index: an edge from each operator to each of its operands; `in_degree > 1` marks what is shared."""
+    index: nx.DiGraph[Operator] = nx.DiGraph()
+    for plan in postorder(plans):
+        index.add_node(plan)
+        index.add_edges_from((plan, operand) for operand in plan.operands)
+    return index

@@ -1,0 +1,188 @@
+"""What names mean: registered models, inputs, windows and views, and the session's settings.
+
+The catalog holds tensors and networks; plans hold names. Every look-up of an unknown name is a BindError that names the
+nearest one. It runs no query and knows no plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from .algebra.baselines import Baseline
+from .algebra.players import Kind, Partition
+from .algebra.sources import Source
+from .algebra.windows import Window
+from .errors import BindError, ShapeError, did_you_mean
+from .models.network import Network
+
+_T = TypeVar("_T")
+_FORMS = "an image (C, H, W), a tabular vector (D,), integer tokens (T,), or a batch or list of these"
+
+
+@dataclass(frozen=True, eq=False)
+class Element:
+    """One input, as registered: a snapshot on the CPU that later changes of the caller's tensor do not reach."""
+
+    tensor: Tensor
+
+    @cached_property
+    def array(self) -> NDArray[np.generic]:
+        """The same values for NumPy."""
+        return cast("NDArray[np.generic]", self.tensor.numpy())
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the content: dtype, shape and bytes."""
+        return content_digest(self.tensor)
+
+
+def content_digest(tensor: Tensor) -> str:
+    """A name for a tensor's content: equal tensors of one dtype and shape have equal digests."""
+    raw = tensor.contiguous().view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
+    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
+    return hashlib.blake2b(raw.numpy().tobytes(), digest_size=12, key=head[:64]).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A registered input or collection, with the baseline and the players that its queries use by default."""
+
+    name: str
+    elements: tuple[Element, ...]
+    collection: bool
+    kind: Kind
+    baselines: tuple[Baseline, ...] | None
+    players: Partition | None
+    feature_names: tuple[str, ...] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.elements[0].tensor.shape)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """References to the elements."""
+        if not self.collection:
+            return (Source(self.name),)
+        return tuple(Source(self.name, index) for index in range(len(self.elements)))
+
+
+@dataclass(eq=False)
+class Settings:
+    """What `SET option = value` changes: the defaults of the queries that follow; None leaves the choice to the
+    planner."""
+
+    seed: int | None = None
+    budget: int | None = None
+    method: str | None = None
+    baselines: tuple[Baseline, ...] | None = None
+    players: Partition | None = None
+    output: str | None = None
+    contrast: str | None = None
+    strategy: str | None = None
+    batch_size: int | None = None
+
+
+@dataclass(eq=False)
+class Catalog:
+    """The session's name space."""
+
+    models: dict[str, Network] = field(default_factory=dict)
+    inputs: dict[str, Entry] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
+    views: dict[str, str] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+
+    def model(self, name: str) -> Network:
+        return _look_up("model", name, self.models)
+
+    def input(self, name: str) -> Entry:
+        return _look_up("input", name, self.inputs)
+
+    def view(self, name: str) -> str:
+        return _look_up("view", name, self.views)
+
+    def element(self, source: Source) -> Element:
+        """The registered input that `source` names; BindError for a collection without an index."""
+        entry = self.input(source.name)
+        if source.index is None:
+            if entry.collection:
+                raise BindError(
+                    f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
+                )
+            return entry.elements[0]
+        return entry.elements[source.index]
+
+
+def _look_up(what: str, name: str, names: Mapping[str, _T]) -> _T:
+    if name not in names:
+        raise BindError(f"unknown {what} '{name}'{did_you_mean(name, names)}")
+    return names[name]
+
+
+def entry(
+    name: str,
+    value: object,
+    baselines: tuple[Baseline, ...] | None = None,
+    players: Partition | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> Entry:
+    """A registered input from a tensor, array, nested list, or a list or batch of them (a collection).
+
+    Raises ShapeError for anything else, and for a list whose elements differ in shape.
+    """
+    if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
+        tensors = [_snapshot(name, each) for each in value]
+        shapes = {tuple(each.shape) for each in tensors}
+        if len(shapes) > 1:
+            raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
+        collection = True
+        if tensors[0].dim() == 0:
+            raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
+    else:
+        tensor = _snapshot(name, value)
+        collection = tensor.dim() in (2, 4)
+        tensors = list(tensor) if collection else [tensor]
+    if not tensors or tensors[0].numel() == 0:
+        raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
+    first = tensors[0]
+    if first.dim() not in (1, 3):
+        raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
+    kind: Kind = "image" if first.dim() == 3 else "tokens"
+    if first.dim() == 1 and first.is_floating_point():
+        kind = "tabular"
+    if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
+        raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
+    return Entry(
+        name,
+        tuple(Element(each) for each in tensors),
+        collection,
+        kind,
+        baselines,
+        players,
+        None if feature_names is None else tuple(map(str, feature_names)),
+    )
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, (Tensor, np.ndarray)) or hasattr(value, "__array_interface__")
+
+
+def _snapshot(name: str, value: object) -> Tensor:
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(cast("ArrayLike", value)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
+    if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
+        raise ShapeError(f"input '{name}' is {tensor.dtype}; register real, dense numbers")
+    tensor = tensor.detach().to("cpu", copy=True)
+    return tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor.contiguous()

@@ -1,0 +1,171 @@
+"""The tapped pass: a batch in; what the model computed in passing, and its raw output, out.
+
+A tap names one call of one module. The taps' outputs are read inside one forward pass, which stops right after the
+deepest tap unless the model's own output is asked for as well. `as_found` is the frame around passes: inside it the
+model computes as it does when it predicts, and afterwards it is as it was. This file knows tensors and modules only: no
+layer names, no heads, no classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+
+
+class Tap(NamedTuple):
+    """The output of `module`'s `call`-th call (from 0) within one pass; a shared activation is called several times."""
+
+    module: nn.Module
+    call: int = 0
+
+
+class _Reached(BaseException):
+    """Ends a pass after its deepest tap; no `Exception`, so that a model's own `except Exception` lets it through."""
+
+
+def first_tensor(value: object) -> Tensor | None:
+    """A tensor itself, or the first tensor in a tuple, list or mapping (an LSTM's output, a Hugging Face block's)."""
+    if isinstance(value, Tensor):
+        return value
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    return next((part for part in parts if isinstance(part, Tensor)), None)
+
+
+def tapped(
+    model: Callable[[Tensor], object],
+    batch: Tensor,
+    taps: Sequence[Tap],
+    output: bool,
+    read: Sequence[Callable[[Tensor], Tensor]] | None = None,
+) -> tuple[list[Tensor], object | None]:
+    """One forward pass of `batch` (B, …): the taps' outputs in their order, and the model's raw output if `output`.
+
+    Without `output` the pass stops right after the deepest tap. `read[i]` turns the i-th tap's output into what is kept;
+    it runs at once, since a later in-place operation may overwrite the tensor. Without `read`, copies are kept.
+    Raises ModelError where a tapped call did not happen or returned no tensor; what the model raises passes unchanged.
+    """
+    readers = read if read is not None else [torch.clone] * len(taps)
+    found: dict[int, Tensor] = {}
+    calls: Counter[nn.Module] = Counter()
+    reached = _Reached()
+
+    def capture(module: nn.Module, _arguments: object, result: object) -> None:
+        call = calls[module]
+        calls[module] += 1
+        for position, tap in enumerate(taps):
+            if tap.module is module and tap.call == call:
+                tensor = first_tensor(result)
+                if tensor is None:
+                    raise ModelError(f"a tapped {type(module).__name__} returned {type(result).__name__}, not a tensor")
+                found[position] = readers[position](tensor)
+        if not output and len(found) == len(taps):
+            raise reached
+
+    if not taps:
+        return [], model(batch) if output else None
+    handles = []
+    try:
+        for module in {id(tap.module): tap.module for tap in taps}.values():
+            handles.append(module.register_forward_hook(capture))
+        try:
+            raw = model(batch)
+        except _Reached as stop:
+            if stop is not reached:
+                raise
+            raw = None
+    finally:
+        for handle in handles:
+            handle.remove()
+    for position, tap in enumerate(taps):
+        if position not in found:
+            raise ModelError(
+                f"a tapped {type(tap.module).__name__} ran {calls[tap.module]} times in this pass, "
+                f"so that its call {tap.call + 1} has no output"
+            )
+    return [found[position] for position in range(len(taps))], raw if output else None
+
+
+@contextmanager
+def as_found(model: object, device: torch.device | None) -> Iterator[None]:
+    """A frame in which `model` is in eval mode, on `device` (None: where it is) and under `inference_mode`.
+
+    Afterwards every submodule's train flag, every parameter's and buffer's device and storage, requires_grad and the
+    autograd mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a
+    model's own `train()` may do more than set them (merge adapters, freeze norms). A callable that is no module gets
+    `inference_mode` only.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    training = [module for module in modules if module.training]
+    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
+    trainable = [(parameter, parameter.requires_grad) for parameter in parameters]
+    stored = [(parameter, parameter.data) for parameter in parameters] if device is not None else []
+    buffers = [(module, name, buffer) for module in modules for name, buffer in module._buffers.items()]
+    # The fused transformer path is skipped in hooked modules and zeroes padded positions: with it, a tapped pass and a
+    # plain one would differ.
+    fused = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        if device is not None:
+            _move(stored, buffers, modules, device)
+        for module in training:
+            module.training = False
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for module in training:
+            module.training = True
+        for parameter, data in stored:
+            if parameter.data_ptr() != data.data_ptr() or parameter.device != data.device:
+                parameter.data = data
+        for parameter, flag in trainable:
+            if parameter.requires_grad != flag:
+                parameter.requires_grad_(flag)
+        if device is not None:
+            for module, name, buffer in buffers:
+                module._buffers[name] = buffer
+        _release(modules)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the host or on a device, so that a smaller batch may pass."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    return isinstance(error, RuntimeError) and any(sign in said for sign in signs)
+
+
+def _move(
+    stored: list[tuple[nn.Parameter, Tensor]],
+    buffers: list[tuple[nn.Module, str, Tensor | None]],
+    modules: list[nn.Module],
+    device: torch.device,
+) -> None:
+    """Puts copies on `device` in the places of parameters and buffers, whose own storages stay untouched."""
+    copies: dict[int, Tensor] = {}
+    for parameter, data in stored:
+        parameter.data = data.to(device)
+    for module, name, buffer in buffers:
+        if buffer is not None:
+            module._buffers[name] = copies.setdefault(id(buffer), buffer.to(device))
+    if device.type == "cuda":
+        for module in modules:
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # cuDNN wants the copies in one piece
+
+
+def _release(modules: list[nn.Module]) -> None:
+    """Makes ordinary tensors of what modules kept for themselves during a pass (position caches), so that they train."""
+    for module in modules:
+        for kept in (vars(module), module._buffers):
+            for name, value in list(kept.items()):
+                if isinstance(value, Tensor) and value.is_inference():
+                    kept[name] = value.clone()

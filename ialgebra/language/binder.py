@@ -1,0 +1,471 @@
+"""Binding: a query's syntax tree and the catalog become logical plans, with the place of each operator in the text.
+
+A name, class, layer, option or window that means nothing is a BindError under its own word. Scope is SQL's: the select
+list and the WHERE of a query apply to its whole FROM. It rewrites nothing and runs nothing but a network's one-row
+probe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import groupby, islice
+from typing import TypeVar, cast
+
+from ..algebra.baselines import Baseline, Blur, Constant, Given, Mean
+from ..algebra.operators import (
+    AntiJoin,
+    Contrast,
+    Estimation,
+    Identity,
+    Join,
+    Operator,
+    Output,
+    Projection,
+    Selection,
+    leaves,
+)
+from ..algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens, default_partition
+from ..algebra.sources import Source
+from ..catalog import Catalog, Entry
+from ..errors import BindError, BudgetError, IalgebraError, ShapeError, Span, did_you_mean
+from ..kernels.coalitions import METHODS
+from ..planner.compiler import Wanted
+from . import syntax
+from .predicates import bind_window
+
+OUTPUTS = ("logit", "probability", "log_odds")
+CONTRASTS = ("difference", "literal")
+AUTOMATIC = "shapley"  # USING shapley(): the method is the planner's choice
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A bound query: for each item of its select list and each input a plan as written, and where operators stand."""
+
+    maps: tuple[Wanted, ...]
+    places: dict[Operator, Span]
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What subqueries inherit: the estimation asked for, and the views being expanded."""
+
+    estimation: Estimation
+    contrast: Contrast
+    views: tuple[str, ...] = ()
+
+
+@dataclass
+class _Rows:
+    """The plans of a query or an operand: one for each item of its select list."""
+
+    plans: list[Operator]
+    labels: list[str | None] = field(default_factory=list)
+    contrast: Contrast | None = None
+
+
+def bind(query: syntax.Query, text: str, catalog: Catalog) -> Bound:
+    """The plans of `query`; raises BindError or ShapeError placed in `text`."""
+    binder = _Binder(catalog, text)
+    settings = catalog.settings
+    contrast = cast("Contrast", settings.contrast or "difference")
+    context = _Context(Estimation(None if settings.method == AUTOMATIC else settings.method, settings.budget), contrast)
+    rows = binder.query(query, context)
+    maps = [
+        Wanted(plan, label, item)
+        for item, (row, label) in enumerate(zip(rows.plans, rows.labels, strict=True))
+        for plan in _elements(row)
+    ]
+    return Bound(tuple(maps), binder.places)
+
+
+def _elements(plan: Operator) -> Iterator[Operator]:
+    """One plan for each element of a collection that stands by itself; under a join it counts as the elements' mean."""
+    match plan:
+        case Identity(inputs=inputs) if len(inputs) > 1:
+            for source in inputs:
+                yield _over(plan, source)
+        case Projection(window, of):
+            yield from (Projection(window, each) for each in _elements(of))
+        case Selection(layer, of):
+            yield from (Selection(layer, each) for each in _elements(of))
+        case _:
+            yield plan
+
+
+def _over(plan: Identity, source: Source) -> Identity:
+    return Identity(
+        plan.model, (source,), plan.baselines, plan.players, plan.target, plan.output, plan.depth, plan.estimation
+    )
+
+
+class _Binder:
+    def __init__(self, catalog: Catalog, text: str) -> None:
+        self.catalog = catalog
+        self.text = text
+        self.places: dict[Operator, Span] = {}
+
+    @contextmanager
+    def at(self, span: Span) -> Iterator[None]:
+        """Errors raised within stand at `span`, unless they know their place better."""
+        try:
+            yield
+        except IalgebraError as error:
+            raise error.at(self.text, error.span or span) from error.__cause__
+
+    def placed(self, plan: Operator, span: Span) -> Operator:
+        self.places.setdefault(plan, span)
+        return plan
+
+    # Queries.
+
+    def query(self, query: syntax.Query, context: _Context) -> _Rows:
+        self._refuse_bounds(query)
+        context = self._estimation(query, context)
+        operands = [self.operand(query.operand, context)]
+        operands += [self.operand(joined.operand, context) for joined in query.joins]
+        count = self._broadcast([len(each.plans) for each in operands], query.span, "the operands' select lists")
+        contrast = next((each.contrast for each in operands if each.contrast), context.contrast)
+        plans = [self._joined([_pick(each.plans, k) for each in operands], query.joins, contrast) for k in range(count)]
+        if query.where is not None:
+            plans = [self._projected(plan, query.where) for plan in plans]
+        count = self._broadcast([count, len(query.items)], query.items[0].span, "the select list and its subqueries'")
+        inner = operands[0].labels if len(operands) == 1 else []
+        selected = [self._selected(_pick(plans, k), _pick(query.items, k)) for k in range(count)]
+        labels = [_pick(query.items, k).label or (_pick(inner, k) if inner else None) for k in range(count)]
+        return _Rows(selected, labels)
+
+    def _refuse_bounds(self, query: syntax.Query) -> None:
+        for bound in (query.error, query.confidence, query.within):
+            if bound is not None:
+                raise BindError(
+                    "bounds on error and time are not answered by this version; use BUDGET n", bound.span
+                ).at(self.text)
+
+    def _broadcast(self, counts: Sequence[int], span: Span, what: str) -> int:
+        lengths = {count for count in counts if count != 1}
+        if len(lengths) > 1:
+            shown = " and ".join(map(str, counts))
+            raise BindError(f"{what} have {shown} items; they must have equally many, or one", span).at(self.text)
+        return lengths.pop() if lengths else 1
+
+    def _estimation(self, query: syntax.Query, context: _Context) -> _Context:
+        method, budget, contrast = context.estimation.method, context.estimation.budget, context.contrast
+        if query.using is not None:
+            name = query.using.name.value
+            with self.at(query.using.name.span):
+                method = choice("method", name, (*METHODS, AUTOMATIC))
+            if query.using.arguments:
+                with self.at(query.using.arguments[0].span):
+                    raise BindError(f"method {name} takes options as name => value")
+            for option in query.using.options:
+                with self.at(option.name.span):
+                    choice(f"option of method {name}", option.name.value, ("contrast",))
+                with self.at(option.value.span):
+                    contrast = self._contrast(option.value)
+        if query.budget is not None:
+            with self.at(query.budget.span):
+                budget = bind_budget(query.budget)
+        return replace(
+            context, estimation=Estimation(None if method == AUTOMATIC else method, budget), contrast=contrast
+        )
+
+    def _contrast(self, value: syntax.Value) -> Contrast:
+        return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
+
+    def _joined(self, operands: list[Operator], joins: Sequence[syntax.Joined], contrast: Contrast) -> Operator:
+        """A chain: left-deep in runs of one kind; a run of joins without weights is one uniform mean."""
+        plan = operands[0]
+        remaining = iter(operands[1:])
+        for kind, group in groupby(joins, key=lambda joined: joined.kind):
+            run = list(group)
+            right = list(islice(remaining, len(run)))
+            self._same_shape(plan, right, run)
+            weighted = [joined.weight for joined in run if joined.weight is not None]
+            together = (plan, *right)
+            if kind == "anti":
+                for weight in weighted:
+                    raise BindError("an anti-join takes no weight; JOIN … ON weight does", weight.span).at(self.text)
+                plan = AntiJoin(together, tuple(range(len(together))), contrast)
+            elif not weighted:
+                plan = Join(together, (Fraction(1, len(together)),) * len(together))
+            elif len(weighted) == len(run):
+                for operand, weight in zip(right, weighted, strict=True):
+                    share = self._weight(weight)
+                    plan = self.placed(Join((plan, operand), (share, 1 - share)), run[0].span)
+            else:
+                bare = next(joined for joined in run if joined.weight is None)
+                raise BindError("give every join of a chain a weight, or none", bare.span).at(self.text)
+            self.placed(plan, run[0].span)
+        return plan
+
+    def _weight(self, weight: syntax.Number) -> Fraction:
+        value = float(weight.value)
+        if not 0 <= value <= 1:
+            raise BindError(f"a weight must lie in [0, 1], not {weight.text}", weight.span).at(self.text)
+        return Fraction(repr(value))
+
+    def _same_shape(self, plan: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
+        entry = self._entries(plan)[0]
+        for operand, joined in zip(right, run, strict=True):
+            for other in self._entries(operand):
+                if other.shape != entry.shape or other.kind != entry.kind:
+                    raise ShapeError(
+                        f"'{entry.name}' has shape {entry.shape} and '{other.name}' has shape {other.shape}: "
+                        "operands must have one shape",
+                        joined.operand.span,
+                    ).at(self.text)
+
+    def _entries(self, plan: Operator) -> list[Entry]:
+        return [self.catalog.input(leaf.inputs[0].name) for leaf in leaves(plan)]
+
+    def _projected(self, plan: Operator, where: syntax.Expression) -> Operator:
+        entry = self._entries(plan)[0]
+        with self.at(where.span):
+            window = bind_window(where, self.catalog.windows, entry.kind, feature_names=entry.feature_names)
+        return self.placed(Projection(window, plan), where.span)
+
+    def _selected(self, plan: Operator, item: syntax.Item) -> Operator:
+        match item.what:
+            case syntax.Star():
+                return plan
+            case syntax.Number() as number:
+                with self.at(number.span):
+                    reference: int | str = whole(number, "a layer", 1)
+            case syntax.Name(value=value) | syntax.Text(value=value):
+                reference = value
+        with self.at(item.what.span):
+            found = {leaf.model: self._layer(leaf, reference) for leaf in leaves(plan)}
+            if len(set(found.values())) > 1:
+                shown = ", ".join(f"{layer} of '{model}'" for model, layer in found.items())
+                raise BindError(
+                    f"layer '{reference}' is number {shown}; select by number, or in each operand's own subquery"
+                )
+        return self.placed(Selection(next(iter(found.values())), plan), item.what.span)
+
+    def _layer(self, leaf: Identity, reference: int | str) -> int:
+        network = self.catalog.model(leaf.model)
+        layer = network.layer_index(reference)
+        if network.needs_head(layer):
+            network.require_head(layer)
+        return layer
+
+    # Operands.
+
+    def operand(self, operand: syntax.Operand, context: _Context) -> _Rows:
+        match operand:
+            case syntax.Subquery(query=query):
+                return self.query(query, context)
+            case syntax.Name(value=name, span=span):
+                return self._view(name, span, context)
+            case syntax.Call():
+                with self.at(operand.span):
+                    identity, contrast = self._identity(operand, context)
+                return _Rows([self.placed(identity, operand.span)], [None], contrast)
+
+    def _view(self, name: str, span: Span, context: _Context) -> _Rows:
+        with self.at(span):
+            if name not in self.catalog.views and (name in self.catalog.models or name in self.catalog.inputs):
+                what = "model" if name in self.catalog.models else "input"
+                raise BindError(f"'{name}' is a registered {what}; FROM needs model(input), a subquery or a view")
+            if name in context.views:
+                raise BindError(f"view '{name}' is defined by itself")
+            text = self.catalog.view(name)
+            (statement,) = syntax.parse(text)
+            assert isinstance(statement, syntax.Query)
+            inner = _Binder(self.catalog, text)
+            try:
+                rows = inner.query(statement, replace(context, views=(*context.views, name)))
+            except IalgebraError as error:
+                raise type(error)(f"in view '{name}': {error.message}") from error
+            for plan in inner.places:
+                self.places.setdefault(plan, span)
+            return rows
+
+    def _identity(self, call: syntax.Call, context: _Context) -> tuple[Identity, Contrast | None]:
+        with self.at(call.name.span):
+            network = self.catalog.model(call.name.value)
+        if len(call.arguments) != 1:
+            raise BindError(
+                f"model '{call.name.value}' takes one input, as in {call.name.value}(x); got {len(call.arguments)}"
+            )
+        argument = call.arguments[0]
+        with self.at(argument.span):
+            if not isinstance(argument, syntax.Name):
+                raise BindError("a model's input is the name of a registered input")
+            entry = self.catalog.input(argument.value)
+            network.probe(entry.elements[0].tensor)
+        options = self._options(call)
+        settings = self.catalog.settings
+        baselines = entry.baselines or settings.baselines or (Constant(0.0),)
+        players = entry.players or settings.players or default_partition(entry.kind)
+        target: int | None = None
+        output = settings.output or network.output
+        contrast: Contrast | None = None
+        for name, value in options.items():
+            with self.at(value.span):
+                match name:
+                    case "baseline":
+                        baselines = bind_baselines(value, self.catalog)
+                    case "players":
+                        players = bind_players(value, self.catalog)
+                    case "target":
+                        target = network.class_index(_class(value))
+                    case "output":
+                        output = choice("output", word(value, "an output"), OUTPUTS)
+                    case "contrast":
+                        contrast = self._contrast(value)
+        identity = Identity(
+            call.name.value,
+            entry.sources,
+            baselines,
+            players,
+            target,
+            cast("Output", output),
+            network.depth,
+            context.estimation,
+        )
+        return identity, contrast
+
+    def _options(self, call: syntax.Call) -> dict[str, syntax.Value]:
+        found: dict[str, syntax.Value] = {}
+        for option in call.options:
+            with self.at(option.name.span):
+                name = choice(
+                    "option of a model call", option.name.value, ("target", "baseline", "players", "output", "contrast")
+                )
+                if name in found:
+                    raise BindError(f"option '{name}' is given twice")
+            found[name] = option.value
+        return found
+
+
+def _pick(values: Sequence[_T], k: int) -> _T:
+    return values[0] if len(values) == 1 else values[k]
+
+
+def choice(what: str, given: str, legal: Iterable[str]) -> str:
+    """`given` in lower case if it is one of `legal`; BindError that names the nearest otherwise."""
+    name = given.lower()
+    if name not in legal:
+        raise BindError(f"unknown {what} '{given}'{did_you_mean(given, legal)}")
+    return name
+
+
+def whole(value: syntax.Value, what: str, least: int) -> int:
+    """A whole number ≥ `least`; BindError otherwise (BudgetError is the planner's)."""
+    if not isinstance(value, syntax.Number) or not math.isfinite(value.value) or value.value != int(value.value):
+        raise BindError(f"{what} must be a whole number", value.span)
+    if value.value < least:
+        raise BindError(f"{what} must be at least {least}, not {value.text}", value.span)
+    return int(value.value)
+
+
+def bind_budget(value: syntax.Value) -> int:
+    """Rows a game, at least the two ends v(∅) and v(N); BudgetError below."""
+    if isinstance(value, syntax.Number) and value.value < 2:
+        raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
+    return whole(value, "a budget", 2)
+
+
+def word(value: syntax.Value, what: str) -> str:
+    """A name or a text."""
+    if isinstance(value, (syntax.Name, syntax.Text)):
+        return value.value
+    raise BindError(f"{what} must be a name or a text", value.span)
+
+
+def _class(value: syntax.Value) -> int | str:
+    if isinstance(value, syntax.Number):
+        return whole(value, "a class", 0)
+    return word(value, "a class")
+
+
+def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Value, ...]]:
+    """`name` and `name(arguments)` alike, the name in lower case."""
+    if isinstance(value, syntax.Call):
+        if value.options:
+            raise BindError(f"{value.name.value} takes no options", value.options[0].span)
+        return value.name.value.lower(), value.arguments
+    return word(value, "this option").lower(), ()
+
+
+def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int]:
+    _, arguments = _call(value)
+    if len(arguments) != len(names):
+        raise BindError(
+            f"{what} takes {len(names)} whole numbers ({', '.join(names)}); got {len(arguments)}", value.span
+        )
+    return [whole(argument, f"{what}'s {name}", 1) for argument, name in zip(arguments, names, strict=True)]
+
+
+_SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Features, "tokens": Tokens}
+
+
+def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
+    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
+    mask."""
+    name, arguments = _call(value)
+    if isinstance(value, syntax.Name) and value.value in catalog.inputs:
+        return Labels(Source(value.value))
+    match name:
+        case "pixels" | "features" | "tokens":
+            if arguments:
+                raise BindError(f"{name} takes no arguments", value.span)
+            return _SIMPLE[name]()
+        case "grid":
+            return Grid(*_arguments(value, "grid", ("rows", "cols")))
+        case "tile":
+            return Tile(*_arguments(value, "tile", ("size",)))
+        case "slic":
+            return Slic(*_arguments(value, "slic", ("segments",)))
+    known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.inputs)
+    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", value.span)
+
+
+def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...]:
+    """A baseline, or one for each element of a collection, from zeros, a number, mean(xs), blur(…) or an input's
+    name."""
+    match value:
+        case syntax.Number(value=number):
+            if not math.isfinite(number):
+                raise BindError("a baseline must be a finite number", value.span)
+            return (Constant(float(number)),)
+        case syntax.Name(value=name) if name in catalog.inputs:
+            return tuple(Given(source) for source in catalog.input(name).sources)
+    name, arguments = _call(value)
+    match name:
+        case "zeros" if not arguments:
+            return (Constant(0.0),)
+        case "constant" if len(arguments) == 1 and isinstance(arguments[0], syntax.Number):
+            return (Constant(float(arguments[0].value)),)
+        case "mean":
+            if len(arguments) != 1 or not isinstance(arguments[0], syntax.Name):
+                raise BindError("mean takes the name of a registered collection, as in mean(xs)", value.span)
+            return (Mean(catalog.input(arguments[0].value).name),)
+        case "blur":
+            return (_blur(value, arguments, catalog),)
+    known = ("zeros", "mean", "blur", *catalog.inputs)
+    raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", value.span)
+
+
+def _blur(value: syntax.Value, arguments: tuple[syntax.Value, ...], catalog: Catalog) -> Blur:
+    source: Source | None = None
+    sigma: float | None = None
+    for argument in arguments:
+        match argument:
+            case syntax.Number(value=number) if sigma is None and 0 < number < 1e4:
+                sigma = float(number)
+            case syntax.Name(value=name) if source is None and sigma is None:
+                source = Source(name)
+                catalog.element(source)
+            case _:
+                raise BindError(
+                    "blur takes an input's name and a sigma in pixels, both optional: blur(x, 8)", argument.span
+                )
+    return Blur(source, sigma)

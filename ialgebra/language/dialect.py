@@ -1,0 +1,436 @@
+"""The query language as a sqlglot dialect. In: text; out: sqlglot's own nodes, each with its place in the text.
+
+sqlglot lexes, and its ladder of precedences parses expressions. The grammar is closed at both ends: characters and
+words that the language lacks become tokens that no rule of sqlglot knows, and the leaves, clauses and statements are
+parsed here. Only stock nodes are built, so `sqlglot.parse(text, dialect="ialgebra")` gives trees that every tool reads.
+Every error is a ParseError at its word. This module knows no name's meaning; `syntax` makes our own tree of the nodes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, TypeVar
+
+import sqlglot
+from sqlglot import exp, tokens
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.trie import new_trie
+
+from ..algebra.windows import RESERVED
+from ..errors import ParseError, Span
+
+if TYPE_CHECKING:
+    from sqlglot.parser import Parser as _Parser
+else:
+
+    def _interpreted() -> type:
+        """sqlglot's Parser as plain Python: `sqlglot[c]` compiles it, and a compiled class cannot be subclassed."""
+        from sqlglot import parser
+
+        if not parser.__file__.endswith(".py"):
+            source = Path(sqlglot.__file__).with_name("parser.py")  # shipped beside the compiled module
+            spec = importlib.util.spec_from_file_location("ialgebra._sqlglot_parser", source)
+            spec.loader.exec_module(parser := importlib.util.module_from_spec(spec))
+        return parser.Parser
+
+    _Parser = _interpreted()
+
+T = TokenType
+N = TypeVar("N", bound=exp.Expr)
+
+MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
+CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
+STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
+SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
+PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
+
+_OPENERS = {"JOIN": 0, "LEFT": 0, "ANTI": 0, "WHERE": 1, "USING": 2, "BUDGET": 3, "ERROR": 4, "WITHIN": 5}
+_CONNECTIVES = ("AND", "OR", "NOT", "BETWEEN", "IN", "ON")
+_LIKE_QUOTES = "‘’‚“”„´″"
+_TEXTUAL = (T.STRING, T.IDENTIFIER)
+_SYMBOLS = "(),.;-=><%+/*!"
+
+
+class IAlgebra(Dialect):
+    """The dialect; importing this module registers it with sqlglot as `ialgebra`."""
+
+    class Tokenizer(tokens.Tokenizer):
+        VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"'", "."}  # inside a word, part of it: x', f'', layer4.2.conv1
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
+            char: kind if char in _SYMBOLS[:-1] else T.UNKNOWN for char, kind in tokens.Tokenizer.SINGLE_TOKENS.items()
+        }
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
+            **{"=>": T.FARROW, ">=": T.GTE, "<=": T.LTE, "<>": T.NEQ, "!=": T.NEQ},
+            **{word.upper(): T.ALIAS if word == "as" else TokenType[word.upper()] for word in sorted(RESERVED)},
+        }
+
+    class Parser(_Parser):
+        RANGE_PARSERS: ClassVar[dict[TokenType, Callable[..., Any]]] = {
+            T.BETWEEN: lambda self, this: self._parse_between(this),
+            T.IN: lambda self, this: self._parse_in(this),
+        }
+        _depth = 0
+
+        # Errors and places
+
+        def raise_error(self, message: str, token: Token | None = None) -> NoReturn:
+            """Refuse `token`, or the next one, or the end of the statement."""
+            token = token or self._curr
+            end = self._prev.end + 1 if self._prev else 0
+            span = Span(token.start, token.end + 1) if token else Span(end, end + 1)
+            raise ParseError(message, span, self.sql)
+
+        def expression(self, instance: N, token: Token | None = None, comments: list[str] | None = None) -> N:
+            """sqlglot's hook for a finished node, here of the ladder: it stands from its first child to this token."""
+            start = instance.this.meta["start"]
+            return super().expression(instance, token, comments).update_positions(start=start, end=self._prev.end)
+
+        def _placed(self, first: Token, node: N) -> N:
+            return node.update_positions(line=first.line, col=first.col, start=first.start, end=self._prev.end)
+
+        def _expected(self, what: str, words: Iterable[str] = ()) -> NoReturn:
+            """Say what would be right here, and which of `words` was probably meant."""
+            found = self._source(self._curr) if self._curr else "the end"
+            message = f"expected {what}, found {found}"
+            if near := self._nearly(self._curr, words):
+                self.raise_error(f"{message}; did you mean {near}?")
+            if near := self._nearly(self._prev, words):  # the error of `nott w` shows at w, but the typo is before it
+                message = f"{self._source(self._prev)} does not go with {found}"
+                self.raise_error(f"{message}; did you mean {near}?", self._prev)
+            self.raise_error(message)
+
+        def _source(self, token: Token) -> str:
+            source = self.sql[token.start : token.end + 1]
+            shown = source if len(source) <= 40 else source[:40] + "…"
+            return shown if token.token_type in _TEXTUAL else f"'{shown}'"
+
+        def _nearly(self, token: Token, words: Iterable[str]) -> str | None:
+            return _nearest(token.text, words) if token and token.token_type == T.VAR else None
+
+        def _at(self, *words: str) -> bool:
+            return self._curr.token_type not in _TEXTUAL and self._curr.text.upper() in words
+
+        def _take(self, *words: str) -> str | None:
+            if not self._at(*words):
+                return None
+            self._advance()
+            return self._prev.text.upper()
+
+        def _need(self, *words: str) -> str:
+            return self._take(*words) or self._expected(_either(words), words)
+
+        def _close(self) -> None:
+            if not self._match(T.R_PAREN):
+                self._expected("')'", (*_CONNECTIVES, *_OPENERS))
+
+        def _deeper(self) -> None:
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                self.raise_error(f"nested too deeply: at most {MAX_DEPTH} levels")
+
+        # Statements
+
+        def _parse(self, parse_method: Any, raw_tokens: list[Token], sql: str | None = None) -> list[exp.Expr | None]:
+            text = sql or ""
+            for token in raw_tokens:
+                if token.token_type == T.UNKNOWN:
+                    raise ParseError(f"'{token.text}' is not in the language", Span(token.start, token.end + 1), text)
+                if token.text and token.token_type not in (*_TEXTUAL, T.NUMBER) and token.text[0] not in _SYMBOLS:
+                    _check_word(text[token.start : token.end + 1], token.start, text)
+            return super()._parse(parse_method, raw_tokens, sql)
+
+        def _parse_statement(self) -> exp.Expr | None:
+            self._depth = 0
+            if not self._curr or self._match(T.SEMICOLON):
+                return None
+            statement = self._statement()
+            if self._curr:
+                self._expected("the end of the statement", STATEMENTS)
+            return statement
+
+        def _statement(self) -> exp.Expr:
+            first = self._curr
+            if self._at("SELECT"):
+                return self._query(outermost=True)
+            match self._take(*STATEMENTS):
+                case "EXPLAIN":
+                    style = self._take("ANALYZE")
+                    if not self._at("SELECT"):
+                        self._expected("ANALYZE or SELECT", ("ANALYZE", "SELECT"))
+                    return self._placed(first, exp.Describe(this=self._query(outermost=True), style=style))
+                case "CREATE":
+                    return self._create(first)
+                case "DROP":
+                    kind = self._need("WINDOW", "VIEW")
+                    return self._placed(first, exp.Drop(kind=kind, this=self._name("the name to drop")))
+                case "SHOW":
+                    return self._placed(first, exp.Show(this=exp.var(self._need(*SHOWN))))
+                case "DESCRIBE":
+                    return self._placed(first, exp.Describe(this=self._name("the name to describe")))
+                case "SET":
+                    option = self._name("the name of an option")
+                    if not self._match(T.EQ):
+                        self._expected("'='")
+                    equation = exp.EQ(this=option, expression=self._parse_disjunction())
+                    return self._placed(first, exp.SetItem(this=equation))
+            self._expected(f"a statement ({', '.join(STATEMENTS)})", STATEMENTS)
+
+        def _create(self, first: Token) -> exp.Expr:
+            replace = bool(self._take("OR") and self._need("REPLACE"))
+            kind = self._take("WINDOW", "VIEW") or self._expected(
+                "WINDOW or VIEW" if replace else "OR REPLACE, WINDOW or VIEW", ("WINDOW", "VIEW")
+            )
+            name = self._name(f"a name for the {kind.lower()}")
+            self._need("AS")
+            body = self._parse_disjunction() if kind == "WINDOW" else self._query(outermost=True)
+            return self._placed(first, exp.Create(kind=kind, this=name, expression=body, replace=replace))
+
+        # Queries
+
+        def _query(self, outermost: bool = False) -> exp.Select:
+            first = self._curr
+            self._need("SELECT")
+            select = exp.Select(expressions=self._parse_csv(self._item))
+            if not self._at("FROM"):
+                self._expected("',', AS or FROM", ("AS", "FROM"))
+            self._advance()
+            select.set("from_", exp.From(this=self._operand()))
+            done = -1
+            while (rank := _OPENERS.get(self._curr.text.upper(), -1)) >= 0 and self._curr.token_type not in _TEXTUAL:
+                if rank < done or rank == done > 0:
+                    self._misplaced(rank, done)
+                done = rank
+                self._clause(select, rank)
+            if self._at("AS"):
+                self.raise_error("a label belongs to the select list, as in: select * as cat from f(x)")
+            if (outermost and self._curr) or not (outermost or self._match(T.R_PAREN, advance=False)):
+                more = ("AND", "OR", *CLAUSES[2:]) if done == 1 else CLAUSES[done + 1 if done > 0 else 0 :]
+                self._expected(_either((*more, "the end" if outermost else "')'")), (*_OPENERS, *_CONNECTIVES))
+            return self._placed(first, select)
+
+        def _misplaced(self, rank: int, done: int) -> NoReturn:
+            clause, last = CLAUSES[rank], CLAUSES[done]
+            if rank == done:
+                self.raise_error(f"{clause} is given twice; a query has one")
+            if rank == 0:
+                self.raise_error(
+                    f"JOIN belongs before {last}: from f(x) join f(y) {last.lower()} …; an operand's own {last} goes "
+                    f"into a subquery: from (select … {last.lower()} …) join …"
+                )
+            self.raise_error(f"{clause} belongs before {last}; the order is {', '.join(CLAUSES)}")
+
+        def _clause(self, select: exp.Select, rank: int) -> None:
+            first = self._curr
+            match rank:
+                case 0:
+                    select.append("joins", self._join())
+                case 1:
+                    self._advance()
+                    select.set("where", exp.Where(this=self._parse_disjunction()))
+                case 2:
+                    self._advance()
+                    method = self._name_or_call("a method such as exact()")
+                    if not isinstance(method, exp.Anonymous):
+                        self._expected("'('")
+                    select.set("using", method)
+                case 3:
+                    self._advance()
+                    select.set("budget", self._number("a number of rows"))
+                case 4:
+                    self._advance()
+                    self._need("WITHIN")
+                    select.set("error", self._percentage())
+                    if self._take("AT"):
+                        self._need("CONFIDENCE")
+                        select.set("confidence", self._percentage())
+                case _:
+                    self._advance()
+                    first = self._curr
+                    duration = self._number("a duration such as 2 SECONDS")
+                    unit = self._take(*PER_SECOND) or self._expected("SECONDS or MILLISECONDS", PER_SECOND)
+                    select.set("within", self._placed(first, exp.Interval(this=duration, unit=exp.var(unit))))
+
+        def _join(self) -> exp.Join:
+            first = self._curr
+            side = self._take("LEFT", "ANTI")
+            self._need("JOIN")
+            join = exp.Join(this=self._operand(), side=side)
+            if self._match(T.ON):
+                self._need("WEIGHT")
+                if not self._match(T.EQ):
+                    self._expected("'='")
+                join.set("on", self._number("a weight between 0 and 1"))
+            return self._placed(first, join)
+
+        def _operand(self) -> exp.Expr:
+            first = self._curr
+            self._deeper()
+            if self._match(T.L_PAREN):
+                query = self._query()
+                self._close()
+                operand: exp.Expr = self._placed(first, exp.Subquery(this=query))
+            else:
+                operand = self._name_or_call("an operand: a model call such as f(x), a query in parentheses or a view")
+            self._depth -= 1
+            return operand
+
+        def _item(self) -> exp.Expr:
+            first = self._curr
+            if self._match(T.STAR):
+                item: exp.Expr = self._placed(first, exp.Star())
+            elif self._match(T.STRING):
+                item = self._placed(first, exp.Literal.string(first.text))
+            elif self._match(T.NUMBER):
+                item = self._placed(first, exp.Literal(this=first.text, is_string=False))
+                if not first.text.isdecimal():
+                    self.raise_error("a layer is given by a whole number, a name or *", first)
+            else:
+                item = self._name("*, or a layer: its number, its name or its 'name'")
+            if not self._match(T.ALIAS):
+                return item
+            if not self._match_set((T.STRING, T.NUMBER, T.VAR, T.IDENTIFIER)):
+                self._expected("a label")
+            return self._placed(first, exp.Alias(this=item, alias=exp.to_identifier(self._prev.text, quoted=True)))
+
+        # Expressions: sqlglot climbs from _parse_disjunction down to the two ranges and the leaves below
+
+        def _parse_between(self, this: exp.Expr | None) -> exp.Between:
+            low = self._parse_bitwise()
+            self._need("AND")
+            return self.expression(exp.Between(this=this, low=low, high=self._parse_bitwise()))
+
+        def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:
+            if not self._match(T.L_PAREN):
+                self._expected("'('")
+            values = self._parse_csv(self._parse_bitwise)
+            self._close()
+            return self.expression(exp.In(this=this, expressions=values))
+
+        def _parse_unary(self) -> exp.Expr:
+            first = self._curr
+            self._deeper()
+            if self._match(T.NOT):
+                leaf: exp.Expr = self._placed(first, exp.Not(this=self._parse_equality()))
+            elif self._at("SELECT"):
+                self.raise_error("a query cannot stand here; it is an operand of FROM or JOIN")
+            elif self._match(T.L_PAREN):
+                inner = self._parse_disjunction()
+                self._close()
+                leaf = self._placed(first, exp.Paren(this=inner))
+            elif self._match(T.STRING):
+                leaf = self._placed(first, exp.Literal.string(first.text))
+            elif first.token_type in (T.NUMBER, T.DOT) or (
+                first.token_type == T.DASH and self._next.token_type in (T.NUMBER, T.DOT)
+            ):
+                leaf = self._number("a number")
+            elif self._match(T.DASH):
+                leaf = self._placed(first, exp.Neg(this=self._parse_unary()))
+            else:
+                leaf = self._name_or_call("a name, a number, a text or '('")
+            self._depth -= 1
+            return leaf
+
+        def _name_or_call(self, what: str) -> exp.Expr:
+            first = self._curr
+            name = self._name(what)
+            if not self._match(T.L_PAREN):
+                return name
+            arguments = [] if self._match(T.R_PAREN, advance=False) else self._parse_csv(self._argument)
+            self._close()
+            return self._placed(first, exp.Anonymous(this=name.this, expressions=arguments))
+
+        def _argument(self) -> exp.Expr | None:
+            first = self._curr
+            if self._next.token_type != T.FARROW:
+                return self._parse_disjunction()
+            option = self._name("the name of an option")
+            self._advance()
+            return self._placed(first, exp.Kwarg(this=option, expression=self._parse_disjunction()))
+
+        def _name(self, what: str) -> exp.Column:
+            first = self._curr
+            if not self._match_set((T.VAR, T.IDENTIFIER)):
+                self._expected(what)
+            name = exp.Identifier(this=first.text.replace("′", "'"), quoted=first.token_type == T.IDENTIFIER)
+            return self._placed(first, exp.Column(this=self._placed(first, name)))
+
+        def _number(self, what: str) -> exp.Literal:
+            first = self._curr
+            sign = "-" if self._match(T.DASH) else ""
+            point = "." if self._match(T.DOT) else ""
+            if not self._match(T.NUMBER):
+                self._expected(what)
+            return self._placed(first, exp.Literal(this=sign + point + self._prev.text, is_string=False))
+
+        def _percentage(self) -> exp.Literal:
+            first = self._curr
+            number = self._number("a percentage such as 5%")
+            if not self._match(T.MOD):
+                self._expected("'%'")
+            return self._placed(first, number)
+
+        def _predicate(self) -> exp.Expr | None:
+            predicate = self._parse_disjunction()
+            if self._curr:
+                self._expected("AND, OR or the end", _CONNECTIVES)
+            return predicate
+
+
+_tokenizer = IAlgebra.Tokenizer
+# sqlglot fills these in when the class is made; ours has no n'…' strings (n' is a name) and no {# comments.
+_tokenizer._FORMAT_STRINGS = {}
+_tokenizer._COMMENTS = {"--": None, "/*": "*/"}
+_tokenizer._KEYWORD_TRIE = new_trie(
+    [*_tokenizer._COMMENTS, *_tokenizer._QUOTES, *(word for word in _tokenizer.KEYWORDS if not word.isalpha())]
+)
+
+
+def read(text: str, form: Literal["script", "predicate"] = "script") -> list[exp.Expr]:
+    """The nodes of a script's statements, or of one predicate; a ParseError at its word where the text is neither."""
+    tokenizer, parser = IAlgebra.Tokenizer(dialect=IAlgebra), IAlgebra.Parser(dialect=IAlgebra)
+    start = IAlgebra.Parser._predicate if form == "predicate" else IAlgebra.Parser._parse_statement
+    try:
+        nodes = parser._parse(start, tokenizer.tokenize(text), text)
+    except TokenError:
+        opening: int = tokenizer._core._start  # the one thing that stops sqlglot's lexer is an end without a close
+        what = "comment" if text.startswith("/*", opening) else "quote"
+        raise ParseError(f"this {what} is never closed", Span(opening, opening + 1), text) from None
+    except RecursionError:  # a caller that is itself deep in calls leaves fewer frames than MAX_DEPTH needs
+        raise ParseError("nested too deeply", Span(0, len(text)), text) from None
+    return [node for node in nodes if node is not None]
+
+
+def _check_word(word: str, start: int, text: str) -> None:
+    """Refuse a bare word that is not a name: a letter, letters and digits, dotted parts, and primes at its end."""
+    name = word.replace("′", "'").rstrip("'")
+    head, *parts = name.split(".")
+    if not name.isascii() and name.upper().isascii():  # ſelect would pass for select
+        odd: str | None = next(char for char in name if not char.isascii())
+    else:
+        odd = next((char for char in name if not (char.isalnum() or char in "_.'")), None)
+    if odd is not None:
+        hint = "; a text is written 'text', a prime ' or ′" if odd in _LIKE_QUOTES else ""
+        place = start + word.index(odd)
+        raise ParseError(f"{odd!r} (U+{ord(odd):04X}) is not in the language{hint}", Span(place, place + 1), text)
+    if "'" in name:
+        message = f"a prime ends a name, and a space goes before a text: {word.replace(chr(39), ' ' + chr(39), 1)}"
+    elif head.isidentifier() and all(f"_{part}".isidentifier() and part for part in parts):
+        return
+    else:
+        message = f"'{word}' is not a name; one that is not a word goes into double quotes: \"{word}\""
+    raise ParseError(message, Span(start, start + len(word)), text)
+
+
+def _nearest(word: str, words: Iterable[str]) -> str | None:
+    near = difflib.get_close_matches(word.upper(), list(words), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,107 @@
+"""Printing: a plan becomes query text that binds to the same plan (a normal form: to a plan with the same normal form).
+
+Every option is written out, so that the text does not depend on a session's defaults. Elements of collections print as
+xs[3], which is for reading only: the language has no word for one element.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple, assert_never
+
+from ..algebra.baselines import Baseline, Given
+from ..algebra.operators import (
+    AntiJoin,
+    Estimation,
+    Identity,
+    Join,
+    Operator,
+    Projection,
+    Selection,
+    fold,
+    leaves,
+    postorder,
+)
+from ..algebra.windows import sql_name
+
+
+class _Text(NamedTuple):
+    """A plan's text in parts: what follows SELECT, FROM and WHERE."""
+
+    item: str = "*"
+    source: str = ""
+    where: str = ""
+
+    @property
+    def query(self) -> str:
+        return f"select {self.item} from {self.source}" + (f" where {self.where}" if self.where else "")
+
+    @property
+    def operand(self) -> str:
+        simple = self.item == "*" and not self.where and self.source.count(" join ") == 0
+        return self.source if simple else f"({self.query})"
+
+
+def to_sql(plan: Operator) -> str:
+    """Query text for `plan`."""
+    wishes = {leaf.estimation for leaf in leaves(plan)}
+    together = len(wishes) == 1
+    literal = any(isinstance(each, AntiJoin) and each.contrast == "literal" for each in postorder([plan]))
+
+    def visit(each: Operator, operands: tuple[_Text, ...]) -> _Text:
+        match each:
+            case Identity():
+                call = _call(each)
+                return _Text(source=call if together else f"(select * from {call}{_clauses(each.estimation)})")
+            case Projection(window, _):
+                (inner,) = operands
+                if inner.item == "*" and not inner.where:
+                    return inner._replace(where=str(window))
+                return _Text(source=inner.operand, where=str(window))
+            case Selection(layer, _):
+                (inner,) = operands
+                return inner._replace(item=str(layer)) if inner.item == "*" else _Text(str(layer), inner.operand)
+            case Join(_, weights):
+                return _Text(source=_join(operands, weights))
+            case AntiJoin(_, order, _):
+                return _Text(source=" left join ".join(operands[k].operand for k in order))
+            case _:
+                assert_never(each)
+
+    outer = next(iter(wishes)) if together else Estimation()
+    return fold(plan, visit).query + _clauses(outer, literal)
+
+
+def _join(operands: tuple[_Text, ...], weights: tuple[Fraction, ...]) -> str:
+    if len(set(weights)) == 1 and (len(weights) > 2 or weights[0] == Fraction(1, 2)):
+        return " join ".join(operand.operand for operand in operands)
+    text, total = operands[0].operand, weights[0]
+    for operand, weight in zip(operands[1:], weights[1:], strict=True):
+        total += weight
+        share = float((total - weight) / total) if total else 1.0
+        text += f" join {operand.operand} on weight = {share!r}"
+    return text
+
+
+def _clauses(estimation: Estimation, literal: bool = False) -> str:
+    options = "contrast => 'literal'" if literal else ""
+    method = f" using {estimation.method or 'shapley'}({options})" if estimation.method or literal else ""
+    return method + (f" budget {estimation.budget}" if estimation.budget else "")
+
+
+def _call(identity: Identity) -> str:
+    options = {
+        "baseline": _baseline(identity.baselines),
+        "players": str(identity.players),
+        "output": f"'{identity.output}'",
+    }
+    if identity.target is not None:
+        options["target"] = str(identity.target)
+    collection = len(identity.inputs) > 1
+    name = sql_name(identity.inputs[0].name) if collection else str(identity.inputs[0])
+    return f"{sql_name(identity.model)}({name}, {', '.join(f'{key} => {value}' for key, value in options.items())})"
+
+
+def _baseline(baselines: tuple[Baseline, ...]) -> str:
+    first = baselines[0]
+    return sql_name(first.source.name) if len(baselines) > 1 and isinstance(first, Given) else str(first)

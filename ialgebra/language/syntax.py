@@ -1,0 +1,487 @@
+"""The syntax tree: what a query says, word for word. In: text; out: frozen nodes, each with its span in the text.
+
+`parse` reads a script, `parse_predicate` and `parse_value` read what Python arguments take as text. The tree is made
+from sqlglot's by a closed whitelist: a node that is not named here is not in the language, and is a ParseError at its
+own place. A span leaves out the parentheses around its node; nodes are equal if they say the same, wherever they stand.
+Nothing here knows which models, inputs, windows or columns exist.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn, TypeAlias, cast
+
+from sqlglot import exp
+
+from ..errors import ParseError, Span
+from .dialect import MAX_DEPTH, PER_SECOND, read
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number as written, sign included."""
+
+    value: int | float
+    text: str = field(compare=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Text:
+    """'…', with doubled quotes undone."""
+
+    value: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A word, bare or in double quotes; ′ is written '."""
+
+    value: str
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Star:
+    """* of the select list: the model itself."""
+
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Option:
+    """name => value"""
+
+    name: Name
+    value: Value
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Call:
+    """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
+
+    name: Name
+    arguments: tuple[Value, ...]
+    options: tuple[Option, ...]
+    span: Span = field(compare=False)
+
+
+Value: TypeAlias = Number | Text | Name | Call
+
+
+@dataclass(frozen=True)
+class And:
+    """part and part …"""
+
+    parts: tuple[Expression, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Or:
+    """part or part …"""
+
+    parts: tuple[Expression, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Not:
+    """not of"""
+
+    of: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """left op right"""
+
+    op: Literal["=", "<>", "<", "<=", ">", ">="]
+    left: Expression
+    right: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Between:
+    """of between low and high, both included"""
+
+    of: Expression
+    low: Expression
+    high: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class In:
+    """of in (value, …)"""
+
+    of: Expression
+    values: tuple[Expression, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """left op right"""
+
+    op: Literal["+", "-", "*", "/", "%"]
+    left: Expression
+    right: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Negate:
+    """-of, where `of` is more than a number"""
+
+    of: Expression
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Absolute:
+    """abs(of)"""
+
+    of: Expression
+    span: Span = field(compare=False)
+
+
+Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value
+
+
+@dataclass(frozen=True)
+class Item:
+    """what [as label]"""
+
+    what: Star | Number | Name | Text
+    label: str | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Subquery:
+    """(query)"""
+
+    query: Query
+    span: Span = field(compare=False)
+
+
+Operand: TypeAlias = Call | Subquery | Name
+
+
+@dataclass(frozen=True)
+class Joined:
+    """[left | anti] join operand [on weight = weight]; the paper's left join is an anti-join"""
+
+    kind: Literal["join", "anti"]
+    operand: Operand
+    weight: Number | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Query:
+    """select … from …; `error` and `confidence` are fractions (5% is 0.05), `within` is in seconds."""
+
+    items: tuple[Item, ...]
+    operand: Operand
+    joins: tuple[Joined, ...]
+    where: Expression | None
+    using: Call | None
+    budget: Number | None
+    error: Number | None
+    confidence: Number | None
+    within: Number | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Explain:
+    """explain [analyze] query"""
+
+    query: Query
+    analyze: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CreateWindow:
+    """create [or replace] window name as where"""
+
+    name: Name
+    where: Expression
+    replace: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CreateView:
+    """create [or replace] view name as query; `text` is the query's own"""
+
+    name: Name
+    query: Query
+    text: str = field(compare=False)
+    replace: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """drop window | view name"""
+
+    kind: Literal["window", "view"]
+    name: Name
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Show:
+    """show models | inputs | windows | views"""
+
+    kind: Literal["models", "inputs", "windows", "views"]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Describe:
+    """describe name"""
+
+    name: Name
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class SetOption:
+    """set name = value"""
+
+    name: Name
+    value: Value
+    span: Span = field(compare=False)
+
+
+Statement: TypeAlias = Query | Explain | CreateWindow | CreateView | Drop | Show | Describe | SetOption
+
+
+def parse(text: str) -> tuple[Statement, ...]:
+    """The statements of a script, at least one; ParseError, placed in the text, where it is not in the language."""
+    statements = tuple(map(_Reader(text).statement, read(text)))
+    if not statements:
+        raise ParseError("the text holds no statement", Span(0, 0), text)
+    return statements
+
+
+def parse_predicate(text: str) -> Expression:
+    """A predicate such as `row < 10 and not w`, as WHERE takes it; ParseError where it is none."""
+    node, *others = read(text, "predicate")
+    if others:
+        raise ParseError("expected one predicate, not several", _span(others[0]), text)
+    return _Reader(text).expression(node)
+
+
+def parse_value(text: str) -> Value:
+    """A value such as `grid(7, 7)`, as an option takes it; ParseError where it is none."""
+    value = parse_predicate(text)
+    if not isinstance(value, Number | Text | Name | Call):
+        raise ParseError(_NO_VALUE, value.span, text)
+    return value
+
+
+_NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
+_COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_OPERATIONS: dict[type[exp.Expr], Literal["+", "-", "*", "/", "%"]] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.Mod: "%",
+}
+
+
+def _span(node: exp.Expr) -> Span:
+    return Span(node.meta["start"], node.meta["end"] + 1)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Makes our nodes of sqlglot's; what no method knows is refused."""
+
+    text: str
+
+    def refuse(self, node: exp.Expr, message: str) -> NoReturn:
+        raise ParseError(message, _span(node), self.text)
+
+    def statement(self, node: exp.Expr) -> Statement:
+        span = _span(node)
+        match node:
+            case exp.Select():
+                return self.query(node)
+            case exp.Describe(this=exp.Select() as select):
+                return Explain(self.query(select), node.args["style"] is not None, span)
+            case exp.Describe():
+                return Describe(self.name(node.this), span)
+            case exp.Create(expression=exp.Select() as select):
+                query = self.query(select)
+                text = self.text[query.span.start : query.span.end]
+                return CreateView(self.name(node.this), query, text, node.args["replace"], span)
+            case exp.Create():
+                where = self.expression(node.expression)
+                return CreateWindow(self.name(node.this), where, node.args["replace"], span)
+            case exp.Drop():
+                return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
+            case exp.Show():
+                return Show(cast("Literal['models', 'inputs', 'windows', 'views']", node.name.lower()), span)
+            case exp.SetItem(this=exp.EQ(this=name, expression=value)):
+                return SetOption(self.name(name), self.value(value), span)
+        self.refuse(node, "this statement is not in the language")
+
+    def query(self, node: exp.Select) -> Query:
+        args = node.args
+        within = args.get("within")
+        return Query(
+            items=tuple(map(self.item, node.expressions)),
+            operand=self.operand(args["from_"].this),
+            joins=tuple(map(self.joined, args.get("joins", ()))),
+            where=self.expression(args["where"].this) if "where" in args else None,
+            using=self.call(args["using"], 0) if "using" in args else None,
+            budget=self.number(args["budget"]) if "budget" in args else None,
+            error=self.number(args["error"], 100) if "error" in args else None,
+            confidence=self.number(args["confidence"], 100) if "confidence" in args else None,
+            within=self.duration(within) if within else None,
+            span=_span(node),
+        )
+
+    def item(self, node: exp.Expr) -> Item:
+        span, label = _span(node), None
+        if isinstance(node, exp.Alias):
+            node, label = node.this, node.alias
+        match node:
+            case exp.Star():
+                return Item(Star(_span(node)), label, span)
+            case exp.Literal(is_string=True):
+                return Item(Text(node.this, _span(node)), label, span)
+            case exp.Literal():
+                return Item(self.number(node), label, span)
+        return Item(self.name(node), label, span)
+
+    def operand(self, node: exp.Expr) -> Operand:
+        match node:
+            case exp.Subquery():
+                return Subquery(self.query(node.this), _span(node))
+            case exp.Anonymous():
+                if not node.expressions:
+                    self.refuse(node, f"a model call names its input: {node.name}(x)")
+                return self.call(node, 0)
+        return self.name(node)
+
+    def joined(self, node: exp.Join) -> Joined:
+        weight = node.args.get("on")
+        kind: Literal["join", "anti"] = "anti" if node.side else "join"
+        return Joined(kind, self.operand(node.this), self.number(weight) if weight else None, _span(node))
+
+    def duration(self, node: exp.Interval) -> Number:
+        number = self.number(node.this, PER_SECOND[node.args["unit"].name])
+        return Number(number.value, self.text[slice(*_span(node))], _span(node))
+
+    def name(self, node: exp.Expr) -> Name:
+        if not isinstance(node, exp.Column | exp.Identifier):
+            self.refuse(node, "expected a name")
+        if not node.name:
+            self.refuse(node, "a name cannot be empty")
+        return Name(node.name, _span(node))
+
+    def number(self, node: exp.Expr, per: int = 1) -> Number:
+        """A number; 10 is an int and 10.0 a float. `per` of them make one."""
+        text = self.text[slice(*_span(node))]
+        try:
+            value = float(node.this)
+        except ValueError:
+            self.refuse(node, f"'{text}' is not a number")
+        if not math.isfinite(value):
+            self.refuse(node, "this number is too large")
+        whole = node.this.lstrip("-").isdecimal()
+        return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
+
+    def call(self, node: exp.Expr, depth: int) -> Call:
+        arguments: list[Value] = []
+        options: dict[str, Option] = {}
+        for argument in node.expressions:
+            if isinstance(argument, exp.Kwarg):
+                name = self.name(argument.this)
+                if name.value in options:
+                    self.refuse(argument, f"option '{name.value}' is given twice")
+                options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
+            elif options:
+                self.refuse(argument, "arguments go before the options: f(x, option => value)")
+            else:
+                arguments.append(self.value(argument, depth))
+        return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
+
+    def value(self, node: exp.Expr, depth: int = 0) -> Value:
+        value = self.expression(node, depth)
+        if isinstance(value, Compare) and value.op == "=" and isinstance(value.left, Name):
+            self.refuse(node, f"an option is given by =>, not =: {value.left.value} => …")
+        if not isinstance(value, Number | Text | Name | Call):
+            self.refuse(node, _NO_VALUE)
+        return value
+
+    def expression(self, node: exp.Expr, depth: int = 0) -> Expression:
+        if depth > MAX_DEPTH:
+            self.refuse(node, f"nested too deeply: at most {MAX_DEPTH} levels")
+
+        def inner(child: exp.Expr) -> Expression:
+            return self.expression(child, depth + 1)
+
+        span = _span(node)
+        match node:
+            case exp.Paren():
+                return inner(node.this)
+            case exp.And():
+                return And(tuple(map(inner, _chain(node, exp.And))), span)
+            case exp.Or():
+                return Or(tuple(map(inner, _chain(node, exp.Or))), span)
+            case exp.Not():
+                return Not(inner(node.this), span)
+            case exp.Between():
+                return Between(inner(node.this), inner(node.args["low"]), inner(node.args["high"]), span)
+            case exp.In():
+                return In(inner(node.this), tuple(map(inner, node.expressions)), span)
+            case exp.Neg():
+                return Negate(inner(node.this), span)
+            case exp.Literal(is_string=True):
+                return Text(node.this, span)
+            case exp.Literal():
+                return self.number(node)
+            case exp.Column():
+                return self.name(node)
+            case exp.Anonymous() if node.name.lower() == "abs":
+                if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Kwarg):
+                    self.refuse(node, "abs takes one argument: abs(row - 50)")
+                return Absolute(inner(node.expressions[0]), span)
+            case exp.Anonymous():
+                return self.call(node, depth + 1)
+            case exp.Binary() if op := _COMPARISONS.get(type(node)):
+                return Compare(op, inner(node.this), inner(node.expression), span)
+            case exp.Binary() if sign := _OPERATIONS.get(type(node)):
+                return Arithmetic(sign, inner(node.this), inner(node.expression), span)
+        self.refuse(node, f"'{self.text[slice(*span)]}' is not in the language")
+
+
+def _chain(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
+    """The parts of a chain of one connective, which sqlglot nests to the left; read without recursion."""
+    parts: list[exp.Expr] = []
+    while isinstance(node, kind):
+        parts.append(node.expression)
+        node = node.this
+    return [node, *reversed(parts)]

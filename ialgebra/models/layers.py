@@ -1,0 +1,306 @@
+"""The layers of a network: one traced pass of one row in, the ordered layers 1..n out.
+
+`trace` records which modules ran inside which, in what order and with what outputs; execution order counts, since modules
+may be registered in any order and called several times. `find_layers` makes layers of that by itself, `chosen_layers`
+those that the user named. Knows modules and shapes: no heads, no classes, no queries.
+
+What counts as a layer, where nobody says:
+- an `nn.Sequential`: each of its children, as they stand;
+- any other network: its stages, that is the modules that its own `forward` calls. Convolutions, linear maps, embeddings and
+  whole blocks begin a layer; norms, activations, pooling and dropout belong to the layer before them; what collapses space
+  (global pooling, flatten) belongs to the layer after it. A layer is named for its first module with weights and cut after
+  its last module, so a ResNet has conv1 (with bn1, relu, maxpool), layer1 … layer4, fc (with avgpool);
+- a module that merely wraps the network, and one that holds more than half of it (`features`, `encoder.layers`), is opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import BindError, did_you_mean
+from ..kernels.forward import Tap, first_tensor
+
+LayerChoice = str | nn.Module | tuple[str, nn.Module | Tap]
+
+_SMALL = 1 << 16  # outputs up to this many numbers are kept, to be compared with the model's own
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Layer `index` (from 1): where to tap it, its output's shape and spatial dimensions.
+
+    `shape` has no batch dimension; `pool` are the dimensions (batch counted) over which a head averages; `is_output` says
+    that the tap is the model's own output.
+    """
+
+    index: int
+    name: str
+    tap: Tap
+    shape: tuple[int, ...]
+    is_output: bool
+    pool: tuple[int, ...]
+
+    @property
+    def features(self) -> int:
+        """The length of the pooled output, which a head reads."""
+        return math.prod(size for dim, size in enumerate(self.shape, start=1) if dim not in self.pool)
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of one module in the traced pass, with the calls inside it in the order in which they began."""
+
+    name: str
+    module: nn.Module
+    children: list[Call] = field(default_factory=list)
+    tap: Tap | None = None  # None until the call has ended
+    order: int = -1  # among all calls, by their ends
+    shape: tuple[int, ...] | None = None  # without the batch dimension; None if no tensor with one row came out
+    output: Tensor | None = None  # the tensor itself, if small, and its content at that time
+    content: Tensor | None = None
+
+    @property
+    def leaves(self) -> int:
+        return sum(child.leaves for child in self.children) or 1
+
+    @property
+    def weighted(self) -> bool:
+        """Whether anything in it is learned."""
+        return next(self.module.parameters(), None) is not None
+
+    @property
+    def begins(self) -> bool:
+        """Whether a layer begins here: a block, or a leaf that mixes features. Norms and PReLU only scale and shift."""
+        if self.children:
+            return self.weighted
+        return not isinstance(self.module, nn.LayerNorm) and any(p.dim() > 1 for p in self.module.parameters())
+
+    def all(self) -> Iterator[Call]:
+        """This call and all inside it."""
+        yield self
+        for child in self.children:
+            yield from child.all()
+
+
+def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
+    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output."""
+    names = {id(module): name for name, module in model.named_modules()}
+    counts: Counter[nn.Module] = Counter()
+    outermost: list[Call] = []
+    open_calls: list[Call] = []
+    ended: list[Call] = []
+
+    def enter(module: nn.Module, _arguments: object) -> None:
+        call = Call(names[id(module)], module)
+        if open_calls:
+            above = open_calls[-1]
+            call.name = _name_within(above, module) or call.name
+            above.children.append(call)
+        else:
+            outermost.append(call)
+        open_calls.append(call)
+
+    def leave(module: nn.Module, _arguments: object, result: object) -> None:
+        while (call := open_calls.pop()).module is not module:
+            pass  # a call that raised, and whose caller caught it
+        call.tap, call.order = Tap(module, counts[module]), len(ended)
+        counts[module] += 1
+        tensor = first_tensor(result)
+        if tensor is not None and not tensor.is_nested and tensor.dim() > 0 and len(tensor) == 1:
+            call.shape = tuple(tensor.shape[1:])
+            if tensor.numel() <= _SMALL:
+                call.output, call.content = tensor, tensor.clone()
+        ended.append(call)
+
+    handles = []
+    try:
+        for module in model.modules():
+            handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        raw = model(row)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for call in ended:
+        call.children = [child for child in call.children if child.tap is not None]
+    if len(outermost) == 1 and outermost[0].module is model:
+        return outermost[0], raw
+    return Call("", model, outermost), raw  # a model with a `__call__` of its own
+
+
+def find_layers(root: Call, output: Tensor | None) -> tuple[Layer, ...]:
+    """The layers of a traced network, in order of execution; `output` is the tensor that its raw output holds.
+
+    Calls that return no tensor with the batch dimension first are no layers.
+    """
+    units, literal = _unwrapped(root)
+    groups = [[unit] for unit in units] if literal else _merged(_opened(units, root.leaves))
+    found: list[tuple[str, Call]] = []
+    names: Counter[str] = Counter()
+    for group in groups or [[root]]:
+        ends = [call for call in group if call.shape is not None]
+        if ends:
+            name = next((call for call in group if call.begins), ends[-1]).name or type(root.module).__name__
+            names[name] += 1
+            found.append((name if names[name] == 1 else f"{name}_{names[name]}", ends[-1]))
+    return _layers(root, found, output)
+
+
+def resolve(model: nn.Module, choices: Sequence[LayerChoice]) -> list[tuple[str, Tap | nn.Module]]:
+    """Names and taps, or modules, for layers that the user chose; raises BindError for what is not in `model`."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    found: list[tuple[str, Tap | nn.Module]] = []
+    for choice in choices:
+        if isinstance(choice, str):
+            if choice not in modules:
+                raise BindError(f"unknown layer '{choice}'{did_you_mean(choice, filter(None, modules))}")
+            found.append((choice, modules[choice]))
+            continue
+        name, place = choice if isinstance(choice, tuple) and not isinstance(choice, Tap) else (None, choice)
+        module = place.module if isinstance(place, Tap) else place
+        own = next((key for key, value in modules.items() if value is module), None)
+        if not isinstance(module, nn.Module) or own is None or not isinstance(name, str | None):
+            raise BindError(f"layer {choice!r:.80} is no module of the model; give its module's name, the module or (name, module)")
+        found.append((name or own, place))
+    repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
+    if repeated:
+        raise BindError(f"layer '{repeated[0]}' is listed twice; give (name, module) to tell them apart")
+    if not found:
+        raise BindError("layers is an empty list; leave it out to have them found")
+    return found
+
+
+def chosen_layers(root: Call, choices: Sequence[tuple[str, Tap | nn.Module]], output: Tensor | None) -> tuple[Layer, ...]:
+    """The layers that the user chose (see `resolve`); raises BindError for those that cannot be tapped or are out of order."""
+    found: list[tuple[str, Call]] = []
+    for name, place in choices:
+        module = place.module if isinstance(place, Tap) else place
+        calls = sorted((call for call in root.all() if call.module is module), key=lambda call: call.order)
+        if not calls:
+            raise BindError(f"layer '{name}' never runs in a forward pass")
+        if isinstance(place, Tap):
+            if not 0 <= place.call < len(calls):
+                raise BindError(f"layer '{name}' runs {len(calls)} times in a pass; call {place.call} is none of 0…{len(calls) - 1}")
+            call = calls[place.call]
+        elif len(calls) > 1:
+            raise BindError(f"layer '{name}' runs {len(calls)} times in a pass; say which call: (name, Tap(module, call))")
+        else:
+            call = calls[0]
+        if call.shape is None:
+            raise BindError(f"layer '{name}' returns no tensor with the batch dimension first")
+        if found and call.order < found[-1][1].order:
+            raise BindError(f"layer '{name}' runs before '{found[-1][0]}'; list layers in the order in which they run")
+        found.append((name, call))
+    return _layers(root, found, output)
+
+
+def _name_within(above: Call, module: nn.Module) -> str | None:
+    """A Sequential's child by its place, so that a module that stands at two places has two names."""
+    if not isinstance(above.module, nn.Sequential):
+        return None
+    children = list(above.module._modules.items())
+    place = len(above.children)
+    if place >= len(children) or children[place][1] is not module:
+        return None
+    return f"{above.name}.{children[place][0]}" if above.name else children[place][0]
+
+
+def _unwrapped(root: Call) -> tuple[list[Call], bool]:
+    """The calls of the outermost module that holds more than one module with weights, and whether it is a Sequential."""
+    before: list[Call] = []
+    after: list[Call] = []
+    body = root
+    while True:
+        working = [place for place, child in enumerate(body.children) if child.weighted]
+        if len(working) != 1 or not body.children[working[0]].children:
+            return [*before, *body.children, *after], isinstance(body.module, nn.Sequential)
+        before += body.children[: working[0]]
+        after = body.children[working[0] + 1 :] + after
+        body = body.children[working[0]]
+
+
+def _opened(units: list[Call], leaves: int) -> list[Call]:
+    """Replaces a unit that holds half of the network's leaf calls by what it calls, and so its sibling Sequentials."""
+    if not any(_is_body(unit) and 2 * unit.leaves >= leaves for unit in units):
+        return units
+    opened: list[Call] = []
+    for unit in units:
+        if _is_body(unit) and 2 * unit.leaves >= leaves:
+            opened += _opened(unit.children, leaves)
+        elif isinstance(unit.module, nn.Sequential) and _is_body(unit):
+            opened += unit.children
+        else:
+            opened.append(unit)
+    return opened
+
+
+def _is_body(call: Call) -> bool:
+    """Whether a module strings stages together, unlike a block, whose parts are not stages."""
+    if isinstance(call.module, nn.Sequential):
+        return sum(child.begins for child in call.children) > 1
+    parts = list(call.module.children())
+    if any(isinstance(part, nn.ModuleList) and len(part) > 1 for part in parts):
+        return True
+    if sum(isinstance(part, nn.Sequential) for part in parts) > 1:
+        return True
+    return any(
+        _is_body(child) and (not isinstance(child.module, nn.Sequential) or sum(bool(c.children) for c in child.children) > 1)
+        for child in call.children
+    )
+
+
+def _merged(units: list[Call]) -> list[list[Call]]:
+    groups: list[list[Call]] = []
+    waiting: list[Call] = []  # for the layer that begins next
+    extent = 1
+    for unit in units:
+        before, extent = extent, math.prod((unit.shape or (1,))[1:])
+        if unit.begins:
+            groups.append([*waiting, unit])
+            waiting = []
+        elif waiting or not groups or extent == 1 < before:
+            waiting.append(unit)
+        else:
+            groups[-1].append(unit)
+    if waiting:
+        groups = [*groups[:-1], [*(groups[-1] if groups else []), *waiting]]
+    return groups
+
+
+def _layers(root: Call, found: list[tuple[str, Call]], output: Tensor | None) -> tuple[Layer, ...]:
+    mixing = sorted((call for call in root.all() if call.weighted and not call.children), key=lambda call: call.order)
+    layers: list[Layer] = []
+    for index, (name, call) in enumerate(found, start=1):
+        assert call.tap is not None and call.shape is not None
+        last = next((each.module for each in reversed(mixing) if each.order <= call.order), None)
+        layers.append(Layer(index, name, call.tap, call.shape, _is_output(call, output), _pool(call.shape, last)))
+    return tuple(layers)
+
+
+def _is_output(call: Call, output: Tensor | None) -> bool:
+    """Whether the call's output, as it was then, is what the model returned: the same memory, nothing changed since."""
+    if output is None or call.output is None or call.content is None:
+        return False
+    same = call.output.data_ptr() == output.data_ptr() and call.output.numel() == output.numel()
+    return same and torch.equal(call.content.flatten(), output.flatten())
+
+
+def _pool(shape: tuple[int, ...], last: nn.Module | None) -> tuple[int, ...]:
+    """The dimensions other than batch and channels; the last module with weights tells where the channels are.
+
+    Without it (B, C, H, W) is taken for images and (B, T, E) for tokens.
+    """
+    dims = tuple(range(1, len(shape) + 1))
+    first = next((getattr(last, name) for name in ("out_channels", "num_features", "num_channels") if hasattr(last, name)), None)
+    width = next((getattr(last, name) for name in ("out_features", "embedding_dim", "normalized_shape") if hasattr(last, name)), None)
+    if isinstance(width, tuple):
+        width = width[-1]
+    if len(shape) < 2:
+        return ()
+    channels_first = first == shape[0] if len(shape) == 2 else width is None or width != shape[-1]
+    return dims[1:] if channels_first else dims[:-1]

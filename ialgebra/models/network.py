@@ -1,0 +1,384 @@
+"""A registered model: a module or any callable in; layers, classes, heads and checked logits out.
+
+All of a model's rows pass through `Network.forward`, which asks for the logits of any set of layers f_l in one pass. What a
+hostile model can do wrong becomes a ModelError that names the model and the row. Knows no query, no input and no plan.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NoReturn, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ..errors import BindError, IalgebraError, ModelError, ShapeError, did_you_mean
+from ..kernels.forward import as_found, is_out_of_memory, tapped
+from . import adapters
+from .heads import Head
+from .layers import Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
+
+Model = Callable[[Tensor], object]
+
+_READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
+
+
+class Network:
+    """A registered model: a module or callable, its layers, heads, classes.
+
+    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. `layers` are module names,
+    modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from
+    index to name. `device` moves the model there while it runs (None: it runs where it is). Raises BindError for what cannot
+    be used; layers and classes are checked against the model itself by `probe`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module | Model,
+        layers: Sequence[LayerChoice] | None = None,
+        classes: Sequence[str] | Mapping[int, str] | None = None,
+        output: str = "logit",
+        device: str | torch.device | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        if not callable(module):
+            raise BindError(f"model '{name}' is a {type(module).__name__}; a torch.nn.Module or a callable is needed")
+        if isinstance(layers, str | nn.Module):
+            raise BindError(f"layers of model '{name}' must be a list, not one {type(layers).__name__}")
+        if layers is not None and not isinstance(module, nn.Module):
+            raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
+        if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+            raise BindError(f"batch_size of model '{name}' is {batch_size!r}; a positive integer is needed")
+        self.name = name
+        self.module = module
+        self.output = adapters.check_output(output)
+        self.device = None if device is None else _device(name, device)
+        self.batch_size = batch_size
+        self.classes = _class_names(name, classes)
+        self.heads: dict[int, Head] = {}
+        self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
+        self._choices = resolve(module, layers) if layers is not None and isinstance(module, nn.Module) else None
+        self._layers: tuple[Layer, ...] | None = None
+        self._class_count = 0
+        self._row_dim: int | None = None
+        self._saved_heads: dict[str, Head] = {}
+        self._writes_input = False
+        self._running = False
+
+    # What is known of the model ---------------------------------------------------------------------------------------
+
+    def probe(self, example: Tensor) -> None:
+        """Learns layers, output layer and class count from one pass of one row, `example` (*shape); later calls are free.
+
+        Raises ModelError when the model fails on the row, BindError when the chosen layers or class names do not fit it.
+        """
+        if self._layers is not None:
+            return
+        if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
+            raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
+        row = self._cast(example.detach().unsqueeze(0)).clone()
+        version, content = row._version, row.clone()
+        with self.running():
+            try:
+                if isinstance(self.module, nn.Module):
+                    calls, raw = trace(self.module, row)
+                else:
+                    calls, raw = None, self.module(row)
+            except Exception as error:
+                self._raised(error)
+            logits = self._checked(raw, 1)
+            found: tuple[Layer, ...] = ()
+            if calls is not None:
+                held = adapters.output_tensor(raw)
+                found = find_layers(calls, held) if self._choices is None else chosen_layers(calls, self._choices, held)
+        self._writes_input = row._version != version or not torch.equal(row, content)
+        self._check_names(logits.shape[1])
+        self._class_count = logits.shape[1]
+        self._row_dim = example.dim()
+        self._layers = found
+        self.attach(self._saved_heads)
+
+    @property
+    def probed(self) -> bool:
+        """Whether `probe` has run."""
+        return self._layers is not None
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers 1..n in order; none for a callable. Raises BindError before `probe`."""
+        if self._layers is None:
+            raise BindError(f"the layers of model '{self.name}' are not known yet; query or fit once, or register an input")
+        return self._layers
+
+    @property
+    def depth(self) -> int | None:
+        """The index of the layer that is the model's own output, or None."""
+        return next((layer.index for layer in self.layers if layer.is_output), None)
+
+    @property
+    def class_count(self) -> int:
+        """K, the number of columns of the model's output. Raises BindError before `probe`."""
+        if self._layers is None:
+            raise BindError(f"the classes of model '{self.name}' are not known yet; query or fit once, or register an input")
+        return self._class_count
+
+    @property
+    def row_dim(self) -> int | None:
+        """How many dimensions one input has; None before `probe`."""
+        return self._row_dim
+
+    @property
+    def runs_on(self) -> torch.device:
+        """The device on which batches are wanted."""
+        if self.device is not None:
+            return self.device
+        if isinstance(self.module, nn.Module):
+            for tensor in [*self.module.parameters(), *self.module.buffers()]:
+                return tensor.device
+        return torch.device("cpu")
+
+    def layer_index(self, ref: int | str) -> int:
+        """The index (from 1) of a layer given by index or name; raises BindError with the legal range or the nearest name."""
+        layers = self.layers
+        if not layers:
+            raise BindError(f"model '{self.name}' has no layers: {self._why_no_layers()}")
+        if isinstance(ref, str):
+            found = next((layer.index for layer in layers if layer.name == ref), None)
+            if found is None:
+                raise BindError(f"model '{self.name}' has no layer '{ref}'{did_you_mean(ref, [layer.name for layer in layers])}")
+            return found
+        if not 1 <= ref <= len(layers):
+            raise BindError(f"model '{self.name}' has no layer {ref}; its layers are 1 to {len(layers)}")
+        return ref
+
+    def class_index(self, ref: int | str) -> int:
+        """The index (from 0) of a class given by index or name; raises BindError with the legal range or the nearest name.
+
+        A name may differ in case where that leaves one class; a name that two classes share needs the index.
+        """
+        if isinstance(ref, str):
+            names = self.classes or []
+            found = [index for index, name in enumerate(names) if name == ref]
+            found = found or [index for index, name in enumerate(names) if name.lower() == ref.lower()]
+            if len(found) > 1:
+                places = " and ".join(str(index) for index in found)
+                raise BindError(f"class '{ref}' of model '{self.name}' is the name of {places}; give the index")
+            if not found:
+                hint = did_you_mean(ref, names) if names else "; it was registered without class names, so give the index"
+                raise BindError(f"model '{self.name}' has no class '{ref}'{hint}")
+            return found[0]
+        if not 0 <= ref < self.class_count:
+            raise BindError(f"model '{self.name}' has no class {ref}; its classes are 0 to {self.class_count - 1}")
+        return ref
+
+    def class_name(self, index: int) -> str:
+        """The name of class `index`, or 'class 3' where names were not given."""
+        return self.classes[index] if self.classes and index < len(self.classes) else f"class {index}"
+
+    def needs_head(self, layer: int) -> bool:
+        """Whether f_l needs a head that has not been trained yet."""
+        return layer != self.depth and layer not in self.heads
+
+    def require_head(self, layer: int) -> Head | None:
+        """Layer `layer`'s head, None for the model's own output; raises BindError that says how to train a missing one."""
+        if self.needs_head(layer):
+            raise BindError(
+                f"layer {layer} ('{self.layers[layer - 1].name}') of model '{self.name}' has no head yet; "
+                f'train it with con.fit_heads("{self.name}", inputs)'
+            )
+        return self.heads.get(layer)
+
+    def attach(self, heads: Mapping[str, Head]) -> None:
+        """Sets heads by layer name; before `probe` they wait for it.
+
+        Raises BindError for an unknown layer, ShapeError for a head that does not fit its layer or the classes.
+        """
+        if self._layers is None:
+            self._saved_heads = {**self._saved_heads, **heads}
+            return
+        self._saved_heads = {}
+        fitting: dict[int, Head] = {}
+        for name, head in heads.items():
+            layer = self.layers[self.layer_index(name) - 1]
+            wanted = (self.class_count, layer.features)
+            if tuple(head.weight.shape) != wanted or head.pool != layer.pool:
+                raise ShapeError(
+                    f"the head for layer '{name}' of model '{self.name}' has shape {tuple(head.weight.shape)} over dimensions "
+                    f"{head.pool}; the layer needs {wanted} over {layer.pool}"
+                )
+            fitting[layer.index] = head.to(self.runs_on)
+        self.heads.update(fitting)
+
+    # Passes -----------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The frame for passes (see `kernels.forward.as_found`); entering it again inside is free."""
+        if self._running:
+            yield
+            return
+        with as_found(self.module, self.device):
+            self._running = True
+            try:
+                yield
+            finally:
+                self._running = False
+
+    def forward(self, batch: Tensor, layers: Sequence[int | None]) -> dict[int | None, Tensor]:
+        """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
+
+        The pass stops at the deepest layer needed. Logits are float32 (float64 from a float64 model) on the model's device.
+        The batch goes to that device and to the parameters' dtype; integer tokens stay integers; it is not written to.
+        Raises BindError for a missing head and ModelError for a failing model, whose `row` names the row at fault within
+        the batch, if one is. KeyboardInterrupt and out-of-memory errors pass unchanged.
+        """
+        if self._layers is None:
+            self.probe(batch[0])
+        heads = {layer: None if layer is None else self.require_head(layer) for layer in layers}
+        own = [layer for layer, head in heads.items() if head is None]
+        cut = {layer: head for layer, head in heads.items() if layer is not None and head is not None}
+        values, logits = self.read(batch, cut, bool(own))
+        results: dict[int | None, Tensor] = {layer: self._finite(value, layer) for layer, value in values.items()}
+        if logits is not None:
+            results.update(dict.fromkeys(own, logits))
+        return results
+
+    def read(
+        self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
+    ) -> tuple[dict[int, Tensor], Tensor | None]:
+        """One pass of `batch` (B, *shape): what each layer's reader makes of its output, and the model's logits if asked.
+
+        Raises and casts as `forward`.
+        """
+        ready = self._cast(batch)
+        if self._writes_input and ready.data_ptr() == batch.data_ptr():
+            ready = ready.clone()
+        taps = [self.layers[layer - 1].tap for layer in readers]
+        checked = [self._batched(layer, reader, len(batch)) for layer, reader in readers.items()]
+        with self.running():
+            try:
+                values, raw = tapped(self.module, ready, taps, output, checked)
+            except ModelError as error:
+                raise ModelError(f"model '{self.name}': {error.message}") from error
+            except IalgebraError:
+                raise
+            except Exception as error:
+                self._raised(error)
+            logits = self._checked(raw, len(batch)) if output else None
+        return dict(zip(readers, values, strict=True)), logits
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`; 5 ms for 5M numbers.
+
+        A callable that is no module counts as unchanging.
+        """
+        heads = tuple((index, _checksum(head.weight), _checksum(head.bias)) for index, head in sorted(self.heads.items()))
+        return (*self.weights_fingerprint(), heads)
+
+    def weights_fingerprint(self) -> tuple[object, ...]:
+        """The part of `fingerprint` that leaves the heads out."""
+        if not isinstance(self.module, nn.Module):
+            return (id(self.module),)
+        tensors = [*self.module.named_parameters(), *self.module.named_buffers()]
+        return tuple((name, tuple(tensor.shape), _checksum(tensor)) for name, tensor in tensors)
+
+    # Checks -----------------------------------------------------------------------------------------------------------
+
+    def _cast(self, batch: Tensor) -> Tensor:
+        """`batch` on the model's device, in the dtype that its parameters compute in; tokens become int64."""
+        if not isinstance(self.module, nn.Module):
+            return batch if self.device is None else batch.to(self.device)
+        dtype = next((each.dtype for each in self.module.parameters() if each.is_floating_point()), batch.dtype)
+        if not batch.is_floating_point():
+            if batch.is_complex():
+                dtype = batch.dtype
+            elif not self._reads_numbers(batch):
+                dtype = torch.int64
+        return batch.to(self.runs_on, dtype)
+
+    def _reads_numbers(self, batch: Tensor) -> bool:
+        """Whether integers are quantities (pixels, ages) to this module, and not tokens to look up."""
+        modules = list(cast(nn.Module, self.module).modules())
+        if any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in modules):
+            return False
+        first = next((module for module in modules if any(True for _ in module.parameters(recurse=False))), None)
+        return batch.dtype in (torch.uint8, torch.bool) or batch.dim() > 2 or isinstance(first, _READS_NUMBERS)
+
+    def _batched(self, layer: int, reader: Callable[[Tensor], Tensor], rows: int) -> Callable[[Tensor], Tensor]:
+        known = self.layers[layer - 1]
+
+        def read(value: Tensor) -> Tensor:
+            if value.dim() == 0 or len(value) != rows or value.dim() != len(known.shape) + 1:
+                raise ModelError(f"layer '{known.name}' returned {tuple(value.shape)} for a batch of {rows} rows")
+            return reader(value)
+
+        return read
+
+    def _checked(self, raw: object, rows: int) -> Tensor:
+        try:
+            logits = adapters.logits(raw, rows)
+        except ModelError as error:
+            raise ModelError(f"model '{self.name}' {error.message}") from None
+        if self._class_count and logits.shape[1] != self._class_count:
+            raise ModelError(f"model '{self.name}' returned {logits.shape[1]} classes, before {self._class_count}")
+        return self._finite(logits, None)
+
+    def _finite(self, logits: Tensor, layer: int | None) -> Tensor:
+        if bool(torch.isfinite(logits).all()):
+            return logits
+        faults = ~torch.isfinite(logits).all(dim=1)
+        row = int(faults.nonzero()[0])
+        what = "NaN" if bool(torch.isnan(logits[row]).any()) else "infinity"
+        where = "" if layer is None else f" at layer {layer} ('{self.layers[layer - 1].name}')"
+        error = ModelError(f"model '{self.name}' returned {what}{where} for row {row} of a batch of {len(logits)}; finite numbers are needed")
+        vars(error)["row"] = row
+        raise error
+
+    def _raised(self, error: Exception) -> NoReturn:
+        if is_out_of_memory(error):
+            raise error
+        raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}") from error
+
+    def _why_no_layers(self) -> str:
+        if isinstance(self.module, nn.Module):
+            return "no module in it returns a tensor with the batch dimension first"
+        return "it is a callable; register the torch.nn.Module itself"
+
+    def _check_names(self, count: int) -> None:
+        if self.classes is None:
+            return
+        if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
+            raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")
+        self.classes += [f"class {index}" for index in range(len(self.classes), count)]
+
+
+def _checksum(tensor: Tensor) -> int:
+    content = tensor.detach().reshape(-1).contiguous().cpu()
+    return zlib.crc32(memoryview(content.view(torch.uint8).numpy())) if content.numel() else 0
+
+
+def _device(name: str, device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise BindError(f"unknown device '{device}' for model '{name}'; 'cpu' or 'cuda' is meant") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise BindError(f"model '{name}' is to run on '{device}', but this machine has no CUDA device; use 'cpu'")
+    return found
+
+
+def _class_names(name: str, classes: Sequence[str] | Mapping[int, str] | None) -> list[str] | None:
+    if classes is None:
+        return None
+    if isinstance(classes, Mapping):
+        if not classes or any(isinstance(key, bool) or not isinstance(key, int) or key < 0 for key in classes):
+            raise BindError(f"classes of model '{name}' must map class indices from 0 to names")
+        named = {index: str(label) for index, label in classes.items()}
+        return [named.get(index, f"class {index}") for index in range(max(named) + 1)]
+    if isinstance(classes, str) or not all(isinstance(label, str) for label in classes) or not classes:
+        raise BindError(f"classes of model '{name}' must be a list of names, or map class indices to names")
+    return list(classes)

@@ -1,0 +1,141 @@
+"""Reading layers: a stream of inputs in; every wanted layer's pooled features, and the model's logits, out.
+
+One pass serves all layers, and only features and logits are kept. Knows networks and tensors: nothing of what is fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import BindError, ModelError, ResourceError, ShapeError
+from ..kernels.forward import is_out_of_memory
+
+if TYPE_CHECKING:
+    from .network import Network
+
+Batch = Tensor | tuple[Tensor, Tensor] | list[Tensor]
+
+
+class Read(NamedTuple):
+    """What a pass over N inputs leaves."""
+
+    features: dict[int, Tensor]  # layer → (N, F)
+    logits: Tensor  # (N, K)
+    labels: Tensor | None  # (N,), where the inputs brought their own
+
+
+def pooled(value: Tensor, pool: Sequence[int]) -> Tensor:
+    """Features (B, F) of a layer's output (B, …): the mean over `pool`, the rest flattened; halves are widened."""
+    dtype = value.dtype if value.dtype == torch.float64 else torch.float32
+    mean = value.mean(dim=tuple(pool), dtype=dtype) if pool else value.to(dtype)
+    return mean.reshape(len(value), -1)
+
+
+def collect(
+    network: Network,
+    inputs: Iterable[Batch] | Tensor,
+    layers: Sequence[int | str] | None,
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> Read:
+    """One pass over the inputs: pooled features of every wanted layer, and the model's logits, on the CPU.
+
+    Raises BindError where `inputs` holds none or no tensors, ShapeError where they differ in shape, ModelError for a failing
+    model, ResourceError when memory runs out at one row.
+    """
+    features: dict[int, list[Tensor]] = {}
+    logits: list[Tensor] = []
+    labels: list[Tensor] = []
+    done = 0
+    for batch, batch_labels in _batches(network, inputs, batch_size):
+        if not network.probed:
+            network.probe(batch[0])
+        if not features:
+            features = {index: [] for index in _wanted(network, layers)}
+        with network.running():
+            for values, own in _read(network, batch, tuple(features)):
+                logits.append(own)
+                for index, value in values.items():
+                    if not bool(torch.isfinite(value).all()):
+                        raise ModelError(f"model '{network.name}' returned NaN or infinity at {_layer(network, index)}")
+                    features[index].append(value)
+        if batch_labels is not None:
+            labels.append(batch_labels)
+        done += len(batch)
+        if progress is not None:
+            progress(done)
+    if not logits:
+        raise BindError(f"heads of model '{network.name}' need at least 2 inputs; got 0")
+    # Concatenated outside inference mode, so that ordinary tensors come out.
+    together = {index: torch.cat(values) for index, values in features.items()}
+    return Read(together, torch.cat(logits), torch.cat(labels) if labels else None)
+
+
+def _read(network: Network, batch: Tensor, layers: tuple[int, ...]) -> Iterator[tuple[dict[int, Tensor], Tensor]]:
+    """Features and logits of a batch, in halves where memory does not suffice for the whole."""
+    readers = {index: _pooler(network.layers[index - 1].pool) for index in layers}
+    try:
+        values, logits = network.read(batch, readers, output=True)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise ResourceError(f"out of memory at a batch of one row of model '{network.name}'") from error
+    else:
+        assert logits is not None
+        yield {index: value.cpu() for index, value in values.items()}, logits.cpu()
+        return
+    half = len(batch) // 2
+    yield from _read(network, batch[:half], layers)
+    yield from _read(network, batch[half:], layers)
+
+
+def _pooler(pool: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    # A copy, since what is not averaged may be overwritten by the next operation.
+    return (lambda value: pooled(value, pool)) if pool else (lambda value: pooled(value, pool).clone())
+
+
+def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batches of at most `size` rows, with their labels, from batches, single inputs or (batch, labels) pairs."""
+    singles: list[tuple[Tensor, Tensor | None]] = []
+    for item in [inputs] if isinstance(inputs, Tensor) else inputs:
+        values, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
+        if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None):
+            raise BindError(f"inputs to fit heads on must be tensors or (batch, labels) pairs; got a {type(item).__name__}")
+        if network.row_dim is None:
+            single = values.dim() in (1, 3)  # vectors, tokens, images; their batches have a dimension more
+        else:
+            single = values.dim() == network.row_dim
+        if not single:
+            for start in range(0, len(values), size):
+                yield values[start : start + size], None if labels is None else labels[start : start + size]
+            continue
+        if singles and values.shape != singles[0][0].shape:
+            raise ShapeError(f"inputs to fit heads on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}")
+        singles.append((values, None if labels is None else labels.reshape(1)))
+        if len(singles) == size:
+            yield _stacked(singles)
+            singles = []
+    if singles:
+        yield _stacked(singles)
+
+
+def _stacked(singles: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    labels = [label for _, label in singles if label is not None]
+    return torch.stack([value for value, _ in singles]), torch.cat(labels) if labels else None
+
+
+def _wanted(network: Network, layers: Sequence[int | str] | None) -> list[int]:
+    if layers is not None:
+        found = sorted({network.layer_index(layer) for layer in layers})
+        return [index for index in found if index != network.depth]
+    network.layer_index(1)  # a model without layers says so
+    return [layer.index for layer in network.layers if not layer.is_output]
+
+
+def _layer(network: Network, index: int) -> str:
+    return f"layer {index} ('{network.layers[index - 1].name}')"

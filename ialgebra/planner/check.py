@@ -1,0 +1,62 @@
+"""Definedness, checked on the plan as written, before any rewrite: an inside-out rewrite would hide σ₁σ₂σ₁ (L2, L5).
+
+In: a plan and where its operators stand in the text. Out: nothing, or a CompositionError placed in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..errors import CompositionError, Span
+
+
+@dataclass(frozen=True)
+class _Below:
+    """What a plan contains: its lowest selected layer, and whether joins or anti-joins are in it."""
+
+    lowest: int | None = None
+    join: bool = False
+    anti: bool = False
+
+
+def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None:
+    """Raise CompositionError where `plan` is undefined: σ_l over σ_l' with l > l', or ⋈ and ⋄ within one another."""
+    spans = places or {}
+
+    def visit(each: Operator, below: tuple[_Below, ...]) -> _Below:
+        lowest = min((part.lowest for part in below if part.lowest is not None), default=None)
+        join = any(part.join for part in below)
+        anti = any(part.anti for part in below)
+        match each:
+            case Identity() | Projection():
+                pass
+            case Selection(layer, _):
+                if lowest is not None and layer > lowest:
+                    raise CompositionError(
+                        f"layer {layer} of a map that is already cut after layer {lowest} is undefined: "
+                        f"an outer selection must name a layer ≤ {lowest}",
+                        spans.get(each),
+                    )
+                lowest = layer
+            case Join():
+                if anti:
+                    raise CompositionError(
+                        "a join over an anti-join is undefined (an anti-join is a pair of maps); "
+                        "join the inputs first, or ask two queries",
+                        spans.get(each),
+                    )
+                join = True
+            case AntiJoin():
+                if join or anti:
+                    inner = "a join" if join else "another anti-join"
+                    raise CompositionError(
+                        f"an anti-join over {inner} is undefined (its operands are single inputs); "
+                        "write one chain of left joins, or ask two queries",
+                        spans.get(each),
+                    )
+                anti = True
+        return _Below(lowest, join, anti)
+
+    fold(plan, visit)

@@ -1,0 +1,377 @@
+"""Lowering: a plan becomes answers, each a linear combination of games (the normal form that is executed).
+
+In: an operator tree and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a
+target that the model has yet to predict stays a `Predicted`. The laws of games are applied here: equal games are one
+(L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), a collection of baselines is the mean of the
+maps (L18); and null players are pruned (L16).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..algebra.baselines import Baseline, Given, materialise
+from ..algebra.operators import (
+    AntiJoin,
+    Estimation,
+    Identity,
+    Join,
+    Operator,
+    Output,
+    Projection,
+    Selection,
+    fold,
+)
+from ..algebra.players import Partition, labels
+from ..algebra.sources import Source
+from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
+from ..catalog import Catalog, Element
+from ..errors import ShapeError
+
+Part = Literal["shapley", "with", "without"]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The class that the full model predicts for an input, not known before a model runs."""
+
+    model: str
+    source: Source
+
+
+Target = int | Predicted
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One φ of a plan with all that its operators say of it."""
+
+    model: str
+    source: Source
+    baseline: Baseline
+    partition: Partition
+    target: Target
+    output: Output
+    estimation: Estimation
+    depth: int | None
+    window: Window = EVERYTHING
+    layer: int | None = None  # None: the model itself
+
+
+@dataclass(frozen=True, eq=False)
+class Hybrids:
+    """The inputs x_S of a game: `foreground` on the segments of S, `background` elsewhere (Eq. 1).
+
+    `segments` (int64, broadcastable to the input) numbers the players, −1 where every hybrid is the background. `key`
+    names the content; `full` and `empty` name the rows x_N and x_∅, which other games may share.
+    """
+
+    foreground: Tensor
+    background: Tensor
+    segments: NDArray[np.int64]
+    players: int
+    key: str
+    full: str
+    empty: str
+
+
+@dataclass(frozen=True)
+class Game:
+    """v(S): one scalar of one (truncated) model over the hybrids. Equal games are one."""
+
+    model: str
+    layer: int | None
+    hybrids: Hybrids
+    target: Target
+    output: Output
+    estimation: Estimation
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """The players that a map is drawn on: `labels` (int64, input-shaped, −1 outside the window), of which `active`
+    differ from the background; the others are null players."""
+
+    labels: NDArray[np.int64]
+    active: NDArray[np.int64]
+    hybrids: Hybrids
+    swapped: bool  # L13: foreground and background have changed places
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.labels.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True)
+class Term:
+    """`coefficient` × the Shapley values (or one half of them) of a game, drawn on a board; swapped boards negate
+    (L13)."""
+
+    coefficient: Fraction
+    game: Game
+    board: Board
+    part: Part
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One map: the sum of its terms, possibly none (a zero map), drawn as `shown` says."""
+
+    terms: tuple[Term, ...]
+    shown: tuple[Leaf, ...]
+    board: Board
+    against: str
+    component: int | None
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A leaf's part in a component, before tensors are looked at."""
+
+    coefficient: Fraction
+    leaf: Leaf
+    part: Part = "shapley"
+    own: bool = True  # the operand's own map, not what it is compared with
+
+
+_Component = tuple[_Share, ...]
+
+
+class Lowering:
+    """Lowers plans over one catalog, looking each tensor up, and building each board and each set of hybrids, once.
+
+    `dual` reads both directions of an anti-join from one game (L13). `fired` collects the laws of games that applied.
+    """
+
+    def __init__(self, catalog: Catalog, *, dual: bool) -> None:
+        self.fired: dict[str, None] = {}
+        self._boards = _Boards(catalog, dual)
+
+    def answers(self, plan: Operator, *, merge: bool) -> list[Answer]:
+        """The answers of `plan`, one a component; `merge` makes equal games one.
+
+        Raises ShapeError where operands, windows or masks do not fit together.
+        """
+        components = fold(plan, _components)
+        answers = []
+        for number, component in enumerate(components):
+            terms = [self._term(share) for share in component]
+            kept = merged(terms) if merge else tuple(terms)
+            if merge:
+                self.fired.update(dict.fromkeys(_laws(terms, kept)))
+            own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
+            board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
+            position = number if len(components) > 1 else None
+            answers.append(Answer(kept, own, board, _against(component, own), position))
+        return answers
+
+    def _term(self, share: _Share) -> Term:
+        # The printed contrast of two models gives null players a value too, so there they stay in the game.
+        board = self._boards.board(share.leaf, prune=share.part == "shapley")
+        leaf = share.leaf
+        game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
+        return Term(share.coefficient, game, board, share.part)
+
+
+def merged(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Equal games are one: their coefficients add up, a sum of zero drops out (L11, L12); in one order for every
+    writing."""
+    sums: dict[tuple[Game, Board, Part], Fraction] = {}
+    for term in terms:
+        place = (term.game, term.board, term.part)
+        sums[place] = sums.get(place, Fraction(0)) + term.coefficient
+    kept = [Term(share, *place) for place, share in sums.items() if share]
+    return tuple(sorted(kept, key=lambda term: (game_key(term.game), term.part, term.board.swapped)))
+
+
+def game_key(game: Game) -> tuple[str, ...]:
+    """A total order of games by content, the same in every process."""
+    target = game.target if isinstance(game.target, int) else f"{game.target.model}({game.target.source})"
+    parts = (game.hybrids.key, game.model, game.layer or 0, target, game.output, game.estimation.key)
+    return tuple(f"{part:08d}" if isinstance(part, int) else part for part in parts)
+
+
+def _laws(terms: list[Term], kept: tuple[Term, ...]) -> Iterable[str]:
+    if any(term.board.swapped for term in terms):
+        yield "φ(x'; x, f_c) = −φ(x; x', f_c) (L13)"
+    if any(term.game.hybrids.players == 0 for term in terms):
+        yield "φ(x; x, f) = 0 (L12)"
+    elif len(kept) < len(terms):
+        yield "equal games are one (L11)"
+
+
+def _components(plan: Operator, operands: tuple[tuple[_Component, ...], ...]) -> tuple[_Component, ...]:
+    match plan:
+        case Identity():
+            share = Fraction(1, len(plan.inputs) * len(plan.baselines))
+            return (
+                tuple(
+                    _Share(share, _leaf(plan, source, baseline))
+                    for source in plan.inputs
+                    for baseline in plan.baselines
+                ),
+            )
+        case Projection(window, _):
+            return _mapped(operands[0], lambda leaf: replace(leaf, window=both(leaf.window, window)))
+        case Selection(layer, _):
+            return _mapped(operands[0], lambda leaf: _cut(leaf, layer))
+        case Join(_, weights):
+            return (
+                tuple(
+                    replace(share, coefficient=share.coefficient * weight)
+                    for (component,), weight in zip(operands, weights, strict=True)
+                    for share in component
+                ),
+            )
+        case AntiJoin(_, order, contrast):
+            each = [component for (component,) in operands]
+            return tuple(_contrasted(each, k, literal=contrast == "literal") for k in order)
+        case _:
+            assert_never(plan)
+
+
+def _leaf(plan: Identity, source: Source, baseline: Baseline) -> Leaf:
+    target = plan.target if plan.target is not None else Predicted(plan.model, source)
+    return Leaf(plan.model, source, baseline, plan.players, target, plan.output, plan.estimation, plan.depth)
+
+
+def _mapped(components: tuple[_Component, ...], change: Callable[[Leaf], Leaf]) -> tuple[_Component, ...]:
+    return tuple(tuple(replace(share, leaf=change(share.leaf)) for share in component) for component in components)
+
+
+def _cut(leaf: Leaf, layer: int) -> Leaf:
+    """σ_l on one leaf: the model's own output is no cut (L4), and an earlier cut stays (L2)."""
+    if layer == leaf.depth:
+        return leaf
+    return replace(leaf, layer=layer if leaf.layer is None else min(layer, leaf.layer))
+
+
+def _contrasted(operands: list[_Component], k: int, *, literal: bool) -> _Component:
+    """Component k of an anti-join: the mean over the other operands of operand k explained against each (Eq. 6)."""
+    others = [operand for i, operand in enumerate(operands) if i != k]
+    return tuple(
+        replace(share, coefficient=share.coefficient / len(others))
+        for other in others
+        for share in _against_one(operands[k], other, literal=literal)
+    )
+
+
+def _against_one(operand: _Component, other: _Component, *, literal: bool) -> Iterable[_Share]:
+    """One operand against one other: against its input as the baseline, or, on the same inputs, against its model."""
+    if _inputs(operand) == _inputs(other) and _models(operand) != _models(other):
+        yield from (replace(share, part="with") if literal else share for share in operand)
+        targets = {share.leaf.source: (share.leaf.target, share.leaf.output) for share in operand}
+        for share in other:
+            target, output = targets[share.leaf.source]
+            leaf = replace(share.leaf, target=target, output=output)
+            yield _Share(-share.coefficient, leaf, "without" if literal else "shapley", own=False)
+    else:
+        for mine in operand:
+            for theirs in other:
+                leaf = replace(mine.leaf, baseline=Given(theirs.leaf.source))
+                yield replace(mine, coefficient=mine.coefficient * theirs.coefficient, leaf=leaf)
+
+
+def _inputs(component: _Component) -> list[Source]:
+    return sorted({share.leaf.source for share in component}, key=str)
+
+
+def _models(component: _Component) -> set[tuple[str, int | None]]:
+    return {(share.leaf.model, share.leaf.layer) for share in component}
+
+
+def _against(component: _Component, own: tuple[Leaf, ...]) -> str:
+    """What a map is explained against, as text: its baselines, and the models that it is compared with."""
+    others = dict.fromkeys(f"{share.leaf.model}" for share in component if not share.own)
+    return ", ".join(dict.fromkeys([*(str(leaf.baseline) for leaf in own), *others]))
+
+
+class _Boards:
+    """Looks tensors up and builds each board, and each set of hybrids, once."""
+
+    def __init__(self, catalog: Catalog, dual: bool) -> None:
+        self.catalog = catalog
+        self.dual = dual
+        self.boards: dict[tuple[object, ...], Board] = {}
+        self.players: dict[tuple[object, ...], NDArray[np.int64]] = {}
+        self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
+        self.backgrounds: dict[tuple[Source, Baseline], Element] = {}
+        self.interned: dict[str, Hybrids] = {}
+
+    def board(self, leaf: Leaf, *, prune: bool) -> Board:
+        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune)
+        if place not in self.boards:
+            self.boards[place] = self._board(leaf, prune)
+        return self.boards[place]
+
+    def _board(self, leaf: Leaf, prune: bool) -> Board:
+        numbers = self._players(leaf)
+        x = self.catalog.element(leaf.source)
+        background = self._background(leaf, x)
+        differs = np.asarray(x.array != background.array)
+        count = int(numbers.max(initial=-1)) + 1
+        plays = np.bincount(numbers[differs & (numbers >= 0)], minlength=count) > 0 if prune else np.ones(count, bool)
+        renumbered = np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)
+        segments = renumbered[numbers]
+        covers = not bool((differs & (numbers < 0)).any())
+        swapped = self.dual and isinstance(leaf.baseline, Given) and covers and x.digest > background.digest
+        pair = (background, x) if swapped else (x, background)
+        hybrids = self._interned(*pair, segments, int(plays.sum()), covers)
+        return Board(numbers, np.flatnonzero(plays), hybrids, swapped)
+
+    def _players(self, leaf: Leaf) -> NDArray[np.int64]:
+        place = (leaf.source, leaf.window, leaf.partition)
+        if place not in self.players:
+            entry = self.catalog.input(leaf.source.name)
+            content = self.catalog.element(leaf.source).array
+            if leaf.source not in self.columns:
+                self.columns[leaf.source] = columns_of(entry.kind, content, entry.feature_names)
+            window = evaluate(leaf.window, self.columns[leaf.source])
+            found = labels(leaf.partition, entry.kind, content, window, lambda mask: self.catalog.element(mask).array)
+            self.players[place] = found
+        return self.players[place]
+
+    def _background(self, leaf: Leaf, x: Element) -> Element:
+        place = (leaf.source, leaf.baseline)
+        if place not in self.backgrounds:
+            if isinstance(leaf.baseline, Given):
+                other = self.catalog.element(leaf.baseline.source)
+                if other.tensor.shape != x.tensor.shape:
+                    raise ShapeError(
+                        f"{leaf.source} has shape {tuple(x.tensor.shape)} and {leaf.baseline.source} "
+                        f"{tuple(other.tensor.shape)}: inputs that are compared must have one shape"
+                    )
+                self.backgrounds[place] = (
+                    other if other.tensor.dtype == x.tensor.dtype else Element(other.tensor.to(x.tensor.dtype))
+                )
+            else:
+                self.backgrounds[place] = Element(
+                    materialise(
+                        leaf.baseline,
+                        x.tensor,
+                        lambda source: self.catalog.element(source).tensor,
+                        lambda name: [each.tensor for each in self.catalog.input(name).elements],
+                    )
+                )
+        return self.backgrounds[place]
+
+    def _interned(
+        self, x: Element, background: Element, segments: NDArray[np.int64], players: int, covers: bool
+    ) -> Hybrids:
+        plane = segments[:1] if segments.ndim == 3 and bool((segments == segments[:1]).all()) else segments
+        digest = hashlib.blake2b(plane.astype(np.int32).tobytes(), digest_size=12)
+        digest.update(f"{x.digest}|{background.digest}|{segments.shape}".encode())
+        key = digest.hexdigest()
+        if key not in self.interned:
+            full = x.digest if covers else f"{key}:N"
+            self.interned[key] = Hybrids(x.tensor, background.tensor, plane, players, key, full, background.digest)
+        return self.interned[key]

@@ -1,0 +1,157 @@
+"""The rewrite laws of the algebra: one formula, one `match`, one result.
+
+A law takes an operator and returns an equal one, or None where it does not apply. Laws never raise: definedness is
+`check`'s work. Laws of games rather than of operators (L11, L12's zero, L13, L18) are applied in `games`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, leaves
+from ..algebra.windows import EVERYTHING, both
+
+Law = Callable[[Operator], Operator | None]
+
+
+def commute(plan: Operator) -> Operator | None:
+    """Π_w σ_l = σ_l Π_w (L1)"""
+    match plan:
+        case Projection(window, Selection(layer, p)):
+            return Selection(layer, Projection(window, p))
+    return None
+
+
+def stack_layers(plan: Operator) -> Operator | None:
+    """σ_l σ_l' = σ_l if l ≤ l' (L2)"""
+    match plan:
+        case Selection(outer, Selection(inner, p)) if outer <= inner:
+            return Selection(outer, p)
+    return None
+
+
+def stack_windows(plan: Operator) -> Operator | None:
+    """Π_w Π_w' = Π_{w∩w'} (L3)"""
+    match plan:
+        case Projection(outer, Projection(inner, p)):
+            return Projection(both(outer, inner), p)
+    return None
+
+
+def drop_everything(plan: Operator) -> Operator | None:
+    """Π_everything p = p (L4)"""
+    match plan:
+        case Projection(window, p) if window is EVERYTHING:
+            return p
+    return None
+
+
+def drop_last_layer(plan: Operator) -> Operator | None:
+    """σ_n p = p where layer n is the model's own output (L4)"""
+    match plan:
+        case Selection(layer, Identity() | Projection(_, Identity()) as p) if layer == leaves(p)[0].depth:
+            return p
+    return None
+
+
+def project_join(plan: Operator) -> Operator | None:
+    """Π_w (p ⋈ q) = Π_w p ⋈ Π_w q (L6)"""
+    match plan:
+        case Projection(window, Join(operands, weights)):
+            return Join(tuple(Projection(window, p) for p in operands), weights)
+    return None
+
+
+def select_join(plan: Operator) -> Operator | None:
+    """σ_l (p ⋈ q) = σ_l p ⋈ σ_l q (L7)"""
+    match plan:
+        case Selection(layer, Join(operands, weights)):
+            return Join(tuple(Selection(layer, p) for p in operands), weights)
+    return None
+
+
+def project_antijoin(plan: Operator) -> Operator | None:
+    """Π_w (p ⋄ q) = Π_w p ⋄ Π_w q (L8)"""
+    match plan:
+        case Projection(window, AntiJoin(operands, order, contrast)):
+            return AntiJoin(tuple(Projection(window, p) for p in operands), order, contrast)
+    return None
+
+
+def select_antijoin(plan: Operator) -> Operator | None:
+    """σ_l (p ⋄ q) = σ_l p ⋄ σ_l q (L9)"""
+    match plan:
+        case Selection(layer, AntiJoin(operands, order, contrast)):
+            return AntiJoin(tuple(Selection(layer, p) for p in operands), order, contrast)
+    return None
+
+
+def flatten_join(plan: Operator) -> Operator | None:
+    """(p ⋈_ε q) ⋈_δ r = δε p + δ(1−ε) q + (1−δ) r (L10)"""
+    match plan:
+        case Join(operands, weights) if any(isinstance(p, Join) for p in operands):
+            flat: list[tuple[Operator, Fraction]] = []
+            for p, weight in zip(operands, weights, strict=True):
+                inner = zip(p.operands, p.weights, strict=True) if isinstance(p, Join) else [(p, Fraction(1))]
+                flat.extend((q, weight * share) for q, share in inner)
+            return Join(tuple(q for q, _ in flat), tuple(share for _, share in flat))
+    return None
+
+
+def order_join(plan: Operator) -> Operator | None:
+    """p ⋈_ε q = q ⋈_{1−ε} p: one order for one sum (L10)"""
+    match plan:
+        case Join(operands, weights):
+            order = sorted(range(len(operands)), key=lambda k: _rank(operands[k]))
+            if order != list(range(len(operands))):
+                return Join(tuple(operands[k] for k in order), tuple(weights[k] for k in order))
+    return None
+
+
+def merge_join(plan: Operator) -> Operator | None:
+    """p ⋈ p = p, p ⋈₁ q = p (L11)"""
+    match plan:
+        case Join(operands, weights):
+            shares: dict[Operator, Fraction] = {}
+            for p, weight in zip(operands, weights, strict=True):
+                shares[p] = shares.get(p, Fraction(0)) + weight
+            kept = {p: share for p, share in shares.items() if share}
+            if len(kept) == 1:
+                return next(iter(kept))
+            if len(kept) < len(operands):
+                return Join(tuple(kept), tuple(kept.values()))
+    return None
+
+
+def order_antijoin(plan: Operator) -> Operator | None:
+    """x' ⋄ x = swap(x ⋄ x') (L12)"""
+    match plan:
+        case AntiJoin(operands, order, contrast):
+            places = sorted(range(len(operands)), key=lambda k: _rank(operands[k]))
+            if places != list(range(len(operands))):
+                return AntiJoin(tuple(operands[k] for k in places), tuple(places.index(k) for k in order), contrast)
+    return None
+
+
+def _rank(plan: Operator) -> tuple[str, str, str]:
+    """A total order of operators that a reader can follow: by input first, then by content."""
+    first = leaves(plan)[0]
+    return first.model, str(first.inputs[0]), plan.key
+
+
+LAWS: tuple[Law, ...] = (
+    commute,
+    stack_layers,
+    stack_windows,
+    drop_everything,
+    drop_last_layer,
+    project_join,
+    select_join,
+    project_antijoin,
+    select_antijoin,
+    flatten_join,
+    order_join,
+    merge_join,
+    order_antijoin,
+)

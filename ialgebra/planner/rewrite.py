@@ -1,0 +1,51 @@
+"""Normalisation: apply laws, operands first, until none applies. In: a plan, a tuple of laws; out: a plan and a
+trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..algebra.operators import Operator, rebuilt
+from .laws import LAWS, Law
+
+
+class Step(NamedTuple):
+    """One law that fired: its formula, and the operator before and after."""
+
+    law: str
+    before: Operator
+    after: Operator
+
+
+def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[Step, ...]]:
+    """The normal form of `plan` under `rules`, and the laws that fired, in order.
+
+    Every law moves operators towards the leaves, shrinks the plan or sorts it, so this ends; the normal form does not
+    depend on the order of the rules (a property test holds this).
+    """
+    trace: list[Step] = []
+    normal: dict[Operator, Operator] = {}
+    becomes: dict[Operator, Operator] = {}  # one step of rewriting
+    stack = [plan]
+    while stack:
+        each = stack[-1]
+        pending = [becomes[each]] if each in becomes else list(each.operands)
+        pending = [other for other in pending if other not in normal]
+        if each in normal:
+            stack.pop()
+        elif pending:
+            stack.extend(reversed(pending))
+        elif each in becomes:
+            normal[each] = normal[becomes[each]]
+        elif (current := rebuilt(each, tuple(normal[operand] for operand in each.operands))) is not each:
+            becomes[each] = current
+        else:
+            for rule in rules:
+                if (after := rule(each)) is not None:
+                    trace.append(Step((rule.__doc__ or rule.__name__).strip(), each, after))
+                    becomes[each] = after
+                    break
+            else:
+                normal[each] = each
+    return normal[plan], tuple(trace)

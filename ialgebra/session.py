@@ -1,0 +1,291 @@
+"""The façade: `connect()` gives a Session, in which models and inputs are registered and queries asked.
+
+One session is one catalog, one store of values already paid for, and one lock: threads take turns. A failed or
+interrupted query leaves it usable. Everything that a session does is a method here; the work is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import assert_never
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from . import query
+from .algebra.baselines import Baseline, Constant, Given
+from .algebra.players import Labels, Partition
+from .algebra.sources import Source
+from .algebra.windows import Mask, Window
+from .catalog import Catalog, entry
+from .describe import describe, show
+from .errors import BindError, IalgebraError, did_you_mean
+from .execution.store import Store
+from .language import binder, syntax
+from .language.predicates import bind_window
+from .models.heads import HeadReport, fit_heads, load_heads, save_heads
+from .models.layers import LayerChoice
+from .models.network import Model, Network
+from .planner.strategy import PRESETS, Strategy
+from .progress import bar
+from .results import Relation
+from .settings import set_option
+
+Wish = str | float | ArrayLike | Tensor
+
+
+def connect(*, store_bytes: int = 256 << 20, progress: bool | None = None) -> Session:
+    """A new session; `store_bytes` bounds the values it keeps, `progress` shows a bar (None: where stderr is a
+    terminal)."""
+    return Session(store_bytes=store_bytes, progress=progress)
+
+
+class Session:
+    """A database for explanations: registered models, inputs, windows and views, and the queries over them.
+
+    Use it as a context manager, or call `close`. Methods may be called from several threads; they take turns.
+    """
+
+    def __init__(self, *, store_bytes: int = 256 << 20, progress: bool | None = None) -> None:
+        self._catalog = Catalog()
+        self._store = Store(store_bytes)
+        self._lock = threading.RLock()
+        self._progress = sys.stderr.isatty() if progress is None else progress
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything registered and everything paid for."""
+        with self._lock:
+            self._catalog = Catalog()
+            self._store.clear()
+
+    # Registration.
+
+    def register_model(
+        self,
+        name: str,
+        module: nn.Module | Model,
+        layers: Sequence[LayerChoice] | None = None,
+        classes: Sequence[str] | Mapping[int, str] | None = None,
+        output: str = "logit",
+        device: str | torch.device | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
+
+        `layers`: names or modules to cut after, in order (None: found by themselves). `classes`: their names. `output`:
+        what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
+        run it. `batch_size`: rows a batch. Raises BindError for arguments that do not fit.
+        """
+        with self._lock:
+            name = _named("model", name)
+            self._catalog.models[name] = Network(name, module, layers, classes, output, device, batch_size)
+
+    def register_input(
+        self,
+        name: str,
+        tensor: object,
+        baseline: Wish | None = None,
+        players: Wish | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        """Register an input without batch dimension: image (C, H, W), tabular (D,) or integer tokens (T,).
+
+        A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
+        query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
+        players). Raises ShapeError for other forms, BindError for text that means nothing.
+        """
+        with self._lock:
+            name = _named("input", name)
+            made = entry(name, tensor, None, None, feature_names)
+            previous = self._catalog.inputs.get(name)
+            self._catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
+            try:
+                baselines = None if baseline is None else self._baselines(name, baseline)
+                partition = None if players is None else self._players(name, players)
+            except IalgebraError:
+                if previous is None:
+                    del self._catalog.inputs[name]
+                else:
+                    self._catalog.inputs[name] = previous
+                raise
+            self._catalog.inputs[name] = entry(name, tensor, baselines, partition, feature_names)
+
+    def register_window(self, name: str, mask_or_predicate: object) -> None:
+        """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
+        with self._lock:
+            name = _named("window", name)
+            if isinstance(mask_or_predicate, str):
+                try:
+                    window = bind_window(syntax.parse_predicate(mask_or_predicate), self._catalog.windows, None)
+                except IalgebraError as error:
+                    raise error.at(mask_or_predicate) from error.__cause__
+                self._catalog.windows[name] = window
+            else:
+                mask = mask_or_predicate
+                array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+                self._catalog.windows[name] = Mask.of(name, array)
+
+    def fit_heads(
+        self,
+        model: str,
+        inputs: Iterable[Tensor] | Tensor | str,
+        labels: Sequence[int] | Tensor | None = None,
+        layers: Sequence[int | str] | None = None,
+        *,
+        seed: int = 0,
+    ) -> HeadReport:
+        """Train the linear heads of the truncated models f_l (Eq. 4), all layers in one pass over `inputs`.
+
+        `inputs`: a batch, an iterable of inputs, or the name of a registered collection. With `labels` multinomial
+        logistic regression, without them distillation of the model's own outputs. Returns each layer's agreement on
+        held-out inputs.
+        """
+        with self._lock:
+            network = self._catalog.model(model)
+            if isinstance(inputs, str):
+                inputs = [each.tensor for each in self._catalog.input(inputs).elements]
+            return fit_heads(network, inputs, labels, layers, seed=seed)
+
+    def save_heads(self, model: str, path: str | Path) -> Path:
+        """Write a model's trained heads to a safetensors file."""
+        with self._lock:
+            return save_heads(self._catalog.model(model), path)
+
+    def load_heads(self, model: str, path: str | Path) -> None:
+        """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
+        model."""
+        with self._lock:
+            load_heads(self._catalog.model(model), path)
+
+    def names(self) -> dict[str, list[str]]:
+        """What is registered, by kind."""
+        catalog = self._catalog
+        return {
+            "models": list(catalog.models),
+            "inputs": [name for name in catalog.inputs if " " not in name],
+            "windows": list(catalog.windows),
+            "views": list(catalog.views),
+        }
+
+    # Queries.
+
+    def sql(self, text: str, seed: int | None = None, strategy: Strategy | None = None) -> Relation:
+        """Run a query or a script and return its last answer, at once and whole.
+
+        `seed` fixes the sampled coalitions (default 0), `strategy` the optimizer's decisions (default BEST). Every
+        failure is an IalgebraError placed in the text.
+        """
+        *_, last = self.run(text, seed, strategy)
+        return last
+
+    def run(self, script: str, seed: int | None = None, strategy: Strategy | None = None) -> Iterator[Relation]:
+        """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
+        for statement in syntax.parse(script):
+            with self._lock:
+                answer = self._statement(statement, script, seed, strategy)
+            yield answer
+
+    def explain(self, text: str, strategy: Strategy | None = None) -> str:
+        """The plan of a query, which is not run."""
+        with self._lock:
+            statement = syntax.parse(text)[-1]
+            if isinstance(statement, syntax.Explain):
+                statement = statement.query
+            if not isinstance(statement, syntax.Query):
+                raise BindError("only a query has a plan to explain", statement.span).at(text)
+            return query.explained(self._request(statement, text, None, strategy), self._catalog).plan
+
+    def _statement(
+        self, statement: syntax.Statement, text: str, seed: int | None, strategy: Strategy | None
+    ) -> Relation:
+        catalog = self._catalog
+        try:
+            match statement:
+                case syntax.Query():
+                    return self._answered(self._request(statement, text, seed, strategy), analyze=False)
+                case syntax.Explain(inner, analyze):
+                    request = self._request(inner, text, seed, strategy)
+                    return self._answered(request, analyze=True) if analyze else query.explained(request, catalog)
+                case syntax.CreateWindow(name, where, replace):
+                    _free("window", name, catalog.windows, replace)
+                    catalog.windows[name.value] = bind_window(where, catalog.windows, None)
+                    said = f"window {name.value} created"
+                case syntax.CreateView(name, inner, view_text, replace):
+                    _free("view", name, catalog.views, replace)
+                    binder.bind(inner, text, catalog)
+                    catalog.views[name.value] = view_text
+                    said = f"view {name.value} created"
+                case syntax.Drop(kind, name):
+                    known: dict[str, Window] | dict[str, str] = catalog.windows if kind == "window" else catalog.views
+                    if name.value not in known:
+                        raise BindError(f"unknown {kind} '{name.value}'{did_you_mean(name.value, known)}", name.span)
+                    del known[name.value]
+                    said = f"{kind} {name.value} dropped"
+                case syntax.Show(kind):
+                    said = show(kind, catalog)
+                case syntax.Describe(name):
+                    said = describe(name.value, catalog)
+                case syntax.SetOption(name, value):
+                    said = set_option(name, value, catalog)
+                case _:
+                    assert_never(statement)
+        except IalgebraError as error:
+            word = statement.name.span if isinstance(statement, syntax.Describe) else statement.span
+            raise error.at(text, word) from error.__cause__
+        return query.said(said, text[statement.span.start : statement.span.end])
+
+    def _request(self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | None) -> query.Request:
+        settings = self._catalog.settings
+        chosen = strategy or PRESETS[settings.strategy or "BEST"]
+        return query.Request(tree, text, settings.seed or 0 if seed is None else seed, chosen)
+
+    def _answered(self, request: query.Request, *, analyze: bool) -> Relation:
+        with bar(self._progress) as progress:
+            return query.answered(request, self._catalog, self._store, progress, analyze=analyze)
+
+    # What Python says in objects and a query in text.
+
+    def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
+        if isinstance(wish, str):
+            return binder.bind_baselines(syntax.parse_value(wish), self._catalog)
+        if isinstance(wish, (int, float)):
+            return (Constant(float(wish)),)
+        own = entry(f"{name} baseline", wish)
+        self._catalog.inputs[own.name] = own
+        return tuple(Given(source) for source in own.sources)
+
+    def _players(self, name: str, wish: object) -> Partition:
+        if isinstance(wish, str):
+            return binder.bind_players(syntax.parse_value(wish), self._catalog)
+        mask = wish if isinstance(wish, Tensor) else torch.as_tensor(np.asarray(wish))
+        own = entry(f"{name} players", mask if mask.dim() != 2 else mask[None])
+        self._catalog.inputs[own.name] = own
+        return Labels(Source(own.name))
+
+
+def _named(what: str, name: str) -> str:
+    """A name as the language reads it: ′ is '. BindError for what no query could say."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise BindError(f"{name!r} cannot name a {what}; use a word such as f, x or x'")
+    return name.replace("′", "'")
+
+
+def _free(what: str, name: syntax.Name, taken: Mapping[str, object], replace: bool) -> None:
+    if name.value in taken and not replace:
+        raise BindError(
+            f"{what} '{name.value}' exists; create or replace {what} {name.value}, or drop it first", name.span
+        )
