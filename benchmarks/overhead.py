@@ -26,13 +26,14 @@ ROWS, PLAYERS, PAIRS = 512, 16, 5
 def planning() -> float:
     """Milliseconds to parse and plan a query of 12 operators over 224×224 photos (median of 21)."""
     con = ialgebra.connect(progress=False)
-    con.register_model("f", zoo.efficientnet_lite0())
+    con.register_model("f", zoo.network())
     for name in ("x", "y", "z"):
         con.register_input(name, torch.randn(3, 224, 224))
     con.register_window("w", "row < 112 and col between 20 and 180")
     text = (
         "select * from (select * from f(x) where row > 4 and not circle(100, 100, 20)) "
-        "join (select * from f(y) where w) on weight = 0.5 join (select * from f(z) where col < 100 or w) on weight = 0.25 "
+        "join (select * from f(y) where w) on weight = 0.5 "
+        "join (select * from f(z) where col < 100 or w) on weight = 0.25 "
         "join (select * from f(x) where value > 0) on weight = 0.75 where row < 200 and channel < 2"
     )
     con.explain(text)
@@ -46,7 +47,7 @@ def planning() -> float:
 
 def efficiency() -> list[float]:
     """Bare forward seconds ÷ query seconds, for each pair."""
-    module = zoo.efficientnet_lite0()
+    module = zoo.network()
     x = zoo.photo("coffee")
     segments = torch.from_numpy(np.arange(16).reshape(4, 4).repeat(56, 0).repeat(56, 1)[None])
     ratios = []

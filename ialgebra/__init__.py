@@ -1,22 +1,52 @@
-"""i-Algebra: a database for explanations of neural networks. The public names, nothing else."""
+"""i-Algebra: a database for explanations of neural networks. The public names, nothing else.
 
-from .errors import (
-    BindError,
-    BudgetError,
-    CompositionError,
-    IalgebraError,
-    IalgebraWarning,
-    ModelError,
-    ParseError,
-    ResourceError,
-    ShapeError,
-)
-from .files import load
-from .planner.strategy import Strategy
-from .results import Attribution, Relation
-from .runtime import tune_process
-from .session import Session, connect
-from .version import __version__
+They are imported when first used, so that `ialgebra --version` is quick and the command line can prepare the process
+before torch starts its threads.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import (
+        BindError,
+        BudgetError,
+        CompositionError,
+        IalgebraError,
+        IalgebraWarning,
+        ModelError,
+        ParseError,
+        ResourceError,
+        ShapeError,
+    )
+    from .files import load
+    from .planner.strategy import Strategy
+    from .results import Attribution, Relation
+    from .runtime import tune_process
+    from .session import Session, connect
+    from .version import __version__
+
+_HOMES = {
+    "Attribution": "results",
+    "BindError": "errors",
+    "BudgetError": "errors",
+    "CompositionError": "errors",
+    "IalgebraError": "errors",
+    "IalgebraWarning": "errors",
+    "ModelError": "errors",
+    "ParseError": "errors",
+    "Relation": "results",
+    "ResourceError": "errors",
+    "Session": "session",
+    "ShapeError": "errors",
+    "Strategy": "planner.strategy",
+    "__version__": "version",
+    "connect": "session",
+    "load": "files",
+    "tune_process": "runtime",
+}
 
 __all__ = [
     "Attribution",
@@ -37,3 +67,15 @@ __all__ = [
     "load",
     "tune_process",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ialgebra' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeVar, cast
 
 import numpy as np
@@ -43,6 +43,12 @@ class Element:
     def digest(self) -> str:
         """Names the content: dtype, shape and bytes."""
         return content_digest(self.tensor)
+
+
+@lru_cache(maxsize=32)
+def constant_element(value: float, shape: torch.Size, dtype: torch.dtype) -> Element:
+    """The input of this form that is `value` everywhere; kept, for most queries share their baseline."""
+    return Element(torch.full(shape, value, dtype=dtype))
 
 
 def content_digest(tensor: Tensor) -> str:

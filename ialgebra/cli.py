@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -62,10 +62,10 @@ class Shell(Protocol):
 class Printer:
     """Puts answers on the terminal and pictures into a folder; `name` is the stem of the pictures' file names."""
 
-    def __init__(self, out: Path, name: str, *, keep: bool, stdout: TextIO | None = None, stderr: TextIO | None = None):
+    def __init__(self, out: Path, name: str, *, keep: bool) -> None:
         self.out, self.name, self.keep = out, name, keep
-        self.console = Console(file=stdout or sys.stdout, highlight=False)
-        self.errors = Console(file=stderr or sys.stderr, highlight=False)
+        self.console = Console(highlight=False)
+        self.errors = Console(stderr=True, highlight=False)
         self._pictures = 0
 
     def answer(self, relation: Relation) -> None:
@@ -78,8 +78,11 @@ class Printer:
         except IalgebraError as error:  # the answer stands without its picture
             self.console.print(Text(f"no picture: {error.message}", "dim"), soft_wrap=True)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.savefig(path, dpi=150)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.savefig(path, dpi=150)
+        except OSError as cause:
+            raise IalgebraError(f"cannot write the picture '{path}': {cause.strerror or cause}") from cause
         self.console.print(Text(f"picture: {path}", "dim"), soft_wrap=True)
 
     def error(self, error: IalgebraError) -> None:
@@ -105,9 +108,8 @@ class Printer:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    defaults = argparse.Namespace(
-        out="ialgebra-out", setup=None, seed=None
-    )  # options stand before or after the command
+    # Not the parser's own defaults: a command's would overwrite an option that stands before it.
+    defaults = argparse.Namespace(out="ialgebra-out", setup=None, seed=None)
     arguments = _parser().parse_args(argv, defaults)
     runtime.tune_process()
     interactive = arguments.command is None and arguments.statement is None and sys.stdin.isatty()

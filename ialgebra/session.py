@@ -147,18 +147,21 @@ class Session:
         layers: Sequence[int | str] | None = None,
         *,
         seed: int = 0,
+        holdout: float = 0.2,
+        groups: Sequence[object] | None = None,
     ) -> HeadReport:
         """Train the linear heads of the truncated models f_l (Eq. 4), all layers in one pass over `inputs`.
 
         `inputs`: a batch, an iterable of inputs, or the name of a registered collection. With `labels` multinomial
-        logistic regression, without them distillation of the model's own outputs. Returns each layer's agreement on
-        held-out inputs.
+        logistic regression, without them distillation of the model's own outputs. A share `holdout` of the inputs
+        (whole `groups` where given: crops of one photo, say) measures each layer's agreement with the model. Raises
+        BindError or ShapeError for what does not fit, ModelError for a failing model.
         """
         with self._lock:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
-            return fit_heads(network, inputs, labels, layers, seed=seed)
+            return fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)
 
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
@@ -222,7 +225,7 @@ class Session:
                     return self._answered(request, analyze=True) if analyze else query.explained(request, catalog)
                 case syntax.CreateWindow(name, where, replace):
                     _free("window", name, catalog.windows, replace)
-                    catalog.windows[name.value] = bind_window(where, catalog.windows, None)
+                    catalog.windows[_named("window", name.value)] = bind_window(where, catalog.windows, None)
                     said = f"window {name.value} created"
                 case syntax.CreateView(name, inner, view_text, replace):
                     _free("view", name, catalog.views, replace)
@@ -281,6 +284,8 @@ def _named(what: str, name: str) -> str:
     """A name as the language reads it: ′ is '. BindError for what no query could say."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise BindError(f"{name!r} cannot name a {what}; use a word such as f, x or x'")
+    if what == "window" and name.lower() in ("true", "false"):
+        raise BindError(f"'{name}' is a predicate of its own and cannot name a window")
     return name.replace("′", "'")
 
 

@@ -193,6 +193,13 @@ def test_an_answer_stands_without_its_picture(run, monkeypatch):
     assert "no picture: this needs matplotlib" in out
 
 
+def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, out, err = run("-c", "select * from f(x)", "--out", "file")
+    assert (code, err) == (1, "error: cannot write the picture 'file/query-01.png': File exists\n")
+    assert "espresso" in out
+
+
 # --- the shell
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import BindError, ShapeError
 from .interning import Node, node
 from .sources import Source
+from .windows import sql_name
 
 
 @node
@@ -34,7 +35,7 @@ class Mean(Node):
     name: str
 
     def __str__(self) -> str:
-        return f"mean({self.name})"
+        return f"mean({sql_name(self.name)})"
 
 
 @node
@@ -46,8 +47,8 @@ class Blur(Node):
     sigma: float | None = None
 
     def __str__(self) -> str:
-        arguments = [str(part) for part in (self.source, self.sigma) if part is not None]
-        return f"blur({', '.join(arguments)})"
+        arguments = [] if self.source is None else [self.source.text]
+        return f"blur({', '.join(arguments + ([] if self.sigma is None else [repr(self.sigma)]))})"
 
 
 @node
@@ -57,7 +58,7 @@ class Given(Node):
     source: Source
 
     def __str__(self) -> str:
-        return str(self.source)
+        return self.source.text
 
 
 Baseline = Constant | Mean | Blur | Given

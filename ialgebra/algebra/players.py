@@ -1,6 +1,6 @@
 """Partitions: the players that the coalition game is played on. In: a description, the input, a window; out: labels.
 
-`labels` gives one integer a feature, shaped like the input: 0 … d−1 for the players, −1 outside the window.
+`labels` gives one integer a feature: 0 … d−1 for the players, −1 outside the window.
 `str(partition)` is the text that a query would use.
 """
 
@@ -81,7 +81,7 @@ class Labels(Node):
     source: Source
 
     def __str__(self) -> str:
-        return str(self.source)
+        return self.source.text
 
 
 Partition = Pixels | Features | Tokens | Grid | Tile | Slic | Labels
@@ -106,7 +106,7 @@ def labels(
     window: NDArray[np.bool_],
     mask: Callable[[Source], NDArray[np.generic]],
 ) -> NDArray[np.int64]:
-    """The players of `content`: integers of its shape, consecutive from 0, −1 where `window` (same shape) is False.
+    """The players of `content`: integers that broadcast to its shape, consecutive from 0, −1 where `window` is False.
 
     `mask` fetches a registered feature mask. Raises BindError for a partition that means nothing for this kind of
     input, ShapeError for a feature mask that does not broadcast to the input's shape.
@@ -146,7 +146,9 @@ def labels(
 
 
 def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The non-negative labels `raw` (broadcast to the window), renumbered 0 … d−1 in their order; −1 outside."""
+    """The non-negative labels `raw`, renumbered 0 … d−1 in their order; −1 outside. One plane if channels are alike."""
+    if raw.shape[0] == 1 and window.strides[0] == 0:
+        window = window[:1]
     everywhere = np.broadcast_to(raw, window.shape)
     present = np.zeros(int(raw.max(initial=0)) + 1, dtype=bool)
     present[everywhere[window]] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .interning import Node, node
+from .windows import sql_name
 
 
 @node
@@ -14,3 +15,8 @@ class Source(Node):
 
     def __str__(self) -> str:
         return self.name if self.index is None else f"{self.name}[{self.index}]"
+
+    @property
+    def text(self) -> str:
+        """As a query would say it; one element of a collection is for reading only, the language has no word for it."""
+        return sql_name(self.name) if self.index is None else f"{sql_name(self.name)}[{self.index}]"

@@ -319,13 +319,14 @@ class _Truth(NamedTuple):
 
 
 def evaluate(window: Window, columns: Columns) -> Bits:
-    """The features that a window selects: boolean, of the shape of `columns["value"]`.
+    """The features that a window selects: boolean, of the shape of `columns["value"]`; a read-only view, which repeats
+    itself along the axes that the predicate does not read.
 
     A mask has the input's shape or, for an image (C, H, W), also (H, W) or (1, H, W).
     ShapeError for a mask of any other shape; BindError for a column that the input lacks.
     """
     with np.errstate(all="ignore"):
-        return np.array(np.broadcast_to(_truth(window, columns).holds, columns["value"].shape))
+        return np.broadcast_to(_truth(window, columns).holds, columns["value"].shape)
 
 
 def _truth(window: Window, columns: Columns) -> _Truth:

@@ -47,9 +47,10 @@ def tapped(
 ) -> tuple[list[Tensor], object | None]:
     """One forward pass of `batch` (B, …): the taps' outputs in their order, and the model's raw output if `output`.
 
-    Without `output` the pass stops right after the deepest tap. `read[i]` turns the i-th tap's output into what is kept;
-    it runs at once, since a later in-place operation may overwrite the tensor. Without `read`, copies are kept.
-    Raises ModelError where a tapped call did not happen or returned no tensor; what the model raises passes unchanged.
+    Without `output` the pass stops right after the deepest tap. `read[i]` turns the i-th tap's output into what is
+    kept; it runs at once, since a later in-place operation may overwrite the tensor. Without `read`, copies are kept.
+    Raises ModelError where a tapped call did not happen or returned no tensor; what the model raises passes
+    unchanged.
     """
     readers = read if read is not None else [torch.clone] * len(taps)
     found: dict[int, Tensor] = {}
@@ -113,7 +114,8 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         if device is not None:
-            _move(stored, buffers, modules, device)
+            with torch.inference_mode(False):  # ordinary copies, whatever mode the caller is in
+                _move(stored, buffers, modules, device)
         for module in training:
             module.training = False
         with torch.inference_mode():
@@ -131,7 +133,8 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
         if device is not None:
             for module, name, buffer in buffers:
                 module._buffers[name] = buffer
-        _release(modules)
+        with torch.inference_mode(False):
+            _release(modules)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -163,7 +166,7 @@ def _move(
 
 
 def _release(modules: list[nn.Module]) -> None:
-    """Makes ordinary tensors of what modules kept for themselves during a pass (position caches), so that they train."""
+    """Makes ordinary tensors of what modules kept of a pass (position caches), so that they can train."""
     for module in modules:
         for kept in (vars(module), module._buffers):
             for name, value in list(kept.items()):

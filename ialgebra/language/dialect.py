@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
@@ -94,15 +94,14 @@ class IAlgebra(Dialect):
         def _placed(self, first: Token, node: N) -> N:
             return node.update_positions(line=first.line, col=first.col, start=first.start, end=self._prev.end)
 
-        def _expected(self, what: str, words: Iterable[str] = ()) -> NoReturn:
+        def _expected(self, what: str, words: Collection[str] = ()) -> NoReturn:
             """Say what would be right here, and which of `words` was probably meant."""
             found = self._source(self._curr) if self._curr else "the end"
             message = f"expected {what}, found {found}"
             if near := self._nearly(self._curr, words):
                 self.raise_error(f"{message}; did you mean {near}?")
-            if near := self._nearly(self._prev, words):  # the error of `nott w` shows at w, but the typo is before it
-                message = f"{self._source(self._prev)} does not go with {found}"
-                self.raise_error(f"{message}; did you mean {near}?", self._prev)
+            if "NOT" in words and self._nearly(self._prev, ("NOT",)):  # `nott w` shows at w, but the typo is before it
+                self.raise_error(f"{self._source(self._prev)} does not go with {found}; did you mean NOT?", self._prev)
             self.raise_error(message)
 
         def _source(self, token: Token) -> str:
@@ -110,7 +109,7 @@ class IAlgebra(Dialect):
             shown = source if len(source) <= 40 else source[:40] + "…"
             return shown if token.token_type in _TEXTUAL else f"'{shown}'"
 
-        def _nearly(self, token: Token, words: Iterable[str]) -> str | None:
+        def _nearly(self, token: Token, words: Collection[str]) -> str | None:
             return _nearest(token.text, words) if token and token.token_type == T.VAR else None
 
         def _at(self, *words: str) -> bool:
@@ -382,12 +381,9 @@ class IAlgebra(Dialect):
             return predicate
 
 
-_tokenizer = IAlgebra.Tokenizer
-# sqlglot fills these in when the class is made; ours has no n'…' strings (n' is a name) and no {# comments.
-_tokenizer._FORMAT_STRINGS = {}
-_tokenizer._COMMENTS = {"--": None, "/*": "*/"}
-_tokenizer._KEYWORD_TRIE = new_trie(
-    [*_tokenizer._COMMENTS, *_tokenizer._QUOTES, *(word for word in _tokenizer.KEYWORDS if not word.isalpha())]
+# sqlglot fills this in when the class is made. Ours has no n'…' strings, since n' is a name, and no {# comments.
+IAlgebra.Tokenizer._KEYWORD_TRIE = new_trie(
+    ["--", "/*", "'", *(word for word in IAlgebra.Tokenizer.KEYWORDS if not word.isalpha())]
 )
 
 
@@ -427,7 +423,7 @@ def _check_word(word: str, start: int, text: str) -> None:
     raise ParseError(message, Span(start, start + len(word)), text)
 
 
-def _nearest(word: str, words: Iterable[str]) -> str | None:
+def _nearest(word: str, words: Collection[str]) -> str | None:
     near = difflib.get_close_matches(word.upper(), list(words), n=1, cutoff=0.6)
     return near[0] if near else None
 

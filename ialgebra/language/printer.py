@@ -97,8 +97,8 @@ def _call(identity: Identity) -> str:
     }
     if identity.target is not None:
         options["target"] = str(identity.target)
-    collection = len(identity.inputs) > 1
-    name = sql_name(identity.inputs[0].name) if collection else str(identity.inputs[0])
+    first = identity.inputs[0]
+    name = first.text if len(identity.inputs) == 1 else sql_name(first.name)
     return f"{sql_name(identity.model)}({name}, {', '.join(f'{key} => {value}' for key, value in options.items())})"
 
 

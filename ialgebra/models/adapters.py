@@ -19,8 +19,8 @@ _WANTED = "a tensor (B, K) or (B,), something with 'logits', or a tuple or list 
 def logits(raw: object, rows: int) -> Tensor:
     """The tensor (B, K) in a model's raw output for `rows` = B inputs; (B,) becomes (B, 1).
 
-    A mapping or an object gives its `logits`, a mapping of one tensor gives that, a tuple or list its first element. Halves
-    are widened to float32, float64 stays. Raises ModelError that names what came back instead.
+    A mapping or an object gives its `logits`, a mapping of one tensor gives that, a tuple or list its first element.
+    Halves are widened to float32, float64 stays. Raises ModelError that names what came back instead.
     """
     tensor = output_tensor(raw)
     if tensor is None:

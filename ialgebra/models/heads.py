@@ -1,9 +1,9 @@
 """Heads: what makes a model f_l of a layer. Inputs (and labels) in; one trained linear map per layer out.
 
 f_l is f cut after layer l with a re-trained linear head on top (Eq. 4, Fig. 4). A head averages a layer's output over
-space or time and maps it to logits. With labels it is a multinomial logistic regression; without, f's own outputs teach it
-(distillation). All layers are read in one streamed pass over the inputs, of which only the pooled features are kept. Knows
-networks and tensors: no queries, no sessions.
+space or time and maps it to logits. With labels it is a multinomial logistic regression; without, f's own outputs
+teach it (distillation). All layers are read in one streamed pass over the inputs, of which only the pooled features
+are kept. Knows networks and tensors: no queries, no sessions.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _FORMAT = "ialgebra heads 1"
 class Head:
     """A linear map on a layer's pooled output: `weight` (K, F), `bias` (K,), `pool` the dimensions to average over.
 
-    `agreement` is the share of held-out inputs on which argmax f_l = argmax f; where K = 1, the share on the same side of 0
-    for a head fitted to 0/1 labels, else R² against f. `accuracy` is the same against the labels. NaN: nothing held out.
+    `agreement` is the share of held-out inputs on which argmax f_l = argmax f; where K = 1, the share on the same
+    side of 0 for a head fitted to 0/1 labels, else R² against f. `accuracy` is the same against the labels. NaN:
+    nothing held out.
     """
 
     weight: Tensor
@@ -51,8 +52,14 @@ class Head:
     ridge: float = 0.0
 
     def __call__(self, value: Tensor) -> Tensor:
-        """Logits (B, K) from a layer's output (B, …)."""
-        return F.linear(pooled(value, self.pool).to(self.weight.dtype), self.weight, self.bias)
+        """Logits (B, K) from a layer's output (B, …); raises ShapeError where it has other features."""
+        features = pooled(value, self.pool)
+        if features.shape[1] != self.weight.shape[1]:
+            raise ShapeError(
+                f"a head for {self.weight.shape[1]} features met {features.shape[1]} (an input of another size?); "
+                "train it on inputs of this shape"
+            )
+        return F.linear(features.to(self.weight.dtype), self.weight, self.bias)
 
     def to(self, device: torch.device) -> Head:
         """The same head on `device`."""
@@ -83,15 +90,17 @@ class HeadReport:
 
     def __str__(self) -> str:
         lines = [
-            f"heads of '{self.model}': fitted on {self.fitted} inputs, agreement with the model on {self.held_out} held out "
-            f"(always its most frequent class: {self.majority:.2f})"
+            f"heads of '{self.model}': fitted on {self.fitted} inputs, agreement with the model on {self.held_out} "
+            f"held out (always its most frequent class: {self.majority:.2f})"
         ]
-        for fit in self.layers:
-            accuracy = "" if fit.accuracy is None else f"   accuracy {fit.accuracy:.2f}"
-            lines.append(f"{fit.index:>4}  {fit.name:<20}{fit.features:>7} features   agreement {fit.agreement:.2f}{accuracy}")
+        for layer in self.layers:
+            accuracy = "" if layer.accuracy is None else f"   accuracy {layer.accuracy:.2f}"
+            place = f"{layer.index:>4}  {layer.name:<20}{layer.features:>7} features"
+            lines.append(f"{place}   agreement {layer.agreement:.2f}{accuracy}")
         return "\n".join(lines)
 
 
+@torch.inference_mode(False)  # ordinary tensors come out, whatever mode the caller is in
 def fit_heads(
     network: Network,
     inputs: Iterable[Batch] | Tensor,
@@ -106,12 +115,12 @@ def fit_heads(
 ) -> HeadReport:
     """Trains heads of `layers` (default: all but the model's own output) and sets `network.heads`.
 
-    `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are N class
-    indices or names (0/1 or numbers, where K = 1); without them f is distilled. A share `holdout` of the inputs, whole
-    `groups` where given (N keys: crops of one photo, say, share one), is kept out and measures agreement. `progress` is
-    called with the number of rows done. Equal seeds give equal heads. Raises BindError for fewer than two inputs, unknown
-    layers or classes, ShapeError for labels that do not match, ModelError for a failing model, ResourceError when memory
-    runs out at one row.
+    `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are
+    N class indices or names (0/1 or numbers, where K = 1); without them f is distilled. A share `holdout` of the
+    inputs, whole `groups` where given (N keys: crops of one photo, say, share one), is kept out and measures
+    agreement. `progress` is called with the number of rows done. Equal seeds give equal heads. Raises BindError for
+    fewer than two inputs, unknown layers or classes, ShapeError for labels that do not match, ModelError for a
+    failing model, ResourceError when memory runs out at one row.
     """
     if not 0 <= holdout < 1:
         raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
@@ -154,7 +163,9 @@ def _targets(network: Network, labels: Labels | None, rows: int) -> Tensor | Non
     if not isinstance(labels, Tensor):
         labels = torch.tensor([network.class_index(label) if isinstance(label, str) else label for label in labels])
     if labels.dim() != 1:
-        raise ShapeError(f"labels have shape {tuple(labels.shape)}; one class index for each of {rows} inputs is needed")
+        raise ShapeError(
+            f"labels have shape {tuple(labels.shape)}; one class index for each of {rows} inputs is needed"
+        )
     if network.class_count == 1:
         return labels.cpu().double()
     if labels.is_floating_point():
@@ -179,7 +190,7 @@ def _goal(logits: Tensor, targets: Tensor | None) -> Goal:
 
 
 def _split(rows: int, holdout: float, groups: Sequence[object] | None, seed: int) -> tuple[Tensor, Tensor]:
-    """Masks (N,): held out for the report, and held out of the first fit to choose the ridge; whole groups at a time."""
+    """Masks (N,), whole groups at a time: held out for the report, and set aside to choose the ridge by."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(groups))} if groups is not None else {}
     member = torch.tensor([numbers[key] for key in groups]) if groups is not None else torch.arange(rows)
     count = int(member.max()) + 1
@@ -229,7 +240,9 @@ def save_heads(network: Network, path: str | Path) -> Path:
     """
     path = Path(path)
     if not network.heads:
-        raise BindError(f"model '{network.name}' has no heads to save; train them with con.fit_heads(\"{network.name}\", inputs)")
+        raise BindError(
+            f"model '{network.name}' has no heads to save; train them with con.fit_heads(\"{network.name}\", inputs)"
+        )
     tensors: dict[str, Tensor] = {}
     entries: list[dict[str, object]] = []
     for index, head in sorted(network.heads.items()):
@@ -257,20 +270,26 @@ def save_heads(network: Network, path: str | Path) -> Path:
 def load_heads(network: Network, path: str | Path) -> None:
     """Sets the network's heads to those that `save_heads` wrote; before the network is probed, they wait for that.
 
-    Layers are matched by name. Raises BindError for a missing, damaged or foreign file and for unknown layers, ShapeError
-    for heads that do not fit their layers. Warns where the model's weights are not those that the heads were trained on.
+    Layers are matched by name. Raises BindError for a missing, damaged or foreign file and for unknown layers,
+    ShapeError for heads that do not fit their layers. Warns where the model's weights are not those that the heads
+    were trained on.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             if header.get("format") != _FORMAT:
-                raise BindError(f"'{path}' is no file of heads (its format is {header.get('format')!r}, not {_FORMAT!r})")
+                raise BindError(
+                    f"'{path}' is no file of heads (its format is {header.get('format')!r}, not {_FORMAT!r})"
+                )
             heads = {}
             for entry in json.loads(header["heads"]):
                 name = str(entry["layer"])
                 weight, bias = file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias")
                 if weight.dim() != 2 or bias.shape != weight.shape[:1]:
-                    raise ShapeError(f"the head for layer '{name}' in '{path}' has weight {tuple(weight.shape)}, bias {tuple(bias.shape)}")
+                    raise ShapeError(
+                        f"the head for layer '{name}' in '{path}' has shapes "
+                        f"{tuple(weight.shape)} and {tuple(bias.shape)}"
+                    )
                 accuracy = None if entry["accuracy"] is None else float(entry["accuracy"])
                 pool = tuple(int(dim) for dim in entry["pool"])
                 heads[name] = Head(weight, bias, pool, float(entry["agreement"]), accuracy, float(entry["ridge"]))

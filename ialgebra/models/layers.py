@@ -1,16 +1,18 @@
 """The layers of a network: one traced pass of one row in, the ordered layers 1..n out.
 
-`trace` records which modules ran inside which, in what order and with what outputs; execution order counts, since modules
-may be registered in any order and called several times. `find_layers` makes layers of that by itself, `chosen_layers`
-those that the user named. Knows modules and shapes: no heads, no classes, no queries.
+`trace` records which modules ran inside which, in what order and with what outputs; execution order counts, since
+modules may be registered in any order and called several times. `find_layers` makes layers of that by itself,
+`chosen_layers` those that the user named. Knows modules and shapes: no heads, no classes, no queries.
 
 What counts as a layer, where nobody says:
 - an `nn.Sequential`: each of its children, as they stand;
-- any other network: its stages, that is the modules that its own `forward` calls. Convolutions, linear maps, embeddings and
-  whole blocks begin a layer; norms, activations, pooling and dropout belong to the layer before them; what collapses space
-  (global pooling, flatten) belongs to the layer after it. A layer is named for its first module with weights and cut after
-  its last module, so a ResNet has conv1 (with bn1, relu, maxpool), layer1 … layer4, fc (with avgpool);
-- a module that merely wraps the network, and one that holds more than half of it (`features`, `encoder.layers`), is opened.
+- any other network: its stages, that is the modules that its own `forward` calls. Convolutions, linear maps,
+  embeddings and whole blocks begin a layer; norms, activations, pooling and dropout belong to the layer before them;
+  what collapses space (global pooling, flatten) belongs to the layer after it. A layer is named for its first module
+  with weights and cut after its last module, so a ResNet has conv1 (with bn1, relu, maxpool), layer1 … layer4, fc
+  (with avgpool);
+- a module that merely wraps the network, and one that holds more than half of it (`features`, `encoder.layers`), is
+  opened.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ _SMALL = 1 << 16  # outputs up to this many numbers are kept, to be compared wit
 class Layer:
     """Layer `index` (from 1): where to tap it, its output's shape and spatial dimensions.
 
-    `shape` has no batch dimension; `pool` are the dimensions (batch counted) over which a head averages; `is_output` says
-    that the tap is the model's own output.
+    `shape` has no batch dimension; `pool` are the dimensions (batch counted) over which a head averages; `is_output`
+    says that the tap is the model's own output.
     """
 
     index: int
@@ -59,11 +61,15 @@ class Call:
     name: str
     module: nn.Module
     children: list[Call] = field(default_factory=list)
-    tap: Tap | None = None  # None until the call has ended
+    number: int = -1  # among the calls of its module; -1 until it has ended
     order: int = -1  # among all calls, by their ends
     shape: tuple[int, ...] | None = None  # without the batch dimension; None if no tensor with one row came out
     output: Tensor | None = None  # the tensor itself, if small, and its content at that time
     content: Tensor | None = None
+
+    @property
+    def tap(self) -> Tap:
+        return Tap(self.module, self.number)
 
     @property
     def leaves(self) -> int:
@@ -109,7 +115,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
     def leave(module: nn.Module, _arguments: object, result: object) -> None:
         while (call := open_calls.pop()).module is not module:
             pass  # a call that raised, and whose caller caught it
-        call.tap, call.order = Tap(module, counts[module]), len(ended)
+        call.number, call.order = counts[module], len(ended)
         counts[module] += 1
         tensor = first_tensor(result)
         if tensor is not None and not tensor.is_nested and tensor.dim() > 0 and len(tensor) == 1:
@@ -127,7 +133,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
         for handle in handles:
             handle.remove()
     for call in ended:
-        call.children = [child for child in call.children if child.tap is not None]
+        call.children = [child for child in call.children if child.order >= 0]
     if len(outermost) == 1 and outermost[0].module is model:
         return outermost[0], raw
     return Call("", model, outermost), raw  # a model with a `__call__` of its own
@@ -165,7 +171,9 @@ def resolve(model: nn.Module, choices: Sequence[LayerChoice]) -> list[tuple[str,
         module = place.module if isinstance(place, Tap) else place
         own = next((key for key, value in modules.items() if value is module), None)
         if not isinstance(module, nn.Module) or own is None or not isinstance(name, str | None):
-            raise BindError(f"layer {choice!r:.80} is no module of the model; give its module's name, the module or (name, module)")
+            raise BindError(
+                f"layer {choice!r:.80} is no module of the model; give its module's name, the module or (name, module)"
+            )
         found.append((name or own, place))
     repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
     if repeated:
@@ -175,8 +183,13 @@ def resolve(model: nn.Module, choices: Sequence[LayerChoice]) -> list[tuple[str,
     return found
 
 
-def chosen_layers(root: Call, choices: Sequence[tuple[str, Tap | nn.Module]], output: Tensor | None) -> tuple[Layer, ...]:
-    """The layers that the user chose (see `resolve`); raises BindError for those that cannot be tapped or are out of order."""
+def chosen_layers(
+    root: Call, choices: Sequence[tuple[str, Tap | nn.Module]], output: Tensor | None
+) -> tuple[Layer, ...]:
+    """The layers that the user chose (see `resolve`).
+
+    Raises BindError for those that cannot be tapped or are out of order.
+    """
     found: list[tuple[str, Call]] = []
     for name, place in choices:
         module = place.module if isinstance(place, Tap) else place
@@ -185,10 +198,14 @@ def chosen_layers(root: Call, choices: Sequence[tuple[str, Tap | nn.Module]], ou
             raise BindError(f"layer '{name}' never runs in a forward pass")
         if isinstance(place, Tap):
             if not 0 <= place.call < len(calls):
-                raise BindError(f"layer '{name}' runs {len(calls)} times in a pass; call {place.call} is none of 0…{len(calls) - 1}")
+                raise BindError(
+                    f"layer '{name}' runs {len(calls)} times in a pass; call {place.call} is none of 0…{len(calls) - 1}"
+                )
             call = calls[place.call]
         elif len(calls) > 1:
-            raise BindError(f"layer '{name}' runs {len(calls)} times in a pass; say which call: (name, Tap(module, call))")
+            raise BindError(
+                f"layer '{name}' runs {len(calls)} times in a pass; say which call: (name, Tap(module, call))"
+            )
         else:
             call = calls[0]
         if call.shape is None:
@@ -211,7 +228,7 @@ def _name_within(above: Call, module: nn.Module) -> str | None:
 
 
 def _unwrapped(root: Call) -> tuple[list[Call], bool]:
-    """The calls of the outermost module that holds more than one module with weights, and whether it is a Sequential."""
+    """The calls of the outermost module with more than one module to train, and whether it is a Sequential."""
     before: list[Call] = []
     after: list[Call] = []
     body = root
@@ -249,7 +266,8 @@ def _is_body(call: Call) -> bool:
     if sum(isinstance(part, nn.Sequential) for part in parts) > 1:
         return True
     return any(
-        _is_body(child) and (not isinstance(child.module, nn.Sequential) or sum(bool(c.children) for c in child.children) > 1)
+        _is_body(child)
+        and (not isinstance(child.module, nn.Sequential) or sum(bool(c.children) for c in child.children) > 1)
         for child in call.children
     )
 
@@ -276,9 +294,9 @@ def _layers(root: Call, found: list[tuple[str, Call]], output: Tensor | None) ->
     mixing = sorted((call for call in root.all() if call.weighted and not call.children), key=lambda call: call.order)
     layers: list[Layer] = []
     for index, (name, call) in enumerate(found, start=1):
-        assert call.tap is not None and call.shape is not None
         last = next((each.module for each in reversed(mixing) if each.order <= call.order), None)
-        layers.append(Layer(index, name, call.tap, call.shape, _is_output(call, output), _pool(call.shape, last)))
+        shape = call.shape or ()
+        layers.append(Layer(index, name, call.tap, shape, _is_output(call, output), _pool(shape, last)))
     return tuple(layers)
 
 
@@ -296,8 +314,13 @@ def _pool(shape: tuple[int, ...], last: nn.Module | None) -> tuple[int, ...]:
     Without it (B, C, H, W) is taken for images and (B, T, E) for tokens.
     """
     dims = tuple(range(1, len(shape) + 1))
-    first = next((getattr(last, name) for name in ("out_channels", "num_features", "num_channels") if hasattr(last, name)), None)
-    width = next((getattr(last, name) for name in ("out_features", "embedding_dim", "normalized_shape") if hasattr(last, name)), None)
+    first = next(
+        (getattr(last, name) for name in ("out_channels", "num_features", "num_channels") if hasattr(last, name)), None
+    )
+    width = next(
+        (getattr(last, name) for name in ("out_features", "embedding_dim", "normalized_shape") if hasattr(last, name)),
+        None,
+    )
     if isinstance(width, tuple):
         width = width[-1]
     if len(shape) < 2:

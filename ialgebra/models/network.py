@@ -1,7 +1,8 @@
 """A registered model: a module or any callable in; layers, classes, heads and checked logits out.
 
-All of a model's rows pass through `Network.forward`, which asks for the logits of any set of layers f_l in one pass. What a
-hostile model can do wrong becomes a ModelError that names the model and the row. Knows no query, no input and no plan.
+All of a model's rows pass through `Network.forward`, which asks for the logits of any set of layers f_l in one pass.
+What a hostile model can do wrong becomes a ModelError that names the model and the row. Knows no query, no input and
+no plan.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import NoReturn, cast
 
 import torch
@@ -21,6 +23,8 @@ from . import adapters
 from .heads import Head
 from .layers import Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
 
+__all__ = ["Model", "Network", "is_out_of_memory"]
+
 Model = Callable[[Tensor], object]
 
 _READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
@@ -29,10 +33,10 @@ _READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._Norm
 class Network:
     """A registered model: a module or callable, its layers, heads, classes.
 
-    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. `layers` are module names,
-    modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from
-    index to name. `device` moves the model there while it runs (None: it runs where it is). Raises BindError for what cannot
-    be used; layers and classes are checked against the model itself by `probe`.
+    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. `layers` are module
+    names, modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a
+    mapping from index to name. `device` moves the model there while it runs (None: it runs where it is). Raises
+    BindError for what cannot be used; layers and classes are checked against the model itself by `probe`.
     """
 
     def __init__(
@@ -51,7 +55,9 @@ class Network:
             raise BindError(f"layers of model '{name}' must be a list, not one {type(layers).__name__}")
         if layers is not None and not isinstance(module, nn.Module):
             raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
-        if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        if batch_size is not None and (
+            isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1
+        ):
             raise BindError(f"batch_size of model '{name}' is {batch_size!r}; a positive integer is needed")
         self.name = name
         self.module = module
@@ -72,15 +78,17 @@ class Network:
     # What is known of the model ---------------------------------------------------------------------------------------
 
     def probe(self, example: Tensor) -> None:
-        """Learns layers, output layer and class count from one pass of one row, `example` (*shape); later calls are free.
+        """Learns layers, output layer and class count from one pass of one row, `example` (*shape), once.
 
-        Raises ModelError when the model fails on the row, BindError when the chosen layers or class names do not fit it.
+        Raises ModelError when the model fails on the row, BindError when the chosen layers or class names do not fit
+        it.
         """
         if self._layers is not None:
             return
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
-        row = self._cast(example.detach().unsqueeze(0)).clone()
+        with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
+            row = self._cast(example.detach().unsqueeze(0)).clone()
         version, content = row._version, row.clone()
         with self.running():
             try:
@@ -111,7 +119,9 @@ class Network:
     def layers(self) -> tuple[Layer, ...]:
         """The layers 1..n in order; none for a callable. Raises BindError before `probe`."""
         if self._layers is None:
-            raise BindError(f"the layers of model '{self.name}' are not known yet; query or fit once, or register an input")
+            raise BindError(
+                f"the layers of model '{self.name}' are not known yet; query or fit once, or register an input"
+            )
         return self._layers
 
     @property
@@ -123,7 +133,9 @@ class Network:
     def class_count(self) -> int:
         """K, the number of columns of the model's output. Raises BindError before `probe`."""
         if self._layers is None:
-            raise BindError(f"the classes of model '{self.name}' are not known yet; query or fit once, or register an input")
+            raise BindError(
+                f"the classes of model '{self.name}' are not known yet; query or fit once, or register an input"
+            )
         return self._class_count
 
     @property
@@ -136,29 +148,33 @@ class Network:
         """The device on which batches are wanted."""
         if self.device is not None:
             return self.device
-        if isinstance(self.module, nn.Module):
-            for tensor in [*self.module.parameters(), *self.module.buffers()]:
-                return tensor.device
-        return torch.device("cpu")
+        held = chain(self.module.parameters(), self.module.buffers()) if isinstance(self.module, nn.Module) else ()
+        return next((tensor.device for tensor in held), torch.device("cpu"))
 
     def layer_index(self, ref: int | str) -> int:
-        """The index (from 1) of a layer given by index or name; raises BindError with the legal range or the nearest name."""
+        """The index (from 1) of a layer given by index or name.
+
+        Raises BindError with the legal range or the nearest name.
+        """
         layers = self.layers
         if not layers:
             raise BindError(f"model '{self.name}' has no layers: {self._why_no_layers()}")
         if isinstance(ref, str):
             found = next((layer.index for layer in layers if layer.name == ref), None)
             if found is None:
-                raise BindError(f"model '{self.name}' has no layer '{ref}'{did_you_mean(ref, [layer.name for layer in layers])}")
+                raise BindError(
+                    f"model '{self.name}' has no layer '{ref}'{did_you_mean(ref, [layer.name for layer in layers])}"
+                )
             return found
         if not 1 <= ref <= len(layers):
             raise BindError(f"model '{self.name}' has no layer {ref}; its layers are 1 to {len(layers)}")
         return ref
 
     def class_index(self, ref: int | str) -> int:
-        """The index (from 0) of a class given by index or name; raises BindError with the legal range or the nearest name.
+        """The index (from 0) of a class given by index or name.
 
-        A name may differ in case where that leaves one class; a name that two classes share needs the index.
+        A name may differ in case where that leaves one class; a name that two classes share needs the index. Raises
+        BindError with the legal range or the nearest name.
         """
         if isinstance(ref, str):
             names = self.classes or []
@@ -168,7 +184,9 @@ class Network:
                 places = " and ".join(str(index) for index in found)
                 raise BindError(f"class '{ref}' of model '{self.name}' is the name of {places}; give the index")
             if not found:
-                hint = did_you_mean(ref, names) if names else "; it was registered without class names, so give the index"
+                hint = (
+                    did_you_mean(ref, names) if names else "; it was registered without class names, so give the index"
+                )
                 raise BindError(f"model '{self.name}' has no class '{ref}'{hint}")
             return found[0]
         if not 0 <= ref < self.class_count:
@@ -184,7 +202,10 @@ class Network:
         return layer != self.depth and layer not in self.heads
 
     def require_head(self, layer: int) -> Head | None:
-        """Layer `layer`'s head, None for the model's own output; raises BindError that says how to train a missing one."""
+        """Layer `layer`'s head, None for the model's own output.
+
+        Raises BindError that says how to train a missing one.
+        """
         if self.needs_head(layer):
             raise BindError(
                 f"layer {layer} ('{self.layers[layer - 1].name}') of model '{self.name}' has no head yet; "
@@ -207,8 +228,8 @@ class Network:
             wanted = (self.class_count, layer.features)
             if tuple(head.weight.shape) != wanted or head.pool != layer.pool:
                 raise ShapeError(
-                    f"the head for layer '{name}' of model '{self.name}' has shape {tuple(head.weight.shape)} over dimensions "
-                    f"{head.pool}; the layer needs {wanted} over {layer.pool}"
+                    f"the head for layer '{name}' of model '{self.name}' has shape {tuple(head.weight.shape)} "
+                    f"over dimensions {head.pool}; the layer needs {wanted} over {layer.pool}"
                 )
             fitting[layer.index] = head.to(self.runs_on)
         self.heads.update(fitting)
@@ -231,10 +252,10 @@ class Network:
     def forward(self, batch: Tensor, layers: Sequence[int | None]) -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
 
-        The pass stops at the deepest layer needed. Logits are float32 (float64 from a float64 model) on the model's device.
-        The batch goes to that device and to the parameters' dtype; integer tokens stay integers; it is not written to.
-        Raises BindError for a missing head and ModelError for a failing model, whose `row` names the row at fault within
-        the batch, if one is. KeyboardInterrupt and out-of-memory errors pass unchanged.
+        The pass stops at the deepest layer needed. Logits are float32 (float64 from a float64 model) on the model's
+        device. The batch goes to that device and to the parameters' dtype; integer tokens stay integers; it is not
+        written to. Raises BindError for a missing head and ModelError for a failing model, whose `row` names the row
+        at fault within the batch, if one is. KeyboardInterrupt and out-of-memory errors pass unchanged.
         """
         if self._layers is None:
             self.probe(batch[0])
@@ -250,7 +271,7 @@ class Network:
     def read(
         self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
     ) -> tuple[dict[int, Tensor], Tensor | None]:
-        """One pass of `batch` (B, *shape): what each layer's reader makes of its output, and the model's logits if asked.
+        """One pass of `batch` (B, *shape): what each layer's reader makes of its output; if asked, the model's logits.
 
         Raises and casts as `forward`.
         """
@@ -272,12 +293,12 @@ class Network:
         return dict(zip(readers, values, strict=True)), logits
 
     def fingerprint(self) -> tuple[object, ...]:
-        """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`; 5 ms for 5M numbers.
+        """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
 
-        A callable that is no module counts as unchanging.
+        5 ms for 5M numbers. A callable that is no module counts as unchanging.
         """
-        heads = tuple((index, _checksum(head.weight), _checksum(head.bias)) for index, head in sorted(self.heads.items()))
-        return (*self.weights_fingerprint(), heads)
+        heads = sorted(self.heads.items())
+        return (*self.weights_fingerprint(), *((index, _checksum(h.weight), _checksum(h.bias)) for index, h in heads))
 
     def weights_fingerprint(self) -> tuple[object, ...]:
         """The part of `fingerprint` that leaves the heads out."""
@@ -334,7 +355,10 @@ class Network:
         row = int(faults.nonzero()[0])
         what = "NaN" if bool(torch.isnan(logits[row]).any()) else "infinity"
         where = "" if layer is None else f" at layer {layer} ('{self.layers[layer - 1].name}')"
-        error = ModelError(f"model '{self.name}' returned {what}{where} for row {row} of a batch of {len(logits)}; finite numbers are needed")
+        error = ModelError(
+            f"model '{self.name}' returned {what}{where} for row {row} of a batch of {len(logits)}; "
+            "finite numbers are needed"
+        )
         vars(error)["row"] = row
         raise error
 
@@ -358,7 +382,7 @@ class Network:
 
 def _checksum(tensor: Tensor) -> int:
     content = tensor.detach().reshape(-1).contiguous().cpu()
-    return zlib.crc32(memoryview(content.view(torch.uint8).numpy())) if content.numel() else 0
+    return zlib.crc32(content.view(torch.uint8).numpy().data) if content.numel() else 0
 
 
 def _device(name: str, device: str | torch.device) -> torch.device:

@@ -1,6 +1,7 @@
 """Reading layers: a stream of inputs in; every wanted layer's pooled features, and the model's logits, out.
 
-One pass serves all layers, and only features and logits are kept. Knows networks and tensors: nothing of what is fitted.
+One pass serves all layers, and only features and logits are kept. Knows networks and tensors: nothing of what is
+fitted.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def collect(
 ) -> Read:
     """One pass over the inputs: pooled features of every wanted layer, and the model's logits, on the CPU.
 
-    Raises BindError where `inputs` holds none or no tensors, ShapeError where they differ in shape, ModelError for a failing
-    model, ResourceError when memory runs out at one row.
+    Raises BindError where `inputs` holds none or no tensors, ShapeError where they differ in shape, ModelError for a
+    failing model, ResourceError when memory runs out at one row.
     """
     features: dict[int, list[Tensor]] = {}
     logits: list[Tensor] = []
@@ -105,17 +106,18 @@ def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> I
     for item in [inputs] if isinstance(inputs, Tensor) else inputs:
         values, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
         if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None):
-            raise BindError(f"inputs to fit heads on must be tensors or (batch, labels) pairs; got a {type(item).__name__}")
-        if network.row_dim is None:
-            single = values.dim() in (1, 3)  # vectors, tokens, images; their batches have a dimension more
-        else:
-            single = values.dim() == network.row_dim
-        if not single:
+            raise BindError(
+                f"inputs to fit heads on must be tensors or (batch, labels) pairs, not {type(item).__name__}"
+            )
+        # Vectors, tokens and images have 1 or 3 dimensions; their batches one more.
+        if values.dim() not in ((1, 3) if network.row_dim is None else (network.row_dim,)):
             for start in range(0, len(values), size):
                 yield values[start : start + size], None if labels is None else labels[start : start + size]
             continue
         if singles and values.shape != singles[0][0].shape:
-            raise ShapeError(f"inputs to fit heads on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}")
+            raise ShapeError(
+                f"inputs to fit heads on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}"
+            )
         singles.append((values, None if labels is None else labels.reshape(1)))
         if len(singles) == size:
             yield _stacked(singles)

@@ -1,7 +1,7 @@
 """Linear maps from features to logits, by ridge-penalised L-BFGS. Tensors only: no networks, no layers.
 
-Comes in: features (N, F) of one layer, and a goal for the logits. Goes out: the weight and bias of a head, and the ridge
-that did best on the rows set aside for choosing it.
+Comes in: features (N, F) of one layer, and a goal for the logits. Goes out: the weight and bias of a head, and the
+ridge that did best on the rows set aside for choosing it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 _RIDGES = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # tried from strong to weak, on standardised features
 _ITERATIONS = 50  # of L-BFGS for each of them
-# Distillation asks for f's soft targets and, with this weight, for its logits. Soft targets alone teach nothing of classes
-# that no input shows: on photos unlike those fitted, the last layer of EfficientNet-Lite0 agreed with f on none of them,
-# with the logits on half; the logits alone are worse at early layers.
+# Distillation asks for f's soft targets and, with this weight, for its logits. Soft targets alone teach nothing of
+# classes that no input shows: on photos unlike those fitted, the last layer of EfficientNet-Lite0 agreed with f on
+# none of them, with the logits on half; the logits alone are worse at early layers.
 _LOGIT_WEIGHT = 10.0
 
 
@@ -33,16 +33,17 @@ class Goal(NamedTuple):
     def misfit(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss that is fitted, its gradient (N, K) by the logits, and the loss that ridges are chosen by."""
         rows, classes = logits.shape
-        loss = logits.new_zeros(())
+        loss = choice = logits.new_zeros(())
         gradient = torch.zeros_like(logits)
         if self.soft is not None and classes > 1:
             log_p = torch.log_softmax(logits, dim=1)
             loss = -(self.soft * log_p).sum() / rows
             gradient = (log_p.exp() - self.soft) / rows
+            # What can be gained: soft targets have an entropy that no fit removes.
+            choice = loss - torch.special.entr(self.soft).sum() / rows
         elif self.soft is not None:
-            loss = F.binary_cross_entropy_with_logits(logits, self.soft)
+            loss = choice = F.binary_cross_entropy_with_logits(logits, self.soft)
             gradient = (torch.sigmoid(logits) - self.soft) / rows
-        choice = loss
         if self.near is not None:
             apart = logits - self.near
             loss = loss + _LOGIT_WEIGHT / 2 * apart.square().mean()
@@ -51,7 +52,7 @@ class Goal(NamedTuple):
 
 
 def fit(features: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Weight (K, F), bias (K,) and the ridge that did best on the `checked` rows; all but the held-out rows fit the result."""
+    """Weight (K, F), bias (K,) and the ridge that did best on the `checked` rows; these fit the result too."""
     used = fitted | checked
     spread, centre = torch.std_mean(features[used], dim=0, correction=0)
     spread = torch.where(spread > 1e-6 * spread.max(), spread, torch.ones_like(spread))
@@ -82,7 +83,7 @@ def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> floa
 def _descend(
     features: Tensor, goal: Goal, ridges: Sequence[float], start: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Minimises the misfit + ridge/2 · ‖W‖² by L-BFGS, from strong ridges to weak, each from the last one's solution."""
+    """Minimises misfit + ridge/2 · ‖W‖² by L-BFGS, from strong ridges to weak, each from the last one's solution."""
     if start is None:
         example = goal.near if goal.near is not None else goal.soft
         assert example is not None
@@ -99,5 +100,5 @@ def _descend(
             bias.grad = gradient.sum(dim=0)
             return float(value + ridge / 2 * weight.square().sum())
 
-        solver.step(loss)
+        solver.step(loss)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach()

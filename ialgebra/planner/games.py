@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algebra.baselines import Baseline, Given, materialise
+from ..algebra.baselines import Baseline, Constant, Given, materialise
 from ..algebra.operators import (
     AntiJoin,
     Estimation,
@@ -34,7 +34,7 @@ from ..algebra.operators import (
 from ..algebra.players import Partition, labels
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
-from ..catalog import Catalog, Element
+from ..catalog import Catalog, Element, constant_element
 from ..errors import ShapeError
 
 Part = Literal["shapley", "with", "without"]
@@ -318,6 +318,8 @@ class _Boards:
         x = self.catalog.element(leaf.source)
         background = self._background(leaf, x)
         differs = np.asarray(x.array != background.array)
+        if len(numbers) < len(differs):  # one plane of labels for all channels
+            differs = np.asarray(differs.any(axis=0, keepdims=True))
         count = int(numbers.max(initial=-1)) + 1
         plays = np.bincount(numbers[differs & (numbers >= 0)], minlength=count) > 0 if prune else np.ones(count, bool)
         renumbered = np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)
@@ -326,7 +328,7 @@ class _Boards:
         swapped = self.dual and isinstance(leaf.baseline, Given) and covers and x.digest > background.digest
         pair = (background, x) if swapped else (x, background)
         hybrids = self._interned(*pair, segments, int(plays.sum()), covers)
-        return Board(numbers, np.flatnonzero(plays), hybrids, swapped)
+        return Board(np.broadcast_to(numbers, x.array.shape), np.flatnonzero(plays), hybrids, swapped)
 
     def _players(self, leaf: Leaf) -> NDArray[np.int64]:
         place = (leaf.source, leaf.window, leaf.partition)
@@ -353,6 +355,8 @@ class _Boards:
                 self.backgrounds[place] = (
                     other if other.tensor.dtype == x.tensor.dtype else Element(other.tensor.to(x.tensor.dtype))
                 )
+            elif isinstance(leaf.baseline, Constant):
+                self.backgrounds[place] = constant_element(leaf.baseline.value, x.tensor.shape, x.tensor.dtype)
             else:
                 self.backgrounds[place] = Element(
                     materialise(
@@ -367,11 +371,10 @@ class _Boards:
     def _interned(
         self, x: Element, background: Element, segments: NDArray[np.int64], players: int, covers: bool
     ) -> Hybrids:
-        plane = segments[:1] if segments.ndim == 3 and bool((segments == segments[:1]).all()) else segments
-        digest = hashlib.blake2b(plane.astype(np.int32).tobytes(), digest_size=12)
+        digest = hashlib.blake2b(segments.astype(np.int32).tobytes(), digest_size=12)
         digest.update(f"{x.digest}|{background.digest}|{segments.shape}".encode())
         key = digest.hexdigest()
         if key not in self.interned:
             full = x.digest if covers else f"{key}:N"
-            self.interned[key] = Hybrids(x.tensor, background.tensor, plane, players, key, full, background.digest)
+            self.interned[key] = Hybrids(x.tensor, background.tensor, segments, players, key, full, background.digest)
         return self.interned[key]

@@ -1,0 +1,103 @@
+"""Whatever a model returns becomes logits (B, K), or an error that names what came back."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from ialgebra.errors import BindError, ModelError
+from ialgebra.models.adapters import column, logits
+
+VALUES = torch.arange(6.0).reshape(2, 3)
+
+
+class Auxiliary(NamedTuple):
+    """GoogLeNet's training output."""
+
+    aux: Tensor
+    logits: Tensor
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        VALUES,
+        VALUES.half(),
+        VALUES.to(torch.int64),
+        (VALUES, "state"),
+        [VALUES, VALUES + 1],
+        {"logits": VALUES, "loss": torch.tensor(1.0)},
+        {"out": VALUES, "note": "text"},
+        SimpleNamespace(logits=VALUES, hidden_states=VALUES + 1),
+        Auxiliary(VALUES + 1, VALUES),
+    ],
+)
+def test_logits_are_taken_from_what_models_return(raw: object) -> None:
+    assert torch.equal(logits(raw, 2), VALUES)
+    assert logits(raw, 2).dtype == torch.float32
+
+
+def test_doubles_stay_doubles() -> None:
+    assert logits(VALUES.double(), 2).dtype == torch.float64
+
+
+def test_one_number_a_row_is_one_class() -> None:
+    assert torch.equal(logits(torch.tensor([1.0, 2.0]), 2), torch.tensor([[1.0], [2.0]]))
+    assert torch.equal(logits(torch.tensor([1.0]), 1), torch.tensor([[1.0]]))
+
+
+def test_a_squeezed_single_row_gets_its_batch_dimension_back() -> None:
+    assert logits(torch.tensor(3.0), 1).tolist() == [[3.0]]
+    assert logits(torch.tensor([3.0, 4.0]), 1).tolist() == [[3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (None, "returned None;"),
+        ("text", "returned a str;"),
+        (VALUES.numpy(), "returned a ndarray;"),
+        ((), "returned a tuple of nothing;"),
+        (("text", VALUES), "returned a tuple of str, Tensor;"),
+        ({"a": VALUES, "b": VALUES}, "returned a dict of 'a', 'b';"),
+        ({}, "returned a dict of nothing;"),
+        (torch.tensor(1.0), "returned a tensor () for 2 rows; (B, K) or (B,) is needed"),
+        (torch.zeros(2, 3, 1), "returned a tensor (2, 3, 1) for 2 rows;"),
+        (torch.zeros(3, 3), "returned 3 rows (3, 3) for a batch of 2"),
+        (torch.zeros(2, 0), "which has no class"),
+        (torch.zeros(2, 3, dtype=torch.complex64), "returned complex numbers"),
+    ],
+)
+def test_anything_else_is_named(raw: object, said: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        logits(raw, 2)
+    assert said in caught.value.message
+
+
+def test_output_kinds_are_their_definitions() -> None:
+    values = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    p = values.double().exp() / values.double().exp().sum(dim=1, keepdim=True)
+    for index in range(4):
+        assert torch.equal(column(values, index, "logit"), values[:, index].double())
+        assert torch.allclose(column(values, index, "probability"), p[:, index], rtol=1e-12)
+        assert torch.allclose(column(values, index, "log_odds"), (p[:, index] / (1 - p[:, index])).log(), rtol=1e-12)
+
+
+def test_log_odds_do_not_saturate() -> None:
+    assert column(torch.tensor([[200.0, 0.0, 0.0]]), 0, "log_odds").item() == pytest.approx(200 - torch.tensor(2.0).log())
+    assert column(torch.tensor([[-200.0, 0.0]]), 0, "log_odds").item() == -200.0
+
+
+def test_one_output_is_a_logit_of_its_own() -> None:
+    values = torch.tensor([[0.5], [-40.0]])
+    assert column(values, 0, "probability").tolist() == pytest.approx([0.6224593312018546, 4.248354255291589e-18])
+    assert column(values, 0, "log_odds").tolist() == [0.5, -40.0]
+
+
+def test_an_unknown_output_kind_names_the_nearest() -> None:
+    with pytest.raises(BindError, match="unknown output 'logits'; did you mean 'logit'?"):
+        column(VALUES, 0, "logits")

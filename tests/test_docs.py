@@ -1,0 +1,44 @@
+"""The README's code runs, and its EXPLAIN and its tables are what the program prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import ialgebra
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), flags=re.DOTALL)
+
+
+def test_the_readme_s_python_runs_and_its_map_has_an_error_bar():
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, str(README), "exec"), names)
+    attribution = names["a"]
+    assert isinstance(attribution, ialgebra.Attribution)
+    assert attribution.map.shape == (3, 32, 32)
+    assert attribution.values.shape == attribution.stderr.shape == (16,)
+    assert 0 < attribution.relative_error < 1
+    assert attribution.values.sum() == pytest.approx(attribution.full_value - attribution.base_value, rel=1e-6)
+
+
+def test_the_readme_s_error_message_is_the_program_s_own():
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, str(README), "exec"), names)
+    con = names["con"]
+    assert isinstance(con, ialgebra.Session)
+    with pytest.raises(ialgebra.BindError) as caught:
+        con.sql("select 9 from f(x)")
+    assert str(caught.value) in README.read_text()
+
+
+def test_every_law_and_statement_of_the_readme_s_page_parses():
+    from ialgebra.language.syntax import parse
+
+    for text in blocks("sql"):
+        assert parse(text)
