@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..catalog import Catalog
-from ..errors import ModelError, ResourceError
+from ..errors import BindError, ModelError, ResourceError
 from ..kernels.coalitions import Design
 from ..kernels.coalitions import design as make_design
 from ..kernels.compose import compose
@@ -82,6 +82,7 @@ class Executor:
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
         self.outcome = Outcome(designs, values, {}, fingerprints)
+        self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
         try:
             with ExitStack() as stack:
                 for network in dict.fromkeys(self.networks.values()):
@@ -100,21 +101,7 @@ class Executor:
     # Ends: every x_∅ and x_N, and the predictions that decide the targets; all classes of these rows are kept.
 
     def _ends(self) -> None:
-        wanted: dict[_End, tuple[Tensor, dict[int | None, None]]] = {}
-
-        def want(model: str, row: str, apart: int | None, tensor: Tensor, layers: Sequence[int | None]) -> None:
-            wanted.setdefault(_End(model, row, apart), (tensor, {}))[1].update(dict.fromkeys(layers))
-
-        for number, job in enumerate(self.plan.jobs):
-            apart = None if self.plan.strategy.share else number
-            hybrids = job.hybrids
-            for model in job.models:
-                if hybrids.full != hybrids.empty:
-                    want(model, hybrids.full, apart, _whole(job), job.layers(model))
-                want(model, hybrids.empty, apart, hybrids.background, job.layers(model))
-            for target in job.predictions:
-                element = self.catalog.element(target.source)
-                want(target.model, element.digest, apart, element.tensor, [None])
+        wanted = self._wanted_ends()
         known: dict[tuple[_End, int | None], Tensor] = {}
         todo: dict[tuple[object, ...], list[_End]] = {}
         for end, (tensor, reads) in wanted.items():
@@ -137,17 +124,42 @@ class Executor:
                         self.store.keep_output(self.identities[model], end.row, layer, each)
 
             self._in_batches(group, self._batch_size(model), model, evaluate)
+        for number in range(len(self.plan.jobs)):
+            self._read_ends(number, known)
+
+    def _wanted_ends(self) -> dict[_End, tuple[Tensor, dict[int | None, None]]]:
+        """The whole inputs that the jobs need, and the layers (an ordered set) at which each is read."""
+        wanted: dict[_End, tuple[Tensor, dict[int | None, None]]] = {}
+
+        def want(end: _End, tensor: Tensor, layers: Sequence[int | None]) -> None:
+            wanted.setdefault(end, (tensor, {}))[1].update(dict.fromkeys(layers))
+
         for number, job in enumerate(self.plan.jobs):
-            apart = None if self.plan.strategy.share else number
+            hybrids, apart = job.hybrids, self._apart(number)
+            for model in job.models:
+                if hybrids.full != hybrids.empty:
+                    want(_End(model, hybrids.full, apart), _whole(job), job.layers(model))
+                want(_End(model, hybrids.empty, apart), hybrids.background, job.layers(model))
             for target in job.predictions:
-                logits = known[_End(target.model, self.catalog.element(target.source).digest, apart), None]
-                self.outcome.targets[target] = int(logits.argmax())
-            rows = [job.hybrids.empty, job.hybrids.full][: len(self.outcome.designs[number].coalitions)]
-            for k, game in enumerate(job.games):
-                for position, row in enumerate(rows):
-                    logits = known[_End(game.model, row, apart), game.layer]
-                    value = column(logits[None], self._target(game), game.output)
-                    self.outcome.values[number][position, k] = float(value)
+                element = self.catalog.element(target.source)
+                want(_End(target.model, element.digest, apart), element.tensor, [None])
+        return wanted
+
+    def _read_ends(self, number: int, known: dict[tuple[_End, int | None], Tensor]) -> None:
+        """Decide the job's targets, then read v(∅) and v(N) of its games."""
+        job, apart = self.plan.jobs[number], self._apart(number)
+        for target in job.predictions:
+            row = self.catalog.element(target.source).digest
+            self.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
+        rows = [job.hybrids.empty, job.hybrids.full][: len(self.outcome.designs[number].coalitions)]
+        for k, game in enumerate(job.games):
+            for position, row in enumerate(rows):
+                logits = known[_End(game.model, row, apart), game.layer]
+                self.outcome.values[number][position, k] = float(column(logits[None], self._target(game), game.output))
+
+    def _apart(self, number: int) -> int | None:
+        """What keeps the ends of a job from being shared with other jobs."""
+        return None if self.plan.strategy.share else number
 
     def _batch_size(self, model: str) -> int:
         sizes = [each.batch_size for each in self.plan.passes if model in each.models]
@@ -157,7 +169,9 @@ class Executor:
         target = self.outcome.targets[game.target] if isinstance(game.target, Predicted) else game.target
         classes = self.networks[game.model].class_count
         if target >= classes:
-            raise ModelError(f"model '{game.model}' has {classes} classes, so it cannot be asked for class {target}")
+            raise BindError(
+                f"model '{game.model}' has {classes} classes; class {target} of the other model is not among them"
+            )
         return target
 
     # Coalitions.
@@ -238,10 +252,14 @@ class Executor:
                 self._table(job, model).keep(design.coalitions[rows], names, values)
 
     def _composed(self, number: int, rows: list[int], network: Network) -> Tensor:
-        hybrids, device = self.plan.jobs[number].hybrids, network.runs_on
-        masks = torch.from_numpy(self.outcome.designs[number].coalitions[rows]).to(device)
-        segments = torch.from_numpy(hybrids.segments).to(device)
-        return compose(hybrids.foreground.to(device), hybrids.background.to(device), segments, masks)
+        place = (number, network.runs_on)
+        if place not in self.resident:
+            hybrids = self.plan.jobs[number].hybrids
+            parts = (hybrids.foreground, hybrids.background, torch.from_numpy(hybrids.segments))
+            self.resident = {place: tuple(part.to(network.runs_on) for part in parts)}
+        foreground, background, segments = self.resident[place]
+        masks = torch.from_numpy(self.outcome.designs[number].coalitions[rows]).to(network.runs_on)
+        return compose(foreground, background, segments, masks)
 
     def _forward(
         self, model: str, batch: Tensor, layers: Sequence[int | None], named: Callable[[int], str]

@@ -34,9 +34,9 @@ class Table:
         """The values (m, len(columns)) of the coalitions `masks` (m, d), NaN where not known."""
         found = np.full((len(masks), len(columns)), np.nan)
         places = np.array([self.rows.get(row, -1) for row in _packed(masks)], dtype=np.int64)
-        here = places >= 0
         for k, column in enumerate(columns):
-            if column in self.columns:
+            if column in self.columns:  # rows that came later than the column's last value lie beyond its end
+                here = (places >= 0) & (places < len(self.columns[column]))
                 found[here, k] = self.columns[column][places[here]]
         return found
 

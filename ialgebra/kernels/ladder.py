@@ -10,10 +10,10 @@ z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
     F2   z_i t², z_i t⁴  effects that grow or fade with the size of the coalition
     zzt  z_i z_j t       pairs whose joint effect does; each the mean of all triples that contain the pair
 
-F0, t³ and t⁵ are fitted freely, the others with a ridge penalty, one rung for each of its strengths. Weighted by Shapley
-kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the others only
-take noise away. v(N) − v(∅) fixes the ends of the profile and thereby Σφ, which leaves differences between players. In
-an orthonormal basis a rung is a vector of factors between 0 and 1, so one factorisation serves all rungs and columns.
+F0, t³ and t⁵ are fitted freely, the others with a ridge penalty, one rung for each of its strengths. Weighted by
+Shapley kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the
+others only take noise away. v(N) − v(∅) fixes the ends of the profile and thereby Σφ; F0, F2 and zzt tell players apart.
+In an orthonormal basis a rung is a vector of factors from 0 to 1, so one factorisation serves all rungs and columns.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Ladder:
         self.saturated = self.gaps <= _SATURATED
 
     def _shrink(self) -> None:
-        """Adds what the shrunk features have beyond the free ones, along principal directions that ridge factors scale."""
+        """Adds what shrunk features have beyond the free ones: principal directions, scaled by ridge factors."""
         features, (pairs, free) = self.shrunk.features, self.basis.shape
         inner = self.basis.T @ features
         beyond = features - self.basis @ inner
@@ -121,7 +121,7 @@ class Ladder:
         self.effects = np.concatenate([self.effects, directions.T @ (beyond @ own) / square[:, None]])
 
     def press(self, target: Floats) -> tuple[Floats, Floats]:
-        """Residuals (pairs, rungs) of `target` (pairs,), and PRESS (rungs,), their leave-one-out squares (Allen, 1974)."""
+        """Residuals (pairs, rungs) of `target` (pairs,), and PRESS, their leave-one-out squares (Allen, 1974)."""
         scores = self.basis.T @ target
         residuals = target[:, None] - self.basis @ (self.factors * scores[:, None])
         press = np.square(residuals / np.where(self.saturated, 1, self.gaps)).sum(axis=0)
@@ -146,7 +146,8 @@ class Ladder:
         if (saturated & (self.unseen > 0)).any():
             return Fit(values, unknown, self.rungs[best])
         spread = np.sqrt(self.unseen) * residuals[:, best] / np.where(saturated, 1, self.gaps[:, best])
-        widening = student(max(len(target) - self.factors[:, best].sum(), 1)) * scale
+        # 1 / gap already pays for the fit's freedom; what is left to pay for is that few pairs tell the error.
+        widening = student(max(len(target) - self.players, 1)) * scale
         return Fit(values, reading * (spread * widening)[:, None], self.rungs[best])
 
     def reading(self, rung: int) -> Floats:
@@ -156,7 +157,7 @@ class Ladder:
         return self._readings[rung]
 
 
-def student(freedom: float) -> float:
+def student(freedom: int) -> float:
     """t over normal quantile at 97.5 % (Abramowitz & Stegun 26.7.5): widens an error that few units tell."""
     z = 1.959963984540054
     terms = (
@@ -165,7 +166,7 @@ def student(freedom: float) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return 1 + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1)) / z
+    return 1 + math.fsum(term / float(freedom) ** power for power, term in enumerate(terms, start=1)) / z
 
 
 def _free(z: Floats, t: Floats) -> Iterator[Block]:

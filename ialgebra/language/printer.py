@@ -48,10 +48,14 @@ def to_sql(plan: Operator) -> str:
     together = len(wishes) == 1
     literal = any(isinstance(each, AntiJoin) and each.contrast == "literal" for each in postorder([plan]))
 
+    alone = _collection_alone(plan)
+
     def visit(each: Operator, operands: tuple[_Text, ...]) -> _Text:
         match each:
             case Identity():
                 call = _call(each)
+                if each is alone:
+                    return _Text(source=f"{call} join {call}")
                 return _Text(source=call if together else f"(select * from {call}{_clauses(each.estimation)})")
             case Projection(window, _):
                 (inner,) = operands
@@ -70,6 +74,13 @@ def to_sql(plan: Operator) -> str:
 
     outer = next(iter(wishes)) if together else Estimation()
     return fold(plan, visit).query + _clauses(outer, literal)
+
+
+def _collection_alone(plan: Operator) -> Identity | None:
+    """A collection that stands for its elements' mean with no join around it: `f(xs) join f(xs)` says so (L11)."""
+    while isinstance(plan, Projection | Selection):
+        plan = plan.of
+    return plan if isinstance(plan, Identity) and len(plan.inputs) > 1 else None
 
 
 def _join(operands: tuple[_Text, ...], weights: tuple[Fraction, ...]) -> str:

@@ -161,7 +161,7 @@ class Lowering:
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
-        components = fold(plan, _components)
+        components = fold(plan, _lowered).components
         answers = []
         for number, component in enumerate(components):
             terms = [self._term(share) for share in component]
@@ -209,32 +209,49 @@ def _laws(terms: list[Term], kept: tuple[Term, ...]) -> Iterable[str]:
         yield "equal games are one (L11)"
 
 
-def _components(plan: Operator, operands: tuple[tuple[_Component, ...], ...]) -> tuple[_Component, ...]:
+@dataclass(frozen=True)
+class _Lowered:
+    """A plan below some operator: one component an operand, and the anti-join that is to contrast them, if any.
+
+    What is contrasted with what depends on the layers in force after all selections above, so that comes last.
+    """
+
+    operands: tuple[_Component, ...]
+    contrast: AntiJoin | None = None
+
+    def mapped(self, change: Callable[[Leaf], Leaf]) -> _Lowered:
+        changed = tuple(
+            tuple(replace(share, leaf=change(share.leaf)) for share in operand) for operand in self.operands
+        )
+        return replace(self, operands=changed)
+
+    @property
+    def components(self) -> tuple[_Component, ...]:
+        if self.contrast is None:
+            return self.operands
+        literal = self.contrast.contrast == "literal"
+        return tuple(_contrasted(self.operands, k, literal=literal) for k in self.contrast.order)
+
+
+def _lowered(plan: Operator, below: tuple[_Lowered, ...]) -> _Lowered:
     match plan:
         case Identity():
             share = Fraction(1, len(plan.inputs) * len(plan.baselines))
-            return (
-                tuple(
-                    _Share(share, _leaf(plan, source, baseline))
-                    for source in plan.inputs
-                    for baseline in plan.baselines
-                ),
-            )
+            leaves = (_leaf(plan, source, baseline) for source in plan.inputs for baseline in plan.baselines)
+            return _Lowered((tuple(_Share(share, leaf) for leaf in leaves),))
         case Projection(window, _):
-            return _mapped(operands[0], lambda leaf: replace(leaf, window=both(leaf.window, window)))
+            return below[0].mapped(lambda leaf: replace(leaf, window=both(leaf.window, window)))
         case Selection(layer, _):
-            return _mapped(operands[0], lambda leaf: _cut(leaf, layer))
+            return below[0].mapped(lambda leaf: _cut(leaf, layer))
         case Join(_, weights):
-            return (
-                tuple(
-                    replace(share, coefficient=share.coefficient * weight)
-                    for (component,), weight in zip(operands, weights, strict=True)
-                    for share in component
-                ),
+            shares = (
+                replace(share, coefficient=share.coefficient * weight)
+                for each, weight in zip(below, weights, strict=True)
+                for share in each.operands[0]
             )
-        case AntiJoin(_, order, contrast):
-            each = [component for (component,) in operands]
-            return tuple(_contrasted(each, k, literal=contrast == "literal") for k in order)
+            return _Lowered((tuple(shares),))
+        case AntiJoin():
+            return _Lowered(tuple(each.operands[0] for each in below), plan)
         case _:
             assert_never(plan)
 
@@ -244,10 +261,6 @@ def _leaf(plan: Identity, source: Source, baseline: Baseline) -> Leaf:
     return Leaf(plan.model, source, baseline, plan.players, target, plan.output, plan.estimation, plan.depth)
 
 
-def _mapped(components: tuple[_Component, ...], change: Callable[[Leaf], Leaf]) -> tuple[_Component, ...]:
-    return tuple(tuple(replace(share, leaf=change(share.leaf)) for share in component) for component in components)
-
-
 def _cut(leaf: Leaf, layer: int) -> Leaf:
     """σ_l on one leaf: the model's own output is no cut (L4), and an earlier cut stays (L2)."""
     if layer == leaf.depth:
@@ -255,7 +268,7 @@ def _cut(leaf: Leaf, layer: int) -> Leaf:
     return replace(leaf, layer=layer if leaf.layer is None else min(layer, leaf.layer))
 
 
-def _contrasted(operands: list[_Component], k: int, *, literal: bool) -> _Component:
+def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _Component:
     """Component k of an anti-join: the mean over the other operands of operand k explained against each (Eq. 6)."""
     others = [operand for i, operand in enumerate(operands) if i != k]
     return tuple(
@@ -375,6 +388,6 @@ class _Boards:
         digest.update(f"{x.digest}|{background.digest}|{segments.shape}".encode())
         key = digest.hexdigest()
         if key not in self.interned:
-            full = x.digest if covers else f"{key}:N"
+            full = x.digest if covers else f"{key}:N" if players else background.digest
             self.interned[key] = Hybrids(x.tensor, background.tensor, segments, players, key, full, background.digest)
         return self.interned[key]
