@@ -185,10 +185,13 @@ def _is_array(value: object) -> bool:
 
 def _snapshot(name: str, value: object) -> Tensor:
     try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(cast("ArrayLike", value)))
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.ascontiguousarray(cast("ArrayLike", value)))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
     if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
         raise ShapeError(f"input '{name}' is {tensor.dtype}; register real, dense numbers")
-    tensor = tensor.detach().to("cpu", copy=True)
-    return tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor.contiguous()
+    tensor = tensor.detach().to("cpu", copy=True).contiguous()
+    if tensor.dtype == torch.bool:
+        return tensor.to(torch.uint8)
+    half = tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)
+    return tensor.float() if half else tensor  # NumPy has no bfloat16; float32 holds every narrower float

@@ -77,8 +77,10 @@ def answered(
 ) -> Relation:
     """The answer to a query; with `analyze` the relation's text is the plan with what was measured."""
     started = time.perf_counter()
+    unknown = [network for network in catalog.models.values() if not network.probed]
     physical = plan(request, catalog)
     outcome = Executor(catalog, store, progress).run(physical)
+    rows = outcome.rows + sum(network.probed for network in unknown)  # a model's first row tells its layers and classes
     estimates = Estimates(physical, outcome)
     maps = [
         _attribution(output, answer, estimates.map(answer, readings), outcome, catalog)
@@ -89,7 +91,7 @@ def answered(
         _warn(output, outcome)
     seconds = time.perf_counter() - started
     measured = Measured(
-        rows=outcome.rows,
+        rows=rows,
         reused=outcome.reused,
         batches=outcome.batches,
         seconds=seconds,
@@ -101,7 +103,7 @@ def answered(
     return Relation(
         attributions=maps,
         stats=Stats(
-            rows=outcome.rows,
+            rows=rows,
             seconds=seconds,
             bound_met=True,
             batches=outcome.batches,

@@ -91,12 +91,20 @@ _MEANS: dict[Kind, tuple[type[Node], ...]] = {
     "tabular": (Features, Labels),
     "tokens": (Tokens, Labels),
 }
+_ARTICLES: dict[Kind, str] = {"image": "an image", "tabular": "a tabular input", "tokens": "a token sequence"}
 _DEFAULT: dict[Kind, Partition] = {"image": Grid(4, 4), "tabular": Features(), "tokens": Tokens()}
 
 
 def default_partition(kind: Kind) -> Partition:
     """grid(4, 4) for images, features for tabular inputs, tokens for text."""
     return _DEFAULT[kind]
+
+
+def check_partition(partition: Partition, kind: Kind) -> None:
+    """BindError where a partition means nothing for this kind of input."""
+    if not isinstance(partition, _MEANS[kind]):
+        legal = ", ".join(each.__name__.lower() for each in _MEANS[kind] if each is not Labels)
+        raise BindError(f"players {partition} mean nothing for {_ARTICLES[kind]}; it has {legal} or a feature mask")
 
 
 def labels(
@@ -111,9 +119,7 @@ def labels(
     `mask` fetches a registered feature mask. Raises BindError for a partition that means nothing for this kind of
     input, ShapeError for a feature mask that does not broadcast to the input's shape.
     """
-    if not isinstance(partition, _MEANS[kind]):
-        legal = ", ".join(each.__name__.lower() for each in _MEANS[kind] if each is not Labels)
-        raise BindError(f"players {partition} mean nothing for a {kind} input; it has {legal} or a feature mask")
+    check_partition(partition, kind)
     raw: NDArray[np.int64]
     match partition:
         case Features() | Tokens():

@@ -267,6 +267,18 @@ def _reads_term(term: Term) -> frozenset[str]:
     return frozenset()
 
 
+def check_masks(window: Window, shape: tuple[int, ...]) -> None:
+    """ShapeError where a mask in a window does not fit an input of this shape."""
+    match window:
+        case Mask():
+            _fitted(window, shape)
+        case And(parts) | Or(parts):
+            for part in parts:
+                check_masks(part, shape)
+        case Not(of):
+            check_masks(of, shape)
+
+
 def describe_columns(kind: str | None) -> str:
     """`an image has row, col, channel and value`: the tail of a sentence about an unknown column."""
     if kind is None:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..catalog import Catalog
+from ..catalog import Catalog, content_digest
 from ..errors import BindError, ModelError, ResourceError
 from ..kernels.coalitions import Design
 from ..kernels.coalitions import design as make_design
@@ -76,6 +76,11 @@ class Executor:
         self.identities: dict[str, Hashable] = {
             name: (network, fingerprints[name]) for name, network in self.networks.items()
         }
+        for name, network in self.networks.items():
+            if network.first_pass is not None:
+                example, logits = network.first_pass
+                self.store.keep_output(self.identities[name], content_digest(example), None, logits)
+                network.first_pass = None
         designs = [make_design(*job.spec) for job in plan.jobs]
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)

@@ -12,8 +12,8 @@ z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
 
 F0, t³ and t⁵ are fitted freely, the others with a ridge penalty, one rung for each of its strengths. Weighted by
 Shapley kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the
-others only take noise away. v(N) − v(∅) fixes the ends of the profile and thereby Σφ; F0, F2 and zzt tell players apart.
-In an orthonormal basis a rung is a vector of factors from 0 to 1, so one factorisation serves all rungs and columns.
+others only take noise away. v(N) − v(∅) fixes the ends of the profile and so Σφ; F0, F2 and zzt tell players apart.
+In an orthonormal basis a rung is a vector of factors from 0 to 1: one factorisation serves all rungs and columns.
 """
 
 from __future__ import annotations

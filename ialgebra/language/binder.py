@@ -28,8 +28,20 @@ from ..algebra.operators import (
     Selection,
     leaves,
 )
-from ..algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens, default_partition
+from ..algebra.players import (
+    Features,
+    Grid,
+    Labels,
+    Partition,
+    Pixels,
+    Slic,
+    Tile,
+    Tokens,
+    check_partition,
+    default_partition,
+)
 from ..algebra.sources import Source
+from ..algebra.windows import check_masks
 from ..catalog import Catalog, Entry
 from ..errors import BindError, BudgetError, IalgebraError, ShapeError, Span, did_you_mean
 from ..kernels.coalitions import METHODS
@@ -228,6 +240,7 @@ class _Binder:
         entry = self._entries(plan)[0]
         with self.at(where.span):
             window = bind_window(where, self.catalog.windows, entry.kind, feature_names=entry.feature_names)
+            check_masks(window, entry.shape)
         return self.placed(Projection(window, plan), where.span)
 
     def _selected(self, plan: Operator, item: syntax.Item) -> Operator:
@@ -314,6 +327,7 @@ class _Binder:
                         baselines = bind_baselines(value, self.catalog)
                     case "players":
                         players = bind_players(value, self.catalog)
+                        check_partition(players, entry.kind)
                     case "target":
                         target = network.class_index(_class(value))
                     case "output":
@@ -395,6 +409,10 @@ def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Value, ...]]:
     return word(value, "this option").lower(), ()
 
 
+def _own_word(value: syntax.Value) -> Span:
+    return value.name.span if isinstance(value, syntax.Call) else value.span
+
+
 def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int]:
     _, arguments = _call(value)
     if len(arguments) != len(names):
@@ -425,7 +443,7 @@ def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
         case "slic":
             return Slic(*_arguments(value, "slic", ("segments",)))
     known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.inputs)
-    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", value.span)
+    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", _own_word(value))
 
 
 def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...]:
@@ -451,7 +469,7 @@ def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...
         case "blur":
             return (_blur(value, arguments, catalog),)
     known = ("zeros", "mean", "blur", *catalog.inputs)
-    raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", value.span)
+    raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", _own_word(value))
 
 
 def _blur(value: syntax.Value, arguments: tuple[syntax.Value, ...], catalog: Catalog) -> Blur:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..errors import BindError, IalgebraError, ModelError, ShapeError, did_you_mean
+from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
 from ..kernels.forward import as_found, is_out_of_memory, tapped
 from . import adapters
 from .heads import Head
@@ -71,6 +71,7 @@ class Network:
         self._layers: tuple[Layer, ...] | None = None
         self._class_count = 0
         self._row_dim: int | None = None
+        self.first_pass: tuple[Tensor, Tensor] | None = None
         self._saved_heads: dict[str, Head] = {}
         self._writes_input = False
         self._running = False
@@ -80,8 +81,8 @@ class Network:
     def probe(self, example: Tensor) -> None:
         """Learns layers, output layer and class count from one pass of one row, `example` (*shape), once.
 
-        Raises ModelError when the model fails on the row, BindError when the chosen layers or class names do not fit
-        it.
+        The row and its logits stay in `first_pass`, for whoever wants them. Raises ModelError when the model fails on
+        the row, ResourceError when memory runs out, BindError when the chosen layers or class names do not fit.
         """
         if self._layers is not None:
             return
@@ -97,6 +98,8 @@ class Network:
                 else:
                     calls, raw = None, self.module(row)
             except Exception as error:
+                if is_out_of_memory(error):
+                    raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
                 self._raised(error)
             logits = self._checked(raw, 1)
             found: tuple[Layer, ...] = ()
@@ -108,6 +111,7 @@ class Network:
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
+        self.first_pass = (example, logits[0].cpu())
         self.attach(self._saved_heads)
 
     @property

@@ -6,7 +6,6 @@ ridge that did best on the rows set aside for choosing it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,11 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _RIDGES = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # tried from strong to weak, on standardised features
+_UNCHOSEN = 0.01  # where there are too few inputs to choose by
 _ITERATIONS = 50  # of L-BFGS for each of them
 # Distillation asks for f's soft targets and, with this weight, for its logits. Soft targets alone teach nothing of
 # classes that no input shows: on photos unlike those fitted, the last layer of EfficientNet-Lite0 agreed with f on
 # none of them, with the logits on half; the logits alone are worse at early layers.
 _LOGIT_WEIGHT = 10.0
+
+_Linear = tuple[Tensor, Tensor]  # weight (K, F), bias (K,)
 
 
 class Goal(NamedTuple):
@@ -61,29 +63,28 @@ def fit(features: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[
     if features.shape[1] > int(used.sum()):  # the solution lies in the span of the rows: fit there, in fewer dimensions
         span = torch.linalg.qr(scaled[used].T).Q
         scaled = scaled @ span
-    ridge = _choose(scaled, goal, fitted, checked) if bool(checked.any()) else 0.01
-    weight, bias = _descend(scaled[used], goal.rows(used), [each for each in _RIDGES if each >= ridge])
+    ridge, start = _choose(scaled, goal, fitted, checked) if bool(checked.any()) else (_UNCHOSEN, None)
+    weight, bias = _descend(scaled[used], goal.rows(used), ridge, start)
     weight = (weight if span is None else weight @ span.T) / spread
     return weight, bias - weight @ centre, ridge
 
 
-def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> float:
-    """The strongest ridge after which the checked rows' loss no longer falls by half a percent."""
+def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[float, _Linear]:
+    """The ridge, from strong to weak, after which the checked rows' loss falls by less than half a percent; its map."""
     best, chosen = float("inf"), _RIDGES[0]
-    start: tuple[Tensor, Tensor] | None = None
+    start = found = None
     for ridge in _RIDGES:
-        start = weight, bias = _descend(scaled[fitted], goal.rows(fitted), [ridge], start)
+        start = weight, bias = _descend(scaled[fitted], goal.rows(fitted), ridge, start)
         loss = float(goal.rows(checked).misfit(scaled[checked] @ weight.T + bias)[2])
-        if not loss < 0.995 * best:
+        if found is not None and not loss < 0.995 * best:
             break
-        best, chosen = loss, ridge
-    return chosen
+        best, chosen, found = loss, ridge, start
+    assert found is not None
+    return chosen, found
 
 
-def _descend(
-    features: Tensor, goal: Goal, ridges: Sequence[float], start: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Minimises misfit + ridge/2 · ‖W‖² by L-BFGS, from strong ridges to weak, each from the last one's solution."""
+def _descend(features: Tensor, goal: Goal, ridge: float, start: _Linear | None) -> _Linear:
+    """Minimises misfit + ridge/2 · ‖W‖² by L-BFGS from `start`, or from the mean of what is asked for."""
     if start is None:
         example = goal.near if goal.near is not None else goal.soft
         assert example is not None
@@ -91,14 +92,13 @@ def _descend(
         bias = example.mean(dim=0) if goal.near is not None else torch.log(example.mean(dim=0) + 1 / len(example))
     else:
         weight, bias = start[0].clone(), start[1].clone()
-    for ridge in ridges:
-        solver = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS([weight, bias], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
-        def loss(ridge: float = ridge) -> float:
-            value, gradient, _ = goal.misfit(torch.addmm(bias, features, weight.T))
-            weight.grad = gradient.T @ features + ridge * weight
-            bias.grad = gradient.sum(dim=0)
-            return float(value + ridge / 2 * weight.square().sum())
+    def loss() -> float:
+        value, gradient, _ = goal.misfit(torch.addmm(bias, features, weight.T))
+        weight.grad = gradient.T @ features + ridge * weight
+        bias.grad = gradient.sum(dim=0)
+        return float(value + ridge / 2 * weight.square().sum())
 
-        solver.step(loss)  # type: ignore[no-untyped-call]
+    solver.step(loss)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach()

@@ -1,4 +1,4 @@
-"""Estimators against Eq. 2 written literally, closed forms, brute-force refits, and their own claims about their error."""
+"""Estimators against Eq. 2 written literally, closed forms, brute-force refits, and their own claims of error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ialgebra.errors import BudgetError, ShapeError
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.estimate import Estimate, estimate
-from ialgebra.kernels.ladder import STEPS, Ladder, student
+from ialgebra.kernels.ladder import STRENGTHS, Ladder, student
 
 Game = Callable[[np.ndarray], np.ndarray]  # (m, d) bool → (m,) or (m, k)
 
@@ -160,7 +160,7 @@ def test_sums_of_unanimity_games_at_thirty_players(method: str) -> None:
         return np.sum([c * masks[:, team].all(axis=1) for team, c in zip(teams, worth, strict=True)], axis=0)
 
     found = run(game, 30, 960, method)[0]
-    assert np.linalg.norm(found.values - truth) < {"regression": 0.1, "permutations": 0.25}[method] * np.linalg.norm(
+    assert np.linalg.norm(found.values - truth) < {"regression": 0.15, "permutations": 0.3}[method] * np.linalg.norm(
         truth
     )
     assert (np.abs(found.values - truth) <= 4.5 * found.stderr).all()
@@ -228,7 +228,7 @@ def _part(values: np.ndarray, part: str, seed: int) -> np.ndarray:
 # ── regression ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("players", [4, 7, 8, 11])
+@pytest.mark.parametrize("players", [5, 7, 8, 11])
 def test_every_rung_on_every_pair_is_exact(players: int) -> None:
     """Consistency: whatever else is fitted beside F0, all the pairs give the Shapley values."""
     values = np.random.default_rng(9).normal(size=1 << players) ** 3
@@ -239,9 +239,9 @@ def test_every_rung_on_every_pair_is_exact(players: int) -> None:
     odd = (column[2::2] - column[3::2]) / 2
     gain = column[1] - column[0]
     target = ladder.root_weight * (odd - gain * (made.coalitions[2::2].mean(axis=1) - 0.5))
-    for rung in ladder.rungs:
-        np.testing.assert_allclose(gain / players + target @ ladder.reading(rung), truth, atol=1e-10)
-    assert len(ladder.rungs) == {4: 2, 7: 6, 8: 7, 11: 7}[players]
+    assert len(ladder.rungs) >= 3
+    for rung in range(len(ladder.rungs)):
+        np.testing.assert_allclose(gain / players + target @ ladder.reading(rung), truth, atol=1e-9)
     found = estimate(made, column[:, None])[0]
     np.testing.assert_allclose(found.values, truth, atol=1e-10)
     assert (found.stderr == 0).all()
@@ -262,25 +262,35 @@ def test_the_lowest_rung_is_paired_kernel_shap() -> None:
     expected = np.linalg.solve(kkt, right)[:d]
     ladder = Ladder(made)
     odd = (column[2::2] - column[3::2]) / 2 - (column[1] - column[0]) * (size[::2] / d - 0.5)
-    found = (column[1] - column[0]) / d + (ladder.root_weight * odd) @ ladder.reading(ladder.rungs[0])
+    found = (column[1] - column[0]) / d + (ladder.root_weight * odd) @ ladder.reading(0)
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 def test_press_is_what_leaving_each_pair_out_and_fitting_again_gives() -> None:
-    made = design("regression", 8, 120, 0)
-    ladder = Ladder(made)
-    target = np.random.default_rng(11).normal(size=len(ladder.weighted))
-    assert [rung.name for rung in ladder.rungs] == [step.rung for step in STEPS[:5]]
-    for rung, residual, press in ladder.press(target):
-        matrix = ladder.weighted[:, : rung.width]
-        refitted = 0.0
-        for k in range(len(target)):
-            rest = np.arange(len(target)) != k
-            refitted += (target[k] - matrix[k] @ np.linalg.lstsq(matrix[rest], target[rest], rcond=None)[0]) ** 2
-        assert press == pytest.approx(refitted, rel=1e-8)
-        np.testing.assert_allclose(
-            residual, target - matrix @ np.linalg.lstsq(matrix, target, rcond=None)[0], atol=1e-10
-        )
+    ladder = Ladder(design("regression", 8, 120, 0))
+    free, shrunk = ladder.free.features, ladder.shrunk.features
+    target = np.random.default_rng(11).normal(size=len(free))
+    residuals, press = ladder.press(target)
+    assert ladder.rungs[:3] == ["F0", "F0+t³", "F0+t³+t⁵"]
+    assert len(ladder.rungs) == len(press) == 3 + len(STRENGTHS) - 1  # too few pairs for no penalty at all
+
+    beyond = shrunk - free @ np.linalg.lstsq(free, shrunk, rcond=None)[0]
+    squares = np.linalg.svd(beyond, compute_uv=False) ** 2
+    typical = squares[squares > 1e-8 * squares.max()].mean()
+    for rung in range(len(press)):
+        strength = STRENGTHS[rung - 3] if rung >= 3 else None
+        matrix = free[:, : 7 + rung] if strength is None else np.hstack([free, shrunk])
+        ridge = np.zeros((0, matrix.shape[1]))
+        if strength is not None:
+            ridge = np.hstack([np.zeros((shrunk.shape[1], 9)), math.sqrt(strength * typical) * np.eye(shrunk.shape[1])])
+
+        def misfit(kept: np.ndarray, matrix: np.ndarray = matrix, ridge: np.ndarray = ridge) -> np.ndarray:
+            rows, right = np.vstack([matrix[kept], ridge]), np.append(target[kept], np.zeros(len(ridge)))
+            return target - matrix @ np.linalg.lstsq(rows, right, rcond=None)[0]
+
+        pairs = np.arange(len(target))
+        np.testing.assert_allclose(residuals[:, rung], misfit(pairs), atol=1e-8)
+        assert press[rung] == pytest.approx(sum(misfit(pairs != k)[k] ** 2 for k in pairs), rel=1e-7)
 
 
 def test_games_inside_a_rung_are_solved_by_it() -> None:
@@ -291,32 +301,36 @@ def test_games_inside_a_rung_are_solved_by_it() -> None:
     def pairs(masks: np.ndarray) -> np.ndarray:
         return masks @ worth + masks[:, 3] * masks[:, 7]
 
+    def cubic(masks: np.ndarray) -> np.ndarray:
+        return pairs(masks) + masks.mean(axis=1) ** 3
+
     def sized(masks: np.ndarray) -> np.ndarray:
         return pairs(masks) + profile[masks.sum(axis=1)]
 
     def sloped(masks: np.ndarray) -> np.ndarray:
-        return pairs(masks) + masks @ slope * (masks.mean(axis=1) - 0.5) ** 2
+        return pairs(masks) + masks @ slope * (masks.mean(axis=1) - 0.5) ** 4
 
     def joint(masks: np.ndarray) -> np.ndarray:
         return sloped(masks) + masks[:, 1] * masks[:, 2] * masks.mean(axis=1)
 
+    every = "F0+t³+t⁵+zt²+F1+zt⁴+zzt, ridge 0"
     for game, budget, rung in (
         (pairs, 66, "F0"),
-        (sloped, 130, "F0+t³+t⁵+F2"),
-        (sized, 130, "F0+F1+F2"),
-        (joint, 514, "F0+F1+F2+zzt"),
+        (cubic, 66, "F0+t³"),
+        (sized, 514, every),
+        (sloped, 514, every),
+        (joint, 514, every),
     ):
         found = run(game, d, budget)[0]
         assert found.rung == rung
-        np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-10)
-        assert (found.stderr < 1e-10).all()
+        np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-9)
+        assert (found.stderr < 1e-9).all()
 
 
 def test_errors_of_all_players_cancel_unit_by_unit() -> None:
-    for rung in Ladder(design("regression", 12, 514, 0)).rungs:
-        reading = Ladder(design("regression", 12, 514, 0)).reading(rung)
-        np.testing.assert_allclose(reading.sum(axis=1), 0, atol=1e-12)
-        break
+    ladder = Ladder(design("regression", 12, 514, 0))
+    for rung in range(len(ladder.rungs)):
+        np.testing.assert_allclose(ladder.reading(rung).sum(axis=1), 0, atol=1e-12)
     values = np.random.default_rng(13).normal(size=4096)
     found = run(tabular(values), 12, 514)[0]
     assert found.influence.shape == (256, 12)
@@ -352,7 +366,7 @@ def test_student_widens_as_its_table_says() -> None:
 def test_accuracy_on_a_real_network() -> None:
     values = np.load(TABLE)["logits"][:, 0].astype(float)
     truth = run(tabular(values), 12, 4096)[0].values
-    for budget, bound in ((66, 0.40), (130, 0.15), (258, 0.075), (514, 0.045), (1026, 0.022)):
+    for budget, bound in ((66, 0.33), (130, 0.125), (258, 0.065), (514, 0.033), (1026, 0.018)):
         errors = [np.linalg.norm(run(tabular(values), 12, budget, seed=s)[0].values - truth) for s in range(10)]
         assert np.mean(errors) / np.linalg.norm(truth) <= bound
 
@@ -389,7 +403,8 @@ def lite(masks: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("multiple", [8, 16, 32])
 def test_regression_intervals_cover_what_they_claim(game: Game, players: int, multiple: int) -> None:
-    assert 0.92 <= coverage(game, players, multiple * players, "regression") <= 0.99
+    most = 1.0 if game is council else 0.99  # 32,768 coalitions of which few matter: intervals err on the safe side
+    assert 0.92 <= coverage(game, players, multiple * players, "regression") <= most
 
 
 @pytest.mark.parametrize(("game", "players"), [(lite, 12), (network, 12), (interactions, 11)])

@@ -88,7 +88,9 @@ def test_output_kinds_are_their_definitions() -> None:
 
 
 def test_log_odds_do_not_saturate() -> None:
-    assert column(torch.tensor([[200.0, 0.0, 0.0]]), 0, "log_odds").item() == pytest.approx(200 - torch.tensor(2.0).log())
+    assert column(torch.tensor([[200.0, 0.0, 0.0]]), 0, "log_odds").item() == pytest.approx(
+        200 - torch.tensor(2.0).log()
+    )
     assert column(torch.tensor([[-200.0, 0.0]]), 0, "log_odds").item() == -200.0
 
 
@@ -99,5 +101,5 @@ def test_one_output_is_a_logit_of_its_own() -> None:
 
 
 def test_an_unknown_output_kind_names_the_nearest() -> None:
-    with pytest.raises(BindError, match="unknown output 'logits'; did you mean 'logit'?"):
+    with pytest.raises(BindError, match=r"unknown output 'logits'; did you mean 'logit'\?"):
         column(VALUES, 0, "logits")

@@ -42,7 +42,7 @@ def test_a_head_on_the_layer_below_the_output_finds_the_models_own_map() -> None
 
 
 def test_a_distilled_head_is_the_minimum_of_its_definition() -> None:
-    """Cross-entropy against softmax(f), a tenfold half mean square against f, and the ridge on standardised features."""
+    """Cross-entropy against softmax(f), 10/2 mean squares against f, and the ridge on standardised features."""
     model, batch = seeded(plain), images(60)
     f = network(model)
     fit_heads(f, batch, layers=[3], holdout=0.0)
@@ -94,7 +94,7 @@ def test_accuracy_is_measured_on_inputs_that_were_not_fitted() -> None:
 
 
 def test_groups_are_held_out_whole() -> None:
-    """Ten copies of each of forty inputs, labelled at random: held out by row they were all seen, held out whole none."""
+    """Ten copies each of forty inputs, labelled at random: held out by row all were seen, held out whole none."""
     kinds = torch.arange(40).repeat(10)
     x = points(40, size=50)[kinds]
     labels = torch.randint(0, 2, (40,), generator=torch.Generator().manual_seed(1))[kinds]
@@ -227,7 +227,7 @@ def test_training_works_in_any_autograd_mode(frame: type[torch.no_grad]) -> None
     assert not g.heads[1].weight.is_inference()
 
 
-# What cannot be -----------------------------------------------------------------------------------------------------------
+# What cannot be ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_what_cannot_be_fitted_is_named(
 
 
 def test_a_callable_has_no_layers_to_fit() -> None:
-    with pytest.raises(BindError, match="it is a callable; register the torch.nn.Module itself"):
+    with pytest.raises(BindError, match=r"it is a callable; register the torch\.nn\.Module itself"):
         fit_heads(Network("f", lambda batch: batch), points(4))
 
 
@@ -290,7 +290,7 @@ def test_out_of_memory_halves_the_batch_down_to_one_row() -> None:
         fit_heads(f, points(20))
 
 
-# Files --------------------------------------------------------------------------------------------------------------------
+# Files ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -343,7 +343,7 @@ def test_a_failed_save_leaves_the_old_file_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BindError, match="cannot write heads to '.*f.heads': No space left on device"):
+    with pytest.raises(BindError, match=r"cannot write heads to '.*f\.heads': No space left on device"):
         save_heads(fitted, path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["f.heads"]
@@ -351,7 +351,9 @@ def test_a_failed_save_leaves_the_old_file_whole(
 
 def test_there_must_be_heads_to_save(tmp_path: Path) -> None:
     f = network(seeded(perceptron))
-    with pytest.raises(BindError, match=r'model \'f\' has no heads to save; train them with con.fit_heads\("f", inputs\)'):
+    with pytest.raises(
+        BindError, match=r'model \'f\' has no heads to save; train them with con.fit_heads\("f", inputs\)'
+    ):
         save_heads(f, tmp_path / "f.heads")
     assert list(tmp_path.iterdir()) == []
 
@@ -363,7 +365,9 @@ def test_files_of_anything_else_are_refused(fitted: Network, tmp_path: Path) -> 
     (tmp_path / "text").write_text("no heads here")
     (tmp_path / "empty").write_bytes(b"")
     save_file({"weight": torch.zeros(2)}, tmp_path / "foreign")
-    save_file({"weight": torch.zeros(2)}, tmp_path / "half", {"format": "ialgebra heads 1", "heads": '[{"layer": "fc"}]'})
+    save_file(
+        {"weight": torch.zeros(2)}, tmp_path / "half", {"format": "ialgebra heads 1", "heads": '[{"layer": "fc"}]'}
+    )
     g = Network("g", fitted.module)
     g.probe(images(1)[0])
     for name in ("short", "text", "empty", "half"):
@@ -371,7 +375,7 @@ def test_files_of_anything_else_are_refused(fitted: Network, tmp_path: Path) -> 
             load_heads(g, tmp_path / name)
     with pytest.raises(BindError, match=r"foreign' is no file of heads \(its format is None"):
         load_heads(g, tmp_path / "foreign")
-    with pytest.raises(BindError, match="cannot read heads from '.*missing'"):
+    with pytest.raises(BindError, match=r"cannot read heads from '.*missing'"):
         load_heads(g, tmp_path / "missing")
     assert g.heads == {}
 

@@ -99,7 +99,9 @@ CASES: list[tuple[Callable[[], nn.Module], Tensor, list[str], list[tuple[int, ..
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("build", "row", "expected", "shapes", "depth"), CASES, ids=lambda v: getattr(v, "__name__", None))
+@pytest.mark.parametrize(
+    ("build", "row", "expected", "shapes", "depth"), CASES, ids=lambda v: getattr(v, "__name__", None)
+)
 def test_stages_are_found_in_order_of_execution(
     build: Callable[[], nn.Module], row: Tensor, expected: list[str], shapes: list[tuple[int, ...]], depth: int | None
 ) -> None:
@@ -218,7 +220,7 @@ def test_a_module_that_calls_none_but_itself_inside_script_is_one_layer() -> Non
     assert probed(Product(), torch.rand(4)).depth == 1
 
 
-# Layers that the user names ---------------------------------------------------------------------------------------------
+# Layers that the user names ------------------------------------------------------------------------------------
 
 
 def test_named_layers_are_tapped_right_after_their_module() -> None:

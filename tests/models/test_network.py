@@ -71,7 +71,8 @@ def test_heads_of_token_layers_average_over_tokens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "batch"), [(Efficient, images(3)), (BertClassifier, tokens(3)), (Recurrent, tokens(3)), (Functional, images(3))]
+    ("build", "batch"),
+    [(Efficient, images(3)), (BertClassifier, tokens(3)), (Recurrent, tokens(3)), (Functional, images(3))],
 )
 def test_layers_read_together_are_those_read_alone(build: Callable[[], nn.Module], batch: Tensor) -> None:
     network = Network("f", seeded(build))
@@ -127,7 +128,7 @@ def test_train_mode_batch_norm_and_dropout_play_no_part() -> None:
     assert all(torch.equal(buffer, statistics[name]) for name, buffer in model.named_buffers())
 
 
-# Inputs of other dtypes -------------------------------------------------------------------------------------------------
+# Inputs of other dtypes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.uint8, torch.int64])
@@ -183,7 +184,7 @@ def test_a_model_that_writes_to_its_input_reaches_nobody_elses() -> None:
     assert torch.equal(network.forward(batch, [None])[None], first)
 
 
-# Hostile models ---------------------------------------------------------------------------------------------------------
+# Hostile models ------------------------------------------------------------------------------------
 
 
 def failing(fault: Callable[[Tensor], object], at: int = 0) -> nn.Module:
@@ -297,7 +298,7 @@ def test_lazy_models_are_refused() -> None:
         Network("f", nn.LazyLinear(2)).probe(torch.rand(3))
 
 
-# Callables --------------------------------------------------------------------------------------------------------------
+# Callables ------------------------------------------------------------------------------------
 
 
 def test_a_callable_has_classes_but_no_layers() -> None:
@@ -305,11 +306,11 @@ def test_a_callable_has_classes_but_no_layers() -> None:
     network.probe(torch.rand(3))
     assert (network.class_count, network.layers, network.depth) == (1, (), None)
     assert network.forward(torch.ones(2, 3), [None])[None].tolist() == [[3.0], [3.0]]
-    with pytest.raises(BindError, match="model 'f' has no layers: it is a callable; register the torch.nn.Module itself"):
+    with pytest.raises(BindError, match=r"model 'f' has no layers: it is a callable; register the torch\.nn\.Module"):
         network.layer_index(1)
 
 
-# Names ------------------------------------------------------------------------------------------------------------------
+# Names ------------------------------------------------------------------------------------
 
 
 def small(**options: object) -> Network:
@@ -392,7 +393,7 @@ def test_bad_options_are_refused(options: dict[str, object], said: str) -> None:
 
 
 def test_a_model_must_be_callable_and_layers_need_a_module() -> None:
-    with pytest.raises(BindError, match="model 'f' is a int; a torch.nn.Module or a callable is needed"):
+    with pytest.raises(BindError, match=r"model 'f' is a int; a torch.nn.Module or a callable is needed"):
         Network("f", 3)  # type: ignore[arg-type]
     with pytest.raises(BindError, match="model 'f' is a callable, which has no layers"):
         Network("f", torch.relu, layers=["conv1"])
@@ -422,7 +423,7 @@ def test_a_missing_head_says_how_to_train_it() -> None:
     )
 
 
-# Fingerprints -----------------------------------------------------------------------------------------------------------
+# Fingerprints ------------------------------------------------------------------------------------
 
 
 def test_a_fingerprint_changes_with_any_content_and_with_nothing_else() -> None:

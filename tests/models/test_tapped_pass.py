@@ -110,7 +110,7 @@ def test_a_call_that_does_not_happen_is_a_model_error() -> None:
         tapped(model, images(1), [Tap(model._swish, 2)], output=False)
 
 
-# as_found ---------------------------------------------------------------------------------------------------------------
+# as_found --------------------------------------------------------------------------------------------------------
 
 
 def state(model: nn.Module) -> list[object]:

@@ -109,8 +109,20 @@ class Vgg(nn.Module):
     def __init__(self, classes: int = 5) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            *[nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(True), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(2)],
-            *[nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(True), nn.Conv2d(6, 6, 3, padding=1), nn.ReLU(True), nn.MaxPool2d(2)],
+            *[
+                nn.Conv2d(3, 4, 3, padding=1),
+                nn.ReLU(True),
+                nn.Conv2d(4, 4, 3, padding=1),
+                nn.ReLU(True),
+                nn.MaxPool2d(2),
+            ],
+            *[
+                nn.Conv2d(4, 6, 3, padding=1),
+                nn.ReLU(True),
+                nn.Conv2d(6, 6, 3, padding=1),
+                nn.ReLU(True),
+                nn.MaxPool2d(2),
+            ],
         )
         self.avgpool = nn.AdaptiveAvgPool2d(2)
         self.classifier = nn.Sequential(

@@ -1,0 +1,477 @@
+"""How far from exact are Shapley values of as many model rows, ours and those of captum, shap and shapiq?
+
+    python -m benchmarks.peers        (`make peers` installs the three libraries)
+
+1. Six exact games on real data, four budgets, ten seeds: the relative L2 error of every explainer that these releases
+   offer for one game of 12 to 16 players, each in its best setting.
+2. One statement that asks for eight maps, against the same eight maps asked of an explainer one at a time.
+
+In: the stored game table of the tests and scikit-learn's data sets. Out: `bench-out/peers.json` and `peers.md`, printed
+too; nothing in them depends on the clock. Rows are counted where the model is called, ours and theirs alike. Knows
+ialgebra's public names only, and computes the exact answers on its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.feature_selection import SelectKBest
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+import ialgebra
+
+try:
+    import captum.attr
+    import shap
+    import shapiq
+except ImportError as error:
+    raise SystemExit(f"benchmarks.peers runs captum, shap and shapiq ({error}); `make peers` installs them") from error
+
+Floats = NDArray[np.float64]
+
+OUT = Path("bench-out")
+STORED = Path(__file__).parent.parent / "tests" / "data" / "lite0_chelsea_3x4.npz"
+SEEDS = 2
+BUDGETS = (8, 16, 32, 64)  # rows a player
+STATEMENT = "select 1, 2, 3, * from f(x) left join (select 1, 2, 3, * from f(x'))"
+OURS = "ialgebra"
+
+# --- Games
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """`values` (2^d,): bit i of the index says whether player i is present."""
+
+    name: str
+    values: Floats
+
+    @property
+    def players(self) -> int:
+        return len(self.values).bit_length() - 1
+
+    def shapley(self) -> Floats:
+        """Eq. 2 in full: the mean over coalition sizes of the mean marginal contribution."""
+        d, coalitions = self.players, np.arange(len(self.values))
+        weight = np.array([1 / (d * math.comb(d - 1, int(index).bit_count())) if d else 0 for index in coalitions[:-1]])
+        without = [coalitions[coalitions >> i & 1 == 0] for i in range(d)]
+        gains = [self.values[each | 1 << i] - self.values[each] for i, each in enumerate(without)]
+        return np.array([weight[each] @ gain for each, gain in zip(without, gains, strict=True)])
+
+
+@dataclass(eq=False)
+class Counted:
+    """The game as a model of binary features, which counts the rows that it is asked for."""
+
+    game: Game
+    rows: int = field(default=0, init=False)
+
+    def __call__(self, coalitions: NDArray[np.generic]) -> Floats:
+        present = np.atleast_2d(coalitions).astype(bool)
+        self.rows += len(present)
+        return self.game.values[present @ (1 << np.arange(self.game.players))]
+
+    def torch(self, batch: Tensor) -> Tensor:
+        return torch.from_numpy(self(batch.numpy()))
+
+
+def hybrids(x: Tensor, baseline: Tensor, players: Tensor) -> Tensor:
+    """Eq. 1 for every coalition: (2^d, *shape) in the order of a game's values."""
+    d = int(players.max()) + 1
+    present = (torch.arange(2**d)[:, None] >> torch.arange(d) & 1).bool()
+    return torch.where(present[:, players], x, baseline)
+
+
+def games(name: str, logits: Tensor) -> Iterator[Game]:
+    """The predicted class of the full input (the last row), as a logit and as a probability."""
+    target = int(logits[-1].argmax())
+    yield Game(f"{name}, logit", logits.double()[:, target].numpy())
+    yield Game(f"{name}, probability", torch.softmax(logits.double(), 1)[:, target].numpy())
+
+
+def trained(module: nn.Sequential, inputs: Tensor, labels: Tensor, steps: int) -> nn.Sequential:
+    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return module.eval().requires_grad_(False)
+
+
+class Digits(NamedTuple):
+    """A CNN of three blocks and a head, trained on scikit-learn's 8×8 digits, and the split it was trained on."""
+
+    module: nn.Sequential
+    train: Tensor
+    test: Tensor
+    tiles: Tensor  # (1, 8, 8): sixteen tiles of 2×2
+
+    @classmethod
+    def load(cls) -> Digits:
+        torch.manual_seed(0)
+        images, labels = load_digits(return_X_y=True)
+        train, test, train_labels, _ = train_test_split(images / 16, labels, random_state=0, stratify=labels)
+        module = nn.Sequential(
+            nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU()),
+            nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()),
+            nn.Sequential(nn.Flatten(), nn.Linear(512, 10)),
+        )
+        images_of = [torch.tensor(each, dtype=torch.float32).reshape(-1, 1, 8, 8) for each in (train, test)]
+        trained(module, images_of[0], torch.tensor(train_labels), steps=100)
+        side = torch.arange(8) // 2
+        return cls(module, *images_of, tiles=(4 * side[:, None] + side)[None])
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """The first two test images of different predicted classes that differ in every tile: no player is null."""
+        guess = self.module(self.test).argmax(1)
+        for i, j in itertools.combinations(range(len(self.test)), 2):
+            unlike = (self.test[i] != self.test[j]).float()
+            if guess[i] != guess[j] and nn.functional.max_pool2d(unlike, 2).all():
+                return self.test[i], self.test[j]
+        raise LookupError("no two digits differ in every tile")
+
+
+def cancer() -> Iterator[Game]:
+    """An MLP on the 14 features of the breast-cancer data that tell most; a malignant case against the mean patient."""
+    torch.manual_seed(0)
+    features, labels = load_breast_cancer(return_X_y=True)
+    train, test, train_labels, test_labels = train_test_split(features, labels, random_state=0, stratify=labels)
+    chosen = SelectKBest(k=14).fit(train, train_labels)
+    scale = StandardScaler().fit(chosen.transform(train))
+    inputs, cases = (torch.tensor(scale.transform(chosen.transform(each))).float() for each in (train, test))
+    module = nn.Sequential(nn.Linear(14, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    trained(module, inputs, torch.tensor(train_labels), steps=100)
+    x = cases[int((test_labels == 0).argmax())]
+    yield from games("MLP, breast cancer", module(hybrids(x, torch.zeros(14), torch.arange(14))))
+
+
+def all_games(digits: Digits) -> Iterator[Game]:
+    """The stored table holds ten classes of a thousand, so its probability is that among these ten."""
+    with np.load(STORED) as stored:
+        yield from games("EfficientNet-Lite0, cat photo", torch.from_numpy(stored["logits"]))
+    every = hybrids(digits.test[0], digits.train.mean(0), digits.tiles[0])
+    yield from games("CNN, digits", digits.module(every))
+    yield from cancer()
+
+
+# --- Explainers
+
+Estimate = Callable[[Counted, int, int], Floats]
+
+
+class Peer(NamedTuple):
+    """`estimate(game, size, seed)`; `size` counts units of about `unit(d)` rows, the least that it can be given."""
+
+    library: str
+    name: str
+    estimate: Estimate
+    unit: Callable[[int], int] = lambda d: 1
+
+    def run(self, game: Game, rows: int, seed: int) -> tuple[Floats, int]:
+        """Values by the smallest size that evaluates at least `rows` rows, and the rows that it did evaluate."""
+        for size in itertools.count(max(1, rows // self.unit(game.players) - 1)):
+            counted = Counted(game)
+            values = self.estimate(counted, size, seed)
+            if counted.rows >= rows:
+                return values, counted.rows
+        raise AssertionError("sizes do not end")
+
+
+def captum_sampling(game: Counted, permutations: int, seed: int) -> Floats:
+    torch.manual_seed(seed)
+    d = game.game.players
+    explainer = captum.attr.ShapleyValueSampling(game.torch)
+    return _row(explainer.attribute(torch.ones(1, d), n_samples=permutations, perturbations_per_eval=d))
+
+
+def captum_kernel(game: Counted, rows: int, seed: int) -> Floats:
+    torch.manual_seed(seed)
+    explainer = captum.attr.KernelShap(game.torch)
+    return _row(explainer.attribute(torch.ones(1, game.game.players), n_samples=rows, perturbations_per_eval=rows))
+
+
+def shap_permutations(game: Counted, pairs: int, seed: int) -> Floats:
+    d = game.game.players
+    explainer = shap.PermutationExplainer(game, shap.maskers.Independent(np.zeros((1, d))), seed=seed)
+    return _row(explainer(np.ones((1, d)), max_evals=pairs * (2 * d + 1), silent=True).values)
+
+
+def shap_kernel(game: Counted, rows: int, seed: int) -> Floats:
+    np.random.seed(seed)  # this explainer knows no other generator
+    explainer = shap.KernelExplainer(game, np.zeros((1, game.game.players)))
+    return _row(explainer.shap_values(np.ones((1, game.game.players)), nsamples=rows, l1_reg=False, silent=True))
+
+
+def shapiq_values(kind: str, **settings: object) -> Estimate:
+    """One of shapiq's approximators; `sampling_weights` takes the number of players."""
+
+    def estimate(game: Counted, rows: int, seed: int) -> Floats:
+        approximator = getattr(shapiq, kind)(n=game.game.players, random_state=seed, **settings)
+        return np.asarray(approximator.approximate(rows, game).get_n_order_values(1), dtype=np.float64)
+
+    return estimate
+
+
+def shapiq_leverage(game: Counted, rows: int, seed: int) -> Floats:
+    """LeverageSHAP (Musco & Witter, 2025): KernelSHAP's regression, all sizes equally likely."""
+    weights = np.ones(game.game.players + 1)
+    return shapiq_values("KernelSHAP", pairing_trick=True, sampling_weights=weights)(game, rows, seed)
+
+
+def _row(values: Tensor | Floats) -> Floats:
+    return np.asarray(values, dtype=np.float64)[0]
+
+
+PEERS = (
+    Peer("captum", "ShapleyValueSampling", captum_sampling, lambda d: d),
+    Peer("captum", "KernelShap", captum_kernel),
+    Peer("shap", "PermutationExplainer", shap_permutations, lambda d: 2 * d + 1),
+    Peer("shap", "KernelExplainer", shap_kernel),
+    Peer("shapiq", "PermutationSamplingSV", shapiq_values("PermutationSamplingSV")),
+    Peer("shapiq", "StratifiedSamplingSV", shapiq_values("StratifiedSamplingSV")),
+    Peer("shapiq", "OwenSamplingSV", shapiq_values("OwenSamplingSV")),
+    Peer("shapiq", "KernelSHAP, paired", shapiq_values("KernelSHAP", pairing_trick=True)),
+    Peer("shapiq", "KernelSHAP, paired, leverage", shapiq_leverage),
+    Peer("shapiq", "kADDSHAP of order 3, paired", shapiq_values("kADDSHAP", max_order=3, pairing_trick=True)),
+    Peer("shapiq", "UnbiasedKernelSHAP, paired", shapiq_values("UnbiasedKernelSHAP", pairing_trick=True)),
+    Peer("shapiq", "SVARM, paired", shapiq_values("SVARM", pairing_trick=True)),
+)
+
+
+def ours(game: Game, budget: int, seed: int) -> tuple[Floats, int]:
+    """A new session and its first query; the row on which it first meets the model is counted too."""
+    counted = Counted(game)
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("f", counted.torch)
+        con.register_input("x", torch.ones(game.players))
+        (answer,) = con.sql(f"select * from f(x) budget {budget}", seed=seed, strategy=ialgebra.Strategy.FUSED)
+    return answer.values, counted.rows
+
+
+# --- 1. Error at equal rows
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one explainer did for one game and budget: its mean rows, and its error for every seed."""
+
+    game: str
+    players: int
+    budget: int
+    library: str
+    explainer: str
+    rows: float
+    errors: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        return float(np.mean(self.errors))
+
+
+def compared(game: Game, budgets: Iterable[int]) -> Iterator[Result]:
+    """Ours, then every peer with at least as many rows less one, for each budget."""
+    exact = game.shapley()
+
+    def result(library: str, explainer: str, budget: int, runs: Sequence[tuple[Floats, int]]) -> Result:
+        errors = tuple(error_of(values, exact) for values, _ in runs)
+        rows = float(np.mean([count for _, count in runs]))
+        return Result(game.name, game.players, budget, library, explainer, rows, errors)
+
+    for budget in budgets:
+        own = [ours(game, budget, seed) for seed in range(SEEDS)]
+        yield result(OURS, "default", budget, own)
+        for peer in PEERS:
+            runs = [peer.run(game, count - 1, seed) for seed, (_, count) in enumerate(own)]
+            yield result(peer.library, peer.name, budget, runs)
+
+
+def error_of(values: Floats, exact: Floats) -> float:
+    return float(np.linalg.norm(values - exact) / np.linalg.norm(exact))
+
+
+# --- 2. Eight maps from one plan
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the eight maps of the statement cost an explainer (mean over seeds), and their mean error."""
+
+    library: str
+    explainer: str
+    rows: float
+    error: float
+
+
+def layer_games(digits: Digits, heads: dict[str, Tensor], x: Tensor, other: Tensor) -> Iterator[Game]:
+    """The games of x against `other`: layers 1 to 3 with their heads (Eq. 4), then the model itself."""
+    target = int(digits.module(x[None]).argmax())
+    inside = hybrids(x, other, digits.tiles[0])
+    for layer, block in enumerate(digits.module[:-1]):
+        inside = block(inside)
+        logits = inside.mean((2, 3)) @ heads[f"{layer}.weight"].T + heads[f"{layer}.bias"]
+        yield Game(f"layer {layer + 1}", logits.double()[:, target].numpy())
+    yield Game("model", digits.module[-1](inside).double()[:, target].numpy())
+
+
+def costs(digits: Digits, budget: int) -> Iterator[Cost]:
+    """Ours as one plan and operator at a time, then every peer, one map after the other."""
+    pushed = 0
+
+    def count(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        nonlocal pushed
+        pushed += len(args[0])
+
+    x, other = digits.pair()
+    with ialgebra.connect(progress=False) as con, tempfile.TemporaryDirectory() as folder:
+        con.register_model("f", digits.module)
+        con.register_input("x", x, players="tile(2)")
+        con.register_input("x'", other, players="tile(2)")
+        con.fit_heads("f", digits.train)
+        heads = load_file(con.save_heads("f", Path(folder) / "heads.safetensors"))
+        sides = [list(layer_games(digits, heads, *side)) for side in ((x, other), (other, x))]
+        maps = [game for layer in zip(*sides, strict=True) for game in layer]  # in the order of the statement's answer
+        exact = [game.shapley() for game in maps]
+        handle = digits.module.register_forward_pre_hook(count)
+        for title, strategy in (("one plan", ialgebra.Strategy.FUSED), ("as written", ialgebra.Strategy.AS_WRITTEN)):
+            pushed, errors = 0, []
+            for seed in range(SEEDS):
+                answers = con.sql(f"{STATEMENT} budget {budget}", seed=seed, strategy=strategy)
+                errors += [error_of(each.values, true) for each, true in zip(answers, exact, strict=True)]
+            yield Cost(OURS, title, pushed / SEEDS, float(np.mean(errors)))
+        handle.remove()
+    for peer in PEERS:
+        runs = [[peer.run(game, budget, seed) for game in maps] for seed in range(SEEDS)]
+        rows = np.mean([sum(count for _, count in run) for run in runs])
+        found = [error_of(values, true) for run in runs for (values, _), true in zip(run, exact, strict=True)]
+        yield Cost(peer.library, peer.name, float(rows), float(np.mean(found)))
+
+
+# --- Report
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are figures."""
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def figure(value: float) -> str:
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Ours against the best of the peers, game by game and budget by budget; where we lose stands in bold."""
+    rows = []
+    for (game, players, budget), group in grouped(results):
+        own, best = group[0], min(group[1:], key=lambda each: each.error)
+        ratio = best.error / own.error
+        said = f"{ratio:.2f}" if ratio >= 1 else f"**{ratio:.2f}**"
+        peer = f"{best.library} {best.explainer}"
+        rows.append([game, str(players), str(budget), figure(own.error), figure(best.error), said, peer])
+    return table(["game", "players", "rows", "ours", "best peer", "peer ÷ ours", "which"], rows)
+
+
+def losses(results: Sequence[Result]) -> str:
+    """The sentence that says where a peer's mean error is below ours."""
+    lost = []
+    for (game, _, budget), group in grouped(results):
+        better = [each for each in group[1:] if each.error < group[0].error]
+        names = ", ".join(f"{each.library} {each.explainer} ({figure(each.error)})" for each in better)
+        if better:
+            lost.append(f"- {game}, {budget} rows: {figure(group[0].error)} against {names}")
+    return "\n".join(["Where we lose:", "", *lost]) if lost else "Where we lose: in none of these cells."
+
+
+def grouped(results: Sequence[Result]) -> Iterator[tuple[tuple[str, int, int], list[Result]]]:
+    for key, group in itertools.groupby(results, key=lambda each: (each.game, each.players, each.budget)):
+        yield key, list(group)
+
+
+def details(results: Sequence[Result]) -> Iterator[str]:
+    """A table for each game: mean relative error and, in brackets, the mean rows that were evaluated."""
+    for game, group in itertools.groupby(results, key=lambda each: each.game):
+        own = list(group)
+        budgets = sorted({each.budget for each in own})
+        least = {budget: min(each.error for each in own if each.budget == budget) for budget in budgets}
+        lines: dict[str, list[str]] = {}
+        for each in own:
+            bold = "**" if each.error == least[each.budget] else ""
+            cell = f"{bold}{figure(each.error)}{bold} ({each.rows:.4g})"
+            lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
+        yield f"### {game}, {own[0].players} players\n"
+        yield table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n"
+
+
+def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("captum", "shap", "shapiq"))
+    fused = plan[0].rows
+    eight = [
+        [f"{each.library}: {each.explainer}", f"{each.rows:,.0f}", f"{each.rows / fused:.2f}", figure(each.error)]
+        for each in plan
+    ]
+    return "\n".join(
+        [
+            f"# Against {libraries}\n",
+            f"## Error at equal rows\n\nRelative L2 error of the Shapley values, mean of {SEEDS} seeds. Rows are counted",
+            "where the model is called; ours include the one on which a session first meets a model, and every peer gets",
+            "the smallest size at which it evaluates at least as many, less that one.\n",
+            summary(results) + "\n",
+            losses(results) + "\n",
+            "## Eight maps from one plan\n",
+            f"`{STATEMENT}`, a CNN on digits, 16 players, {budget} rows a map: 8 × {budget} = {8 * budget:,} rows one map",
+            f"at a time, {budget} where one plan shares them. Counted, mean of {SEEDS} seeds:\n",
+            table(["explainer", "rows", "× ours", "mean error of the maps"], eight) + "\n",
+            "## Every explainer\n\nError (rows evaluated); the least error of a column in bold.\n",
+            *details(results),
+            "Not run: shapiq's SPEX (it refuses these budgets) and ProxySPEX (it needs LightGBM); kADDSHAP of order 2,",
+            "paired, is KernelSHAP, paired. OddSHAP, LeverageSHAP's own class and PolySHAP came with later releases of",
+            "shapiq, for Python 3.12 and up. The photo's table holds ten classes, and its probability is that among them.",
+        ]
+    )
+
+
+def main() -> int:
+    torch.set_num_threads(1)  # networks this small, and answers that do not depend on the number of cores
+    warnings.simplefilter("ignore")
+    results = []
+    with torch.no_grad(), torch.random.fork_rng():
+        with torch.enable_grad():
+            digits = Digits.load()
+        for game in all_games(digits):
+            print(f"{game.name} …", file=sys.stderr, flush=True)
+            results += compared(game, [share * game.players for share in BUDGETS])
+        budget = 16 * 16
+        plan = list(costs(digits, budget))
+    OUT.mkdir(exist_ok=True)
+    text = report(results, plan, budget)
+    data = {
+        "versions": {name: version(name) for name in ("ialgebra", "captum", "shap", "shapiq", "torch", "numpy")},
+        "equal_rows": [vars(each) | {"error": each.error} for each in results],
+        "one_plan": {"statement": STATEMENT, "budget": budget, "costs": [vars(each) for each in plan]},
+    }
+    (OUT / "peers.json").write_text(json.dumps(data, indent=1) + "\n")
+    (OUT / "peers.md").write_text(text + "\n")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

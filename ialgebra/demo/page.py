@@ -1,0 +1,162 @@
+"""One HTML page of a demo: sections of statements, pictures and words in; a self-contained page out.
+
+Images are inlined and nothing is fetched, so that the file can be mailed. Light and dark follow the reader's system. Knows
+nothing of queries: what a section holds was found out elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file's bytes, what it shows in words, and the width in CSS pixels at which to show it."""
+
+    content: bytes
+    alt: str
+    width: int
+    kind: str = "png"
+
+    def __str__(self) -> str:
+        source = base64.b64encode(self.content).decode("ascii")
+        return (
+            f'<img src="data:image/{self.kind};base64,{source}" alt="{html.escape(self.alt, quote=True)}" '
+            f'width="{self.width}" loading="lazy">'
+        )
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo of the gallery: its name in queries, and the network's first guesses with their probabilities."""
+
+    name: str
+    picture: Picture
+    guesses: Sequence[tuple[str, float]]
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A statement and its answer. Empty texts and missing pictures are left out; `error` marks an answer that is one."""
+
+    operator: str
+    title: str
+    about: str
+    statement: str
+    answer: str
+    seen: str = ""
+    cost: str = ""
+    plan: str = ""
+    picture: Picture | None = None
+    operands: Sequence[tuple[str, Picture]] = ()
+    error: bool = False
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+def render(
+    title: str, lead: str, facts: Sequence[tuple[str, str]], gallery: Sequence[Photo], heads: str, chapters: Sequence[tuple[str, Sequence[Section]]]
+) -> str:
+    """The page: a heading with `facts` (name, value), the photos, the report on the heads, then chapters of sections."""
+    links, body = [], []
+    for name, sections in chapters:
+        links.append(f"<p>{_text(name)}</p>")
+        links += [f'<a href="#{each.anchor}">{_text(each.title)}</a>' for each in sections]
+        body.append(f"<h2>{_text(name)}</h2>")
+        body += [_section(each) for each in sections]
+    numbers = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts)
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{_text(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<nav aria-label="Contents">{"".join(links)}</nav>
+<main>
+<header>
+<h1>{_text(title)}</h1>
+<p class="lead">{_text(lead)}</p>
+<dl class="facts">{numbers}</dl>
+</header>
+<h2>The photos, and what the network sees in them</h2>
+<div class="gallery">{"".join(_photo(each) for each in gallery)}</div>
+<details class="wide"><summary>How the truncated networks f<sub>l</sub> were trained, and how far to trust them</summary>
+<pre>{_text(heads)}</pre></details>
+{"".join(body)}
+</main>
+</body>
+</html>
+"""
+
+
+def _section(section: Section) -> str:
+    parts = [
+        f'<section id="{section.anchor}">',
+        f'<p class="operator">{_text(section.operator)}</p>',
+        f"<h3>{_text(section.title)}</h3>",
+        f"<p>{_text(section.about)}</p>" if section.about else "",
+        f'<pre class="sql">{_highlighted(section.statement)}</pre>',
+    ]
+    if section.picture is not None:
+        operands = "".join(
+            f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
+        )
+        parts.append(f'<div class="plate"><div class="operands">{operands}</div>{section.picture}</div>')
+    if section.seen:
+        parts.append(f'<p class="seen">{_text(section.seen)}</p>')
+    if section.cost:
+        parts.append(f'<p class="cost">{_text(section.cost)}</p>')
+    if section.picture is None:
+        parts.append(f'<pre class="{"error" if section.error else "answer"}">{_text(section.answer)}</pre>')
+    elif section.answer:
+        parts.append(f"<details><summary>The answer as a table</summary><pre>{_text(section.answer)}</pre></details>")
+    if section.plan:
+        parts.append(f"<details><summary>The plan</summary><pre>{_text(section.plan)}</pre></details>")
+    return "\n".join(part for part in [*parts, "</section>"] if part)
+
+
+def _photo(photo: Photo) -> str:
+    bars = "".join(
+        f'<li><span class="bar" style="width:{100 * share:.1f}%"></span><span>{_text(name)}</span><b>{share:.2f}</b></li>'
+        for name, share in photo.guesses
+    )
+    label = f' <span class="label">labelled {_text(photo.label)}</span>' if photo.label else ""
+    return f"<figure>{photo.picture}<figcaption><code>{_text(photo.name)}</code>{label}<ol>{bars}</ol></figcaption></figure>"
+
+
+_WORDS = (
+    "select from where join left anti on weight as and or not in between using budget explain analyze create replace "
+    "window view drop show models inputs windows views describe set"
+)
+_TOKEN = re.compile(
+    rf"(?P<comment>--[^\n]*)|(?P<text>'[^'\n]*')|(?P<word>\b(?:{'|'.join(_WORDS.split())})\b)|(?P<number>\b\d+(?:\.\d+)?\b)",
+    re.IGNORECASE,
+)
+
+
+def _highlighted(statement: str) -> str:
+    """A statement with its keywords, numbers, texts and comments marked."""
+    pieces, end = [], 0
+    for match in _TOKEN.finditer(statement):
+        pieces.append(_text(statement[end : match.start()]))
+        pieces.append(f'<span class="{match.lastgroup}">{_text(match.group())}</span>')
+        end = match.end()
+    return "".join([*pieces, _text(statement[end:])])
+
+
+def _text(words: str) -> str:
+    return html.escape(words, quote=False)
