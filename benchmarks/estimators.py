@@ -31,8 +31,9 @@ def every_mask(players: int) -> NDArray[np.bool_]:
 
 
 def softmax(logits: Floats) -> Floats:
-    shares: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return shares
 
 
 def games() -> dict[str, Floats]:

@@ -106,6 +106,7 @@ def games(name: str, logits: Tensor) -> Iterator[Game]:
     yield Game(f"{name}, probability", torch.softmax(logits.double(), 1)[:, target].numpy())
 
 
+@torch.enable_grad()
 def trained(module: nn.Sequential, inputs: Tensor, labels: Tensor, steps: int) -> nn.Sequential:
     optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
     for _ in range(steps):
@@ -167,7 +168,7 @@ def all_games(digits: Digits) -> Iterator[Game]:
     """The stored table holds ten classes of a thousand, so its probability is that among these ten."""
     with np.load(STORED) as stored:
         yield from games("EfficientNet-Lite0, cat photo", torch.from_numpy(stored["logits"]))
-    every = hybrids(digits.test[0], digits.train.mean(0), digits.tiles[0])
+    every = hybrids(digits.test[0], digits.train.mean(0), digits.tiles)
     yield from games("CNN, digits", digits.module(every))
     yield from cancer()
 
@@ -323,7 +324,7 @@ class Cost:
 def layer_games(digits: Digits, heads: dict[str, Tensor], x: Tensor, other: Tensor) -> Iterator[Game]:
     """The games of x against `other`: layers 1 to 3 with their heads (Eq. 4), then the model itself."""
     target = int(digits.module(x[None]).argmax())
-    inside = hybrids(x, other, digits.tiles[0])
+    inside = hybrids(x, other, digits.tiles)
     for layer, block in enumerate(digits.module[:-1]):
         inside = block(inside)
         logits = inside.mean((2, 3)) @ heads[f"{layer}.weight"].T + heads[f"{layer}.bias"]
@@ -453,8 +454,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     results = []
     with torch.no_grad(), torch.random.fork_rng():
-        with torch.enable_grad():
-            digits = Digits.load()
+        digits = Digits.load()
         for game in all_games(digits):
             print(f"{game.name} …", file=sys.stderr, flush=True)
             results += compared(game, [share * game.players for share in BUDGETS])

@@ -185,7 +185,11 @@ def _is_array(value: object) -> bool:
 
 def _snapshot(name: str, value: object) -> Tensor:
     try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.ascontiguousarray(cast("ArrayLike", value)))
+        if isinstance(value, Tensor):
+            tensor = value
+        else:
+            array = np.asarray(cast("ArrayLike", value), order="C")  # torch knows no negative strides
+            tensor = torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
     if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:

@@ -91,7 +91,7 @@ _MEANS: dict[Kind, tuple[type[Node], ...]] = {
     "tabular": (Features, Labels),
     "tokens": (Tokens, Labels),
 }
-_ARTICLES: dict[Kind, str] = {"image": "an image", "tabular": "a tabular input", "tokens": "a token sequence"}
+_ARTICLES: dict[Kind, str] = {"image": "an image input", "tabular": "a tabular input", "tokens": "a token input"}
 _DEFAULT: dict[Kind, Partition] = {"image": Grid(4, 4), "tabular": Features(), "tokens": Tokens()}
 
 
