@@ -6,7 +6,7 @@
    offer for one game of 12 to 16 players, each in its best setting.
 2. One statement that asks for eight maps, against the same eight maps asked of an explainer one at a time.
 
-In: the stored game table of the tests and scikit-learn's data sets. Out: `bench-out/peers.json` and `peers.md`, printed
+In: the games of `benchmarks.games`. Out: `bench-out/peers.json` and `peers.md`, printed
 too; nothing in them depends on the clock. Rows are counted where the model is called, ours and theirs alike. Knows
 ialgebra's public names only, and computes the exact answers on its own.
 """
@@ -15,27 +15,22 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
-from sklearn.datasets import load_breast_cancer, load_digits
-from sklearn.feature_selection import SelectKBest
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 import ialgebra
+from benchmarks.games import Counted, Digits, Floats, Game, all_games, hybrids
 
 try:
     import captum.attr
@@ -44,134 +39,11 @@ try:
 except ImportError as error:
     raise SystemExit(f"benchmarks.peers runs captum, shap and shapiq ({error}); `make peers` installs them") from error
 
-Floats = NDArray[np.float64]
-
 OUT = Path("bench-out")
-STORED = Path(__file__).parent.parent / "tests" / "data" / "lite0_chelsea_3x4.npz"
 SEEDS = 2
 BUDGETS = (8, 16, 32, 64)  # rows a player
 STATEMENT = "select 1, 2, 3, * from f(x) left join (select 1, 2, 3, * from f(x'))"
 OURS = "ialgebra"
-
-# --- Games
-
-
-@dataclass(frozen=True, eq=False)
-class Game:
-    """`values` (2^d,): bit i of the index says whether player i is present."""
-
-    name: str
-    values: Floats
-
-    @property
-    def players(self) -> int:
-        return len(self.values).bit_length() - 1
-
-    def shapley(self) -> Floats:
-        """Eq. 2 in full: the mean over coalition sizes of the mean marginal contribution."""
-        d, coalitions = self.players, np.arange(len(self.values))
-        weight = np.array([1 / (d * math.comb(d - 1, int(index).bit_count())) if d else 0 for index in coalitions[:-1]])
-        without = [coalitions[coalitions >> i & 1 == 0] for i in range(d)]
-        gains = [self.values[each | 1 << i] - self.values[each] for i, each in enumerate(without)]
-        return np.array([weight[each] @ gain for each, gain in zip(without, gains, strict=True)])
-
-
-@dataclass(eq=False)
-class Counted:
-    """The game as a model of binary features, which counts the rows that it is asked for."""
-
-    game: Game
-    rows: int = field(default=0, init=False)
-
-    def __call__(self, coalitions: NDArray[np.generic]) -> Floats:
-        present = np.atleast_2d(coalitions).astype(bool)
-        self.rows += len(present)
-        return self.game.values[present @ (1 << np.arange(self.game.players))]
-
-    def torch(self, batch: Tensor) -> Tensor:
-        return torch.from_numpy(self(batch.numpy()))
-
-
-def hybrids(x: Tensor, baseline: Tensor, players: Tensor) -> Tensor:
-    """Eq. 1 for every coalition: (2^d, *shape) in the order of a game's values."""
-    d = int(players.max()) + 1
-    present = (torch.arange(2**d)[:, None] >> torch.arange(d) & 1).bool()
-    return torch.where(present[:, players], x, baseline)
-
-
-def games(name: str, logits: Tensor) -> Iterator[Game]:
-    """The predicted class of the full input (the last row), as a logit and as a probability."""
-    target = int(logits[-1].argmax())
-    yield Game(f"{name}, logit", logits.double()[:, target].numpy())
-    yield Game(f"{name}, probability", torch.softmax(logits.double(), 1)[:, target].numpy())
-
-
-@torch.enable_grad()
-def trained(module: nn.Sequential, inputs: Tensor, labels: Tensor, steps: int) -> nn.Sequential:
-    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return module.eval().requires_grad_(False)
-
-
-class Digits(NamedTuple):
-    """A CNN of three blocks and a head, trained on scikit-learn's 8×8 digits, and the split it was trained on."""
-
-    module: nn.Sequential
-    train: Tensor
-    test: Tensor
-    tiles: Tensor  # (1, 8, 8): sixteen tiles of 2×2
-
-    @classmethod
-    def load(cls) -> Digits:
-        torch.manual_seed(0)
-        images, labels = load_digits(return_X_y=True)
-        train, test, train_labels, _ = train_test_split(images / 16, labels, random_state=0, stratify=labels)
-        module = nn.Sequential(
-            nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU()),
-            nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()),
-            nn.Sequential(nn.Flatten(), nn.Linear(512, 10)),
-        )
-        images_of = [torch.tensor(each, dtype=torch.float32).reshape(-1, 1, 8, 8) for each in (train, test)]
-        trained(module, images_of[0], torch.tensor(train_labels), steps=100)
-        side = torch.arange(8) // 2
-        return cls(module, *images_of, tiles=(4 * side[:, None] + side)[None])
-
-    def pair(self) -> tuple[Tensor, Tensor]:
-        """The first two test images of different predicted classes that differ in every tile: no player is null."""
-        guess = self.module(self.test).argmax(1)
-        for i, j in itertools.combinations(range(len(self.test)), 2):
-            unlike = (self.test[i] != self.test[j]).float()
-            if guess[i] != guess[j] and nn.functional.max_pool2d(unlike, 2).all():
-                return self.test[i], self.test[j]
-        raise LookupError("no two digits differ in every tile")
-
-
-def cancer() -> Iterator[Game]:
-    """An MLP on the 14 features of the breast-cancer data that tell most; a malignant case against the mean patient."""
-    torch.manual_seed(0)
-    features, labels = load_breast_cancer(return_X_y=True)
-    train, test, train_labels, test_labels = train_test_split(features, labels, random_state=0, stratify=labels)
-    chosen = SelectKBest(k=14).fit(train, train_labels)
-    scale = StandardScaler().fit(chosen.transform(train))
-    inputs, cases = (torch.tensor(scale.transform(chosen.transform(each))).float() for each in (train, test))
-    module = nn.Sequential(nn.Linear(14, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
-    trained(module, inputs, torch.tensor(train_labels), steps=100)
-    x = cases[int((test_labels == 0).argmax())]
-    yield from games("MLP, breast cancer", module(hybrids(x, torch.zeros(14), torch.arange(14))))
-
-
-def all_games(digits: Digits) -> Iterator[Game]:
-    """The stored table holds ten classes of a thousand, so its probability is that among these ten."""
-    with np.load(STORED) as stored:
-        yield from games("EfficientNet-Lite0, cat photo", torch.from_numpy(stored["logits"]))
-    every = hybrids(digits.test[0], digits.train.mean(0), digits.tiles)
-    yield from games("CNN, digits", digits.module(every))
-    yield from cancer()
-
 
 # --- Explainers
 
@@ -251,6 +123,7 @@ PEERS = (
     Peer("shapiq", "OwenSamplingSV", shapiq_values("OwenSamplingSV")),
     Peer("shapiq", "KernelSHAP, paired", shapiq_values("KernelSHAP", pairing_trick=True)),
     Peer("shapiq", "KernelSHAP, paired, leverage", shapiq_leverage),
+    Peer("shapiq", "kADDSHAP of order 2", shapiq_values("kADDSHAP", max_order=2)),
     Peer("shapiq", "kADDSHAP of order 3, paired", shapiq_values("kADDSHAP", max_order=3, pairing_trick=True)),
     Peer("shapiq", "UnbiasedKernelSHAP, paired", shapiq_values("UnbiasedKernelSHAP", pairing_trick=True)),
     Peer("shapiq", "SVARM, paired", shapiq_values("SVARM", pairing_trick=True)),
@@ -395,10 +268,15 @@ def losses(results: Sequence[Result]) -> str:
     lost = []
     for (game, _, budget), group in grouped(results):
         better = [each for each in group[1:] if each.error < group[0].error]
-        names = ", ".join(f"{each.library} {each.explainer} ({figure(each.error)})" for each in better)
         if better:
-            lost.append(f"- {game}, {budget} rows: {figure(group[0].error)} against {names}")
-    return "\n".join(["Where we lose:", "", *lost]) if lost else "Where we lose: in none of these cells."
+            own = group[0].error
+            names = "; ".join(f"{each.library} {each.explainer} {each.error / own:.2f}" for each in better)
+            lost.append(f"- {game}, {budget} rows (ours {figure(own)}): {names}")
+    return (
+        "\n".join(["Where we lose, and a peer's error as a share of ours:", "", *lost])
+        if lost
+        else "Where we lose: in none of these cells."
+    )
 
 
 def grouped(results: Sequence[Result]) -> Iterator[tuple[tuple[str, int, int], list[Result]]]:
@@ -418,7 +296,9 @@ def details(results: Sequence[Result]) -> Iterator[str]:
             cell = f"{bold}{figure(each.error)}{bold} ({each.rows:.4g})"
             lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
         yield f"### {game}, {own[0].players} players\n"
-        yield table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n"
+        yield (
+            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n"
+        )
 
 
 def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
@@ -442,9 +322,8 @@ def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
             table(["explainer", "rows", "× ours", "mean error of the maps"], eight) + "\n",
             "## Every explainer\n\nError (rows evaluated); the least error of a column in bold.\n",
             *details(results),
-            "Not run: shapiq's SPEX (it refuses these budgets) and ProxySPEX (it needs LightGBM); kADDSHAP of order 2,",
-            "paired, is KernelSHAP, paired. OddSHAP, LeverageSHAP's own class and PolySHAP came with later releases of",
-            "shapiq, for Python 3.12 and up. The photo's table holds ten classes, and its probability is that among them.",
+            "Not run: shapiq's SPEX (it refuses these budgets) and ProxySPEX (it needs LightGBM); OddSHAP and PolySHAP",
+            "came with later releases of shapiq, for Python 3.12 and up. The photo's table holds ten classes, and its probability is that among them.",
         ]
     )
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import ialgebra
+from ialgebra.planner.strategy import PRESETS
 from tests import oracle, worlds
 from tests.oracle import Anti, Call, Join, Layer, Where
 from tests.worlds import close
@@ -159,6 +160,9 @@ COMPARISONS = [
     Where("w", Anti((fx, x))),
     Where("w2", Layer(2, Anti((x, fx)))),
     Anti((x, fx, Call("g", "x"))),
+    Anti((Layer(2, x), Layer(4, fx))),
+    Anti((Layer(2, x), Layer(4, x))),
+    Anti((Call("f", "xs"), Call("g", "xs"))),
     Anti((x, x)),
 ]
 
@@ -168,8 +172,9 @@ COMPARISONS = [
 def test_the_literal_contrast_is_the_printed_formula(plan, world):
     found = case(*world)
     printed = oracle.World(**{**vars(found.world), "literal": True})
-    relation = found.con.sql(f"{oracle.query(plan)} using exact(contrast => 'literal')")
-    agree(relation, printed.maps(plan))
+    for strategy in PRESETS.values():
+        text = f"{oracle.query(plan)} using exact(contrast => 'literal')"
+        agree(found.con.sql(text, strategy=strategy), printed.maps(plan))
 
 
 def test_the_literal_contrast_gives_null_players_what_the_formula_gives_them():

@@ -462,6 +462,39 @@ def test_answers_do_not_depend_on_the_batch_size():
             assert close(a.stderr, b.stderr, 1e-6)
 
 
+def test_strategies_that_share_one_normal_form_share_its_samples():
+    """Equal normal forms play one design, shared or not; so rows, not answers, are what sharing changes."""
+    for number in range(24):
+        plans = Plans(number)
+        text = f"{oracle.query(whole(plans))} budget 14"
+        answers = [plans.world.con.sql(text, seed=2, strategy=strategy) for strategy in STRATEGIES[1:]]
+        for other in answers[1:]:
+            for a, b in zip(answers[0], other, strict=True):
+                assert np.allclose(a.map, b.map, rtol=1e-9, atol=1e-12), text
+                assert np.allclose(a.stderr, b.stderr, rtol=1e-6, atol=1e-9), text
+
+
+@pytest.mark.parametrize("store_bytes", [256 << 20, 20_000, 0])
+def test_answers_do_not_depend_on_what_was_asked_before_nor_on_what_is_remembered(store_bytes):
+    """Budgets go up and down, so that remembered rows are too few, too many, or of other layers and classes."""
+    rng = random.Random(store_bytes)
+    used = worlds.case("image", seed=5, players="grid(3, 3)")
+    used.con._store.limit = store_bytes
+    reused = 0
+    for number in range(0, 60, 3):  # these draw images
+        drawing = Plans(number)
+        assert drawing.kind == "image"
+        text = f"{oracle.query(whole(drawing))} budget {rng.choice([20, 60, 100, 300])}"
+        relation = used.con.sql(text, seed=1)
+        fresh = worlds.case("image", seed=5, players="grid(3, 3)").con.sql(text, seed=1)
+        reused += relation.stats.reused_rows
+        assert relation.stats.rows + relation.stats.reused_rows == fresh.stats.rows
+        for a, b in zip(relation, fresh, strict=True):
+            assert np.allclose(a.map, b.map, rtol=1e-9, atol=1e-12), text
+            assert np.allclose(a.stderr, b.stderr, rtol=1e-6, atol=1e-9), text
+    assert bool(reused) == (store_bytes > 0)
+
+
 def test_answers_do_not_depend_on_what_was_asked_before():
     text = "select 2, * from f(x) left join f(x') budget 100"
     fresh = worlds.case("image", seed=5, players=None).con.sql(text, seed=1)

@@ -23,6 +23,8 @@ METHODS = ("exact", "permutations", "regression")
 MAX_EXACT_PLAYERS = 20  # 2^20 rows: 20 MiB of masks and 8 MiB a column; one more player doubles both
 
 _SMALL_GAME = 1024  # rows up to which nobody wants an approximation
+_WIDE_GAME = 1024  # players above which a regression takes minutes, and is only run where it is asked for by name
+_MOST_MASKS = 1 << 30  # bytes of coalitions that a design may take: one a player and row
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
 
 Bools = NDArray[np.bool_]
@@ -71,11 +73,11 @@ class Design:
 
 
 def choose(players: int, budget: int | None, method: str | None = None, literal: bool = False) -> tuple[str, int]:
-    """The method, and the number of rows with ∅ and N, that a game of `players` gets for `budget` rows (DESIGN D2).
+    """The method, and the number of rows with ∅ and N, that a game of `players` gets for `budget` rows.
 
     A named `method` is obeyed. `literal` asks for the means of v(S ∪ i) and of v(S) apart: not by regression.
     Permutations that meet a coalition twice need fewer rows than said. Raises BindError for an unknown method and
-    BudgetError where the budget cannot pay: exact needs 2^players rows, every design needs ∅ and N.
+    BudgetError where the budget cannot pay (exact needs 2^players rows, every design needs ∅ and N) or memory cannot.
     """
     _known(method or METHODS[0])
     if literal and method == "regression":
@@ -97,9 +99,14 @@ def choose(players: int, budget: int | None, method: str | None = None, literal:
         small = method is None and everything <= _SMALL_GAME
         budget = everything if small else max(min(32 * players, 2048), 8 * players)
     rows = min(budget, everything)
+    if rows * players > _MOST_MASKS:
+        raise BudgetError(
+            f"{rows:,} rows of {players:,} players are more than fit in memory; use fewer players or a smaller budget"
+        )
     if rows == everything and (players <= _TINY_GAME or (method is None and players <= MAX_EXACT_PLAYERS)):
         return "exact", everything
-    if method == "permutations" or (method is None and (literal or rows < 4 * players)):
+    few = rows < 4 * players or players > _WIDE_GAME
+    if method == "permutations" or (method is None and (literal or few)):
         return "permutations", _chain_rows(players, *_affordable_chains(players, rows))
     return "regression", 2 + 2 * ((rows - 2) // 2)
 

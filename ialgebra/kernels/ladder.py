@@ -180,10 +180,10 @@ def _shrunk(z: Floats, t: Floats) -> Iterator[Block]:
     """Features that share a ridge penalty, for as long as either they or the pairs are few enough to factorise."""
     pairs, d = z.shape
     yield _slopes("zt²", z, t, power=2)
-    if pairs <= _MOST or 5 * d <= 2 * _MOST:
+    if min(pairs, 5 * d // 2) <= _MOST:
         yield _profile("F1", z, t, slice(2, None))
         yield _slopes("zt⁴", z, t, power=4)
-    if pairs <= _MOST or d * (d + 2) <= 2 * _MOST:
+    if min(pairs, d * (d + 4) // 2) <= _MOST:
         yield _pair_slopes("zzt", z, t)
 
 

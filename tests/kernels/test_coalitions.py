@@ -185,3 +185,11 @@ def test_every_player_begins_or_ends_a_chain_before_any_does_twice() -> None:
     ends = [int(np.flatnonzero(block == 0)[0]) for block in made.chains.block]
     assert len(ends) == 12
     assert sorted(ends) == list(range(12))
+
+
+def test_a_game_too_large_for_memory_is_a_budget_error_and_a_small_budget_of_it_is_not():
+    with pytest.raises(BudgetError, match="use fewer players or a smaller budget"):
+        choose(50_176, None)
+    assert choose(50_176, 1000)[0] == "permutations"
+    assert choose(2000, None)[0] == "permutations"
+    assert choose(2000, 16_000, "regression")[0] == "regression"

@@ -211,6 +211,16 @@ def test_every_layer_but_the_output_gets_a_head(build: type[nn.Module], batch: T
     assert all(torch.isfinite(value).all() for value in values.values())
 
 
+def test_features_are_read_before_the_next_layer_overwrites_them() -> None:
+    def rectified(inplace: bool) -> nn.Module:
+        return seeded(lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(inplace), nn.Linear(12, 4)))
+
+    f, g = network(rectified(inplace=True)), network(rectified(inplace=False))
+    for each in (f, g):
+        fit_heads(each, points(40), layers=[1])
+    assert torch.equal(f.heads[1].weight, g.heads[1].weight)
+
+
 def test_only_the_layers_asked_are_trained() -> None:
     f = network(seeded(perceptron))
     fit_heads(f, points(20), layers=["1", 3])
