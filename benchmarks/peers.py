@@ -295,9 +295,9 @@ def details(results: Sequence[Result]) -> Iterator[str]:
             bold = "**" if each.error == least[each.budget] else ""
             cell = f"{bold}{figure(each.error)}{bold} ({each.rows:.4g})"
             lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
-        yield f"### {game}, {own[0].players} players\n"
+        yield f"### {game}, {own[0].players} players\n\n"
         yield (
-            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n"
+            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n\n"
         )
 
 
@@ -308,30 +308,42 @@ def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
         [f"{each.library}: {each.explainer}", f"{each.rows:,.0f}", f"{each.rows / fused:.2f}", figure(each.error)]
         for each in plan
     ]
-    return "\n".join(
-        [
-            f"# Against {libraries}\n",
-            f"## Error at equal rows\n\nRelative L2 error of the Shapley values, mean of {SEEDS} seeds. Rows are counted",
-            "where the model is called; ours include the one on which a session first meets a model, and every peer gets",
-            "the smallest size at which it evaluates at least as many, less that one.\n",
-            summary(results) + "\n",
-            losses(results) + "\n",
-            "## Eight maps from one plan\n",
-            f"`{STATEMENT}`, a CNN on digits, 16 players, {budget} rows a map: 8 × {budget} = {8 * budget:,} rows one map",
-            f"at a time, {budget} where one plan shares them. Counted, mean of {SEEDS} seeds:\n",
-            table(["explainer", "rows", "× ours", "mean error of the maps"], eight) + "\n",
-            "## Every explainer\n\nError (rows evaluated); the least error of a column in bold.\n",
-            *details(results),
-            "Not run: shapiq's SPEX (it refuses these budgets) and ProxySPEX (it needs LightGBM); OddSHAP and PolySHAP",
-            "came with later releases of shapiq, for Python 3.12 and up. The photo's table holds ten classes, and its probability is that among them.",
-        ]
-    )
+    return f"""# Against {libraries}
+
+## Error at equal rows
+
+Relative L2 error of the Shapley values, mean of {SEEDS} seeds. Rows are counted where the model is called. Ours include
+the one on which a session first meets a model; every peer gets the smallest size at which it evaluates at least as many,
+less that one.
+
+{summary(results)}
+
+{losses(results)}
+
+## Eight maps from one plan
+
+`{STATEMENT}`
+
+A CNN on digits, 16 players, {budget} rows a map: one map at a time costs 8 × {budget} = {8 * budget:,} rows, one plan shares
+{budget} rows among all eight. Counted, mean of {SEEDS} seeds:
+
+{table(["explainer", "rows", "× ours", "mean error of the maps"], eight)}
+
+## Every explainer
+
+Error, and in brackets the rows evaluated; the least error of a column in bold.
+
+{"".join(details(results))}
+Not run: shapiq's SPEX, which refuses budgets this small, and ProxySPEX, which needs LightGBM; OddSHAP and PolySHAP, which
+came with later releases of shapiq for Python 3.12 and up. The photo's table holds ten of a thousand classes, and its
+probability is that among the ten.
+"""
 
 
 def main() -> int:
     torch.set_num_threads(1)  # networks this small, and answers that do not depend on the number of cores
     warnings.simplefilter("ignore")
-    results = []
+    results: list[Result] = []
     with torch.no_grad(), torch.random.fork_rng():
         digits = Digits.load()
         for game in all_games(digits):
@@ -347,8 +359,8 @@ def main() -> int:
         "one_plan": {"statement": STATEMENT, "budget": budget, "costs": [vars(each) for each in plan]},
     }
     (OUT / "peers.json").write_text(json.dumps(data, indent=1) + "\n")
-    (OUT / "peers.md").write_text(text + "\n")
-    print(text)
+    (OUT / "peers.md").write_text(text)
+    print(text, end="")
     return 0
 
 

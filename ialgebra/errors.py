@@ -84,7 +84,12 @@ class ShapeError(IalgebraError):
 
 
 class ModelError(IalgebraError):
-    """The model raised, or returned NaN, infinities, a wrong batch size or something that is not a tensor."""
+    """The model raised, or returned NaN, infinities, a wrong batch size or something that is not a tensor.
+
+    `row` is the row at fault within its batch, where one is.
+    """
+
+    row: int | None = None
 
 
 class BudgetError(IalgebraError):

@@ -132,7 +132,7 @@ def _attribution(
         map=spread[found.labels],
         values=found.values,
         stderr=found.stderr,
-        players=found.labels,
+        players=np.array(found.labels),
         label=output.label or _label(answer),
         model=", ".join(dict.fromkeys(each.model for each in answer.shown)),
         layer=leaf.layer if len(layers) == 1 else None,

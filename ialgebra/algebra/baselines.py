@@ -25,7 +25,7 @@ class Constant(Node):
     value: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.value:g}" if float(f"{self.value:g}") == self.value else repr(self.value)
+        return _number(self.value)
 
 
 @node
@@ -48,7 +48,7 @@ class Blur(Node):
 
     def __str__(self) -> str:
         arguments = [] if self.source is None else [self.source.text]
-        return f"blur({', '.join(arguments + ([] if self.sigma is None else [repr(self.sigma)]))})"
+        return f"blur({', '.join(arguments + ([] if self.sigma is None else [_number(self.sigma)]))})"
 
 
 @node
@@ -59,6 +59,11 @@ class Given(Node):
 
     def __str__(self) -> str:
         return self.source.text
+
+
+def _number(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 Baseline = Constant | Mean | Blur | Given

@@ -273,9 +273,8 @@ class Executor:
         try:
             outputs = self.networks[model].forward(batch, layers)
         except ModelError as error:
-            row = getattr(error, "row", None)
-            if row is not None:
-                error.message += f" ({named(row)})"
+            if error.row is not None:
+                error.message += f" ({named(error.row)})"
             raise
         finally:
             self.outcome.forward_seconds += time.perf_counter() - started

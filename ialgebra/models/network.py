@@ -363,7 +363,7 @@ class Network:
             f"model '{self.name}' returned {what}{where} for row {row} of a batch of {len(logits)}; "
             "finite numbers are needed"
         )
-        vars(error)["row"] = row
+        error.row = row
         raise error
 
     def _raised(self, error: Exception) -> NoReturn:
