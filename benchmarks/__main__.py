@@ -2,8 +2,8 @@
 
     python -m benchmarks        (`make bench`)
 
-In: nothing. Out: `bench-out/benchmarks.json` (seconds, exit status and printed lines of each) and `benchmarks.md`, beside
-the files that a benchmark writes itself. Knows the benchmarks by name only.
+In: nothing. Out: `bench-out/benchmarks.json` (seconds, exit status and printed lines of each) and `benchmarks.md`,
+beside the files that a benchmark writes itself. Knows the benchmarks by name only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ialgebra.runtime import environment
 
 OUT = Path("bench-out")
+
+
+class Outcome(TypedDict):
+    seconds: float
+    exit: int
+    lines: list[str]
 
 
 class Benchmark(NamedTuple):
@@ -32,12 +38,12 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = (
     Benchmark("overhead"),
-    Benchmark("estimators", ("20",)),
+    Benchmark("estimators", ("30",)),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
 )
 
 
-def run(benchmark: Benchmark) -> dict[str, object]:
+def run(benchmark: Benchmark) -> Outcome:
     """Runs one in a process that is set up for fast inference, shows its lines as they come and returns them."""
     command = [sys.executable, "-m", f"benchmarks.{benchmark.name}", *benchmark.arguments]
     started, lines = time.perf_counter(), []

@@ -58,7 +58,8 @@ class Counted:
     def __call__(self, coalitions: NDArray[np.generic]) -> Floats:
         present = np.atleast_2d(coalitions).astype(bool)
         self.rows += len(present)
-        return self.game.values[present @ (1 << np.arange(self.game.players))]
+        values: Floats = self.game.values[present @ (1 << np.arange(self.game.players))]
+        return values
 
     def torch(self, batch: Tensor) -> Tensor:
         return torch.from_numpy(self(batch.numpy()))
@@ -107,10 +108,10 @@ class Digits(NamedTuple):
             nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU()),
             nn.Sequential(nn.Flatten(), nn.Linear(512, 10)),
         )
-        images_of = [torch.tensor(each, dtype=torch.float32).reshape(-1, 1, 8, 8) for each in (train, test)]
-        trained(module, images_of[0], torch.tensor(train_labels), steps=100)
+        seen, unseen = (torch.tensor(each, dtype=torch.float32).reshape(-1, 1, 8, 8) for each in (train, test))
+        trained(module, seen, torch.tensor(train_labels), steps=100)
         side = torch.arange(8) // 2
-        return cls(module, *images_of, tiles=(4 * side[:, None] + side)[None])
+        return cls(module, seen, unseen, (4 * side[:, None] + side)[None])
 
     def pair(self) -> tuple[Tensor, Tensor]:
         """The first two test images of different predicted classes that differ in every tile: no player is null."""

@@ -40,7 +40,7 @@ except ImportError as error:
     raise SystemExit(f"benchmarks.peers runs captum, shap and shapiq ({error}); `make peers` installs them") from error
 
 OUT = Path("bench-out")
-SEEDS = 2
+SEEDS = 10
 BUDGETS = (8, 16, 32, 64)  # rows a player
 STATEMENT = "select 1, 2, 3, * from f(x) left join (select 1, 2, 3, * from f(x'))"
 OURS = "ialgebra"
@@ -110,7 +110,8 @@ def shapiq_leverage(game: Counted, rows: int, seed: int) -> Floats:
 
 
 def _row(values: Tensor | Floats) -> Floats:
-    return np.asarray(values, dtype=np.float64)[0]
+    row: Floats = np.asarray(values, dtype=np.float64)[0]
+    return row
 
 
 PEERS = (
@@ -198,11 +199,12 @@ def layer_games(digits: Digits, heads: dict[str, Tensor], x: Tensor, other: Tens
     """The games of x against `other`: layers 1 to 3 with their heads (Eq. 4), then the model itself."""
     target = int(digits.module(x[None]).argmax())
     inside = hybrids(x, other, digits.tiles)
-    for layer, block in enumerate(digits.module[:-1]):
+    *blocks, last = digits.module
+    for layer, block in enumerate(blocks):
         inside = block(inside)
         logits = inside.mean((2, 3)) @ heads[f"{layer}.weight"].T + heads[f"{layer}.bias"]
         yield Game(f"layer {layer + 1}", logits.double()[:, target].numpy())
-    yield Game("model", digits.module[-1](inside).double()[:, target].numpy())
+    yield Game("model", last(inside).double()[:, target].numpy())
 
 
 def costs(digits: Digits, budget: int) -> Iterator[Cost]:
@@ -297,7 +299,8 @@ def details(results: Sequence[Result]) -> Iterator[str]:
             lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
         yield f"### {game}, {own[0].players} players\n\n"
         yield (
-            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()]) + "\n\n"
+            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()])
+            + "\n\n"
         )
 
 
@@ -324,8 +327,8 @@ less that one.
 
 `{STATEMENT}`
 
-A CNN on digits, 16 players, {budget} rows a map: one map at a time costs 8 × {budget} = {8 * budget:,} rows, one plan shares
-{budget} rows among all eight. Counted, mean of {SEEDS} seeds:
+A CNN on digits, 16 players, {budget} rows a map: one map at a time costs 8 × {budget} = {8 * budget:,} rows, and one plan
+shares {budget} rows among all eight. Counted, mean of {SEEDS} seeds:
 
 {table(["explainer", "rows", "× ours", "mean error of the maps"], eight)}
 
@@ -335,8 +338,10 @@ Error, and in brackets the rows evaluated; the least error of a column in bold.
 
 {"".join(details(results))}
 Not run: shapiq's SPEX, which refuses budgets this small, and ProxySPEX, which needs LightGBM; OddSHAP and PolySHAP, which
-came with later releases of shapiq for Python 3.12 and up. The photo's table holds ten of a thousand classes, and its
-probability is that among the ten.
+came with later releases of shapiq for Python 3.12 and up.
+
+A hidden tile of the photo is black; a hidden tile of a digit, or a hidden feature, takes the mean of the training data.
+The photo's table holds ten of a thousand classes, and its probability is that among the ten.
 """
 
 

@@ -117,10 +117,9 @@ def main(argv: list[str] | None = None) -> int:
     printer = Printer(Path(arguments.out), name, keep=interactive)
     try:
         if arguments.command == "demo":
-            from . import demo
+            from .demo import main as run_demo
 
-            demo.main(Path(arguments.out))
-            return 0
+            return run_demo(Path(arguments.out))
         script = None if interactive else _script(arguments)
         with _session(arguments.setup) as con, _warnings(printer):
             if script is None:

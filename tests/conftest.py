@@ -10,6 +10,7 @@ import pytest
 import torch
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+torch.set_num_threads(1)  # the nets of the tests are too small to share among threads
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 import ialgebra
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
     warnings.simplefilter("ignore")  # what the libraries' own imports deprecate
+    patch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling shap takes longer than all its answers here
     captum_attr = pytest.importorskip("captum.attr")
     shap = pytest.importorskip("shap")
     shapiq = pytest.importorskip("shapiq")
