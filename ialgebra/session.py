@@ -202,6 +202,23 @@ class Session:
                 answer = self._statement(statement, script, seed, strategy)
             yield answer
 
+    def stream(self, text: str, seed: int | None = None, strategy: Strategy | None = None) -> Iterator[Relation]:
+        """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
+
+        The first comes after at most 8 model rows a player. With ERROR WITHIN rounds go on until the bound holds.
+        """
+        (statement, *more) = syntax.parse(text)
+        if more or not isinstance(statement, syntax.Query):
+            raise BindError("only one query can be streamed", statement.span).at(text)
+        request = self._request(statement, text, seed, strategy)
+        rounds = query.refined(request, self._catalog, self._store)
+        while True:
+            with self._lock:
+                answer = next(rounds, None)
+            if answer is None:
+                return
+            yield answer
+
     def explain(self, text: str, strategy: Strategy | None = None) -> str:
         """The plan of a query, which is not run."""
         with self._lock:

@@ -7,6 +7,7 @@ tables. Whatever happens, finished batches are in the store and the models are a
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
@@ -56,18 +57,27 @@ class _End(NamedTuple):
     apart: int | None
 
 
-class Executor:
-    """One query's execution; `progress(done, total)` hears of rows."""
+class TimeUp(Exception):
+    """The deadline passed before the plan's rows were in; those that are stay in the store."""
 
-    def __init__(self, catalog: Catalog, store: Store, progress: Progress | None = None) -> None:
+
+class Executor:
+    """One query's execution; `progress(done, total)` hears of rows. No batch of coalitions starts after `deadline`, a
+    time of `time.perf_counter`."""
+
+    def __init__(
+        self, catalog: Catalog, store: Store, progress: Progress | None = None, deadline: float = math.inf
+    ) -> None:
         self.catalog = catalog
         self.store = store
         self.progress = progress
+        self.deadline = deadline
 
     def run(self, plan: PhysicalPlan) -> Outcome:
         """Evaluate every row that `plan` needs.
 
-        Raises ModelError where a model fails or returns what cannot be used, ResourceError out of memory at one row.
+        Raises ModelError where a model fails or returns what cannot be used, ResourceError out of memory at one row,
+        TimeUp after the deadline; what was counted until then is in `self.outcome`.
         """
         self.plan = plan
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
@@ -208,6 +218,8 @@ class Executor:
         pending = [(number, row) for number in each.jobs for row in self._missing(number).tolist()]
 
         def evaluate(chunk: list[tuple[int, int]]) -> None:
+            if time.perf_counter() >= self.deadline:
+                raise TimeUp
             self._batch(each, chunk)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)

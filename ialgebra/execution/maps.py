@@ -6,8 +6,10 @@ their coalitions, so their errors are added before they are squared.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +24,49 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class EstimatedMap:
-    """One answer: `labels` (input-shaped), `values` and `stderr` (d,), v(∅) and v(N) of the combination, the methods
-    used."""
+    """One answer: `labels` (input-shaped), `values` (d,), v(∅) and v(N) of the combination, the methods used.
+
+    `influence` (n, d) holds what each independent unit of the designs contributes to the errors of the values; None
+    where the errors cannot be known.
+    """
 
     labels: NDArray[np.int64]
     values: Array
-    stderr: Array
+    influence: Array | None
     base: float
     full: float
     method: str
+
+    @property
+    def stderr(self) -> Array:
+        """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
+        if self.influence is None:
+            return np.full(len(self.values), np.inf)
+        error: Array = np.sqrt(np.square(self.influence).sum(axis=0))
+        return error
+
+    def relative_bound(self, confidence: float) -> float:
+        """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known.
+
+        ‖φ̂ − φ‖² is taken for a sum of weighted χ²₁, matched in mean and variance by one scaled χ² (Satterthwaite),
+        whose quantile is Wilson and Hilferty's; ‖φ‖ is at least ‖φ̂‖ less that error.
+        """
+        if self.influence is None:
+            return math.inf
+        gram = (
+            self.influence @ self.influence.T
+            if len(self.influence) < len(self.values)
+            else self.influence.T @ self.influence
+        )
+        mean = float(np.trace(gram))
+        if mean == 0.0:
+            return 0.0
+        freedom = mean**2 / float(np.square(gram).sum())
+        spread = 2.0 / (9.0 * freedom)
+        quantile = (1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
+        error = math.sqrt(mean * quantile)
+        size = float(np.linalg.norm(self.values)) - error
+        return error / size if size > 0.0 else math.inf
 
 
 class Estimates:
@@ -71,9 +107,8 @@ class Estimates:
             base += float(term.coefficient) * low
             full += float(term.coefficient) * high
             methods[self._method(reading, found)] = None
-        variance = sum((np.square(error).sum(axis=0) for error in errors.values()), np.zeros(count))
-        stderr = np.sqrt(variance) if known else np.full(count, np.inf)
-        return EstimatedMap(labels, values, stderr, base, full, ", ".join(methods) or "exact")
+        influence = np.concatenate([np.zeros((0, count)), *errors.values()]) if known else None
+        return EstimatedMap(labels, values, influence, base, full, ", ".join(methods) or "exact")
 
     def _method(self, reading: Reading, found: Estimate) -> str:
         method = self.plan.jobs[reading.job].spec.method

@@ -137,7 +137,6 @@ class _Binder:
     # Queries.
 
     def query(self, query: syntax.Query, context: _Context) -> _Rows:
-        self._refuse_bounds(query)
         context = self._estimation(query, context)
         operands = [self.operand(query.operand, context)]
         operands += [self.operand(joined.operand, context) for joined in query.joins]
@@ -155,9 +154,7 @@ class _Binder:
     def _refuse_bounds(self, query: syntax.Query) -> None:
         for bound in (query.error, query.confidence, query.within):
             if bound is not None:
-                raise BindError(
-                    "bounds on error and time are not answered by this version; use BUDGET n", bound.span
-                ).at(self.text)
+                raise BindError("a bound on error or time belongs to the outermost query", bound.span).at(self.text)
 
     def _broadcast(self, counts: Sequence[int], span: Span, what: str) -> int:
         lengths = {count for count in counts if count != 1}
@@ -273,6 +270,7 @@ class _Binder:
     def operand(self, operand: syntax.Operand, context: _Context) -> _Rows:
         match operand:
             case syntax.Subquery(query=query):
+                self._refuse_bounds(query)
                 return self.query(query, context)
             case syntax.Name(value=name, span=span):
                 return self._view(name, span, context)
@@ -293,6 +291,7 @@ class _Binder:
             assert isinstance(statement, syntax.Query)
             inner = _Binder(self.catalog, text)
             try:
+                inner._refuse_bounds(statement)
                 rows = inner.query(statement, replace(context, views=(*context.views, name)))
             except IalgebraError as error:
                 raise type(error)(f"in view '{name}': {error.message}") from error

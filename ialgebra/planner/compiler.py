@@ -36,8 +36,9 @@ def compile_plan(
     *,
     query: str = "",
     places: Mapping[Operator, Span] | None = None,
+    effort: int | None = None,
 ) -> PhysicalPlan:
-    """The physical plan of `wanted` under `strategy`.
+    """The physical plan of `wanted` under `strategy`, with at most `effort` rows a player where that is given.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
     cannot pay for what is asked.
@@ -54,7 +55,7 @@ def compile_plan(
     lowered = [lowering.answers(plan, merge=strategy.rewrite) for plan in normal]
     written = [answer for each in wanted for answer in lowering.answers(each.plan, merge=False)]
     flat = [answer for answers in lowered for answer in answers]
-    jobs, readings = fuse(flat, strategy, seed)
+    jobs, readings = fuse(flat, strategy, seed, effort)
     remaining = iter(readings)
     outputs = tuple(
         Output(each.label, each.item, each.plan, plan, tuple(answers), tuple(next(remaining) for _ in answers))
@@ -68,7 +69,7 @@ def compile_plan(
         tuple(dict.fromkeys(trace)),
         tuple(lowering.fired),
         rows(jobs, share=strategy.share),
-        rows(fuse(written, Strategy.AS_WRITTEN, seed)[0], share=False),
+        rows(fuse(written, Strategy.AS_WRITTEN, seed, effort)[0], share=False),
         strategy,
         seed,
     )

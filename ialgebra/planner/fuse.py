@@ -22,7 +22,9 @@ class _Place(NamedTuple):
     apart: object
 
 
-def fuse(answers: Sequence[Answer], strategy: Strategy, seed: int) -> tuple[list[Job], list[tuple[Reading, ...]]]:
+def fuse(
+    answers: Sequence[Answer], strategy: Strategy, seed: int, effort: int | None = None
+) -> tuple[list[Job], list[tuple[Reading, ...]]]:
     """The jobs that the answers need, and for each answer where its terms are read.
 
     With `share`, games over one set of hybrids and one design are columns of one job (D3); with `rewrite` only equal
@@ -35,7 +37,7 @@ def fuse(answers: Sequence[Answer], strategy: Strategy, seed: int) -> tuple[list
         where.append([])
         for position, term in enumerate(answer.terms):
             game = term.game
-            design = spec(game.hybrids.players, game.estimation, seed, halves=game in halves)
+            design = spec(game.hybrids.players, game.estimation, seed, halves=game in halves, effort=effort)
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
             place = _Place(game.hybrids, design, apart)
             columns.setdefault(place, {})[game] = None
