@@ -297,7 +297,7 @@ def details(results: Sequence[Result]) -> Iterator[str]:
             bold = "**" if each.error == least[each.budget] else ""
             cell = f"{bold}{figure(each.error)}{bold} ({each.rows:.4g})"
             lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
-        yield f"### {game}, {own[0].players} players\n\n"
+        yield f"### {game}, {own[0].players} players"
         yield (
             table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()])
             + "\n\n"
@@ -311,13 +311,14 @@ def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
         [f"{each.library}: {each.explainer}", f"{each.rows:,.0f}", f"{each.rows / fused:.2f}", figure(each.error)]
         for each in plan
     ]
+    tables = "\n\n".join(details(results))
     return f"""# Against {libraries}
 
 ## Error at equal rows
 
-Relative L2 error of the Shapley values, mean of {SEEDS} seeds. Rows are counted where the model is called. Ours include
-the one on which a session first meets a model; every peer gets the smallest size at which it evaluates at least as many,
-less that one.
+Relative L2 error of the Shapley values, mean of {SEEDS} seeds. Rows are counted where the model is called. Ours
+include the one on which a session first meets a model; every peer gets the smallest size at which it evaluates at least
+as many, less that one.
 
 {summary(results)}
 
@@ -327,7 +328,7 @@ less that one.
 
 `{STATEMENT}`
 
-A CNN on digits, 16 players, {budget} rows a map: one map at a time costs 8 × {budget} = {8 * budget:,} rows, and one plan
+A CNN on digits, 16 players, {budget} rows a map: one map at a time costs 8 × {budget} = {8 * budget:,} rows; one plan
 shares {budget} rows among all eight. Counted, mean of {SEEDS} seeds:
 
 {table(["explainer", "rows", "× ours", "mean error of the maps"], eight)}
@@ -336,13 +337,28 @@ shares {budget} rows among all eight. Counted, mean of {SEEDS} seeds:
 
 Error, and in brackets the rows evaluated; the least error of a column in bold.
 
-{"".join(details(results))}
-Not run: shapiq's SPEX, which refuses budgets this small, and ProxySPEX, which needs LightGBM; OddSHAP and PolySHAP, which
-came with later releases of shapiq for Python 3.12 and up.
+{tables}
 
-A hidden tile of the photo is black; a hidden tile of a digit, or a hidden feature, takes the mean of the training data.
+Not run: shapiq's SPEX, which refuses the smaller of these budgets and did not end on the larger ones, and ProxySPEX,
+which needs LightGBM; OddSHAP and PolySHAP, which came with later releases of shapiq for Python 3.12 and up.
+
+A hidden tile of a digit, or a hidden feature of a case, takes the mean of the training data.
 The photo's table holds ten of a thousand classes, and its probability is that among the ten.
 """
+
+
+def save(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
+    """Writes the JSON and the Markdown, and returns the Markdown."""
+    data = {
+        "versions": {name: version(name) for name in ("ialgebra", "captum", "shap", "shapiq", "torch", "numpy")},
+        "equal_rows": [vars(each) | {"error": each.error} for each in results],
+        "one_plan": {"statement": STATEMENT, "budget": budget, "costs": [vars(each) for each in plan]},
+    }
+    text = report(results, plan, budget)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "peers.json").write_text(json.dumps(data, indent=1) + "\n")
+    (OUT / "peers.md").write_text(text)
+    return text
 
 
 def main() -> int:
@@ -354,18 +370,9 @@ def main() -> int:
         for game in all_games(digits):
             print(f"{game.name} …", file=sys.stderr, flush=True)
             results += compared(game, [share * game.players for share in BUDGETS])
-        budget = 16 * 16
+        budget = 16 * 16  # sixteen rows a player
         plan = list(costs(digits, budget))
-    OUT.mkdir(exist_ok=True)
-    text = report(results, plan, budget)
-    data = {
-        "versions": {name: version(name) for name in ("ialgebra", "captum", "shap", "shapiq", "torch", "numpy")},
-        "equal_rows": [vars(each) | {"error": each.error} for each in results],
-        "one_plan": {"statement": STATEMENT, "budget": budget, "costs": [vars(each) for each in plan]},
-    }
-    (OUT / "peers.json").write_text(json.dumps(data, indent=1) + "\n")
-    (OUT / "peers.md").write_text(text)
-    print(text, end="")
+    print(save(results, plan, budget), end="")
     return 0
 
 

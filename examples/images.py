@@ -47,7 +47,8 @@ def main(out: Path, epochs: int = 8, budget: int = 1024) -> dict[str, ialgebra.R
     network = train(seen, labels, epochs)
     with torch.inference_mode():
         outputs = network(unseen)
-    print(f"accuracy on {len(unseen)} digits that training did not see: {(outputs.argmax(1) == truth).float().mean():.1%}")
+    right = (outputs.argmax(1) == truth).float().mean()
+    print(f"accuracy on {len(unseen)} digits that training did not see: {right:.1%}")
 
     con = ialgebra.connect()
     con.register_model("f", network, classes=[f"a {digit}" for digit in "0123456789"])

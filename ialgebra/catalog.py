@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from .algebra.baselines import Baseline
+from .algebra.baselines import Baseline, Constant, materialise
 from .algebra.players import Kind, Partition
 from .algebra.sources import Source
 from .algebra.windows import Window
@@ -25,6 +25,7 @@ from .errors import BindError, ShapeError, did_you_mean
 from .models.network import Network
 
 _T = TypeVar("_T")
+_HIDING = "\0"
 _FORMS = "an image (C, H, W), a tabular vector (D,), integer tokens (T,), or a batch or list of these"
 
 
@@ -46,9 +47,9 @@ class Element:
 
 
 @lru_cache(maxsize=32)
-def constant_element(value: float, shape: torch.Size, dtype: torch.dtype) -> Element:
-    """The input of this form that is `value` everywhere; kept, for most queries share their baseline."""
-    return Element(torch.full(shape, value, dtype=dtype))
+def constant_element(baseline: Constant, shape: torch.Size, dtype: torch.dtype) -> Element:
+    """The constant baseline of inputs of this form; kept, for most queries share their baseline."""
+    return Element(materialise(baseline, torch.empty(shape, dtype=dtype), lambda _: torch.empty(0), lambda _: ()))
 
 
 def content_digest(tensor: Tensor) -> str:
@@ -112,7 +113,12 @@ class Catalog:
         return _look_up("model", name, self.models)
 
     def input(self, name: str) -> Entry:
-        return _look_up("input", name, self.inputs)
+        return self.inputs[name] if name in self.inputs else _look_up("input", name, self.visible)
+
+    @property
+    def visible(self) -> dict[str, Entry]:
+        """The inputs that users registered by name."""
+        return {name: each for name, each in self.inputs.items() if _HIDING not in name}
 
     def view(self, name: str) -> str:
         return _look_up("view", name, self.views)
@@ -127,6 +133,18 @@ class Catalog:
                 )
             return entry.elements[0]
         return entry.elements[source.index]
+
+    def mask(self, source: Source) -> NDArray[np.generic]:
+        """A registered feature mask; one of two dimensions (H, W) was registered as a collection of its rows."""
+        entry = self.input(source.name)
+        if entry.collection and source.index is None:
+            return np.stack([each.array for each in entry.elements])
+        return self.element(source).array
+
+
+def hidden(name: str, what: str) -> str:
+    """A name for the baseline or the players of an input that came as tensors; no query can say it."""
+    return f"{name}{_HIDING}{what}"
 
 
 def _look_up(what: str, name: str, names: Mapping[str, _T]) -> _T:

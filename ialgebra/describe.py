@@ -13,7 +13,7 @@ def show(kind: str, catalog: Catalog) -> str:
     """One line for each registered model, input, window or view."""
     lines: dict[str, Callable[[], Iterable[str]]] = {
         "models": lambda: (_model_line(each) for each in catalog.models.values()),
-        "inputs": lambda: (_input_line(each) for each in catalog.inputs.values()),
+        "inputs": lambda: (_input_line(each) for each in catalog.visible.values()),
         "windows": lambda: (f"{name}: {window}" for name, window in catalog.windows.items()),
         "views": lambda: (f"{name}: {query}" for name, query in catalog.views.items()),
     }
@@ -33,7 +33,7 @@ def describe(name: str, catalog: Catalog) -> str:
     if name in catalog.views:
         parts.append(f"view {name}: {catalog.views[name]}")
     if not parts:
-        known = [*catalog.models, *catalog.inputs, *catalog.windows, *catalog.views]
+        known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
         raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}")
     return "\n".join(parts)
 

@@ -32,6 +32,8 @@ def save(relation: Relation, path: str | Path) -> Path:
     Entries of `details` and `provenance` that JSON does not know are stored as their text.
     """
     path = Path(path)
+    if not path.name:
+        raise IalgebraError(f"cannot save to '{path}': it names no file")
     tensors: dict[str, Array] = {}
     maps = []
     for a in relation:
@@ -94,7 +96,7 @@ def load(path: str | Path) -> Relation:
             stats=Stats(**document.pop("stats")),
             **document,
         )
-    except (KeyError, TypeError, ValueError, IalgebraError) as cause:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, IalgebraError) as cause:
         raise IalgebraError(f"'{path}' is damaged: its description does not fit its arrays ({cause!r})") from cause
 
 
@@ -102,6 +104,7 @@ def _store(array: Array, tensors: dict[str, Array]) -> object:
     """Put an array into `tensors`, once, and return its name there; an array of words becomes a nested list."""
     if array.dtype.kind not in "biuf":
         return array.astype(str).tolist()
+    array = np.ascontiguousarray(array)  # safetensors writes the buffer as it lies
     name = hashlib.sha256(f"{array.dtype} {array.shape}".encode() + array.tobytes()).hexdigest()[:32]
     tensors.setdefault(name, array)
     return name

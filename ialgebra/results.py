@@ -352,12 +352,18 @@ def _pre(text: str) -> str:
     return f"<pre>{html.escape(text)}</pre>"
 
 
+_DRAWN = 24  # maps that a notebook draws unasked
+
+
 def _picture(attributions: Sequence[Attribution], caption: str) -> str:
     """An HTML figure with the maps as an inline PNG, or their table where matplotlib is absent."""
     try:
         from . import plots
     except IalgebraError:
         return _pre("\n".join(repr(a) for a in attributions))
+    if len(attributions) > _DRAWN:
+        caption += f" (the first {_DRAWN} of {len(attributions)} maps; plot() draws all)"
+        attributions = attributions[:_DRAWN]
     picture = base64.b64encode(plots.png(plots.figure(attributions))).decode("ascii")
     alt = html.escape("; ".join(repr(a) for a in attributions), quote=True)
     return (

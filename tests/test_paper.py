@@ -27,7 +27,7 @@ WORLDS = [
     ("tokens", torch.float64, 4),
     ("tokens", torch.float32, 5),
 ]
-IMAGES = [world for world in WORLDS if world[0] == "image"]
+IMAGES, TABLES, TOKENS = ([world for world in WORLDS if world[0] == kind] for kind in ("image", "tabular", "tokens"))
 
 
 @functools.cache
@@ -241,7 +241,7 @@ def test_classes_are_named_as_they_were_registered():
 # --- baselines
 
 
-@pytest.mark.parametrize("world", WORLDS[:4], ids=str)
+@pytest.mark.parametrize("world", IMAGES + TABLES, ids=str)
 @pytest.mark.parametrize("baseline", ["zeros", "0.5", "-1", "mean(xs)", "y", "xs"])
 def test_baselines(baseline, world):
     found = case(*world)
@@ -254,7 +254,7 @@ def test_baselines(baseline, world):
         agree(found.con.sql(f"{text} using exact()"), found.world.maps(plan))
 
 
-@pytest.mark.parametrize("world", WORLDS[4:], ids=str)
+@pytest.mark.parametrize("world", TOKENS, ids=str)
 @pytest.mark.parametrize("baseline", ["0", "2", "y", "xs"])
 def test_baselines_of_tokens(baseline, world):
     found = case(*world)
@@ -376,7 +376,7 @@ def test_players_registered_with_an_input_are_its_default():
     assert found.con.sql("select * from f(plain) budget 66")[0].players.max() == 15  # grid(4, 4)
 
 
-@pytest.mark.parametrize("world", WORLDS[2:4], ids=str)
+@pytest.mark.parametrize("world", TABLES, ids=str)
 def test_features_that_are_registered_as_one_player_are_one_player(world):
     found = worlds.case(world[0], world[2], world[1])
     mask = torch.tensor([4, 4, 1, 9, 1])

@@ -69,38 +69,63 @@ def _number(value: float) -> str:
 Baseline = Constant | Mean | Blur | Given
 
 
+def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Tensor]) -> None:
+    """Raise ShapeError where another input has another shape than `x`, BindError where a baseline means nothing."""
+    tokens = x.dim() == 1 and not x.is_floating_point()
+    other: Source | None = None
+    match baseline:
+        case Constant(value):
+            if tokens and value != int(value):
+                raise BindError(f"{baseline} is no token; the baseline of a token input is a whole number")
+        case Mean(name):
+            if tokens:
+                raise BindError(f"mean({name}) is no baseline for tokens; name one of its elements, or a constant")
+        case Blur(source, _):
+            if x.dim() != 3:
+                raise BindError("blur is a baseline of images (C, H, W) only")
+            other = source
+        case Given(source):
+            other = source
+        case _:
+            assert_never(baseline)
+    if other is not None:
+        found = element(other)
+        if found.shape != x.shape:
+            raise ShapeError(
+                f"the baseline {baseline} has shape {tuple(found.shape)}, "
+                f"the input {tuple(x.shape)}; they must be equal"
+            )
+        if tokens and found.is_floating_point():
+            raise BindError(f"the baseline {baseline} holds fractions; the baseline of a token input is tokens")
+
+
 def materialise(
     baseline: Baseline,
     x: Tensor,
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],
 ) -> Tensor:
-    """The baseline of `x`, in the shape and dtype of `x`.
-
-    Raises ShapeError where another input has another shape, and BindError where a mean or a blur means nothing
-    (integer tokens, inputs that are not images).
-    """
+    """The baseline of `x`, in its shape; floating-point where it has fractions. Raises as `check_baseline`."""
+    check_baseline(baseline, x, element)
     match baseline:
         case Constant(value):
-            result = torch.full_like(x, value)
+            fits = x.is_floating_point() or (
+                value == int(value) and abs(value) <= torch.iinfo(x.dtype).max and value >= 0
+            )
+            return torch.full(x.shape, value, dtype=x.dtype if fits else torch.float32)
         case Mean(name):
-            if not x.is_floating_point():
-                raise BindError(
-                    f"mean({name}) is no baseline for integer inputs; name one of its elements, or a constant"
-                )
-            result = torch.stack([each.to(x.dtype) for each in collection(name)]).mean(0)
+            return torch.stack([_floating(each) for each in collection(name)]).mean(0)
         case Blur(source, sigma):
-            if x.dim() != 3 or not x.is_floating_point():
-                raise BindError("blur is a baseline of floating-point images (C, H, W) only")
-            blurred = x if source is None else element(source)
-            result = gaussian_blur(blurred, sigma or max(1.0, min(blurred.shape[-2:]) / 20))
+            blurred = _floating(x if source is None else element(source))
+            return gaussian_blur(blurred, sigma or max(1.0, min(blurred.shape[-2:]) / 20))
         case Given(source):
-            result = element(source)
+            return element(source)
         case _:
             assert_never(baseline)
-    if result.shape != x.shape:
-        raise ShapeError(f"the baseline {baseline} has shape {tuple(result.shape)}, its input {tuple(x.shape)}")
-    return result.to(x.dtype)
+
+
+def _floating(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.float()
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:

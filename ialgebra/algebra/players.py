@@ -100,11 +100,25 @@ def default_partition(kind: Kind) -> Partition:
     return _DEFAULT[kind]
 
 
-def check_partition(partition: Partition, kind: Kind) -> None:
-    """BindError where a partition means nothing for this kind of input."""
+def check_partition(
+    partition: Partition, kind: Kind, shape: tuple[int, ...], mask: Callable[[Source], NDArray[np.generic]]
+) -> None:
+    """Raise BindError where a partition means nothing for this kind of input, ShapeError where a mask does not fit."""
     if not isinstance(partition, _MEANS[kind]):
         legal = ", ".join(each.__name__.lower() for each in _MEANS[kind] if each is not Labels)
         raise BindError(f"players {partition} mean nothing for {_ARTICLES[kind]}; it has {legal} or a feature mask")
+    if isinstance(partition, Labels):
+        given = mask(partition.source)
+        if given.dtype.kind not in "iu":
+            raise BindError(f"the feature mask {partition} holds {given.dtype} values; a partition needs integers")
+        try:
+            fits = np.broadcast_shapes(given.shape, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(
+                f"the feature mask {partition} has shape {given.shape}, the input {shape}; it must broadcast to it"
+            )
 
 
 def labels(
@@ -119,7 +133,7 @@ def labels(
     `mask` fetches a registered feature mask. Raises BindError for a partition that means nothing for this kind of
     input, ShapeError for a feature mask that does not broadcast to the input's shape.
     """
-    check_partition(partition, kind)
+    check_partition(partition, kind, content.shape, mask)
     raw: NDArray[np.int64]
     match partition:
         case Features() | Tokens():
@@ -127,24 +141,16 @@ def labels(
         case Pixels():
             raw = np.arange(content.shape[1] * content.shape[2]).reshape(1, *content.shape[1:])
         case Tile(size):
-            rows, cols = (np.arange(side) // size for side in content.shape[1:])
+            rows, cols = (np.arange(side) // min(size, side) for side in content.shape[1:])
             raw = (rows[:, None] * (cols[-1] + 1) + cols[None, :])[None]
         case Grid(rows, cols):
             down = _cells(np.asarray(window.any(axis=(0, 2))), rows)
             across = _cells(np.asarray(window.any(axis=(0, 1))), cols)
-            raw = (down[:, None] * cols + across[None, :])[None]
+            raw = (down[:, None] * (across.max() + 1) + across[None, :])[None]
         case Slic(segments):
-            raw = _slic(content, segments)[None]
+            raw = _slic(content, min(segments, content.size))[None]
         case Labels(source):
             given = mask(source)
-            if given.dtype.kind not in "iu":
-                raise BindError(f"the feature mask {source} holds {given.dtype} values; a partition needs integers")
-            try:
-                np.broadcast_to(given, content.shape)
-            except ValueError:
-                raise ShapeError(
-                    f"the feature mask {source} has shape {given.shape}; the input has {content.shape}"
-                ) from None
             raw = np.unique(given, return_inverse=True)[1].reshape(given.shape)
         case _:
             assert_never(partition)

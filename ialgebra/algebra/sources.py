@@ -14,7 +14,8 @@ class Source(Node):
     index: int | None = None
 
     def __str__(self) -> str:
-        return self.name if self.index is None else f"{self.name}[{self.index}]"
+        name = self.name.replace("\0", " ")  # an input's own baseline, registered with it
+        return name if self.index is None else f"{name}[{self.index}]"
 
     @property
     def text(self) -> str:

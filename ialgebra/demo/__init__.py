@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import plots, runtime, zoo
 from ialgebra.errors import IalgebraError
-from ialgebra.results import Relation
+from ialgebra.results import Relation, error_text
 from ialgebra.session import Session
 
 from . import page
@@ -30,9 +30,9 @@ _DPI, _CSS = 160, 118  # pixels an inch: in files, and on the page
 
 TITLE = "Ask a neural network why"
 LEAD = (
-    "Every block below is one statement of i-Algebra and its answer. The network is EfficientNet-Lite0 with its ImageNet weights; "
-    "the photos come from Python packages. A map says how much each part of a photo adds to, or takes from, the network’s score "
-    "for a class, with its standard error."
+    "Every block below is one statement of i-Algebra and its answer. The network is EfficientNet-Lite0 with its ImageNet "
+    "weights; the photos come from Python packages. A map says how much each part of a photo adds to, or takes from, "
+    "the network’s score for a class, and how sure that is."
 )
 
 
@@ -76,11 +76,14 @@ def readme_pictures(folder: Path) -> list[Path]:
     with ialgebra.connect() as con:
         _register(con)
         scenes = {scene.slug: scene for _, chapter in CHAPTERS for scene in chapter}
-        return [_save(con.sql(scenes[slug].script), folder / f"{slug}.png", dpi=120) for slug in README]
+        return [_small(con.sql(scenes[slug].script), folder / f"{slug}.png") for slug in README]
 
 
 class Mispreprocessed(nn.Module):
     """A network behind the usual ImageNet mean and deviation, which Lite0 does not want."""
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -140,12 +143,18 @@ def _heads(con: Session) -> str:
     photos = [name for name in zoo.PHOTOS for _ in range(CROPS)]
     unseen = con.fit_heads("f", crops, layers=LAYERS, groups=photos)
     seen = con.fit_heads("f", crops, layers=LAYERS)
-    return (
-        f"Trained on {len(crops)} random crops of {len(zoo.PHOTOS)} photos by distillation: each head learns to say what the whole "
-        f"network says.\n\nOn crops that were held out, of photos that were not:\n{seen}\n\nOn photos of which no crop was seen "
-        f"(separate heads, for this figure only):\n{unseen}\n\nSo these heads know these photos and little else: enough to ask what a "
-        "layer knows about them,\nand not enough to call f_l a classifier of ImageNet."
-    )
+    return f"""\
+Trained on {len(crops)} random crops of {len(zoo.PHOTOS)} photos by distillation: each head learns to say
+what the whole network says.
+
+On crops that were held out, of photos that were not:
+{seen}
+
+On photos of which no crop was seen (separate heads, for this figure only):
+{unseen}
+
+So these heads know these photos and little else: enough to ask what a layer knows about them,
+and not enough to call f_l a classifier of ImageNet."""
 
 
 def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
@@ -161,7 +170,7 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
         path = _save(last, out / f"{scene.slug}.png", _DPI)
         seen = scene.seen(answers)
         print(f"\n{seen}\npicture: {path}")
-        picture = page.Picture(path.read_bytes(), f"{seen}", round(last.plot().get_figwidth() * _CSS))
+        picture = page.Picture(_web(path), seen, round(last.plot().get_figwidth() * _CSS), "webp")
     maps = [answer for answer in answers if not answer.is_text]
     section = page.Section(
         operator=scene.operator,
@@ -170,18 +179,18 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
         statement=scene.script,
         answer="\n\n".join(answer.text for answer in answers if answer.is_text == last.is_text),
         seen=seen,
-        cost=" · ".join([*map(_cost, maps)]),
+        cost=" · ".join(map(_cost, maps)),
         plan="" if last.is_text else last.explain(),
         picture=picture,
-        operands=[(name, _thumbnail(name)) for name in scene.operands],
+        operands=[(name, _thumbnail(name)) for name in scene.photos],
     )
     return section, sum(answer.stats.rows for answer in answers)
 
 
 def _cost(answer: Relation) -> str:
-    errors = [100 * a.relative_error for a in answer]
-    span = f"± {min(errors):.0f} %" if len(errors) == 1 else f"± {min(errors):.0f} to {max(errors):.0f} %"
-    return f"{answer.stats}, standard error {span}"
+    errors = sorted({a.relative_error for a in answer})
+    ends = errors[:1] + errors[1:][-1:]
+    return f"{answer.stats}, error {' to '.join(map(error_text, ends))}"
 
 
 def _fail(con: Session, mistake: Mistake) -> page.Section:
@@ -202,6 +211,23 @@ def _fail(con: Session, mistake: Mistake) -> page.Section:
 def _save(answer: Relation, path: Path, dpi: int) -> Path:
     path.write_bytes(plots.png(answer.plot(), dpi))
     return path
+
+
+def _small(answer: Relation, path: Path) -> Path:
+    """A picture for a repository: in 256 colours, which halves its size."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(plots.png(answer.plot(), 120))).convert("RGB").quantize(256).save(path, optimize=True)
+    return path
+
+
+def _web(path: Path) -> bytes:
+    """A picture for the page, as WebP: a fifth of the PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(path).convert("RGB").save(buffer, "WEBP", quality=88)
+    return buffer.getvalue()
 
 
 def _thumbnail(name: str) -> page.Picture:

@@ -1,7 +1,7 @@
 """One HTML page of a demo: sections of statements, pictures and words in; a self-contained page out.
 
-Images are inlined and nothing is fetched, so that the file can be mailed. Light and dark follow the reader's system. Knows
-nothing of queries: what a section holds was found out elsewhere.
+Images are inlined and nothing is fetched, so that the file can be mailed. Light and dark follow the reader's system.
+Knows nothing of queries: what a section holds was found out elsewhere.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Section:
-    """A statement and its answer. Empty texts and missing pictures are left out; `error` marks an answer that is one."""
+    """A statement and its answer. Empty texts and missing pictures are left out; `error` marks a failed statement."""
 
     operator: str
     title: str
@@ -63,9 +63,14 @@ class Section:
 
 
 def render(
-    title: str, lead: str, facts: Sequence[tuple[str, str]], gallery: Sequence[Photo], heads: str, chapters: Sequence[tuple[str, Sequence[Section]]]
+    title: str,
+    lead: str,
+    facts: Sequence[tuple[str, str]],
+    gallery: Sequence[Photo],
+    heads: str,
+    chapters: Sequence[tuple[str, Sequence[Section]]],
 ) -> str:
-    """The page: a heading with `facts` (name, value), the photos, the report on the heads, then chapters of sections."""
+    """The page: a heading with `facts` (name, value), photos, the report on the heads, then chapters of sections."""
     links, body = [], []
     for name, sections in chapters:
         links.append(f"<p>{_text(name)}</p>")
@@ -94,7 +99,7 @@ def render(
 </header>
 <h2>The photos, and what the network sees in them</h2>
 <div class="gallery">{"".join(_photo(each) for each in gallery)}</div>
-<details class="wide"><summary>How the truncated networks f<sub>l</sub> were trained, and how far to trust them</summary>
+<details><summary>How the truncated networks f<sub>l</sub> were trained, and how far to trust them</summary>
 <pre>{_text(heads)}</pre></details>
 {"".join(body)}
 </main>
@@ -131,11 +136,13 @@ def _section(section: Section) -> str:
 
 def _photo(photo: Photo) -> str:
     bars = "".join(
-        f'<li><span class="bar" style="width:{100 * share:.1f}%"></span><span>{_text(name)}</span><b>{share:.2f}</b></li>'
+        f'<li><span class="bar" style="width:{100 * share:.1f}%"></span>'
+        f"<span>{_text(name)}</span><b>{share:.2f}</b></li>"
         for name, share in photo.guesses
     )
     label = f' <span class="label">labelled {_text(photo.label)}</span>' if photo.label else ""
-    return f"<figure>{photo.picture}<figcaption><code>{_text(photo.name)}</code>{label}<ol>{bars}</ol></figcaption></figure>"
+    caption = f"<code>{_text(photo.name)}</code>{label}<ol>{bars}</ol>"
+    return f"<figure>{photo.picture}<figcaption>{caption}</figcaption></figure>"
 
 
 _WORDS = (

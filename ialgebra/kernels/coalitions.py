@@ -24,7 +24,8 @@ MAX_EXACT_PLAYERS = 20  # 2^20 rows: 20 MiB of masks and 8 MiB a column; one mor
 
 _SMALL_GAME = 1024  # rows up to which nobody wants an approximation
 _WIDE_GAME = 1024  # players above which a regression takes minutes, and is only run where it is asked for by name
-_MOST_MASKS = 1 << 30  # bytes of coalitions that a design may take: one a player and row
+_MOST_ROWS = 1 << 20  # of a design, which is what exact values of the most players take
+_MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a player and row
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
 
 Bools = NDArray[np.bool_]
@@ -99,9 +100,11 @@ def choose(players: int, budget: int | None, method: str | None = None, literal:
         small = method is None and everything <= _SMALL_GAME
         budget = everything if small else max(min(32 * players, 2048), 8 * players)
     rows = min(budget, everything)
-    if rows * players > _MOST_MASKS:
+    most = min(_MOST_ROWS, _MOST_MASKS // players)
+    if rows > most:
         raise BudgetError(
-            f"{rows:,} rows of {players:,} players are more than fit in memory; use fewer players or a smaller budget"
+            f"{rows:,} rows are too many for {players:,} players, for which a design holds at most {most:,}; "
+            "use fewer players or a smaller budget"
         )
     if rows == everything and (players <= _TINY_GAME or (method is None and players <= MAX_EXACT_PLAYERS)):
         return "exact", everything

@@ -8,15 +8,18 @@ layer names, no heads, no classes.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+
+_Model = TypeVar("_Model")
 
 
 class Tap(NamedTuple):
@@ -76,7 +79,8 @@ def tapped(
         for module in {id(tap.module): tap.module for tap in taps}.values():
             handles.append(module.register_forward_hook(capture))
         try:
-            raw = model(batch)
+            with eagerly():
+                raw = model(batch)
         except _Reached as stop:
             if stop is not reached:
                 raise
@@ -93,6 +97,18 @@ def tapped(
     return [found[position] for position in range(len(taps))], raw if output else None
 
 
+def uncompiled(model: _Model) -> _Model:
+    """The module that `torch.compile` made `model` of; any other model itself."""
+    original: _Model = getattr(model, "_orig_mod", model)
+    return original
+
+
+def eagerly() -> AbstractContextManager[object]:
+    """A frame in which what `torch.compile` made runs as if it had not been: it would compile our hooks, or fail."""
+    loaded = "torch._dynamo" in sys.modules  # without it nothing can be compiled, and it takes seconds to load
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+
+
 @contextmanager
 def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     """A frame in which `model` is in eval mode, on `device` (None: where it is) and under `inference_mode`.
@@ -103,7 +119,7 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     `inference_mode` only.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    training = [module for module in modules if module.training]
+    training = [module for module in modules if getattr(module, "training", False)]  # a frozen script has no flag
     parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
     trainable = [(parameter, parameter.requires_grad) for parameter in parameters]
     stored = [(parameter, parameter.data) for parameter in parameters] if device is not None else []

@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import groupby, islice
 from typing import TypeVar, cast
 
-from ..algebra.baselines import Baseline, Blur, Constant, Given, Mean
+from ..algebra.baselines import Baseline, Blur, Constant, Given, Mean, check_baseline
 from ..algebra.operators import (
     AntiJoin,
     Contrast,
@@ -81,12 +81,17 @@ class _Rows:
     contrast: Contrast | None = None
 
 
-def bind(query: syntax.Query, text: str, catalog: Catalog) -> Bound:
-    """The plans of `query`; raises BindError or ShapeError placed in `text`."""
+def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ...] = ()) -> Bound:
+    """The plans of `query`; raises BindError or ShapeError placed in `text`.
+
+    `within` names the views that the query is to define, which it may not read.
+    """
     binder = _Binder(catalog, text)
     settings = catalog.settings
     contrast = cast("Contrast", settings.contrast or "difference")
-    context = _Context(Estimation(None if settings.method == AUTOMATIC else settings.method, settings.budget), contrast)
+    context = _Context(
+        Estimation(None if settings.method == AUTOMATIC else settings.method, settings.budget), contrast, within
+    )
     rows = binder.query(query, context)
     maps = [
         Wanted(plan, label, item)
@@ -326,13 +331,17 @@ class _Binder:
                         baselines = bind_baselines(value, self.catalog)
                     case "players":
                         players = bind_players(value, self.catalog)
-                        check_partition(players, entry.kind)
                     case "target":
                         target = network.class_index(_class(value))
                     case "output":
                         output = choice("output", word(value, "an output"), OUTPUTS)
                     case "contrast":
                         contrast = self._contrast(value)
+        with self._default("baseline", options, call):
+            for baseline in baselines:
+                check_baseline(baseline, entry.elements[0].tensor, lambda source: self.catalog.element(source).tensor)
+        with self._default("players", options, call):
+            check_partition(players, entry.kind, entry.shape, self.catalog.mask)
         identity = Identity(
             call.name.value,
             entry.sources,
@@ -344,6 +353,17 @@ class _Binder:
             context.estimation,
         )
         return identity, contrast
+
+    @contextmanager
+    def _default(self, option: str, options: dict[str, syntax.Value], call: syntax.Call) -> Iterator[None]:
+        """Errors of an option that the query leaves out say that a default is at fault."""
+        try:
+            with self.at(options[option].span if option in options else call.span):
+                yield
+        except IalgebraError as error:
+            if option not in options:
+                error.message += f" (the default {option} of this input or session)"
+            raise
 
     def _options(self, call: syntax.Call) -> dict[str, syntax.Value]:
         found: dict[str, syntax.Value] = {}
@@ -441,7 +461,7 @@ def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
             return Tile(*_arguments(value, "tile", ("size",)))
         case "slic":
             return Slic(*_arguments(value, "slic", ("segments",)))
-    known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.inputs)
+    known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.visible)
     raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", _own_word(value))
 
 
@@ -467,7 +487,7 @@ def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...
             return (Mean(catalog.input(arguments[0].value).name),)
         case "blur":
             return (_blur(value, arguments, catalog),)
-    known = ("zeros", "mean", "blur", *catalog.inputs)
+    known = ("zeros", "mean", "blur", *catalog.visible)
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", _own_word(value))
 
 

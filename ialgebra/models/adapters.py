@@ -25,6 +25,8 @@ def logits(raw: object, rows: int) -> Tensor:
     tensor = output_tensor(raw)
     if tensor is None:
         raise ModelError(f"returned {_described(raw)}; {_WANTED}")
+    if tensor.is_meta:
+        raise ModelError("returned a tensor on the meta device, which holds no numbers; load the model's weights first")
     if tensor.is_complex():
         raise ModelError(f"returned complex numbers {tuple(tensor.shape)}; real ones are needed")
     if rows == 1 and (tensor.dim() == 0 or (tensor.dim() == 1 and len(tensor) != 1)):

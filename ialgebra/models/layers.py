@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BindError, did_you_mean
-from ..kernels.forward import Tap, first_tensor
+from ..kernels.forward import Tap, eagerly, first_tensor
 
 LayerChoice = str | nn.Module | tuple[str, nn.Module | Tap]
 
@@ -95,7 +95,10 @@ class Call:
 
 
 def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
-    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output."""
+    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output.
+
+    It runs eagerly, and modules that `torch.jit` made, which take no hooks, are not in the tree.
+    """
     names = {id(module): name for name, module in model.named_modules()}
     counts: Counter[nn.Module] = Counter()
     outermost: list[Call] = []
@@ -127,8 +130,10 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
     handles = []
     try:
         for module in model.modules():
-            handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
-        raw = model(row)
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+        with eagerly():
+            raw = model(row)
     finally:
         for handle in handles:
             handle.remove()
@@ -175,6 +180,11 @@ def resolve(model: nn.Module, choices: Sequence[LayerChoice]) -> list[tuple[str,
                 f"layer {choice!r:.80} is no module of the model; give its module's name, the module or (name, module)"
             )
         found.append((name or own, place))
+    for name, place in found:
+        if isinstance(place.module if isinstance(place, Tap) else place, torch.jit.ScriptModule):
+            raise BindError(
+                f"layer '{name}' cannot be read, since torch.jit compiled it; register the torch.nn.Module itself"
+            )
     repeated = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
     if repeated:
         raise BindError(f"layer '{repeated[0]}' is listed twice; give (name, module) to tell them apart")

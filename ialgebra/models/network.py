@@ -7,8 +7,7 @@ no plan.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import NoReturn, cast
@@ -18,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
-from ..kernels.forward import as_found, is_out_of_memory, tapped
+from ..kernels.forward import as_found, is_out_of_memory, tapped, uncompiled
 from . import adapters
+from .fingerprint import checksum, settings, weights
 from .heads import Head
 from .layers import Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
 
@@ -33,10 +33,13 @@ _READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._Norm
 class Network:
     """A registered model: a module or callable, its layers, heads, classes.
 
-    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. `layers` are module
-    names, modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a
-    mapping from index to name. `device` moves the model there while it runs (None: it runs where it is). Raises
-    BindError for what cannot be used; layers and classes are checked against the model itself by `probe`.
+    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. It counts as a
+    function, equal batches giving equal outputs: a change of what `fingerprint` reads is noticed, and after any other
+    (a file that it reads, say) register it again. What `torch.compile` made runs compiled where the output alone is
+    read, and eagerly where layers are; what `torch.jit` made has no layers. `layers` are module names, modules,
+    (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from
+    index to name. `device` moves the model there while it runs (None: it runs where it is). Raises BindError for what
+    cannot be used; layers and classes are checked against the model itself by `probe`.
     """
 
     def __init__(
@@ -67,7 +70,9 @@ class Network:
         self.classes = _class_names(name, classes)
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
-        self._choices = resolve(module, layers) if layers is not None and isinstance(module, nn.Module) else None
+        self._choices = None
+        if layers is not None and isinstance(module, nn.Module):
+            self._choices = resolve(uncompiled(module), layers)
         self._layers: tuple[Layer, ...] | None = None
         self._class_count = 0
         self._row_dim: int | None = None
@@ -75,6 +80,7 @@ class Network:
         self._saved_heads: dict[str, Head] = {}
         self._writes_input = False
         self._running = False
+        self._settings = self._left = ""
 
     # What is known of the model ---------------------------------------------------------------------------------------
 
@@ -94,7 +100,7 @@ class Network:
         with self.running():
             try:
                 if isinstance(self.module, nn.Module):
-                    calls, raw = trace(self.module, row)
+                    calls, raw = trace(uncompiled(self.module), row)
                 else:
                     calls, raw = None, self.module(row)
             except Exception as error:
@@ -246,12 +252,14 @@ class Network:
         if self._running:
             yield
             return
-        with as_found(self.module, self.device):
-            self._running = True
-            try:
+        self._notice()
+        try:
+            with as_found(self.module, self.device):
+                self._running = True
                 yield
-            finally:
-                self._running = False
+        finally:
+            self._running = False
+            self._left = settings(uncompiled(self.module))
 
     def forward(self, batch: Tensor, layers: Sequence[int | None]) -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
@@ -288,7 +296,7 @@ class Network:
             try:
                 values, raw = tapped(self.module, ready, taps, output, checked)
             except ModelError as error:
-                raise ModelError(f"model '{self.name}': {error.message}") from error
+                raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
             except IalgebraError:
                 raise
             except Exception as error:
@@ -299,17 +307,23 @@ class Network:
     def fingerprint(self) -> tuple[object, ...]:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
 
-        5 ms for 5M numbers. A callable that is no module counts as unchanging.
+        So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
+        `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
+        self._notice()
         heads = sorted(self.heads.items())
-        return (*self.weights_fingerprint(), *((index, _checksum(h.weight), _checksum(h.bias)) for index, h in heads))
+        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in heads)
+        return (*self.weights_fingerprint(), self._settings, *tuned)
 
     def weights_fingerprint(self) -> tuple[object, ...]:
-        """The part of `fingerprint` that leaves the heads out."""
-        if not isinstance(self.module, nn.Module):
-            return (id(self.module),)
-        tensors = [*self.module.named_parameters(), *self.module.named_buffers()]
-        return tuple((name, tuple(tensor.shape), _checksum(tensor)) for name, tensor in tensors)
+        """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
+        return weights(uncompiled(self.module)) if isinstance(self.module, nn.Module) else ()
+
+    def _notice(self) -> None:
+        """Settings that are not as the last pass left them were changed by somebody, and hold from now on."""
+        found = settings(uncompiled(self.module))
+        if found != self._left:
+            self._settings = self._left = found
 
     # Checks -----------------------------------------------------------------------------------------------------------
 
@@ -349,7 +363,10 @@ class Network:
         except ModelError as error:
             raise ModelError(f"model '{self.name}' {error.message}") from None
         if self._class_count and logits.shape[1] != self._class_count:
-            raise ModelError(f"model '{self.name}' returned {logits.shape[1]} classes, before {self._class_count}")
+            raise ModelError(
+                f"model '{self.name}' returned {logits.shape[1]} classes, before {self._class_count}; "
+                "register it again if it was changed"
+            )
         return self._finite(logits, None)
 
     def _finite(self, logits: Tensor, layer: int | None) -> Tensor:
@@ -371,7 +388,15 @@ class Network:
             raise error
         raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}") from error
 
+    def _gone(self, layers: Iterable[int]) -> str | None:
+        """What to say of a layer whose module was taken out of the model, if one was."""
+        held = {id(each) for each in self.module.modules()} if isinstance(self.module, nn.Module) else set()
+        gone = [known.name for known in (self.layers[layer - 1] for layer in layers) if id(known.tap.module) not in held]
+        return f"layer '{gone[0]}' is no longer part of it; register the model again" if gone else None
+
     def _why_no_layers(self) -> str:
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return "torch.jit compiled it, so that nothing inside can be read; register the torch.nn.Module itself"
         if isinstance(self.module, nn.Module):
             return "no module in it returns a tensor with the batch dimension first"
         return "it is a callable; register the torch.nn.Module itself"
@@ -382,11 +407,6 @@ class Network:
         if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
             raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")
         self.classes += [f"class {index}" for index in range(len(self.classes), count)]
-
-
-def _checksum(tensor: Tensor) -> int:
-    content = tensor.detach().reshape(-1).contiguous().cpu()
-    return zlib.crc32(content.view(torch.uint8).numpy().data) if content.numel() else 0
 
 
 def _device(name: str, device: str | torch.device) -> torch.device:

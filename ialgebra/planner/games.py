@@ -16,10 +16,11 @@ from functools import cached_property
 from typing import Literal, assert_never
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algebra.baselines import Baseline, Constant, Given, materialise
+from ..algebra.baselines import Baseline, Constant, Given, check_baseline, materialise
 from ..algebra.operators import (
     AntiJoin,
     Estimation,
@@ -35,7 +36,6 @@ from ..algebra.players import Partition, labels
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
 from ..catalog import Catalog, Element, constant_element
-from ..errors import ShapeError
 
 Part = Literal["shapley", "with", "without"]
 
@@ -330,6 +330,9 @@ class _Boards:
         numbers = self._players(leaf)
         x = self.catalog.element(leaf.source)
         background = self._background(leaf, x)
+        if x.tensor.dtype != background.tensor.dtype:  # hybrids hold both as they are
+            common = torch.promote_types(x.tensor.dtype, background.tensor.dtype)
+            x, background = (Element(each.tensor.to(common)) for each in (x, background))
         differs = np.asarray(x.array != background.array)
         if len(numbers) < len(differs):  # one plane of labels for all channels
             differs = np.asarray(differs.any(axis=0, keepdims=True))
@@ -351,7 +354,7 @@ class _Boards:
             if leaf.source not in self.columns:
                 self.columns[leaf.source] = columns_of(entry.kind, content, entry.feature_names)
             window = evaluate(leaf.window, self.columns[leaf.source])
-            found = labels(leaf.partition, entry.kind, content, window, lambda mask: self.catalog.element(mask).array)
+            found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask)
             self.players[place] = found
         return self.players[place]
 
@@ -359,17 +362,10 @@ class _Boards:
         place = (leaf.source, leaf.baseline)
         if place not in self.backgrounds:
             if isinstance(leaf.baseline, Given):
-                other = self.catalog.element(leaf.baseline.source)
-                if other.tensor.shape != x.tensor.shape:
-                    raise ShapeError(
-                        f"{leaf.source} has shape {tuple(x.tensor.shape)} and {leaf.baseline.source} "
-                        f"{tuple(other.tensor.shape)}: inputs that are compared must have one shape"
-                    )
-                self.backgrounds[place] = (
-                    other if other.tensor.dtype == x.tensor.dtype else Element(other.tensor.to(x.tensor.dtype))
-                )
+                check_baseline(leaf.baseline, x.tensor, lambda source: self.catalog.element(source).tensor)
+                self.backgrounds[place] = self.catalog.element(leaf.baseline.source)
             elif isinstance(leaf.baseline, Constant):
-                self.backgrounds[place] = constant_element(leaf.baseline.value, x.tensor.shape, x.tensor.dtype)
+                self.backgrounds[place] = constant_element(leaf.baseline, x.tensor.shape, x.tensor.dtype)
             else:
                 self.backgrounds[place] = Element(
                     materialise(

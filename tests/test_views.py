@@ -1,0 +1,81 @@
+"""Views and registered defaults: what a session keeps between statements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import ialgebra
+from ialgebra import BindError, ShapeError
+
+
+@pytest.fixture
+def con() -> ialgebra.Session:
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 3)))
+    con.register_input("x", torch.randn(2, 4, 4))
+    con.register_input("y", torch.randn(2, 4, 4))
+    return con
+
+
+def test_a_view_stands_for_its_query_wherever_an_operand_may_stand(con):
+    con.sql("create view v as select * from f(x) where row < 2")
+    assert np.array_equal(con.sql("select * from v")[0].map, con.sql("select * from f(x) where row < 2")[0].map)
+    joined = con.sql("select * from v join f(y)")[0].map
+    assert np.allclose(joined, (con.sql("select * from v")[0].map + con.sql("select * from f(y)")[0].map) / 2)
+
+
+def test_a_view_cannot_come_to_be_defined_by_itself(con):
+    con.sql("create view a as select * from f(x); create view b as select * from a")
+    for text in ("create or replace view a as select * from a", "create or replace view a as select * from b"):
+        with pytest.raises(BindError, match="defined by itself"):
+            con.sql(text)
+    assert len(con.sql("select * from b")) == 1
+
+
+def test_what_is_registered_with_an_input_has_no_name_of_its_own(con):
+    con.register_input("z baseline", torch.ones(2, 4, 4))
+    con.register_input("z", torch.randn(2, 4, 4), baseline=torch.zeros(2, 4, 4), players=torch.arange(16).view(4, 4))
+    assert con.names()["inputs"] == ["x", "y", "z baseline", "z"]
+    assert con.sql("show inputs").text.count("\n") == 3
+    assert len(con.sql("select * from f(z)")[0].values) == 16
+    assert con.sql('select * from f("z baseline")')[0].base_value == con.sql("select * from f(x)")[0].base_value
+
+
+def test_masks_in_captum_s_form_are_players(con):
+    mask = torch.arange(4).view(1, 2, 2).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    con.register_input("z", con._catalog.element(ialgebra_source("x")).tensor, players=mask[None])
+    con.register_input("m", mask[0])
+    expected = con.sql("select * from f(x, players => grid(2, 2))")[0].map
+    assert np.allclose(con.sql("select * from f(z)")[0].map, expected)
+    assert np.allclose(con.sql("select * from f(x, players => m)")[0].map, expected)
+
+
+def ialgebra_source(name):
+    from ialgebra.algebra.sources import Source
+
+    return Source(name)
+
+
+def test_defaults_that_do_not_fit_are_refused_when_they_are_registered(con):
+    x = torch.randn(2, 4, 4)
+    with pytest.raises(ShapeError, match=r"\(2, 3, 3\)"):
+        con.register_input("z", x, baseline=torch.zeros(2, 3, 3))
+    with pytest.raises(BindError, match="mean nothing"):
+        con.register_input("z", x, players="tokens")
+    with pytest.raises(BindError, match="integers"):
+        con.register_input("z", x, players=torch.rand(4, 4))
+    with pytest.raises(BindError, match="finite"):
+        con.register_input("z", x, baseline=float("nan"))
+    con.register_input("z", x, baseline=np.float32(0.5))
+    assert con.sql("select * from f(z)")[0].baseline == "0.5"
+
+
+def test_a_session_default_that_does_not_fit_says_that_it_is_one(con):
+    con.register_input("t", torch.randn(32))
+    con.sql("set players = grid(2, 2)")
+    with pytest.raises(BindError, match="default players") as caught:
+        con.sql("select * from f(t)")
+    assert caught.value.column == 15
+    con.sql("set players = default; select * from f(x)")
