@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import ialgebra
 
@@ -42,3 +43,21 @@ def test_every_law_and_statement_of_the_readme_s_page_parses():
 
     for text in blocks("sql"):
         assert parse(text)
+
+
+def test_the_readme_s_plan_is_what_explain_prints():
+    (shown,) = re.findall(r"```\nexplain (.*?)\n\n(.*?)\n```", README.read_text(), flags=re.DOTALL)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(4),
+        torch.nn.Flatten(),
+        torch.nn.Linear(128, 3),
+    )
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", net)
+    for name in ("x", "y"):
+        con.register_input(name, torch.rand(3, 32, 32))
+    con.fit_heads("f", torch.rand(20, 3, 32, 32), layers=[2])
+    query, plan = shown
+    assert con.explain(query) == plan

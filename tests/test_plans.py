@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from functools import cache
@@ -426,6 +427,20 @@ def test_l18_a_collection_of_baselines_is_the_mean_of_the_maps():
     (mean,) = sampled("select 2 from f(x, baseline => two) where w")
     maps = [sampled(f"select 2 from f(x, baseline => {name}) where w")[0].map for name in ("x'", "y")]
     assert close(mean.map, (maps[0] + maps[1]) / 2, 1e-12)
+
+
+def test_errors_of_games_under_one_design_add_up_before_they_are_squared():
+    """A copy of f errs as f does: their mean is no more certain, and their difference is certain."""
+    con = worlds.case("image", seed=5, players=None).con
+    con.register_model("copy", copy.deepcopy(con._catalog.model("f").module))
+    for method in ("regression", "permutations"):
+        how = f"using {method}() budget 100"
+        (one,) = con.sql(f"select * from f(x) {how}")
+        (mean,) = con.sql(f"select * from f(x) join copy(x) on weight = 0.3 {how}")
+        assert one.stderr.min() > 0
+        assert np.allclose(mean.stderr, one.stderr, rtol=1e-9)
+        for difference in con.sql(f"select * from f(x) left join copy(x) {how}"):
+            assert np.abs(difference.stderr).max() < 1e-9 * one.stderr.max()
 
 
 # --- what is undefined

@@ -30,9 +30,9 @@ _DPI, _CSS = 160, 118  # pixels an inch: in files, and on the page
 
 TITLE = "Ask a neural network why"
 LEAD = (
-    "Every block below is one statement of i-Algebra and its answer. The network is EfficientNet-Lite0 with its ImageNet "
-    "weights; the photos come from Python packages. A map says how much each part of a photo adds to, or takes from, "
-    "the network’s score for a class, and how sure that is."
+    "Every block below is one statement of i-Algebra and its answer. The network is EfficientNet-Lite0 with its "
+    "ImageNet weights; the photos come from Python packages. A map says how much each part of a photo adds to, or "
+    "takes from, the network’s score for a class, and how sure that is."
 )
 
 

@@ -120,7 +120,8 @@ def _section(section: Section) -> str:
         operands = "".join(
             f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
         )
-        parts.append(f'<div class="plate"><div class="operands">{operands}</div>{section.picture}</div>')
+        wide = " wide" if section.picture.width > _WIDE else ""
+        parts.append(f'<div class="plate{wide}"><div class="operands">{operands}</div>{section.picture}</div>')
     if section.seen:
         parts.append(f'<p class="seen">{_text(section.seen)}</p>')
     if section.cost:
@@ -140,11 +141,12 @@ def _photo(photo: Photo) -> str:
         f"<span>{_text(name)}</span><b>{share:.2f}</b></li>"
         for name, share in photo.guesses
     )
-    label = f' <span class="label">labelled {_text(photo.label)}</span>' if photo.label else ""
+    label = f'<span class="label">{_text(f"labelled {photo.label}" if photo.label else "not labelled")}</span>'
     caption = f"<code>{_text(photo.name)}</code>{label}<ol>{bars}</ol>"
     return f"<figure>{photo.picture}<figcaption>{caption}</figcaption></figure>"
 
 
+_WIDE = 800  # CSS pixels beyond which a picture stands below its photos, not beside them
 _WORDS = (
     "select from where join left anti on weight as and or not in between using budget explain analyze create replace "
     "window view drop show models inputs windows views describe set"
