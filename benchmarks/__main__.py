@@ -66,9 +66,7 @@ def main() -> int:
     for benchmark in BENCHMARKS:
         missing = [package for package in benchmark.needs if find_spec(package) is None]
         if missing:
-            print(
-                f"{benchmark.name}: left out, for want of {', '.join(missing)}; `make {benchmark.name}` installs them"
-            )
+            print(f"{benchmark.name}: left out, for want of {', '.join(missing)}")
         else:
             print(f"{benchmark.name}:", flush=True)
             done[benchmark.name] = run(benchmark)

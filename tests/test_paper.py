@@ -137,6 +137,7 @@ def test_a_select_list_gives_one_result_per_item_and_operand(world):
     assert [answer.layer for answer in relation] == [2, 2, L, L, None, None]
     assert [answer.input for answer in relation] == ["x", "x'"] * 3
     assert [answer.baseline for answer in relation] == ["x'", "x"] * 3
+    assert {answer.kind for answer in relation} == {world[0]}
     assert relation[0].label == relation[1].label == "early"
 
 

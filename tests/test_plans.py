@@ -467,11 +467,12 @@ def test_l2_a_deeper_layer_of_a_cut_map_is_undefined_at_any_depth(text):
         "select * from (select * from f(x) left join f(x')) join f(y)",
         "select * from f(x) join f(x') left join f(y)",
         "select * from f(x) left join f(x') join f(y)",
+        "select * from f(x) left join (select * from f(x') left join f(y))",
         "select * from f(x) left join (select 2 from (select * from f(x') join f(y) where w))",
         "select * from f(x) join (select 2 from (select * from (select * from f(x') left join f(y)) where w))",
     ],
 )
-def test_l5_joins_and_antijoins_do_not_mix_at_any_depth(text):
+def test_l5_antijoins_are_of_inputs_and_joins_of_maps_at_any_depth(text):
     for strategy in STRATEGIES:
         with pytest.raises(CompositionError):
             world("image").con.sql(text, strategy=strategy)

@@ -79,3 +79,14 @@ def test_a_session_default_that_does_not_fit_says_that_it_is_one(con):
         con.sql("select * from f(t)")
     assert caught.value.column == 15
     con.sql("set players = default; select * from f(x)")
+
+
+def test_tokens_with_a_vocabulary_are_named_by_it(con):
+    words = ["the", "film", "was", "awful", "good", "not", "very", "so"]
+    con.register_model("t", torch.nn.Sequential(torch.nn.Embedding(8, 2), torch.nn.Flatten(), torch.nn.Linear(8, 2)))
+    con.register_input("s", torch.tensor([1, 2, 5, 4]), feature_names=words)
+    (a,) = con.sql("select * from t(s) where token <> 'was'")
+    assert a.feature_names == ("film", "was", "not", "good")
+    assert a.player_names() == ["film", "not", "good"]
+    with pytest.raises(BindError, match="no token"):
+        con.sql("select * from t(s, baseline => -1)")

@@ -75,7 +75,7 @@ def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Te
     other: Source | None = None
     match baseline:
         case Constant(value):
-            if tokens and value != int(value):
+            if tokens and not (value == int(value) and 0 <= value <= torch.iinfo(x.dtype).max):
                 raise BindError(f"{baseline} is no token; the baseline of a token input is a whole number")
         case Mean(name):
             if tokens:

@@ -26,7 +26,7 @@ from .story import CHAPTERS, LAYERS, MISTAKES, Mistake, Scene
 
 CROPS = 12  # random crops of each photo that the heads are trained on
 README = ("first-map", "antijoin")  # the scenes whose pictures the README shows
-_DPI, _CSS = 160, 118  # pixels an inch: in files, and on the page
+_DPI, _SMALL, _CSS = 160, 96, 118  # pixels an inch: of pictures, of the README's, and on the page
 
 TITLE = "Ask a neural network why"
 LEAD = (
@@ -76,7 +76,7 @@ def readme_pictures(folder: Path) -> list[Path]:
     with ialgebra.connect() as con:
         _register(con)
         scenes = {scene.slug: scene for _, chapter in CHAPTERS for scene in chapter}
-        return [_small(con.sql(scenes[slug].script), folder / f"{slug}.png") for slug in README]
+        return [_save(con.sql(scenes[slug].script), folder / f"{slug}.png", _SMALL) for slug in README]
 
 
 class Mispreprocessed(nn.Module):
@@ -210,14 +210,6 @@ def _fail(con: Session, mistake: Mistake) -> page.Section:
 
 def _save(answer: Relation, path: Path, dpi: int) -> Path:
     path.write_bytes(plots.png(answer.plot(), dpi))
-    return path
-
-
-def _small(answer: Relation, path: Path) -> Path:
-    """A picture for a repository: in 256 colours, which halves its size."""
-    from PIL import Image
-
-    Image.open(io.BytesIO(plots.png(answer.plot(), 120))).convert("RGB").quantize(256).save(path, optimize=True)
     return path
 
 

@@ -12,8 +12,9 @@ import json
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import BindError, IalgebraWarning, ShapeError
-from .reading import Batch, collect, pooled
+from .reading import LARGEST, Batch, collect, pooled
 from .regression import Goal, fit
 
 if TYPE_CHECKING:
@@ -116,23 +117,23 @@ def fit_heads(
     """Trains heads of `layers` (default: all but the model's own output) and sets `network.heads`.
 
     `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are
-    N class indices or names (0/1 or numbers, where K = 1); without them f is distilled. A share `holdout` of the
+    N class indices or names (0/1 or numbers, where K = 1), in any iterable; without them f is distilled. A share `holdout` of the
     inputs, whole `groups` where given (N keys: crops of one photo, say, share one), is kept out and measures
     agreement. `progress` is called with the number of rows done. Equal seeds give equal heads. Raises BindError for
     fewer than two inputs, unknown layers or classes, ShapeError for labels that do not match, ModelError for a
     failing model, ResourceError when memory runs out at one row.
     """
-    if not 0 <= holdout < 1:
+    if not isinstance(holdout, Real) or not 0 <= holdout < 1:
         raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
+    if not isinstance(seed, Integral) or not 0 <= seed < 1 << 63:
+        raise BindError(f"seed is {seed}; an integer from 0 to 2^63 − 1 is needed")
     read = collect(network, inputs, layers, batch_size or network.batch_size or 32, progress)
     rows = len(read.logits)
     if rows < 2:
         raise BindError(f"heads of model '{network.name}' need at least 2 inputs; got {rows}")
-    if groups is not None and len(groups) != rows:
-        raise ShapeError(f"{len(groups)} groups were given for {rows} inputs")
     targets = _targets(network, read.labels if labels is None else labels, rows)
     goal = _goal(read.logits, targets)
-    held, checked = _split(rows, holdout, groups, seed)
+    held, checked = _split(_members(groups, rows), holdout, seed)
     fits: list[LayerFit] = []
     heads: dict[int, Head] = {}
     for index, features in read.features.items():
@@ -158,17 +159,23 @@ def _targets(network: Network, labels: Labels | None, rows: int) -> Tensor | Non
     """Labels (N,) as class indices, or as numbers where K = 1."""
     if labels is None:
         return None
-    if len(labels) != rows:
-        raise ShapeError(f"{len(labels)} labels were given for {rows} inputs")
     if not isinstance(labels, Tensor):
-        labels = torch.tensor([network.class_index(label) if isinstance(label, str) else label for label in labels])
+        given = [network.class_index(each) if isinstance(each, str) else each for each in _listed(labels, "labels")]
+        try:
+            labels = torch.tensor(given)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BindError(f"labels must be class indices or names, not {given!r:.60}") from error
+    if labels.dim() > 0 and len(labels) != rows:
+        raise ShapeError(f"{len(labels)} labels were given for {rows} inputs")
     if labels.dim() != 1:
         raise ShapeError(
             f"labels have shape {tuple(labels.shape)}; one class index for each of {rows} inputs is needed"
         )
     if network.class_count == 1:
+        if labels.is_complex() or not float(labels.double().abs().max()) <= LARGEST:
+            raise BindError(f"labels must be finite numbers below {LARGEST:g}")
         return labels.cpu().double()
-    if labels.is_floating_point():
+    if labels.is_floating_point() or labels.is_complex():
         raise BindError("labels are fractions; class indices or names are needed")
     for extreme in (int(labels.min()), int(labels.max())):
         network.class_index(extreme)
@@ -189,12 +196,30 @@ def _goal(logits: Tensor, targets: Tensor | None) -> Goal:
     return Goal(torch.softmax(logits, dim=1), logits)
 
 
-def _split(rows: int, holdout: float, groups: Sequence[object] | None, seed: int) -> tuple[Tensor, Tensor]:
+def _members(groups: Iterable[object] | Tensor | None, rows: int) -> Tensor:
+    """The number of each input's group (N,); without groups each is one of its own."""
+    if groups is None:
+        return torch.arange(rows)
+    keys = _listed(groups.tolist() if isinstance(groups, Tensor) else groups, "groups")
+    if len(keys) != rows:
+        raise ShapeError(f"{len(keys)} groups were given for {rows} inputs")
+    odd = next((key for key in keys if not isinstance(key, Hashable)), None)
+    if odd is not None:
+        raise BindError(f"groups must be a list of keys such as numbers or names; {odd!r:.60} is none")
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return torch.tensor([numbers[key] for key in keys])
+
+
+def _listed(values: object, what: str) -> list[object]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BindError(f"{what} must be a list with one entry for each input, not {type(values).__name__}")
+    return list(values)
+
+
+def _split(member: Tensor, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     """Masks (N,), whole groups at a time: held out for the report, and set aside to choose the ridge by."""
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(groups))} if groups is not None else {}
-    member = torch.tensor([numbers[key] for key in groups]) if groups is not None else torch.arange(rows)
     count = int(member.max()) + 1
-    if groups is not None and count < 2 and holdout > 0:
+    if count < 2 and holdout > 0:
         raise BindError("all inputs are of one group, so that none can be held out; give two groups or holdout=0")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     aside = min(count - 1, max(1, round(count * holdout))) if holdout > 0 else 0

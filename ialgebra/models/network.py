@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from numbers import Integral
 from typing import NoReturn, cast
 
 import torch
@@ -176,7 +177,7 @@ class Network:
                     f"model '{self.name}' has no layer '{ref}'{did_you_mean(ref, [layer.name for layer in layers])}"
                 )
             return found
-        if not 1 <= ref <= len(layers):
+        if not isinstance(ref, Integral) or not 1 <= ref <= len(layers):
             raise BindError(f"model '{self.name}' has no layer {ref}; its layers are 1 to {len(layers)}")
         return ref
 
@@ -414,6 +415,8 @@ def _device(name: str, device: str | torch.device) -> torch.device:
         found = torch.device(device)
     except RuntimeError:
         raise BindError(f"unknown device '{device}' for model '{name}'; 'cpu' or 'cuda' is meant") from None
+    if found.type == "meta":
+        raise BindError(f"model '{name}' is to run on '{device}', which holds no numbers; use 'cpu' or 'cuda'")
     if found.type == "cuda" and not torch.cuda.is_available():
         raise BindError(f"model '{name}' is to run on '{device}', but this machine has no CUDA device; use 'cpu'")
     return found

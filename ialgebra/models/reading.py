@@ -6,6 +6,7 @@ fitted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,8 @@ from ..kernels.forward import is_out_of_memory
 
 if TYPE_CHECKING:
     from .network import Network
+
+LARGEST = 1e15  # numbers beyond it have squares, summed over classes and inputs, that float32 cannot hold
 
 Batch = Tensor | tuple[Tensor, Tensor] | list[Tensor]
 
@@ -59,11 +62,9 @@ def collect(
             features = {index: [] for index in _wanted(network, layers)}
         with network.running():
             for values, own in _read(network, batch, tuple(features)):
-                logits.append(own)
+                logits.append(_fitting(network, own, ""))
                 for index, value in values.items():
-                    if not bool(torch.isfinite(value).all()):
-                        raise ModelError(f"model '{network.name}' returned NaN or infinity at {_layer(network, index)}")
-                    features[index].append(value)
+                    features[index].append(_fitting(network, value, f" at {_layer(network, index)}"))
         if batch_labels is not None:
             labels.append(batch_labels)
         done += len(batch)
@@ -103,12 +104,11 @@ def _pooler(pool: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
 def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of at most `size` rows, with their labels, from batches, single inputs or (batch, labels) pairs."""
     singles: list[tuple[Tensor, Tensor | None]] = []
-    for item in [inputs] if isinstance(inputs, Tensor) else inputs:
+    for item in inputs if isinstance(inputs, Iterable) and not isinstance(inputs, Tensor) else [inputs]:
         values, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
-        if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None):
-            raise BindError(
-                f"inputs to fit heads on must be tensors or (batch, labels) pairs, not {type(item).__name__}"
-            )
+        if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None) or values.dim() == 0:
+            found = "a single number" if isinstance(values, Tensor) and values.dim() == 0 else type(item).__name__
+            raise BindError(f"inputs to fit heads on must be tensors or (batch, labels) pairs, not {found}")
         # Vectors, tokens and images have 1 or 3 dimensions; their batches one more.
         if values.dim() not in ((1, 3) if network.row_dim is None else (network.row_dim,)):
             for start in range(0, len(values), size):
@@ -118,7 +118,7 @@ def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> I
             raise ShapeError(
                 f"inputs to fit heads on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}"
             )
-        singles.append((values, None if labels is None else labels.reshape(1)))
+        singles.append((values, None if labels is None else labels.reshape(-1)))
         if len(singles) == size:
             yield _stacked(singles)
             singles = []
@@ -132,11 +132,25 @@ def _stacked(singles: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tenso
 
 
 def _wanted(network: Network, layers: Sequence[int | str] | None) -> list[int]:
+    if isinstance(layers, str) or not isinstance(layers, Iterable | None):
+        raise BindError(f"layers must be a list of layer indices or names, not {type(layers).__name__}")
     if layers is not None:
         found = sorted({network.layer_index(layer) for layer in layers})
         return [index for index in found if index != network.depth]
     network.layer_index(1)  # a model without layers says so
     return [layer.index for layer in network.layers if not layer.is_output]
+
+
+def _fitting(network: Network, value: Tensor, where: str) -> Tensor:
+    """`value`, if its numbers can be fitted to; raises ModelError that says how large they are otherwise."""
+    largest = float(value.abs().max())
+    if math.isfinite(largest) and largest <= LARGEST:
+        return value
+    if not math.isfinite(largest):
+        raise ModelError(f"model '{network.name}' returned NaN or infinity{where}")
+    raise ModelError(
+        f"model '{network.name}' returned numbers up to {largest:.0e}{where}; heads can be fitted to {LARGEST:.0e} at most"
+    )
 
 
 def _layer(network: Network, index: int) -> str:

@@ -255,6 +255,25 @@ def test_training_works_in_any_autograd_mode(frame: type[torch.no_grad]) -> None
         (points(4), {"holdout": 1.0}, BindError, "holdout is 1.0"),
         (points(4), {"groups": [1, 2]}, ShapeError, "2 groups were given for 4 inputs"),
         (points(4), {"groups": [1] * 4}, BindError, "all inputs are of one group"),
+        (3, {}, BindError, "inputs to fit heads on must be tensors or (batch, labels) pairs, not int"),
+        (None, {}, BindError, "(batch, labels) pairs, not NoneType"),
+        ([torch.tensor(1.0)], {}, BindError, "(batch, labels) pairs, not a single number"),
+        ([(torch.rand(6), torch.zeros(2))] * 2, {}, ShapeError, "4 labels were given for 2 inputs"),
+        (points(4), {"labels": [None] * 4}, BindError, "labels must be class indices or names, not [None, None, N"),
+        (points(4), {"labels": [[1], [1, 2], 3, 4]}, BindError, "labels must be class indices or names, not [[1], [1"),
+        (points(4), {"labels": 3}, BindError, "labels must be a list with one entry for each input, not int"),
+        (points(4), {"labels": "cats"}, BindError, "labels must be a list with one entry for each input, not str"),
+        (points(4), {"labels": torch.zeros(4) * 1j}, BindError, "labels are fractions"),
+        (points(4), {"layers": 1}, BindError, "layers must be a list of layer indices or names, not int"),
+        (points(4), {"layers": "1"}, BindError, "layers must be a list of layer indices or names, not str"),
+        (points(4), {"layers": [1.5]}, BindError, "model 'f' has no layer 1.5; its layers are 1 to 3"),
+        (points(4), {"layers": [None]}, BindError, "model 'f' has no layer None; its layers are 1 to 3"),
+        (points(4), {"groups": [[1]] * 4}, BindError, "groups must be a list of keys such as numbers or names; [1] is"),
+        (points(4), {"groups": 4}, BindError, "groups must be a list with one entry for each input, not int"),
+        (points(4), {"holdout": "half"}, BindError, "holdout is half; a share from 0 to below 1"),
+        (points(4), {"seed": 2**70}, BindError, "seed is 1180591620717411303424; an integer from 0 to 2^63 − 1"),
+        (points(4), {"seed": -1}, BindError, "seed is -1; an integer"),
+        (points(4), {"seed": 0.5}, BindError, "seed is 0.5; an integer"),
     ],
 )
 def test_what_cannot_be_fitted_is_named(
@@ -265,6 +284,40 @@ def test_what_cannot_be_fitted_is_named(
         fit_heads(f, inputs, **options)  # type: ignore[arg-type]
     assert said in str(caught.value)
     assert f.heads == {}
+
+
+def test_arguments_in_any_form_mean_the_same() -> None:
+    x, labels = points(40), torch.arange(40) % 4
+    kinds = torch.arange(40) // 8
+    forms = [
+        {"labels": labels.tolist(), "groups": kinds.tolist(), "layers": [1]},
+        {"labels": (i % 4 for i in range(40)), "groups": (i // 8 for i in range(40)), "layers": ("0",)},
+        {"labels": labels.numpy(), "groups": kinds.numpy(), "layers": labels[1:2].numpy()},
+        {"labels": labels, "groups": kinds, "layers": iter(["0"])},
+        {"labels": list(labels), "groups": [f"photo {i // 8}" for i in range(40)], "layers": {1}},
+    ]
+    heads = []
+    for form in forms:
+        f = network(seeded(perceptron))
+        fit_heads(f, x, **form)  # type: ignore[arg-type]
+        assert list(f.heads) == [1]
+        heads.append(f.heads[1].weight)
+    assert all(torch.equal(weight, heads[0]) for weight in heads)
+
+
+@pytest.mark.parametrize("labels", [[float("nan")] * 4, [1e30] * 4])
+def test_numbers_that_are_no_labels_are_refused(labels: list[float]) -> None:
+    with pytest.raises(BindError, match=r"labels must be finite numbers below 1e\+15"):
+        fit_heads(network(seeded(lambda: perceptron(classes=1))), points(4), labels)
+
+
+def test_numbers_too_large_to_fit_are_named() -> None:
+    with pytest.raises(ModelError, match=r"model 'f' returned numbers up to \d*e\+\d+ at layer 1 \('0'\)"):
+        fit_heads(network(seeded(perceptron)), points(40) * 1e20)
+    tall = seeded(lambda: nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3)))
+    tall[2].weight.data.mul_(1e20)
+    with pytest.raises(ModelError, match=r"model 'f' returned numbers up to \d*e\+\d+; heads can be fitted to"):
+        fit_heads(network(tall), points(40))
 
 
 def test_a_callable_has_no_layers_to_fit() -> None:

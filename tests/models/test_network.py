@@ -298,6 +298,40 @@ def test_lazy_models_are_refused() -> None:
         Network("f", nn.LazyLinear(2)).probe(torch.rand(3))
 
 
+@pytest.mark.parametrize(
+    "model", [nn.Linear(3, 2, device="meta"), lambda batch: torch.empty(len(batch), 2, device="meta")]
+)
+def test_models_without_numbers_are_refused(model: Callable[[Tensor], object]) -> None:
+    with pytest.raises(ModelError) as caught:
+        Network("f", model).probe(torch.rand(3))
+    assert caught.value.message == (
+        "model 'f' returned a tensor on the meta device, which holds no numbers; load the model's weights first"
+    )
+
+
+def test_a_layer_that_was_taken_out_of_the_model_is_named() -> None:
+    model, batch = seeded(plain), images(2)
+    network = Network("f", model)
+    network.probe(batch[0])
+    random_heads(network)
+    before, last = network.fingerprint(), network.forward(batch, [3])[3]
+    model[0] = nn.Conv2d(3, 5, 3)
+    with pytest.raises(ModelError) as caught:
+        network.forward(batch, [1])
+    assert caught.value.message == "model 'f': layer '0' is no longer part of it; register the model again"
+    assert network.fingerprint() != before
+    assert not torch.equal(network.forward(batch, [3])[3], last)
+
+
+def test_another_number_of_classes_says_what_to_do() -> None:
+    model, batch = seeded(plain), images(2)
+    network = Network("f", model)
+    network.probe(batch[0])
+    model[6] = nn.Linear(6, 7)
+    with pytest.raises(ModelError, match="returned 7 classes, before 4; register it again if it was changed"):
+        network.forward(batch, [None])
+
+
 # Callables ------------------------------------------------------------------------------------
 
 
@@ -380,6 +414,7 @@ def test_class_names_must_fit_the_model(classes: object) -> None:
     [
         ({"output": "logits"}, "unknown output 'logits'; did you mean 'logit'?"),
         ({"device": "gpu"}, "unknown device 'gpu' for model 'f'"),
+        ({"device": "meta"}, "model 'f' is to run on 'meta', which holds no numbers"),
         ({"batch_size": 0}, "batch_size of model 'f' is 0; a positive integer is needed"),
         ({"classes": "cat"}, "classes of model 'f' must be a list of names"),
         ({"classes": [1, 2]}, "classes of model 'f' must be a list of names"),
