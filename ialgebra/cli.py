@@ -261,7 +261,7 @@ def _set_up(con: Shell, path: Path) -> None:
 def _script(arguments: argparse.Namespace) -> str:
     if arguments.command == "run":
         try:
-            return Path(arguments.script).read_text(encoding="utf-8")
+            return Path(arguments.script).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as cause:
             reason = getattr(cause, "strerror", None) or cause
             raise IalgebraError(f"cannot read the script '{arguments.script}': {reason}") from cause

@@ -176,6 +176,7 @@ def refined(
         maps = [_attribution(*parts, executor.outcome, catalog) for parts in found]
         for output in physical.outputs:
             _warn(output, executor.outcome, catalog)
+        met = met and time.perf_counter() < deadline
         yield _relation(request, catalog, physical, executor.outcome, maps, spent, met, analyze)
         final = effort is None or worst == 0.0 or physical.rows == rows or time.perf_counter() >= deadline
         if final or (met and bounds.error is not None):

@@ -137,6 +137,12 @@ def test_time_is_overrun_by_one_batch_at_most(milliseconds):
         assert math.isinf(answer[0].relative_error)
 
 
+def test_a_time_bound_that_was_overrun_is_said():
+    answer = session().sql("select * from g(x) within 0 seconds")
+    assert not answer.stats.bound_met
+    assert math.isinf(answer[0].relative_error)
+
+
 def test_a_query_that_is_quick_enough_is_answered_whole():
     answer = session().sql("select * from g(x) within 20 seconds")
     assert answer.stats.bound_met
@@ -148,6 +154,7 @@ def test_a_query_that_is_quick_enough_is_answered_whole():
     [
         ("select * from (select * from g(x) error within 5%) join g(x)", "5%"),
         ("select * from (select * from g(x) within 5 seconds)", "5"),
+        ("create view v as select * from g(x) within 5 seconds", "5"),
         ("select * from g(x) error within 0%", "0%"),
         ("select * from g(x) error within 5% at confidence 100%", "100%"),
     ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -90,3 +93,26 @@ def test_tokens_with_a_vocabulary_are_named_by_it(con):
     assert a.player_names() == ["film", "not", "good"]
     with pytest.raises(BindError, match="no token"):
         con.sql("select * from t(s, baseline => -1)")
+
+
+def test_a_session_lets_go_of_a_model_that_was_registered_again(con):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 3))
+    con.register_model("g", net)
+    con.sql("select * from g(x) budget 20")
+    gone = weakref.ref(net)
+    con.register_model("g", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 3)))
+    con.sql("select * from g(x) budget 20")
+    del net
+    gc.collect()
+    assert gone() is None
+
+
+def test_an_interrupt_before_the_first_row_is_an_interrupt(con, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ialgebra.execution.executor.make_design", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        con.sql("select * from f(x)")
+    monkeypatch.undo()
+    assert len(con.sql("select * from f(x)")) == 1

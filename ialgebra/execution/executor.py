@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Executor:
         self.store = store
         self.progress = progress
         self.deadline = deadline
+        self.outcome = Outcome([], [], {}, {})
 
     def run(self, plan: PhysicalPlan) -> Outcome:
         """Evaluate every row that `plan` needs.
@@ -84,7 +86,7 @@ class Executor:
         self.networks = {name: self.catalog.model(name) for name in dict.fromkeys(names)}
         fingerprints = {name: network.fingerprint() for name, network in self.networks.items()}
         self.identities: dict[str, Hashable] = {
-            name: (network, fingerprints[name]) for name, network in self.networks.items()
+            name: (weakref.ref(network), fingerprints[name]) for name, network in self.networks.items()
         }
         for name, network in self.networks.items():
             if network.first_pass is not None:

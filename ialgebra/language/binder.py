@@ -87,6 +87,8 @@ def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ..
     `within` names the views that the query is to define, which it may not read.
     """
     binder = _Binder(catalog, text)
+    if within:
+        binder.refuse_bounds(query)
     settings = catalog.settings
     contrast = cast("Contrast", settings.contrast or "difference")
     context = _Context(
@@ -156,7 +158,7 @@ class _Binder:
         labels = [_pick(query.items, k).label or (_pick(inner, k) if inner else None) for k in range(count)]
         return _Rows(selected, labels)
 
-    def _refuse_bounds(self, query: syntax.Query) -> None:
+    def refuse_bounds(self, query: syntax.Query) -> None:
         for bound in (query.error, query.confidence, query.within):
             if bound is not None:
                 raise BindError("a bound on error or time belongs to the outermost query", bound.span).at(self.text)
@@ -275,7 +277,7 @@ class _Binder:
     def operand(self, operand: syntax.Operand, context: _Context) -> _Rows:
         match operand:
             case syntax.Subquery(query=query):
-                self._refuse_bounds(query)
+                self.refuse_bounds(query)
                 return self.query(query, context)
             case syntax.Name(value=name, span=span):
                 return self._view(name, span, context)
@@ -296,7 +298,7 @@ class _Binder:
             assert isinstance(statement, syntax.Query)
             inner = _Binder(self.catalog, text)
             try:
-                inner._refuse_bounds(statement)
+                inner.refuse_bounds(statement)
                 rows = inner.query(statement, replace(context, views=(*context.views, name)))
             except IalgebraError as error:
                 raise type(error)(f"in view '{name}': {error.message}") from error
