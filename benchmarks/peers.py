@@ -300,10 +300,7 @@ def details(results: Sequence[Result]) -> Iterator[str]:
             cell = f"{bold}{figure(each.error)}{bold} ({each.rows:.4g})"
             lines.setdefault(f"{each.library}: {each.explainer}", []).append(cell)
         yield f"### {game}, {own[0].players} players"
-        yield (
-            table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()])
-            + "\n\n"
-        )
+        yield table(["explainer", *(f"{budget} rows" for budget in budgets)], [[k, *v] for k, v in lines.items()])
 
 
 def report(results: Sequence[Result], plan: Sequence[Cost], budget: int) -> str:
