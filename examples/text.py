@@ -100,7 +100,7 @@ def main(out: Path, count: int = 10_000, epochs: int = 3, budget: int = 1024) ->
     for name, sentence in sentences.items():
         words = sentence.split()
         # An absent word becomes the padding token, which is 0; so padding itself is absent already and costs nothing.
-        con.register_input(name, encode(words), baseline=UNKNOWN, feature_names=words + ["·"] * (LENGTH - len(words)))
+        con.register_input(name, encode(words), baseline=PAD, feature_names=words + ["·"] * (LENGTH - len(words)))
 
     queries = {
         # What each word adds to the score of the mood that the network found, compared with no words at all.

@@ -152,7 +152,8 @@ _WORDS = (
     "window view drop show models inputs windows views describe set"
 )
 _TOKEN = re.compile(
-    rf"(?P<comment>--[^\n]*)|(?P<text>'[^'\n]*')|(?P<word>\b(?:{'|'.join(_WORDS.split())})\b)|(?P<number>\b\d+(?:\.\d+)?\b)",
+    rf"""(?P<comment>--[^\n]*)|(?P<text>'[^'\n]*'|"[^"\n]*")"""
+    rf"|(?P<word>\b(?:{'|'.join(_WORDS.split())})\b)|(?P<number>\b\d+(?:\.\d+)?\b)",
     re.IGNORECASE,
 )
 

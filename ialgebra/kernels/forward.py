@@ -116,7 +116,7 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     Afterwards every submodule's train flag, every parameter's and buffer's device and storage, requires_grad and the
     autograd mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a
     model's own `train()` may do more than set them (merge adapters, freeze norms). A callable that is no module gets
-    `inference_mode` only.
+    `inference_mode` only. Threads must take turns in such frames, which would put back each other's changes.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     training = [module for module in modules if getattr(module, "training", False)]  # a frozen script has no flag

@@ -93,9 +93,9 @@ class _Reader:
             return [self.content(part, depth) for part in (value.__func__, value.__self__)]
         if isinstance(value, FunctionType) and depth > 0:
             names = dict.fromkeys(_names(value.__code__))
-            parts = [value.__code__.co_consts, value.__defaults__, value.__kwdefaults__]
-            parts += [*_enclosed(value), *(value.__globals__[name] for name in names if name in value.__globals__)]
-            return value.__code__.co_code, [self.content(part, depth - 1) for part in parts]
+            shared = [value.__globals__[name] for name in names if name in value.__globals__]
+            held = (value.__code__.co_consts, value.__defaults__, value.__kwdefaults__, *_enclosed(value), *shared)
+            return value.__code__.co_code, [self.content(part, depth - 1) for part in held]
         if isinstance(value, FunctionType | BuiltinFunctionType | type | ModuleType):
             return value.__name__
         deeper = depth >= _INTO_OBJECTS and hasattr(value, "__dict__")

@@ -117,11 +117,11 @@ def fit_heads(
     """Trains heads of `layers` (default: all but the model's own output) and sets `network.heads`.
 
     `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are
-    N class indices or names (0/1 or numbers, where K = 1), in any iterable; without them f is distilled. A share `holdout` of the
-    inputs, whole `groups` where given (N keys: crops of one photo, say, share one), is kept out and measures
-    agreement. `progress` is called with the number of rows done. Equal seeds give equal heads. Raises BindError for
-    fewer than two inputs, unknown layers or classes, ShapeError for labels that do not match, ModelError for a
-    failing model, ResourceError when memory runs out at one row.
+    N class indices or names (0/1 or numbers, where K = 1), in any iterable; without them f is distilled. A share
+    `holdout` of the inputs, whole `groups` where given (N keys: crops of one photo, say, share one), is kept out and
+    measures agreement. `progress` is called with the number of rows done. Equal seeds give equal heads. Raises
+    BindError for fewer than two inputs, unknown layers or classes and arguments of other kinds, ShapeError for labels
+    that do not match, ModelError for a failing model, ResourceError when memory runs out at one row.
     """
     if not isinstance(holdout, Real) or not 0 <= holdout < 1:
         raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
@@ -277,8 +277,8 @@ def save_heads(network: Network, path: str | Path) -> Path:
         measured = {"agreement": head.agreement, "accuracy": head.accuracy, "ridge": head.ridge}
         entries.append({"layer": name, "pool": head.pool, **measured})
     header = {"format": _FORMAT, "heads": json.dumps(entries), "weights": _weights(network)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
         try:
             with unfinished.open("wb") as file:
                 file.write(serialised(tensors, header))
@@ -287,8 +287,8 @@ def save_heads(network: Network, path: str | Path) -> Path:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise BindError(f"cannot write heads to '{path}': {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise BindError(f"cannot write heads to '{path}': {getattr(error, 'strerror', None) or error}") from error
     return path
 
 
@@ -320,7 +320,7 @@ def load_heads(network: Network, path: str | Path) -> None:
                 heads[name] = Head(weight, bias, pool, float(entry["agreement"]), accuracy, float(entry["ridge"]))
     except OSError as error:
         raise BindError(f"cannot read heads from '{path}': {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BindError(f"'{path}' is no file of heads, or is damaged: {error}") from error
     if header.get("weights") != _weights(network):
         warnings.warn(

@@ -7,6 +7,7 @@ no plan.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -28,6 +29,8 @@ __all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
 
+# Sessions of several threads may share modules, and the process has one fast path and one stance of its compiler.
+_one_at_a_time = threading.RLock()
 _READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
 
 
@@ -79,6 +82,7 @@ class Network:
         self._row_dim: int | None = None
         self.first_pass: tuple[Tensor, Tensor] | None = None
         self._saved_heads: dict[str, Head] = {}
+        self._misfit = ""
         self._writes_input = False
         self._running = False
         self._settings = self._left = ""
@@ -119,7 +123,10 @@ class Network:
         self._row_dim = example.dim()
         self._layers = found
         self.first_pass = (example, logits[0].cpu())
-        self.attach(self._saved_heads)
+        try:
+            self.attach(self._saved_heads)
+        except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
+            self._misfit = f"those that were loaded do not fit: {error.message}"
 
     @property
     def probed(self) -> bool:
@@ -218,10 +225,9 @@ class Network:
         Raises BindError that says how to train a missing one.
         """
         if self.needs_head(layer):
-            raise BindError(
-                f"layer {layer} ('{self.layers[layer - 1].name}') of model '{self.name}' has no head yet; "
-                f'train it with con.fit_heads("{self.name}", inputs)'
-            )
+            hint = self._misfit or f'train it with con.fit_heads("{self.name}", inputs)'
+            name = self.layers[layer - 1].name
+            raise BindError(f"layer {layer} ('{name}') of model '{self.name}' has no head yet; {hint}")
         return self.heads.get(layer)
 
     def attach(self, heads: Mapping[str, Head]) -> None:
@@ -232,7 +238,7 @@ class Network:
         if self._layers is None:
             self._saved_heads = {**self._saved_heads, **heads}
             return
-        self._saved_heads = {}
+        self._saved_heads, self._misfit = {}, ""
         fitting: dict[int, Head] = {}
         for name, head in heads.items():
             layer = self.layers[self.layer_index(name) - 1]
@@ -250,17 +256,18 @@ class Network:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The frame for passes (see `kernels.forward.as_found`); entering it again inside is free."""
-        if self._running:
-            yield
-            return
-        self._notice()
-        try:
-            with as_found(self.module, self.device):
-                self._running = True
+        with _one_at_a_time:
+            if self._running:
                 yield
-        finally:
-            self._running = False
-            self._left = settings(uncompiled(self.module))
+                return
+            self._notice()
+            try:
+                with as_found(self.module, self.device):
+                    self._running = True
+                    yield
+            finally:
+                self._running = False
+                self._left = settings(uncompiled(self.module))
 
     def forward(self, batch: Tensor, layers: Sequence[int | None]) -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
@@ -311,10 +318,10 @@ class Network:
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
         `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
-        self._notice()
-        heads = sorted(self.heads.items())
-        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in heads)
-        return (*self.weights_fingerprint(), self._settings, *tuned)
+        with _one_at_a_time:
+            self._notice()
+            tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
+            return (*self.weights_fingerprint(), self._settings, *tuned)
 
     def weights_fingerprint(self) -> tuple[object, ...]:
         """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
@@ -392,8 +399,12 @@ class Network:
     def _gone(self, layers: Iterable[int]) -> str | None:
         """What to say of a layer whose module was taken out of the model, if one was."""
         held = {id(each) for each in self.module.modules()} if isinstance(self.module, nn.Module) else set()
-        gone = [known.name for known in (self.layers[layer - 1] for layer in layers) if id(known.tap.module) not in held]
-        return f"layer '{gone[0]}' is no longer part of it; register the model again" if gone else None
+        gone = [layer for layer in layers if id(self.layers[layer - 1].tap.module) not in held]
+        return (
+            f"layer '{self.layers[gone[0] - 1].name}' is no longer part of it; register the model again"
+            if gone
+            else None
+        )
 
     def _why_no_layers(self) -> str:
         if isinstance(self.module, torch.jit.ScriptModule):

@@ -148,9 +148,8 @@ def _fitting(network: Network, value: Tensor, where: str) -> Tensor:
         return value
     if not math.isfinite(largest):
         raise ModelError(f"model '{network.name}' returned NaN or infinity{where}")
-    raise ModelError(
-        f"model '{network.name}' returned numbers up to {largest:.0e}{where}; heads can be fitted to {LARGEST:.0e} at most"
-    )
+    what = f"numbers up to {largest:.0e}{where}; heads can be fitted to {LARGEST:.0e} at most"
+    raise ModelError(f"model '{network.name}' returned {what}")
 
 
 def _layer(network: Network, index: int) -> str:

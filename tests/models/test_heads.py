@@ -386,6 +386,21 @@ def test_heads_loaded_before_the_first_pass_wait_for_it(fitted: Network, tmp_pat
     assert torch.equal(g.forward(images(2), [2])[2], fitted.forward(images(2), [2])[2])
 
 
+def test_heads_of_another_network_loaded_before_the_first_pass_harm_no_query_that_needs_none(
+    fitted: Network, tmp_path: Path
+) -> None:
+    path, batch = save_heads(fitted, tmp_path / "f.heads"), images(2)
+    g = Network("g", seeded(lambda: ResNet(classes=7)))
+    with pytest.warns(IalgebraWarning, match="trained on other weights"):
+        load_heads(g, path)
+    assert g.forward(batch, [None])[None].shape == (2, 7)
+    for _ in range(2):
+        with pytest.raises(BindError, match=r"'g' has no head yet; those that were loaded do not fit: .* \(7, 8\)"):
+            g.forward(batch, [2])
+    fit_heads(g, images(24))
+    assert g.forward(batch, [2])[2].shape == (2, 7)
+
+
 def test_layers_are_matched_by_name(fitted: Network, tmp_path: Path) -> None:
     fit_heads(fitted, images(24), layers=["layer2"])
     fitted.heads = {3: fitted.heads[3]}
@@ -421,6 +436,14 @@ def test_there_must_be_heads_to_save(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_a_name_that_no_file_can_have_is_refused(fitted: Network, path: str) -> None:
+    with pytest.raises(BindError, match="cannot write heads to '"):
+        save_heads(fitted, path)
+    with pytest.raises(BindError):
+        load_heads(fitted, path)
+
+
 def test_files_of_anything_else_are_refused(fitted: Network, tmp_path: Path) -> None:
     path = save_heads(fitted, tmp_path / "f.heads")
     whole = path.read_bytes()
@@ -431,9 +454,11 @@ def test_files_of_anything_else_are_refused(fitted: Network, tmp_path: Path) -> 
     save_file(
         {"weight": torch.zeros(2)}, tmp_path / "half", {"format": "ialgebra heads 1", "heads": '[{"layer": "fc"}]'}
     )
+    deep = "[" * 100_000 + "]" * 100_000
+    save_file({"weight": torch.zeros(2)}, tmp_path / "deep", {"format": "ialgebra heads 1", "heads": deep})
     g = Network("g", fitted.module)
     g.probe(images(1)[0])
-    for name in ("short", "text", "empty", "half"):
+    for name in ("short", "text", "empty", "half", "deep"):
         with pytest.raises(BindError, match=f"{name}' is no file of heads, or is damaged"):
             load_heads(g, tmp_path / name)
     with pytest.raises(BindError, match=r"foreign' is no file of heads \(its format is None"):

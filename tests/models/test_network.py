@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -330,6 +333,40 @@ def test_another_number_of_classes_says_what_to_do() -> None:
     model[6] = nn.Linear(6, 7)
     with pytest.raises(ModelError, match="returned 7 classes, before 4; register it again if it was changed"):
         network.forward(batch, [None])
+
+
+def test_threads_that_share_a_module_take_turns() -> None:
+    """One of them must not set train mode back while the other runs."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)).train()
+    batch = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = copy.deepcopy(model).eval()(batch)
+    networks = [Network(name, model) for name in "fg"]
+    statistics = copy.deepcopy(model.state_dict())
+    wrong: list[object] = []
+
+    def ask(network: Network) -> None:
+        try:
+            for _ in range(100):
+                if not torch.equal(network.forward(batch, [None])[None], expected):
+                    wrong.append(network.name)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=ask, args=(network,)) for network in networks]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(value, statistics[name]) for name, value in model.state_dict().items())
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 # Callables ------------------------------------------------------------------------------------
