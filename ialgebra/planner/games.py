@@ -129,7 +129,8 @@ class Answer:
     terms: tuple[Term, ...]
     shown: tuple[Leaf, ...]
     board: Board
-    against: str
+    baseline: str
+    against: str  # what an anti-join compares it with: the other inputs, or the other models
     component: int | None
 
 
@@ -171,7 +172,9 @@ class Lowering:
             own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
             board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
             position = number if len(components) > 1 else None
-            answers.append(Answer(kept, own, board, _against(component, own), position))
+            baseline = _names(leaf.baseline for leaf in own)
+            against = _names(share.leaf.model for share in component if not share.own) or baseline
+            answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
 
     def _term(self, share: _Share) -> Term:
@@ -302,10 +305,8 @@ def _models(component: _Component) -> set[tuple[str, int | None]]:
     return {(share.leaf.model, share.leaf.layer) for share in component}
 
 
-def _against(component: _Component, own: tuple[Leaf, ...]) -> str:
-    """What a map is explained against, as text: its baselines, and the models that it is compared with."""
-    others = dict.fromkeys(f"{share.leaf.model}" for share in component if not share.own)
-    return ", ".join(dict.fromkeys([*(str(leaf.baseline) for leaf in own), *others]))
+def _names(parts: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(map(str, parts)))
 
 
 class _Boards:

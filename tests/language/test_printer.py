@@ -53,7 +53,8 @@ def random_query(rng: random.Random, depth: int = 2, join: str | None = None, to
             operands.append(f"({text})" if layer is None else f"({at_least(text, layer)})")
         else:
             options = ["", ", target => dog", ", baseline => 0.5", ", output => 'probability'", ", baseline => xs"]
-            operands.append(f"f({rng.choice(['x', chr(120) + chr(39), chr(34) + 'y z' + chr(34)])}{rng.choice(options)})")
+            name = rng.choice(["x", "x'", '"y z"'])
+            operands.append(f"f({name}{rng.choice(options)})")
     weighted = kind == "join" and rng.random() < 0.5
     glue = f" {kind} "
     text = operands[0] + "".join(

@@ -26,6 +26,7 @@ class Knobs(nn.Module):
         self.shifts, self.sizes, self.options = [0.0, [1, 2]], (3, 4), {"power": 1, "deep": {"t": 1.0}}
         self.offset, self.table = torch.zeros(2), np.zeros(2)
         self.act = F.relu
+        self.limits = ((0, 1), (2, 3))
         self.again = self.sizes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ EDITS: dict[str, Callable[[Knobs], object]] = {
     "list": lambda m: m.shifts.append(1.0),
     "nested list": lambda m: m.shifts[1].reverse(),
     "tuple": lambda m: setattr(m, "sizes", (3, 5)),
-    "one of two names of a tuple": lambda m: setattr(m, "again", (3, 5)),
+    "from one known value to another": lambda m: setattr(m, "again", m.limits[1]),
     "dict": lambda m: m.options.update(power=2),
     "nested dict": lambda m: m.options["deep"].update(t=0.5),
     "tensor": lambda m: m.offset.data.add_(1.0),
@@ -165,6 +166,18 @@ def enclosing_object(net: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda batch: holder.parts["net"](batch)
 
 
+def met_too_deep_before(net: nn.Module) -> Callable[[Tensor], Tensor]:
+    holder = Wrapper(net)
+
+    def deepest(batch: Tensor) -> Tensor:
+        return holder.predict(batch)
+
+    def deep(batch: Tensor) -> Tensor:
+        return deepest(batch)
+
+    return lambda batch: deep(batch) + holder.predict(batch)
+
+
 CALLABLES: dict[str, Callable[[nn.Module], Callable[[Tensor], object]]] = {
     "closure": lambda net: lambda batch: net(batch),
     "method of the module": lambda net: net.forward,
@@ -176,6 +189,7 @@ CALLABLES: dict[str, Callable[[nn.Module], Callable[[Tensor], object]]] = {
     "keyword default": keyworded,
     "decorated": decorated,
     "object in a closure": enclosing_object,
+    "object met too deep before": met_too_deep_before,
     "global": lambda net: with_global,
     "function in a global": lambda net: through_another,
 }
