@@ -154,8 +154,7 @@ class Executor:
         for number, job in enumerate(self.plan.jobs):
             hybrids, apart = job.hybrids, self._apart(number)
             for model in job.models:
-                if hybrids.full != hybrids.empty:
-                    want(_End(model, hybrids.full, apart), _whole(job), job.layers(model))
+                want(_End(model, hybrids.full, apart), _whole(job), job.layers(model))
                 want(_End(model, hybrids.empty, apart), hybrids.background, job.layers(model))
             for target in job.predictions:
                 element = self.catalog.element(target.source)

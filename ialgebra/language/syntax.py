@@ -269,6 +269,8 @@ Statement: TypeAlias = Query | Explain | CreateWindow | CreateView | Drop | Show
 
 def parse(text: str) -> tuple[Statement, ...]:
     """The statements of a script, at least one; ParseError, placed in the text, where it is not in the language."""
+    if not isinstance(text, str):
+        raise ParseError(f"a query is a text, not {type(text).__name__}")
     statements = tuple(map(_Reader(text).statement, read(text)))
     if not statements:
         raise ParseError("the text holds no statement", Span(0, 0), text)
