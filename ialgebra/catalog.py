@@ -7,7 +7,7 @@ nearest one. It runs no query and knows no plan.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TypeVar, cast
@@ -158,7 +158,7 @@ def entry(
     value: object,
     baselines: tuple[Baseline, ...] | None = None,
     players: Partition | None = None,
-    feature_names: Sequence[str] | None = None,
+    feature_names: Iterable[str] | None = None,
 ) -> Entry:
     """A registered input from a tensor, array, nested list, or a list or batch of them (a collection).
 
@@ -184,6 +184,10 @@ def entry(
     kind: Kind = "image" if first.dim() == 3 else "tokens"
     if first.dim() == 1 and first.is_floating_point():
         kind = "tabular"
+    if feature_names is not None:
+        if kind == "image" or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
+            raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
+        feature_names = tuple(map(str, feature_names))
     if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
     return Entry(
@@ -193,7 +197,7 @@ def entry(
         kind,
         baselines,
         players,
-        None if feature_names is None else tuple(map(str, feature_names)),
+        feature_names,
     )
 
 
@@ -206,12 +210,14 @@ def _snapshot(name: str, value: object) -> Tensor:
         if isinstance(value, Tensor):
             tensor = value
         else:
-            array = np.asarray(cast("ArrayLike", value), order="C")  # torch knows no negative strides
+            array = np.array(cast("ArrayLike", value), order="C")  # torch wants writable arrays, no negative strides
             tensor = torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
-    if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
-        raise ShapeError(f"input '{name}' is {tensor.dtype}; register real, dense numbers")
+    if tensor.is_complex() or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise ShapeError(
+            f"input '{name}' is {tensor.layout} {tensor.dtype} on {tensor.device}; register real, dense numbers"
+        )
     tensor = tensor.detach().to("cpu", copy=True).contiguous()
     if tensor.dtype == torch.bool:
         return tensor.to(torch.uint8)

@@ -10,7 +10,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import assert_never
@@ -194,23 +194,23 @@ class Session:
 
     # Queries.
 
-    def sql(self, text: str, seed: int | None = None, strategy: Strategy | None = None) -> Relation:
+    def sql(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Relation:
         """Run a query or a script and return its last answer, at once and whole.
 
-        `seed` fixes the sampled coalitions (default 0), `strategy` the optimizer's decisions (default BEST). Every
-        failure is an IalgebraError placed in the text.
+        `seed` fixes the sampled coalitions (default 0), `strategy` the optimizer's decisions: a preset by name, or a
+        Strategy of its own (default BEST). Every failure is an IalgebraError placed in the text.
         """
         *_, last = self.run(text, seed, strategy)
         return last
 
-    def run(self, script: str, seed: int | None = None, strategy: Strategy | None = None) -> Iterator[Relation]:
+    def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
         for statement in syntax.parse(script):
             with self._lock:
                 answer = self._statement(statement, script, seed, strategy)
             yield answer
 
-    def stream(self, text: str, seed: int | None = None, strategy: Strategy | None = None) -> Iterator[Relation]:
+    def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
         The first comes after at most 8 model rows a player. With ERROR WITHIN rounds go on until the bound holds.
@@ -227,7 +227,7 @@ class Session:
                 return
             yield answer
 
-    def explain(self, text: str, strategy: Strategy | None = None) -> str:
+    def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
         with self._lock:
             statement = syntax.parse(text)[-1]
@@ -238,7 +238,7 @@ class Session:
             return query.explained(self._request(statement, text, None, strategy), self._catalog).plan
 
     def _statement(
-        self, statement: syntax.Statement, text: str, seed: int | None, strategy: Strategy | None
+        self, statement: syntax.Statement, text: str, seed: int | None, strategy: Strategy | str | None
     ) -> Relation:
         catalog = self._catalog
         try:
@@ -276,10 +276,18 @@ class Session:
             raise error.at(text, word) from error.__cause__
         return query.said(said, text[statement.span.start : statement.span.end])
 
-    def _request(self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | None) -> query.Request:
+    def _request(
+        self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None
+    ) -> query.Request:
         settings = self._catalog.settings
-        chosen = strategy or PRESETS[settings.strategy or "BEST"]
-        return query.Request(tree, text, settings.seed or 0 if seed is None else seed, chosen)
+        wish = strategy if strategy is not None else settings.strategy or "BEST"
+        chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
+        if not isinstance(chosen, Strategy):
+            raise BindError(f"unknown strategy {wish!r}; choose one of {', '.join(PRESETS)}, or a Strategy")
+        number = settings.seed or 0 if seed is None else seed
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
+            raise BindError(f"a seed must be a whole number of at least 0, not {seed!r}")
+        return query.Request(tree, text, int(number), chosen)
 
     def _answered(self, request: query.Request, *, analyze: bool) -> Relation:
         with bar(self._progress) as progress:

@@ -116,3 +116,21 @@ def test_an_interrupt_before_the_first_row_is_an_interrupt(con, monkeypatch):
         con.sql("select * from f(x)")
     monkeypatch.undo()
     assert len(con.sql("select * from f(x)")) == 1
+
+
+def test_python_arguments_of_the_wrong_kind_are_errors_with_a_name(con):
+    text = "select * from f(x) budget 20"
+    for seed in (-1, 1.5, "a", True):
+        with pytest.raises(BindError, match="seed"):
+            con.sql(text, seed=seed)
+    with pytest.raises(BindError, match="strategy"):
+        con.sql(text, strategy="QUICK")
+    assert con.sql(text, strategy="as_written").details["strategy"] == "AS_WRITTEN"
+    for names in (["a"], 3, "abc"):
+        with pytest.raises(BindError, match="feature names"):
+            con.register_input("q", torch.randn(2, 4, 4), feature_names=names)
+    frozen = np.ones((2, 4, 4), dtype=np.float32)
+    frozen.flags.writeable = False
+    con.register_input("q", frozen)
+    with pytest.raises(ShapeError, match="meta"):
+        con.register_input("q", torch.empty(2, 4, 4, device="meta"))

@@ -99,13 +99,14 @@ def tapped(
 
 def uncompiled(model: _Model) -> _Model:
     """The module that `torch.compile` made `model` of; any other model itself."""
-    original: _Model = getattr(model, "_orig_mod", model)
+    frame = sys.modules.get("torch._dynamo.eval_frame")  # without it nothing is compiled, and it takes seconds to load
+    original: _Model = model._orig_mod if frame and isinstance(model, frame.OptimizedModule) else model
     return original
 
 
 def eagerly() -> AbstractContextManager[object]:
     """A frame in which what `torch.compile` made runs as if it had not been: it would compile our hooks, or fail."""
-    loaded = "torch._dynamo" in sys.modules  # without it nothing can be compiled, and it takes seconds to load
+    loaded = "torch._dynamo" in sys.modules
     return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 

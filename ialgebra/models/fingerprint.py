@@ -20,11 +20,8 @@ import torch
 from torch import Tensor, nn
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
-# How far references are followed: from a callable over what it refers to, to what that holds; from a module's attribute
-# only into functions, since the objects there are loggers and trainers as often as they matter.
-_FROM_CALLABLE = 3
-_INTO_OBJECTS = 2
-_FROM_MODULE = 1
+_DEPTH = 3  # how many references are followed: a callable's function, what that refers to, and what that holds
+_OF_OBJECTS = 2  # the last of them not into objects, which lead to loggers and trainers as soon as to the model
 
 
 def weights(module: nn.Module) -> tuple[tuple[str, tuple[int, ...], int], ...]:
@@ -34,10 +31,14 @@ def weights(module: nn.Module) -> tuple[tuple[str, tuple[int, ...], int], ...]:
 
 
 def settings(model: object) -> str:
-    """A digest of all else: the attributes and hooks of a module, or all that a callable reaches, weights included."""
+    """A digest of all else: the attributes and hooks of a module, or all that a callable reaches, weights included.
+
+    The autocast mode in force, in which a pass would run now, is a part of it.
+    """
     reader = _Reader()
-    read = reader.attributes(model) if isinstance(model, nn.Module) else reader.content(model, _FROM_CALLABLE)
-    return hashlib.blake2b(repr(read).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    read = reader.attributes(model) if isinstance(model, nn.Module) else reader.content(model, _DEPTH)
+    casts = [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
+    return hashlib.blake2b(repr((read, casts)).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def checksum(tensor: Tensor) -> int:
@@ -52,7 +53,9 @@ class _Reader:
     """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
 
     def __init__(self) -> None:
-        self.met: dict[tuple[int, int], tuple[int, object]] = {}  # the objects too, lest an id is given to another meanwhile
+        self.met: dict[
+            tuple[int, int], tuple[int, object]
+        ] = {}  # the objects too, lest an id is given to another meanwhile
 
     def content(self, value: object, depth: int) -> object:
         """A value of tuples and plain values only, whose text changes when `value` does."""
@@ -82,7 +85,7 @@ class _Reader:
         for _, each in inside:
             self.met.setdefault((id(each), 0), (len(self.met), each))
         return tuple(
-            (name, type(each).__qualname__, *((key, self.content(value, _FROM_MODULE)) for key, value in _public(each)))
+            (name, type(each).__qualname__, *((key, self.content(value, _DEPTH)) for key, value in _public(each)))
             for name, each in inside
         )
 
@@ -99,7 +102,7 @@ class _Reader:
             return value.__code__.co_code, [self.content(part, depth - 1) for part in held]
         if isinstance(value, FunctionType | BuiltinFunctionType | type | ModuleType):
             return value.__name__
-        deeper = depth >= _INTO_OBJECTS and hasattr(value, "__dict__")
+        deeper = depth >= _OF_OBJECTS and type(value).__dictoffset__ != 0
         return type(value).__qualname__, self.content(vars(value), depth - 1) if deeper else ()
 
 

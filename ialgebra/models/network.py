@@ -8,7 +8,7 @@ no plan.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain
 from numbers import Integral
@@ -63,14 +63,14 @@ class Network:
         if layers is not None and not isinstance(module, nn.Module):
             raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
         if batch_size is not None and (
-            isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1
+            isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1
         ):
             raise BindError(f"batch_size of model '{name}' is {batch_size!r}; a positive integer is needed")
         self.name = name
         self.module = module
         self.output = adapters.check_output(output)
         self.device = None if device is None else _device(name, device)
-        self.batch_size = batch_size
+        self.batch_size = None if batch_size is None else int(batch_size)
         self.classes = _class_names(name, classes)
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
@@ -430,6 +430,10 @@ def _device(name: str, device: str | torch.device) -> torch.device:
         raise BindError(f"model '{name}' is to run on '{device}', which holds no numbers; use 'cpu' or 'cuda'")
     if found.type == "cuda" and not torch.cuda.is_available():
         raise BindError(f"model '{name}' is to run on '{device}', but this machine has no CUDA device; use 'cpu'")
+    try:
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise BindError(f"model '{name}' is to run on '{device}', which this machine does not have") from error
     return found
 
 
@@ -441,6 +445,8 @@ def _class_names(name: str, classes: Sequence[str] | Mapping[int, str] | None) -
             raise BindError(f"classes of model '{name}' must map class indices from 0 to names")
         named = {index: str(label) for index, label in classes.items()}
         return [named.get(index, f"class {index}") for index in range(max(named) + 1)]
-    if isinstance(classes, str) or not all(isinstance(label, str) for label in classes) or not classes:
+    ordered = isinstance(classes, Iterable) and not isinstance(classes, str | Set)
+    names = [str(label) if isinstance(label, str) else None for label in classes] if ordered else []
+    if not names or None in names:
         raise BindError(f"classes of model '{name}' must be a list of names, or map class indices to names")
-    return list(classes)
+    return [label for label in names if label is not None]

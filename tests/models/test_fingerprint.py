@@ -27,6 +27,7 @@ class Knobs(nn.Module):
         self.offset, self.table = torch.zeros(2), np.zeros(2)
         self.act = F.relu
         self.limits = ((0, 1), (2, 3))
+        self.config = SimpleNamespace(t=1.0, part=SimpleNamespace(t=1.0))
         self.again = self.sizes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,6 +51,8 @@ EDITS: dict[str, Callable[[Knobs], object]] = {
     "nested dict": lambda m: m.options["deep"].update(t=0.5),
     "tensor": lambda m: m.offset.data.add_(1.0),
     "array": lambda m: m.table.__setitem__(1, 1.0),
+    "object": lambda m: setattr(m.config, "t", 2.0),
+    "object in an object": lambda m: setattr(m.config.part, "t", 2.0),
     "function": lambda m: setattr(m, "act", F.gelu),
     "new attribute": lambda m: setattr(m, "extra", 1),
     "of a part": lambda m: setattr(m.linear, "gain", 2.0),
@@ -109,6 +112,14 @@ def test_what_passes_write_is_no_edit() -> None:
     assert model.calls == 3
     model.calls = 7
     assert network.fingerprint() != before
+
+
+def test_another_autocast_mode_is_another_answer() -> None:
+    network = Network("f", seeded(Knobs))
+    plain = network.fingerprint()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network.fingerprint() != plain
+    assert network.fingerprint() == plain
 
 
 # Callables ------------------------------------------------------------------------------------
@@ -239,6 +250,19 @@ def test_what_refers_to_itself_ends() -> None:
         assert network.fingerprint() == before
         model.linear.weight.data.neg_()
         assert network.fingerprint() != before
+
+
+def test_an_object_that_answers_every_name_is_called_itself() -> None:
+    class Proxy:
+        __slots__ = ()
+
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+        def __call__(self, batch: Tensor) -> Tensor:
+            return 2 * batch
+
+    assert torch.equal(Network("f", Proxy()).forward(torch.ones(2, 3), [None])[None], 2 * torch.ones(2, 3))
 
 
 def test_what_cannot_be_read_is_passed_over() -> None:

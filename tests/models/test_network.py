@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -455,6 +456,9 @@ def test_class_names_must_fit_the_model(classes: object) -> None:
         ({"batch_size": 0}, "batch_size of model 'f' is 0; a positive integer is needed"),
         ({"classes": "cat"}, "classes of model 'f' must be a list of names"),
         ({"classes": [1, 2]}, "classes of model 'f' must be a list of names"),
+        ({"classes": {"a", "b", "c"}}, "classes of model 'f' must be a list of names"),
+        ({"classes": 3}, "classes of model 'f' must be a list of names"),
+        ({"device": "hpu"}, "model 'f' is to run on 'hpu', which this machine does not have"),
         ({"classes": {"a": 1}}, "classes of model 'f' must map class indices"),
     ],
 )
@@ -462,6 +466,13 @@ def test_bad_options_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(BindError) as caught:
         small(**options)
     assert said in caught.value.message
+
+
+def test_options_in_other_forms_mean_the_same() -> None:
+    names = ["cat", "dog", "cow"]
+    for form in (names, tuple(names), np.array(names), iter(names)):
+        assert small(classes=form).classes == names
+    assert small(batch_size=np.int64(4)).batch_size == 4
 
 
 def test_a_model_must_be_callable_and_layers_need_a_module() -> None:
