@@ -8,7 +8,7 @@ no plan.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from numbers import Integral
@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
 from ..kernels.forward import as_found, is_out_of_memory, tapped, uncompiled
 from . import adapters
+from .arguments import class_names, known_device, positive
 from .fingerprint import checksum, settings, weights
 from .heads import Head
 from .layers import Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
@@ -62,16 +63,12 @@ class Network:
             raise BindError(f"layers of model '{name}' must be a list, not one {type(layers).__name__}")
         if layers is not None and not isinstance(module, nn.Module):
             raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
-        if batch_size is not None and (
-            isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1
-        ):
-            raise BindError(f"batch_size of model '{name}' is {batch_size!r}; a positive integer is needed")
         self.name = name
         self.module = module
         self.output = adapters.check_output(output)
-        self.device = None if device is None else _device(name, device)
-        self.batch_size = None if batch_size is None else int(batch_size)
-        self.classes = _class_names(name, classes)
+        self.device = None if device is None else known_device(name, device)
+        self.batch_size = None if batch_size is None else positive(name, batch_size)
+        self.classes = None if classes is None else class_names(name, classes)
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
         self._choices = None
@@ -419,34 +416,3 @@ class Network:
         if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
             raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")
         self.classes += [f"class {index}" for index in range(len(self.classes), count)]
-
-
-def _device(name: str, device: str | torch.device) -> torch.device:
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise BindError(f"unknown device '{device}' for model '{name}'; 'cpu' or 'cuda' is meant") from None
-    if found.type == "meta":
-        raise BindError(f"model '{name}' is to run on '{device}', which holds no numbers; use 'cpu' or 'cuda'")
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise BindError(f"model '{name}' is to run on '{device}', but this machine has no CUDA device; use 'cpu'")
-    try:
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise BindError(f"model '{name}' is to run on '{device}', which this machine does not have") from error
-    return found
-
-
-def _class_names(name: str, classes: Sequence[str] | Mapping[int, str] | None) -> list[str] | None:
-    if classes is None:
-        return None
-    if isinstance(classes, Mapping):
-        if not classes or any(isinstance(key, bool) or not isinstance(key, int) or key < 0 for key in classes):
-            raise BindError(f"classes of model '{name}' must map class indices from 0 to names")
-        named = {index: str(label) for index, label in classes.items()}
-        return [named.get(index, f"class {index}") for index in range(max(named) + 1)]
-    ordered = isinstance(classes, Iterable) and not isinstance(classes, str | Set)
-    names = [str(label) if isinstance(label, str) else None for label in classes] if ordered else []
-    if not names or None in names:
-        raise BindError(f"classes of model '{name}' must be a list of names, or map class indices to names")
-    return [label for label in names if label is not None]
