@@ -134,3 +134,18 @@ def test_python_arguments_of_the_wrong_kind_are_errors_with_a_name(con):
     con.register_input("q", frozen)
     with pytest.raises(ShapeError, match="meta"):
         con.register_input("q", torch.empty(2, 4, 4, device="meta"))
+
+
+def test_the_players_of_two_partitions_are_numbered_in_one_way_for_every_writing_and_strategy(con):
+    left = "(select * from f(x, players => grid(2, 2)) where col >= 1)"
+    right = "(select * from f(y, players => grid(2, 2)) where row < 3)"
+    answers = [
+        con.sql(f"select * from {text} using exact()", strategy=strategy)[0]
+        for text in (f"{left} join {right}", f"{right} join {left}")
+        for strategy in ("AS_WRITTEN", "LAWS", "BEST")
+    ]
+    for each in answers:
+        assert np.array_equal(each.players, answers[0].players)
+        assert np.allclose(each.values, answers[0].values)
+    met = [player for player in dict.fromkeys(answers[0].players.ravel().tolist()) if player >= 0]
+    assert met == sorted(met)

@@ -129,9 +129,7 @@ class _Spread:
             self.shares = sizes / np.maximum(features, 1)[cells]
 
     def __call__(self, values: Array) -> Array:
-        whole = np.zeros(
-            (*values.shape[:-1], self.count + 1)
-        )  # cells outside this game's window read the last place: 0
+        whole = np.zeros((*values.shape[:-1], self.count + 1))  # cells outside the game's window read the last: 0
         whole[..., self.active] = values
         return whole[..., :-1] if self.cells is None else whole[..., self.cells] * self.shares
 
@@ -144,8 +142,12 @@ def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
         return first, [_Spread(term, None, None) for term in answer.terms]
     stack = np.stack([labels.ravel() for labels in boards.values()])
     inside = (stack >= 0).any(axis=0)
-    names, inverse, sizes = np.unique(stack[:, inside], axis=1, return_inverse=True, return_counts=True)
+    names, where, inverse, sizes = np.unique(
+        stack[:, inside], axis=1, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(where)  # as a reader meets them, whatever the order of the terms
+    names, sizes, inverse = names[:, order], sizes[order], np.argsort(order)[inverse.ravel()]
     labels = np.full(stack.shape[1], -1, dtype=np.int64)
-    labels[inside] = inverse.ravel()
+    labels[inside] = inverse
     cells = dict(zip(boards, names, strict=True))
     return labels.reshape(first.shape), [_Spread(term, cells[id(term.board.labels)], sizes) for term in answer.terms]
