@@ -76,6 +76,12 @@ class Entry:
         return tuple(self.elements[0].tensor.shape)
 
     @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that tokens stand for, where the names of a token input are not those of its positions."""
+        names = self.feature_names
+        return names if self.kind == "tokens" and names is not None and len(names) != self.shape[0] else None
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """References to the elements."""
         if not self.collection:
@@ -187,6 +193,8 @@ def entry(
     if feature_names is not None:
         if kind == "image" or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
+        if isinstance(feature_names, Mapping):  # from token to word
+            feature_names = [feature_names.get(k, k) for k in range(max(feature_names, default=-1) + 1)]
         feature_names = tuple(map(str, feature_names))
     if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")

@@ -295,10 +295,9 @@ def _attribution(
 
 def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
     """A name for each feature; tokens that were registered with a vocabulary are named by it."""
-    names = entry.feature_names
-    if names is None or len(names) == content.size:
-        return names
-    return tuple(names[int(token)] for token in content)
+    if entry.vocabulary is None:
+        return entry.feature_names
+    return tuple(entry.vocabulary[int(token)] for token in content)
 
 
 def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:

@@ -91,6 +91,10 @@ def test_tokens_with_a_vocabulary_are_named_by_it(con):
     (a,) = con.sql("select * from t(s) where token <> 'was'")
     assert a.feature_names == ("film", "was", "not", "good")
     assert a.player_names() == ["film", "not", "good"]
+    with pytest.raises(BindError, match="awfull"):
+        con.sql("select * from t(s) where token = 'awfull'")
+    con.register_input("r", torch.tensor([1, 2, 5, 4]), feature_names=dict(enumerate(words)))
+    assert np.array_equal(con.sql("select * from t(r) where token <> 'was'")[0].map, a.map)
     with pytest.raises(BindError, match="no token"):
         con.sql("select * from t(s, baseline => -1)")
 

@@ -243,7 +243,7 @@ class _Binder:
     def _projected(self, plan: Operator, where: syntax.Expression) -> Operator:
         entry = self._entries(plan)[0]
         with self.at(where.span):
-            window = bind_window(where, self.catalog.windows, entry.kind, feature_names=entry.feature_names)
+            window = bind_window(where, self.catalog.windows, entry.kind, entry.vocabulary, entry.feature_names)
             check_masks(window, entry.shape)
         return self.placed(Projection(window, plan), where.span)
 
