@@ -144,7 +144,8 @@ class Catalog:
         """A registered feature mask; one of two dimensions (H, W) was registered as a collection of its rows."""
         entry = self.input(source.name)
         if entry.collection and source.index is None:
-            return np.stack([each.array for each in entry.elements])
+            rows = np.stack([each.array for each in entry.elements])
+            return rows[0] if len(rows) == 1 else rows  # Captum's masks have a batch dimension of 1
         return self.element(source).array
 
 

@@ -50,9 +50,11 @@ def test_masks_in_captum_s_form_are_players(con):
     mask = torch.arange(4).view(1, 2, 2).repeat_interleave(2, 1).repeat_interleave(2, 2)
     con.register_input("z", con._catalog.element(ialgebra_source("x")).tensor, players=mask[None])
     con.register_input("m", mask[0])
+    con.register_input("m4", mask[None])
     expected = con.sql("select * from f(x, players => grid(2, 2))")[0].map
     assert np.allclose(con.sql("select * from f(z)")[0].map, expected)
     assert np.allclose(con.sql("select * from f(x, players => m)")[0].map, expected)
+    assert np.allclose(con.sql("select * from f(x, players => m4)")[0].map, expected)
 
 
 def ialgebra_source(name):

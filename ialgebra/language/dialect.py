@@ -44,6 +44,7 @@ T = TokenType
 N = TypeVar("N", bound=exp.Expr)
 
 MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
+MAX_LENGTH: Final = 400_000  # characters of a script, which take seconds to parse
 CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
@@ -389,6 +390,8 @@ IAlgebra.Tokenizer._KEYWORD_TRIE = new_trie(
 
 def read(text: str, form: Literal["script", "predicate"] = "script") -> list[exp.Expr]:
     """The nodes of a script's statements, or of one predicate; a ParseError at its word where the text is neither."""
+    if len(text) > MAX_LENGTH:
+        raise ParseError(f"a text of {len(text):,} characters is too long; the most is {MAX_LENGTH:,}")
     tokenizer, parser = IAlgebra.Tokenizer(dialect=IAlgebra), IAlgebra.Parser(dialect=IAlgebra)
     start = IAlgebra.Parser._predicate if form == "predicate" else IAlgebra.Parser._parse_statement
     try:

@@ -609,3 +609,8 @@ def test_the_dialect_is_known_to_sqlglot() -> None:
     (tree,) = sqlglot.parse("select l from f(x') where w", dialect="ialgebra")
     assert tree is not None
     assert [call.meta["start"] for call in tree.find_all(sqlglot.exp.Anonymous)] == [14]
+
+
+def test_a_text_of_no_reasonable_length_is_refused_at_once() -> None:
+    with pytest.raises(ParseError, match="too long"):
+        parse("select * from f(x)" + " join f(x)" * 100_000)
