@@ -159,12 +159,16 @@ def labels(
 
 def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The non-negative labels `raw`, renumbered 0 … d−1 in their order; −1 outside. One plane if channels are alike."""
-    if raw.shape[0] == 1 and window.strides[0] == 0:
-        window = window[:1]
-    everywhere = np.broadcast_to(raw, window.shape)
+    raw = raw.reshape((1,) * (window.ndim - raw.ndim) + raw.shape)
+    inside = window
+    if window.ndim == 3 and raw.shape[0] == 1:
+        inside = np.asarray(window.any(axis=0, keepdims=True))
+        if window.strides[0] == 0:
+            window = inside
+    raw = np.broadcast_to(raw, inside.shape)
     present = np.zeros(int(raw.max(initial=0)) + 1, dtype=bool)
-    present[everywhere[window]] = True
-    numbered: NDArray[np.int64] = np.where(window, (np.cumsum(present) - 1)[everywhere], -1)
+    present[raw[inside]] = True
+    numbered: NDArray[np.int64] = np.where(window, (np.cumsum(present) - 1)[raw], -1)
     return numbered
 
 

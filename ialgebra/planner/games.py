@@ -338,10 +338,10 @@ class _Boards:
         if len(numbers) < len(differs):  # one plane of labels for all channels
             differs = np.asarray(differs.any(axis=0, keepdims=True))
         count = int(numbers.max(initial=-1)) + 1
-        plays = np.bincount(numbers[differs & (numbers >= 0)], minlength=count) > 0 if prune else np.ones(count, bool)
-        renumbered = np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)
-        segments = renumbered[numbers]
-        covers = not bool((differs & (numbers < 0)).any())
+        touched = np.zeros(count + 1, dtype=bool)  # players that differ from the background; the last: what is outside
+        touched[numbers[differs]] = True
+        plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
+        segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
         swapped = self.dual and isinstance(leaf.baseline, Given) and covers and x.digest > background.digest
         pair = (background, x) if swapped else (x, background)
         hybrids = self._interned(*pair, segments, int(plays.sum()), covers)
@@ -381,7 +381,8 @@ class _Boards:
     def _interned(
         self, x: Element, background: Element, segments: NDArray[np.int64], players: int, covers: bool
     ) -> Hybrids:
-        digest = hashlib.blake2b(segments.astype(np.int32).tobytes(), digest_size=12)
+        narrow = np.int16 if players < 1 << 15 else np.int32
+        digest = hashlib.blake2b(segments.astype(narrow).tobytes(), digest_size=12)
         digest.update(f"{x.digest}|{background.digest}|{segments.shape}".encode())
         key = digest.hexdigest()
         if key not in self.interned:

@@ -177,13 +177,14 @@ def test_a_mask_fits_the_image_or_is_spread_over_its_channels() -> None:
         Mask.of("m", [0, 1, 2])
 
 
-def test_every_window_has_the_inputs_shape_and_is_the_callers_own() -> None:
+def test_every_window_has_the_inputs_shape_and_cannot_be_spoilt() -> None:
     columns = columns_of("image", IMAGE, None)
     for window in (EVERYTHING, NOTHING, A, M, C, both(A, B), Box(*map(Constant, (0, 0, 1, 1)))):
         selected = evaluate(window, columns)
         assert selected.shape == IMAGE.shape
         assert selected.dtype == np.bool_
-        selected[...] = False  # writable, and no view of what another call gets
+        with pytest.raises(ValueError, match="read-only"):
+            selected[...] = False
     assert evaluate(EVERYTHING, columns).all()
 
 
