@@ -6,31 +6,28 @@ In: a parsed query, the session's catalog and store, a seed and a strategy. Out:
 from __future__ import annotations
 
 import hashlib
-import inspect
 import math
 import platform
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from .catalog import Catalog, Entry
-from .errors import BindError, BudgetError, IalgebraError, IalgebraWarning
+from .answers import attribution, warn
+from .catalog import Catalog
+from .errors import BindError, BudgetError, IalgebraError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
-from .execution.maps import EstimatedMap, Estimates
+from .execution.maps import Estimates
 from .execution.store import Store
 from .language import syntax
 from .language.binder import bind
 from .models.network import Network
 from .planner.compiler import compile_plan
 from .planner.explain import Details, Measured, explain, text
-from .planner.games import Answer, Leaf, Predicted
-from .planner.physical import Output, PhysicalPlan
+from .planner.physical import PhysicalPlan
 from .planner.strategy import Strategy
 from .results import Attribution, Relation, Stats
 from .version import __version__
@@ -173,9 +170,9 @@ def refined(
         each = 1.0 - (1.0 - bounds.confidence) / len(found)  # all maps at once
         worst = max(estimate.relative_bound(each) for _, _, estimate in found) if rounds else 0.0
         met = bounds.error is None or worst == 0.0 or (rows > 0 and worst <= bounds.error)
-        maps = [_attribution(*parts, executor.outcome, catalog) for parts in found]
+        maps = [attribution(*parts, executor.outcome, catalog) for parts in found]
         for output in physical.outputs:
-            _warn(output, executor.outcome, catalog)
+            warn(output, executor.outcome, catalog)
         met = met and time.perf_counter() < deadline
         yield _relation(request, catalog, physical, executor.outcome, maps, spent, met, analyze)
         final = effort is None or worst == 0.0 or physical.rows == rows or time.perf_counter() >= deadline
@@ -258,81 +255,6 @@ def _relation(
         query=request.own_text,
         provenance=_provenance(request, catalog, physical, outcome),
     )
-
-
-def _attribution(
-    output: Output, answer: Answer, found: EstimatedMap, outcome: Outcome, catalog: Catalog
-) -> Attribution:
-    leaf = answer.shown[0]
-    entry = catalog.input(leaf.source.name)
-    network = catalog.model(leaf.model)
-    sizes = np.bincount(found.labels[found.labels >= 0], minlength=len(found.values))
-    spread = np.append(found.values / np.maximum(sizes, 1), 0.0)
-    targets = tuple(dict.fromkeys(_targets(answer.shown, outcome)))
-    layers = {each.layer for each in answer.shown}
-    return Attribution(
-        map=spread[found.labels],
-        values=found.values,
-        stderr=found.stderr,
-        players=np.array(found.labels),
-        label=output.label or _label(answer),
-        model=", ".join(dict.fromkeys(each.model for each in answer.shown)),
-        layer=leaf.layer if len(layers) == 1 else None,
-        input=", ".join(dict.fromkeys(str(each.source) for each in answer.shown)),
-        baseline=answer.baseline,
-        target=targets[0] if len(targets) == 1 else targets,
-        target_name=", ".join(network.class_name(target) for target in targets),
-        base_value=found.base,
-        full_value=found.full,
-        kind=entry.kind,
-        content=np.array(catalog.element(leaf.source).array),
-        feature_names=_names(entry, catalog.element(leaf.source).array),
-        method=found.method,
-        component=answer.component,
-        item=output.item,
-    )
-
-
-def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
-    """A name for each feature; tokens that were registered with a vocabulary are named by it."""
-    if entry.vocabulary is None:
-        return entry.feature_names
-    return tuple(entry.vocabulary[int(token)] for token in content)
-
-
-def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:
-    return [outcome.targets[each.target] if isinstance(each.target, Predicted) else each.target for each in leaves]
-
-
-def _label(answer: Answer) -> str:
-    """What a map is, in the words of a query: `f(x) layer 2 against x'`."""
-    names = list(dict.fromkeys(f"{each.model}({each.source})" for each in answer.shown))
-    shown = " join ".join(names[:3]) + (f" join … {len(names) - 3} more" if len(names) > 3 else "")
-    layers = {each.layer for each in answer.shown} - {None}
-    layer = f" layer {layers.pop()}" if len(layers) == 1 else ""
-    against = f" against {answer.against}" if answer.component is not None else ""
-    return f"{shown}{layer}{against}"
-
-
-def _warn(output: Output, outcome: Outcome, catalog: Catalog) -> None:
-    """A join of different classes and an anti-join of equal classes are legal, and rarely what was meant."""
-    leaves = [leaf for answer in output.answers for leaf in answer.shown]
-    if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
-        return
-    classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]
-    together = set[int]().union(*classes)
-    if any(len(each) > 1 for each in classes):
-        _say(f"this join adds maps of different classes: {sorted(together)}")
-    if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1:
-        _say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
-
-
-def _say(message: str) -> None:
-    """Warn at the line of the caller's own code that asked."""
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(IalgebraWarning(message), stacklevel=level)
 
 
 def _provenance(request: Request, catalog: Catalog, physical: PhysicalPlan, outcome: Outcome) -> dict[str, object]:

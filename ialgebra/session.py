@@ -29,7 +29,7 @@ from .catalog import Catalog, entry, hidden
 from .describe import describe, show
 from .errors import BindError, IalgebraError, did_you_mean
 from .execution.store import Store
-from .language import binder, syntax
+from .language import binder, options, syntax
 from .language.predicates import bind_window
 from .models.heads import HeadReport, fit_heads, load_heads, save_heads
 from .models.layers import LayerChoice
@@ -297,7 +297,7 @@ class Session:
 
     def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
         if isinstance(wish, str):
-            return binder.bind_baselines(syntax.parse_value(wish), self._catalog)
+            return options.bind_baselines(syntax.parse_value(wish), self._catalog)
         if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
             value = float(wish)
             if not math.isfinite(value):
@@ -309,7 +309,7 @@ class Session:
 
     def _players(self, name: str, wish: object) -> Partition:
         if isinstance(wish, str):
-            return binder.bind_players(syntax.parse_value(wish), self._catalog)
+            return options.bind_players(syntax.parse_value(wish), self._catalog)
         mask = wish if isinstance(wish, Tensor) else torch.as_tensor(np.asarray(wish))
         leading = mask.dim() == 4 and mask.shape[0] == 1  # Captum's masks have a batch dimension of 1
         own = entry(hidden(name, "players"), mask[0] if leading else mask)

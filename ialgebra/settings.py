@@ -9,7 +9,7 @@ from .catalog import Catalog
 from .errors import BindError, did_you_mean
 from .kernels.coalitions import METHODS
 from .language import syntax
-from .language.binder import (
+from .language.options import (
     AUTOMATIC,
     CONTRASTS,
     OUTPUTS,
