@@ -93,7 +93,8 @@ class Executor:
                 example, logits = network.first_pass
                 self.store.keep_output(self.identities[name], content_digest(example), None, logits)
                 network.first_pass = None
-        designs = [make_design(*job.spec) for job in plan.jobs]
+        made = {spec: make_design(*spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        designs = [made[job.spec] for job in plan.jobs]
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -62,9 +63,15 @@ def estimate(design: Design, values: Floats, part: Part = "shapley") -> list[Est
     if design.pairs is not None:
         if part != "shapley":
             raise BudgetError(f"regression cannot give the part '{part}' alone; use exact or permutations")
-        ladder = Ladder(design)
+        ladder = _ladder(design)
         return [Estimate(*ladder.fit(column)) for column in columns]
     return [_exact(design, column, part) for column in columns]
+
+
+@lru_cache(maxsize=2)
+def _ladder(design: Design) -> Ladder:
+    """The factorised regression of a design, kept while the games of one query that share the design are read."""
+    return Ladder(design)
 
 
 def _exact(design: Design, column: Floats, part: Part) -> Estimate:
