@@ -310,6 +310,7 @@ def _drawable(text: str) -> str:
     return "".join(c if ord(c) in _glyphs() else "▯" for c in text)
 
 
+@lru_cache(maxsize=4096)
 def _width(text: str, size: float) -> float:
     """The width of a text in points."""
     if not text.strip():
