@@ -1,4 +1,4 @@
-"""The paper's statements, as printed, against Eqs. 1–6 written literally; and all else that SPEC §§1–5 let a query say.
+"""The paper's statements, as printed, against Eqs. 1–6 written literally; and all else that a query may say.
 
 Every answer is asked for with the exact estimator and compared with `oracle`, to 1e-5 of its norm.
 """

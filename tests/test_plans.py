@@ -1,7 +1,7 @@
 """Random plans, and the laws: no strategy and no rewriting changes an answer.
 
 Five hundred random plans are answered by the oracle and under every strategy; their normal forms are checked; and every
-law of SPEC §7 has a test of its name. Rewrite laws are compared on sampled answers, bit for bit, each side in a session
+law of the README has a test of its name. Rewrite laws are compared on sampled answers, bit for bit, each in a session
 of its own.
 """
 
