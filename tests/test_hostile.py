@@ -612,3 +612,19 @@ def test_a_closed_session_forgets():
         con.sql(QUERY)
     with pytest.raises(BindError):
         con.sql(QUERY)
+
+
+def test_a_model_that_changes_between_a_plan_and_its_query_is_asked_anew():
+    net = worlds.network("image")
+    x = worlds.sample("image").float()
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", net.float())
+    con.register_input("x", x)
+    con.explain("select * from f(x)")
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(-0.5)
+    (a,) = con.sql("select * from f(x, target => 1) using exact()")
+    with torch.inference_mode():
+        assert a.full_value == pytest.approx(float(net(x[None])[0, 1]), rel=1e-5)
+    assert con.sql("select * from f(x)")[0].target == int(net(x[None]).argmax())

@@ -89,10 +89,9 @@ class Executor:
             name: (weakref.ref(network), fingerprints[name]) for name, network in self.networks.items()
         }
         for name, network in self.networks.items():
-            if network.first_pass is not None:
-                example, logits = network.first_pass
+            if (found := network.take_first_pass()) is not None:
+                example, logits = found
                 self.store.keep_output(self.identities[name], content_digest(example), None, logits)
-                network.first_pass = None
         made = {spec: make_design(*spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         designs = [made[job.spec] for job in plan.jobs]
         values = [

@@ -77,7 +77,7 @@ class Network:
         self._layers: tuple[Layer, ...] | None = None
         self._class_count = 0
         self._row_dim: int | None = None
-        self.first_pass: tuple[Tensor, Tensor] | None = None
+        self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
         self._writes_input = False
@@ -89,8 +89,8 @@ class Network:
     def probe(self, example: Tensor) -> None:
         """Learns layers, output layer and class count from one pass of one row, `example` (*shape), once.
 
-        The row and its logits stay in `first_pass`, for whoever wants them. Raises ModelError when the model fails on
-        the row, ResourceError when memory runs out, BindError when the chosen layers or class names do not fit.
+        `take_first_pass` hands out what the pass found. Raises ModelError when the model fails on the row,
+        ResourceError when memory runs out, BindError when the chosen layers or class names do not fit.
         """
         if self._layers is not None:
             return
@@ -119,11 +119,16 @@ class Network:
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
-        self.first_pass = (example, logits[0].cpu())
+        self._first_pass = (example, logits[0].cpu(), self._content())
         try:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
             self._misfit = f"those that were loaded do not fit: {error.message}"
+
+    def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
+        """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
+        found, self._first_pass = self._first_pass, None
+        return None if found is None or found[2] != self._content() else found[:2]
 
     @property
     def probed(self) -> bool:
@@ -315,10 +320,14 @@ class Network:
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
         `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
+        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
+        return (*self._content(), *tuned)
+
+    def _content(self) -> tuple[object, ...]:
+        """The model's part of `fingerprint`, which leaves the heads out."""
         with _one_at_a_time:
             self._notice()
-            tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
-            return (*self.weights_fingerprint(), self._settings, *tuned)
+            return (*self.weights_fingerprint(), self._settings)
 
     def weights_fingerprint(self) -> tuple[object, ...]:
         """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
