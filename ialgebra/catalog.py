@@ -67,9 +67,9 @@ class Entry:
     elements: tuple[Element, ...]
     collection: bool
     kind: Kind
-    baselines: tuple[Baseline, ...] | None
-    players: Partition | None
     feature_names: tuple[str, ...] | None
+    baselines: tuple[Baseline, ...] | None = None
+    players: Partition | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,13 +160,7 @@ def _look_up(what: str, name: str, names: Mapping[str, _T]) -> _T:
     return names[name]
 
 
-def entry(
-    name: str,
-    value: object,
-    baselines: tuple[Baseline, ...] | None = None,
-    players: Partition | None = None,
-    feature_names: Iterable[str] | None = None,
-) -> Entry:
+def entry(name: str, value: object, feature_names: Iterable[str] | None = None) -> Entry:
     """A registered input from a tensor, array, nested list, or a list or batch of them (a collection).
 
     Raises ShapeError for anything else, and for a list whose elements differ in shape.
@@ -199,15 +193,7 @@ def entry(
         feature_names = tuple(map(str, feature_names))
     if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
-    return Entry(
-        name,
-        tuple(Element(each) for each in tensors),
-        collection,
-        kind,
-        baselines,
-        players,
-        feature_names,
-    )
+    return Entry(name, tuple(Element(each) for each in tensors), collection, kind, feature_names)
 
 
 def _is_array(value: object) -> bool:

@@ -32,6 +32,9 @@ from .planner.strategy import Strategy
 from .results import Attribution, Relation, Stats
 from .version import __version__
 
+_PILOT = 8  # rows a player of the first round, whose errors can be trusted
+_FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
+
 
 @dataclass(frozen=True)
 class Request:
@@ -180,10 +183,6 @@ def refined(
             return
         rows = physical.rows
         effort = _next(effort, bounds.error, worst)
-
-
-_PILOT = 8  # rows a player of the first round, whose errors can be trusted
-_FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
 
 
 def _next(effort: int | None, error: float | None, worst: float) -> int | None:

@@ -6,6 +6,7 @@ interrupted query leaves it usable. Everything that a session does is a method h
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import threading
@@ -112,7 +113,7 @@ class Session:
         """
         with self._lock:
             name = _named("input", name)
-            made = entry(name, tensor, None, None, feature_names)
+            made = entry(name, tensor, feature_names)
             previous = self._catalog.inputs.get(name)
             self._catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
             try:
@@ -128,7 +129,7 @@ class Session:
                 else:
                     self._catalog.inputs[name] = previous
                 raise
-            self._catalog.inputs[name] = entry(name, tensor, baselines, partition, feature_names)
+            self._catalog.inputs[name] = dataclasses.replace(made, baselines=baselines, players=partition)
 
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
@@ -310,9 +311,7 @@ class Session:
     def _players(self, name: str, wish: object) -> Partition:
         if isinstance(wish, str):
             return options.bind_players(syntax.parse_value(wish), self._catalog)
-        mask = wish if isinstance(wish, Tensor) else torch.as_tensor(np.asarray(wish))
-        leading = mask.dim() == 4 and mask.shape[0] == 1  # Captum's masks have a batch dimension of 1
-        own = entry(hidden(name, "players"), mask[0] if leading else mask)
+        own = entry(hidden(name, "players"), wish)
         self._catalog.inputs[own.name] = own
         return Labels(Source(own.name))
 

@@ -53,9 +53,8 @@ class _Reader:
     """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
 
     def __init__(self) -> None:
-        self.met: dict[
-            tuple[int, int], tuple[int, object]
-        ] = {}  # the objects too, lest an id is given to another meanwhile
+        # The objects too, lest an id is given to another meanwhile.
+        self.met: dict[tuple[int, int], tuple[int, object]] = {}
 
     def content(self, value: object, depth: int) -> object:
         """A value of tuples and plain values only, whose text changes when `value` does."""
