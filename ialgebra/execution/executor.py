@@ -27,8 +27,10 @@ from ..kernels.coalitions import design as make_design
 from ..kernels.compose import compose
 from ..models.adapters import column
 from ..models.network import Network, is_out_of_memory
+from ..models.profile import Mode
 from ..planner.games import Game, Predicted
-from ..planner.physical import Job, Pass, PhysicalPlan
+from ..planner.physical import Job, Pass, PhysicalPlan, Run
+from .pace import Pace
 from .store import Store, Table, Values
 
 Progress = Callable[[int, int], None]
@@ -132,15 +134,20 @@ class Executor:
             model = group[0].model
             layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end][1]))
 
-            def evaluate(chunk: list[_End], model: str = model, layers: tuple[int | None, ...] = layers) -> None:
+            def evaluate(
+                chunk: list[_End], run: Run, model: str = model, layers: tuple[int | None, ...] = layers
+            ) -> None:
                 batch = torch.stack([wanted[end][0] for end in chunk]).to(self.networks[model].runs_on)
-                outputs = self._forward(model, batch, layers, lambda row: "an input as a whole, or its baseline")
+                outputs = self._forward(
+                    model, batch, layers, run.mode, lambda row: "an input as a whole, or its baseline"
+                )
                 for layer, logits in outputs.items():
                     for end, each in zip(chunk, logits.cpu(), strict=True):
                         known[end, layer] = each
                         self.store.keep_output(self.identities[model], end.row, layer, each)
 
-            self._in_batches(group, self._batch_size(model), model, evaluate)
+            usual = Run(self._batch_size(model), "eager")
+            self._in_batches(group, lambda _, usual=usual: usual, model, evaluate)  # type: ignore[misc]
         for number in range(len(self.plan.jobs)):
             self._read_ends(number, known)
 
@@ -178,8 +185,8 @@ class Executor:
         return None if self.plan.strategy.share else number
 
     def _batch_size(self, model: str) -> int:
-        sizes = [each.batch_size for each in self.plan.passes if model in each.models]
-        return min(sizes, default=self.plan.passes[0].batch_size)
+        sizes = [each.run.batch_size for each in self.plan.passes if model in each.models]
+        return min(sizes, default=self.plan.passes[0].run.batch_size)
 
     def _target(self, game: Game) -> int:
         target = self.outcome.targets[game.target] if isinstance(game.target, Predicted) else game.target
@@ -218,22 +225,31 @@ class Executor:
     def _pass(self, each: Pass) -> None:
         pending = [(number, row) for number in each.jobs for row in self._missing(number).tolist()]
 
-        def evaluate(chunk: list[tuple[int, int]]) -> None:
+        pace = Pace(each, [self.networks[model] for model in each.models])
+
+        def evaluate(chunk: list[tuple[int, int]], run: Run) -> None:
             if time.perf_counter() >= self.deadline:
                 raise TimeUp
-            self._batch(each, chunk)
+            self._batch(each, chunk, run)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-        self._in_batches(pending, each.batch_size, each.models[0], evaluate)
+        self._in_batches(pending, pace.next, each.models[0], evaluate)
 
-    def _in_batches(self, items: list[_T], size: int, model: str, evaluate: Callable[[list[_T]], None]) -> None:
-        """Evaluate `items` `size` at a time; out of memory halves the batch and goes on."""
-        start = 0
+    def _in_batches(
+        self,
+        items: list[_T],
+        next_run: Callable[[int], Run],
+        model: str,
+        evaluate: Callable[[list[_T], Run], None],
+    ) -> None:
+        """Evaluate `items` in batches as `next_run(rows left)` says; out of memory halves the batch and goes on."""
+        start, most = 0, len(items)
         while start < len(items):
-            chunk = items[start : start + size]
+            run = next_run(len(items) - start)
+            chunk = items[start : start + min(run.batch_size, most)]
             try:
-                evaluate(chunk)
+                evaluate(chunk, run)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -241,13 +257,13 @@ class Executor:
                     raise ResourceError(
                         f"out of memory at a batch of one row of model '{model}'; use a smaller model or input"
                     ) from error
-                size = len(chunk) // 2
+                most = len(chunk) // 2
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
             else:
                 start += len(chunk)
 
-    def _batch(self, each: Pass, chunk: list[tuple[int, int]]) -> None:
+    def _batch(self, each: Pass, chunk: list[tuple[int, int]], run: Run) -> None:
         """Compose one batch of hybrids, once a device, and read every column of it."""
         runs = list(_runs(chunk))
         batches: dict[torch.device, Tensor] = {}
@@ -256,7 +272,10 @@ class Executor:
             if network.runs_on not in batches:
                 batches[network.runs_on] = torch.cat([self._composed(number, rows, network) for number, rows in runs])
             layers = tuple(dict.fromkeys(layer for number, _ in runs for layer in self.plan.jobs[number].layers(model)))
-            outputs = self._forward(model, batches[network.runs_on], layers, lambda row: self._named(chunk[row]))
+            batch = batches[network.runs_on]
+            if run.mode == "compiled" and len(chunk) == run.batch_size and not network.compiled_for(run.batch_size):
+                network.compile(batch)
+            outputs = self._forward(model, batch, layers, run.mode, lambda row: self._named(chunk[row]))
             first = 0
             for number, rows in runs:
                 job, design = self.plan.jobs[number], self.outcome.designs[number]
@@ -280,18 +299,19 @@ class Executor:
         return compose(foreground, background, segments, masks)
 
     def _forward(
-        self, model: str, batch: Tensor, layers: Sequence[int | None], named: Callable[[int], str]
+        self, model: str, batch: Tensor, layers: Sequence[int | None], mode: Mode, named: Callable[[int], str]
     ) -> dict[int | None, Tensor]:
-        started = time.perf_counter()
+        network = self.networks[model]
+        started, before = time.perf_counter(), network.rows
         try:
-            outputs = self.networks[model].forward(batch, layers)
+            outputs = network.forward(batch, layers, mode)
         except ModelError as error:
             if error.row is not None:
                 error.message += f" ({named(error.row)})"
             raise
         finally:
             self.outcome.forward_seconds += time.perf_counter() - started
-        self.outcome.rows += len(batch)
+            self.outcome.rows += network.rows - before
         self.outcome.batches += 1
         return outputs
 

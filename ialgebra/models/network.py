@@ -95,6 +95,7 @@ class Network:
         self._first = Profile("", 0)
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
+        self.rows = 0  # that went through it in passes, the probing one apart
         self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
 
     # What is known of the model ---------------------------------------------------------------------------------------
@@ -393,6 +394,17 @@ class Network:
         form = torch.empty(batch_size, *self._row_shape, dtype=self._row_dtype, device="meta")
         return self._compiled is not None and self._compiled.serves(form, self._settings)
 
+    def modes(self, layer: int | None) -> tuple[Mode, ...]:
+        """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
+        the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
+        profile = self.profile
+        found: list[Mode] = ["eager"]
+        if modes.convolves(self.module, len(self._row_shape) + 1):
+            found.append("channels-last")
+        if layer is None and (self._compiled is not None or profile.known("compiled")):
+            found.append("compiled")
+        return tuple(mode for mode in found if mode not in profile.unusable)
+
     def _offers(
         self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
     ) -> bool:
@@ -463,6 +475,7 @@ class Network:
             self._raised(error)
         logits = self._checked(raw, len(batch)) if output else None  # looks at every number, and so waits for a device
         seconds = time.perf_counter() - started
+        self.rows += len(batch)
         if output or readers:
             profile.observe(mode, len(batch), 1.0 if output else profile.share(max(readers)), seconds)
         if watched and len(reached) == len(set(watched)):

@@ -70,6 +70,10 @@ class Profile:
         """Whether passes in this mode were measured, and may be used."""
         return mode not in self.unusable and bool(self.curves.get(mode))
 
+    def sizes(self, mode: Mode) -> tuple[int, ...]:
+        """The batch sizes that were measured in this mode, more than once where any was."""
+        return tuple(self._per_row(mode))
+
     def seconds(self, rows: int, batch: int, *, layer: int | None = None, mode: Mode = "eager") -> float:
         """Predicted seconds of `rows` rows in batches of `batch`, down to `layer` (None: the whole model).
 
