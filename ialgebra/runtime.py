@@ -83,6 +83,18 @@ def peak_memory(device: str = "cpu", *, reset: bool = False) -> int | None:
     return int(lines["VmHWM"].split()[0]) << 10 if "VmHWM" in lines else None
 
 
+def free_memory(device: str = "cpu") -> int | None:
+    """Bytes that can still be had; None where that is not known."""
+    if device.startswith("cuda"):
+        torch = sys.modules.get("torch")
+        return int(torch.cuda.mem_get_info(device)[0]) if torch is not None and torch.cuda.is_available() else None
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)
+
+
 def _mallopt() -> Callable[[int, int], int] | None:
     """glibc's `mallopt`, or None where the process runs on another C library."""
     if not sys.platform.startswith("linux"):

@@ -181,6 +181,11 @@ class Network:
         return self._row_dim
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of the probed input; empty before `probe`."""
+        return self._row_shape
+
+    @property
     def runs_on(self) -> torch.device:
         """The device on which batches are wanted."""
         if self.device is not None:

@@ -21,14 +21,17 @@ from statistics import median, median_low
 from typing import Literal, get_args
 
 Mode = Literal["eager", "channels-last", "compiled", "autocast"]
-"""How a pass is run. The first three give the same answers to rounding; 'autocast' computes in bfloat16."""
+"""How a pass is run."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
+SAME: tuple[Mode, ...] = ("eager", "channels-last", "compiled")
+"""The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
 
 _FORMAT = "ialgebra profile 1"
 _KEPT = 8  # samples of a batch size
 _PASSES = 5  # passes in which the layers' shares were measured
 _SIZES = 64  # batch sizes that are kept
+_ALIKE = 1.03  # costs within this factor
 _MOVED = 0.05  # a relative change of a median that is worth writing down
 _LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
 
@@ -103,10 +106,17 @@ class Profile:
         return curve[low] + position * (curve[high] - curve[low])
 
     def best_batch(self, mode: Mode, candidates: Iterable[int]) -> tuple[int, float]:
-        """The batch size of least seconds a row among `candidates`, and these; of equals one that was measured."""
-        measured = self._per_row(mode)
-        best = min(candidates, key=lambda batch: (self.per_row(batch, mode), batch not in measured, batch))
-        return best, self.per_row(best, mode)
+        """The batch size of least seconds a row among `candidates`, and these.
+
+        Of sizes as good but for noise, one that was measured, and the smallest: it takes less memory.
+        """
+        costs = {batch: self.per_row(batch, mode) for batch in candidates}
+        least, measured = min(costs.values()), self._per_row(mode)
+        best = min(
+            (batch for batch, cost in costs.items() if not cost > _ALIKE * least),
+            key=lambda batch: (batch not in measured, batch),
+        )
+        return best, costs[best]
 
     def _per_row(self, mode: Mode) -> dict[int, float]:
         """Seconds a row by batch size, in ascending order. What ran once was slow for once: other sizes count first."""
