@@ -70,8 +70,8 @@ class Profile:
         return 1.0 if layer is None or layer > len(shares) else shares[layer - 1]
 
     def known(self, mode: Mode) -> bool:
-        """Whether passes in this mode were measured, and may be used."""
-        return mode not in self.unusable and bool(self.curves.get(mode))
+        """Whether passes in this mode were measured, some batch size more than once, and may be used."""
+        return mode not in self.unusable and any(len(seconds) > 1 for seconds in self.curves.get(mode, {}).values())
 
     def sizes(self, mode: Mode) -> tuple[int, ...]:
         """The batch sizes that were measured in this mode, more than once where any was."""
