@@ -135,7 +135,7 @@ class Network:
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
-        self._first_pass = (example, logits[0].cpu(), self._content())
+        self._first_pass = (example, logits[0].cpu(), self.content())
         self._keep_costs(calls, row, started, ended)
         try:
             self.attach(self._saved_heads)
@@ -145,7 +145,7 @@ class Network:
     def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
-        return None if found is None or found[2] != self._content() else found[:2]
+        return None if found is None or found[2] != self.content() else found[:2]
 
     @property
     def probed(self) -> bool:
@@ -474,7 +474,8 @@ class Network:
                 values, raw = tapped(model, batch, taps, output, checked)
         except ModelError as error:
             raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
-        except IalgebraError:
+        except IalgebraError:  # of a reader: the rows did go through
+            self.rows += len(batch)
             raise
         except Exception as error:
             self._raised(error)
@@ -493,10 +494,13 @@ class Network:
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
         `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
-        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
-        return (*self._content(), *tuned)
+        return (*self.content(), *self.heads_fingerprint().items())
 
-    def _content(self) -> tuple[object, ...]:
+    def heads_fingerprint(self) -> dict[int, tuple[int, int]]:
+        """The heads' part of `fingerprint`, by layer."""
+        return {index: (checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items())}
+
+    def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with _one_at_a_time:
             self._notice()
