@@ -17,6 +17,7 @@ from .fuse import fuse, schedule
 from .games import Lowering
 from .physical import Output, PhysicalPlan
 from .rewrite import Step, normalise
+from .sampling import Effort
 from .strategy import Strategy
 
 
@@ -36,9 +37,9 @@ def compile_plan(
     *,
     query: str = "",
     places: Mapping[Operator, Span] | None = None,
-    effort: int | None = None,
+    effort: Effort | None = None,
 ) -> PhysicalPlan:
-    """The physical plan of `wanted` under `strategy`, with at most `effort` rows a player where that is given.
+    """The physical plan of `wanted` under `strategy`, with the rows that a round's `effort` allows where that is given.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
     cannot pay for what is asked.
