@@ -108,7 +108,7 @@ class Table:
 
 
 class Store:
-    """The session's tables within `limit` bytes; time is counted in runs."""
+    """The session's tables within `limit` bytes; time is counted in queries."""
 
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
@@ -116,17 +116,21 @@ class Store:
         self.now = 0.0
 
     def begin(self) -> None:
-        """Another run begins: what it does not use is older by one."""
+        """Another query begins: what it does not use is older by one."""
         self.now += 1.0
 
     def table(self, model: Hashable) -> Table:
         """The table of a model (by content), to read from; `keep` writes."""
         return self.tables.get(model, Table())
 
-    def use(self, model: Hashable, places: Places) -> None:
-        """The rows at `places` were of use."""
-        if len(places):
-            self.tables[model].used[places] = self.now
+    def use(self, model: Hashable, places: Places) -> NDArray[np.bool_]:
+        """The rows at `places` are of use; which of them are so to this query for the first time."""
+        if not len(places):
+            return np.zeros(0, dtype=bool)
+        used = self.tables[model].used
+        news: NDArray[np.bool_] = used[places] < self.now
+        used[places] = self.now
+        return news
 
     def origin(self, model: Hashable, hybrids: str, foreground: bytes, background: bytes) -> Origin:
         """The record of what is asked of a set of hybrids; made if it is not there."""
