@@ -127,7 +127,7 @@ class Network:
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
-        self._first_pass = (example, logits[0].cpu(), self._content())
+        self._first_pass = (example, logits[0].cpu(), self.content())
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
@@ -139,7 +139,7 @@ class Network:
     def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
-        return None if found is None or found[2] != self._content() else found[:2]
+        return None if found is None or found[2] != self.content() else found[:2]
 
     @property
     def probed(self) -> bool:
@@ -289,6 +289,17 @@ class Network:
         return self._timed.compiled_for(batch_size, self._settings)
 
     @property
+    def rows(self) -> int:
+        """Rows that went through the model in passes, the probing one apart."""
+        return 0 if self._passes is None else self._passes.rows
+
+    def modes(self, layer: int | None) -> tuple[Mode, ...]:
+        """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
+        the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
+        with _one_at_a_time:
+            return self._timed.modes(self.profile, layer)
+
+    @property
     def _timed(self) -> Passes:
         if self._passes is None:
             raise BindError(f"what model '{self.name}' costs is not known yet; query or fit once, or register an input")
@@ -370,10 +381,13 @@ class Network:
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
         `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
-        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
-        return (*self._content(), *tuned)
+        return (*self.content(), *self.heads_fingerprint().items())
 
-    def _content(self) -> tuple[object, ...]:
+    def heads_fingerprint(self) -> dict[int, tuple[int, int]]:
+        """The heads' part of `fingerprint`, by layer."""
+        return {index: (checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items())}
+
+    def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with _one_at_a_time:
             self._notice()

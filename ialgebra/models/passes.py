@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from ..errors import IalgebraError
 from ..kernels.forward import Tap, is_out_of_memory, stopwatch, tapped
 from ..runtime import keeps_memory
 from .calibration import profile_key
@@ -59,6 +60,7 @@ class Passes:
         self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
         self.first = first
         self.copies = copies
+        self.rows = 0  # that went through the module, those of comparisons too
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
         self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
@@ -133,6 +135,15 @@ class Passes:
         """Whether batches of `rows` rows like the first run compiled as things stand."""
         return self._compiled is not None and self._compiled.serves((rows, *self.shape), self.dtype, settings)
 
+    def modes(self, profile: Profile, layer: int | None) -> tuple[Mode, ...]:
+        """The modes for rows like the first, down to `layer`, that are not known to fail."""
+        found: list[Mode] = ["eager"]
+        if convolves(self.module, len(self.shape) + 1):
+            found.append("channels-last")
+        if layer is None and (self._compiled is not None or profile.known("compiled")):
+            found.append("compiled")
+        return tuple(mode for mode in found if mode not in profile.unusable)
+
     def _offers(self, mode: Mode, batch: Tensor, reading: Reading, settings: str) -> bool:
         if mode in self.profile_of(batch.shape[1:], batch.device).unusable:
             return False
@@ -157,8 +168,13 @@ class Passes:
         whole = reading.logits is not None
         timed = whole and mode != "compiled" and profile.wants_shares(len(batch)) and not holds_compiled(self.module)
         started = time.perf_counter()
-        with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
-            values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
+        try:
+            with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
+                values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
+        except IalgebraError:  # of a reader: the rows did go through
+            self.rows += len(batch)
+            raise
+        self.rows += len(batch)
         logits = None if reading.logits is None else reading.logits(raw)  # looks at all of it: waits for a device
         seconds = time.perf_counter() - started
         if whole or reading.taps:

@@ -70,8 +70,12 @@ class Profile:
         return 1.0 if layer is None or layer > len(shares) else shares[layer - 1]
 
     def known(self, mode: Mode) -> bool:
-        """Whether passes in this mode were measured, and may be used."""
-        return mode not in self.unusable and bool(self.curves.get(mode))
+        """Whether passes in this mode were measured, some batch size more than once, and may be used."""
+        return mode not in self.unusable and any(len(seconds) > 1 for seconds in self.curves.get(mode, {}).values())
+
+    def sizes(self, mode: Mode) -> tuple[int, ...]:
+        """The batch sizes that were measured in this mode, more than once where any was."""
+        return tuple(self._per_row(mode))
 
     def seconds(self, rows: int, batch: int, *, layer: int | None = None, mode: Mode = "eager") -> float:
         """Predicted seconds of `rows` rows in batches of `batch`, down to `layer` (None: the whole model).

@@ -47,8 +47,12 @@ def test_nothing_is_known_but_the_first_pass_until_one_is_measured() -> None:
     assert math.isnan(fresh.seconds(10, 4, mode="compiled"))
     assert not any(fresh.known(mode) for mode in SAME)
     fresh.observe("eager", 4, 1.0, 0.4)
-    assert fresh.known("eager")
     assert fresh.seconds(10, 4) == pytest.approx(1.0)
+    assert not fresh.known("eager"), "the first pass of a size is slow"
+    fresh.observe("eager", 4, 1.0, 0.2)
+    assert fresh.known("eager")
+    assert fresh.sizes("eager") == (4,)
+    assert fresh.seconds(10, 4) == pytest.approx(0.5)
 
 
 def test_seconds_a_row_are_interpolated_in_the_logarithm_of_the_batch_and_constant_outside() -> None:
@@ -315,7 +319,8 @@ def test_answers_are_the_same_channels_last(build: Callable[[], nn.Module]) -> N
     found = network.forward(batch, [None, *layers], "channels-last")
     for layer, value in expected.items():
         assert (found[layer] - value).abs().max() <= 1e-5 * (value.max() - value.min())
-    assert network.profile.known("channels-last")
+    assert set(network.profile.curves["channels-last"]) == {7}
+    assert network.profile.unusable == {}
     assert batch.is_contiguous()
     assert [parameter.stride() for parameter in network.module.parameters()] == strides  # type: ignore[union-attr]
 
@@ -405,7 +410,7 @@ def test_bfloat16_is_only_used_where_it_is_asked_for() -> None:
     assert 0 < (found - expected).abs().max() < 0.1 * (expected.max() - expected.min())
     assert torch.equal(network.forward(batch, [None])[None], expected)
     assert not torch.is_autocast_enabled("cpu")
-    assert network.profile.known("autocast")
+    assert set(network.profile.curves["autocast"]) == {4}
 
 
 # Compiled -----------------------------------------------------------------------------------------
