@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from numbers import Integral
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from .arguments import class_names, known_device, positive
 from .calibration import structure
 from .fingerprint import checksum, settings, weights
 from .heads import Head
+from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
 from .passes import Passes, Read, Reading
@@ -38,7 +38,6 @@ Model = Callable[[Tensor], object]
 
 # Sessions of several threads may share modules, and the process has one fast path and one stance of its compiler.
 _one_at_a_time = threading.RLock()
-_READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
 
 
 class Network:
@@ -103,7 +102,7 @@ class Network:
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
         with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
-            row = self._cast(example.detach().unsqueeze(0)).clone()
+            row = cast(example.detach().unsqueeze(0), self.module, self.device).clone()
         version, content = row._version, row.clone()
         with self.running():
             started = time.perf_counter()
@@ -182,10 +181,7 @@ class Network:
     @property
     def runs_on(self) -> torch.device:
         """The device on which batches are wanted."""
-        if self.device is not None:
-            return self.device
-        held = chain(self.module.parameters(), self.module.buffers()) if isinstance(self.module, nn.Module) else ()
-        return next((tensor.device for tensor in held), torch.device("cpu"))
+        return home(self.module) if self.device is None else self.device
 
     def layer_index(self, ref: int | str) -> int:
         """The index (from 1) of a layer given by index or name.
@@ -352,7 +348,7 @@ class Network:
 
         Raises, casts and chooses the mode as `forward`.
         """
-        ready = self._cast(batch)
+        ready = cast(batch, self.module, self.device)
         with self.running():
             try:
                 values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._settings)
@@ -371,7 +367,7 @@ class Network:
         False where the model cannot be compiled or answers otherwise then; nothing else has changed in this case.
         """
         self.probe(batch[0])
-        ready = self._cast(batch)
+        ready = cast(batch, self.module, self.device)
         with self.running():
             return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
 
@@ -412,26 +408,6 @@ class Network:
         return of
 
     # Checks -----------------------------------------------------------------------------------------------------------
-
-    def _cast(self, batch: Tensor) -> Tensor:
-        """`batch` on the model's device, in the dtype that its parameters compute in; tokens become int64."""
-        if not isinstance(self.module, nn.Module):
-            return batch if self.device is None else batch.to(self.device)
-        dtype = next((each.dtype for each in self.module.parameters() if each.is_floating_point()), batch.dtype)
-        if not batch.is_floating_point():
-            if batch.is_complex():
-                dtype = batch.dtype
-            elif not self._reads_numbers(batch):
-                dtype = torch.int64
-        return batch.to(self.runs_on, dtype)
-
-    def _reads_numbers(self, batch: Tensor) -> bool:
-        """Whether integers are quantities (pixels, ages) to this module, and not tokens to look up."""
-        modules = list(cast(nn.Module, self.module).modules())
-        if any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in modules):
-            return False
-        first = next((module for module in modules if any(True for _ in module.parameters(recurse=False))), None)
-        return batch.dtype in (torch.uint8, torch.bool) or batch.dim() > 2 or isinstance(first, _READS_NUMBERS)
 
     def _batched(self, layer: int, reader: Callable[[Tensor], Tensor], rows: int) -> Callable[[Tensor], Tensor]:
         known = self.layers[layer - 1]
