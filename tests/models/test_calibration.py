@@ -65,7 +65,7 @@ def test_seconds_a_row_are_interpolated_in_the_logarithm_of_the_batch_and_consta
 
 def test_the_median_counts_and_old_samples_leave() -> None:
     known = profile()
-    for seconds in (9.0, 1.0, 1.0):
+    for seconds in (9.0, 1.0, 1.0, 1.0, 9.0):
         known.observe("eager", 2, 1.0, seconds)
     assert known.per_row(2) == pytest.approx(0.5)
     for _ in range(20):
