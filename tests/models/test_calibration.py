@@ -350,7 +350,7 @@ class Peeking(nn.Module):
         return x.as_strided((len(x), 3), (x.stride(0), 1))
 
 
-@pytest.mark.parametrize(("build", "why"), [(Viewing, "view"), (Peeking, "answers differ")])
+@pytest.mark.parametrize(("build", "why"), [(Viewing, "view"), (Peeking, "asks how its numbers lie")])
 def test_a_model_that_reads_memory_as_it_lies_runs_eagerly(build: Callable[[], nn.Module], why: str) -> None:
     network, batch = Network("f", seeded(build)), images(5)
     expected = network.forward(batch, [None])[None]
