@@ -630,6 +630,19 @@ def test_calibration_stops_short_of_memory_that_runs_out() -> None:
         calibrate(Network("f", Large(2), batch_size=8), torch.rand(4))
 
 
+def test_a_batch_size_that_fails_once_is_not_among_those_measured() -> None:
+    class Fragmented(nn.Linear):
+        _passes = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self._passes += len(x) == 4
+            if self._passes == 3:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().forward(x)
+
+    assert set(calibrate(Network("f", Fragmented(4, 2)), torch.rand(4)).curves["eager"]) == {1, 2}
+
+
 def test_calibration_stays_within_what_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Network("f", seeded(plain))
     network.probe(images(1)[0])
