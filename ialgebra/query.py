@@ -9,8 +9,10 @@ import hashlib
 import math
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -27,11 +29,13 @@ from .language.binder import bind
 from .models.network import Network
 from .planner.compiler import compile_plan
 from .planner.explain import Details, Measured, explain, text
+from .planner.games import Game
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
 from .planner.strategy import Strategy
 from .results import Attribution, Relation, Stats
-from .rounds import EVERY, PILOT, Bounds, Policy, Rounds, Standing, Watch
+from .rounds import PILOT, Bounds, Policy, Rounds, Standing, Watch
+from .runtime import peak_memory
 from .version import __version__
 
 
@@ -107,7 +111,6 @@ def refined(
     *,
     analyze: bool = False,
     rounds: bool = True,
-    policy: Policy = EVERY,
 ) -> Iterator[Relation]:
     """Answers of growing rounds, each with all rows of those before it, until the bounds hold or the budget is spent.
 
@@ -117,10 +120,15 @@ def refined(
     bounds = _bounds(request)
     spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
     deadline = spent.started + bounds.seconds
-    if rounds and not request.strategy.reuse:  # rounds build on each other's rows, if not on the session's
+    if analyze:
+        peak_memory(reset=True)
+    if rounds and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
+    store.begin()
     whole = plan(request, catalog) if not rounds or bounds.error is None else None
-    course = Rounds(bounds, policy, None if whole is None else whole.rows)
+    course = Rounds(
+        bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
+    )
     physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
     last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
     while physical is not None:
@@ -132,7 +140,7 @@ def refined(
         except TimeUp:
             in_time = False
         finally:
-            spent.add(physical, executor.outcome)
+            spent.add(executor.outcome)
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
@@ -166,6 +174,11 @@ def refined(
         last = (physical, executor.outcome, maps)
         yield _relation(request, catalog, *last, spent, course, analyze)
         physical = following
+
+
+def _a_row(catalog: Catalog, game: Game) -> float:
+    """What a row of a game costs beside those of other games of its model: the share of the network it goes through."""
+    return catalog.model(game.model).profile.share(game.layer)
 
 
 def _following(
@@ -203,8 +216,8 @@ class _Spent:
 
     started: float
     unknown: list[Network]
+    hits: Counter[str] = field(default_factory=Counter)
     rows: int = 0
-    reused: int = 0
     batches: int = 0
     forward_seconds: float = 0.0
 
@@ -213,25 +226,18 @@ class _Spent:
         now = time.perf_counter()
         return (deadline - now) * self.rows / (now - self.started) if self.rows else math.inf
 
-    def add(self, plan: PhysicalPlan, outcome: Outcome) -> None:
-        # Rows of earlier rounds are not the session's, and rows of settled maps are read beside those that grow.
-        self.reused = max(self.reused, outcome.reused - self.rows - _read_again(plan))
+    def add(self, outcome: Outcome) -> None:
+        self.hits.update(outcome.hits)
         self.rows += outcome.rows
         self.batches += outcome.batches
         self.forward_seconds += outcome.forward_seconds
         self.rows += sum(network.probed for network in self.unknown)
         self.unknown = [network for network in self.unknown if not network.probed]
 
-
-def _read_again(plan: PhysicalPlan) -> int:
-    """Rows of jobs whose hybrids and coalitions are part of another job's."""
-    count, seen = 0, set[tuple[object, ...]]()
-    for job in sorted(plan.jobs, key=lambda job: -job.spec.rows):
-        for model in job.models:
-            place = (job.hybrids.key, model, job.spec.seed, job.spec.method)
-            count += max(0, job.spec.rows - 2) if place in seen else 0
-            seen.add(place)
-    return count
+    @property
+    def reused(self) -> int:
+        """Rows that the session's store knew, or that another game of the query had paid for."""
+        return self.hits.total()
 
 
 def _relation(
@@ -251,9 +257,11 @@ def _relation(
         batches=spent.batches,
         seconds=seconds,
         forward_seconds=spent.forward_seconds,
+        peak=peak_memory() if analyze else None,
+        saved=sorted(spent.hits.items()),
         errors=[(each.label, each.relative_error) for each in maps],
     )
-    details = explain(physical, catalog, measured)
+    details = explain(physical, catalog, measured, course.decisions)
     words = text(details)
     return Relation(
         attributions=maps,

@@ -21,10 +21,11 @@ from .execution.maps import Draw, EstimatedMap
 from .kernels.coalitions import MAX_EXACT_PLAYERS
 from .language import syntax
 from .planner.allocation import Decay, Stratum, population, rows_to, unseen
-from .planner.decisions import Cost, Decision
+from .planner.decisions import Alternative, Decision
 from .planner.games import Game, game_key
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort, seeds
+from .planner.strategy import Strategy
 
 PILOT = 8  # rows a player of the first round, whose errors can be trusted
 FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
@@ -74,8 +75,12 @@ class Policy(NamedTuple):
     common: bool | None = None
     exact: bool = True
 
-
-EVERY = Policy()
+    @classmethod
+    def of(cls, strategy: Strategy) -> Policy:
+        """What a strategy leaves open or asks for."""
+        return cls(
+            strategy.retire is not False, strategy.allocate is not False, strategy.common, strategy.exact is not False
+        )
 
 
 class Standing(NamedTuple):
@@ -127,7 +132,7 @@ class Rounds:
     """
 
     bounds: Bounds
-    policy: Policy = EVERY
+    policy: Policy = field(default_factory=Policy)
     whole: int | None = None
     cost: Callable[[Game], float] = a_row
     effort: Effort | None = field(init=False)
@@ -263,8 +268,8 @@ class Rounds:
             and _WHOLE * goal.population <= goal.goal
             and goal.population <= min(goal.cap, _NEAR * goal.rows)
         ):
-            sampled = Cost("sampled", (goal.goal - goal.rows) * goal.models)
-            exact = Cost("exact", (goal.population - goal.rows) * goal.models)
+            sampled = Alternative("sampled", (goal.goal - goal.rows) * goal.models)
+            exact = Alternative("exact", (goal.population - goal.rows) * goal.models)
             self.decisions.append(Decision("D2", f"{players} players, {goal.rows:,} rows", "exact", (exact, sampled)))
             return goal.population
         part: float = goal.rows * min(_MOST, max(_LEAST, (goal.goal / goal.rows) ** _WAY))
@@ -288,10 +293,10 @@ class Rounds:
         others = self._goals(maps, reached, apart=True)
         common = sum((goal.goal - goal.rows) * goal.models for goal in goals.values())
         again = sum((goal.goal - (t not in drawn) * goal.rows) * goal.models for t, goal in others.items())
-        costs = (Cost("common", common), Cost("own", again))
+        costs = (Alternative("common", common), Alternative("own", again))
         chosen = min(costs, key=lambda cost: cost.rows or 0.0)
-        self.decisions.append(Decision("D9", f"coalitions of {len(goals)} games", chosen.alternative, costs))
-        if chosen.alternative == "common":
+        self.decisions.append(Decision("D9", f"coalitions of {len(goals)} games", chosen.what, costs))
+        if chosen.what == "common":
             return goals
         self.effort, self._decays = apart, {}
         self.ahead += sum(others[table].rows * others[table].models for table in drawn)

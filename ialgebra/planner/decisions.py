@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Cost(NamedTuple):
-    """One alternative of a decision: model rows and seconds still to pay for it, None where nothing can tell."""
+class Alternative(NamedTuple):
+    """One way to take a decision: model rows and seconds to pay for it, None where nothing can tell."""
 
-    alternative: str
+    what: str
     rows: float | None = None
     seconds: float | None = None
 
 
 class Decision(NamedTuple):
-    """Decision `id` (D1, D2, …) `about` something: the `chosen` alternative, and what each of them would cost."""
+    """Decision `id` (D1, D2, …) `about` something: what was `chosen`, and the alternatives with their costs."""
 
     id: str
     about: str
     chosen: str
-    costs: tuple[Cost, ...]
+    costs: tuple[Alternative, ...] = ()
