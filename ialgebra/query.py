@@ -28,7 +28,7 @@ from .language import syntax
 from .language.binder import bind
 from .models.network import Network
 from .planner.compiler import compile_plan
-from .planner.explain import Details, Measured, explain, text
+from .planner.explain import Details, Measured, decision_lines, explain, text
 from .planner.games import Game
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
@@ -259,9 +259,10 @@ def _relation(
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
+        decisions=decision_lines(course.decisions),
         errors=[(each.label, each.relative_error) for each in maps],
     )
-    details = explain(physical, catalog, measured, course.decisions)
+    details = explain(physical, catalog, measured)
     words = text(details)
     return Relation(
         attributions=maps,
