@@ -130,6 +130,9 @@ def refined(
         bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
     )
     physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
+    if rounds and physical is not None:  # rounds are of the same games, whose rows are known by their hybrids
+        request = replace(request, strategy=replace(request.strategy, dual=physical.strategy.dual))
+        course.decisions += [decision for decision in physical.decisions if decision.id == "D5"]
     last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
     while physical is not None:
         a_batch = spent.forward_seconds / max(1, spent.batches)  # which would end too late if it began later
@@ -177,8 +180,11 @@ def refined(
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:
-    """What a row of a game costs beside those of other games of its model: the share of the network it goes through."""
-    return catalog.model(game.model).profile.share(game.layer)
+    """What a row of a game costs beside those of other games of its model: the share of the layers it goes through.
+
+    Layers are counted, not timed, because rows are divided by this: answers may not hang on the clock.
+    """
+    return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
 
 
 def _following(
@@ -259,7 +265,7 @@ def _relation(
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
-        decisions=decision_lines(course.decisions),
+        decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
         errors=[(each.label, each.relative_error) for each in maps],
     )
     details = explain(physical, catalog, measured)
