@@ -180,8 +180,11 @@ def refined(
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:
-    """What a row of a game costs beside those of other games of its model: the share of the network it goes through."""
-    return catalog.model(game.model).profile.share(game.layer)
+    """What a row of a game costs beside those of other games of its model: the share of the layers it goes through.
+
+    Layers are counted, not timed, because rows are divided by this: answers may not hang on the clock.
+    """
+    return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
 
 
 def _following(
@@ -263,7 +266,7 @@ def _relation(
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
-        decisions=decision_lines(course.decisions),
+        decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
         errors=[(each.label, each.relative_error) for each in maps],
     )
     details = explain(physical, catalog, measured)
