@@ -261,7 +261,8 @@ def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator
     masks = masks[: every // 2]
     if len(masks) < count:
         members = np.array(list(itertools.combinations(range(players), size)))[:every]
-        masks = _only_distinct(np.concatenate([masks, rng.permutation(_of_members(members, players))]))
+        rest = rng.spawn(1)[0]  # whose order does not depend on how many were drawn before
+        masks = _only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
     return masks[:count]
 
 
