@@ -30,6 +30,7 @@ from .planner.explain import Details, Measured, explain, text
 from .planner.physical import PhysicalPlan
 from .planner.strategy import Strategy
 from .results import Attribution, Relation, Stats
+from .runtime import peak_memory
 from .version import __version__
 
 _PILOT = 8  # rows a player of the first round, whose errors can be trusted
@@ -142,7 +143,7 @@ def refined(
     bounds = Bounds.of(request)
     spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
     deadline = spent.started + bounds.seconds
-    if rounds and not request.strategy.reuse:  # rounds build on each other's rows, if not on the session's
+    if rounds and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     effort = None if not rounds else _PILOT if math.isinf(bounds.seconds) else _FEWEST
     rows = 0
@@ -234,6 +235,8 @@ def _relation(
         batches=spent.batches,
         seconds=seconds,
         forward_seconds=spent.forward_seconds,
+        peak=peak_memory() if analyze else None,
+        saved=[],
         errors=[(each.label, each.relative_error) for each in maps],
     )
     details = explain(physical, catalog, measured)

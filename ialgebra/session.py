@@ -32,6 +32,7 @@ from .errors import BindError, IalgebraError, did_you_mean
 from .execution.store import Store
 from .language import binder, options, syntax
 from .language.predicates import bind_window
+from .models.calibration import calibrate, table
 from .models.heads import HeadReport, fit_heads, load_heads, save_heads
 from .models.layers import LayerChoice
 from .models.network import Model, Network
@@ -183,6 +184,20 @@ class Session:
         with self._lock:
             load_heads(self._catalog.model(model), path)
 
+    def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
+        """Measure what passes of a model cost on this machine, by batch size, mode and depth; ten seconds or so.
+
+        `input` names what it is run on (None: the first registered input of the shape that the model was run with, or
+        the only one). `compile` tries torch.compile too, which takes a minute. The profile is kept on disk, and queries
+        are planned with it. Answers with a table as text. Raises BindError for unknown names, ModelError for a failing
+        model, ResourceError out of memory.
+        """
+        with self._lock:
+            network = self._catalog.model(model)
+            example = self._catalog.input(input or self._example(network)).elements[0].tensor
+            profile = calibrate(network, example, compile=compile)
+            return query.said(table(network, profile), f"calibrate {model}")
+
     def names(self) -> dict[str, list[str]]:
         """What is registered, by kind."""
         catalog = self._catalog
@@ -293,6 +308,14 @@ class Session:
     def _answered(self, request: query.Request, *, analyze: bool) -> Relation:
         with bar(self._progress) as progress:
             return query.answered(request, self._catalog, self._store, progress, analyze=analyze)
+
+    def _example(self, network: Network) -> str:
+        """The name of an input that the model can be run on."""
+        inputs = self._catalog.visible
+        fitting = [name for name, each in inputs.items() if not network.probed or network.row_shape == each.shape]
+        if not fitting or not (network.probed or len(fitting) == 1):
+            raise BindError(f"name an input to run model '{network.name}' on{did_you_mean('', inputs)}")
+        return fitting[0]
 
     # What Python says in objects and a query in text.
 

@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import math
 import time
-import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..catalog import Catalog, content_digest
-from ..errors import BindError, ModelError, ResourceError
+from ..catalog import Catalog
+from ..errors import BindError, IalgebraError, ModelError, ResourceError
 from ..kernels.coalitions import Design
 from ..kernels.coalitions import design as make_design
 from ..kernels.compose import compose
+from ..kernels.forward import uncompiled
 from ..models.adapters import column
 from ..models.network import Network, is_out_of_memory
+from ..models.profile import Mode
 from ..planner.games import Game, Predicted
-from ..planner.physical import Job, Pass, PhysicalPlan
-from .store import Store, Table, Values
+from ..planner.physical import Job, Pass, PhysicalPlan, Run
+from .memory import WHOLE, Column, Memory, Values, input_name
+from .pace import Pace
+from .store import Store
 
 Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
+
+THIS_QUERY = "another game of this query"
 
 
 @dataclass
@@ -47,6 +54,7 @@ class Outcome:
     reused: int = 0  # rows that the store knew
     batches: int = 0
     forward_seconds: float = 0.0
+    hits: dict[str, int] = field(default_factory=dict)  # the reused rows, by what they had been evaluated for
 
 
 class _End(NamedTuple):
@@ -54,7 +62,7 @@ class _End(NamedTuple):
     it."""
 
     model: str
-    row: str
+    row: bytes
     apart: int | None
 
 
@@ -74,6 +82,7 @@ class Executor:
         self.progress = progress
         self.deadline = deadline
         self.outcome = Outcome([], [], {}, {})
+        self.not_passing: set[str] = set()  # models whose layers on the way are left alone
 
     def run(self, plan: PhysicalPlan) -> Outcome:
         """Evaluate every row that `plan` needs.
@@ -84,35 +93,31 @@ class Executor:
         self.plan = plan
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
         self.networks = {name: self.catalog.model(name) for name in dict.fromkeys(names)}
-        fingerprints = {name: network.fingerprint() for name, network in self.networks.items()}
-        self.identities: dict[str, Hashable] = {
-            name: (weakref.ref(network), fingerprints[name]) for name, network in self.networks.items()
-        }
-        for name, network in self.networks.items():
-            if (found := network.take_first_pass()) is not None:
-                example, logits = found
-                self.store.keep_output(self.identities[name], content_digest(example), None, logits)
         made = {spec: make_design(*spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         designs = [made[job.spec] for job in plan.jobs]
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
-        self.outcome = Outcome(designs, values, {}, fingerprints)
+        self.memory = Memory(self.store, self.networks, plan.jobs, designs)
+        self.outcome = Outcome(designs, values, {}, {name: self.memory.fingerprint(name) for name in self.networks})
         self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
-        try:
-            with ExitStack() as stack:
-                for network in dict.fromkeys(self.networks.values()):
-                    stack.enter_context(network.running())
-                self._ends()
-                self._reuse()
-                self.total = self.outcome.rows + sum(
-                    len(self._missing(number)) * len(job.models) for number, job in enumerate(plan.jobs)
-                )
-                for each in plan.passes:
-                    self._pass(each)
-        finally:
-            self.store.trim()
+        for name, network in self.networks.items():
+            if (found := network.take_first_pass()) is not None:
+                example, logits = found
+                self.memory.keep_whole(name, input_name(example), {None: logits}, 0.0)
+        with ExitStack() as stack:
+            for network in dict.fromkeys(self.networks.values()):
+                stack.enter_context(network.running())
+            self._ends()
+            if plan.strategy.reuse:
+                for number in range(len(plan.jobs)):
+                    self._recall(number)
+            self.total = self.outcome.rows + sum(
+                int(self._lacking(number, model).sum()) for number, job in enumerate(plan.jobs) for model in job.models
+            )
+            for each in plan.passes:
+                self._pass(each)
         return self.outcome
 
     # Ends: every x_∅ and x_N, and the predictions that decide the targets; all classes of these rows are kept.
@@ -122,25 +127,30 @@ class Executor:
         known: dict[tuple[_End, int | None], Tensor] = {}
         todo: dict[tuple[object, ...], list[_End]] = {}
         for end, (tensor, reads) in wanted.items():
-            stored = {layer: self.store.output(self.identities[end.model], end.row, layer) for layer in reads}
-            if self.plan.strategy.reuse and all(logits is not None for logits in stored.values()):
-                known |= {(end, layer): logits for layer, logits in stored.items() if logits is not None}
-                self.outcome.reused += 1
+            stored = self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else {}
+            if stored:
+                known |= {(end, layer): logits for layer, logits in stored.items()}
+                self._reused(Counter({WHOLE: 1}))
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
         for group in todo.values():
             model = group[0].model
             layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end][1]))
 
-            def evaluate(chunk: list[_End], model: str = model, layers: tuple[int | None, ...] = layers) -> None:
+            def evaluate(
+                chunk: list[_End], run: Run, model: str = model, layers: tuple[int | None, ...] = layers
+            ) -> None:
                 batch = torch.stack([wanted[end][0] for end in chunk]).to(self.networks[model].runs_on)
-                outputs = self._forward(model, batch, layers, lambda row: "an input as a whole, or its baseline")
-                for layer, logits in outputs.items():
-                    for end, each in zip(chunk, logits.cpu(), strict=True):
-                        known[end, layer] = each
-                        self.store.keep_output(self.identities[model], end.row, layer, each)
+                outputs, seconds = self._forward(
+                    model, batch, layers, run.mode, lambda row: "an input as a whole, or its baseline"
+                )
+                for row, end in enumerate(chunk):
+                    logits = {layer: each[row] for layer, each in outputs.items()}
+                    known.update({(end, layer): each for layer, each in logits.items()})
+                    self.memory.keep_whole(model, end.row, logits, seconds)
 
-            self._in_batches(group, self._batch_size(model), model, evaluate)
+            usual = Run(self._batch_size(model), "eager")
+            self._in_batches(group, lambda _, usual=usual: usual, model, evaluate)  # type: ignore[misc]
         for number in range(len(self.plan.jobs)):
             self._read_ends(number, known)
 
@@ -152,24 +162,23 @@ class Executor:
             wanted.setdefault(end, (tensor, {}))[1].update(dict.fromkeys(layers))
 
         for number, job in enumerate(self.plan.jobs):
-            hybrids, apart = job.hybrids, self._apart(number)
+            names, apart = self.memory.names[number], self._apart(number)
             for model in job.models:
-                want(_End(model, hybrids.full, apart), _whole(job), job.layers(model))
-                want(_End(model, hybrids.empty, apart), hybrids.background, job.layers(model))
+                want(_End(model, names[min(1, len(names) - 1)], apart), _whole(job), job.layers(model))
+                want(_End(model, names[0], apart), job.hybrids.background, job.layers(model))
             for target in job.predictions:
-                element = self.catalog.element(target.source)
-                want(_End(target.model, element.digest, apart), element.tensor, [None])
+                tensor = self.catalog.element(target.source).tensor
+                want(_End(target.model, input_name(tensor), apart), tensor, [None])
         return wanted
 
     def _read_ends(self, number: int, known: dict[tuple[_End, int | None], Tensor]) -> None:
         """Decide the job's targets, then read v(∅) and v(N) of its games."""
         job, apart = self.plan.jobs[number], self._apart(number)
         for target in job.predictions:
-            row = self.catalog.element(target.source).digest
+            row = input_name(self.catalog.element(target.source).tensor)
             self.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
-        rows = [job.hybrids.empty, job.hybrids.full][: len(self.outcome.designs[number].coalitions)]
         for k, game in enumerate(job.games):
-            for position, row in enumerate(rows):
+            for position, row in enumerate(self.memory.names[number][:2]):
                 logits = known[_End(game.model, row, apart), game.layer]
                 self.outcome.values[number][position, k] = float(column(logits[None], self._target(game), game.output))
 
@@ -178,8 +187,8 @@ class Executor:
         return None if self.plan.strategy.share else number
 
     def _batch_size(self, model: str) -> int:
-        sizes = [each.batch_size for each in self.plan.passes if model in each.models]
-        return min(sizes, default=self.plan.passes[0].batch_size)
+        sizes = [each.run.batch_size for each in self.plan.passes if model in each.models]
+        return min(sizes, default=self.plan.passes[0].run.batch_size)
 
     def _target(self, game: Game) -> int:
         target = self.outcome.targets[game.target] if isinstance(game.target, Predicted) else game.target
@@ -192,48 +201,74 @@ class Executor:
 
     # Coalitions.
 
-    def _columns(self, job: Job, model: str) -> tuple[list[int], list[Hashable]]:
-        """The job's columns that `model` fills, and their names in the store."""
+    def _columns(self, job: Job, model: str) -> tuple[list[int], list[Column]]:
+        """The job's columns that `model` fills: their numbers, and what they read."""
         own = [k for k, game in enumerate(job.games) if game.model == model]
-        return own, [(job.games[k].layer, self._target(job.games[k]), job.games[k].output) for k in own]
+        return own, [Column(game.layer, self._target(game), game.output) for game in (job.games[k] for k in own)]
 
-    def _table(self, job: Job, model: str) -> Table:
-        return self.store.table(self.identities[model], job.hybrids.key)
+    def _lacking(self, number: int, model: str, rows: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Which of these rows of a job, or of all, `model` has still to evaluate."""
+        values = self.outcome.values[number]
+        own = [k for k, game in enumerate(self.plan.jobs[number].games) if game.model == model]
+        read = values[:, own] if rows is None else values[np.ix_(rows, own)]
+        lacking: NDArray[np.bool_] = np.any(np.isnan(read), axis=1)
+        return lacking
 
-    def _reuse(self) -> None:
-        if not self.plan.strategy.reuse:
-            return
-        for number, job in enumerate(self.plan.jobs):
-            masks, values = self.outcome.designs[number].coalitions[2:], self.outcome.values[number][2:]
-            for model in job.models:
-                own, names = self._columns(job, model)
-                values[:, own] = self._table(job, model).known(masks, names)
-            missing = np.isnan(values).any(axis=1)
-            self.outcome.reused += int((~missing).sum()) * len(job.models)
+    def _recall(self, number: int, kind: str | None = None) -> None:
+        """Fill in what the store knows of a job's rows, and count it, as hits of one `kind` where that is known."""
+        job = self.plan.jobs[number]
+        for model in job.models:
+            rows = np.flatnonzero(self._lacking(number, model))
+            if len(rows):
+                own, columns = self._columns(job, model)
+                found, kinds = self.memory.find(number, model, rows, columns)
+                self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
+                self._reused(kinds if kind is None else Counter({kind: kinds.total()}))
 
-    def _missing(self, number: int) -> NDArray[np.int64]:
-        """The rows of a job's design that are still to be evaluated."""
-        return np.flatnonzero(np.isnan(self.outcome.values[number]).any(axis=1))
+    def _reused(self, kinds: Counter[str]) -> None:
+        self.outcome.reused += kinds.total()
+        self.outcome.hits = dict(Counter(self.outcome.hits) + kinds)
 
     def _pass(self, each: Pass) -> None:
-        pending = [(number, row) for number in each.jobs for row in self._missing(number).tolist()]
+        pace = Pace(each, [self.networks[model] for model in each.models])
 
-        def evaluate(chunk: list[tuple[int, int]]) -> None:
+        def evaluate(chunk: list[tuple[int, int]], run: Run) -> None:
             if time.perf_counter() >= self.deadline:
                 raise TimeUp
-            self._batch(each, chunk)
+            self._batch(each, chunk, run)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-        self._in_batches(pending, each.batch_size, each.models[0], evaluate)
+        while pending := self._pending(each):
+            self._in_batches(pending, pace.next, each.models[0], evaluate)
 
-    def _in_batches(self, items: list[_T], size: int, model: str, evaluate: Callable[[list[_T]], None]) -> None:
-        """Evaluate `items` `size` at a time; out of memory halves the batch and goes on."""
-        start = 0
+    def _pending(self, each: Pass) -> list[tuple[int, int]]:
+        """The rows of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs find it in the
+        store, or if that has forgotten it, evaluate it afterwards."""
+        pending: dict[object, tuple[int, int]] = {}
+        for number in each.jobs:
+            if self.plan.strategy.reuse:
+                self._recall(number, THIS_QUERY)
+            lacking = np.stack([self._lacking(number, model) for model in each.models])
+            for row in np.flatnonzero(lacking.any(axis=0)).tolist():
+                place = self.memory.names[number][row] if self.plan.strategy.reuse else (number, row)
+                pending.setdefault(place, (number, row))
+        return list(pending.values())
+
+    def _in_batches(
+        self,
+        items: list[_T],
+        next_run: Callable[[int], Run],
+        model: str,
+        evaluate: Callable[[list[_T], Run], None],
+    ) -> None:
+        """Evaluate `items` in batches as `next_run(rows left)` says; out of memory halves the batch and goes on."""
+        start, most = 0, len(items)
         while start < len(items):
-            chunk = items[start : start + size]
+            run = next_run(len(items) - start)
+            chunk = items[start : start + min(run.batch_size, most)]
             try:
-                evaluate(chunk)
+                evaluate(chunk, run)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -241,33 +276,42 @@ class Executor:
                     raise ResourceError(
                         f"out of memory at a batch of one row of model '{model}'; use a smaller model or input"
                     ) from error
-                size = len(chunk) // 2
+                most = len(chunk) // 2
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
             else:
                 start += len(chunk)
 
-    def _batch(self, each: Pass, chunk: list[tuple[int, int]]) -> None:
-        """Compose one batch of hybrids, once a device, and read every column of it."""
-        runs = list(_runs(chunk))
+    def _batch(self, each: Pass, chunk: list[tuple[int, int]], run: Run) -> None:
+        """Compose one batch of hybrids, once a device, and read every column that its rows lack."""
         batches: dict[torch.device, Tensor] = {}
         for model in each.models:
             network = self.networks[model]
             if network.runs_on not in batches:
-                batches[network.runs_on] = torch.cat([self._composed(number, rows, network) for number, rows in runs])
-            layers = tuple(dict.fromkeys(layer for number, _ in runs for layer in self.plan.jobs[number].layers(model)))
-            outputs = self._forward(model, batches[network.runs_on], layers, lambda row: self._named(chunk[row]))
+                batches[network.runs_on] = torch.cat(
+                    [self._composed(number, rows, network) for number, rows in _runs(chunk)]
+                )
+            batch = batches[network.runs_on]
+            lacking = np.concatenate([self._lacking(number, model, rows) for number, rows in _runs(chunk)])
+            lacked = [place for place, lacks in zip(chunk, lacking.tolist(), strict=True) if lacks]
+            if not lacked:
+                continue
+            if len(lacked) < len(chunk):
+                batch = batch[torch.from_numpy(lacking).to(batch.device)]
+            if run.mode == "compiled" and len(batch) == run.batch_size and not network.compiled_for(run.batch_size):
+                network.compile(batch)
+            jobs = each.jobs if self.plan.strategy.reuse else dict.fromkeys(number for number, _ in lacked)
+            layers = tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
+            outputs, seconds = self._forward(model, batch, layers, run.mode, partial(self._named, lacked))
             first = 0
-            for number, rows in runs:
-                job, design = self.plan.jobs[number], self.outcome.designs[number]
-                own, names = self._columns(job, model)
+            for number, rows in _runs(lacked):
                 block = slice(first, first + len(rows))
                 first += len(rows)
-                games = [job.games[k] for k in own]
-                read = [column(outputs[game.layer][block], self._target(game), game.output) for game in games]
-                values = torch.stack(read, dim=1).double().cpu().numpy()
-                self.outcome.values[number][np.ix_(rows, own)] = values
-                self._table(job, model).keep(design.coalitions[rows], names, values)
+                own, columns = self._columns(self.plan.jobs[number], model)
+                logits = {layer: each[block] for layer, each in outputs.items()}
+                read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
+                self.outcome.values[number][np.ix_(rows, own)] = read
+                self.memory.keep(number, model, rows, columns, logits, seconds)
 
     def _composed(self, number: int, rows: list[int], network: Network) -> Tensor:
         place = (number, network.runs_on)
@@ -280,23 +324,47 @@ class Executor:
         return compose(foreground, background, segments, masks)
 
     def _forward(
-        self, model: str, batch: Tensor, layers: Sequence[int | None], named: Callable[[int], str]
-    ) -> dict[int | None, Tensor]:
-        started = time.perf_counter()
+        self, model: str, batch: Tensor, layers: Sequence[int | None], mode: Mode, named: Callable[[int], str]
+    ) -> tuple[dict[int | None, Tensor], float]:
+        """The logits (B, K) of `layers` and of others that cost nothing, on the host, and the seconds that a row
+        took."""
+        network, passed = self.networks[model], self._passed(model, layers, mode)
+        started, before = time.perf_counter(), network.rows
         try:
-            outputs = self.networks[model].forward(batch, layers)
+            try:
+                outputs = network.forward(batch, (*layers, *passed), mode)
+            except IalgebraError as error:
+                own_fault = not isinstance(error.__cause__, IalgebraError | None)
+                if own_fault or not passed:
+                    raise
+                self.not_passing.add(model)  # nobody asked for these layers, so they may not fail a query
+                outputs = network.forward(batch, layers, mode)
         except ModelError as error:
             if error.row is not None:
                 error.message += f" ({named(error.row)})"
             raise
         finally:
-            self.outcome.forward_seconds += time.perf_counter() - started
-        self.outcome.rows += len(batch)
+            seconds = time.perf_counter() - started
+            self.outcome.forward_seconds += seconds
+            self.outcome.rows += network.rows - before
         self.outcome.batches += 1
-        return outputs
+        return {layer: logits.cpu() for layer, logits in outputs.items()}, seconds / len(batch)
 
-    def _named(self, place: tuple[int, int]) -> str:
-        number, row = place
+    def _passed(self, model: str, layers: Sequence[int | None], mode: Mode) -> tuple[int, ...]:
+        """The layers with heads that a pass for `layers` comes by: a tap and a linear map more, and a later question
+        is answered. Taps would make a compiled model run eagerly, so that there they come only with other taps."""
+        network = self.networks[model]
+        taps = [layer for layer in layers if layer is not None]
+        modules = network.module.modules() if isinstance(network.module, nn.Module) else ()
+        compiled = any(uncompiled(module) is not module for module in modules)
+        compiled = compiled or mode == "compiled"
+        if not self.plan.strategy.reuse or model in self.not_passing or (compiled and not taps):
+            return ()
+        deepest = math.inf if None in layers else max(taps)
+        return tuple(layer for layer in network.heads if layer < deepest and layer not in taps)
+
+    def _named(self, places: list[tuple[int, int]], place: int) -> str:
+        number, row = places[place]
         present = np.flatnonzero(self.outcome.designs[number].coalitions[row]).tolist()
         shown = ", ".join(map(str, present[:12])) + (", …" if len(present) > 12 else "")
         return f"row {row} of the plan's game {number}: players {{{shown}}} present"

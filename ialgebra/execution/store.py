@@ -1,95 +1,161 @@
-"""Values already paid for: rows by coalition, columns by (layer, class), one table for a model and a set of hybrids.
+"""Values already paid for: a table a model, a row an input, named by its content, a column what was read of its pass.
 
-In: blocks of values as batches finish; out: what is known of the rows that a plan asks for. Bounded in bytes; the table
-not used for longest goes first. It knows no plan and runs no model.
+In: blocks of values as batches finish; out: what is known of the rows that a plan asks for, and what they were
+evaluated for. Rows are named by `kernels.naming`, so that a hybrid is found again from another window, another
+partition, another estimator or the other side of an anti-join. Bounded in bytes; what would cost least to evaluate
+again, for its bytes and its age, goes first. It knows no plan and runs no model.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-Values = NDArray[np.float64]
-Masks = NDArray[np.bool_]
+Array = NDArray[np.float32] | NDArray[np.float64]
+Places = NDArray[np.int64]
+
+_ENTRY = 150  # bytes of a name and its entry in a dictionary
+_KEPT = 0.75  # of the limit, once it was passed: forgetting takes a moment
+
+
+@dataclass(eq=False)
+class Origin:
+    """What rows were evaluated for: a set of hybrids by content, the names of its foreground and its background, and
+    the columns that were asked of it."""
+
+    hybrids: str
+    foreground: bytes
+    background: bytes
+    asked: set[Hashable] = field(default_factory=set)
 
 
 class Table:
-    """The coalition values of one model over one set of hybrids: NaN where a row lacks a column."""
+    """What is known of one model: `rows` by name; a column (capacity, width) for each thing read, NaN where a row lacks
+    it; and for each row what it took, when it was last used and what for."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, int] = {}
-        self.columns: dict[Hashable, Values] = {}
-        self.capacity = 0
+        self.columns: dict[Hashable, Array] = {}
+        self.origins: dict[str, Origin] = {}
+        self.seconds = np.zeros(0)
+        self.used = np.zeros(0)
+        self.origin = np.zeros(0, dtype=object)
 
     @property
     def nbytes(self) -> int:
-        width = len(next(iter(self.rows), b"")) + 100  # a dictionary entry beside its key
-        return len(self.rows) * width + sum(column.nbytes for column in self.columns.values())
+        arrays = (self.seconds, self.used, self.origin, *self.columns.values())
+        return len(self.rows) * _ENTRY + sum(array.nbytes for array in arrays)
 
-    def known(self, masks: Masks, columns: Sequence[Hashable]) -> Values:
-        """The values (m, len(columns)) of the coalitions `masks` (m, d), NaN where not known."""
-        found = np.full((len(masks), len(columns)), np.nan)
-        places = np.array([self.rows.get(row, -1) for row in _packed(masks)], dtype=np.int64)
-        for k, column in enumerate(columns):
-            if column in self.columns:  # rows that came later than the column's last value lie beyond its end
-                here = (places >= 0) & (places < len(self.columns[column]))
-                found[here, k] = self.columns[column][places[here]]
-        return found
+    def places(self, names: Sequence[bytes]) -> Places:
+        """Where the rows of these names are, −1 for those that are not there."""
+        return np.array([self.rows.get(name, -1) for name in names], dtype=np.int64)
 
-    def keep(self, masks: Masks, columns: Sequence[Hashable], values: Values) -> None:
-        """Remember `values` (m, len(columns)) of the coalitions `masks` (m, d)."""
-        places = np.array([self.rows.setdefault(row, len(self.rows)) for row in _packed(masks)], dtype=np.int64)
-        if len(self.rows) > self.capacity:
-            self.capacity = 2 * len(self.rows)
-        for k, column in enumerate(columns):
-            old = self.columns.get(column)
-            if old is None or len(old) < self.capacity:
-                grown = np.full(self.capacity, np.nan)
-                if old is not None:
-                    grown[: len(old)] = old
-                self.columns[column] = grown
-            self.columns[column][places] = values[:, k]
+    def read(self, places: Places, column: Hashable) -> tuple[NDArray[np.bool_], Array]:
+        """Which of the rows at `places` have the column, and what it holds for these, (known, width)."""
+        known = places >= 0
+        if column not in self.columns:
+            return np.zeros(len(places), dtype=bool), np.zeros((0, 1))
+        values = self.columns[column][places[known]]
+        whole = ~np.isnan(values).any(axis=1)
+        known[known] = whole
+        return known, values[whole]
 
+    def keep(
+        self, names: Sequence[bytes], columns: Mapping[Hashable, Array], seconds: float, now: float, origin: Origin
+    ) -> None:
+        places = np.array([self.rows.setdefault(name, len(self.rows)) for name in names], dtype=np.int64)
+        if len(self.rows) > len(self.used):
+            self._resize(2 * len(self.rows))
+        for column, values in columns.items():
+            if column not in self.columns:
+                self.columns[column] = np.full((len(self.used), values.shape[1]), np.nan, dtype=values.dtype)
+            elif self.columns[column].dtype != values.dtype:
+                self.columns[column] = self.columns[column].astype(np.float64)
+            self.columns[column][places] = values
+        self.seconds[places] = np.maximum(self.seconds[places], seconds)
+        self.used[places] = now
+        self.origin[places] = origin
 
-def _packed(masks: Masks) -> list[bytes]:
-    return [row.tobytes() for row in np.packbits(masks, axis=1)]
+    def retain(self, kept: NDArray[np.bool_]) -> None:
+        """Forget all rows but those at the places that `kept` (rows,) says."""
+        remaining = np.flatnonzero(kept)
+        self.seconds, self.used, self.origin = (each[remaining] for each in (self.seconds, self.used, self.origin))
+        columns = {name: column[remaining] for name, column in self.columns.items()}
+        self.columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+        names = list(self.rows)
+        self.rows = {names[place]: number for number, place in enumerate(remaining.tolist())}
+        self.origins = {each.hybrids: each for each in set(self.origin.tolist())}
+
+    def _resize(self, capacity: int) -> None:
+        more = capacity - len(self.used)
+        self.seconds, self.used = (np.append(each, np.zeros(more)) for each in (self.seconds, self.used))
+        self.origin = np.append(self.origin, np.zeros(more, dtype=object))
+        for name, column in self.columns.items():
+            blank = np.full((more, column.shape[1]), np.nan, dtype=column.dtype)
+            self.columns[name] = np.concatenate([column, blank])
 
 
 class Store:
-    """The session's tables, and the outputs of whole inputs (ends and predictions), within `limit` bytes."""
+    """The session's tables within `limit` bytes; time is counted in runs."""
 
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
-        self.tables: OrderedDict[Hashable, Table] = OrderedDict()
-        self.outputs: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self.tables: dict[Hashable, Table] = {}
+        self.now = 0.0
 
-    def table(self, model: Hashable, hybrids: str) -> Table:
-        """The table of a model (by content) over a set of hybrids (by content); made if it is not there."""
-        place = (model, hybrids)
-        table = self.tables.setdefault(place, Table())
-        self.tables.move_to_end(place)
-        return table
+    def begin(self) -> None:
+        """Another run begins: what it does not use is older by one."""
+        self.now += 1.0
 
-    def output(self, model: Hashable, row: str, layer: int | None) -> Tensor | None:
-        """The logits (K,) of one input at one layer, if known."""
-        return self.outputs.get((model, row, layer))
+    def table(self, model: Hashable) -> Table:
+        """The table of a model (by content), to read from; `keep` writes."""
+        return self.tables.get(model, Table())
 
-    def keep_output(self, model: Hashable, row: str, layer: int | None, logits: Tensor) -> None:
-        self.outputs[(model, row, layer)] = logits
+    def use(self, model: Hashable, places: Places) -> None:
+        """The rows at `places` were of use."""
+        if len(places):
+            self.tables[model].used[places] = self.now
 
-    def trim(self) -> None:
-        """Forget the least recently used until the bound holds."""
-        size = sum(table.nbytes for table in self.tables.values())
-        while size > self.limit and self.tables:
-            size -= self.tables.popitem(last=False)[1].nbytes
-        size = sum(logits.nbytes for logits in self.outputs.values())
-        while size > self.limit // 8 and self.outputs:
-            size -= self.outputs.popitem(last=False)[1].nbytes
+    def origin(self, model: Hashable, hybrids: str, foreground: bytes, background: bytes) -> Origin:
+        """The record of what is asked of a set of hybrids; made if it is not there."""
+        known = self.table(model).origins.get(hybrids)
+        return known if known is not None else Origin(hybrids, foreground, background)
+
+    def keep(
+        self, model: Hashable, names: Sequence[bytes], columns: Mapping[Hashable, Array], seconds: float, origin: Origin
+    ) -> None:
+        """Remember what was read of the rows of these names, one (rows, width) a column; they took `seconds` each."""
+        table = self.tables.setdefault(model, Table())
+        table.origins[origin.hybrids] = origin
+        table.keep(names, columns, seconds, self.now, origin)
+        size = sum(each.nbytes for each in self.tables.values())
+        if size > self.limit:
+            self._forget(size - int(_KEPT * self.limit))
+
+    def _forget(self, size: int) -> None:
+        """Forget at least `size` bytes of rows, in order of the seconds that they would take again, for their bytes
+        and their age.
+
+        A kin of GreedyDual-Size (Cao & Irani, USITS 1997) and of hyperbolic caching (Blankstein et al., ATC 2017).
+        """
+        tables = list(self.tables.values())
+        lengths = [len(table.rows) for table in tables]
+        widths = np.repeat([table.nbytes / max(1, len(table.rows)) for table in tables], lengths)
+        seconds, used = (
+            np.concatenate([array[:length] for array, length in zip(arrays, lengths, strict=True)])
+            for arrays in ([table.seconds for table in tables], [table.used for table in tables])
+        )
+        order = np.argsort(seconds / widths / (self.now - used + 1.0), kind="stable")
+        gone = np.searchsorted(np.cumsum(widths[order]), size) + 1
+        kept = np.ones(len(order), dtype=bool)
+        kept[order[:gone]] = False
+        for table, part in zip(tables, np.split(kept, np.cumsum(lengths)[:-1]), strict=True):
+            if not part.all():
+                table.retain(part)
+        self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def clear(self) -> None:
         self.tables.clear()
-        self.outputs.clear()

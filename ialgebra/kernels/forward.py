@@ -9,6 +9,7 @@ layer names, no heads, no classes.
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -95,6 +96,32 @@ def tapped(
                 f"so that its call {tap.call + 1} has no output"
             )
     return [found[position] for position in range(len(taps))], raw if output else None
+
+
+@contextmanager
+def stopwatch(taps: Sequence[Tap], device: torch.device) -> Iterator[dict[Tap, float]]:
+    """A frame around one pass: when each tapped call ended, by `time.perf_counter`; calls that never came are missing.
+
+    On CUDA it waits for the device at every tap, so that the times are those of the work.
+    """
+    calls: Counter[nn.Module] = Counter()
+    ended: dict[Tap, float] = {}
+    wanted = set(taps)
+
+    def note(module: nn.Module, _arguments: object, _result: object) -> None:
+        tap = Tap(module, calls[module])
+        calls[module] += 1
+        if tap in wanted:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            ended[tap] = time.perf_counter()
+
+    handles = [module.register_forward_hook(note) for module in {tap.module for tap in taps}]
+    try:
+        yield ended
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def uncompiled(model: _Model) -> _Model:

@@ -64,9 +64,9 @@ def column(logits: Tensor, index: int, output: str) -> Tensor:
     without p, so that it saturates nowhere. Raises BindError for another kind.
     """
     check_output(output)
-    wide = logits.double()
     if output == "logit":
-        return wide[:, index]
+        return logits[:, index].double()
+    wide = logits.double()
     if wide.shape[1] == 1:
         return torch.sigmoid(wide[:, 0]) if output == "probability" else wide[:, 0]
     if output == "probability":

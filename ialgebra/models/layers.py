@@ -18,6 +18,7 @@ What counts as a layer, where nobody says:
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,9 @@ class Call:
     shape: tuple[int, ...] | None = None  # without the batch dimension; None if no tensor with one row came out
     output: Tensor | None = None  # the tensor itself, if small, and its content at that time
     content: Tensor | None = None
+    inputs: dict[int, int] = field(default_factory=dict)  # bytes of the tensors that came in, by identity
+    ended: float = math.nan  # when, by `time.perf_counter`
+    live: int = 0  # bytes of its output and of what it and the calls around it were given
 
     @property
     def tap(self) -> Tap:
@@ -105,8 +109,9 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
     open_calls: list[Call] = []
     ended: list[Call] = []
 
-    def enter(module: nn.Module, _arguments: object) -> None:
+    def enter(module: nn.Module, arguments: tuple[object, ...]) -> None:
         call = Call(names[id(module)], module)
+        call.inputs = {id(each): _bytes(each) for each in arguments if isinstance(each, Tensor)}
         if open_calls:
             above = open_calls[-1]
             call.name = _name_within(above, module) or call.name
@@ -121,6 +126,11 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
         call.number, call.order = counts[module], len(ended)
         counts[module] += 1
         tensor = first_tensor(result)
+        held = {key: size for each in (*open_calls, call) for key, size in each.inputs.items()}
+        call.live = sum((held if tensor is None else held | {id(tensor): _bytes(tensor)}).values())
+        if row.is_cuda:
+            torch.cuda.synchronize(row.device)
+        call.ended = time.perf_counter()
         if tensor is not None and not tensor.is_nested and tensor.dim() > 0 and len(tensor) == 1:
             call.shape = tuple(tensor.shape[1:])
             if tensor.numel() <= _SMALL:
@@ -142,6 +152,10 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
     if len(outermost) == 1 and outermost[0].module is model:
         return outermost[0], raw
     return Call("", model, outermost), raw  # a model with a `__call__` of its own
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def find_layers(root: Call, output: Tensor | None) -> tuple[Layer, ...]:

@@ -7,7 +7,9 @@ no plan.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -19,12 +21,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
-from ..kernels.forward import as_found, is_out_of_memory, tapped, uncompiled
-from . import adapters
+from ..kernels.forward import as_found, is_out_of_memory, stopwatch, tapped, uncompiled
+from ..runtime import keeps_memory
+from . import adapters, modes
 from .arguments import class_names, known_device, positive
+from .calibration import profile_key, structure
 from .fingerprint import checksum, settings, weights
 from .heads import Head
-from .layers import Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
+from .layers import Call, Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
+from .modes import Backend, Compiled
+from .profile import Mode, Profile
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
 
@@ -83,6 +89,14 @@ class Network:
         self._writes_input = False
         self._running = False
         self._settings = self._left = ""
+        self._structure = ""
+        self._row_shape: tuple[int, ...] = ()
+        self._row_dtype = torch.float32
+        self._first = Profile("", 0)
+        self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
+        self._compiled: Compiled | None = None
+        self.rows = 0  # that went through it in passes, the probing one apart
+        self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
 
     # What is known of the model ---------------------------------------------------------------------------------------
 
@@ -100,11 +114,13 @@ class Network:
             row = self._cast(example.detach().unsqueeze(0)).clone()
         version, content = row._version, row.clone()
         with self.running():
+            started = time.perf_counter()
             try:
                 if isinstance(self.module, nn.Module):
                     calls, raw = trace(uncompiled(self.module), row)
                 else:
                     calls, raw = None, self.module(row)
+                ended = time.perf_counter()
             except Exception as error:
                 if is_out_of_memory(error):
                     raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
@@ -119,7 +135,8 @@ class Network:
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
-        self._first_pass = (example, logits[0].cpu(), self._content())
+        self._first_pass = (example, logits[0].cpu(), self.content())
+        self._keep_costs(calls, row, started, ended)
         try:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
@@ -128,7 +145,7 @@ class Network:
     def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
-        return None if found is None or found[2] != self._content() else found[:2]
+        return None if found is None or found[2] != self.content() else found[:2]
 
     @property
     def probed(self) -> bool:
@@ -162,6 +179,11 @@ class Network:
     def row_dim(self) -> int | None:
         """How many dimensions one input has; None before `probe`."""
         return self._row_dim
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of the probed input; empty before `probe`."""
+        return self._row_shape
 
     @property
     def runs_on(self) -> torch.device:
@@ -253,6 +275,45 @@ class Network:
             fitting[layer.index] = head.to(self.runs_on)
         self.heads.update(fitting)
 
+    # Costs ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def profile(self) -> Profile:
+        """What passes of rows like the probed one cost on this device; every pass refines it.
+
+        Raises BindError before `probe`.
+        """
+        _ = self.layers
+        return self.profile_of(self._row_shape)
+
+    def profile_of(self, shape: Sequence[int]) -> Profile:
+        """What passes of rows of this shape cost; see `profile`."""
+        place = (tuple(shape), self.runs_on, torch.get_num_threads(), keeps_memory())
+        with _one_at_a_time:
+            if place not in self._profiles:
+                key = profile_key(self._structure, shape, self._row_dtype, self.runs_on)
+                size = math.prod(shape) / max(1, math.prod(self._row_shape))
+                self._profiles[place] = Profile.load(key, len(self.layers)) or Profile(
+                    key,
+                    math.ceil(size * self._first.bytes_per_row),
+                    None if self._first.cold_seconds is None else size * self._first.cold_seconds,
+                    self._first.cold_shares,
+                )
+            return self._profiles[place]
+
+    def _keep_costs(self, calls: Call | None, row: Tensor, started: float, ended: float) -> None:
+        """What the probing pass, from `started` to `ended`, says about costs."""
+        self._row_shape, self._row_dtype = tuple(row.shape[1:]), row.dtype
+        self._structure = structure(self.module, calls, self.layers) if calls else self._settings
+        times = {call.tap: call.ended for call in calls.all()} if calls else {}
+        seconds = ended - started
+        self._first = Profile(
+            key="",
+            bytes_per_row=max([row.nbytes, *(call.live for call in calls.all())] if calls else [row.nbytes]),
+            cold_seconds=seconds,
+            cold_shares=tuple((times[layer.tap] - started) / seconds for layer in self.layers),
+        )
+
     # Passes -----------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -270,48 +331,161 @@ class Network:
             finally:
                 self._running = False
                 self._left = settings(uncompiled(self.module))
+                for profile in self._profiles.values():
+                    if profile.changed:
+                        profile.save()
 
-    def forward(self, batch: Tensor, layers: Sequence[int | None]) -> dict[int | None, Tensor]:
+    def forward(self, batch: Tensor, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
 
         The pass stops at the deepest layer needed. Logits are float32 (float64 from a float64 model) on the model's
         device. The batch goes to that device and to the parameters' dtype; integer tokens stay integers; it is not
-        written to. Raises BindError for a missing head and ModelError for a failing model, whose `row` names the row
-        at fault within the batch, if one is. KeyboardInterrupt and out-of-memory errors pass unchanged.
+        written to. A `mode` in which the model cannot be run, or this batch, gives way to 'eager'. Raises BindError for
+        a missing head and ModelError for a failing model, whose `row` names the row at fault within the batch, if one
+        is. KeyboardInterrupt and out-of-memory errors pass unchanged.
         """
         if self._layers is None:
             self.probe(batch[0])
         heads = {layer: None if layer is None else self.require_head(layer) for layer in layers}
         own = [layer for layer, head in heads.items() if head is None]
         cut = {layer: head for layer, head in heads.items() if layer is not None and head is not None}
-        values, logits = self.read(batch, cut, bool(own))
+        values, logits = self.read(batch, cut, bool(own), mode)
         results: dict[int | None, Tensor] = {layer: self._finite(value, layer) for layer, value in values.items()}
         if logits is not None:
             results.update(dict.fromkeys(own, logits))
         return results
 
     def read(
-        self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
+        self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool, mode: Mode = "eager"
     ) -> tuple[dict[int, Tensor], Tensor | None]:
         """One pass of `batch` (B, *shape): what each layer's reader makes of its output; if asked, the model's logits.
 
-        Raises and casts as `forward`.
+        Raises, casts and chooses the mode as `forward`.
         """
         ready = self._cast(batch)
-        if self._writes_input and ready.data_ptr() == batch.data_ptr():
-            ready = ready.clone()
+        with self.running():
+            if mode != "eager" and self._offers(mode, ready, readers, output):
+                return self._in_mode(mode, ready, readers, output)
+            return self._pass("eager", ready, readers, output)
+
+    def compile(self, batch: Tensor, backend: Backend = "inductor") -> bool:
+        """Compile the model for batches of the form of `batch` (B, *shape): later passes of that form in mode
+        'compiled' that read no layers use it. It takes tens of seconds, and is lost when the model's settings change.
+
+        False where the model cannot be compiled or answers otherwise then; nothing else has changed in this case.
+        """
+        ready = self._cast(batch)
+        with self.running():
+            profile = self.profile_of(ready.shape[1:])
+            if modes.holds_compiled(self.module):
+                profile.refuse("compiled", "the model is no plain torch.nn.Module, or compiled already")
+                return False
+            profile.unusable.pop("compiled", None)
+            self._agreed.pop("compiled", None)
+            started = time.perf_counter()
+            try:
+                self._compiled = modes.compiled(cast(nn.Module, self.module), ready, self._settings, backend)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                profile.refuse("compiled", _first_line(error))
+                return False
+            profile.compile_seconds = time.perf_counter() - started
+            self._in_mode("compiled", ready, {}, True)
+            return "compiled" not in profile.unusable
+
+    def compiled_for(self, batch_size: int) -> bool:
+        """Whether passes of so many rows like the probed one run compiled without being compiled first."""
+        form = torch.empty(batch_size, *self._row_shape, dtype=self._row_dtype, device="meta")
+        return self._compiled is not None and self._compiled.serves(form, self._settings)
+
+    def modes(self, layer: int | None) -> tuple[Mode, ...]:
+        """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
+        the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
+        profile = self.profile
+        found: list[Mode] = ["eager"]
+        if modes.convolves(self.module, len(self._row_shape) + 1):
+            found.append("channels-last")
+        if layer is None and (self._compiled is not None or profile.known("compiled")):
+            found.append("compiled")
+        return tuple(mode for mode in found if mode not in profile.unusable)
+
+    def _offers(
+        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
+    ) -> bool:
+        """Whether a pass of this batch can be tried in `mode`."""
+        if mode in self.profile_of(ready.shape[1:]).unusable:
+            return False
+        if mode == "compiled":
+            serves = self._compiled is not None and self._compiled.serves(ready, self._settings)
+            return serves and output and not readers
+        return mode == "autocast" or modes.convolves(self.module, ready.dim())
+
+    def _in_mode(
+        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
+    ) -> tuple[dict[int, Tensor], Tensor | None]:
+        """A pass in `mode`; where it fails, or differs from an eager one, an eager pass, and `mode` is refused.
+
+        Autocast is the one mode that may differ. The others are compared the first time, on four rows of the batch.
+        """
+        try:
+            values, logits = self._pass(mode, ready, readers, output)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            eager = self._pass("eager", ready, readers, output)  # raises where the model is at fault
+            return self._refused(mode, ready, _first_line(error), eager)
+        if mode == "autocast" or self._agreed.get(mode) == self._settings:
+            return values, logits
+        rows = sorted({len(ready) * quarter // 4 for quarter in range(4)})
+        expected, own = self._pass("eager", ready[rows], readers, output)
+        found = [*values.values(), *([] if logits is None else [logits])]
+        if modes.agree((each[rows] for each in found), [*expected.values(), *([] if own is None else [own])]):
+            self._agreed[mode] = self._settings
+            return values, logits
+        eager = self._pass("eager", ready, readers, output)
+        return self._refused(mode, ready, "its answers differ from eager ones by more than rounding", eager)
+
+    def _refused(
+        self, mode: Mode, ready: Tensor, why: str, eager: tuple[dict[int, Tensor], Tensor | None]
+    ) -> tuple[dict[int, Tensor], Tensor | None]:
+        self.profile_of(ready.shape[1:]).refuse(mode, why)
+        if mode == "compiled":
+            self._compiled = None
+        return eager
+
+    def _pass(
+        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
+    ) -> tuple[dict[int, Tensor], Tensor | None]:
+        """A pass in `mode`, as it comes; what it took goes into the profile."""
+        profile = self.profile_of(ready.shape[1:])
+        batch = modes.laid_out(ready, mode)
+        if self._writes_input and batch.data_ptr() == ready.data_ptr():
+            batch = batch.clone()
         taps = [self.layers[layer - 1].tap for layer in readers]
         checked = [self._batched(layer, reader, len(batch)) for layer, reader in readers.items()]
-        with self.running():
-            try:
-                values, raw = tapped(self.module, ready, taps, output, checked)
-            except ModelError as error:
-                raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
-            except IalgebraError:
-                raise
-            except Exception as error:
-                self._raised(error)
-            logits = self._checked(raw, len(batch)) if output else None
+        model = self._compiled.run if mode == "compiled" and self._compiled else self.module
+        timed = output and mode != "compiled" and profile.wants_shares(len(batch))
+        timed = timed and not modes.holds_compiled(self.module)
+        watched = [layer.tap for layer in self.layers] if timed else []
+        started = time.perf_counter()
+        try:
+            with modes.frame(mode, batch.device), stopwatch(watched, batch.device) as reached:
+                values, raw = tapped(model, batch, taps, output, checked)
+        except ModelError as error:
+            raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
+        except IalgebraError:  # of a reader: the rows did go through
+            self.rows += len(batch)
+            raise
+        except Exception as error:
+            self._raised(error)
+        logits = self._checked(raw, len(batch)) if output else None  # looks at every number, and so waits for a device
+        seconds = time.perf_counter() - started
+        self.rows += len(batch)
+        if output or readers:
+            profile.observe(mode, len(batch), 1.0 if output else profile.share(max(readers)), seconds)
+        if watched and len(reached) == len(set(watched)):
+            profile.observe_shares([(reached[tap] - started) / seconds for tap in watched])
         return dict(zip(readers, values, strict=True)), logits
 
     def fingerprint(self) -> tuple[object, ...]:
@@ -320,10 +494,13 @@ class Network:
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
         `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
         """
-        tuned = ((index, checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items()))
-        return (*self._content(), *tuned)
+        return (*self.content(), *self.heads_fingerprint().items())
 
-    def _content(self) -> tuple[object, ...]:
+    def heads_fingerprint(self) -> dict[int, tuple[int, int]]:
+        """The heads' part of `fingerprint`, by layer."""
+        return {index: (checksum(head.weight), checksum(head.bias)) for index, head in sorted(self.heads.items())}
+
+    def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with _one_at_a_time:
             self._notice()
@@ -425,3 +602,7 @@ class Network:
         if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
             raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")
         self.classes += [f"class {index}" for index in range(len(self.classes), count)]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:200]

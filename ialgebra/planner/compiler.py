@@ -1,22 +1,25 @@
-"""The planner's pipeline, in one place: check → laws → games → fusion → passes.
+"""The planner's pipeline, in one place: check → laws → games → search over what is shared → passes.
 
 In: plans as written, with their places in the text; the catalog; a strategy. Out: a physical plan. It runs no model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from ..algebra.operators import Operator
 from ..catalog import Catalog
 from ..errors import Span
 from .check import check
-from .cost import rows
+from .cost import plan_cost
 from .fuse import fuse, schedule
-from .games import Lowering
-from .physical import Output, PhysicalPlan
+from .games import Answer, Lowering
+from .physical import Cost, Output, PhysicalPlan
 from .rewrite import Step, normalise
+from .search import Sketch, search
 from .strategy import Strategy
 
 
@@ -51,25 +54,55 @@ def compile_plan(
         plan, steps = normalise(each.plan, strategy.rules) if strategy.rewrite else (each.plan, ())
         normal.append(plan)
         trace.extend(steps)
-    lowering = Lowering(catalog, dual=strategy.dual)
-    lowered = [lowering.answers(plan, merge=strategy.rewrite) for plan in normal]
-    written = [answer for each in wanted for answer in lowering.answers(each.plan, merge=False)]
-    flat = [answer for answers in lowered for answer in answers]
-    jobs, readings = fuse(flat, strategy, seed, effort)
-    remaining = iter(readings)
+    lowering = Lowering(catalog)
+
+    @cache
+    def lowered(rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
+        plans = normal if rewrite else [each.plan for each in wanted]
+        return tuple(tuple(lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
+
+    def sketch(taken: Strategy) -> Sketch:
+        answers = [answer for each in lowered(taken.rewrite, taken.dual is True) for answer in each]
+        jobs, readings = fuse(answers, taken, seed, effort)
+        passes = schedule(jobs, taken, catalog)
+        cost = plan_cost(jobs, passes, catalog, share=taken.share is True)
+        return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
+
+    terms = [term for each in lowered(strategy.rewrite, strategy.dual is not False) for a in each for term in a.terms]
+    matters = {"dual"} if any(term.board.swapped for term in terms) else set()
+    if len({term.game for term in terms}) > 1:
+        matters |= {"share", "pack"}
+    taken, best, decisions = search(strategy, matters, sketch)
+    answers = lowered(taken.rewrite, taken.dual is True)
+    remaining = iter(best.readings)
     outputs = tuple(
-        Output(each.label, each.item, each.plan, plan, tuple(answers), tuple(next(remaining) for _ in answers))
-        for each, plan, answers in zip(wanted, normal, lowered, strict=True)
+        Output(each.label, each.item, each.plan, plan, found, tuple(next(remaining) for _ in found))
+        for each, plan, found in zip(wanted, normal, answers, strict=True)
     )
     return PhysicalPlan(
         query,
         outputs,
-        tuple(jobs),
-        tuple(schedule(jobs, strategy, catalog)),
+        best.jobs,
+        best.passes,
         tuple(dict.fromkeys(trace)),
-        tuple(lowering.fired),
-        rows(jobs, share=strategy.share),
-        rows(fuse(written, Strategy.AS_WRITTEN, seed, effort)[0], share=False),
-        strategy,
+        tuple(lowering.fired[taken.dual is True]),
+        best.cost,
+        tuple(_stages(taken, best.cost, sketch)),
+        decisions,
+        taken,
         seed,
     )
+
+
+def _stages(taken: Strategy, cost: Cost, sketch: Callable[[Strategy], Sketch]) -> Iterator[tuple[str, Cost]]:
+    """What the plan would cost operator at a time, and then after each thing that it shares."""
+    less = replace(taken, rewrite=False, dual=False, share=False, pack=False)
+    yield "operator at a time", sketch(less).cost
+    if taken.rewrite:
+        less = replace(less, rewrite=True)
+        yield "equal games are one", sketch(less).cost
+    if taken.share:
+        less = replace(less, share=True, pack=taken.pack)
+        yield "one row for every layer, class and model that reads it", sketch(less).cost
+    if taken.dual:
+        yield "one game for both directions of an anti-join", cost

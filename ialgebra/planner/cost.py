@@ -1,30 +1,91 @@
-"""What things cost: rows of a plan, rows a batch. In: jobs and shapes; out: numbers that the planner compares."""
+"""What things cost: rows, seconds and bytes of jobs and passes.
+
+In: jobs, networks and their profiles. Out: numbers that the planner compares.
+
+Seconds come from a model's `Profile`, what its passes were measured to take; where nothing was measured, rows weighted
+by the share of the network that they go through are compared instead.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from .physical import Job
+from ..catalog import Catalog
+from ..models.network import Network
+from .physical import Cost, Job, Pass, Run
 
 _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an EfficientNet-Lite0 on two CPU cores
 _BATCH_LIMIT = 512
 
+NOTHING = Cost(0, 0.0, 0.0, 0)
+
 
 def batch_size(elements: int, on_cpu: bool) -> int:
-    """Rows a batch for inputs of `elements` numbers (D1): a power of two, fewer the larger the input."""
+    """Rows a batch for inputs of `elements` numbers where nothing was measured: a power of two, fewer the larger the
+    input."""
     ideal = _BATCH_ELEMENTS * (1 if on_cpu else 8) / max(1, elements)
     return int(min(_BATCH_LIMIT, max(1, 2 ** math.floor(math.log2(max(1.0, ideal))))))
 
 
-def rows(jobs: Sequence[Job], *, share: bool) -> int:
-    """Model rows of `jobs`: each job's coalitions once a model, and the ends x_∅, x_N and predictions, shared or
-    not."""
-    inner = sum(max(0, job.spec.rows - 2) * len(job.models) for job in jobs)
-    ends = {
-        (number if not share else -1, model, row)
-        for number, job in enumerate(jobs)
-        for model in job.models
-        for row in (job.hybrids.full, job.hybrids.empty)
-    }
-    return inner + len(ends)
+def deepest(layers: Iterable[int | None]) -> int | None:
+    """The layer at which a pass that reads `layers` may stop; None is the model's own output."""
+    each = list(layers)
+    return None if None in each else max(layer for layer in each if layer is not None)
+
+
+def forward_cost(networks: Sequence[Network], layers: Sequence[int | None], rows: int, run: Run) -> Cost:
+    """`rows` hybrids through each network up to its layer, compiled first where they are to be and are not."""
+    total = NOTHING
+    for network, layer in zip(networks, layers, strict=True):
+        profile = network.profile
+        seconds: float | None = 0.0
+        if rows:
+            known = profile.known(run.mode)
+            seconds = profile.seconds(rows, run.batch_size, layer=layer, mode=run.mode) if known else None
+        if seconds is not None and run.mode == "compiled" and not network.compiled_for(run.batch_size):
+            seconds += profile.compile_seconds or math.inf
+        peak = min(rows, run.batch_size) * profile.bytes_per_row
+        total += Cost(rows, rows * profile.share(layer), seconds, peak)
+    return total
+
+
+def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) -> list[Run]:
+    """The ways to run a pass: the usual one, then what was measured on every network, batch sizes (D1), powers of two,
+    of every mode that it can run in (D10)."""
+    found = [Run(usual, "eager")]
+    for mode in networks[0].modes(layers[0]):
+        if all(mode in network.modes(layer) for network, layer in zip(networks, layers, strict=True)):
+            sizes = set.intersection(*(set(network.profile.sizes(mode)) for network in networks))
+            found += [Run(size, mode) for size in sorted(sizes) if size & (size - 1) == 0]
+    return list(dict.fromkeys(found))
+
+
+def cheapest(networks: Sequence[Network], layers: Sequence[int | None], rows: int, options: Sequence[Run]) -> Run:
+    """The first of `options`, unless others are clearly cheaper; then the cheapest of all."""
+    costs = {run: forward_cost(networks, layers, rows, run) for run in options}
+    usual = costs[options[0]]
+    if not any(cost.less(usual) for cost in costs.values()):
+        return options[0]
+    return min(costs, key=lambda run: math.inf if (seconds := costs[run].seconds) is None else seconds)
+
+
+def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, share: bool) -> Cost:
+    """The passes, and each whole input x_∅ and x_N once, or once a job where they do not `share`."""
+    total = sum((each.cost for each in passes), NOTHING)
+    for model, layers in ends(jobs, share=share).items():
+        total += forward_cost([catalog.model(model)], [deepest(layers)], len(layers), Run(len(layers), "eager"))
+    return total
+
+
+def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:
+    """The whole inputs that the jobs need: for each model the layer at which each of them is read."""
+    found: dict[tuple[str, str, int], set[int | None]] = {}
+    for number, job in enumerate(jobs):
+        for model in job.models:
+            for row in (job.hybrids.full, job.hybrids.empty):
+                found.setdefault((model, row, -1 if share else number), set()).update(job.layers(model))
+    wanted: dict[str, list[int | None]] = {}
+    for (model, _, _), layers in found.items():
+        wanted.setdefault(model, []).append(deepest(layers))
+    return wanted

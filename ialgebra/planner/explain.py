@@ -7,6 +7,7 @@ benchmarks and EXPLAIN read the same dictionary. No addresses, ids or clock time
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TypedDict
 
 from ..algebra.operators import Operator
@@ -16,23 +17,37 @@ from .physical import Job, PhysicalPlan
 
 
 class Measured(TypedDict):
-    """What EXPLAIN ANALYZE adds: rows and seconds of the query and of its forward passes, and each map's error."""
+    """What EXPLAIN ANALYZE adds: what the query took, its forward passes among it, and what its maps reached."""
 
     rows: int
     reused: int
     batches: int
     seconds: float
     forward_seconds: float
-    errors: list[tuple[str, float]]
+    peak: int | None  # bytes
+    saved: list[tuple[str, int]]  # rows found in the store, by where they came from
+    errors: list[tuple[str, float]]  # of each map, relative, at 95 %
 
 
 class BatchLine(TypedDict):
-    """One pass: what goes through which models, and in what batches."""
+    """One pass: what goes through which models, and in what batches; seconds where the models were measured."""
 
     models: list[str]
     games: list[str]
     rows: int
     batch_size: int
+    mode: str
+    seconds: float | None
+    peak: int
+
+
+class DecisionLine(TypedDict):
+    """One decision, and what was turned down: (alternative, rows, seconds)."""
+
+    id: str
+    about: str
+    chosen: str
+    rejected: list[tuple[str, float | None, float | None]]
 
 
 class Details(TypedDict):
@@ -43,15 +58,19 @@ class Details(TypedDict):
     written: list[list[str]]
     normal: list[list[str]]
     laws: list[tuple[str, int]]
+    shared: list[tuple[str, int, float | None]]  # rows and seconds as written, then after each thing that is shared
     batches: list[BatchLine]
     ends: int
     rows: int
+    seconds: float | None
     rows_as_written: int
+    seconds_as_written: float | None
+    decisions: list[DecisionLine]
     measured: Measured | None
 
 
 def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None) -> Details:
-    """The plan as written, its normal form, the laws that fired, its batches, and what was measured."""
+    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured."""
     counts: dict[str, int] = {}
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
@@ -60,21 +79,32 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
         BatchLine(
             models=list(each.models),
             games=[line for number in each.jobs for line in _job_lines(plan.jobs[number], catalog)],
-            rows=sum(max(0, plan.jobs[number].spec.rows - 2) for number in each.jobs) * len(each.models),
-            batch_size=each.batch_size,
+            rows=each.cost.rows,
+            batch_size=each.run.batch_size,
+            mode=each.run.mode,
+            seconds=each.cost.seconds,
+            peak=each.cost.peak,
         )
         for each in plan.passes
     ]
+    as_written = plan.stages[0][1]
     return Details(
         strategy=plan.strategy.name,
         seed=plan.seed,
         written=[list(_tree(output.written)) for output in plan.outputs],
         normal=[list(_tree(output.normal)) for output in plan.outputs],
         laws=list(counts.items()),
+        shared=[(what, cost.rows, cost.seconds) for what, cost in plan.stages],
         batches=batches,
         ends=plan.rows - sum(line["rows"] for line in batches),
         rows=plan.rows,
-        rows_as_written=plan.rows_as_written,
+        seconds=plan.cost.seconds,
+        rows_as_written=as_written.rows,
+        seconds_as_written=as_written.seconds,
+        decisions=[
+            DecisionLine(id=each.id, about=each.about, chosen=each.chosen, rejected=list(each.costs))
+            for each in plan.decisions
+        ],
         measured=measured,
     )
 
@@ -85,7 +115,7 @@ def text(details: Details) -> str:
 
 
 def _lines(details: Details) -> Iterator[str]:
-    yield _columns("plan as written", details["rows_as_written"])
+    yield _columns("plan as written", details["rows_as_written"], details["seconds_as_written"])
     for tree in _distinct(details["written"]):
         yield from tree
     if details["normal"] != details["written"]:
@@ -96,29 +126,85 @@ def _lines(details: Details) -> Iterator[str]:
         yield from ("", "laws")
         for law, count in details["laws"]:
             yield f"{law}{f'  × {count}' if count > 1 else ''}"
-    yield from ("", _columns(f"batches ({details['strategy']}, seed {details['seed']})", details["rows"]))
+    yield from _saved(details)
+    yield from (
+        "",
+        _columns(f"batches ({details['strategy']}, seed {details['seed']})", details["rows"], details["seconds"]),
+    )
     if details["ends"]:
         yield _columns("ends: x_∅ and x_N of every game", details["ends"])
     for number, line in enumerate(details["batches"]):
-        yield _columns(f"b{number}  {', '.join(line['models'])}: batches of {line['batch_size']}", line["rows"])
+        mode = "" if line["mode"] == "eager" else f", {line['mode']}"
+        head = f"b{number}  {', '.join(line['models'])}: batches of {line['batch_size']}{mode}"
+        yield _columns(head, line["rows"], line["seconds"], line["peak"])
         yield from _first([f"    {game}" for game in line["games"]], 12)
+    if details["decisions"]:
+        yield from ("", "decisions, and what was rejected")
+        yield from _first([_decision(each) for each in details["decisions"]], 12)
+    if details["measured"] is not None:
+        yield from _measurements(details, details["measured"])
+
+
+def _saved(details: Details) -> Iterator[str]:
+    """Rows before and after each thing that is shared, where it saved any, and what the store knew."""
+    shared = details["shared"]
+    lines = [
+        f"{what:<60}{before:>9,} → {rows:,} rows"
+        for (_, before, _), (what, rows, _) in pairwise(shared)
+        if rows < before
+    ]
     measured = details["measured"]
-    if measured is not None:
-        yield from ("", "answers, with their relative error (one standard error)")
-        errors = [f"{label}: {'exact' if error == 0 else f'± {error:.1%}'}" for label, error in measured["errors"]]
-        yield from _first(errors, 24)
-        share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
-        reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
-        yield ""
-        yield (
-            f"{measured['rows']:,} rows in {measured['batches']} batches{reused}: {measured['seconds']:.3f} s, "
-            f"of which forward passes {measured['forward_seconds']:.3f} s ({share:.0%})"
-        )
+    lines += [
+        f"{f'found in the store: {what}':<60}{-rows:>9,} rows" for what, rows in (measured or {"saved": []})["saved"]
+    ]
+    if lines:
+        yield from ("", "saved", *lines)
 
 
-def _columns(head: str, rows: int) -> str:
-    """A heading, and an estimate of rows at the right margin; `~` marks an estimate."""
-    return f"{head:<60}{f'~{rows:,} rows':>15}"
+def _decision(line: DecisionLine) -> str:
+    costs = []
+    for what, rows, seconds in line["rejected"]:
+        known = [f"~{rows:,.0f} rows"] * (rows is not None) + [f"~{_time(seconds or 0)}"] * (seconds is not None)
+        costs.append(f"{what} ({', '.join(known)})" if known else what)
+    return f"{line['id']:<4}{line['about']}: {line['chosen']}{' · not ' if costs else ''}{', '.join(costs)}"
+
+
+def _measurements(details: Details, measured: Measured) -> Iterator[str]:
+    ratio = measured["forward_seconds"] / details["seconds"] if details["seconds"] else None
+    yield _columns("measured", measured["rows"], measured["forward_seconds"], measured["peak"], sure=True)
+    if ratio and measured["rows"] == details["rows"]:
+        yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
+    yield from ("", f"{'answers':<60}{'error at 95 %':>15}")
+    errors = [f"{label:<60}{'exact' if error == 0 else f'{error:.1%}':>15}" for label, error in measured["errors"]]
+    yield from _first(errors, 24)
+    share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
+    reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
+    written = details["seconds_as_written"]
+    yield ""
+    yield (
+        f"{_time(measured['seconds'])} for {measured['rows']:,} rows in {measured['batches']} batches{reused}"
+        + (f"; efficiency {share:.2f} of bare forward passes" if measured["rows"] else "")
+        + (f"; as written an estimated ~{_time(written)}" if written else "")
+    )
+
+
+def _columns(head: str, rows: int, seconds: float | None = None, peak: int | None = None, sure: bool = False) -> str:
+    """A heading, and at the right margin rows, time and peak memory; `~` marks an estimate."""
+    about = "" if sure else "~"
+    cells = [
+        f"{about}{rows:,} rows",
+        f"{about}{_time(seconds)}" if seconds else "",
+        f"{about}{_size(peak)}" if peak else "",
+    ]
+    return f"{head:<60}{cells[0]:>15}{cells[1]:>11}{cells[2]:>11}".rstrip()
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def _first(lines: list[str], count: int) -> list[str]:

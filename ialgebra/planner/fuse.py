@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..catalog import Catalog
-from .cost import batch_size
+from .cost import batch_size, cheapest, deepest, forward_cost, runs
 from .games import Answer, Game, Hybrids, game_key
-from .physical import Job, Pass, Reading
+from .physical import Job, Pass, Reading, Run
 from .sampling import DesignSpec, spec
 from .strategy import Strategy
 
@@ -58,26 +58,41 @@ def _job_key(job: Job) -> tuple[object, ...]:
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[Pass]:
-    """Which jobs share batches (D6): those that go through the same models, to the same depth, with inputs of one
-    form."""
+    """Which jobs share batches (D6), those that go through the same models, to the same depth, with inputs of one form;
+    and how each pass is run (D1, D10)."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
         form = (tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype)
-        depths = tuple(
-            max(float("inf") if layer is None else layer for layer in job.layers(model)) for model in job.models
-        )
+        depths = tuple(deepest(job.layers(model)) for model in job.models)
         key: tuple[object, ...] = (job.models, depths, form) if strategy.pack else (number,)
         groups.setdefault(key, []).append(number)
-    return [
-        Pass(jobs[group[0]].models, tuple(group), _rows_a_batch(jobs[group[0]], strategy, catalog))
-        for group in groups.values()
-    ]
+    return [_pass([jobs[number] for number in group], tuple(group), strategy, catalog) for group in groups.values()]
 
 
-def _rows_a_batch(job: Job, strategy: Strategy, catalog: Catalog) -> int:
-    networks = [catalog.model(name) for name in job.models]
+def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog: Catalog) -> Pass:
+    first = jobs[0]
+    networks = [catalog.model(name) for name in first.models]
+    layers = tuple(deepest(first.layers(model)) for model in first.models)
+    rows = sum(max(0, job.spec.rows - 2) for job in jobs)
+    on_cpu = all(network.runs_on.type == "cpu" for network in networks)
+    usual = batch_size(first.hybrids.foreground.numel(), on_cpu)
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
     ]
-    on_cpu = all(network.runs_on.type == "cpu" for network in networks)
-    return wished[0] if wished else batch_size(job.hybrids.foreground.numel(), on_cpu)
+    options = runs(networks, layers, usual) if strategy.measured else [Run(usual, "eager")]
+    if strategy.mode is not None:
+        options = [run for run in options if run.mode == strategy.mode] or [Run(usual, strategy.mode)]
+    if wished:
+        options = list(dict.fromkeys(Run(wished[0], run.mode) for run in options))
+    chosen = cheapest(networks, layers, rows, options)
+    rejected = [(run, forward_cost(networks, layers, rows, run)) for run in options if run != chosen]
+    explore = strategy.measured and not (wished and strategy.mode)
+    return Pass(
+        first.models,
+        layers,
+        numbers,
+        rows,
+        chosen._replace(explore=explore),
+        forward_cost(networks, layers, rows, chosen),
+        tuple(rejected),
+    )

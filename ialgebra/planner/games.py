@@ -150,25 +150,26 @@ _Component = tuple[_Share, ...]
 class Lowering:
     """Lowers plans over one catalog, looking each tensor up, and building each board and each set of hybrids, once.
 
-    `dual` reads both directions of an anti-join from one game (L13). `fired` collects the laws of games that applied.
+    `fired` collects the laws of games that applied where games were merged, without and with duals.
     """
 
-    def __init__(self, catalog: Catalog, *, dual: bool) -> None:
-        self.fired: dict[str, None] = {}
-        self._boards = _Boards(catalog, dual)
+    def __init__(self, catalog: Catalog) -> None:
+        self.fired: dict[bool, dict[str, None]] = {False: {}, True: {}}
+        self._boards = _Boards(catalog)
 
-    def answers(self, plan: Operator, *, merge: bool) -> list[Answer]:
-        """The answers of `plan`, one a component; `merge` makes equal games one.
+    def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
+        """The answers of `plan`, one a component; `merge` makes equal games one, `dual` reads both directions of an
+        anti-join from one game (L13).
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
         components = fold(plan, _lowered).components
         answers = []
         for number, component in enumerate(components):
-            terms = [self._term(share) for share in component]
+            terms = [self._term(share, dual) for share in component]
             kept = merged(terms) if merge else tuple(terms)
             if merge:
-                self.fired.update(dict.fromkeys(_laws(terms, kept)))
+                self.fired[dual].update(dict.fromkeys(_laws(terms, kept)))
             own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
             board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
             position = number if len(components) > 1 else None
@@ -177,9 +178,9 @@ class Lowering:
             answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
 
-    def _term(self, share: _Share) -> Term:
+    def _term(self, share: _Share, dual: bool) -> Term:
         # The printed contrast of two models gives null players a value too, so there they stay in the game.
-        board = self._boards.board(share.leaf, prune=share.part == "shapley")
+        board = self._boards.board(share.leaf, prune=share.part == "shapley", dual=dual)
         leaf = share.leaf
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
         return Term(share.coefficient, game, board, share.part)
@@ -312,22 +313,22 @@ def _names(parts: Iterable[object]) -> str:
 class _Boards:
     """Looks tensors up and builds each board, and each set of hybrids, once."""
 
-    def __init__(self, catalog: Catalog, dual: bool) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.dual = dual
         self.boards: dict[tuple[object, ...], Board] = {}
         self.players: dict[tuple[object, ...], NDArray[np.int64]] = {}
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.backgrounds: dict[tuple[Source, Baseline], Element] = {}
         self.interned: dict[str, Hybrids] = {}
 
-    def board(self, leaf: Leaf, *, prune: bool) -> Board:
-        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune)
+    def board(self, leaf: Leaf, *, prune: bool, dual: bool) -> Board:
+        dual = dual and isinstance(leaf.baseline, Given)
+        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual)
         if place not in self.boards:
-            self.boards[place] = self._board(leaf, prune)
+            self.boards[place] = self._board(leaf, prune, dual)
         return self.boards[place]
 
-    def _board(self, leaf: Leaf, prune: bool) -> Board:
+    def _board(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         numbers = self._players(leaf)
         x = self.catalog.element(leaf.source)
         background = self._background(leaf, x)
@@ -342,7 +343,7 @@ class _Boards:
         touched[numbers[differs]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
         segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
-        swapped = self.dual and isinstance(leaf.baseline, Given) and covers and x.digest > background.digest
+        swapped = dual and covers and x.digest > background.digest
         pair = (background, x) if swapped else (x, background)
         hybrids = self._interned(*pair, segments, int(plays.sum()), covers)
         return Board(np.broadcast_to(numbers, x.array.shape), np.flatnonzero(plays), hybrids, swapped)

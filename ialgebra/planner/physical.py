@@ -6,8 +6,11 @@ Frozen values only; `fuse` builds them, `execution` runs them, `explain` prints 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 from ..algebra.operators import Operator
+from ..models.profile import Mode
+from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
 from .rewrite import Step
 from .sampling import DesignSpec
@@ -35,13 +38,49 @@ class Job:
         return tuple(dict.fromkeys(game.target for game in self.games if isinstance(game.target, Predicted)))
 
 
+_CLEARLY = 0.95
+
+
+class Cost(NamedTuple):
+    """`rows` through a model; `work`, the same in whole passes of one row, for a pass that stops at a layer takes its
+    share; `seconds` of the passes, None where a model was not measured; `peak`, bytes of the largest batch."""
+
+    rows: int
+    work: float
+    seconds: float | None
+    peak: int
+
+    def __add__(self, other: object) -> Cost:
+        assert isinstance(other, Cost)
+        seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
+        return Cost(self.rows + other.rows, self.work + other.work, seconds, max(self.peak, other.peak))
+
+    def less(self, other: Cost) -> bool:
+        """Whether this one is known to take clearly less time: a twentieth is noise."""
+        known = self.seconds is not None and other.seconds is not None
+        return known and cast(float, self.seconds) < _CLEARLY * cast(float, other.seconds)
+
+
+class Run(NamedTuple):
+    """How a pass is run: rows a batch and mode; `explore` where better ones may be found on the way."""
+
+    batch_size: int
+    mode: Mode
+    explore: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Jobs whose rows share batches: each hybrid is composed once and goes through every model of the pass."""
+    """Jobs whose rows share batches: each hybrid is composed once and goes through every model of the pass, as far as
+    the deepest of its `layers` (None: to the end), one a model. `rejected` are other ways to run it."""
 
     models: tuple[str, ...]
+    layers: tuple[int | None, ...]
     jobs: tuple[int, ...]
-    batch_size: int
+    rows: int  # hybrids, the ends apart
+    run: Run
+    cost: Cost
+    rejected: tuple[tuple[Run, Cost], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +114,12 @@ class PhysicalPlan:
     passes: tuple[Pass, ...]
     trace: tuple[Step, ...]
     game_laws: tuple[str, ...]
-    rows: int  # coalitions and ends, as planned; predictions of windowed inputs and the store may change it
-    rows_as_written: int  # operator at a time, nothing shared
-    strategy: Strategy
+    cost: Cost  # coalitions and ends, as planned; predictions of windowed inputs and the store may change it
+    stages: tuple[tuple[str, Cost], ...]  # operator at a time, then after each thing that the plan shares
+    decisions: tuple[Decision, ...]
+    strategy: Strategy  # with every decision taken
     seed: int
+
+    @property
+    def rows(self) -> int:
+        return self.cost.rows

@@ -1,10 +1,14 @@
-"""A strategy is the list of the optimizer's decisions, as one frozen value. No strategy may change an answer."""
+"""A strategy is the list of the optimizer's decisions, as one frozen value. No strategy may change an answer.
+
+A decision left at None is open: `search` takes it by cost. A value forces it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..models.profile import Mode
 from . import laws
 
 
@@ -13,16 +17,22 @@ class Strategy:
     """Which decisions a plan may take; the presets are what benchmarks compare and what EXPLAIN reports.
 
     `AS_WRITTEN` runs operator at a time and shares nothing, `LAWS` only rewrites, `FUSED` also shares hybrids and fills
-    batches, `BEST` also reuses what the session has already paid for.
+    batches, `BEST` leaves every decision to the optimizer. `dataclasses.replace(Strategy.BEST, dual=False)` forces one.
     """
 
     name: str
-    rewrite: bool  # normalise by `rules`; equal games are one
-    dual: bool  # D5: both directions of an anti-join from one game
-    share: bool  # D3: one row serves every layer, class and model that reads its hybrid
-    pack: bool  # D6: rows of different games fill one batch
-    reuse: bool  # D7: rows in the session's store are not evaluated again
-    batch_size: int | None = None  # D1: rows a batch; None chooses by the size of the input
+    rewrite: bool = True  # normalise by `rules`; equal games are one
+    exact: bool | None = None  # D2: every coalition, where sampling to a bound would ask for most of them
+    share: bool | None = None  # D3: one row serves every layer, class and model that reads its hybrid
+    retire: bool | None = None  # D4: maps whose bound holds get no more rows, and passes stop at the layers still read
+    dual: bool | None = None  # D5: both directions of an anti-join from one game
+    pack: bool | None = None  # D6: rows of different games fill one batch
+    reuse: bool | None = None  # D7: rows in the session's store are not evaluated again
+    allocate: bool | None = None  # D8: rows to a bound go to a join's games by their variance (Neyman, 1934)
+    common: bool | None = None  # D9: the games of one answer meet the same coalitions
+    batch_size: int | None = None  # D1: rows a batch
+    mode: Mode | None = None  # D10: how a pass is run
+    measured: bool = True  # whether open decisions may look at what passes were measured to cost
     rules: tuple[laws.Law, ...] = laws.LAWS
 
     AS_WRITTEN: ClassVar[Strategy]
@@ -31,10 +41,28 @@ class Strategy:
     BEST: ClassVar[Strategy]
 
 
-Strategy.AS_WRITTEN = Strategy("AS_WRITTEN", rewrite=False, dual=False, share=False, pack=False, reuse=False)
-Strategy.LAWS = Strategy("LAWS", rewrite=True, dual=True, share=False, pack=False, reuse=False)
-Strategy.FUSED = Strategy("FUSED", rewrite=True, dual=True, share=True, pack=True, reuse=False)
-Strategy.BEST = Strategy("BEST", rewrite=True, dual=True, share=True, pack=True, reuse=True)
+def _preset(name: str, rewrite: bool, dual: bool, share: bool) -> Strategy:
+    """Nothing is left open but the batch size, which then follows the size of the input."""
+    return Strategy(
+        name,
+        rewrite=rewrite,
+        exact=False,
+        share=share,
+        retire=False,
+        dual=dual,
+        pack=share,
+        reuse=False,
+        allocate=False,
+        common=True,
+        mode="eager",
+        measured=False,
+    )
+
+
+Strategy.AS_WRITTEN = _preset("AS_WRITTEN", rewrite=False, dual=False, share=False)
+Strategy.LAWS = _preset("LAWS", rewrite=True, dual=True, share=False)
+Strategy.FUSED = _preset("FUSED", rewrite=True, dual=True, share=True)
+Strategy.BEST = Strategy("BEST")
 
 PRESETS: dict[str, Strategy] = {
     each.name: each for each in (Strategy.AS_WRITTEN, Strategy.LAWS, Strategy.FUSED, Strategy.BEST)

@@ -1,0 +1,191 @@
+"""What the store means to one plan: which of its rows are which rows of the store, and under which names they are kept.
+
+In: a plan's jobs and designs, the models that run them, the store. Out: values of rows that were paid for before, with
+what they had been paid for; and a place for those that are paid for now. It decides how much of a pass is worth
+keeping; it runs no model and knows no batches.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..algebra.operators import Output
+from ..kernels.coalitions import Design
+from ..kernels.naming import element_numbers, hybrid_names, whole_name
+from ..models.adapters import column
+from ..models.network import Network
+from ..planner.physical import Job
+from .store import Array, Origin, Store
+
+Values = NDArray[np.float64]
+Layer = int | None  # None: the model itself
+
+SAME = "same game"
+OTHER_COLUMN = "another layer or class"
+OTHER_SIDE = "the other side of an anti-join"
+OTHER_PLAYERS = "another window or partition"
+OTHER_INPUT = "another input or baseline"
+WHOLE = "an input as a whole"
+
+_ALL_CLASSES = 1 / 8  # of the store's limit: a job's rows that take more with all classes keep those asked for
+_numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not change once they are made
+_NOTHING = Origin("", b"", b"")
+
+
+class Column(NamedTuple):
+    """One scalar that a job reads of the passes of its rows."""
+
+    layer: Layer
+    target: int
+    output: Output
+
+    def read(self, logits: Tensor) -> Values:
+        """Its values (rows,) in the logits (rows, K) of its layer, which lie on the host: fresh or remembered, one
+        arithmetic."""
+        values: Values = column(logits, self.target, self.output).numpy()
+        return values
+
+
+class Memory:
+    """The store as a plan sees it. `names` holds the name of every row of every job's design."""
+
+    def __init__(
+        self, store: Store, networks: Mapping[str, Network], jobs: Sequence[Job], designs: Sequence[Design]
+    ) -> None:
+        self.store = store
+        self.jobs = jobs
+        self.contents = {name: network.content() for name, network in networks.items()}
+        self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
+        # The network itself too: what a callable reads from elsewhere is in no content.
+        self.models: dict[str, Hashable] = {
+            name: (weakref.ref(network), self.contents[name]) for name, network in networks.items()
+        }
+        self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
+        self.store.begin()
+
+    def fingerprint(self, model: str) -> tuple[object, ...]:
+        """The content of a model and its heads, as `Network.fingerprint` has it."""
+        return (*self.contents[model], *self.heads[model].items())
+
+    # Whole inputs.
+
+    def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> dict[Layer, Tensor]:
+        """The logits (K,) of a whole input at each layer; empty unless all are known."""
+        table = self.store.table(self.models[model])
+        places = table.places([name])
+        found = {layer: table.read(places, self._layer(model, layer))[1] for layer in layers}
+        if not all(map(len, found.values())):
+            return {}
+        self.store.use(self.models[model], places)
+        return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}
+
+    def keep_whole(self, model: str, name: bytes, logits: Mapping[Layer, Tensor], seconds: float) -> None:
+        """Remember the logits (K,) of a whole input at some layers."""
+        columns: dict[Hashable, Array] = {
+            self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
+        }
+        self.store.keep(self.models[model], [name], columns, seconds, _NOTHING)
+
+    # Hybrids.
+
+    def find(
+        self, number: int, model: str, rows: NDArray[np.int64], columns: Sequence[Column]
+    ) -> tuple[Values, Counter[str]]:
+        """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
+        they had been evaluated for."""
+        table, names = self.store.table(self.models[model]), self.names[number]
+        places = table.places([names[row] for row in rows.tolist()])
+        found = np.full((len(rows), len(columns)), np.nan)
+        for k, each in enumerate(columns):
+            known, logits = table.read(places, self._layer(model, each.layer))
+            if len(logits):
+                found[known, k] = each.read(torch.from_numpy(logits))
+            known, values = table.read(places, self._scalar(model, each))
+            found[known, k] = values[:, 0]
+        places = places[~np.isnan(found).any(axis=1)]
+        kinds: Counter[str] = Counter()
+        if len(places):
+            self.store.use(self.models[model], places)
+            now, asked = self._origin(number, model), {self._scalar(model, each) for each in columns}
+            for origin, count in Counter(table.origin[places].tolist()).items():
+                kinds[_kind(origin, now, asked)] += count
+            now.asked |= asked
+        return found, kinds
+
+    def keep(
+        self,
+        number: int,
+        model: str,
+        rows: Sequence[int],
+        columns: Sequence[Column],
+        outputs: Mapping[Layer, Tensor],
+        seconds: float,
+    ) -> None:
+        """Remember what a pass said of rows of a job: logits (rows, K) on the host at each layer.
+
+        All classes are kept while the job's rows take a share of the store with them, those of the layers in `columns`
+        first; after that only the job's own classes.
+        """
+        kept: dict[Hashable, Array] = {}
+        room = _ALL_CLASSES * self.store.limit
+        own = {each.layer for each in columns}
+        for layer in sorted(outputs, key=lambda layer: layer not in own):
+            logits = outputs[layer]
+            room -= len(self.names[number]) * logits[0].nbytes
+            if room >= 0:
+                kept[self._layer(model, layer)] = logits.numpy()
+            else:
+                for each in dict.fromkeys(each._replace(layer=layer) for each in columns):
+                    kept[self._scalar(model, each)] = each.read(logits)[:, None]
+        origin = self._origin(number, model)
+        origin.asked.update(self._scalar(model, each) for each in columns)
+        self.store.keep(self.models[model], [self.names[number][row] for row in rows], kept, seconds, origin)
+
+    def _layer(self, model: str, layer: Layer) -> Hashable:
+        """The name of a layer's logits; another head makes another layer."""
+        return layer, None if layer is None else self.heads[model].get(layer)
+
+    def _scalar(self, model: str, each: Column) -> Hashable:
+        """The name of one class of a layer."""
+        return self._layer(model, each.layer), each.target, each.output
+
+    def _origin(self, number: int, model: str) -> Origin:
+        hybrids = self.jobs[number].hybrids
+        ends = (input_name(hybrids.foreground), input_name(hybrids.background))
+        return self.store.origin(self.models[model], hybrids.key, *ends)
+
+
+def input_name(tensor: Tensor) -> bytes:
+    """The name of a whole input."""
+    return whole_name(tensor, _numbers(tensor)).tobytes()
+
+
+def _names(job: Job, design: Design) -> list[bytes]:
+    hybrids = job.hybrids
+    background, foreground = _numbers(hybrids.background), _numbers(hybrids.foreground)
+    whole = whole_name(hybrids.background, background)
+    names = hybrid_names(background, foreground, whole, hybrids.segments, design.coalitions)
+    packed: list[bytes] = np.ascontiguousarray(names).view("V16").ravel().tolist()
+    return packed
+
+
+def _kind(origin: Origin, now: Origin, asked: set[Hashable]) -> str:
+    """What a row had been evaluated for, as seen from the game that finds it."""
+    if origin is _NOTHING:
+        return WHOLE
+    if origin.hybrids == now.hybrids:
+        return SAME if asked <= origin.asked else OTHER_COLUMN
+    if (origin.foreground, origin.background) == (now.foreground, now.background):
+        return OTHER_PLAYERS
+    if (origin.foreground, origin.background) == (now.background, now.foreground):
+        return OTHER_SIDE
+    return OTHER_INPUT

@@ -1,0 +1,75 @@
+"""Names for inputs, made so that the name of a hybrid follows from its coalition.
+
+In: tensors, segments, coalitions. Out: 128-bit names, equal where every bit of two inputs is equal. Knows tensors and
+arrays only: no store, no model, no plan.
+
+The name of an input is a sum (modulo 2^64, twice) of pseudo-random numbers, one for each element and what it holds:
+AdHash (Bellare & Micciancio, EUROCRYPT 1997), the additive kin of Zobrist's hashing of chess boards. So a player always
+adds the same to the name of x_∅, and m hybrids of d players are named in m × d additions instead of m looks at whole
+inputs. What foreground and background have in common cancels out, and x_S has one name whichever of x and x' is the
+foreground, whatever the window, and however the players are cut. Among n inputs some two that differ share a name with
+a chance of about n² / 2^129: 10^-27 for a million.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Numbers = NDArray[np.uint64]
+
+_CELLS = 1 << 22  # of coalitions that are widened to numbers at a time: 32 MiB
+
+
+def element_numbers(tensor: Tensor) -> Numbers:
+    """The numbers (2, *shape) that the elements of `tensor` (*shape) add to its name; 1.5 ms for 150,528 elements."""
+    array = np.ascontiguousarray(tensor.numpy())
+    bits = array.view(f"u{array.itemsize}").astype(np.uint64)
+    return _mixed(bits ^ _places(array.size).reshape(2, *array.shape))
+
+
+def whole_name(tensor: Tensor, numbers: Numbers) -> Numbers:
+    """The name (2,) of an input as it is: of its dtype, its shape and its `element_numbers`."""
+    form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}".encode(), digest_size=16).digest()
+    name: Numbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
+    return name
+
+
+def hybrid_names(
+    background: Numbers, foreground: Numbers, name: Numbers, segments: NDArray[np.int64], coalitions: NDArray[np.bool_]
+) -> Numbers:
+    """The names (m, 2) of the hybrids x_S of `coalitions` (m, d).
+
+    background, foreground: `element_numbers` (2, *shape) of both; name: (2,) of the background as a whole; segments:
+    the player of each element, −1 for none, broadcastable to shape.
+    """
+    added = foreground - background
+    for axis, length in enumerate(segments.shape, start=1):
+        if length == 1:
+            added = added.sum(axis=axis, keepdims=True)
+    players = coalitions.shape[1]
+    numbers = np.zeros((players + 1, 2), dtype=np.uint64)  # the last: what belongs to no player
+    for half in range(2):
+        np.add.at(numbers[:, half], segments.ravel(), added[half].ravel())
+    rows = max(1, _CELLS // max(1, players))
+    pieces = [coalitions[first : first + rows] @ numbers[:-1] for first in range(0, len(coalitions), rows)]
+    return name + np.concatenate(pieces)
+
+
+@lru_cache(maxsize=4)
+def _places(count: int) -> Numbers:
+    """Two pseudo-random numbers for each place, (2, count): the same in every process."""
+    return np.random.default_rng(count).integers(0, 1 << 64, size=(2, count), dtype=np.uint64)
+
+
+def _mixed(numbers: Numbers) -> Numbers:
+    """A permutation of the numbers below 2^64 without visible order, in place (Steele, Lea & Flood, OOPSLA 2014)."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        numbers ^= numbers >> np.uint64(shift)
+        numbers *= np.uint64(factor)
+    numbers ^= numbers >> np.uint64(31)
+    return numbers

@@ -1,0 +1,201 @@
+"""Calibration: a network and an input in; its profile, measured deliberately, and a table of it out.
+
+Queries refine a profile by what they run anyway; `calibrate` runs passes for the measuring alone, so that the first
+query is planned as well as the tenth. What a profile belongs to is named here too. Knows networks and tensors: no
+queries, no plans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ResourceError
+from ..kernels.forward import is_out_of_memory, uncompiled
+from ..runtime import free_memory, keeps_memory, peak_memory
+from .layers import Call, Layer
+from .modes import convolves
+from .profile import SAME, Mode, Profile
+
+if TYPE_CHECKING:
+    from .network import Network
+
+_REPEATS = 3  # passes of each batch size and mode; the first is slow, the median is not
+_MORE = 5  # passes that are added
+_SHORT = 0.01  # where one takes fewer seconds
+_GAIN = 0.97  # a batch size that does not bring seconds a row down to this is no gain
+_PATIENCE = 2  # sizes without a gain that are tried
+_MEMORY = 0.5  # of what is free
+
+
+def calibrate(network: Network, example: Tensor, *, compile: bool = False, limit: float = 10.0) -> Profile:
+    """Measure what passes of rows like `example` (*shape) cost, in about `limit` seconds, and keep it on disk.
+
+    Batches double from one row while that makes rows cheaper, in every mode that the model can be run in, the modes in
+    turn. With `compile` the model is then compiled for the best batch size, which takes tens of seconds more. What was
+    measured before gives way. Raises what `Network.forward` raises, and ResourceError out of memory at one row.
+    """
+    network.probe(example)
+    profile = network.profile_of(example.shape)
+    profile.curves, profile.passes, profile.unusable = {}, [], {}
+    with network.running():
+        for mode, size in _steps(network, profile, time.perf_counter() + limit):
+            _measure(network, _rows(example, size), mode, profile)
+        _, size, _ = fastest(profile)
+        _measure_depths(network, _rows(example, size), profile)
+        if network.runs_on.type == "cuda":
+            _measure_memory(network, _rows(example, size), profile)
+        if compile and network.compile(_rows(example, size)):
+            _measure(network, _rows(example, size), "compiled", profile)
+    profile.save()
+    return profile
+
+
+def fastest(profile: Profile) -> tuple[Mode, int, float]:
+    """The mode and batch size of least seconds a row among those measured, and these."""
+    found = [
+        (mode, *profile.best_batch(mode, curve))
+        for mode, curve in profile.curves.items()
+        if mode in SAME and profile.known(mode)
+    ]
+    return min(found, key=lambda each: each[2])
+
+
+def table(network: Network, profile: Profile) -> str:
+    """What was measured, for people."""
+    name, threads = machine(network.runs_on)
+    mode, size, seconds = fastest(profile)
+    modes = [each for each in SAME if profile.known(each)]
+    sizes = sorted({size for each in modes for size in profile.curves[each]})
+    lines = [
+        f"model {network.name} on {name}, {threads} thread{'s' if threads > 1 else ''}",
+        f"fastest: {mode} in batches of {size:,}, {_time(seconds)} a row",
+        f"memory: ~{profile.bytes_per_row / 1e6:.3g} MB a row",
+        "",
+        "rows a batch" + "".join(f"{each:>16}" for each in modes),
+    ]
+    for size in sizes:
+        cells = [_time(profile.per_row(size, each)) if size in profile.curves[each] else "" for each in modes]
+        lines.append(f"{size:>12,}" + "".join(f"{cell:>16}" for cell in cells))
+    if profile.compile_seconds is not None:
+        lines += ["", f"compiled in {profile.compile_seconds:.0f} s"]
+    lines += [f"not {each}: {why}" for each, why in profile.unusable.items()]
+    if profile.shares:
+        lines += ["", "share of a pass until layer"]
+        lines += [f"{layer.index:>12}  {profile.share(layer.index):>5.0%}  {layer.name}" for layer in network.layers]
+    return "\n".join(lines)
+
+
+def _steps(network: Network, profile: Profile, deadline: float) -> Iterator[tuple[Mode, int]]:
+    """Modes and batch sizes to measure, one after the other: what the profile says meanwhile decides on the next."""
+    best: dict[Mode, tuple[float, int]] = {"eager": (math.inf, 1)}  # seconds a row, and the size that brought them
+    if convolves(network.module, (network.row_dim or 0) + 1):
+        best["channels-last"] = (math.inf, 1)
+    free = free_memory(network.runs_on.type)
+    size = network.batch_size or 1
+    while best:
+        for mode in list(best):
+            yield mode, size
+            if not profile.known(mode) or size not in profile.curves[mode]:  # refused, or out of memory
+                del best[mode]
+                continue
+            seconds, found = profile.per_row(size, mode), best[mode]
+            if seconds <= _GAIN * found[0]:
+                best[mode] = (seconds, size)
+            elif size >= found[1] << _PATIENCE:
+                del best[mode]
+        size *= 2
+        coming = sum(_REPEATS * size * seconds for seconds, _ in best.values())
+        fits = free is None or size * profile.bytes_per_row <= _MEMORY * free
+        if network.batch_size is not None or not fits or time.perf_counter() + coming > deadline:
+            return
+
+
+def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> None:
+    """A few passes of `rows` (B, *shape) in `mode`, which the profile sees; none where they run out of memory."""
+    try:
+        for repeat in range(_REPEATS + _MORE):
+            if repeat < _REPEATS or profile.seconds(len(rows), len(rows), mode=mode) < _SHORT:
+                network.forward(rows, [None], mode)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        profile.curves.get(mode, {}).pop(len(rows), None)
+        if not profile.known("eager"):
+            rows_of = f"out of memory at a batch of {len(rows)} rows of model '{network.name}'"
+            raise ResourceError(f"{rows_of}; use a smaller model, input or batch size") from error
+
+
+def _measure_depths(network: Network, rows: Tensor, profile: Profile) -> None:
+    """The layers' shares in a few eager passes of `rows` instead of those that earlier, smaller batches showed."""
+    profile.passes = []
+    for _ in range(_REPEATS):
+        network.forward(rows, [None])
+
+
+def _measure_memory(network: Network, rows: Tensor, profile: Profile) -> None:
+    """What torch allocates for a batch beside what it held before, on the device."""
+    device = str(network.runs_on)
+    torch.cuda.synchronize(device)
+    held = torch.cuda.memory_allocated(device)
+    peak_memory(device, reset=True)
+    network.forward(rows, [None])
+    profile.bytes_per_row = max(1, ((peak_memory(device) or 0) - held) // len(rows))
+
+
+def _rows(example: Tensor, size: int) -> Tensor:
+    return example.detach().unsqueeze(0).repeat(size, *[1] * example.dim())
+
+
+def _time(seconds: float) -> str:
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def structure(module: object, calls: Call, layers: Sequence[Layer]) -> str:
+    """Names what decides a pass's cost: the modules that ran with the shapes of their outputs, and the parameters."""
+    model = uncompiled(module)
+    held = model.parameters() if isinstance(model, nn.Module) else ()
+    ran = [(call.name, type(call.module).__qualname__, call.shape) for call in calls.all()]
+    return _digest(ran, [(each.dtype, each.shape, _strides(each)) for each in held], [layer.name for layer in layers])
+
+
+def profile_key(structure: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> str:
+    """Names a profile: a model's structure, one input's form, and the machine as this process uses it."""
+    return _digest(structure, tuple(shape), dtype, *machine(device), torch.__version__, keeps_memory())
+
+
+def machine(device: torch.device) -> tuple[str, int]:
+    """The device's name, and the threads that torch uses on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device), 1
+    return (_processor() if device.type == "cpu" else str(device)), torch.get_num_threads()
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _strides(tensor: torch.Tensor) -> tuple[int, ...]:
+    return tensor.stride() if tensor.layout == torch.strided else ()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -1,0 +1,88 @@
+"""How a pass may be run: as it stands, channels-last, compiled, in bfloat16. A batch or a module in; the same, readied.
+
+A mode changes how numbers lie in memory or which kernels read them, never the model: what the user owns is not written
+to. 'channels-last' lays out the batch only, and convolutions keep that layout to the end. Knows modules and tensors: no
+layers, no heads, no profile.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from .profile import Mode
+
+Backend = str | Callable[..., Callable[..., object]]
+
+_ROUNDING = 1e-5  # relative: what answers may differ by between modes
+_SHIFTED = 0.1  # where outputs hardly spread, this share of their size stands in for their spread
+
+
+class Compiled(NamedTuple):
+    """A compiled module, and the batches that it was compiled for."""
+
+    run: Callable[[Tensor], object]
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    settings: str
+
+    def serves(self, batch: Tensor, settings: str) -> bool:
+        """Whether it runs `batch` as it is, for a model with these settings."""
+        return (self.shape, self.dtype, self.settings) == (tuple(batch.shape), batch.dtype, settings)
+
+
+def compiled(module: nn.Module, batch: Tensor, settings: str, backend: Backend) -> Compiled:
+    """`module` compiled for batches of exactly this form; tens of seconds. Whatever torch.compile raises passes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler's remarks on a module that is not the user's to change now
+        run = cast("Callable[[Tensor], object]", torch.compile(module, dynamic=False, backend=backend))
+        run(batch)
+    return Compiled(run, tuple(batch.shape), batch.dtype, settings)
+
+
+def holds_compiled(module: object) -> bool:
+    """Whether the user had `torch.compile` make the module, or a part of it; or `torch.jit`, or it is a callable."""
+    if not isinstance(module, nn.Module):
+        return True
+    parts = list(module.modules())
+    return any(
+        isinstance(part, torch.jit.ScriptModule)
+        or getattr(part, "_compiled_call_impl", None) is not None
+        or hasattr(part, "_orig_mod")
+        for part in parts
+    )
+
+
+def convolves(module: object, dims: int) -> bool:
+    """Whether batches of `dims` dimensions are images and the module has convolutions that could read them."""
+    return dims == 4 and isinstance(module, nn.Module) and any(isinstance(each, nn.Conv2d) for each in module.modules())
+
+
+def laid_out(batch: Tensor, mode: Mode) -> Tensor:
+    """The batch as `mode` wants it in memory."""
+    return batch.contiguous(memory_format=torch.channels_last) if mode == "channels-last" else batch
+
+
+def frame(mode: Mode, device: torch.device) -> AbstractContextManager[object]:
+    """The frame in which a pass of this mode runs. What is compiled already runs, and compiles nothing anew."""
+    if mode == "compiled":
+        stance: AbstractContextManager[object] = torch.compiler.set_stance("fail_on_recompile")
+        return stance
+    return torch.autocast(device.type, torch.bfloat16) if mode == "autocast" else nullcontext()
+
+
+def agree(found: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
+    """Whether answers (B, K) differ by rounding only."""
+    return all(_close(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    if found.shape != expected.shape:
+        return False
+    largest, spread = expected.abs().max(), expected.max() - expected.min()
+    return bool((found - expected).abs().max() <= _ROUNDING * torch.maximum(spread, _SHIFTED * largest))

@@ -1,0 +1,263 @@
+"""What a model's passes cost, as numbers: measured seconds in, predicted seconds out.
+
+A profile belongs to one model structure on one device, for inputs of one shape. Every pass adds a sample; the median of
+the last few counts, since the first pass of a new batch size takes two or three times as long as the next. Profiles are
+kept between processes, one JSON file each, under $IALGEBRA_CACHE (a path that cannot be written, such as /dev/null,
+keeps nothing), else $XDG_CACHE_HOME/ialgebra, else ~/.cache/ialgebra. Knows no network and no plan.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, median_low
+from typing import Literal, get_args
+
+Mode = Literal["eager", "channels-last", "compiled", "autocast"]
+"""How a pass is run."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+SAME: tuple[Mode, ...] = ("eager", "channels-last", "compiled")
+"""The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
+
+_FORMAT = "ialgebra profile 1"
+_KEPT = 8  # samples of a batch size
+_PASSES = 5  # passes in which the layers' shares were measured
+_SIZES = 64  # batch sizes that are kept
+_ALIKE = 1.03  # costs within this factor
+_MOVED = 0.05  # a relative change of a median that is worth writing down
+_LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
+
+
+@dataclass(eq=False)
+class Profile:
+    """The cost of one model's passes.
+
+    `cold_seconds` is the time of one pass of one row as the model was met, `cold_shares` the shares of it that reaching
+    each layer took: they count until a pass is measured. `bytes_per_row` estimates the peak of a row's activations.
+    """
+
+    key: str
+    bytes_per_row: int
+    cold_seconds: float | None = None
+    cold_shares: tuple[float, ...] = ()
+    passes: list[tuple[float, ...]] = field(default_factory=list)  # shares in the last measured passes
+    curves: dict[Mode, dict[int, list[float]]] = field(default_factory=dict)  # seconds of the last full batches
+    unusable: dict[Mode, str] = field(default_factory=dict)  # modes that this model cannot be run in, and why
+    compile_seconds: float | None = None
+    changed: bool = field(default=False, repr=False)  # since it was written or read
+
+    # What is known ----------------------------------------------------------------------------------------------------
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of a full pass that reaching layer l = 1…n takes, at [l − 1]; it never falls with l."""
+        if not self.passes:
+            return self.cold_shares
+        middle = [median(layer) for layer in zip(*self.passes, strict=True)]
+        return tuple(max(middle[: place + 1]) for place in range(len(middle)))
+
+    def share(self, layer: int | None) -> float:
+        """The share of a full pass that reaching `layer` takes; 1 for the model's own output (None)."""
+        shares = self.shares
+        return 1.0 if layer is None or layer > len(shares) else shares[layer - 1]
+
+    def known(self, mode: Mode) -> bool:
+        """Whether passes in this mode were measured, some batch size more than once, and may be used."""
+        return mode not in self.unusable and any(len(seconds) > 1 for seconds in self.curves.get(mode, {}).values())
+
+    def sizes(self, mode: Mode) -> tuple[int, ...]:
+        """The batch sizes that were measured in this mode, more than once where any was."""
+        return tuple(self._per_row(mode))
+
+    def seconds(self, rows: int, batch: int, *, layer: int | None = None, mode: Mode = "eager") -> float:
+        """Predicted seconds of `rows` rows in batches of `batch`, down to `layer` (None: the whole model).
+
+        NaN where nothing is known of the mode; of 'eager' the first pass of all is taken then.
+        """
+        whole, rest = divmod(rows, batch)
+        seconds = whole * batch * self.per_row(batch, mode) if whole else 0.0
+        return (seconds + (rest * self.per_row(rest, mode) if rest else 0.0)) * self.share(layer)
+
+    def per_row(self, batch: int, mode: Mode = "eager") -> float:
+        """Predicted seconds a row of a full pass of `batch` rows; NaN where nothing is known.
+
+        Interpolated between measured batch sizes in the logarithm of the batch, constant outside.
+        """
+        curve = self._per_row(mode)
+        if not curve:
+            return self.cold_seconds if mode == "eager" and self.cold_seconds is not None else math.nan
+        sizes = list(curve)
+        place = bisect_left(sizes, batch)
+        if place == len(sizes):
+            return curve[sizes[-1]]
+        high = sizes[place]
+        if place == 0 or high == batch:
+            return curve[high]
+        low = sizes[place - 1]
+        position = math.log(batch / low) / math.log(high / low)
+        return curve[low] + position * (curve[high] - curve[low])
+
+    def best_batch(self, mode: Mode, candidates: Iterable[int]) -> tuple[int, float]:
+        """The batch size of least seconds a row among `candidates`, and these.
+
+        Of sizes as good but for noise, one that was measured, and the smallest: it takes less memory.
+        """
+        costs = {batch: self.per_row(batch, mode) for batch in candidates}
+        least, measured = min(costs.values()), self._per_row(mode)
+        best = min(
+            (batch for batch, cost in costs.items() if not cost > _ALIKE * least),
+            key=lambda batch: (batch not in measured, batch),
+        )
+        return best, costs[best]
+
+    def _per_row(self, mode: Mode) -> dict[int, float]:
+        """Seconds a row by batch size, in ascending order. What ran once was slow for once: other sizes count first."""
+        samples = sorted(self.curves.get(mode, {}).items())
+        again = [(size, seconds) for size, seconds in samples if len(seconds) > 1]
+        return {size: median_low(seconds) / size for size, seconds in again or samples}
+
+    # What is learned --------------------------------------------------------------------------------------------------
+
+    def observe(self, mode: Mode, batch: int, depth_share: float, seconds: float) -> None:
+        """One pass of `batch` rows took `seconds`, and was `depth_share` of a full one (1: to the model's output)."""
+        curve = self.curves.setdefault(mode, {})
+        before = median_low(curve[batch]) if batch in curve else math.inf
+        curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_KEPT:]
+        self.changed |= not abs(median_low(curve[batch]) - before) <= _MOVED * before
+        if len(curve) > _SIZES:  # the rests of many queries
+            del curve[min(curve, key=lambda size: (len(curve[size]), size == batch))]
+
+    def wants_shares(self, batch: int) -> bool:
+        """Whether a full pass of `batch` rows should measure the layers' shares: not its first, and a few times."""
+        return len(self.passes) < _PASSES and len(self.curves.get("eager", {}).get(batch, ())) > 0
+
+    def observe_shares(self, shares: Sequence[float]) -> None:
+        """Reaching each layer took these shares of one full pass."""
+        self.passes = [*self.passes, tuple(shares)][-_PASSES:]
+        self.changed = True
+
+    def refuse(self, mode: Mode, why: str) -> None:
+        """The model cannot be run in this mode."""
+        self.unusable[mode] = why
+        self.changed = True
+
+    # On disk ----------------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """The profile as text."""
+        told = {
+            "format": _FORMAT,
+            "key": self.key,
+            "bytes_per_row": self.bytes_per_row,
+            "cold_seconds": self.cold_seconds,
+            "cold_shares": self.cold_shares,
+            "passes": self.passes,
+            "curves": {mode: {str(size): each for size, each in curve.items()} for mode, curve in self.curves.items()},
+            "unusable": self.unusable,
+            "compile_seconds": self.compile_seconds,
+        }
+        return json.dumps(told, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Profile:
+        """The profile that `to_json` wrote; ValueError for any other text."""
+        try:
+            told = json.loads(text)
+            if told["format"] != _FORMAT:
+                raise ValueError("another format")
+            cold = tuple(map(_share, told["cold_shares"]))
+            passes = [tuple(map(_share, each)) for each in told["passes"]]
+            if any(len(each) != len(cold) for each in passes):
+                raise ValueError("passes of different depth")
+            return cls(
+                key=_text(told["key"]),
+                bytes_per_row=_whole(told["bytes_per_row"]),
+                cold_seconds=_optional(told["cold_seconds"]),
+                cold_shares=cold,
+                passes=passes[-_PASSES:],
+                curves={_mode(mode): _samples(curve) for mode, curve in told["curves"].items()},
+                unusable={_mode(mode): _text(why) for mode, why in told["unusable"].items()},
+                compile_seconds=_optional(told["compile_seconds"]),
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("no profile") from error
+
+    @classmethod
+    def load(cls, key: str, layers: int) -> Profile | None:
+        """The profile kept under `key` for a model of so many layers; None where there is none that can be used."""
+        try:
+            with _file(key).open(encoding="utf-8") as stream:
+                found = cls.from_json(stream.read(_LARGEST_FILE))
+        except (OSError, RuntimeError, ValueError):  # RuntimeError: no home directory
+            return None
+        return found if found.key == key and len(found.cold_shares) == layers else None
+
+    def save(self) -> None:
+        """Keep the profile for other processes, where that is possible."""
+        self.changed = False
+        with suppress(OSError, RuntimeError, ValueError):
+            path = _file(self.key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
+            try:
+                with open(descriptor, "w", encoding="utf-8") as stream:
+                    stream.write(self.to_json())
+                os.replace(temporary, path)  # readers see the old file or the new one, never half of it
+            except BaseException:
+                os.unlink(temporary)
+                raise
+
+
+def _file(key: str) -> Path:
+    own, shared = os.environ.get("IALGEBRA_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    folder = Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "ialgebra"
+    return folder / f"profile-{key}.json"
+
+
+def _samples(told: dict[str, list[object]]) -> dict[int, list[float]]:
+    curve = {int(size): [_positive(each) for each in seconds][-_KEPT:] for size, seconds in told.items()}
+    if any(size < 1 or not seconds for size, seconds in curve.items()):
+        raise ValueError("a batch of no rows, or without a sample")
+    return curve
+
+
+def _mode(told: Mode) -> Mode:
+    if told not in MODES:
+        raise ValueError(f"{told!r} is no mode")
+    return told
+
+
+def _positive(told: object) -> float:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < math.inf:
+        raise ValueError(f"{told!r} is no time")
+    return float(told)
+
+
+def _optional(told: object) -> float | None:
+    return None if told is None else _positive(told)
+
+
+def _share(told: object) -> float:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= 1:
+        raise ValueError(f"{told!r} is no share")
+    return float(told)
+
+
+def _whole(told: object) -> int:
+    if isinstance(told, bool) or not isinstance(told, int) or told < 0:
+        raise ValueError(f"{told!r} is no number of bytes")
+    return told
+
+
+def _text(told: object) -> str:
+    if not isinstance(told, str):
+        raise ValueError(f"{told!r} is no text")
+    return told

@@ -1,0 +1,113 @@
+"""The search for the cheapest plan: every combination of the open decisions on what is shared, costed.
+
+In: a strategy with open decisions, and a function that sketches the plan of one whose decisions are taken. Out: the
+cheapest sketch and its strategy, and for EXPLAIN what each decision turned down. Knows no operators and no tensors.
+
+What a plan shares (D3, D5, D6) is enumerated here. How a pass is run (D1, D10) and which estimator a game gets (D2) are
+chosen pass by pass and game by game, where a sketch is made; what is decided while rows come in (D4, D7, D8, D9) costs
+nothing to leave open.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
+from .decisions import Decision
+from .physical import Cost, Job, Pass, Reading
+from .strategy import Strategy
+
+
+class Sketch(NamedTuple):
+    """Jobs and passes that some strategy makes of the answers, where each answer is read, and what it costs."""
+
+    jobs: tuple[Job, ...]
+    readings: tuple[tuple[Reading, ...], ...]
+    passes: tuple[Pass, ...]
+    cost: Cost
+
+
+class _Choice(NamedTuple):
+    field: str
+    id: str
+    about: str
+    yes: str
+    no: str
+
+
+_SHARED = (
+    _Choice("dual", "D5", "anti-joins", "one game for both directions", "a game for each direction"),
+    _Choice("share", "D3", "hybrids", "one row for all that read it", "rows for each map"),
+    _Choice("pack", "D6", "batches", "rows of several games in one", "each game its own"),
+)
+
+
+def search(
+    strategy: Strategy, matters: Container[str], sketch: Callable[[Strategy], Sketch]
+) -> tuple[Strategy, Sketch, tuple[Decision, ...]]:
+    """The cheapest way to take the open decisions of `strategy`; of equal ones that which shares most.
+
+    Plans are compared by their work, rows weighted by how far they go, so that a query's rows do not hang on the clock.
+
+    `matters` are the decisions on what is shared that can make a difference to this query; the others are not tried.
+    """
+    options = [_options(getattr(strategy, choice.field), choice.field in matters) for choice in _SHARED]
+    found: dict[tuple[bool, ...], tuple[Strategy, Sketch]] = {}
+    for dual, share, pack in itertools.product(*options):
+        candidate = replace(_while_running(strategy), dual=dual, share=share, pack=pack)
+        found[dual, share, pack] = (candidate, sketch(candidate))
+    best = min(found, key=lambda values: found[values][1].cost.work)  # the first of the least, which shares most
+    chosen, cheapest = found[best]
+    turned_down = _turned_down(best, {values: each for values, (_, each) in found.items()})
+    return chosen, cheapest, (*turned_down, *_how_passes_run(cheapest.passes), *_estimators(cheapest.jobs))
+
+
+def _options(wish: bool | None, matters: bool) -> tuple[bool, ...]:
+    return (wish,) if wish is not None else (True, False) if matters else (True,)
+
+
+def _while_running(strategy: Strategy) -> Strategy:
+    """What costs nothing to leave open: it is decided by what the rows that come in say."""
+    return replace(
+        strategy,
+        exact=strategy.exact is not False,
+        retire=strategy.retire is not False,
+        reuse=strategy.reuse is not False,
+        allocate=strategy.allocate is not False,
+    )
+
+
+def _turned_down(best: tuple[bool, ...], found: dict[tuple[bool, ...], Sketch]) -> Iterator[Decision]:
+    """Decisions that made a difference, each with the plan that would have been the best otherwise."""
+    own = found[best]
+    for place, choice in enumerate(_SHARED):
+        other = found.get((*best[:place], not best[place], *best[place + 1 :]))
+        if other is not None and (other.cost, len(other.passes)) != (own.cost, len(own.passes)):
+            yes, no = (choice.yes, choice.no) if best[place] else (choice.no, choice.yes)
+            yield Decision(choice.id, choice.about, yes, ((no, other.cost.rows, other.cost.seconds),))
+
+
+def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
+    for number, each in enumerate(passes):
+        for id, about, attribute in (("D1", "batches of", "batch_size"), ("D10", "mode", "mode")):
+            others: dict[object, Cost] = {}
+            for run, cost in sorted(each.rejected, key=lambda option: option[1].seconds or math.inf):
+                others.setdefault(getattr(run, attribute), cost)
+            others.pop(getattr(each.run, attribute), None)
+            if each.rows and others:
+                costs = tuple((str(value), cost.rows, cost.seconds) for value, cost in others.items())
+                yield Decision(id, f"b{number} {about}", str(getattr(each.run, attribute)), costs[:3])
+
+
+def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
+    """Exact values beside sampled ones; a game of more players than can be enumerated has no choice."""
+    for spec in dict.fromkeys(job.spec for job in jobs):
+        sampled = choose(spec.players, None, "regression") if spec.method == "exact" and spec.players > 3 else None
+        if sampled is not None and sampled[1] < spec.rows:
+            yield Decision("D2", f"{spec.players} players", "exact", ((sampled[0], sampled[1], None),))
+        elif spec.method != "exact" and spec.players <= MAX_EXACT_PLAYERS:
+            yield Decision("D2", f"{spec.players} players", spec.method, (("exact", 1 << spec.players, None),))
