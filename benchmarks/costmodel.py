@@ -70,7 +70,7 @@ def predictions(con: Session, text: str, seed: int) -> Data:
     return {
         "query": text,
         "seed": seed,
-        "predicted_seconds": said.get("seconds"),
+        "predicted_seconds": said["seconds"],
         "seconds": time.perf_counter() - started,
         "predicted_rows": said["rows"],
         "rows": answer.stats.rows,
@@ -81,8 +81,7 @@ def predictions(con: Session, text: str, seed: int) -> Data:
 def asked(world: World, queries: Iterator[str], first_seed: int) -> list[Data]:
     """Each query in turn, in one session that was calibrated and has run the network before."""
     with world.session() as con:
-        if hasattr(Session, "calibrate"):
-            con.calibrate("f", "x")
+        con.calibrate("f", "x")
         con.sql("select * from f(x) budget 24", seed=first_seed)
         return [predictions(con, text, first_seed + 1 + k) for k, text in enumerate(queries)]
 

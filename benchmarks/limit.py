@@ -16,7 +16,7 @@ import dataclasses
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -86,7 +86,7 @@ def efficiency(world: World, modes: dict[str, Bare], rows: int, pairs: int, stra
     with world.session() as con:
         con.sql(text, seed=pairs, strategy=strategy)  # the first pass through a model tells its layers
         batches: Any = con.sql(f"explain {text}", strategy=strategy).details["batches"]
-        size, mode = int(batches[0]["batch_size"]), str(batches[0].get("mode", "eager"))
+        size, mode = int(batches[0]["batch_size"]), str(batches[0]["mode"])
         for seed in range(pairs):
             inputs = [laid_out(each, mode) for each in torch.split(hybrids(world, rows, seed), size)]
             bare, _ = timed(partial(push, modes[mode], inputs))
@@ -101,10 +101,8 @@ def push(run: Bare, batches: Sequence[Tensor]) -> None:
         run(batch)
 
 
-def strategies(modes: dict[str, Bare]) -> list[Strategy]:
-    """BEST, and BEST forced into every mode, where the optimizer knows of modes."""
-    if "mode" not in {field.name for field in dataclasses.fields(Strategy)}:
-        return [Strategy.BEST]
+def strategies(modes: Iterable[str]) -> list[Strategy]:
+    """BEST, which chooses the mode, and BEST forced into each."""
     forced: list[dict[str, Any]] = [{"name": f"BEST, {mode}", "mode": mode} for mode in modes]
     return [Strategy.BEST, *(dataclasses.replace(Strategy.BEST, **each) for each in forced)]
 
@@ -178,9 +176,8 @@ def collect(world: World, given: Any) -> Data:
     began = machine()
     modes = bare_modes(world.network, given.compile)
     rows, pairs = (64, 1) if given.quick else (given.rows, given.pairs)
-    if hasattr(Session, "calibrate"):
-        with world.session() as con:
-            con.calibrate("f", "x", compile=given.compile)
+    with world.session() as con:
+        con.calibrate("f", "x", compile=given.compile)
     players, many, columns = (16, 400, 4) if given.quick else ESTIMATED
     return {
         "machine": began,

@@ -11,33 +11,17 @@ import contextlib
 import ctypes
 import gc
 from collections.abc import Callable
-from pathlib import Path
 
-import torch
-
-_PROCESS = Path("/proc/self")
+from ialgebra.runtime import peak_memory
 
 
 def peak(work: Callable[[], object], device: str = "cpu") -> int | None:
     """Do the work once and return the bytes that it took at its peak."""
     gc.collect()
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return torch.cuda.max_memory_allocated() - before
     with contextlib.suppress(OSError, AttributeError):  # another C library keeps what it keeps
         ctypes.CDLL(None).malloc_trim(0)
-    try:
-        before = _status("VmRSS")
-        (_PROCESS / "clear_refs").write_text("5")  # proc(5): resets the peak to the present
-    except OSError:
-        work()
-        return None
+    peak_memory(device, reset=True)
+    before = peak_memory(device)
     work()
-    return max(0, _status("VmHWM") - before)
-
-
-def _status(field: str) -> int:
-    (line,) = (line for line in (_PROCESS / "status").read_text().splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) * 1024
+    after = peak_memory(device)
+    return None if before is None or after is None else after - before

@@ -161,9 +161,8 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 def collect(world: World, rows: int, rounds: int, device: str, ablated: Sequence[str]) -> Data:
     began = machine()
-    if device == "cpu" and hasattr(ialgebra.Session, "calibrate"):
-        with world.session(device) as con:
-            con.calibrate("f", "x")
+    with world.session(device) as con:
+        con.calibrate("f", "x")
     done = [compare(world, each, rounds, device, each.name in ablated) for each in workloads(world, rows)]
     return {"machine": began, "device": device, "world": world.name, "rows": rows, "rounds": rounds, "workloads": done}
 
