@@ -1,6 +1,6 @@
 """How near a query comes to bare forward passes, and what planning and estimation cost beside them.
 
-    python -m benchmarks.limit [--quick] [--compile] [--rows 512] [--pairs 5]
+    python -m benchmarks.limit [--quick] [--compile] [--rows 192] [--pairs 5]
 
 Bare passes push the same hybrids, composed beforehand, through a copy of the module under `inference_mode`: as it is,
 with inputs and weights laid out channels-last, and (`--compile`, which takes a minute) compiled; in batches of every
@@ -16,9 +16,9 @@ import dataclasses
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from ialgebra import Session, Strategy
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.compose import compose
 from ialgebra.kernels.estimate import estimate
+from ialgebra.models.profile import Mode
 
 from .report import Data, goal, machine, median_seconds, number, parser, publish, said, table, timed
 from .workloads import World, digits, photos
@@ -68,14 +69,13 @@ def hybrids(world: World, rows: int, seed: int) -> Tensor:
 
 
 def curves(world: World, modes: dict[str, Bare], sizes: Sequence[int]) -> dict[str, dict[int, float]]:
-    """Rows a second by mode and batch size; sizes take turns, the best of three counts."""
+    """Rows a second by mode and batch size: the best of three passes, after one that warms up."""
     found: dict[str, dict[int, float]] = {mode: {} for mode in modes}
     for mode, run in modes.items():
-        batches = {size: laid_out(hybrids(world, size, 0), mode) for size in sizes}
-        for _ in range(3):
-            for size, batch in batches.items():
-                seconds = median_seconds(partial(run, batch), 1)
-                found[mode][size] = max(found[mode].get(size, 0.0), len(batch) / seconds)
+        for size in sizes:
+            batch = laid_out(hybrids(world, size, 0), mode)
+            run(batch)
+            found[mode][size] = size / min(timed(partial(run, batch))[0] for _ in range(3))
     return found
 
 
@@ -101,10 +101,14 @@ def push(run: Bare, batches: Sequence[Tensor]) -> None:
         run(batch)
 
 
-def strategies(modes: Iterable[str]) -> list[Strategy]:
-    """BEST, which chooses the mode, and BEST forced into each."""
-    forced: list[dict[str, Any]] = [{"name": f"BEST, {mode}", "mode": mode} for mode in modes]
-    return [Strategy.BEST, *(dataclasses.replace(Strategy.BEST, **each) for each in forced)]
+def efficiencies(world: World, modes: dict[str, Bare], rows: int, pairs: int) -> list[Data]:
+    """BEST, which chooses its mode, and BEST forced into each of the others."""
+    found = [efficiency(world, modes, rows, pairs, Strategy.BEST)]
+    for mode in modes:
+        if mode != found[0]["mode"]:
+            forced = dataclasses.replace(Strategy.BEST, name=f"BEST, {mode}", mode=cast("Mode", mode))
+            found.append(efficiency(world, modes, rows, pairs, forced))
+    return found
 
 
 # --- Overhead
@@ -184,7 +188,7 @@ def collect(world: World, given: Any) -> Data:
         "world": world.name,
         "rows": rows,
         "bare": curves(world, modes, BATCHES[1:3] if given.quick else BATCHES),
-        "efficiency": [efficiency(world, modes, rows, pairs, each) for each in strategies(modes)],
+        "efficiency": efficiencies(world, modes, rows, pairs),
         "overhead": overheads(given.quick),
         "estimation": estimation(columns, 1 if given.quick else 3, players, many),
     }
@@ -268,7 +272,7 @@ def plot(data: Data) -> Figure:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--compile", action="store_true", help="compile the network, too: about a minute")
-    arguments.add_argument("--rows", type=int, default=512)
+    arguments.add_argument("--rows", type=int, default=192)
     arguments.add_argument("--pairs", type=int, default=5)
     given = arguments.parse_args(argv)
     ialgebra.tune_process()

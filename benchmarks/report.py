@@ -68,10 +68,10 @@ def median_seconds(work: Callable[[], object], repeats: int = 5) -> float:
     return statistics.median(timed(work)[0] for _ in range(repeats))
 
 
-def machine() -> Data:
+def machine(device: str = "cpu") -> Data:
     """What figures of time depend on."""
     return {
-        "processor": _processor(),
+        "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(device),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -160,7 +160,7 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def collect(world: World, rows: int, rounds: int, device: str, ablated: Sequence[str]) -> Data:
-    began = machine()
+    began = machine(device)
     with world.session(device) as con:
         con.calibrate("f", "x")
     done = [compare(world, each, rounds, device, each.name in ablated) for each in workloads(world, rows)]
