@@ -9,8 +9,10 @@ import hashlib
 import math
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -27,14 +29,14 @@ from .language.binder import bind
 from .models.network import Network
 from .planner.compiler import compile_plan
 from .planner.explain import Details, Measured, explain, text
+from .planner.games import Game
 from .planner.physical import PhysicalPlan
+from .planner.sampling import Effort
 from .planner.strategy import Strategy
 from .results import Attribution, Relation, Stats
+from .rounds import PILOT, Bounds, Policy, Rounds, Standing, Watch
 from .runtime import peak_memory
 from .version import __version__
-
-_PILOT = 8  # rows a player of the first round, whose errors can be trusted
-_FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
 
 
 @dataclass(frozen=True)
@@ -52,40 +54,15 @@ class Request:
         return self.text[self.query.span.start : self.query.span.end]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What an answer must reach: a relative error with a confidence (fractions), and seconds for the whole query."""
-
-    error: float | None
-    confidence: float
-    seconds: float
-
-    @classmethod
-    def of(cls, request: Request) -> Bounds:
-        """The bounds that a query states; BindError for what is no bound."""
-        query = request.query
-        try:
-            error = _fraction(query.error, "an error bound", 1e6)
-            confidence = _fraction(query.confidence, "a confidence", 1.0)
-        except BindError as fault:
-            raise fault.at(request.text) from None
-        seconds = math.inf if query.within is None else float(query.within.value)
-        return cls(error, 0.95 if confidence is None else confidence, seconds)
-
-    @property
-    def any(self) -> bool:
-        return self.error is not None or math.isfinite(self.seconds)
+def _bounds(request: Request) -> Bounds:
+    """The bounds that a query states; every error is placed in its text."""
+    try:
+        return Bounds.of(request.query)
+    except BindError as fault:
+        raise fault.at(request.text) from None
 
 
-def _fraction(number: syntax.Number | None, what: str, below: float) -> float | None:
-    if number is None:
-        return None
-    if not 0 < number.value < below:
-        raise BindError(f"{what} must lie above 0% and below {below:.0%}, not at {number.text}", number.span)
-    return float(number.value)
-
-
-def plan(request: Request, catalog: Catalog, effort: int | None = None) -> PhysicalPlan:
+def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> PhysicalPlan:
     """The physical plan of a query, or of one round of it; every error is placed in its text."""
     try:
         bound = bind(request.query, request.text, catalog)
@@ -105,7 +82,7 @@ def plan(request: Request, catalog: Catalog, effort: int | None = None) -> Physi
 
 def explained(request: Request, catalog: Catalog) -> Relation:
     """EXPLAIN: the plan of a query, which is not run."""
-    first = _PILOT if Bounds.of(request).any else None
+    first = Effort(PILOT) if _bounds(request).any else None
     details = explain(plan(request, catalog, first), catalog)
     return said(text(details), request.own_text, details)
 
@@ -118,11 +95,11 @@ def said(words: str, query: str, details: Details | None = None) -> Relation:
 
 
 def answered(
-    request: Request, catalog: Catalog, store: Store, progress: Progress | None = None, *, analyze: bool = False
+    request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
 ) -> Relation:
     """The answer to a query; with `analyze` the relation's text is the plan with what was measured."""
-    rounds = Bounds.of(request).any
-    *_, last = refined(request, catalog, store, progress, analyze=analyze, rounds=rounds)
+    rounds = _bounds(request).any
+    *_, last = refined(request, catalog, store, watch, analyze=analyze, rounds=rounds)
     return last
 
 
@@ -130,72 +107,104 @@ def refined(
     request: Request,
     catalog: Catalog,
     store: Store,
-    progress: Progress | None = None,
+    watch: Watch | None = None,
     *,
     analyze: bool = False,
     rounds: bool = True,
 ) -> Iterator[Relation]:
     """Answers of growing rounds, each with all rows of those before it, until the bounds hold or the budget is spent.
 
-    A bound on the error is checked on two rounds before it is believed, unless the answer is exact. When time is up,
-    the answer is that of the last round whose rows are in. Without `rounds` there is one, of the whole budget.
+    When time is up, the answer is that of the last round whose rows are in. Without `rounds` there is one, of the whole
+    budget. `watch` hears of every batch.
     """
-    bounds = Bounds.of(request)
+    bounds = _bounds(request)
     spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
     deadline = spent.started + bounds.seconds
+    if analyze:
+        peak_memory(reset=True)
     if rounds and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
-    effort = None if not rounds else _PILOT if math.isinf(bounds.seconds) else _FEWEST
-    rows = 0
-    while True:
-        try:
-            physical = plan(request, catalog, effort)
-        except BudgetError:
-            if rows:
-                return  # more rows than can be had: the last round's answer stands
-            raise
-        executor = Executor(catalog, store, progress, deadline)
+    store.begin()
+    whole = plan(request, catalog) if not rounds or bounds.error is None else None
+    course = Rounds(
+        bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
+    )
+    physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
+    last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
+    while physical is not None:
+        executor = Executor(catalog, store, _told(watch, course, spent), deadline)
         try:
             executor.run(physical)
         except TimeUp:
-            if rows:
+            if last is not None:  # what was paid for since has not become an answer
+                yield _relation(request, catalog, *last, spent, course, analyze)
                 return
-            assert effort is not None
-            effort = effort - 1 if effort > _FEWEST else 0  # a smaller round may be in already; the ends are
+            physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
         finally:
             spent.add(executor.outcome)
         estimates = Estimates(physical, executor.outcome)
-        found = [
-            (output, answer, estimates.map(answer, readings))
+        places = [
+            (output, answer, readings)
             for output in physical.outputs
             for answer, readings in zip(output.answers, output.readings, strict=True)
         ]
-        each = 1.0 - (1.0 - bounds.confidence) / len(found)  # all maps at once
-        worst = max(estimate.relative_bound(each) for _, _, estimate in found) if rounds else 0.0
-        met = bounds.error is None or worst == 0.0 or (rows > 0 and worst <= bounds.error)
-        maps = [attribution(*parts, executor.outcome, catalog) for parts in found]
+        found = [
+            course.settled.get(number) or estimates.map(answer, readings)
+            for number, (_, answer, readings) in enumerate(places)
+        ]
         for output in physical.outputs:
             warn(output, executor.outcome, catalog)
-        met = met and time.perf_counter() < deadline
-        yield _relation(request, catalog, physical, executor.outcome, maps, spent, met, analyze)
-        final = effort is None or worst == 0.0 or physical.rows == rows or time.perf_counter() >= deadline
-        if final or (met and bounds.error is not None):
-            return
-        rows = physical.rows
-        effort = _next(effort, bounds.error, worst)
+        if rounds:
+            seconds = time.perf_counter() - spent.started
+            course.judge(physical, found, (bounds.seconds - seconds) * spent.rows / seconds if spent.rows else math.inf)
+            following = _following(request, catalog, course, physical, whole)
+        else:
+            course.exhaust()
+            following = None
+        if time.perf_counter() >= deadline:
+            course.met, following = False, None
+        maps = [
+            attribution(output, answer, estimate, executor.outcome, catalog)
+            for (output, answer, _), estimate in zip(places, found, strict=True)
+        ]
+        last = (physical, executor.outcome, maps)
+        yield _relation(request, catalog, *last, spent, course, analyze)
+        physical = following
 
 
-def _next(effort: int | None, error: float | None, worst: float) -> int | None:
-    """The rows a player of the next round: small steps, for a round costs little beside its rows, and finds them again.
+def _a_row(catalog: Catalog, game: Game) -> float:
+    """What a row of a game costs beside those of other games of its model: the share of the network it goes through."""
+    return catalog.model(game.model).profile.share(game.layer)
 
-    Without a bound on the error rounds double until the last, which is of the whole budget (None).
-    """
-    assert effort is not None
-    if error is None:
-        return 2 * effort if effort < 2 * _PILOT else None
-    growth = worst / error if math.isfinite(worst) else 2.0
-    return math.ceil(effort * min(2.0, max(1.25, growth)))
+
+def _following(
+    request: Request, catalog: Catalog, course: Rounds, physical: PhysicalPlan, whole: PhysicalPlan | None
+) -> PhysicalPlan | None:
+    """The plan of the round after `physical`, None where there is none, or where no more rows can be had."""
+    if course.done:
+        return None
+    try:
+        after = whole if whole and course.effort is None else plan(request, catalog, course.effort)
+    except BudgetError:
+        after = physical
+    if [job.spec for job in after.jobs] == [job.spec for job in physical.jobs]:
+        course.exhaust()
+        return None
+    return after
+
+
+def _told(watch: Watch | None, course: Rounds, spent: _Spent) -> Progress | None:
+    """What hears of an execution's rows, for a `watch` that is told how the whole query stands."""
+    if watch is None:
+        return None
+
+    def told(done: int, total: int) -> None:
+        forecast = spent.rows + max(total, course.ahead)
+        seconds = time.perf_counter() - spent.started
+        watch(Standing(spent.rows + done, forecast, seconds, course.error, course.bounds.error))
+
+    return told
 
 
 @dataclass
@@ -204,18 +213,23 @@ class _Spent:
 
     started: float
     unknown: list[Network]
+    hits: Counter[str] = field(default_factory=Counter)
     rows: int = 0
-    reused: int = 0
     batches: int = 0
     forward_seconds: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
-        self.reused = max(self.reused, outcome.reused - self.rows)  # rows of earlier rounds are not the session's
+        self.hits.update(outcome.hits)
         self.rows += outcome.rows
         self.batches += outcome.batches
         self.forward_seconds += outcome.forward_seconds
         self.rows += sum(network.probed for network in self.unknown)
         self.unknown = [network for network in self.unknown if not network.probed]
+
+    @property
+    def reused(self) -> int:
+        """Rows that the session's store knew, or that another game of the query had paid for."""
+        return self.hits.total()
 
 
 def _relation(
@@ -225,7 +239,7 @@ def _relation(
     outcome: Outcome,
     maps: list[Attribution],
     spent: _Spent,
-    met: bool,
+    course: Rounds,
     analyze: bool,
 ) -> Relation:
     seconds = time.perf_counter() - spent.started
@@ -236,20 +250,21 @@ def _relation(
         seconds=seconds,
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
-        saved=[],
+        saved=sorted(spent.hits.items()),
         errors=[(each.label, each.relative_error) for each in maps],
     )
-    details = explain(physical, catalog, measured)
+    details = explain(physical, catalog, measured, course.decisions)
     words = text(details)
     return Relation(
         attributions=maps,
         stats=Stats(
             rows=spent.rows,
             seconds=seconds,
-            bound_met=met,
+            bound_met=course.met,
             batches=spent.batches,
             forward_seconds=spent.forward_seconds,
             reused_rows=spent.reused,
+            forecast_rows=spent.rows + course.ahead if course.number else None,
         ),
         plan=words,
         details=cast("dict[str, object]", details),

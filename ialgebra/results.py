@@ -154,7 +154,10 @@ class Attribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """What a query cost: `rows` inputs pushed through a model for it, and `reused_rows` that were paid for before."""
+    """What a query cost: `rows` inputs pushed through a model for it, and `reused_rows` that were paid for before.
+
+    `forecast_rows` is what `rows` is expected to be when the bound on the error holds; None where none was asked for.
+    """
 
     rows: int
     seconds: float
@@ -162,6 +165,7 @@ class Stats:
     batches: int
     forward_seconds: float
     reused_rows: int
+    forecast_rows: int | None = None
 
     def __str__(self) -> str:
         reused = f" + {self.reused_rows:,} reused" if self.reused_rows else ""

@@ -127,10 +127,12 @@ class Executor:
         known: dict[tuple[_End, int | None], Tensor] = {}
         todo: dict[tuple[object, ...], list[_End]] = {}
         for end, (tensor, reads) in wanted.items():
-            stored = self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else {}
+            stored, news = (
+                self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else ({}, False)
+            )
             if stored:
                 known |= {(end, layer): logits for layer, logits in stored.items()}
-                self._reused(Counter({WHOLE: 1}))
+                self._reused(Counter({WHOLE: int(news)}))
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
         for group in todo.values():
@@ -214,8 +216,9 @@ class Executor:
         lacking: NDArray[np.bool_] = np.any(np.isnan(read), axis=1)
         return lacking
 
-    def _recall(self, number: int, kind: str | None = None) -> None:
-        """Fill in what the store knows of a job's rows, and count it, as hits of one `kind` where that is known."""
+    def _recall(self, number: int, *, within: bool = False) -> None:
+        """Fill in what the store knows of a job's rows, and count it; all of it as this query's own while rows come in
+        (`within`)."""
         job = self.plan.jobs[number]
         for model in job.models:
             rows = np.flatnonzero(self._lacking(number, model))
@@ -223,11 +226,12 @@ class Executor:
                 own, columns = self._columns(job, model)
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
-                self._reused(kinds if kind is None else Counter({kind: kinds.total()}))
+                mine = int((~np.isnan(found).any(axis=1)).sum())
+                self._reused(Counter({THIS_QUERY: mine}) if within else kinds)
 
     def _reused(self, kinds: Counter[str]) -> None:
         self.outcome.reused += kinds.total()
-        self.outcome.hits = dict(Counter(self.outcome.hits) + kinds)
+        self.outcome.hits = dict(Counter(self.outcome.hits) + kinds)  # drops zeros
 
     def _pass(self, each: Pass) -> None:
         pace = Pace(each, [self.networks[model] for model in each.models])
@@ -248,7 +252,7 @@ class Executor:
         pending: dict[object, tuple[int, int]] = {}
         for number in each.jobs:
             if self.plan.strategy.reuse:
-                self._recall(number, THIS_QUERY)
+                self._recall(number, within=True)
             lacking = np.stack([self._lacking(number, model) for model in each.models])
             for row in np.flatnonzero(lacking.any(axis=0)).tolist():
                 place = self.memory.names[number][row] if self.plan.strategy.reuse else (number, row)

@@ -1,41 +1,82 @@
 """From values to maps: each answer's linear combination of estimates, with the standard error of the combination.
 
-In: a plan's answers and its outcome. Out: players, values and standard errors of each map. Games under one design share
-their coalitions, so their errors are added before they are squared.
+In: a plan's answers and its outcome. Out: players, values and standard errors of each map. Games whose designs draw
+from one sequence share coalitions, so their errors are added before they are squared.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.coalitions import Design, units
 from ..kernels.estimate import Estimate, estimate
-from ..planner.games import Answer, Part, Term
+from ..planner.games import Answer, Game, Part, Term
 from ..planner.physical import PhysicalPlan, Reading
 from .executor import Outcome
 
 Array = NDArray[np.float64]
 
 
+class Draw(NamedTuple):
+    """What one game of a map adds to its errors: `influence` (units, cells), a row for each unit of its design."""
+
+    game: Game
+    design: Design
+    influence: Array
+
+
 @dataclass(frozen=True, eq=False)
 class EstimatedMap:
     """One answer: `labels` (input-shaped), `values` (d,), v(∅) and v(N) of the combination, the methods used.
 
-    `influence` (n, d) holds what each independent unit of the designs contributes to the errors of the values; None
-    where the errors cannot be known.
+    `draws` are the games that were sampled, with their influences on the values.
     """
 
     labels: NDArray[np.int64]
     values: Array
-    influence: Array | None
+    draws: tuple[Draw, ...]
     base: float
     full: float
     method: str
+
+    @cached_property
+    def influence(self) -> Array | None:
+        """(n, d): what each independent unit of the designs contributes to the errors; None where that is unknown."""
+        return self.pooled()
+
+    def pooled(self, *, apart: bool = False) -> Array | None:
+        """The influences, added up where games share coalitions; `apart` as if different hybrids shared none."""
+        if not all(np.isfinite(draw.influence).all() for draw in self.draws):
+            return None
+        return np.concatenate([np.zeros((0, len(self.values))), *(_added(group)[0] for group in self._groups(apart))])
+
+    def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
+        """How much of the squared error, Σ stderr², each game adds: its own part and half its covariances with others;
+        negative where it cancels theirs; 1 for each where the errors are unknown."""
+        if self.influence is None:
+            return [(draw, 1.0) for draw in self.draws]
+        return [
+            (draw, float((draw.influence * total[place]).sum()))
+            for group in self._groups(apart)
+            for total, places in (_added(group),)
+            for draw, place in zip(group, places, strict=True)
+        ]
+
+    def _groups(self, apart: bool) -> Iterable[list[Draw]]:
+        """The games that draw from one sequence of coalitions."""
+        groups: dict[object, list[Draw]] = {}
+        for draw in self.draws:
+            method, players, _, seed = draw.design.key
+            groups.setdefault((method, players, seed, apart and draw.game.hybrids.key), []).append(draw)
+        return groups.values()
 
     @property
     def stderr(self) -> Array:
@@ -45,28 +86,39 @@ class EstimatedMap:
         error: Array = np.sqrt(np.square(self.influence).sum(axis=0))
         return error
 
-    def relative_bound(self, confidence: float) -> float:
+    def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
         """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known.
 
-        ‖φ̂ − φ‖² is taken for a sum of weighted χ²₁, matched in mean and variance by one scaled χ² (Satterthwaite),
-        whose quantile is Wilson and Hilferty's; ‖φ‖ is at least ‖φ̂‖ less that error.
+        ‖φ̂ − φ‖² is taken for a sum of weighted χ²₁, matched in mean and variance by one scaled χ² (Satterthwaite,
+        1946), whose quantile is Wilson and Hilferty's (1931); ‖φ‖² for ‖φ̂‖² less the mean of that, which is unbiased,
+        and is at least (Σφ)² / d, which is known.
         """
-        if self.influence is None:
+        influence = self.pooled(apart=True) if apart else self.influence
+        if influence is None:
             return math.inf
-        gram = (
-            self.influence @ self.influence.T
-            if len(self.influence) < len(self.values)
-            else self.influence.T @ self.influence
-        )
+        wide = len(influence) < len(self.values)
+        gram = influence @ influence.T if wide else influence.T @ influence
         mean = float(np.trace(gram))
         if mean == 0.0:
             return 0.0
         freedom = mean**2 / float(np.square(gram).sum())
         spread = 2.0 / (9.0 * freedom)
-        quantile = (1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
-        error = math.sqrt(mean * quantile)
-        size = float(np.linalg.norm(self.values)) - error
-        return error / size if size > 0.0 else math.inf
+        quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
+        size = max(float(self.values @ self.values) - mean, float(self.values.sum()) ** 2 / len(self.values))
+        return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
+
+
+def _added(draws: Sequence[Draw]) -> tuple[Array, list[NDArray[np.int64]]]:
+    """Influences that are added unit by unit, (units, cells), and where the units of each game are among them."""
+    if len({draw.design.key for draw in draws}) == 1:
+        every = np.arange(len(draws[0].influence))
+        return np.sum([draw.influence for draw in draws], axis=0), [every] * len(draws)
+    _, place = np.unique(np.concatenate([units(draw.design) for draw in draws]), return_inverse=True)
+    total = np.zeros((int(place.max()) + 1, draws[0].influence.shape[1]))
+    places = np.split(place.ravel(), np.cumsum([len(draw.influence) for draw in draws])[:-1])
+    for draw, here in zip(draws, places, strict=True):
+        total[here] += draw.influence
+    return total, places
 
 
 class Estimates:
@@ -88,8 +140,7 @@ class Estimates:
         labels, spreads = _refined(answer)
         count = int(labels.max(initial=-1)) + 1
         values = np.zeros(count)
-        errors: dict[tuple[object, ...], Array] = {}
-        known = True
+        draws: list[Draw] = []
         base = full = 0.0
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
@@ -97,18 +148,16 @@ class Estimates:
             share = float(-term.coefficient if term.board.swapped else term.coefficient)
             values += share * spread(found.values)
             if len(found.influence):
-                known = known and bool(np.isfinite(found.influence).all())
-                key = self.outcome.designs[reading.job].key
-                contribution = share * spread(found.influence) if known else np.zeros((1, count))
-                errors[key] = errors[key] + contribution if known and key in errors else contribution
+                known = np.isfinite(found.influence).all()
+                influence = share * spread(found.influence) if known else np.full((1, count), np.inf)
+                draws.append(Draw(term.game, self.outcome.designs[reading.job], influence))
             table = self.outcome.values[reading.job][:, reading.column]
             ends = (float(table[0]), float(table[min(1, len(table) - 1)]))
             low, high = reversed(ends) if term.board.swapped else ends
             base += float(term.coefficient) * low
             full += float(term.coefficient) * high
             methods[self._method(reading, found)] = None
-        influence = np.concatenate([np.zeros((0, count)), *errors.values()]) if known else None
-        return EstimatedMap(labels, values, influence, base, full, ", ".join(methods) or "exact")
+        return EstimatedMap(labels, values, tuple(draws), base, full, ", ".join(methods) or "exact")
 
     def _method(self, reading: Reading, found: Estimate) -> str:
         method = self.plan.jobs[reading.job].spec.method

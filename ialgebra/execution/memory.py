@@ -70,7 +70,6 @@ class Memory:
             name: (weakref.ref(network), self.contents[name]) for name, network in networks.items()
         }
         self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
-        self.store.begin()
 
     def fingerprint(self, model: str) -> tuple[object, ...]:
         """The content of a model and its heads, as `Network.fingerprint` has it."""
@@ -78,15 +77,16 @@ class Memory:
 
     # Whole inputs.
 
-    def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> dict[Layer, Tensor]:
-        """The logits (K,) of a whole input at each layer; empty unless all are known."""
+    def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> tuple[dict[Layer, Tensor], bool]:
+        """The logits (K,) of a whole input at each layer, empty unless all are known; and whether that is news to the
+        query."""
         table = self.store.table(self.models[model])
         places = table.places([name])
         found = {layer: table.read(places, self._layer(model, layer))[1] for layer in layers}
         if not all(map(len, found.values())):
-            return {}
-        self.store.use(self.models[model], places)
-        return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}
+            return {}, False
+        (news,) = self.store.use(self.models[model], places).tolist()
+        return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}, news
 
     def keep_whole(self, model: str, name: bytes, logits: Mapping[Layer, Tensor], seconds: float) -> None:
         """Remember the logits (K,) of a whole input at some layers."""
@@ -101,7 +101,7 @@ class Memory:
         self, number: int, model: str, rows: NDArray[np.int64], columns: Sequence[Column]
     ) -> tuple[Values, Counter[str]]:
         """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
-        they had been evaluated for."""
+        they had been evaluated for, but for those that the query paid for or found before."""
         table, names = self.store.table(self.models[model]), self.names[number]
         places = table.places([names[row] for row in rows.tolist()])
         found = np.full((len(rows), len(columns)), np.nan)
@@ -114,9 +114,9 @@ class Memory:
         places = places[~np.isnan(found).any(axis=1)]
         kinds: Counter[str] = Counter()
         if len(places):
-            self.store.use(self.models[model], places)
+            news = self.store.use(self.models[model], places)
             now, asked = self._origin(number, model), {self._scalar(model, each) for each in columns}
-            for origin, count in Counter(table.origin[places].tolist()).items():
+            for origin, count in Counter(table.origin[places[news]].tolist()).items():
                 kinds[_kind(origin, now, asked)] += count
             now.asked |= asked
         return found, kinds

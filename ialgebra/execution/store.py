@@ -8,6 +8,7 @@ again, for its bytes and its age, goes first. It knows no plan and runs no model
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -46,8 +47,16 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.seconds, self.used, self.origin, *self.columns.values())
-        return len(self.rows) * _ENTRY + sum(array.nbytes for array in arrays)
+        return len(self.rows) * _ENTRY + sum(array.nbytes for array in self._arrays)
+
+    @property
+    def width(self) -> int:
+        """Bytes a row."""
+        return _ENTRY + sum(array.itemsize * math.prod(array.shape[1:]) for array in self._arrays)
+
+    @property
+    def _arrays(self) -> list[NDArray[np.generic]]:
+        return [self.seconds, self.used, self.origin, *self.columns.values()]
 
     def places(self, names: Sequence[bytes]) -> Places:
         """Where the rows of these names are, −1 for those that are not there."""
@@ -68,7 +77,7 @@ class Table:
     ) -> None:
         places = np.array([self.rows.setdefault(name, len(self.rows)) for name in names], dtype=np.int64)
         if len(self.rows) > len(self.used):
-            self._resize(2 * len(self.rows))
+            self._resize(len(self.rows) * 3 // 2)
         for column, values in columns.items():
             if column not in self.columns:
                 self.columns[column] = np.full((len(self.used), values.shape[1]), np.nan, dtype=values.dtype)
@@ -99,7 +108,7 @@ class Table:
 
 
 class Store:
-    """The session's tables within `limit` bytes; time is counted in runs."""
+    """The session's tables within `limit` bytes; time is counted in queries."""
 
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
@@ -107,17 +116,21 @@ class Store:
         self.now = 0.0
 
     def begin(self) -> None:
-        """Another run begins: what it does not use is older by one."""
+        """Another query begins: what it does not use is older by one."""
         self.now += 1.0
 
     def table(self, model: Hashable) -> Table:
         """The table of a model (by content), to read from; `keep` writes."""
         return self.tables.get(model, Table())
 
-    def use(self, model: Hashable, places: Places) -> None:
-        """The rows at `places` were of use."""
-        if len(places):
-            self.tables[model].used[places] = self.now
+    def use(self, model: Hashable, places: Places) -> NDArray[np.bool_]:
+        """The rows at `places` are of use; which of them are so to this query for the first time."""
+        if not len(places):
+            return np.zeros(0, dtype=bool)
+        used = self.tables[model].used
+        news: NDArray[np.bool_] = used[places] < self.now
+        used[places] = self.now
+        return news
 
     def origin(self, model: Hashable, hybrids: str, foreground: bytes, background: bytes) -> Origin:
         """The record of what is asked of a set of hybrids; made if it is not there."""
@@ -131,30 +144,26 @@ class Store:
         table = self.tables.setdefault(model, Table())
         table.origins[origin.hybrids] = origin
         table.keep(names, columns, seconds, self.now, origin)
-        size = sum(each.nbytes for each in self.tables.values())
-        if size > self.limit:
-            self._forget(size - int(_KEPT * self.limit))
+        if sum(each.nbytes for each in self.tables.values()) > self.limit:
+            self._forget()
 
-    def _forget(self, size: int) -> None:
-        """Forget at least `size` bytes of rows, in order of the seconds that they would take again, for their bytes
-        and their age.
+    def _forget(self) -> None:
+        """Keep the rows that would take the most seconds to evaluate again, for their bytes and their age.
 
         A kin of GreedyDual-Size (Cao & Irani, USITS 1997) and of hyperbolic caching (Blankstein et al., ATC 2017).
         """
         tables = list(self.tables.values())
         lengths = [len(table.rows) for table in tables]
-        widths = np.repeat([table.nbytes / max(1, len(table.rows)) for table in tables], lengths)
+        widths = np.repeat([table.width for table in tables], lengths)
         seconds, used = (
             np.concatenate([array[:length] for array, length in zip(arrays, lengths, strict=True)])
             for arrays in ([table.seconds for table in tables], [table.used for table in tables])
         )
-        order = np.argsort(seconds / widths / (self.now - used + 1.0), kind="stable")
-        gone = np.searchsorted(np.cumsum(widths[order]), size) + 1
-        kept = np.ones(len(order), dtype=bool)
-        kept[order[:gone]] = False
+        order = np.argsort(-seconds / widths / (self.now - used + 1.0), kind="stable")
+        kept = np.empty(len(order), dtype=bool)
+        kept[order] = np.cumsum(widths[order]) <= _KEPT * self.limit
         for table, part in zip(tables, np.split(kept, np.cumsum(lengths)[:-1]), strict=True):
-            if not part.all():
-                table.retain(part)
+            table.retain(part)
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def clear(self) -> None:

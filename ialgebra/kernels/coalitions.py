@@ -134,6 +134,16 @@ def design(method: str, players: int, rows: int, seed: int) -> Design:
     return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed), chains, pairs)
 
 
+def units(design: Design) -> NDArray[np.void]:
+    """What tells the independent units of a design apart, (units,) bytes: its pairs, or its antithetic pairs of chains.
+
+    Designs of one method, number of players and seed that differ in rows have some units in common.
+    """
+    chains = design.chains
+    marks = np.packbits(design.coalitions[2::2], axis=1) if chains is None else np.ascontiguousarray(chains.block[::2])
+    return marks.view(f"V{marks.shape[1] * marks.itemsize}").ravel()
+
+
 def _known(method: str) -> None:
     if method not in METHODS:
         raise BindError(f"no method '{method}'{did_you_mean(method, METHODS)}")
@@ -261,7 +271,8 @@ def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator
     masks = masks[: every // 2]
     if len(masks) < count:
         members = np.array(list(itertools.combinations(range(players), size)))[:every]
-        masks = _only_distinct(np.concatenate([masks, rng.permutation(_of_members(members, players))]))
+        rest = rng.spawn(1)[0]  # whose order does not depend on how many were drawn before
+        masks = _only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
     return masks[:count]
 
 

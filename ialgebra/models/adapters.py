@@ -68,7 +68,10 @@ def column(logits: Tensor, index: int, output: str) -> Tensor:
         return logits[:, index].double()
     wide = logits.double()
     if wide.shape[1] == 1:
-        return torch.sigmoid(wide[:, 0]) if output == "probability" else wide[:, 0]
+        if output == "log_odds":
+            return wide[:, 0]
+        # A sigmoid, as a softmax: torch.sigmoid rounds a row differently beside other rows.
+        return torch.softmax(torch.cat([torch.zeros_like(wide), wide], dim=1), dim=1)[:, 1]
     if output == "probability":
         return torch.softmax(wide, dim=1)[:, index]
     others = torch.cat([wide[:, :index], wide[:, index + 1 :]], dim=1)

@@ -19,6 +19,7 @@ from .fuse import fuse, schedule
 from .games import Answer, Lowering
 from .physical import Cost, Output, PhysicalPlan
 from .rewrite import Step, normalise
+from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
 
@@ -39,9 +40,9 @@ def compile_plan(
     *,
     query: str = "",
     places: Mapping[Operator, Span] | None = None,
-    effort: int | None = None,
+    effort: Effort | None = None,
 ) -> PhysicalPlan:
-    """The physical plan of `wanted` under `strategy`, with at most `effort` rows a player where that is given.
+    """The physical plan of `wanted` under `strategy`, with the rows that a round's `effort` allows where that is given.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
     cannot pay for what is asked.

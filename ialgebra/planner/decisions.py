@@ -1,16 +1,22 @@
-"""What the optimizer decided, and what it turned down: the record that EXPLAIN shows. Knows no plan."""
+"""What the optimizer decided and what it turned down, for EXPLAIN. Plain values; it knows no plan."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Decision:
-    """One decision: its number, what it is about, what was `chosen`, and the `costs` of the alternatives turned down:
-    (alternative, model rows, seconds), None where not known."""
+class Alternative(NamedTuple):
+    """One way to take a decision: model rows and seconds to pay for it, None where nothing can tell."""
+
+    what: str
+    rows: float | None = None
+    seconds: float | None = None
+
+
+class Decision(NamedTuple):
+    """Decision `id` (D1, D2, …) `about` something: what was `chosen`, and the alternatives with their costs."""
 
     id: str
     about: str
     chosen: str
-    costs: tuple[tuple[str, float | None, float | None], ...] = ()
+    costs: tuple[Alternative, ...] = ()

@@ -6,12 +6,13 @@ benchmarks and EXPLAIN read the same dictionary. No addresses, ids or clock time
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog import Catalog
+from .decisions import Decision
 from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
 
@@ -69,8 +70,11 @@ class Details(TypedDict):
     measured: Measured | None
 
 
-def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None) -> Details:
-    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured."""
+def explain(
+    plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None, later: Sequence[Decision] = ()
+) -> Details:
+    """The plan as written, its normal form, the laws that fired, its batches and decisions, those taken `later`, while
+    rows came in, among them, and what was measured."""
     counts: dict[str, int] = {}
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
@@ -102,8 +106,13 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
         rows_as_written=as_written.rows,
         seconds_as_written=as_written.seconds,
         decisions=[
-            DecisionLine(id=each.id, about=each.about, chosen=each.chosen, rejected=list(each.costs))
-            for each in plan.decisions
+            DecisionLine(
+                id=each.id,
+                about=each.about,
+                chosen=each.chosen,
+                rejected=[(what, rows, seconds) for what, rows, seconds in each.costs if what != each.chosen],
+            )
+            for each in (*plan.decisions, *later)
         ],
         measured=measured,
     )

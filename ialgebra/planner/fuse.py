@@ -10,7 +10,7 @@ from ..catalog import Catalog
 from .cost import batch_size, cheapest, deepest, forward_cost, runs
 from .games import Answer, Game, Hybrids, game_key
 from .physical import Job, Pass, Reading, Run
-from .sampling import DesignSpec, spec
+from .sampling import DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
 
 
@@ -23,7 +23,7 @@ class _Place(NamedTuple):
 
 
 def fuse(
-    answers: Sequence[Answer], strategy: Strategy, seed: int, effort: int | None = None
+    answers: Sequence[Answer], strategy: Strategy, seed: int, effort: Effort | None = None
 ) -> tuple[list[Job], list[tuple[Reading, ...]]]:
     """The jobs that the answers need, and for each answer where its terms are read.
 
@@ -33,11 +33,12 @@ def fuse(
     halves = {term.game for answer in answers for term in answer.terms if term.part != "shapley"}
     columns: dict[_Place, dict[Game, None]] = {}
     where: list[list[tuple[_Place, Game]]] = []
+    own = seeds(answers, seed, effort)
     for number, answer in enumerate(answers):
         where.append([])
         for position, term in enumerate(answer.terms):
             game = term.game
-            design = spec(game.hybrids.players, game.estimation, seed, halves=game in halves, effort=effort)
+            design = spec(game, own.get(game.hybrids.key, seed), halves=game in halves, effort=effort)
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
             place = _Place(game.hybrids, design, apart)
             columns.setdefault(place, {})[game] = None

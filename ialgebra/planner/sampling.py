@@ -1,12 +1,14 @@
-"""How many coalitions each game plays, and by which method (decision D2). In: a game's players and wishes; out: a
-spec."""
+"""How many coalitions each game plays, by which method (decision D2), and which games share them (D9). In: a game's
+players and wishes, and a round's effort; out: a spec."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..algebra.operators import Estimation
 from ..kernels.coalitions import choose
+from .games import Answer, Game, game_key
 
 
 class DesignSpec(NamedTuple):
@@ -19,17 +21,57 @@ class DesignSpec(NamedTuple):
     seed: int
 
 
-def spec(players: int, estimation: Estimation, seed: int, *, halves: bool, effort: int | None = None) -> DesignSpec:
+@dataclass(frozen=True)
+class Effort:
+    """What one round of an answer spends: `a_player` rows a player on a game, or what `rows` says of its `game_key`.
+
+    A game's BUDGET caps either. Where coalitions are `apart`, games of one answer over different hybrids draw their
+    own, so that their errors are independent (D9).
+    """
+
+    a_player: float
+    rows: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    apart: bool = False
+
+    def of(self, game: Game) -> int:
+        """The most rows that the round spends on a game."""
+        return self.rows.get(game_key(game), int(self.a_player * game.hybrids.players))
+
+
+def spec(game: Game, seed: int, *, halves: bool, effort: Effort | None = None) -> DesignSpec:
     """The design for a game; `halves` where E f(x_{S∪i}) and E f(x_S) are needed apart (the printed contrast).
 
-    `effort` caps the rows at so many a player: the rounds of an answer that is refined until its bound holds. Designs
-    of one seed grow by adding rows, so that a later round finds an earlier one's rows in the store. Raises BudgetError
-    for a budget below two rows, and where the exact value of too many players is asked for.
+    Without an `effort` it is that of the whole budget. Designs of one seed grow by adding rows, so that a later round
+    finds an earlier one's rows in the store. Raises BudgetError for a budget below two rows, and where the exact value
+    of too many players is asked for.
     """
-    method, budget = estimation.method, estimation.budget
-    if effort == 0:  # the ends alone, whatever was asked for
-        method, budget = None, 2
-    elif effort is not None and method != "exact":
-        budget = min(effort * players, budget or effort * players)
-    method, rows = choose(players, budget if budget is None else max(2, budget), method, halves)
+    players, method, budget = game.hybrids.players, game.estimation.method, game.estimation.budget
+    if effort is not None:
+        rows = effort.of(game)
+        if rows == 0:  # the ends alone, whatever was asked for
+            method, budget = None, 2
+        elif method != "exact":
+            budget = max(2, min(rows, budget or rows))
+    method, rows = choose(players, budget, method, halves)
     return DesignSpec(method, players, rows, seed)
+
+
+def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[str, int]:
+    """The seed of each set of hybrids, by its key, that does not use the query's own.
+
+    Of the hybrids that meet in an answer the first, in the order of their content, keeps the query's seed.
+    """
+    if effort is None or not effort.apart:
+        return {}
+    meeting = {
+        place
+        for answer in answers
+        if len(places := {(term.game.hybrids.players, term.game.hybrids.key) for term in answer.terms}) > 1
+        for place in places
+    }
+    found: dict[str, int] = {}
+    ranks: dict[int, int] = {}
+    for players, key in sorted(meeting):
+        found[key] = seed + (ranks.setdefault(players, 0) << 32)
+        ranks[players] += 1
+    return found

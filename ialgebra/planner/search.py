@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
-from .decisions import Decision
+from .decisions import Alternative, Decision
 from .physical import Cost, Job, Pass, Reading
 from .strategy import Strategy
 
@@ -88,7 +88,7 @@ def _turned_down(best: tuple[bool, ...], found: dict[tuple[bool, ...], Sketch]) 
         other = found.get((*best[:place], not best[place], *best[place + 1 :]))
         if other is not None and (other.cost, len(other.passes)) != (own.cost, len(own.passes)):
             yes, no = (choice.yes, choice.no) if best[place] else (choice.no, choice.yes)
-            yield Decision(choice.id, choice.about, yes, ((no, other.cost.rows, other.cost.seconds),))
+            yield Decision(choice.id, choice.about, yes, (Alternative(no, other.cost.rows, other.cost.seconds),))
 
 
 def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
@@ -99,7 +99,7 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
                 others.setdefault(getattr(run, attribute), cost)
             others.pop(getattr(each.run, attribute), None)
             if each.rows and others:
-                costs = tuple((str(value), cost.rows, cost.seconds) for value, cost in others.items())
+                costs = tuple(Alternative(str(value), cost.rows, cost.seconds) for value, cost in others.items())
                 yield Decision(id, f"b{number} {about}", str(getattr(each.run, attribute)), costs[:3])
 
 
@@ -108,6 +108,6 @@ def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
     for spec in dict.fromkeys(job.spec for job in jobs):
         sampled = choose(spec.players, None, "regression") if spec.method == "exact" and spec.players > 3 else None
         if sampled is not None and sampled[1] < spec.rows:
-            yield Decision("D2", f"{spec.players} players", "exact", ((sampled[0], sampled[1], None),))
+            yield Decision("D2", f"{spec.players} players", "exact", (Alternative(*sampled),))
         elif spec.method != "exact" and spec.players <= MAX_EXACT_PLAYERS:
-            yield Decision("D2", f"{spec.players} players", spec.method, (("exact", 1 << spec.players, None),))
+            yield Decision("D2", f"{spec.players} players", spec.method, (Alternative("exact", 1 << spec.players),))
