@@ -1,6 +1,6 @@
 """What the optimizer's decisions save: every preset, and BEST without one decision at a time, over named workloads.
 
-    python -m benchmarks.strategies [--quick] [--rounds 3] [--rows 48] [--device cpu]
+    python -m benchmarks.strategies [--quick] [--rounds 3] [--rows 48] [--device cpu] [--only drill-down session]
 
 Every run starts from a fresh session and asks the workload's statements in order. The strategies take turns within a
 round, so that a machine that slows down slows all of them; seconds are medians over the rounds, and ratios are medians
@@ -10,6 +10,7 @@ with each other, map by map, in place of a long-run reference. Peak memory is me
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import gc
 import statistics
@@ -159,12 +160,12 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def collect(world: World, rows: int, rounds: int, device: str, ablated: Sequence[str]) -> Data:
+def collect(world: World, chosen: Sequence[Workload], rounds: int, device: str, ablated: Sequence[str]) -> Data:
     began = machine(device)
     with world.session(device) as con:
         con.calibrate("f", "x")
-    done = [compare(world, each, rounds, device, each.name in ablated) for each in workloads(world, rows)]
-    return {"machine": began, "device": device, "world": world.name, "rows": rows, "rounds": rounds, "workloads": done}
+    done = [compare(world, each, rounds, device, each.name in ablated) for each in chosen]
+    return {"machine": began, "device": device, "world": world.name, "rounds": rounds, "workloads": done}
 
 
 # --- Report
@@ -268,13 +269,20 @@ def main(argv: Sequence[str] | None = None, *, name: str = "strategies", device:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--rows", type=int, default=48, help="budget of each game; 9 players have 512 coalitions")
     arguments.add_argument("--device", default=device)
+    arguments.add_argument("--only", nargs="+", metavar="WORKLOAD", help="their names; by default all")
+    arguments.add_argument("--ablations", action=argparse.BooleanOptionalAction, default=True)
     given = arguments.parse_args(argv)
     ialgebra.tune_process()
     warnings.simplefilter("ignore", ialgebra.errors.IalgebraWarning)  # an anti-join of equal classes is no mistake here
     world = digits(given.out, steps=20) if given.quick else photos(given.out)
     with torch.inference_mode():
+        named = {each.name: each for each in workloads(world, given.rows)}
+        if unknown := set(given.only or ()) - set(named):
+            arguments.error(f"no workload {', '.join(unknown)}; there are {', '.join(named)}")
+        chosen = [each for each in named.values() if not given.only or each.name in given.only]
         rounds, ablated = (1, ABLATED[:1]) if given.quick else (given.rounds, ABLATED)
-        data = collect(world, given.rows, rounds, given.device, ablated)
+        data = collect(world, chosen, rounds, given.device, ablated if given.ablations else ())
+    data["rows"] = given.rows
     publish(name, data, report(data), plot(data), given.out)
     return 0
 
