@@ -28,7 +28,7 @@ from .language import syntax
 from .language.binder import bind
 from .models.network import Network
 from .planner.compiler import compile_plan
-from .planner.explain import Details, Measured, explain, text
+from .planner.explain import Details, Measured, decision_lines, explain, text
 from .planner.games import Game
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
@@ -132,17 +132,21 @@ def refined(
     physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
     last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
     while physical is not None:
-        executor = Executor(catalog, store, _told(watch, course, spent), deadline)
+        a_batch = spent.forward_seconds / max(1, spent.batches)  # which would end too late if it began later
+        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch)
+        in_time = True
         try:
             executor.run(physical)
         except TimeUp:
-            if last is not None:  # what was paid for since has not become an answer
+            in_time = False
+        finally:
+            spent.add(executor.outcome)
+        if not in_time:
+            if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
                 return
             physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
-        finally:
-            spent.add(executor.outcome)
         estimates = Estimates(physical, executor.outcome)
         places = [
             (output, answer, readings)
@@ -156,8 +160,7 @@ def refined(
         for output in physical.outputs:
             warn(output, executor.outcome, catalog)
         if rounds:
-            seconds = time.perf_counter() - spent.started
-            course.judge(physical, found, (bounds.seconds - seconds) * spent.rows / seconds if spent.rows else math.inf)
+            course.judge(physical, found, spent.affordable(deadline))
             following = _following(request, catalog, course, physical, whole)
         else:
             course.exhaust()
@@ -218,6 +221,11 @@ class _Spent:
     batches: int = 0
     forward_seconds: float = 0.0
 
+    def affordable(self, deadline: float) -> float:
+        """How many more rows fit before `deadline`, if they take as long as those so far."""
+        now = time.perf_counter()
+        return (deadline - now) * self.rows / (now - self.started) if self.rows else math.inf
+
     def add(self, outcome: Outcome) -> None:
         self.hits.update(outcome.hits)
         self.rows += outcome.rows
@@ -251,9 +259,10 @@ def _relation(
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
+        decisions=decision_lines(course.decisions),
         errors=[(each.label, each.relative_error) for each in maps],
     )
-    details = explain(physical, catalog, measured, course.decisions)
+    details = explain(physical, catalog, measured)
     words = text(details)
     return Relation(
         attributions=maps,

@@ -185,7 +185,7 @@ class Rounds:
     def _double(self, plan: PhysicalPlan, affordable: float) -> None:
         """Without a bound on the error rounds double twice; the last is of the whole budget, if time allows."""
         self.met, self.ahead = True, max(0, (self.whole or 0) - plan.rows)
-        growth = min(_MOST, 1 + affordable / plan.rows)
+        growth = min(_MOST, 1 + affordable / max(1, plan.rows))
         if self.effort is None or self.error == 0 or growth < _LEAST:
             self.done, self.ahead = True, 0
         elif growth * plan.rows >= plan.rows + self.ahead or (
@@ -207,7 +207,7 @@ class Rounds:
             goals = self._drawn(plan, maps, goals)
         steps = {table: self._step(table, goal) for table, goal in goals.items()}
         more = sum((steps[table] - goal.rows) * goal.models for table, goal in goals.items())
-        room = min(1.0, affordable / more) if more else 1.0
+        room = min(1.0, max(0.0, affordable) / more) if more else 1.0
         rows = {game_key(game): job.spec.rows for job in plan.jobs for game in job.games}
         for table, goal in goals.items():
             step = goal.rows + math.ceil(room * (steps[table] - goal.rows))

@@ -14,6 +14,13 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import BindError, Strategy
+from ialgebra.kernels.coalitions import choose, design
+from ialgebra.kernels.estimate import estimate
+from ialgebra.language import syntax
+from ialgebra.models import Head
+from ialgebra.progress import error_line
+from ialgebra.query import refined
+from ialgebra.rounds import EVERY, Policy, Rounds, Standing
 
 PHOTO = np.load(Path(__file__).parent / "data" / "lite0_chelsea_3x4.npz")["logits"][:, 0].astype(np.float64)
 PLAYERS = 12
@@ -54,6 +61,20 @@ def test_an_error_bound_holds_as_often_as_its_confidence_says(percent):
     answers = [session().sql(text, seed=seed) for seed in range(60)]
     assert all(answer.stats.bound_met for answer in answers)
     assert np.mean([error_of(answer) <= percent / 100 for answer in answers]) >= 0.93
+
+
+def test_a_bound_takes_at_most_twice_the_rows_of_an_oracle_that_knows_the_truth():
+    truth, place, bound = shapley(PHOTO), 1 << np.arange(PLAYERS), 0.1
+    ratios = []
+    for seed in range(10):
+        stays = 0
+        for rows in range(4 * PLAYERS, 500, 12):  # the fewest rows from which the error stays within the bound
+            made = design(*choose(PLAYERS, rows, "regression")[:1], PLAYERS, rows, seed)
+            found = estimate(made, PHOTO[made.coalitions @ place][:, None])[0].values
+            if np.linalg.norm(found - truth) > bound * np.linalg.norm(truth):
+                stays = rows + 12
+        ratios.append(session().sql("select * from g(x) error within 10%", seed=seed).stats.rows / stays)
+    assert np.median(ratios) <= 2
 
 
 def test_a_tighter_bound_takes_more_rows_and_a_looser_confidence_fewer():
@@ -168,3 +189,238 @@ def test_bounds_that_mean_nothing_are_errors_at_their_own_word(text, word):
 def test_a_plain_statement_cannot_be_streamed():
     with pytest.raises(BindError, match="only one query"):
         list(session().stream("show models"))
+
+
+# Rounds: what they settle, share out and foretell.
+
+
+def rounds(con: ialgebra.Session, text: str, policy: Policy = EVERY, seed: int = 0) -> list[ialgebra.Relation]:
+    (statement,) = syntax.parse(text)
+    return list(refined(con._request(statement, text, seed, None), con._catalog, con._store, policy=policy))
+
+
+class First(torch.nn.Module):
+    """The players themselves, and a photo's logit, which is hard to explain."""
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return torch.cat([batch.double(), table(batch)], dim=1)
+
+
+class Second(torch.nn.Module):
+    """A sum of the players that is a little bent: easy to explain. It counts the rows that get here."""
+
+    rows = 0
+
+    def forward(self, inner: Tensor) -> Tensor:
+        self.rows += len(inner)
+        share = inner[:, :PLAYERS] @ torch.arange(1.0, PLAYERS + 1, dtype=torch.float64) / 78
+        return torch.tanh(share)[:, None]
+
+
+def two_layers() -> tuple[ialgebra.Session, Second]:
+    con = ialgebra.connect(progress=False)
+    second = Second()
+    con.register_model("f", torch.nn.Sequential(First(), second), layers=["0"])
+    con.register_input("x", torch.ones(PLAYERS))
+    network = con._catalog.model("f")
+    network.probe(torch.ones(PLAYERS))
+    reads_the_logit = torch.eye(PLAYERS + 1, dtype=torch.float64)[-1:]
+    network.heads[1] = Head(reads_the_logit, torch.zeros(1, dtype=torch.float64), network.layers[0].pool)
+    second.rows = 0
+    return con, second
+
+
+def test_a_map_within_its_bound_is_final_and_its_layers_are_not_run_for_others():
+    text = "select 1, * from f(x) error within 5%"
+    con, second = two_layers()
+    answers = rounds(con, text)
+    settled = next(k for k, each in enumerate(answers) if each[1].relative_error < 0.05 and k > 0)
+    assert settled < len(answers) - 2
+    for each in answers[settled + 1 :]:
+        assert np.array_equal(each[1].values, answers[settled][1].values)
+        assert np.array_equal(each[1].stderr, answers[settled][1].stderr)
+    assert not np.array_equal(answers[-1][0].values, answers[settled][0].values)
+    assert second.rows == answers[settled].stats.rows < answers[-1].stats.rows / 2
+    assert answers[-1].stats.bound_met
+    assert answers[-1].stats.reused_rows == 0
+
+
+def test_maps_that_are_not_retired_get_every_row():
+    con, second = two_layers()
+    answers = rounds(con, "select 1, * from f(x) error within 5%", EVERY._replace(retire=False))
+    assert answers[-1].stats.bound_met
+    assert second.rows == answers[-1].stats.rows
+    assert not np.array_equal(answers[-1][1].values, answers[-2][1].values)
+
+
+# Joins of several games.
+
+EASY = np.tanh(np.array([sum(k >> i & 1 for i in range(PLAYERS)) for k in range(1 << PLAYERS)]) / 6)
+HARD = (PHOTO - PHOTO[0]) / np.abs(PHOTO - PHOTO[0]).max()
+
+
+def join_of_two() -> ialgebra.Session:
+    """Inputs whose features are 1 and 2, the games of which are easy and hard."""
+
+    def model(batch: Tensor) -> Tensor:
+        place = ((batch != 0).long() * 2 ** torch.arange(PLAYERS)).sum(dim=1)
+        hard = (batch.max(dim=1).values == 2).numpy()
+        return torch.from_numpy(np.where(hard, HARD[place], EASY[place]))[:, None]
+
+    con = ialgebra.connect(progress=False)
+    con.register_model("g", model)
+    con.register_input("easy", torch.ones(PLAYERS))
+    con.register_input("hard", 2 * torch.ones(PLAYERS))
+    return con
+
+
+def test_rows_go_to_the_game_of_a_join_that_needs_them():
+    text, truth = "select * from g(easy) join g(hard) error within 4%", (shapley(EASY) + shapley(HARD)) / 2
+    rows: dict[bool, list[int]] = {True: [], False: []}
+    for allocate in (True, False):
+        for seed in range(8):
+            last = rounds(join_of_two(), text, EVERY._replace(allocate=allocate), seed)[-1]
+            assert last.stats.bound_met
+            assert np.linalg.norm(last[0].values - truth) <= 0.04 * np.linalg.norm(truth)
+            rows[allocate].append(last.stats.rows)
+    assert np.median(rows[True]) <= 0.75 * np.median(rows[False])
+
+
+def means_over_baselines() -> ialgebra.Session:
+    """A net whose games against eight baselines resemble each other, and so do their errors on common coalitions."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(11, 24), torch.nn.ReLU(), torch.nn.Linear(24, 24), torch.nn.ReLU())
+    net = net.append(torch.nn.Linear(24, 1)).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter *= 2.5
+    centre = torch.randn(11).double()
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", net)
+    con.register_input("x", -1.5 * centre)
+    con.register_input("bs", centre + 0.5 * torch.randn(8, 11).double())
+    return con
+
+
+def test_games_of_a_mean_draw_their_own_coalitions_where_that_takes_fewer_rows():
+    text = "select * from f(x, baseline => bs) error within 3%"
+    truth = means_over_baselines().sql("select * from f(x, baseline => bs) using exact()")[0].values
+    rows = {}
+    for common in (True, False, None):
+        first, *_, last = rounds(means_over_baselines(), text, EVERY._replace(common=common))
+        again = rounds(means_over_baselines(), text, EVERY._replace(common=common))[-1]
+        assert np.array_equal(last[0].values, again[0].values)
+        assert last.stats.bound_met
+        assert np.linalg.norm(last[0].values - truth) <= 0.03 * np.linalg.norm(truth)
+        assert first.stats.forecast_rows is not None
+        rows[common] = last.stats.rows
+    assert rows[False] < rows[None] < 0.7 * rows[True]
+
+
+@pytest.fixture
+def courses(monkeypatch: pytest.MonkeyPatch) -> list[Rounds]:
+    """The courses of the queries that a test asks."""
+    made: list[Rounds] = []
+
+    def course(*arguments: object) -> Rounds:
+        made.append(Rounds(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("ialgebra.query.Rounds", course)
+    return made
+
+
+def test_a_decision_names_what_was_turned_down_and_its_rows(courses):
+    rounds(means_over_baselines(), "select * from f(x, baseline => bs) error within 3%")
+    rounds(join_of_two(), "select * from g(easy) join g(hard) error within 4%")
+    own, common = (each.decisions[0] for each in courses)
+    assert (own.id, own.chosen, common.id, common.chosen) == ("D9", "own", "D9", "common")
+    for decision in (own, common):
+        rows = {cost.alternative: cost.rows for cost in decision.costs}
+        assert rows[decision.chosen] == min(rows.values())
+        assert len(rows) == 2
+
+
+def test_a_bound_that_takes_most_coalitions_is_answered_exactly(courses):
+    text = "select * from g(x) where feature < 10 error within 0.5%"
+    answer = rounds(session(), text)[-1]
+    assert answer[0].relative_error == 0
+    assert answer.stats.rows <= (1 << 10) + 1
+    assert [(each.id, each.chosen) for each in courses[0].decisions] == [("D2", "exact")]
+    sampled = rounds(session(), text, EVERY._replace(exact=False))[-1]
+    assert sampled[0].relative_error > 0
+    assert courses[1].decisions == []
+
+
+def test_a_method_or_a_budget_is_obeyed_where_the_exact_answer_would_be_cheaper():
+    bounded = "where feature < 10 {} error within 0.5%"
+    for clause in ("using permutations()", "budget 1000"):
+        answer = rounds(session(), f"select * from g(x) {bounded.format(clause)}")[-1]
+        assert answer[0].method != "exact"
+        assert answer.stats.rows <= 1 << 10
+
+
+# Forecasts.
+
+
+def test_the_pilot_foretells_the_rows_of_a_bound():
+    ratios = []
+    for percent in (20, 10, 5):
+        for seed in range(10):
+            first, *_, last = rounds(session(), f"select * from g(x) error within {percent}%", seed=seed)
+            assert last.stats.forecast_rows == last.stats.rows
+            ratios.append(first.stats.forecast_rows / last.stats.rows)
+    assert np.mean([2 / 3 <= ratio <= 1.5 for ratio in ratios]) >= 0.8
+
+
+def test_a_watcher_hears_of_rows_forecast_error_and_what_was_asked():
+    con, heard = session(batch_size=16), list[Standing]()
+    text = "select * from g(x) error within 5%"
+    (statement,) = syntax.parse(text)
+    *_, last = refined(con._request(statement, text, 0, None), con._catalog, con._store, heard.append)
+    assert [each.rows for each in heard] == sorted({each.rows for each in heard})
+    assert heard[-1].rows == last.stats.rows
+    assert all(each.forecast is not None and each.forecast >= each.rows for each in heard)
+    assert all(each.asked == 0.05 for each in heard)
+    assert heard[0].error is None
+    assert heard[-1].error is not None
+    assert heard[-1].error < 0.1
+    assert "unknown, asked 5 %" in error_line(heard[0])
+    assert "error ≤" in error_line(heard[-1])
+    assert error_line(heard[0]._replace(asked=None)) == ""
+
+
+# Time.
+
+
+@pytest.mark.parametrize("batch", [1, 5, 32])
+@pytest.mark.parametrize("clauses", ["error within 0.1%", "budget 3000 error within 0.1%", "budget 3000", ""])
+def test_time_is_kept_to_a_batch_whatever_else_is_asked(batch, clauses):
+    began: list[float] = []
+
+    def slow(inputs: Tensor) -> Tensor:
+        began.append(time.perf_counter())
+        time.sleep(0.002 * len(inputs))
+        return table(inputs)
+
+    con = session(slow, batch_size=batch)
+    con.sql("select * from g(x) budget 2")
+    started = time.perf_counter()
+    answer = con.sql(f"select * from g(x) {clauses} within 250 milliseconds")
+    assert began[-1] - started <= 0.25 + 0.05  # a loaded machine may take its time between the check and the pass
+    if "error" in clauses:
+        assert not answer.stats.bound_met
+    assert answer[0].values.sum() == pytest.approx(PHOTO[-1] - PHOTO[0], rel=1e-6)
+
+
+def test_rows_that_time_cut_off_are_counted():
+    counted = [0]
+
+    def slow(inputs: Tensor) -> Tensor:
+        time.sleep(0.002 * len(inputs))
+        counted[0] += len(inputs)
+        return table(inputs)
+
+    con = session(slow, batch_size=4)
+    answer = con.sql("select * from g(x) error within 0.1% within 300 milliseconds")
+    assert answer.stats.rows == counted[0]

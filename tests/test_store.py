@@ -208,6 +208,15 @@ def test_a_comparison_of_models_pays_for_the_other_model_only(world):
     assert world.models["g"].seen == world.models["f"].seen
 
 
+def test_a_batch_goes_through_each_model_with_the_rows_that_it_lacks(world):
+    text = "select * from f(x) left join (select * from g(x)) budget 128"
+    assert world.cost("select * from f(x) budget 64") == 64
+    warm, cold = world.con.sql(text), World().con.sql(text)
+    assert warm.stats.rows == 2 * 128 - 64
+    for a, b in zip(warm, cold, strict=True):
+        assert np.array_equal(a.map, b.map)
+
+
 def test_games_of_one_query_evaluate_once_what_they_have_in_common(world, outcomes):
     text = f"select * from f(x, {TILES}) join (select * from f(x, {TILES}) where top)"
     assert world.cost(text) == 2**4

@@ -30,6 +30,10 @@ class Tap(NamedTuple):
     call: int = 0
 
 
+class TapError(ModelError):
+    """A tapped call did not happen, or what it returned cannot be read."""
+
+
 class _Reached(BaseException):
     """Ends a pass after its deepest tap; no `Exception`, so that a model's own `except Exception` lets it through."""
 
@@ -53,7 +57,7 @@ def tapped(
 
     Without `output` the pass stops right after the deepest tap. `read[i]` turns the i-th tap's output into what is
     kept; it runs at once, since a later in-place operation may overwrite the tensor. Without `read`, copies are kept.
-    Raises ModelError where a tapped call did not happen or returned no tensor; what the model raises passes
+    Raises TapError where a tapped call did not happen or returned no tensor; what the model raises passes
     unchanged.
     """
     readers = read if read is not None else [torch.clone] * len(taps)
@@ -68,7 +72,7 @@ def tapped(
             if tap.module is module and tap.call == call:
                 tensor = first_tensor(result)
                 if tensor is None:
-                    raise ModelError(f"a tapped {type(module).__name__} returned {type(result).__name__}, not a tensor")
+                    raise TapError(f"a tapped {type(module).__name__} returned {type(result).__name__}, not a tensor")
                 found[position] = readers[position](tensor)
         if not output and len(found) == len(taps):
             raise reached
@@ -91,7 +95,7 @@ def tapped(
             handle.remove()
     for position, tap in enumerate(taps):
         if position not in found:
-            raise ModelError(
+            raise TapError(
                 f"a tapped {type(tap.module).__name__} ran {calls[tap.module]} times in this pass, "
                 f"so that its call {tap.call + 1} has no output"
             )

@@ -50,8 +50,8 @@ def calibrate(network: Network, example: Tensor, *, compile: bool = False, limit
     with network.running():
         for mode, size in _steps(network, profile, time.perf_counter() + limit):
             _measure(network, _rows(example, size), mode, profile)
-        _, size, _ = fastest(profile)
-        _measure_depths(network, _rows(example, size), profile)
+        mode, size, _ = fastest(profile)
+        _measure_depths(network, _rows(example, size), mode, profile)
         if network.runs_on.type == "cuda":
             _measure_memory(network, _rows(example, size), profile)
         if compile and network.compile(_rows(example, size)):
@@ -135,11 +135,11 @@ def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> No
             raise ResourceError(f"{rows_of}; use a smaller model, input or batch size") from error
 
 
-def _measure_depths(network: Network, rows: Tensor, profile: Profile) -> None:
-    """The layers' shares in a few eager passes of `rows` instead of those that earlier, smaller batches showed."""
+def _measure_depths(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> None:
+    """The layers' shares in a few passes of `rows`, instead of those that earlier, smaller batches showed."""
     profile.passes = []
     for _ in range(_REPEATS):
-        network.forward(rows, [None])
+        network.forward(rows, [None], mode)
 
 
 def _measure_memory(network: Network, rows: Tensor, profile: Profile) -> None:

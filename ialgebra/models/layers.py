@@ -154,6 +154,17 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
     return Call("", model, outermost), raw  # a model with a `__call__` of its own
 
 
+def cost(
+    root: Call | None, layers: Sequence[Layer], row: Tensor, started: float, ended: float
+) -> tuple[int, float, tuple[float, ...]]:
+    """What the traced pass of `row`, from `started` to `ended`, took: bytes at most, seconds, each layer's share."""
+    calls = [] if root is None else list(root.all())
+    times = {call.tap: call.ended for call in calls}
+    seconds = ended - started
+    shares = tuple((times[layer.tap] - started) / seconds for layer in layers)
+    return max([_bytes(row), *(call.live for call in calls)]), seconds, shares
+
+
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 

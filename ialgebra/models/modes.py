@@ -31,9 +31,9 @@ class Compiled(NamedTuple):
     dtype: torch.dtype
     settings: str
 
-    def serves(self, batch: Tensor, settings: str) -> bool:
-        """Whether it runs `batch` as it is, for a model with these settings."""
-        return (self.shape, self.dtype, self.settings) == (tuple(batch.shape), batch.dtype, settings)
+    def serves(self, shape: tuple[int, ...], dtype: torch.dtype, settings: str) -> bool:
+        """Whether it runs such batches of a model with these settings as it is."""
+        return (self.shape, self.dtype, self.settings) == (tuple(shape), dtype, settings)
 
 
 def compiled(module: nn.Module, batch: Tensor, settings: str, backend: Backend) -> Compiled:

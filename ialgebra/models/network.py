@@ -7,29 +7,29 @@ no plan.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from functools import partial
 from numbers import Integral
-from typing import NoReturn, cast
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
-from ..kernels.forward import as_found, is_out_of_memory, stopwatch, tapped, uncompiled
-from ..runtime import keeps_memory
-from . import adapters, modes
+from ..kernels.forward import TapError, as_found, is_out_of_memory, uncompiled
+from . import adapters
 from .arguments import class_names, known_device, positive
-from .calibration import profile_key, structure
+from .calibration import structure
 from .fingerprint import checksum, settings, weights
 from .heads import Head
-from .layers import Call, Layer, LayerChoice, chosen_layers, find_layers, resolve, trace
-from .modes import Backend, Compiled
+from .inputs import cast, home
+from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
+from .modes import Backend
+from .passes import Passes, Read, Reading
 from .profile import Mode, Profile
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
@@ -38,7 +38,6 @@ Model = Callable[[Tensor], object]
 
 # Sessions of several threads may share modules, and the process has one fast path and one stance of its compiler.
 _one_at_a_time = threading.RLock()
-_READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
 
 
 class Network:
@@ -86,17 +85,9 @@ class Network:
         self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
-        self._writes_input = False
         self._running = False
         self._settings = self._left = ""
-        self._structure = ""
-        self._row_shape: tuple[int, ...] = ()
-        self._row_dtype = torch.float32
-        self._first = Profile("", 0)
-        self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
-        self._compiled: Compiled | None = None
-        self.rows = 0  # that went through it in passes, the probing one apart
-        self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
+        self._passes: Passes | None = None
 
     # What is known of the model ---------------------------------------------------------------------------------------
 
@@ -111,7 +102,7 @@ class Network:
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
         with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
-            row = self._cast(example.detach().unsqueeze(0)).clone()
+            row = cast(example.detach().unsqueeze(0), self.module, self.device).clone()
         version, content = row._version, row.clone()
         with self.running():
             started = time.perf_counter()
@@ -125,18 +116,20 @@ class Network:
                 if is_out_of_memory(error):
                     raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
                 self._raised(error)
-            logits = self._checked(raw, 1)
+            logits = self._checked(1, raw)
             found: tuple[Layer, ...] = ()
             if calls is not None:
                 held = adapters.output_tensor(raw)
                 found = find_layers(calls, held) if self._choices is None else chosen_layers(calls, self._choices, held)
-        self._writes_input = row._version != version or not torch.equal(row, content)
+        writes = row._version != version or not torch.equal(row, content)
         self._check_names(logits.shape[1])
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
         self._layers = found
         self._first_pass = (example, logits[0].cpu(), self.content())
-        self._keep_costs(calls, row, started, ended)
+        first = Profile("", *cost(calls, found, row, started, ended))
+        named = structure(self.module, calls, found) if calls else self._settings
+        self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
         try:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
@@ -183,15 +176,12 @@ class Network:
     @property
     def row_shape(self) -> tuple[int, ...]:
         """The shape of the probed input; empty before `probe`."""
-        return self._row_shape
+        return () if self._passes is None else self._passes.shape
 
     @property
     def runs_on(self) -> torch.device:
         """The device on which batches are wanted."""
-        if self.device is not None:
-            return self.device
-        held = chain(self.module.parameters(), self.module.buffers()) if isinstance(self.module, nn.Module) else ()
-        return next((tensor.device for tensor in held), torch.device("cpu"))
+        return home(self.module) if self.device is None else self.device
 
     def layer_index(self, ref: int | str) -> int:
         """The index (from 1) of a layer given by index or name.
@@ -283,36 +273,33 @@ class Network:
 
         Raises BindError before `probe`.
         """
-        _ = self.layers
-        return self.profile_of(self._row_shape)
+        return self.profile_of(self.row_shape)
 
     def profile_of(self, shape: Sequence[int]) -> Profile:
         """What passes of rows of this shape cost; see `profile`."""
-        place = (tuple(shape), self.runs_on, torch.get_num_threads(), keeps_memory())
         with _one_at_a_time:
-            if place not in self._profiles:
-                key = profile_key(self._structure, shape, self._row_dtype, self.runs_on)
-                size = math.prod(shape) / max(1, math.prod(self._row_shape))
-                self._profiles[place] = Profile.load(key, len(self.layers)) or Profile(
-                    key,
-                    math.ceil(size * self._first.bytes_per_row),
-                    None if self._first.cold_seconds is None else size * self._first.cold_seconds,
-                    self._first.cold_shares,
-                )
-            return self._profiles[place]
+            return self._timed.profile_of(shape, self.runs_on)
 
-    def _keep_costs(self, calls: Call | None, row: Tensor, started: float, ended: float) -> None:
-        """What the probing pass, from `started` to `ended`, says about costs."""
-        self._row_shape, self._row_dtype = tuple(row.shape[1:]), row.dtype
-        self._structure = structure(self.module, calls, self.layers) if calls else self._settings
-        times = {call.tap: call.ended for call in calls.all()} if calls else {}
-        seconds = ended - started
-        self._first = Profile(
-            key="",
-            bytes_per_row=max([row.nbytes, *(call.live for call in calls.all())] if calls else [row.nbytes]),
-            cold_seconds=seconds,
-            cold_shares=tuple((times[layer.tap] - started) / seconds for layer in self.layers),
-        )
+    def compiled_for(self, batch_size: int) -> bool:
+        """Whether passes of so many rows like the probed one run compiled without being compiled first."""
+        return self._timed.compiled_for(batch_size, self._settings)
+
+    @property
+    def rows(self) -> int:
+        """Rows that went through the model in passes, the probing one apart."""
+        return 0 if self._passes is None else self._passes.rows
+
+    def modes(self, layer: int | None) -> tuple[Mode, ...]:
+        """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
+        the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
+        with _one_at_a_time:
+            return self._timed.modes(self.profile, layer)
+
+    @property
+    def _timed(self) -> Passes:
+        if self._passes is None:
+            raise BindError(f"what model '{self.name}' costs is not known yet; query or fit once, or register an input")
+        return self._passes
 
     # Passes -----------------------------------------------------------------------------------------------------------
 
@@ -331,9 +318,8 @@ class Network:
             finally:
                 self._running = False
                 self._left = settings(uncompiled(self.module))
-                for profile in self._profiles.values():
-                    if profile.changed:
-                        profile.save()
+                if self._passes is not None:
+                    self._passes.save()
 
     def forward(self, batch: Tensor, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
@@ -362,11 +348,17 @@ class Network:
 
         Raises, casts and chooses the mode as `forward`.
         """
-        ready = self._cast(batch)
+        ready = cast(batch, self.module, self.device)
         with self.running():
-            if mode != "eager" and self._offers(mode, ready, readers, output):
-                return self._in_mode(mode, ready, readers, output)
-            return self._pass("eager", ready, readers, output)
+            try:
+                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._settings)
+            except TapError as error:
+                raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
+            except IalgebraError:
+                raise
+            except Exception as error:
+                self._raised(error)
+        return dict(zip(readers, values, strict=True)), logits
 
     def compile(self, batch: Tensor, backend: Backend = "inductor") -> bool:
         """Compile the model for batches of the form of `batch` (B, *shape): later passes of that form in mode
@@ -374,119 +366,10 @@ class Network:
 
         False where the model cannot be compiled or answers otherwise then; nothing else has changed in this case.
         """
-        ready = self._cast(batch)
+        self.probe(batch[0])
+        ready = cast(batch, self.module, self.device)
         with self.running():
-            profile = self.profile_of(ready.shape[1:])
-            if modes.holds_compiled(self.module):
-                profile.refuse("compiled", "the model is no plain torch.nn.Module, or compiled already")
-                return False
-            profile.unusable.pop("compiled", None)
-            self._agreed.pop("compiled", None)
-            started = time.perf_counter()
-            try:
-                self._compiled = modes.compiled(cast(nn.Module, self.module), ready, self._settings, backend)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                profile.refuse("compiled", _first_line(error))
-                return False
-            profile.compile_seconds = time.perf_counter() - started
-            self._in_mode("compiled", ready, {}, True)
-            return "compiled" not in profile.unusable
-
-    def compiled_for(self, batch_size: int) -> bool:
-        """Whether passes of so many rows like the probed one run compiled without being compiled first."""
-        form = torch.empty(batch_size, *self._row_shape, dtype=self._row_dtype, device="meta")
-        return self._compiled is not None and self._compiled.serves(form, self._settings)
-
-    def modes(self, layer: int | None) -> tuple[Mode, ...]:
-        """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
-        the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
-        profile = self.profile
-        found: list[Mode] = ["eager"]
-        if modes.convolves(self.module, len(self._row_shape) + 1):
-            found.append("channels-last")
-        if layer is None and (self._compiled is not None or profile.known("compiled")):
-            found.append("compiled")
-        return tuple(mode for mode in found if mode not in profile.unusable)
-
-    def _offers(
-        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
-    ) -> bool:
-        """Whether a pass of this batch can be tried in `mode`."""
-        if mode in self.profile_of(ready.shape[1:]).unusable:
-            return False
-        if mode == "compiled":
-            serves = self._compiled is not None and self._compiled.serves(ready, self._settings)
-            return serves and output and not readers
-        return mode == "autocast" or modes.convolves(self.module, ready.dim())
-
-    def _in_mode(
-        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
-    ) -> tuple[dict[int, Tensor], Tensor | None]:
-        """A pass in `mode`; where it fails, or differs from an eager one, an eager pass, and `mode` is refused.
-
-        Autocast is the one mode that may differ. The others are compared the first time, on four rows of the batch.
-        """
-        try:
-            values, logits = self._pass(mode, ready, readers, output)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            eager = self._pass("eager", ready, readers, output)  # raises where the model is at fault
-            return self._refused(mode, ready, _first_line(error), eager)
-        if mode == "autocast" or self._agreed.get(mode) == self._settings:
-            return values, logits
-        rows = sorted({len(ready) * quarter // 4 for quarter in range(4)})
-        expected, own = self._pass("eager", ready[rows], readers, output)
-        found = [*values.values(), *([] if logits is None else [logits])]
-        if modes.agree((each[rows] for each in found), [*expected.values(), *([] if own is None else [own])]):
-            self._agreed[mode] = self._settings
-            return values, logits
-        eager = self._pass("eager", ready, readers, output)
-        return self._refused(mode, ready, "its answers differ from eager ones by more than rounding", eager)
-
-    def _refused(
-        self, mode: Mode, ready: Tensor, why: str, eager: tuple[dict[int, Tensor], Tensor | None]
-    ) -> tuple[dict[int, Tensor], Tensor | None]:
-        self.profile_of(ready.shape[1:]).refuse(mode, why)
-        if mode == "compiled":
-            self._compiled = None
-        return eager
-
-    def _pass(
-        self, mode: Mode, ready: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool
-    ) -> tuple[dict[int, Tensor], Tensor | None]:
-        """A pass in `mode`, as it comes; what it took goes into the profile."""
-        profile = self.profile_of(ready.shape[1:])
-        batch = modes.laid_out(ready, mode)
-        if self._writes_input and batch.data_ptr() == ready.data_ptr():
-            batch = batch.clone()
-        taps = [self.layers[layer - 1].tap for layer in readers]
-        checked = [self._batched(layer, reader, len(batch)) for layer, reader in readers.items()]
-        model = self._compiled.run if mode == "compiled" and self._compiled else self.module
-        timed = output and mode != "compiled" and profile.wants_shares(len(batch))
-        timed = timed and not modes.holds_compiled(self.module)
-        watched = [layer.tap for layer in self.layers] if timed else []
-        started = time.perf_counter()
-        try:
-            with modes.frame(mode, batch.device), stopwatch(watched, batch.device) as reached:
-                values, raw = tapped(model, batch, taps, output, checked)
-        except ModelError as error:
-            raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
-        except IalgebraError:  # of a reader: the rows did go through
-            self.rows += len(batch)
-            raise
-        except Exception as error:
-            self._raised(error)
-        logits = self._checked(raw, len(batch)) if output else None  # looks at every number, and so waits for a device
-        seconds = time.perf_counter() - started
-        self.rows += len(batch)
-        if output or readers:
-            profile.observe(mode, len(batch), 1.0 if output else profile.share(max(readers)), seconds)
-        if watched and len(reached) == len(set(watched)):
-            profile.observe_shares([(reached[tap] - started) / seconds for tap in watched])
-        return dict(zip(readers, values, strict=True)), logits
+            return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
 
     def fingerprint(self) -> tuple[object, ...]:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
@@ -516,39 +399,27 @@ class Network:
         if found != self._left:
             self._settings = self._left = found
 
+    def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> Read:
+        def of(rows: int) -> Reading:
+            taps = [self.layers[layer - 1].tap for layer in readers]
+            checked = [self._batched(layer, reader, rows) for layer, reader in readers.items()]
+            return Reading(taps, checked, max(readers, default=0), partial(self._checked, rows) if output else None)
+
+        return of
+
     # Checks -----------------------------------------------------------------------------------------------------------
-
-    def _cast(self, batch: Tensor) -> Tensor:
-        """`batch` on the model's device, in the dtype that its parameters compute in; tokens become int64."""
-        if not isinstance(self.module, nn.Module):
-            return batch if self.device is None else batch.to(self.device)
-        dtype = next((each.dtype for each in self.module.parameters() if each.is_floating_point()), batch.dtype)
-        if not batch.is_floating_point():
-            if batch.is_complex():
-                dtype = batch.dtype
-            elif not self._reads_numbers(batch):
-                dtype = torch.int64
-        return batch.to(self.runs_on, dtype)
-
-    def _reads_numbers(self, batch: Tensor) -> bool:
-        """Whether integers are quantities (pixels, ages) to this module, and not tokens to look up."""
-        modules = list(cast(nn.Module, self.module).modules())
-        if any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in modules):
-            return False
-        first = next((module for module in modules if any(True for _ in module.parameters(recurse=False))), None)
-        return batch.dtype in (torch.uint8, torch.bool) or batch.dim() > 2 or isinstance(first, _READS_NUMBERS)
 
     def _batched(self, layer: int, reader: Callable[[Tensor], Tensor], rows: int) -> Callable[[Tensor], Tensor]:
         known = self.layers[layer - 1]
 
         def read(value: Tensor) -> Tensor:
             if value.dim() == 0 or len(value) != rows or value.dim() != len(known.shape) + 1:
-                raise ModelError(f"layer '{known.name}' returned {tuple(value.shape)} for a batch of {rows} rows")
+                raise TapError(f"layer '{known.name}' returned {tuple(value.shape)} for a batch of {rows} rows")
             return reader(value)
 
         return read
 
-    def _checked(self, raw: object, rows: int) -> Tensor:
+    def _checked(self, rows: int, raw: object) -> Tensor:
         try:
             logits = adapters.logits(raw, rows)
         except ModelError as error:

@@ -137,7 +137,7 @@ class Profile:
 
     def wants_shares(self, batch: int) -> bool:
         """Whether a full pass of `batch` rows should measure the layers' shares: not its first, and a few times."""
-        return len(self.passes) < _PASSES and len(self.curves.get("eager", {}).get(batch, ())) > 0
+        return len(self.passes) < _PASSES and any(batch in curve for curve in self.curves.values())
 
     def observe_shares(self, shares: Sequence[float]) -> None:
         """Reaching each layer took these shares of one full pass."""

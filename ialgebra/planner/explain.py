@@ -17,6 +17,15 @@ from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
 
 
+class DecisionLine(TypedDict):
+    """One decision, and what was turned down: (alternative, rows, seconds)."""
+
+    id: str
+    about: str
+    chosen: str
+    rejected: list[tuple[str, float | None, float | None]]
+
+
 class Measured(TypedDict):
     """What EXPLAIN ANALYZE adds: what the query took, its forward passes among it, and what its maps reached."""
 
@@ -26,7 +35,8 @@ class Measured(TypedDict):
     seconds: float
     forward_seconds: float
     peak: int | None  # bytes
-    saved: list[tuple[str, int]]  # rows found in the store, by where they came from
+    saved: list[tuple[str, int]]  # rows found in the store, by what they had been evaluated for
+    decisions: list[DecisionLine]  # that were taken while rows came in
     errors: list[tuple[str, float]]  # of each map, relative, at 95 %
 
 
@@ -40,15 +50,6 @@ class BatchLine(TypedDict):
     mode: str
     seconds: float | None
     peak: int
-
-
-class DecisionLine(TypedDict):
-    """One decision, and what was turned down: (alternative, rows, seconds)."""
-
-    id: str
-    about: str
-    chosen: str
-    rejected: list[tuple[str, float | None, float | None]]
 
 
 class Details(TypedDict):
@@ -70,11 +71,8 @@ class Details(TypedDict):
     measured: Measured | None
 
 
-def explain(
-    plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None, later: Sequence[Decision] = ()
-) -> Details:
-    """The plan as written, its normal form, the laws that fired, its batches and decisions, those taken `later`, while
-    rows came in, among them, and what was measured."""
+def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None) -> Details:
+    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured."""
     counts: dict[str, int] = {}
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
@@ -105,17 +103,22 @@ def explain(
         seconds=plan.cost.seconds,
         rows_as_written=as_written.rows,
         seconds_as_written=as_written.seconds,
-        decisions=[
-            DecisionLine(
-                id=each.id,
-                about=each.about,
-                chosen=each.chosen,
-                rejected=[(what, rows, seconds) for what, rows, seconds in each.costs if what != each.chosen],
-            )
-            for each in (*plan.decisions, *later)
-        ],
+        decisions=decision_lines(plan.decisions),
         measured=measured,
     )
+
+
+def decision_lines(decisions: Sequence[Decision]) -> list[DecisionLine]:
+    """Decisions in plain values."""
+    return [
+        DecisionLine(
+            id=each.id,
+            about=each.about,
+            chosen=each.chosen,
+            rejected=[(what, rows, seconds) for what, rows, seconds in each.costs if what != each.chosen],
+        )
+        for each in decisions
+    ]
 
 
 def text(details: Details) -> str:
@@ -135,7 +138,13 @@ def _lines(details: Details) -> Iterator[str]:
         yield from ("", "laws")
         for law, count in details["laws"]:
             yield f"{law}{f'  × {count}' if count > 1 else ''}"
-    yield from _saved(details)
+    saved = [
+        f"{what:<60}{before:>9,} → {rows:,} rows"
+        for (_, before, _), (what, rows, _) in pairwise(details["shared"])
+        if rows < before
+    ]
+    if saved:
+        yield from ("", "saved", *saved)
     yield from (
         "",
         _columns(f"batches ({details['strategy']}, seed {details['seed']})", details["rows"], details["seconds"]),
@@ -154,22 +163,6 @@ def _lines(details: Details) -> Iterator[str]:
         yield from _measurements(details, details["measured"])
 
 
-def _saved(details: Details) -> Iterator[str]:
-    """Rows before and after each thing that is shared, where it saved any, and what the store knew."""
-    shared = details["shared"]
-    lines = [
-        f"{what:<60}{before:>9,} → {rows:,} rows"
-        for (_, before, _), (what, rows, _) in pairwise(shared)
-        if rows < before
-    ]
-    measured = details["measured"]
-    lines += [
-        f"{f'found in the store: {what}':<60}{-rows:>9,} rows" for what, rows in (measured or {"saved": []})["saved"]
-    ]
-    if lines:
-        yield from ("", "saved", *lines)
-
-
 def _decision(line: DecisionLine) -> str:
     costs = []
     for what, rows, seconds in line["rejected"]:
@@ -180,7 +173,11 @@ def _decision(line: DecisionLine) -> str:
 
 def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     ratio = measured["forward_seconds"] / details["seconds"] if details["seconds"] else None
+    yield ""
     yield _columns("measured", measured["rows"], measured["forward_seconds"], measured["peak"], sure=True)
+    for what, rows in measured["saved"]:
+        yield _columns(f"found in the store: {what}", rows, sure=True)
+    yield from _first([_decision(each) for each in measured["decisions"]], 12)
     if ratio and measured["rows"] == details["rows"]:
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
     yield from ("", f"{'answers':<60}{'error at 95 %':>15}")

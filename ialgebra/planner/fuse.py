@@ -86,7 +86,8 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
     if wished:
         options = list(dict.fromkeys(Run(wished[0], run.mode) for run in options))
     chosen = cheapest(networks, layers, rows, options)
-    rejected = [(run, forward_cost(networks, layers, rows, run)) for run in options if run != chosen]
+    costs = {run: forward_cost(networks, layers, rows, run) for run in options}
+    rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not (wished and strategy.mode)
     return Pass(
         first.models,
@@ -94,6 +95,6 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
         numbers,
         rows,
         chosen._replace(explore=explore),
-        forward_cost(networks, layers, rows, chosen),
-        tuple(rejected),
+        costs[chosen],
+        rejected,
     )

@@ -1,0 +1,195 @@
+"""A model's passes: a batch and what to read of it in; what was read out, in the mode asked for, with its cost noted.
+
+Every pass is timed into the profile of its input's form. A mode in which the model fails, or answers otherwise than
+eagerly, is given up: the answer is then that of an eager pass. Knows a module, its taps and profiles: no heads, no
+classes, and none of the errors that users see; what the model raises passes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import IalgebraError
+from ..kernels.forward import Tap, is_out_of_memory, stopwatch, tapped
+from ..runtime import keeps_memory
+from .calibration import profile_key
+from .modes import Backend, Compiled, agree, compiled, convolves, frame, holds_compiled, laid_out
+from .profile import Mode, Profile
+
+
+class Reading(NamedTuple):
+    """What to read in one pass: taps with their readers, and the logits (B, K) of the raw output, if at all.
+
+    `depth` is the deepest layer that is tapped.
+    """
+
+    taps: Sequence[Tap]
+    readers: Sequence[Callable[[Tensor], Tensor]]
+    depth: int
+    logits: Callable[[object], Tensor] | None
+
+
+Read = Callable[[int], Reading]  # for a batch of so many rows
+Answers = tuple[list[Tensor], Tensor | None]
+
+
+class Passes:
+    """The passes of `module`, of which `first` is known from the pass of one `row` (1, *shape) that found `layers`.
+
+    `structure` names the model in the keys of profiles; `copies` has every pass given a copy of its batch.
+    """
+
+    def __init__(
+        self,
+        module: Callable[[Tensor], object],
+        structure: str,
+        layers: Sequence[Tap],
+        row: Tensor,
+        first: Profile,
+        copies: bool,
+    ) -> None:
+        self.module = module
+        self.structure = structure
+        self.layers = layers
+        self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
+        self.first = first
+        self.copies = copies
+        self.rows = 0  # that went through the module, those of comparisons too
+        self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
+        self._compiled: Compiled | None = None
+        self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
+
+    def profile_of(self, shape: Sequence[int], device: torch.device) -> Profile:
+        """What passes of rows of this shape cost; of an unknown one, a guess by its size."""
+        place = (tuple(shape), device, torch.get_num_threads(), keeps_memory())
+        if place not in self._profiles:
+            key = profile_key(self.structure, shape, self.dtype, device)
+            size, first = math.prod(shape) / max(1, math.prod(self.shape)), self.first
+            seconds = None if first.cold_seconds is None else size * first.cold_seconds
+            guess = Profile(key, math.ceil(size * first.bytes_per_row), seconds, first.cold_shares)
+            self._profiles[place] = Profile.load(key, len(self.layers)) or guess
+        return self._profiles[place]
+
+    def save(self) -> None:
+        """Keep on disk what was learned."""
+        for profile in list(self._profiles.values()):
+            if profile.changed:
+                profile.save()
+
+    def run(self, batch: Tensor, read: Read, mode: Mode, settings: str) -> Answers:
+        """One pass of `batch` (B, *shape) in `mode`, or eagerly where that cannot be.
+
+        `settings` name the model's state beside its weights. Modes that must not change an answer are compared with an
+        eager pass of four rows the first time, and again when the settings changed.
+        """
+        if mode == "eager" or not self._offers(mode, batch, read(len(batch)), settings):
+            return self._pass("eager", batch, read)
+        try:
+            found = self._pass(mode, batch, read)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            eager = self._pass("eager", batch, read)  # raises where the model is at fault
+            self._refuse(mode, batch, _cause(error))
+            return eager
+        if mode == "autocast" or self._agreed.get(mode) == settings:
+            return found
+        rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})
+        expected = self._pass("eager", batch[rows], read)
+        if agree((each[rows] for each in _together(found)), _together(expected)):
+            self._agreed[mode] = settings
+            return found
+        self._refuse(mode, batch, "its answers differ from eager ones by more than rounding")
+        return self._pass("eager", batch, read)
+
+    def compile(self, batch: Tensor, read: Read, settings: str, backend: Backend) -> bool:
+        """Compile the module for batches of the form of `batch`, of which `read` reads the output.
+
+        False where it cannot be compiled, or answers otherwise then.
+        """
+        profile = self.profile_of(batch.shape[1:], batch.device)
+        profile.unusable.pop("compiled", None)
+        self._agreed.pop("compiled", None)
+        if holds_compiled(self.module):
+            self._refuse("compiled", batch, "the model is no plain torch.nn.Module, or compiled already")
+            return False
+        started = time.perf_counter()
+        try:
+            self._compiled = compiled(cast(nn.Module, self.module), batch, settings, backend)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self._refuse("compiled", batch, _cause(error))
+            return False
+        profile.compile_seconds = time.perf_counter() - started
+        self.run(batch, read, "compiled", settings)
+        return "compiled" not in profile.unusable
+
+    def compiled_for(self, rows: int, settings: str) -> bool:
+        """Whether batches of `rows` rows like the first run compiled as things stand."""
+        return self._compiled is not None and self._compiled.serves((rows, *self.shape), self.dtype, settings)
+
+    def modes(self, profile: Profile, layer: int | None) -> tuple[Mode, ...]:
+        """The modes for rows like the first, down to `layer`, that are not known to fail."""
+        found: list[Mode] = ["eager"]
+        if convolves(self.module, len(self.shape) + 1):
+            found.append("channels-last")
+        if layer is None and (self._compiled is not None or profile.known("compiled")):
+            found.append("compiled")
+        return tuple(mode for mode in found if mode not in profile.unusable)
+
+    def _offers(self, mode: Mode, batch: Tensor, reading: Reading, settings: str) -> bool:
+        if mode in self.profile_of(batch.shape[1:], batch.device).unusable:
+            return False
+        if mode == "compiled":
+            serves = self._compiled is not None and self._compiled.serves(batch.shape, batch.dtype, settings)
+            return serves and reading.logits is not None and not reading.taps
+        return mode == "autocast" or convolves(self.module, batch.dim())
+
+    def _refuse(self, mode: Mode, batch: Tensor, why: str) -> None:
+        self.profile_of(batch.shape[1:], batch.device).refuse(mode, why)
+        if mode == "compiled":
+            self._compiled = None
+
+    def _pass(self, mode: Mode, batch: Tensor, read: Read) -> Answers:
+        """A pass in `mode`, as it comes; what it took goes into the profile."""
+        reading = read(len(batch))
+        profile = self.profile_of(batch.shape[1:], batch.device)
+        ready = laid_out(batch, mode)
+        if self.copies and ready.data_ptr() == batch.data_ptr():
+            ready = ready.clone()
+        model = self._compiled.run if mode == "compiled" and self._compiled else self.module
+        whole = reading.logits is not None
+        timed = whole and mode != "compiled" and profile.wants_shares(len(batch)) and not holds_compiled(self.module)
+        started = time.perf_counter()
+        try:
+            with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
+                values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
+        except IalgebraError:  # of a reader: the rows did go through
+            self.rows += len(batch)
+            raise
+        self.rows += len(batch)
+        logits = None if reading.logits is None else reading.logits(raw)  # looks at all of it: waits for a device
+        seconds = time.perf_counter() - started
+        if whole or reading.taps:
+            profile.observe(mode, len(batch), 1.0 if whole else profile.share(reading.depth), seconds)
+        if timed and all(tap in reached for tap in self.layers):
+            profile.observe_shares([(reached[tap] - started) / seconds for tap in self.layers])
+        return values, logits
+
+
+def _together(answers: Answers) -> list[Tensor]:
+    values, logits = answers
+    return values if logits is None else [*values, logits]
+
+
+def _cause(error: BaseException) -> str:
+    while (inner := getattr(error, "inner_exception", None) or error.__cause__) is not None:  # as dynamo wraps them
+        error = inner
+    return f"{type(error).__name__}: {error}".split("\n")[0][:200]
