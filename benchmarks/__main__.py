@@ -46,6 +46,7 @@ BENCHMARKS = (
     Benchmark("scale", quick=True),
     Benchmark("gpu", quick=True),
     Benchmark("estimators", ("30",)),
+    Benchmark("bounds", ("10",)),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
 )
 
