@@ -80,8 +80,7 @@ def ablations() -> dict[str, Strategy]:
             value, words = False, f"no {each.name}"
         else:
             continue
-        if getattr(Strategy.BEST, each.name) != value:
-            found[words] = dataclasses.replace(Strategy.BEST, name=f"BEST, {words}", **{each.name: value})
+        found[words] = dataclasses.replace(Strategy.BEST, name=f"BEST, {words}", **{each.name: value})
     return found
 
 
