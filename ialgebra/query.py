@@ -129,7 +129,10 @@ def refined(
     course = Rounds(
         bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
     )
-    physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
+    first = whole if whole and not rounds else plan(request, catalog, course.effort)
+    # What rounds share is decided once: an effort names the games of that plan, and another would start from nothing.
+    request = replace(request, strategy=first.strategy)
+    physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
     while physical is not None:
         a_batch = spent.forward_seconds / max(1, spent.batches)  # which would end too late if it began later
@@ -177,8 +180,11 @@ def refined(
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:
-    """What a row of a game costs beside those of other games of its model: the share of the network it goes through."""
-    return catalog.model(game.model).profile.share(game.layer)
+    """What a row of a game costs beside those of other games of its model: the share of the layers it goes through.
+
+    Layers are counted, not timed, because rows are divided by this: answers may not hang on the clock.
+    """
+    return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
 
 
 def _following(
@@ -189,6 +195,7 @@ def _following(
         return None
     try:
         after = whole if whole and course.effort is None else plan(request, catalog, course.effort)
+        after = replace(after, decisions=physical.decisions)
     except BudgetError:
         after = physical
     if [job.spec for job in after.jobs] == [job.spec for job in physical.jobs]:
@@ -259,7 +266,7 @@ def _relation(
         forward_seconds=spent.forward_seconds,
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
-        decisions=decision_lines(course.decisions),
+        decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
         errors=[(each.label, each.relative_error) for each in maps],
     )
     details = explain(physical, catalog, measured)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ialgebra.language import syntax
 from ialgebra.models import Head
 from ialgebra.progress import error_line
 from ialgebra.query import refined
-from ialgebra.rounds import EVERY, Policy, Rounds, Standing
+from ialgebra.rounds import Rounds, Standing
 
 PHOTO = np.load(Path(__file__).parent / "data" / "lite0_chelsea_3x4.npz")["logits"][:, 0].astype(np.float64)
 PLAYERS = 12
@@ -194,9 +195,8 @@ def test_a_plain_statement_cannot_be_streamed():
 # Rounds: what they settle, share out and foretell.
 
 
-def rounds(con: ialgebra.Session, text: str, policy: Policy = EVERY, seed: int = 0) -> list[ialgebra.Relation]:
-    (statement,) = syntax.parse(text)
-    return list(refined(con._request(statement, text, seed, None), con._catalog, con._store, policy=policy))
+def rounds(con: ialgebra.Session, text: str, seed: int = 0, **forced: bool | None) -> list[ialgebra.Relation]:
+    return list(con.stream(text, seed=seed, strategy=replace(Strategy.BEST, **forced)))
 
 
 class First(torch.nn.Module):
@@ -247,7 +247,7 @@ def test_a_map_within_its_bound_is_final_and_its_layers_are_not_run_for_others()
 
 def test_maps_that_are_not_retired_get_every_row():
     con, second = two_layers()
-    answers = rounds(con, "select 1, * from f(x) error within 5%", EVERY._replace(retire=False))
+    answers = rounds(con, "select 1, * from f(x) error within 5%", retire=False)
     assert answers[-1].stats.bound_met
     assert second.rows == answers[-1].stats.rows
     assert not np.array_equal(answers[-1][1].values, answers[-2][1].values)
@@ -279,7 +279,7 @@ def test_rows_go_to_the_game_of_a_join_that_needs_them():
     rows: dict[bool, list[int]] = {True: [], False: []}
     for allocate in (True, False):
         for seed in range(8):
-            last = rounds(join_of_two(), text, EVERY._replace(allocate=allocate), seed)[-1]
+            last = rounds(join_of_two(), text, seed, allocate=allocate)[-1]
             assert last.stats.bound_met
             assert np.linalg.norm(last[0].values - truth) <= 0.04 * np.linalg.norm(truth)
             rows[allocate].append(last.stats.rows)
@@ -307,8 +307,8 @@ def test_games_of_a_mean_draw_their_own_coalitions_where_that_takes_fewer_rows()
     truth = means_over_baselines().sql("select * from f(x, baseline => bs) using exact()")[0].values
     rows = {}
     for common in (True, False, None):
-        first, *_, last = rounds(means_over_baselines(), text, EVERY._replace(common=common))
-        again = rounds(means_over_baselines(), text, EVERY._replace(common=common))[-1]
+        first, *_, last = rounds(means_over_baselines(), text, common=common)
+        again = rounds(means_over_baselines(), text, common=common)[-1]
         assert np.array_equal(last[0].values, again[0].values)
         assert last.stats.bound_met
         assert np.linalg.norm(last[0].values - truth) <= 0.03 * np.linalg.norm(truth)
@@ -336,7 +336,7 @@ def test_a_decision_names_what_was_turned_down_and_its_rows(courses):
     own, common = (each.decisions[0] for each in courses)
     assert (own.id, own.chosen, common.id, common.chosen) == ("D9", "own", "D9", "common")
     for decision in (own, common):
-        rows = {cost.alternative: cost.rows for cost in decision.costs}
+        rows = {cost.what: cost.rows for cost in decision.costs}
         assert rows[decision.chosen] == min(rows.values())
         assert len(rows) == 2
 
@@ -347,7 +347,7 @@ def test_a_bound_that_takes_most_coalitions_is_answered_exactly(courses):
     assert answer[0].relative_error == 0
     assert answer.stats.rows <= (1 << 10) + 1
     assert [(each.id, each.chosen) for each in courses[0].decisions] == [("D2", "exact")]
-    sampled = rounds(session(), text, EVERY._replace(exact=False))[-1]
+    sampled = rounds(session(), text, exact=False)[-1]
     assert sampled[0].relative_error > 0
     assert courses[1].decisions == []
 
