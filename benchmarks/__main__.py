@@ -1,6 +1,7 @@
 """Every benchmark in turn, each in a process of its own; what they print is kept.
 
-    python -m benchmarks        (`make bench`)
+    python -m benchmarks            (`make bench`)
+    python -m benchmarks --quick    those that can, on tiny sizes: do they run?
 
 In: nothing. Out: `bench-out/benchmarks.json` (seconds, exit status and printed lines of each) and `benchmarks.md`,
 beside the files that a benchmark writes itself. Knows the benchmarks by name only.
@@ -29,23 +30,32 @@ class Outcome(TypedDict):
 
 
 class Benchmark(NamedTuple):
-    """A module of this package, its arguments, and the packages without which it is left out."""
+    """A module of this package, its arguments, the packages without which it is left out, and whether it can be
+    quick."""
 
     name: str
     arguments: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    quick: bool = False
 
 
 BENCHMARKS = (
-    Benchmark("overhead"),
+    Benchmark("strategies", quick=True),
+    Benchmark("limit", quick=True),
+    Benchmark("costmodel", quick=True),
+    Benchmark("scale", quick=True),
+    Benchmark("gpu", quick=True),
     Benchmark("estimators", ("30",)),
+    Benchmark("bounds", ("10",)),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
 )
 
 
-def run(benchmark: Benchmark) -> Outcome:
+def run(benchmark: Benchmark, *, quick: bool) -> Outcome:
     """Runs one in a process that is set up for fast inference, shows its lines as they come and returns them."""
     command = [sys.executable, "-m", f"benchmarks.{benchmark.name}", *benchmark.arguments]
+    if quick:
+        command += ["--quick", "--out", str(OUT / "quick")]
     started, lines = time.perf_counter(), []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment()) as process:
         assert process.stdout is not None
@@ -62,17 +72,21 @@ def markdown(name: str, lines: list[str]) -> str:
 
 
 def main() -> int:
+    quick = "--quick" in sys.argv[1:]
     done = {}
     for benchmark in BENCHMARKS:
+        if quick and not benchmark.quick:
+            continue
         missing = [package for package in benchmark.needs if find_spec(package) is None]
         if missing:
             print(f"{benchmark.name}: left out, for want of {', '.join(missing)}")
         else:
             print(f"{benchmark.name}:", flush=True)
-            done[benchmark.name] = run(benchmark)
-    OUT.mkdir(exist_ok=True)
-    (OUT / "benchmarks.json").write_text(json.dumps(done, indent=1) + "\n")
-    (OUT / "benchmarks.md").write_text("\n\n".join(markdown(name, each["lines"]) for name, each in done.items()) + "\n")
+            done[benchmark.name] = run(benchmark, quick=quick)
+    out = OUT / "quick" if quick else OUT
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "benchmarks.json").write_text(json.dumps(done, indent=1) + "\n")
+    (out / "benchmarks.md").write_text("\n\n".join(markdown(name, each["lines"]) for name, each in done.items()) + "\n")
     return max((each["exit"] for each in done.values()), default=0)
 
 
