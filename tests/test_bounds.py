@@ -407,7 +407,7 @@ def test_time_is_kept_to_a_batch_whatever_else_is_asked(batch, clauses):
     con.sql("select * from g(x) budget 2")
     started = time.perf_counter()
     answer = con.sql(f"select * from g(x) {clauses} within 250 milliseconds")
-    assert began[-1] - started <= 0.25 + 0.05  # a loaded machine may take its time between the check and the pass
+    assert began[-1] - started <= 0.25 + 0.1  # a loaded machine may take its time between the check and the pass
     if "error" in clauses:
         assert not answer.stats.bound_met
     assert answer[0].values.sum() == pytest.approx(PHOTO[-1] - PHOTO[0], rel=1e-6)
