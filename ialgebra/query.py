@@ -129,10 +129,10 @@ def refined(
     course = Rounds(
         bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
     )
-    physical: PhysicalPlan | None = whole if whole and not rounds else plan(request, catalog, course.effort)
-    if rounds and physical is not None:  # rounds are of the same games, whose rows are known by their hybrids
-        request = replace(request, strategy=replace(request.strategy, dual=physical.strategy.dual))
-        course.decisions += [decision for decision in physical.decisions if decision.id == "D5"]
+    first = whole if whole and not rounds else plan(request, catalog, course.effort)
+    # What rounds share is decided once: an effort names the games of that plan, and another would start from nothing.
+    request = replace(request, strategy=first.strategy)
+    physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
     while physical is not None:
         a_batch = spent.forward_seconds / max(1, spent.batches)  # which would end too late if it began later
@@ -195,6 +195,7 @@ def _following(
         return None
     try:
         after = whole if whole and course.effort is None else plan(request, catalog, course.effort)
+        after = replace(after, decisions=physical.decisions)
     except BudgetError:
         after = physical
     if [job.spec for job in after.jobs] == [job.spec for job in physical.jobs]:

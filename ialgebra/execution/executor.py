@@ -99,7 +99,7 @@ class Executor:
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
-        self.memory = Memory(self.store, self.networks, plan.jobs, designs)
+        self.memory = Memory(self.store, self.networks, plan.jobs, designs, plan.strategy.mode)
         self.outcome = Outcome(designs, values, {}, {name: self.memory.fingerprint(name) for name in self.networks})
         self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
         for name, network in self.networks.items():

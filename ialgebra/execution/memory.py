@@ -23,6 +23,7 @@ from ..kernels.coalitions import Design
 from ..kernels.naming import element_numbers, hybrid_names, whole_name
 from ..models.adapters import column
 from ..models.network import Network
+from ..models.profile import Mode
 from ..planner.physical import Job
 from .store import Array, Origin, Store
 
@@ -59,15 +60,21 @@ class Memory:
     """The store as a plan sees it. `names` holds the name of every row of every job's design."""
 
     def __init__(
-        self, store: Store, networks: Mapping[str, Network], jobs: Sequence[Job], designs: Sequence[Design]
+        self,
+        store: Store,
+        networks: Mapping[str, Network],
+        jobs: Sequence[Job],
+        designs: Sequence[Design],
+        mode: Mode | None = None,
     ) -> None:
         self.store = store
         self.jobs = jobs
         self.contents = {name: network.content() for name, network in networks.items()}
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
-        # The network itself too: what a callable reads from elsewhere is in no content.
+        # The network itself too: what a callable reads from elsewhere is in no content. And bfloat16 is another model.
+        narrow = mode == "autocast"
         self.models: dict[str, Hashable] = {
-            name: (weakref.ref(network), self.contents[name]) for name, network in networks.items()
+            name: (weakref.ref(network), self.contents[name], narrow) for name, network in networks.items()
         }
         self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 

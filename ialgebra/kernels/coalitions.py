@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,9 @@ _SMALL_GAME = 1024  # rows up to which nobody wants an approximation
 _WIDE_GAME = 1024  # players above which a regression takes minutes, and is only run where it is asked for by name
 _MOST_ROWS = 1 << 20  # of a design, which is what exact values of the most players take
 _MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a player and row
+_CANDIDATES = 32  # coalitions that are compared for each pair that is drawn
+_MOST_BALANCED = 2048  # pairs up to which designs are balanced: a tenth of a millisecond each
+_MOST_PRODUCTS = 1 << 20  # multiplications that a pair may cost
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
 
 Bools = NDArray[np.bool_]
@@ -220,16 +224,47 @@ def _distinct(masks: Bools) -> tuple[Ints, Ints]:
 
 def _pairs(players: int, rows: int, seed: int) -> tuple[Bools, Pairs]:
     """Pairs of every size, each size sampled without replacement; of one seed, more rows contain fewer."""
-    sizes = range(1, players // 2 + 1)
-    available = [_pairs_of(players, size) for size in sizes]
-    counts = _allocate(players, available, (rows - 2) // 2)
-    halves = [np.zeros((1, players), dtype=bool)]
-    for size, count in zip(sizes, counts, strict=True):
-        halves.append(_coalitions_of(players, size, count, np.random.default_rng([seed, players, size])))
-    smaller = np.concatenate(halves)
+    available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
+    turns = _turns(players, available, (rows - 2) // 2)
+    counts = np.bincount(turns, minlength=len(available) + 1)[1:]
+    place = np.arange(len(turns))
+    looks = np.clip(_MOST_PRODUCTS // (players * (place + 1)), 1, np.where(place < _MOST_BALANCED, _CANDIDATES, 1))
+    enough = np.bincount(turns, weights=looks, minlength=len(available) + 1)[1:]
+    orders = [
+        _coalitions_of(players, size, min(int(count), every), np.random.default_rng([seed, players, size]))
+        for size, (count, every) in enumerate(zip(enough, available, strict=True), start=1)
+    ]
+    smaller = np.concatenate([np.zeros((1, players), dtype=bool), _balanced(turns, looks, orders)])
     coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
-    rates = [count / total for count, total in zip(counts, available, strict=True)]
-    return coalitions, Pairs(np.repeat(np.array(sizes), counts), np.repeat(np.array(rates), counts))
+    rates = counts / np.array(available, dtype=np.float64)
+    return coalitions, Pairs(np.sort(turns), np.repeat(rates, counts))
+
+
+def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
+    """(pairs, players), by size: at each turn, of a size's next few coalitions, the one least like those taken so far.
+
+    Least Σ (x·y)^8 over the pairs y taken, both as signs ±1. Σ (x·y)^4 over a whole design is how far it lets joint
+    effects of three players pass for effects of one; higher powers look at joint effects of more. The rule treats all
+    players alike, so every coalition of a size remains as likely as any other. Coalitions passed over wait at the end
+    of their order.
+    """
+    queues = [deque(range(len(order))) for order in orders]
+    most, players = int((looks > 1).sum()), orders[0].shape[1]
+    signs = [(2 * order.astype(np.float32) - 1) / np.float32(math.sqrt(players)) for order in orders]
+    taken = np.empty((players, most), dtype=np.float32)
+    picked: list[list[int]] = [[] for _ in orders]
+    for turn, (size, look) in enumerate(zip((turns - 1).tolist(), looks.tolist(), strict=True)):
+        queue = queues[size]
+        some = [queue.popleft() for _ in range(min(look, len(queue)))]
+        if turn < most:
+            alike = signs[size][some] @ taken[:, :turn]
+            alike *= alike
+            alike *= alike
+            some.insert(0, some.pop(int(np.einsum("cp,cp->c", alike, alike).argmin())))
+            taken[:, turn] = signs[size][some[0]]
+        picked[size].append(some[0])
+        queue.extend(some[1:])
+    return np.concatenate([order[chosen] for order, chosen in zip(orders, picked, strict=True)])
 
 
 def _pairs_of(players: int, size: int) -> int:
@@ -238,22 +273,23 @@ def _pairs_of(players: int, size: int) -> int:
     return every // 2 if 2 * size == players else every
 
 
-def _allocate(players: int, available: list[int], pairs: int) -> list[int]:
-    """Pairs for each size s = 1, 2, …, in proportion to (s (d − s))^−½ and half of that for halves.
+def _turns(players: int, available: list[int], pairs: int) -> Ints:
+    """The size s = 1, 2, … of each pair in turn, in proportion to (s (d − s))^−½ and half of that for halves.
 
     Between leverage scores, equal for all sizes (Musco & Witter, ICLR 2025), and the Shapley kernel (Lundberg & Lee,
     NeurIPS 2017). Handed out one at a time to the size furthest behind its share (Sainte-Laguë): more pairs only add.
     """
-    counts = [0] * len(available)
+    counts, turns = [0] * len(available), []
     share = [(0.5 if 2 * s == players else 1) / math.sqrt(s * (players - s)) for s in range(1, len(available) + 1)]
     queue = [(0.5 / share[h], h) for h in range(len(available))]
     heapq.heapify(queue)
     for _ in range(min(pairs, sum(available))):
         h = heapq.heappop(queue)[1]
+        turns.append(h + 1)
         counts[h] += 1
         if counts[h] < available[h]:
             heapq.heappush(queue, ((counts[h] + 0.5) / share[h], h))
-    return counts
+    return np.array(turns, dtype=np.int64)
 
 
 def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator) -> Bools:

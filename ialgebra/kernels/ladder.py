@@ -1,38 +1,47 @@
-"""Paired regression on odd features: a ladder of surrogates, the rung chosen by leave-one-out error.
+"""Regression on pairs: a ladder of surrogates, mixed by leave-one-out error.
 
-In: a design of pairs, then columns of its values. Out: Shapley values, influences, the rung's name. Knows nothing else.
+In: a design of pairs, then columns of its values. Out: Shapley values, influences, what was fitted. Knows nothing else.
 
 A Shapley value sees only the odd part of a game, g(S) = (v(S) − v(N∖S)) / 2, so every feature here is odd. With
 z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
 
-    F0   z_i             the players' own effects; alone it is paired KernelSHAP (Covert & Lee, AISTATS 2021)
-    F1   size profile    how many are absent, whoever they are: t³, t⁵, then a free step for every size
-    F2   z_i t², z_i t⁴  effects that grow or fade with the size of the coalition
-    zzt  z_i z_j t       pairs whose joint effect does; each the mean of all triples that contain the pair
+    F0        z_i      the players' own effects; alone it is paired KernelSHAP (Covert & Lee, AISTATS 2021)
+    t³, t⁵             how many are absent, whoever they are
+    smooth             a Gaussian process: free steps and slopes in size, pairs, coalitions alike that differ in few
+    learned            the same, in which players differ, and sums of effects saturate, as the smooth fit tells
 
-F0, t³ and t⁵ are fitted freely, the others with a ridge penalty, one rung for each of its strengths. Weighted by
-Shapley kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the
-others only take noise away. v(N) − v(∅) fixes the ends of the profile and so Σφ; F0, F2 and zzt tell players apart.
-In an orthonormal basis a rung is a vector of factors from 0 to 1: one factorisation serves all rungs and columns.
+F0, t³ and t⁵ are fitted freely; a process is a ridge penalty, one rung for each of its strengths. Weighted by Shapley
+kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the others
+only take noise away. v(N) − v(∅) fixes the ends of the profile and so Σφ. In an orthonormal basis a rung is a vector
+of factors from 0 to 1: one factorisation serves all the rungs of a path, and all columns where none has a say in it.
+
+The best rung of each path, by the sum of leave-one-out squares (PRESS; Allen, 1974), enters a mixture whose shares are
+those of least such squares themselves (stacking; Breiman, 1996). Given the shares, values are linear in the column.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ialgebra.kernels.coalitions import Design, Floats
+from ialgebra.kernels.covariance import Prior, distance, mixture, pairs, sizes, slopes
 
-STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.0)  # ridge penalties, relative to the mean square of what they shrink
+STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise over that of a process
 
 _SATURATED = 1e-8  # 1 − leverage below which no fit exists without the pair
-_DEPENDENT = 1e-8  # square length of a direction, relative to the longest, below which it repeats others
+_DEPENDENT = 1e-8  # square length of a free direction, relative to the longest, below which it repeats others
+_NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
 _PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
-_MOST = 400  # features or pairs whose spectrum takes a twentieth of a second
+_BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
+_MOST_CENTRES = 512  # of a process: their spectrum takes a twentieth of a second
+_MOST_PLAYERS = 256  # of a process
+_REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
 
 
 class Block(NamedTuple):
@@ -41,6 +50,43 @@ class Block(NamedTuple):
     name: str
     features: Floats
     effects: Floats
+
+
+class Path(NamedTuple):
+    """Rungs over one orthonormal `basis` (pairs, b), whose columns have Shapley values `effects` (b, d).
+
+    Rung k, of `names[k]`, fits in the share `factors[:, k]`; `gaps` (pairs, rungs) are 1 − leverage.
+    """
+
+    names: tuple[str, ...]
+    basis: Floats
+    effects: Floats
+    factors: Floats
+    gaps: Floats
+
+    def errors(self, target: Floats) -> Floats:
+        """(pairs, rungs) what is left of `target` (pairs,) where each pair is predicted from the others."""
+        scores = self.factors * (self.basis.T @ target)[:, None]
+        errors: Floats = (target[:, None] - self.basis @ scores) / np.where(self.gaps > _SATURATED, self.gaps, 1)
+        return errors
+
+    def reading(self, rung: int) -> Floats:
+        """(pairs, d): what one unit of each weighted pair adds to each player's value on a rung."""
+        return self.basis @ (self.factors[:, rung, None] * self.effects)
+
+
+class Rung(NamedTuple):
+    """One rung fitted to a column: `errors` (pairs,) of leaving each pair out, `press` their squares' sum, or inf.
+
+    `reading` (pairs, d) is what one unit of each weighted pair adds to each player's value; `learned`
+    counts the parameters of its process that the column itself told.
+    """
+
+    name: str
+    errors: Floats
+    press: float
+    reading: Floats
+    learned: int
 
 
 class Fit(NamedTuple):
@@ -52,11 +98,7 @@ class Fit(NamedTuple):
 
 
 class Ladder:
-    """The regression of one design: factorised once, fitted to any number of columns.
-
-    `basis` (pairs, b) is orthonormal and `effects` (b, d) are the Shapley values of its columns. The rungs, named in
-    `rungs`, fit column j in the share `factors` (b, rungs); `gaps` (pairs, rungs) are 1 − leverage.
-    """
+    """The regression of one design: factorised once, fitted to any number of columns."""
 
     def __init__(self, design: Design) -> None:
         if design.pairs is None:
@@ -68,93 +110,153 @@ class Ladder:
         # Shapley kernel / rate = 1 / (C(d, s) s (d − s)) · C(d, s) / n_s, half of it for halves: large numbers cancel.
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
-        z, t = design.coalitions[2::2].astype(np.float64) - 0.5, self.tilt[:, None]
-        self.free = self._weighted(_free(z, t))
-        self.shrunk = self._weighted(_shrunk(z, t))
-        self._climb()
-        self._readings: dict[int, Floats] = {}
+        self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
+        self.centres = slice(0, len(size), max(1, math.ceil(len(size) / _MOST_CENTRES)))
+        blocks = list(_free(self.signs / 2, self.tilt[:, None]))
+        self.width = sum(block.features.shape[1] for block in blocks)
+        self.free = self._free_path(blocks)
+        self.smooth = None
+        if self.free.basis.shape[1] == self.width and 3 < d <= _MOST_PLAYERS:
+            self.terms = self._terms()
+            self.smooth = self.process("smooth", self.plain())
 
-    def _weighted(self, blocks: Iterator[Block]) -> Block:
-        names, features, effects = zip(*blocks, strict=True)
-        weighted = np.concatenate(features, axis=1) * self.root_weight[:, None]
-        return Block("+".join(names), weighted, np.concatenate(effects, axis=1))
-
-    def _climb(self) -> None:
-        """Rungs of free features first, as many as there are pairs for, then the ridge path above all of them."""
-        pairs, width = self.free.features.shape
-        q, r = np.linalg.qr(self.free.features)
+    def _free_path(self, blocks: Sequence[Block]) -> Path:
+        """As many of the free features as there are pairs for; with too few for F0, no rung at all."""
+        self.features = np.concatenate([block.features for block in blocks], axis=1) * self.root_weight[:, None]
+        effects = np.concatenate([block.effects for block in blocks], axis=1)
+        pairs, d = len(self.features), self.players
+        q, r = np.linalg.qr(self.features)
         diagonal = np.square(np.diag(r))
         independent = int(np.append(diagonal > _DEPENDENT * diagonal.max(initial=0), False).argmin())
-        names, d = self.free.name.split("+"), self.players
-        widths = [w for w in range(d - 1, width + 1) if w <= independent and w <= max(d - 1, pairs / _PAIRS_A_FEATURE)]
+        widths = list(itertools.accumulate(block.features.shape[1] for block in blocks))
+        widths = [w for w in widths if w <= independent and w <= max(d - 1, pairs / _PAIRS_A_FEATURE)]
         top = max(widths, default=0)
-        self.rungs = ["+".join(names[: w - d + 2]) for w in widths]
-        self.basis, self.factors = q[:, :top], (np.arange(top)[:, None] < np.array(widths, dtype=int)).astype(float)
+        names = list(itertools.accumulate((block.name for block in blocks), "{}+{}".format))
+        factors = (np.arange(top)[:, None] < np.array(widths, dtype=int)).astype(np.float64)
         # φ = effects · R⁻¹ · Q'y, for all columns of Q at once.
-        self.effects = np.linalg.solve(r[:top, :top].T, self.free.effects[:, :top].T)
-        if top == width:
-            self._shrink()
-        self.gaps = 1 - np.square(self.basis) @ self.factors
-        self.saturated = self.gaps <= _SATURATED
+        own = np.linalg.solve(r[:top, :top].T, effects[:, :top].T)
+        self.least = effects[:, : d - 1]
+        return Path(tuple(names[: len(widths)]), q[:, :top], own, factors, 1 - np.square(q[:, :top]) @ factors)
 
-    def _shrink(self) -> None:
-        """Adds what shrunk features have beyond the free ones: principal directions, scaled by ridge factors."""
-        features, (pairs, free) = self.shrunk.features, self.basis.shape
-        inner = self.basis.T @ features
-        beyond = features - self.basis @ inner
-        wide = pairs < features.shape[1]
-        square, directions = np.linalg.eigh(beyond @ beyond.T if wide else beyond.T @ beyond)
-        kept = square > _DEPENDENT * np.square(features).sum(axis=0).max(initial=0)
-        square, directions = square[kept], directions[:, kept]
-        if not kept.any():
-            return
-        if not wide:
-            directions = beyond @ directions / np.sqrt(square)
-        own = self.shrunk.effects.T - inner.T @ self.effects
-        spare = pairs / _PAIRS_A_FEATURE >= free + len(square)
-        strengths = np.array([strength for strength in STRENGTHS if strength > 0 or spare])
-        ridge = square[:, None] / (square[:, None] + strengths * square.mean())
-        stay = np.zeros((len(square), len(self.rungs)))
-        self.rungs += [f"{self.free.name}+{self.shrunk.name}, ridge {strength:g}" for strength in strengths]
-        self.factors = np.block([[self.factors, np.ones((free, len(strengths)))], [stay, ridge]])
-        self.basis = np.concatenate([self.basis, directions], axis=1)
-        self.effects = np.concatenate([self.effects, directions.T @ (beyond @ own) / square[:, None]])
+    def plain(self) -> Prior:
+        """Coalitions tell of each other that differ in few players and little in size."""
+        d = self.players
+        near = distance(self.signs, self.centres, np.full(d, _REACH / d), np.full(d, 2 / d), 0.5)
+        return mixture(self.centres, (1.0, self.terms), (0.3, near))
 
-    def press(self, target: Floats) -> tuple[Floats, Floats]:
-        """Residuals (pairs, rungs) of `target` (pairs,), and PRESS, their leave-one-out squares (Allen, 1974)."""
-        scores = self.basis.T @ target
-        residuals = target[:, None] - self.basis @ (self.factors * scores[:, None])
-        press = np.square(residuals / np.where(self.saturated, 1, self.gaps)).sum(axis=0)
-        return residuals, np.where(self.saturated.any(axis=0), np.inf, press)
+    def _terms(self) -> Prior:
+        """Steps and slopes in size, and pairs: what masking does to a network wherever it masks."""
+        signs, centres = self.signs, self.centres
+        return mixture(
+            centres,
+            (0.65, sizes(signs, centres)),
+            (0.1, slopes(signs, centres, 2)),
+            (0.02, slopes(signs, centres, 4)),
+            (0.23, pairs(signs, centres)),
+        )
+
+    def learned(self, values: Floats) -> Path:
+        """Players matter to what others do as they matter themselves, by `values` (d,), and their sum saturates."""
+        signs, centres = self.signs, self.centres
+        index = values / np.linalg.norm(values)
+        rates = _REACH / self.players * (np.abs(values) / np.abs(values).mean()) ** 0.7
+        prior = mixture(
+            centres,
+            (0.1, self.terms),
+            (1.0, distance(signs, centres, rates, index, 1.0)),
+            (2.0, distance(signs, centres, 0 * rates, index, 1.0)),
+        )
+        return self.process("learned", prior)
+
+    def process(self, name: str, prior: Prior) -> Path:
+        """The free features, and what a process has beyond them: principal directions, scaled by ridge factors.
+
+        Of very many pairs some are centres, and the process is its projection on these (Nyström).
+        """
+        weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
+        centred = prior.covariance[self.centres]
+        whiten = np.linalg.inv(np.linalg.cholesky(centred + _NEGLIGIBLE * np.trace(centred) * np.eye(len(centred))))
+        features, effects = weight * (prior.covariance @ whiten.T), whiten @ prior.effects
+        inner = free.T @ features
+        beyond, own = features - free @ inner, effects - inner.T @ root
+        square, turn = np.linalg.eigh(beyond.T @ beyond)
+        kept = square > _NEGLIGIBLE * square.max(initial=0)
+        square, turn = square[kept], turn[:, kept]
+        directions = beyond @ turn / np.sqrt(square)
+        further = turn.T @ own / np.sqrt(square)[:, None]
+        noise = np.array(STRENGTHS) * square.sum() / len(features)
+        ridge = square[:, None] / (square[:, None] + noise)
+        factors = np.concatenate([np.ones((free.shape[1], len(noise))), ridge])
+        basis = np.concatenate([free, directions], axis=1)
+        names = tuple(f"{name}, ridge {strength:g}" for strength in STRENGTHS)
+        return Path(names, basis, np.concatenate([root, further]), factors, 1 - np.square(basis) @ factors)
+
+    def best(self, path: Path, target: Floats, learned: int = 0) -> Rung:
+        """The rung of least PRESS; of those that fit but for rounding, the first."""
+        errors = path.errors(target)
+        press = np.maximum(np.square(errors).sum(axis=0), len(target) * _ROUNDING**2)
+        press[(path.gaps <= _SATURATED).any(axis=0)] = np.inf
+        k = int(press.argmin())
+        return Rung(path.names[k], errors[:, k], float(press[k]), path.reading(k), learned)
 
     def fit(self, column: Floats) -> Fit:
-        """Shapley values of one column (rows,) by the rung of least PRESS; HC3 influences (MacKinnon & White, 1985)."""
+        """Shapley values of one column (rows,), and what each pair adds to their errors.
+
+        An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). That takes the pairs of a
+        balanced design for independent, which errs on the safe side; and it does not know that the learned process
+        has seen the pair that is left out, which errs on the other. Two factors stand for both.
+        """
         scale = np.abs(column).max() or 1.0
         column = column / scale
         gain = column[1] - column[0]
         target = self.root_weight * ((column[2::2] - column[3::2]) / 2 - gain * self.tilt / 2)
         even = np.full(self.players, gain / self.players)
         unknown = np.full((1, self.players), np.inf)
-        if not self.rungs:
+        if not self.free.names:
             own = slice(self.players - 1)
-            least = self.free.effects[:, own] @ (np.linalg.pinv(self.free.features[:, own]) @ target)
+            least = self.least @ (np.linalg.pinv(self.features[:, own]) @ target)
             return Fit((even + least) * scale, unknown, "F0")
-        residuals, press = self.press(target)
-        best = int(np.maximum(press, len(target) * _ROUNDING**2).argmin())
-        reading, saturated = self.reading(best), self.saturated[:, best]
+        rungs = self._rungs(target, even)
+        shares = _shares(np.stack([rung.errors for rung in rungs]))
+        reading = sum((share * rung.reading for share, rung in zip(shares, rungs, strict=True)), np.zeros(()))
         values = (even + target @ reading) * scale
-        if (saturated & (self.unseen > 0)).any():
-            return Fit(values, unknown, self.rungs[best])
-        spread = np.sqrt(self.unseen) * residuals[:, best] / np.where(saturated, 1, self.gaps[:, best])
-        # 1 / gap already pays for the fit's freedom; what is left to pay for is that few pairs tell the error.
-        widening = student(max(len(target) - self.players, 1)) * scale
-        return Fit(values, reading * (spread * widening)[:, None], self.rungs[best])
+        name = " & ".join(rung.name for share, rung in zip(shares, rungs, strict=True) if share > 0)
+        if math.isinf(rungs[0].press) and self.unseen.any():
+            return Fit(values, unknown, name)
+        errors = sum((share * rung.errors for share, rung in zip(shares, rungs, strict=True)), np.zeros(()))
+        # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
+        learned = sum(share * rung.learned for share, rung in zip(shares, rungs, strict=True))
+        widening = _BALANCED * (1 + learned / len(target))
+        widening *= student(max(len(target) - self.players, 1)) * scale
+        return Fit(values, reading * (np.sqrt(self.unseen) * errors * widening)[:, None], name)
 
-    def reading(self, rung: int) -> Floats:
-        """(pairs, d): what one unit of each weighted pair adds to each player's value on a rung."""
-        if rung not in self._readings:
-            self._readings[rung] = self.basis @ (self.factors[:, rung, None] * self.effects)
-        return self._readings[rung]
+    def _rungs(self, target: Floats, even: Floats) -> list[Rung]:
+        """The best of each path, up to one that leaves nothing to explain."""
+        enough = len(target) * _ROUNDING**2
+        free = self.best(self.free, target)
+        if self.smooth is None or free.press <= enough:
+            return [free]
+        smooth = self.best(self.smooth, target)
+        values = even + target @ smooth.reading
+        if math.isinf(smooth.press) or not values.any():
+            return [free]
+        learned = self.best(self.learned(values), target, self.players)
+        return [rung for rung in (free, smooth, learned) if math.isfinite(rung.press)]
+
+
+def _shares(errors: Floats) -> Floats:
+    """(rungs,) shares, none negative, that sum to one and leave the least mixed squares of `errors` (rungs, pairs)."""
+    gram = errors @ errors.T
+    gram = gram / (np.trace(gram) or 1.0)
+    gram += 1e-9 * np.eye(len(gram))
+    best, shares = math.inf, np.zeros(len(gram))
+    for count in range(1, len(gram) + 1):
+        for some in map(list, itertools.combinations(range(len(gram)), count)):
+            solved = np.linalg.solve(gram[np.ix_(some, some)], np.ones(count))
+            if (solved >= 0).all() and 1 / solved.sum() < best:
+                best, shares = 1 / solved.sum(), np.zeros(len(gram))
+                shares[some] = solved / solved.sum()
+    return shares
 
 
 def student(freedom: int) -> float:
@@ -174,17 +276,6 @@ def _free(z: Floats, t: Floats) -> Iterator[Block]:
     yield _slopes("F0", z, t, power=0)
     yield _profile("t³", z, t, slice(0, 1))
     yield _profile("t⁵", z, t, slice(1, 2))
-
-
-def _shrunk(z: Floats, t: Floats) -> Iterator[Block]:
-    """Features that share a ridge penalty, for as long as either they or the pairs are few enough to factorise."""
-    pairs, d = z.shape
-    yield _slopes("zt²", z, t, power=2)
-    if min(pairs, 5 * d // 2) <= _MOST:
-        yield _profile("F1", z, t, slice(2, None))
-        yield _slopes("zt⁴", z, t, power=4)
-    if min(pairs, d * (d + 4) // 2) <= _MOST:
-        yield _pair_slopes("zzt", z, t)
 
 
 def _contrasts(d: int) -> Floats:
@@ -214,15 +305,3 @@ def _slopes(name: str, z: Floats, t: Floats, power: int) -> Block:
     here, after, place = tilts[:-1] ** power, tilts[1:] ** power, np.arange(d) / (d - 1) - 0.5
     excess = float(((here + after) / 2 - place * (after - here)).mean())
     return Block(name, z @ contrasts * t**power, contrasts * excess)
-
-
-def _pair_slopes(name: str, z: Floats, t: Floats) -> Block:
-    """z_i z_j t − t / 4, which vanishes at ∅ and N, for all pairs of players."""
-    d = z.shape[1]
-    i, j = np.triu_indices(d, 1)
-    # On joining a of d − 1, any other player adds E[z_i z_j] (t(a + 1) − t(a)); i and j share the rest of Δ = 1/2.
-    a = np.arange(d)
-    other = float((0.25 - a * (d - 1 - a) / max((d - 1) * (d - 2), 1)).mean()) * 2 / d
-    effects = np.full((d, len(i)), other - 0.5 / d)
-    effects[[i, j], np.arange(len(i))] = (0.5 - (d - 2) * other) / 2 - 0.5 / d
-    return Block(name, (z[:, i] * z[:, j] - 0.25) * t, effects)

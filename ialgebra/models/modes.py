@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .profile import Mode
 
@@ -74,6 +75,31 @@ def frame(mode: Mode, device: torch.device) -> AbstractContextManager[object]:
         stance: AbstractContextManager[object] = torch.compiler.set_stance("fail_on_recompile")
         return stance
     return torch.autocast(device.type, torch.bfloat16) if mode == "autocast" else nullcontext()
+
+
+_LAYOUT = {
+    each
+    for name in ("as_strided", "as_strided_", "stride", "storage_offset", "data_ptr", "storage", "untyped_storage")
+    for each in (getattr(torch, name, None), getattr(Tensor, name, None))
+    if each is not None
+}
+
+
+class LayoutWatch(TorchFunctionMode):
+    """A frame that notices whether a model asks how its numbers lie in memory: another layout would tell it something
+    else. All other reading of a tensor goes by its indices."""
+
+    asked = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        self.asked |= func in _LAYOUT
+        return func(*args, **(kwargs or {}))
 
 
 def agree(found: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:

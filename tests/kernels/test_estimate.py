@@ -13,7 +13,7 @@ import pytest
 from ialgebra.errors import BudgetError, ShapeError
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.estimate import Estimate, estimate
-from ialgebra.kernels.ladder import STRENGTHS, Ladder, student
+from ialgebra.kernels.ladder import STRENGTHS, Ladder, _shares, student
 
 Game = Callable[[np.ndarray], np.ndarray]  # (m, d) bool → (m,) or (m, k)
 
@@ -239,9 +239,12 @@ def test_every_rung_on_every_pair_is_exact(players: int) -> None:
     odd = (column[2::2] - column[3::2]) / 2
     gain = column[1] - column[0]
     target = ladder.root_weight * (odd - gain * (made.coalitions[2::2].mean(axis=1) - 0.5))
-    assert len(ladder.rungs) >= 3
-    for rung in range(len(ladder.rungs)):
-        np.testing.assert_allclose(gain / players + target @ ladder.reading(rung), truth, atol=1e-9)
+    assert ladder.smooth is not None
+    paths = (ladder.free, ladder.smooth, ladder.learned(np.random.default_rng(10).normal(size=players)))
+    assert [len(path.names) for path in paths] == [3, len(STRENGTHS), len(STRENGTHS)]
+    for path in paths:
+        for rung in range(len(path.names)):
+            np.testing.assert_allclose(gain / players + target @ path.reading(rung), truth, atol=1e-8)
     found = estimate(made, column[:, None])[0]
     np.testing.assert_allclose(found.values, truth, atol=1e-10)
     assert (found.stderr == 0).all()
@@ -262,75 +265,94 @@ def test_the_lowest_rung_is_paired_kernel_shap() -> None:
     expected = np.linalg.solve(kkt, right)[:d]
     ladder = Ladder(made)
     odd = (column[2::2] - column[3::2]) / 2 - (column[1] - column[0]) * (size[::2] / d - 0.5)
-    found = (column[1] - column[0]) / d + (ladder.root_weight * odd) @ ladder.reading(0)
+    found = (column[1] - column[0]) / d + (ladder.root_weight * odd) @ ladder.free.reading(0)
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-def test_press_is_what_leaving_each_pair_out_and_fitting_again_gives() -> None:
+def test_errors_are_what_leaving_each_pair_out_and_fitting_again_gives() -> None:
+    """Free features by least squares; a process by its own normal equations, its noise held."""
     ladder = Ladder(design("regression", 8, 120, 0))
-    free, shrunk = ladder.free.features, ladder.shrunk.features
+    smooth, weight = ladder.smooth, ladder.root_weight
+    assert smooth is not None
+    free = ladder.features
     target = np.random.default_rng(11).normal(size=len(free))
-    residuals, press = ladder.press(target)
-    assert ladder.rungs[:3] == ["F0", "F0+t³", "F0+t³+t⁵"]
-    assert len(ladder.rungs) == len(press) == 3 + len(STRENGTHS) - 1  # too few pairs for no penalty at all
-
-    beyond = shrunk - free @ np.linalg.lstsq(free, shrunk, rcond=None)[0]
-    squares = np.linalg.svd(beyond, compute_uv=False) ** 2
-    typical = squares[squares > 1e-8 * squares.max()].mean()
-    for rung in range(len(press)):
-        strength = STRENGTHS[rung - 3] if rung >= 3 else None
-        matrix = free[:, : 7 + rung] if strength is None else np.hstack([free, shrunk])
-        ridge = np.zeros((0, matrix.shape[1]))
-        if strength is not None:
-            ridge = np.hstack([np.zeros((shrunk.shape[1], 9)), math.sqrt(strength * typical) * np.eye(shrunk.shape[1])])
-
-        def misfit(kept: np.ndarray, matrix: np.ndarray = matrix, ridge: np.ndarray = ridge) -> np.ndarray:
-            rows, right = np.vstack([matrix[kept], ridge]), np.append(target[kept], np.zeros(len(ridge)))
-            return target - matrix @ np.linalg.lstsq(rows, right, rcond=None)[0]
-
-        pairs = np.arange(len(target))
-        np.testing.assert_allclose(residuals[:, rung], misfit(pairs), atol=1e-8)
-        assert press[rung] == pytest.approx(sum(misfit(pairs != k)[k] ** 2 for k in pairs), rel=1e-7)
+    assert ladder.free.names == ("F0", "F0+t³", "F0+t³+t⁵")
+    covariance = weight[:, None] * ladder.plain().covariance * weight
+    beyond = np.eye(len(free)) - free @ np.linalg.pinv(free)
+    typical = np.trace(beyond @ covariance @ beyond) / len(free)
+    for rung, errors in enumerate(ladder.free.errors(target).T):
+        for out in range(0, len(free), 7):
+            kept = np.arange(len(free)) != out
+            some = free[:, : 7 + rung]
+            expected = target[out] - some[out] @ np.linalg.lstsq(some[kept], target[kept], rcond=None)[0]
+            assert errors[out] == pytest.approx(expected, rel=1e-7)
+    for strength, errors in zip(STRENGTHS, smooth.errors(target).T, strict=True):
+        for out in range(0, len(free), 7):
+            kept = np.arange(len(free)) != out
+            noisy = covariance[np.ix_(kept, kept)] + strength * typical * np.eye(kept.sum())
+            system = np.block([[noisy, free[kept]], [free[kept].T, np.zeros((9, 9))]])
+            solved = np.linalg.solve(system, np.append(target[kept], np.zeros(9)))
+            expected = target[out] - covariance[out, kept] @ solved[:-9] - free[out] @ solved[-9:]
+            assert errors[out] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_games_inside_a_rung_are_solved_by_it() -> None:
-    d = 12
+def test_shares_leave_the_least_squares_of_all_mixtures() -> None:
     rng = np.random.default_rng(12)
-    worth, slope, profile = rng.normal(size=d), rng.normal(size=d), rng.normal(size=d + 1)
+    grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 101) for b in np.linspace(0, 1 - a, 101)]
+    for _ in range(20):
+        errors = rng.normal(size=(3, 40)) * rng.uniform(0.5, 2, size=(3, 1)) + rng.normal(size=40)
+        shares = _shares(errors)
+        assert (shares >= 0).all()
+        assert shares.sum() == pytest.approx(1)
+        least = np.square(np.array(grid) @ errors).sum(axis=1).min()
+        assert np.square(shares @ errors).sum() <= least * (1 + 1e-6)
 
-    def pairs(masks: np.ndarray) -> np.ndarray:
+
+def test_games_inside_a_free_rung_are_solved_by_it() -> None:
+    d = 12
+    worth = np.random.default_rng(12).normal(size=d)
+
+    def together(masks: np.ndarray) -> np.ndarray:
         return masks @ worth + masks[:, 3] * masks[:, 7]
 
     def cubic(masks: np.ndarray) -> np.ndarray:
-        return pairs(masks) + masks.mean(axis=1) ** 3
+        return together(masks) + masks.mean(axis=1) ** 3
 
-    def sized(masks: np.ndarray) -> np.ndarray:
-        return pairs(masks) + profile[masks.sum(axis=1)]
-
-    def sloped(masks: np.ndarray) -> np.ndarray:
-        return pairs(masks) + masks @ slope * (masks.mean(axis=1) - 0.5) ** 4
-
-    def joint(masks: np.ndarray) -> np.ndarray:
-        return sloped(masks) + masks[:, 1] * masks[:, 2] * masks.mean(axis=1)
-
-    every = "F0+t³+t⁵+zt²+F1+zt⁴+zzt, ridge 0"
-    for game, budget, rung in (
-        (pairs, 66, "F0"),
-        (cubic, 66, "F0+t³"),
-        (sized, 514, every),
-        (sloped, 514, every),
-        (joint, 514, every),
-    ):
-        found = run(game, d, budget)[0]
+    for game, rung in ((together, "F0"), (cubic, "F0+t³")):
+        found = run(game, d, 66)[0]
         assert found.rung == rung
         np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-9)
         assert (found.stderr < 1e-9).all()
 
 
+def test_games_inside_a_process_are_all_but_solved_by_it() -> None:
+    d = 12
+    rng = np.random.default_rng(12)
+    worth, slope, profile = rng.normal(size=d), rng.normal(size=d), rng.normal(size=d + 1)
+
+    def sized(masks: np.ndarray) -> np.ndarray:
+        return masks @ worth + profile[masks.sum(axis=1)]
+
+    def sloped(masks: np.ndarray) -> np.ndarray:
+        return masks @ worth + masks @ slope * (masks.mean(axis=1) - 0.5) ** 4
+
+    def joint(masks: np.ndarray) -> np.ndarray:
+        return sloped(masks) + masks[:, 1] * masks[:, 2] * masks.mean(axis=1)
+
+    def threes(masks: np.ndarray) -> np.ndarray:
+        return masks @ worth + masks[:, 1] * masks[:, 2] * masks[:, 5] - 2 * masks[:, 3] * masks[:, 4] * masks[:, 7]
+
+    for game in (sized, sloped, joint, threes):
+        found, truth = run(game, d, 514)[0], run(game, d, 1 << d, "exact")[0].values
+        assert np.linalg.norm(found.values - truth) < 1e-2 * np.linalg.norm(truth)
+
+
 def test_errors_of_all_players_cancel_unit_by_unit() -> None:
     ladder = Ladder(design("regression", 12, 514, 0))
-    for rung in range(len(ladder.rungs)):
-        np.testing.assert_allclose(ladder.reading(rung).sum(axis=1), 0, atol=1e-12)
+    assert ladder.smooth is not None
+    for path in (ladder.free, ladder.smooth, ladder.learned(np.arange(12.0))):
+        for rung in range(len(path.names)):
+            np.testing.assert_allclose(path.reading(rung).sum(axis=1), 0, atol=1e-10)
     values = np.random.default_rng(13).normal(size=4096)
     found = run(tabular(values), 12, 514)[0]
     assert found.influence.shape == (256, 12)

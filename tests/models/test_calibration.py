@@ -65,7 +65,7 @@ def test_seconds_a_row_are_interpolated_in_the_logarithm_of_the_batch_and_consta
 
 def test_the_median_counts_and_old_samples_leave() -> None:
     known = profile()
-    for seconds in (9.0, 1.0, 1.0):
+    for seconds in (9.0, 1.0, 1.0, 1.0, 9.0):
         known.observe("eager", 2, 1.0, seconds)
     assert known.per_row(2) == pytest.approx(0.5)
     for _ in range(20):
@@ -350,7 +350,7 @@ class Peeking(nn.Module):
         return x.as_strided((len(x), 3), (x.stride(0), 1))
 
 
-@pytest.mark.parametrize(("build", "why"), [(Viewing, "view"), (Peeking, "answers differ")])
+@pytest.mark.parametrize(("build", "why"), [(Viewing, "view"), (Peeking, "asks how its numbers lie")])
 def test_a_model_that_reads_memory_as_it_lies_runs_eagerly(build: Callable[[], nn.Module], why: str) -> None:
     network, batch = Network("f", seeded(build)), images(5)
     expected = network.forward(batch, [None])[None]
@@ -372,17 +372,19 @@ def test_a_fault_of_the_model_itself_is_no_fault_of_the_mode() -> None:
     assert network.profile.unusable == {}
 
 
-def test_out_of_memory_in_a_mode_passes_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = Network("f", seeded(plain))
-    network.probe(images(1)[0])
+def test_out_of_memory_in_a_mode_passes_unchanged_and_a_smaller_batch_may_pass() -> None:
+    def full(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if len(arguments[0]) > 2 and arguments[0].is_contiguous(memory_format=torch.channels_last):
+            raise torch.OutOfMemoryError("out of memory")
 
-    def full(_module: nn.Module, _arguments: object) -> None:
-        raise torch.OutOfMemoryError("out of memory")
-
+    network, batch = Network("f", seeded(plain)), images(4)
     network.module.register_forward_pre_hook(full)  # type: ignore[union-attr]
+    expected = network.forward(batch, [None])[None]
     with pytest.raises(torch.OutOfMemoryError):
-        network.forward(images(4), [None], "channels-last")
+        network.forward(batch, [None], "channels-last")
+    assert torch.allclose(network.forward(batch[:2], [None], "channels-last")[None], expected[:2], atol=1e-6)
     assert network.profile.unusable == {}
+    assert set(network.profile.curves["channels-last"]) == {2}
 
 
 def test_a_model_that_writes_to_its_input_does_so_to_a_copy_in_every_mode() -> None:
@@ -487,6 +489,7 @@ class TestCompiled:
         change(network.module)  # type: ignore[arg-type]
         expected = network.forward(batch, [None])[None]
         assert not torch.allclose(expected, before)
+        assert not network.compiled_for(4)
         assert torch.allclose(network.forward(batch, [None], "compiled")[None], expected, atol=1e-6)
         assert backend.graphs == 1, "nothing is compiled unasked"
 
@@ -625,6 +628,19 @@ def test_calibration_stops_short_of_memory_that_runs_out() -> None:
         calibrate(Network("f", Large(0)), torch.rand(4))
     with pytest.raises(ResourceError, match="at a batch of 8 rows"):
         calibrate(Network("f", Large(2), batch_size=8), torch.rand(4))
+
+
+def test_a_batch_size_that_fails_once_is_not_among_those_measured() -> None:
+    class Fragmented(nn.Linear):
+        _passes = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self._passes += len(x) == 4
+            if self._passes == 3:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().forward(x)
+
+    assert set(calibrate(Network("f", Fragmented(4, 2)), torch.rand(4)).curves["eager"]) == {1, 2}
 
 
 def test_calibration_stays_within_what_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
