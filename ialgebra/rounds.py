@@ -242,10 +242,8 @@ class Rounds:
             ratio = min(1.0, self.bounds.error / reached[i]) if known else 1 / _MOST
             allocate = self.policy.allocate and known
             for table, rows in zip(own, rows_to(strata, ratio, self._decays[i].rate, allocate=allocate), strict=True):
-                looked_again = (
-                    goals[table].rows * _LEAST if ratio == 1 else 0.0
-                )  # within its bound, but not believed yet
-                goals[table].goal = max(goals[table].goal, rows, looked_again)
+                again = _LEAST * goals[table].rows if ratio == 1 else 0.0  # within its bound, but not believed yet
+                goals[table].goal = max(goals[table].goal, rows, again)
         return goals
 
     def _cost(self, games: Iterable[Game]) -> float:
