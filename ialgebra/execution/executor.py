@@ -292,9 +292,8 @@ class Executor:
         for model in each.models:
             network = self.networks[model]
             if network.runs_on not in batches:
-                batches[network.runs_on] = torch.cat(
-                    [self._composed(number, rows, network) for number, rows in _runs(chunk)]
-                )
+                parts = [self._composed(number, rows, network) for number, rows in _runs(chunk)]
+                batches[network.runs_on] = parts[0] if len(parts) == 1 else torch.cat(parts)
             batch = batches[network.runs_on]
             lacking = np.concatenate([self._lacking(number, model, rows) for number, rows in _runs(chunk)])
             lacked = [place for place, lacks in zip(chunk, lacking.tolist(), strict=True) if lacks]

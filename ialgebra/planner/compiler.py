@@ -14,7 +14,7 @@ from ..algebra.operators import Operator
 from ..catalog import Catalog
 from ..errors import Span
 from .check import check
-from .cost import plan_cost
+from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
 from .games import Answer, Lowering
 from .physical import Cost, Output, PhysicalPlan
@@ -88,6 +88,7 @@ def compile_plan(
         tuple(dict.fromkeys(trace)),
         tuple(lowering.fired[taken.dual is True]),
         best.cost,
+        overhead(best.jobs, len(best.readings)),
         tuple(_stages(taken, best.cost, sketch)),
         decisions,
         taken,

@@ -14,9 +14,15 @@ from collections.abc import Iterable, Sequence
 from ..catalog import Catalog
 from ..models.network import Network
 from .physical import Cost, Job, Pass, Run
+from .sampling import DesignSpec
 
 _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an EfficientNet-Lite0 on two CPU cores
 _BATCH_LIMIT = 512
+
+# Seconds beside the network's own, on a core of today: fitted by `benchmarks.costmodel`, and small beside the rest.
+_A_BATCH = 1e-3  # to begin a batch, and to read and remember its values
+_A_ROW, _AN_ELEMENT = 1.5e-5, 2.2e-9  # to compose a hybrid
+_A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 1.5e-3  # to parse and plan, and to build what is answered
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
@@ -35,14 +41,18 @@ def deepest(layers: Iterable[int | None]) -> int | None:
 
 
 def forward_cost(networks: Sequence[Network], layers: Sequence[int | None], rows: int, run: Run) -> Cost:
-    """`rows` hybrids through each network up to its layer, compiled first where they are to be and are not."""
+    """`rows` hybrids composed, and put through each network up to its layer, compiled first where they are to be and
+    are not."""
     total = NOTHING
+    per_row = _A_ROW + _AN_ELEMENT * math.prod(networks[0].row_shape)
     for network, layer in zip(networks, layers, strict=True):
         profile = network.profile
         seconds: float | None = 0.0
         if rows:
             known = profile.known(run.mode)
             seconds = profile.seconds(rows, run.batch_size, layer=layer, mode=run.mode) if known else None
+        if seconds is not None:
+            seconds += _A_BATCH * math.ceil(rows / run.batch_size) + per_row * rows / len(networks)
         if seconds is not None and run.mode == "compiled" and not network.compiled_for(run.batch_size):
             seconds += profile.compile_seconds or math.inf
         peak = min(rows, run.batch_size) * profile.bytes_per_row
@@ -62,12 +72,15 @@ def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) 
 
 
 def cheapest(networks: Sequence[Network], layers: Sequence[int | None], rows: int, options: Sequence[Run]) -> Run:
-    """The first of `options`, unless others are clearly cheaper; then the cheapest of all."""
+    """The first of `options`, the usual one, unless others are clearly cheaper: then, of those that are about as cheap
+    as the cheapest, the one whose batches are most like the usual ones."""
     costs = {run: forward_cost(networks, layers, rows, run) for run in options}
-    usual = costs[options[0]]
-    if not any(cost.less(usual) for cost in costs.values()):
-        return options[0]
-    return min(costs, key=lambda run: math.inf if (seconds := costs[run].seconds) is None else seconds)
+    usual, known = options[0], {run: cost for run, cost in costs.items() if cost.seconds is not None}
+    if not any(cost.less(costs[usual]) for cost in known.values()):
+        return usual
+    least = min(known.values(), key=lambda cost: cost.seconds or 0.0)
+    good = [run for run, cost in known.items() if not least.less(cost)]
+    return min(good, key=lambda run: abs(math.log(run.batch_size / usual.batch_size)))
 
 
 def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, share: bool) -> Cost:
@@ -76,6 +89,26 @@ def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, 
     for model, layers in ends(jobs, share=share).items():
         total += forward_cost([catalog.model(model)], [deepest(layers)], len(layers), Run(len(layers), "eager"))
     return total
+
+
+def overhead(jobs: Sequence[Job], maps: int) -> float:
+    """Seconds that a query takes beside its batches: planning, drawing coalitions, estimating, building its maps."""
+    drawn = sum(_drawing(spec) for spec in dict.fromkeys(job.spec for job in jobs))
+    estimated = sum((0.9 * len(job.games) + 0.8) * _estimating(job.spec) for job in jobs)
+    return _A_QUERY + _A_MAP * maps + _A_JOB * len(jobs) + drawn + estimated
+
+
+def _drawing(spec: DesignSpec) -> float:
+    return 6e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
+
+
+def _estimating(spec: DesignSpec) -> float:
+    """A column: of a regression its spectra, of centres × centres, and its products, of pairs × centres × players."""
+    if spec.method != "regression":
+        return 1e-8 * spec.rows * spec.players
+    pairs, players = spec.rows / 2, spec.players
+    centres = pairs / math.ceil(pairs / 512)
+    return 1e-3 + 1.6e-5 * pairs + 5.5e-10 * centres**3 + 1.2e-9 * pairs * centres * players
 
 
 def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:

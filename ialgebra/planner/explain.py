@@ -100,12 +100,16 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
         batches=batches,
         ends=plan.rows - sum(line["rows"] for line in batches),
         rows=plan.rows,
-        seconds=plan.cost.seconds,
+        seconds=_with(plan.overhead, plan.cost.seconds),
         rows_as_written=as_written.rows,
-        seconds_as_written=as_written.seconds,
+        seconds_as_written=_with(plan.overhead, as_written.seconds),
         decisions=decision_lines(plan.decisions),
         measured=measured,
     )
+
+
+def _with(overhead: float, seconds: float | None) -> float | None:
+    return None if seconds is None else overhead + seconds
 
 
 def decision_lines(decisions: Sequence[Decision]) -> list[DecisionLine]:
@@ -172,9 +176,9 @@ def _decision(line: DecisionLine) -> str:
 
 
 def _measurements(details: Details, measured: Measured) -> Iterator[str]:
-    ratio = measured["forward_seconds"] / details["seconds"] if details["seconds"] else None
+    ratio = measured["seconds"] / details["seconds"] if details["seconds"] else None
     yield ""
-    yield _columns("measured", measured["rows"], measured["forward_seconds"], measured["peak"], sure=True)
+    yield _columns("measured", measured["rows"], measured["seconds"], measured["peak"], sure=True)
     for what, rows in measured["saved"]:
         yield _columns(f"found in the store: {what}", rows, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)

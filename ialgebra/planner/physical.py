@@ -115,6 +115,7 @@ class PhysicalPlan:
     trace: tuple[Step, ...]
     game_laws: tuple[str, ...]
     cost: Cost  # coalitions and ends, as planned; predictions of windowed inputs and the store may change it
+    overhead: float  # seconds beside those of the batches
     stages: tuple[tuple[str, Cost], ...]  # operator at a time, then after each thing that the plan shares
     decisions: tuple[Decision, ...]
     strategy: Strategy  # with every decision taken
