@@ -39,7 +39,7 @@ _NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
 _PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
-_MOST_CENTRES = 512  # of a process: their spectrum takes a twentieth of a second
+_MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _MOST_PLAYERS = 256  # of a process
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
 
@@ -159,7 +159,7 @@ class Ladder:
         """Players matter to what others do as they matter themselves, by `values` (d,), and their sum saturates."""
         signs, centres = self.signs, self.centres
         index = values / np.linalg.norm(values)
-        rates = _REACH / self.players * (np.abs(values) / np.abs(values).mean()) ** 0.7
+        rates = self._rates(values)
         prior = mixture(
             centres,
             (0.1, self.terms),
@@ -167,6 +167,14 @@ class Ladder:
             (2.0, distance(signs, centres, 0 * rates, index, 1.0)),
         )
         return self.process("learned", prior)
+
+    def threes(self, values: Floats) -> Path:
+        """Joint effects of three players, the fewest that an odd game has beyond one, by `values` (d,) of each."""
+        return self.process("threes", distance(self.signs, self.centres, self._rates(values) / 8, 0 * values, 1.0))
+
+    def _rates(self, values: Floats) -> Floats:
+        relevance: Floats = (np.abs(values) / np.abs(values).mean()) ** 0.7
+        return _REACH / self.players * relevance
 
     def process(self, name: str, prior: Prior) -> Path:
         """The free features, and what a process has beyond them: principal directions, scaled by ridge factors.
@@ -240,8 +248,11 @@ class Ladder:
         values = even + target @ smooth.reading
         if math.isinf(smooth.press) or not values.any():
             return [free]
-        learned = self.best(self.learned(values), target, self.players)
-        return [rung for rung in (free, smooth, learned) if math.isfinite(rung.press)]
+        paths = [self.learned(values)]
+        if self.centres.step == 1:
+            paths.append(self.threes(values))
+        rungs = [free, smooth, *(self.best(path, target, self.players) for path in paths)]
+        return [rung for rung in rungs if math.isfinite(rung.press)]
 
 
 def _shares(errors: Floats) -> Floats:
