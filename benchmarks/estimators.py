@@ -87,7 +87,7 @@ def accuracy(seeds: int) -> None:
     for name, values in games().items():
         players = len(values).bit_length() - 1
         truth = answer(values, players, "exact", 1 << players, 0).values
-        for method in ("permutations", "regression"):
+        for method in ("permutations", "unbiased", "regression"):
             cells = []
             for multiple in MULTIPLES:
                 found = [answer(values, players, method, multiple * players, seed) for seed in range(seeds)]

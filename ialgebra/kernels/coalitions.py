@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ialgebra.errors import BindError, BudgetError, did_you_mean
 
-METHODS = ("exact", "permutations", "regression")
+METHODS = ("exact", "permutations", "regression", "unbiased")
 MAX_EXACT_PLAYERS = 20  # 2^20 rows: 20 MiB of masks and 8 MiB a column; one more player doubles both
 
 _SMALL_GAME = 1024  # rows up to which nobody wants an approximation
@@ -85,8 +85,8 @@ def choose(players: int, budget: int | None, method: str | None = None, literal:
     BudgetError where the budget cannot pay (exact needs 2^players rows, every design needs ∅ and N) or memory cannot.
     """
     _known(method or METHODS[0])
-    if literal and method == "regression":
-        raise BudgetError("regression cannot give the literal contrast's two parts; use exact or permutations")
+    if literal and method in ("regression", "unbiased"):
+        raise BudgetError(f"{method} cannot give the literal contrast's two parts; use exact or permutations")
     if budget is not None and budget < 2:
         raise BudgetError(f"a budget of {budget} rows is too small; ∅ and N alone need 2")
     everything = 1 << players
@@ -115,7 +115,10 @@ def choose(players: int, budget: int | None, method: str | None = None, literal:
     few = rows < 4 * players or players > _WIDE_GAME
     if method == "permutations" or (method is None and (literal or few)):
         return "permutations", _chain_rows(players, *_affordable_chains(players, rows))
-    return "regression", 2 + 2 * ((rows - 2) // 2)
+    least = 2 + 2 * sum(min(2, _pairs_of(players, size)) for size in range(1, players // 2 + 1))
+    if method == "unbiased" and rows < least:
+        raise BudgetError(f"unbiased values of {players} players need {least} rows at least; the budget is {budget}")
+    return method or "regression", 2 + 2 * ((rows - 2) // 2)
 
 
 def design(method: str, players: int, rows: int, seed: int) -> Design:
@@ -134,7 +137,7 @@ def design(method: str, players: int, rows: int, seed: int) -> Design:
     if method == "permutations":
         coalitions, chains = _permutations(players, rows, seed)
     else:
-        coalitions, pairs = _pairs(players, rows, seed)
+        coalitions, pairs = _pairs(players, rows, seed, method == "unbiased")
     return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed), chains, pairs)
 
 
@@ -222,13 +225,17 @@ def _distinct(masks: Bools) -> tuple[Ints, Ints]:
 # ── pairs, stratified by size ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _pairs(players: int, rows: int, seed: int) -> tuple[Bools, Pairs]:
-    """Pairs of every size, each size sampled without replacement; of one seed, more rows contain fewer."""
+def _pairs(players: int, rows: int, seed: int, unbiased: bool) -> tuple[Bools, Pairs]:
+    """Pairs of every size, each size sampled without replacement; of one seed, more rows contain fewer.
+
+    For `unbiased` estimates each pair is drawn without regard to others, and every size at least twice.
+    """
     available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
-    turns = _turns(players, available, (rows - 2) // 2)
+    turns = _turns(players, available, (rows - 2) // 2, least=2 if unbiased else 0)
     counts = np.bincount(turns, minlength=len(available) + 1)[1:]
     place = np.arange(len(turns))
-    looks = np.clip(_MOST_PRODUCTS // (players * (place + 1)), 1, np.where(place < _MOST_BALANCED, _CANDIDATES, 1))
+    most = np.where(place < (0 if unbiased else _MOST_BALANCED), _CANDIDATES, 1)
+    looks = np.clip(_MOST_PRODUCTS // (players * (place + 1)), 1, most)
     enough = np.bincount(turns, weights=looks, minlength=len(available) + 1)[1:]
     orders = [
         _coalitions_of(players, size, min(int(count), every), np.random.default_rng([seed, players, size]))
@@ -236,7 +243,7 @@ def _pairs(players: int, rows: int, seed: int) -> tuple[Bools, Pairs]:
     ]
     smaller = np.concatenate([np.zeros((1, players), dtype=bool), _balanced(turns, looks, orders)])
     coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
-    rates = counts / np.array(available, dtype=np.float64)
+    rates = [count / every for count, every in zip(counts.tolist(), available, strict=True)]
     return coalitions, Pairs(np.sort(turns), np.repeat(rates, counts))
 
 
@@ -273,17 +280,19 @@ def _pairs_of(players: int, size: int) -> int:
     return every // 2 if 2 * size == players else every
 
 
-def _turns(players: int, available: list[int], pairs: int) -> Ints:
+def _turns(players: int, available: list[int], pairs: int, least: int) -> Ints:
     """The size s = 1, 2, … of each pair in turn, in proportion to (s (d − s))^−½ and half of that for halves.
 
     Between leverage scores, equal for all sizes (Musco & Witter, ICLR 2025), and the Shapley kernel (Lundberg & Lee,
     NeurIPS 2017). Handed out one at a time to the size furthest behind its share (Sainte-Laguë): more pairs only add.
+    Before that, every size gets its `least`.
     """
-    counts, turns = [0] * len(available), []
+    counts = [min(least, every) for every in available]
+    turns = [h + 1 for h, count in enumerate(counts) for _ in range(count)]
     share = [(0.5 if 2 * s == players else 1) / math.sqrt(s * (players - s)) for s in range(1, len(available) + 1)]
-    queue = [(0.5 / share[h], h) for h in range(len(available))]
+    queue = [((counts[h] + 0.5) / share[h], h) for h in range(len(available)) if counts[h] < available[h]]
     heapq.heapify(queue)
-    for _ in range(min(pairs, sum(available))):
+    for _ in range(min(pairs, sum(available)) - len(turns)):
         h = heapq.heappop(queue)[1]
         turns.append(h + 1)
         counts[h] += 1

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ialgebra.errors import BudgetError, ShapeError
+from ialgebra.kernels import unbiased
 from ialgebra.kernels.coalitions import Chains, Design, Floats
 from ialgebra.kernels.ladder import Ladder, student
 
@@ -62,8 +63,10 @@ def estimate(design: Design, values: Floats, part: Part = "shapley") -> list[Est
         return [_permutations(design.chains, column, part) for column in columns]
     if design.pairs is not None:
         if part != "shapley":
-            raise BudgetError(f"regression cannot give the part '{part}' alone; use exact or permutations")
+            raise BudgetError(f"{design.method} cannot give the part '{part}' alone; use exact or permutations")
         ladder = _ladder(design)
+        if design.method == "unbiased":
+            return [Estimate(*unbiased.fit(design, ladder, column)) for column in columns]
         return [Estimate(*ladder.fit(column)) for column in columns]
     return [_exact(design, column, part) for column in columns]
 

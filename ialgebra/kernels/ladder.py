@@ -7,8 +7,9 @@ z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
 
     F0        z_i      the players' own effects; alone it is paired KernelSHAP (Covert & Lee, AISTATS 2021)
     t³, t⁵             how many are absent, whoever they are
-    smooth             a Gaussian process: free steps and slopes in size, pairs, coalitions alike that differ in few
-    learned            the same, in which players differ, and sums of effects saturate, as the smooth fit tells
+    smooth             a Gaussian process: steps and slopes in size, pairs, and coalitions alike that differ in few
+    learned            another, in which players matter, and sums of effects saturate, as the smooth fit tells
+    threes             joint effects of three players, each as likely as the smooth fit tells
 
 F0, t³ and t⁵ are fitted freely; a process is a ridge penalty, one rung for each of its strengths. Weighted by Shapley
 kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the others
@@ -37,9 +38,9 @@ _SATURATED = 1e-8  # 1 − leverage below which no fit exists without the pair
 _DEPENDENT = 1e-8  # square length of a free direction, relative to the longest, below which it repeats others
 _NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
-_PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
+PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
-_MOST_CENTRES = 512  # of a process: their spectrum takes a twentieth of a second
+_MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _MOST_PLAYERS = 256  # of a process
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
 
@@ -123,19 +124,18 @@ class Ladder:
     def _free_path(self, blocks: Sequence[Block]) -> Path:
         """As many of the free features as there are pairs for; with too few for F0, no rung at all."""
         self.features = np.concatenate([block.features for block in blocks], axis=1) * self.root_weight[:, None]
-        effects = np.concatenate([block.effects for block in blocks], axis=1)
+        self.effects = np.concatenate([block.effects for block in blocks], axis=1)
         pairs, d = len(self.features), self.players
         q, r = np.linalg.qr(self.features)
         diagonal = np.square(np.diag(r))
         independent = int(np.append(diagonal > _DEPENDENT * diagonal.max(initial=0), False).argmin())
         widths = list(itertools.accumulate(block.features.shape[1] for block in blocks))
-        widths = [w for w in widths if w <= independent and w <= max(d - 1, pairs / _PAIRS_A_FEATURE)]
+        widths = [w for w in widths if w <= independent and w <= max(d - 1, pairs / PAIRS_A_FEATURE)]
         top = max(widths, default=0)
         names = list(itertools.accumulate((block.name for block in blocks), "{}+{}".format))
         factors = (np.arange(top)[:, None] < np.array(widths, dtype=int)).astype(np.float64)
         # φ = effects · R⁻¹ · Q'y, for all columns of Q at once.
-        own = np.linalg.solve(r[:top, :top].T, effects[:, :top].T)
-        self.least = effects[:, : d - 1]
+        own = np.linalg.solve(r[:top, :top].T, self.effects[:, :top].T)
         return Path(tuple(names[: len(widths)]), q[:, :top], own, factors, 1 - np.square(q[:, :top]) @ factors)
 
     def plain(self) -> Prior:
@@ -159,7 +159,7 @@ class Ladder:
         """Players matter to what others do as they matter themselves, by `values` (d,), and their sum saturates."""
         signs, centres = self.signs, self.centres
         index = values / np.linalg.norm(values)
-        rates = _REACH / self.players * (np.abs(values) / np.abs(values).mean()) ** 0.7
+        rates = self._rates(values)
         prior = mixture(
             centres,
             (0.1, self.terms),
@@ -167,6 +167,14 @@ class Ladder:
             (2.0, distance(signs, centres, 0 * rates, index, 1.0)),
         )
         return self.process("learned", prior)
+
+    def threes(self, values: Floats) -> Path:
+        """Joint effects of three players, the fewest that an odd game has beyond one, by `values` (d,) of each."""
+        return self.process("threes", distance(self.signs, self.centres, self._rates(values) / 8, 0 * values, 1.0))
+
+    def _rates(self, values: Floats) -> Floats:
+        relevance: Floats = (np.abs(values) / np.abs(values).mean()) ** 0.7
+        return _REACH / self.players * relevance
 
     def process(self, name: str, prior: Prior) -> Path:
         """The free features, and what a process has beyond them: principal directions, scaled by ridge factors.
@@ -214,7 +222,7 @@ class Ladder:
         unknown = np.full((1, self.players), np.inf)
         if not self.free.names:
             own = slice(self.players - 1)
-            least = self.least @ (np.linalg.pinv(self.features[:, own]) @ target)
+            least = self.effects[:, own] @ (np.linalg.pinv(self.features[:, own]) @ target)
             return Fit((even + least) * scale, unknown, "F0")
         rungs = self._rungs(target, even)
         shares = _shares(np.stack([rung.errors for rung in rungs]))
@@ -231,7 +239,7 @@ class Ladder:
         return Fit(values, reading * (np.sqrt(self.unseen) * errors * widening)[:, None], name)
 
     def _rungs(self, target: Floats, even: Floats) -> list[Rung]:
-        """The best of each path, up to one that leaves nothing to explain."""
+        """The best of each path, up to one that leaves nothing to explain; of very many pairs without the threes."""
         enough = len(target) * _ROUNDING**2
         free = self.best(self.free, target)
         if self.smooth is None or free.press <= enough:
@@ -240,8 +248,11 @@ class Ladder:
         values = even + target @ smooth.reading
         if math.isinf(smooth.press) or not values.any():
             return [free]
-        learned = self.best(self.learned(values), target, self.players)
-        return [rung for rung in (free, smooth, learned) if math.isfinite(rung.press)]
+        paths = [self.learned(values)]
+        if self.centres.step == 1:
+            paths.append(self.threes(values))
+        rungs = [free, smooth, *(self.best(path, target, self.players) for path in paths)]
+        return [rung for rung in rungs if math.isfinite(rung.press)]
 
 
 def _shares(errors: Floats) -> Floats:
@@ -273,7 +284,8 @@ def student(freedom: int) -> float:
 
 def _free(z: Floats, t: Floats) -> Iterator[Block]:
     """Features that no penalty touches: each adds a rung."""
-    yield _slopes("F0", z, t, power=0)
+    contrasts = _contrasts(z.shape[1])
+    yield Block("F0", z @ contrasts, contrasts)
     yield _profile("t³", z, t, slice(0, 1))
     yield _profile("t⁵", z, t, slice(1, 2))
 
@@ -287,21 +299,11 @@ def _contrasts(d: int) -> Floats:
 
 
 def _profile(name: str, z: Floats, t: Floats, some: slice) -> Block:
-    """Some of the orthonormal odd functions of |S| that vanish at ∅, half and N: t³ − t, t⁵ − t, then the others."""
+    """Some of the odd functions of |S| that vanish at ∅, half and N: t³ − t, and what t⁵ − t has beyond it."""
     d = z.shape[1]
     sizes = np.arange(1, (d + 1) // 2)
     tilts = (sizes - d / 2) / (d / 2)
-    by_size = np.zeros((d // 2 + 1, len(sizes)))
-    by_size[sizes] = np.linalg.qr(np.column_stack([tilts**3 - tilts, tilts**5 - tilts, np.eye(len(sizes))]))[0]
+    by_size = np.zeros((d // 2 + 1, min(2, len(sizes))))
+    by_size[sizes] = np.linalg.qr(np.column_stack([tilts**3 - tilts, tilts**5 - tilts]))[0]
     features = by_size[np.rint((t[:, 0] + 1) * d / 2).astype(np.int64), some]
     return Block(name, features, np.zeros((d, features.shape[1])))
-
-
-def _slopes(name: str, z: Floats, t: Floats, power: int) -> Block:
-    """z_i t^power in contrasts; its Shapley value for i exceeds that for any other player by a factor of its own."""
-    d = z.shape[1]
-    contrasts = _contrasts(d)
-    tilts = (np.arange(d + 1) - d / 2) / (d / 2)
-    here, after, place = tilts[:-1] ** power, tilts[1:] ** power, np.arange(d) / (d - 1) - 0.5
-    excess = float(((here + after) / 2 - place * (after - here)).mean())
-    return Block(name, z @ contrasts * t**power, contrasts * excess)

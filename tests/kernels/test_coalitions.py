@@ -83,10 +83,11 @@ def test_budgets_that_cannot_pay_name_both_numbers() -> None:
 
 
 @pytest.mark.parametrize("players", [2, 3, 4, 5, 8, 13, 49])
-@pytest.mark.parametrize("method", ["permutations", "regression"])
+@pytest.mark.parametrize("method", ["permutations", "regression", "unbiased"])
 def test_rows_are_distinct_paired_and_within_the_budget(method: str, players: int) -> None:
     full = (1 << players) - 1
-    for budget in sorted({*range(2, 40), 8 * players, 20 * players}):
+    least = 2 * players + 2 if method == "unbiased" else 2
+    for budget in sorted({*range(least, 40), 8 * players, 20 * players}):
         chosen, rows = choose(players, budget, method)
         made = design(chosen, players, rows, seed=3)
         found = codes(made.coalitions)
@@ -122,13 +123,16 @@ def test_a_larger_regression_budget_contains_a_smaller_one(players: int, step: i
         smaller = larger
 
 
+@pytest.mark.parametrize("method", ["regression", "unbiased"])
 @pytest.mark.parametrize(("players", "rows"), [(6, 30), (7, 40)])
-def test_every_pair_of_a_size_is_drawn_equally_often_and_at_the_rate_that_is_reported(players: int, rows: int) -> None:
+def test_every_pair_of_a_size_is_drawn_equally_often_and_at_the_rate_that_is_reported(
+    players: int, rows: int, method: str
+) -> None:
     seeds = 600
     counts = dict.fromkeys(range(1 << players), 0)
     rate: dict[int, float] = {}
     for seed in range(seeds):
-        made = design("regression", players, rows, seed)
+        made = design(method, players, rows, seed)
         assert isinstance(made.pairs, Pairs)
         assert (made.coalitions[2::2].sum(axis=1) == made.pairs.size).all()
         assert (made.coalitions[3::2] == ~made.coalitions[2::2]).all()
@@ -193,3 +197,28 @@ def test_a_game_too_large_for_memory_is_a_budget_error_and_a_small_budget_of_it_
     assert choose(50_176, 1000)[0] == "permutations"
     assert choose(2000, None)[0] == "permutations"
     assert choose(2000, 16_000, "regression")[0] == "regression"
+
+
+def test_unbiased_values_need_every_size_twice() -> None:
+    assert choose(12, 26, "unbiased") == ("unbiased", 26)
+    made = design("unbiased", 12, 26, 0)
+    assert made.pairs is not None
+    assert np.bincount(made.pairs.size)[1:].tolist() == [2] * 6
+    with pytest.raises(BudgetError, match="unbiased values of 12 players need 26 rows at least; the budget is 25"):
+        choose(12, 25, "unbiased")
+    with pytest.raises(BudgetError, match="unbiased cannot give the literal contrast's two parts"):
+        choose(12, 1000, "unbiased", literal=True)
+
+
+@pytest.mark.parametrize("rows", [96, 384])
+def test_pairs_of_a_regression_are_less_alike_than_pairs_drawn_blindly(rows: int) -> None:
+    """Σ (x·y)^4 over all pairs x, y is how far joint effects of three players pass for effects of one."""
+
+    def alike(method: str, seed: int) -> float:
+        signs = 2.0 * design(method, 12, rows, seed).coalitions[2::2] - 1
+        products = signs @ signs.T
+        np.fill_diagonal(products, 0)
+        return float((products**4).mean())
+
+    blind = np.mean([alike("unbiased", seed) for seed in range(10)])
+    assert np.mean([alike("regression", seed) for seed in range(10)]) < 0.95 * blind

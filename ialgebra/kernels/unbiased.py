@@ -1,0 +1,52 @@
+"""Shapley values without bias: a surrogate's, and a weighted mean of what it leaves (Witter et al., NeurIPS 2025).
+
+In: a design of pairs that were drawn each without regard to the others, then columns. Out: values, influences, a name.
+Knows nothing of models, names, budgets or plans.
+
+With g the odd part of the game and C(d, s) coalitions of size s, φ_i = Δ / d + Σ c_i(S) g(S) over pairs {S, N∖S},
+c_i = 2 / (s C(d, s)) for members and −2 / ((d − s) C(d, s)) for others. The pairs of each size are dealt to two halves.
+A half tells a surrogate f̂; of c (g − f̂), the half's own terms are known, and the other half's, each weighted by how
+many unseen pairs of its size it stands for, have the mean of all unseen ones, whatever f̂ is. The answer is the mean of
+both ways round. Σφ = v(N) − v(∅) holds exactly, since Σ_i c_i = 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ialgebra.kernels.coalitions import Design, Floats
+from ialgebra.kernels.ladder import PAIRS_A_FEATURE, Fit, Ladder, student
+
+
+def fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
+    """Values of one column (rows,), and what each pair adds to their errors where it is not the surrogate's.
+
+    The surrogate is the ladder's free features, as many as half the pairs can tell: which must not depend on values.
+    Influences are not centred within sizes, and so err on the safe side.
+    """
+    if design.pairs is None:
+        raise TypeError(f"unbiased values need pairs; a design of '{design.method}' has none")
+    d, size, rate = design.players, design.pairs.size, design.pairs.rate
+    scale = np.abs(column).max() or 1.0
+    column = column / scale
+    gain = column[1] - column[0]
+    odd = (column[2::2] - column[3::2]) / 2 - gain * ladder.tilt / 2
+    most = int(len(size) // 2 / PAIRS_A_FEATURE)
+    width = min(most, ladder.width) if most >= d - 1 else 0
+    features, root = ladder.features[:, :width], ladder.root_weight
+    drawn = np.bincount(size, minlength=d + 1)[size]
+    share = np.where(2 * size == d, 1.0, 2.0)[:, None]  # c_i times the number of pairs of the size
+    share = np.where(design.coalitions[2::2], share / size[:, None], -share / (d - size)[:, None])
+    second = (np.arange(len(size)) - np.searchsorted(size, size)) % 2 == 1
+    values, influence = np.full(d, gain / d), np.zeros((len(size), d))
+    for told in (~second, second):
+        told_of_size = np.bincount(size[told], minlength=d + 1)[size]
+        unseen, checks = 1 - told_of_size * rate / drawn, drawn - told_of_size  # a share of the size's pairs; a number
+        coefficients = np.linalg.lstsq(features[told], (root * odd)[told], rcond=None)[0]
+        rest = odd - features @ coefficients / root
+        weight = np.where(told, rate / drawn, unseen / np.maximum(checks, 1))
+        values += (ladder.effects[:, :width] @ coefficients + (weight * rest) @ share) / 2
+        missed = np.where(told, 0, 1 - rate) / np.where(unseen > 0, unseen, 1)  # finite population: of the unseen
+        influence += (np.sqrt(missed) * weight * rest)[:, None] * share / 2
+    widening = student(max(len(size) - d, 1))
+    return Fit(values * scale, influence * widening * scale, f"{width} features")
