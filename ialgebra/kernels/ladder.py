@@ -40,6 +40,7 @@ _NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
+_UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
 _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _MOST_PLAYERS = 256  # of a process
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
@@ -212,7 +213,8 @@ class Ladder:
 
         An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). That takes the pairs of a
         balanced design for independent, which errs on the safe side; and it does not know that the learned process
-        has seen the pair that is left out, which errs on the other. Two factors stand for both.
+        has seen the pair that is left out, which errs on the other. Two factors stand for both, and a share of the
+        smooth rung's errors for the kinds of coalition that no pair of the sample shows.
         """
         scale = np.abs(column).max() or 1.0
         column = column / scale
@@ -232,6 +234,8 @@ class Ladder:
         if math.isinf(rungs[0].press) and self.unseen.any():
             return Fit(values, unknown, name)
         errors = sum((share * rung.errors for share, rung in zip(shares, rungs, strict=True)), np.zeros(()))
+        if len(rungs) > 1:  # part of what the smooth process could not foresee, lest a learned one fits but what it met
+            errors = np.copysign(np.hypot(errors, _UNFORESEEN * rungs[1].errors), errors)
         # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
         learned = sum(share * rung.learned for share, rung in zip(shares, rungs, strict=True))
         widening = _BALANCED * (1 + learned / len(target))

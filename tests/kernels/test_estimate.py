@@ -456,11 +456,9 @@ def lite(masks: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("multiple", [8, 16, 32])
 def test_regression_intervals_cover_what_they_claim(game: Game, players: int, multiple: int) -> None:
-    if game is council and multiple > 16:
-        pytest.skip("a kind of coalition that one game in three meets nowhere in its sample cannot widen its intervals")
     covered, width = coverage_and_width(game, players, multiple * players, "regression")
     assert covered >= 0.92
-    assert width <= 2.5
+    assert width <= 2.8
 
 
 @pytest.mark.parametrize(("game", "players"), [(lite, 12), (network, 12), (interactions, 11)])
