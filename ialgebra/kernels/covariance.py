@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Floats
+from ialgebra.kernels.coalitions import Floats, Ints
 
 _NODES = 32  # of Gauss and Legendre: exact up to 64 players, and the integrands of more are smooth
+_ROUNDING = 1e-9  # of a variance of about one
 _WAVES = 9  # of Gauss and Hermite, that make up a Gaussian
 
 
@@ -27,7 +28,7 @@ class Prior(NamedTuple):
     effects: Floats
 
 
-def mixture(centres: slice, *terms: tuple[float, Prior]) -> Prior:
+def mixture(centres: Ints, *terms: tuple[float, Prior]) -> Prior:
     """The sum of independent priors, each scaled to a mean variance of its weight at the centres."""
     scales = [weight / (float(np.diagonal(each.covariance[centres]).mean()) or 1.0) for weight, each in terms]
     covariance = sum((scale * each.covariance for scale, (_, each) in zip(scales, terms, strict=True)), np.zeros(()))
@@ -35,7 +36,7 @@ def mixture(centres: slice, *terms: tuple[float, Prior]) -> Prior:
     return Prior(covariance, effects)
 
 
-def distance(signs: Floats, centres: slice, rates: Floats, index: Floats, width: float) -> Prior:
+def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: float) -> Prior:
     """k(S, T) = exp(−Σ rates over S △ T − (u_S − u_T)² / width), made odd; u = Σ index over the members.
 
     A weighted Hamming distance: players of a large rate change what the others do. The Gaussian is a Gauss–Hermite
@@ -53,11 +54,12 @@ def distance(signs: Floats, centres: slice, rates: Floats, index: Floats, width:
     near = np.exp((every * rates / 2) @ some.T - rates.sum() / 2)
     far = np.exp(-(every * rates / 2) @ some.T - rates.sum() / 2)
     cosine, sine = (np.sqrt(share) * wave(np.outer(every @ index / 2, frequency)) for wave in (np.cos, np.sin))
-    here = np.r_[np.arange(len(signs))[centres], len(signs)]
+    here = np.r_[centres, len(signs)]
     even, odd = cosine @ cosine[here].T, sine @ sine[here].T
     covariance = (near * (even + odd) - far * (even - odd)) / 2
     effects = _owen(some, rates, index, frequency, share)
-    tie = covariance[-1] / covariance[-1, -1]  # the value at N is known: what it tells is taken off
+    # The value at N is known, and what it tells is taken off: nothing, where the process is 0 there but for rounding.
+    tie = covariance[-1] / covariance[-1, -1] if covariance[-1, -1] > _ROUNDING else 0 * covariance[-1]
     return Prior(
         covariance[:-1, :-1] - np.outer(covariance[:-1, -1], tie[:-1]),
         effects[:-1] - np.outer(tie[:-1], effects[-1]),
@@ -82,7 +84,7 @@ def _owen(some: Floats, rates: Floats, index: Floats, frequency: Floats, share: 
     return effects
 
 
-def slopes(signs: Floats, centres: slice, power: int) -> Prior:
+def slopes(signs: Floats, centres: Ints, power: int) -> Prior:
     """Of z_i t^power with an independent coefficient for each player, less what all players share."""
     d = signs.shape[1]
     z = signs / 2
@@ -94,7 +96,7 @@ def slopes(signs: Floats, centres: slice, power: int) -> Prior:
     return Prior(odd @ odd[centres].T, odd[centres] * excess)
 
 
-def sizes(signs: Floats, centres: slice) -> Prior:
+def sizes(signs: Floats, centres: Ints) -> Prior:
     """Of a free step at every size, whoever the members are; it tells no player from another."""
     d = signs.shape[1]
     size = signs.sum(axis=1)
@@ -103,7 +105,7 @@ def sizes(signs: Floats, centres: slice) -> Prior:
     return Prior(covariance, np.zeros((covariance.shape[1], d)))
 
 
-def pairs(signs: Floats, centres: slice) -> Prior:
+def pairs(signs: Floats, centres: Ints) -> Prior:
     """Of z_i z_j t − t / 4 with an independent coefficient for each pair: effects that two players have together."""
     d = signs.shape[1]
     z = signs / 2

@@ -14,10 +14,10 @@ from ialgebra.kernels.covariance import Prior, distance, mixture, pairs, sizes, 
 D = 7
 MEMBERS = np.array([[code >> i & 1 for i in range(D)] for code in range(1 << D)])
 SIGNS = 2.0 * MEMBERS - 1
-EVERY, SOME = slice(None), slice(3, None, 5)
+EVERY, SOME = np.arange(1 << D), np.arange(3, 1 << D, 5)
 RATES, INDEX = np.random.default_rng(1).random(D), np.random.default_rng(2).normal(size=D)
 
-PRIORS: dict[str, Callable[[slice], Prior]] = {
+PRIORS: dict[str, Callable[[np.ndarray], Prior]] = {
     "distance": lambda centres: distance(SIGNS, centres, RATES, INDEX, 1.0),
     "index": lambda centres: distance(SIGNS, centres, 0 * RATES, INDEX, 0.5),
     "slopes": lambda centres: slopes(SIGNS, centres, 2),
@@ -91,3 +91,10 @@ def test_terms_are_their_features() -> None:
 def test_a_mixture_gives_each_prior_its_share_of_the_variance() -> None:
     found = mixture(EVERY, (0.25, pairs(SIGNS, EVERY)), (0.75, sizes(SIGNS, EVERY)))
     assert np.diagonal(found.covariance).mean() == pytest.approx(1)
+
+
+def test_a_process_that_is_nothing_at_the_whole_is_tied_to_nothing() -> None:
+    """An index that sums to zero, as where v(N) = v(∅), gives k(N, ·) = 0."""
+    prior = distance(SIGNS, EVERY, 0 * RATES, INDEX - INDEX.mean(), 1.0)
+    assert np.isfinite(prior.covariance).all()
+    np.testing.assert_allclose(prior.effects, shapley(prior.covariance), atol=1e-12)

@@ -484,3 +484,14 @@ def coverage_and_width(game: Game, players: int, budget: int, method: str) -> tu
     errors, claimed = found[:, :, 0], found[:, :, 1]
     width = np.sqrt(np.square(claimed).mean(axis=(0, 2)) / np.square(errors).mean(axis=(0, 2)))
     return float(np.mean(np.abs(errors) <= 1.96 * claimed)), float(width.max())
+
+
+@pytest.mark.parametrize("gain", [0.0, 1e-12, 1e-6])
+def test_a_game_that_is_worth_as_much_at_both_ends_is_estimated_as_any_other(gain: float) -> None:
+    masks = every_mask(10)
+    values = network(masks)
+    values += (gain - values[-1] + values[0]) * masks.sum(axis=1) / 10
+    game = tabular(values)
+    (found,), (exact,) = run(game, 10, 200, "regression"), run(game, 10, None, "exact")
+    assert np.linalg.norm(found.values - exact.values) <= 0.2 * np.linalg.norm(exact.values)
+    assert np.isfinite(found.stderr).all()
