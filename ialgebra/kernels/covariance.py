@@ -17,7 +17,6 @@ import numpy as np
 from ialgebra.kernels.coalitions import Floats, Ints
 
 _NODES = 32  # of Gauss and Legendre: exact up to 64 players, and the integrands of more are smooth
-_ROUNDING = 1e-9  # of a variance of about one
 _WAVES = 9  # of Gauss and Hermite, that make up a Gaussian
 
 
@@ -58,11 +57,15 @@ def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: 
     even, odd = cosine @ cosine[here].T, sine @ sine[here].T
     covariance = (near * (even + odd) - far * (even - odd)) / 2
     effects = _owen(some, rates, index, frequency, share)
-    # The value at N is known, and what it tells is taken off: nothing, where the process is 0 there but for rounding.
-    tie = covariance[-1] / covariance[-1, -1] if covariance[-1, -1] > _ROUNDING else 0 * covariance[-1]
+    # f − f(N) t for every f: the values at both ends are known, and what runs straight between them is none of a prior's.
+    t = every.mean(axis=1)
+    end, tilt = covariance[:-1, -1], t[:-1]
+    own, theirs = covariance[-1, :-1], t[here[:-1]]
+    rest = end - covariance[-1, -1] * tilt
+    even = effects[-1] - covariance[-1, -1] * 2 / d
     return Prior(
-        covariance[:-1, :-1] - np.outer(covariance[:-1, -1], tie[:-1]),
-        effects[:-1] - np.outer(tie[:-1], effects[-1]),
+        covariance[:-1, :-1] - np.outer(tilt, own) - np.outer(rest, theirs),
+        effects[:-1] - own[:, None] * 2 / d - np.outer(theirs, even),
     )
 
 

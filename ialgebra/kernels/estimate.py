@@ -93,6 +93,8 @@ def _exact(design: Design, column: Floats, part: Part) -> Estimate:
 
 def _permutations(chains: Chains, column: Floats, part: Part) -> Estimate:
     """Means over antithetic pairs of chains (Mitchell et al., JMLR 2022); a block's gain is spread evenly over it."""
+    scale = np.abs(column).max() or 1.0  # squares of huge or tiny values would not be numbers
+    column = column / scale
     low, high = column[chains.rows[:, :-1]], column[chains.rows[:, 1:]]
     # Inside a block a player's place is uniform, and the path taken for a straight line from low to high.
     step = (high - low) / chains.size
@@ -101,13 +103,13 @@ def _permutations(chains: Chains, column: Floats, part: Part) -> Estimate:
     gains = np.take_along_axis(level, chains.block, axis=1)
     pairs = (gains[::2] + gains[1::2]) / 2
     n, d = pairs.shape
-    mean = pairs.mean(axis=0)
+    mean = pairs.mean(axis=0) * scale
     if n < 2 or low.shape[1] < d:
         return Estimate(mean, np.full((1, d), np.inf), "permutations")
     # A player who happened to be pivotal in no chain would show no variance at all, hence moderated variances: a
     # player's own counts n − 1 times, the players' mean _PRIOR times (Smyth, 2004).
-    error = (pairs - mean) / math.sqrt(n * (n - 1))
+    error = (pairs - pairs.mean(axis=0)) / math.sqrt(n * (n - 1))
     pooled = np.square(error).mean(axis=1, keepdims=True)
     freedom = n - 1 + _PRIOR
     moderated = np.sqrt(((n - 1) * np.square(error) + _PRIOR * pooled) / freedom)
-    return Estimate(mean, np.copysign(moderated, error) * student(freedom), "permutations")
+    return Estimate(mean, np.copysign(moderated, error) * (student(freedom) * scale), "permutations")

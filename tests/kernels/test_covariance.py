@@ -57,7 +57,7 @@ def test_centres_pick_columns(name: str) -> None:
     np.testing.assert_allclose(part.effects, whole.effects[SOME], atol=1e-14)
 
 
-def test_distance_is_its_formula_made_odd_and_tied_to_nothing_at_the_whole() -> None:
+def test_distance_is_its_formula_made_odd_less_the_straight_line_to_the_whole() -> None:
     waves, weights = np.polynomial.hermite_e.hermegauss(9)
 
     def k(s: np.ndarray, t: np.ndarray) -> float:
@@ -72,7 +72,8 @@ def test_distance_is_its_formula_made_odd_and_tied_to_nothing_at_the_whole() -> 
     found = PRIORS["distance"](EVERY).covariance
     for a, b in itertools.product(range(3, 128, 17), range(5, 128, 23)):
         s, t = MEMBERS[a], MEMBERS[b]
-        expected = odd(s, t) - odd(s, whole) * odd(whole, t) / odd(whole, whole)
+        here, there = 2 * s.mean() - 1, 2 * t.mean() - 1
+        expected = odd(s, t) - here * odd(whole, t) - odd(s, whole) * there + here * there * odd(whole, whole)
         assert found[a, b] == pytest.approx(expected, abs=1e-13)
 
 
@@ -93,7 +94,7 @@ def test_a_mixture_gives_each_prior_its_share_of_the_variance() -> None:
     assert np.diagonal(found.covariance).mean() == pytest.approx(1)
 
 
-def test_a_process_that_is_nothing_at_the_whole_is_tied_to_nothing() -> None:
+def test_a_process_may_be_nothing_at_the_whole() -> None:
     """An index that sums to zero, as where v(N) = v(∅), gives k(N, ·) = 0."""
     prior = distance(SIGNS, EVERY, 0 * RATES, INDEX - INDEX.mean(), 1.0)
     assert np.isfinite(prior.covariance).all()

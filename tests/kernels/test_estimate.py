@@ -112,7 +112,7 @@ def test_a_column_does_not_depend_on_its_neighbours(method: str, budget: int) ->
 
 
 @pytest.mark.parametrize(("method", "budget"), SAMPLED)
-@pytest.mark.parametrize("scale", [1e8, 1e-12])
+@pytest.mark.parametrize("scale", [1e200, 1e8, 1e-12, 1e-200])
 def test_units_do_not_matter(method: str, budget: int, scale: float) -> None:
     values = np.random.default_rng(3).normal(size=4096)
     one, other = (run(tabular(v), 12, budget, method)[0] for v in (values, values * scale))
@@ -458,7 +458,7 @@ def lite(masks: np.ndarray) -> np.ndarray:
 def test_regression_intervals_cover_what_they_claim(game: Game, players: int, multiple: int) -> None:
     covered, width = coverage_and_width(game, players, multiple * players, "regression")
     assert covered >= 0.92
-    assert width <= 2.8
+    assert width <= 3
 
 
 @pytest.mark.parametrize(("game", "players"), [(lite, 12), (network, 12), (interactions, 11)])
@@ -486,7 +486,7 @@ def coverage_and_width(game: Game, players: int, budget: int, method: str) -> tu
     return float(np.mean(np.abs(errors) <= 1.96 * claimed)), float(width.max())
 
 
-@pytest.mark.parametrize("gain", [0.0, 1e-12, 1e-6])
+@pytest.mark.parametrize("gain", [0.0, 1e-12, 1e-7, 1e-6])
 def test_a_game_that_is_worth_as_much_at_both_ends_is_estimated_as_any_other(gain: float) -> None:
     masks = every_mask(10)
     values = network(masks)
