@@ -57,7 +57,7 @@ def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: 
     even, odd = cosine @ cosine[here].T, sine @ sine[here].T
     covariance = (near * (even + odd) - far * (even - odd)) / 2
     effects = _owen(some, rates, index, frequency, share)
-    # f − f(N) t for every f: the values at both ends are known, and what runs straight between them is none of a prior's.
+    # f − f(N) t for every f: the values at both ends are known, so that no prior has a say in the line between them.
     t = every.mean(axis=1)
     end, tilt = covariance[:-1, -1], t[:-1]
     own, theirs = covariance[-1, :-1], t[here[:-1]]
