@@ -389,7 +389,7 @@ def plot(results: Sequence[Result], path: Path) -> None:
             style = {"color": "black", "linewidth": 2} if line is own else {"linewidth": 1}
             label = OURS if line is own else line[0].explainer
             axis.loglog([each.rows for each in line], [each.error for each in line], "o-", label=label, **style)
-        axis.set_title(name, fontsize=9)
+        axis.set_title(f"{name} ({own[0].players})", fontsize=9)
         axis.legend(fontsize=7)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")

@@ -254,7 +254,7 @@ def markdown(data: dict[str, Any]) -> str:
         rows.append(cells)
     short = sorted({f"{each['explainer']} ({each['target']:.0%})" for each in data["needs"] if each["rows"] is None})
     kept = [
-        [name, f"{share:.2f}" if share <= goal else f"**{share:.2f}**", f"{goal:.2f}"]
+        [name, (f"{share:.2f}" if share <= goal else f"**{share:.2f}**") if share else "never there", f"{goal:.2f}"]
         for name, share, goal in goals(runs, data["defaults"])
     ]
     never = f"Not within {GRID[-1]:,} rows: {', '.join(short)}." if short else ""
