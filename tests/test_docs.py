@@ -38,6 +38,15 @@ def test_the_readme_s_error_message_is_the_program_s_own():
     assert str(caught.value) in README.read_text()
 
 
+def test_the_readme_s_tables_are_what_the_benchmarks_left():
+    readme = pytest.importorskip("benchmarks.readme")
+    for package in ("captum", "shap", "shapiq", "sklearn"):
+        pytest.importorskip(package)
+    text = README.read_text()
+    assert all(readme.marked(name).search(text) for name in readme.SECTIONS)
+    assert readme.filled(text) == text
+
+
 def test_every_law_and_statement_of_the_readme_s_page_parses():
     from ialgebra.language.syntax import parse
 
