@@ -19,7 +19,7 @@ from typing import Any
 
 README = Path(__file__).parent.parent / "README.md"
 OUT = Path("bench-out")
-SECTIONS = ("peers", "seconds")  # benchmarks with a `markdown(data)` and a `bench-out/name.json`
+SECTIONS = ("peers", "seconds", "strategies", "limit")  # benchmarks with a `markdown(data)` and a `bench-out/name.json`
 
 Markdown = Callable[[dict[str, Any]], str]
 
