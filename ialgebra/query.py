@@ -133,10 +133,11 @@ def refined(
     # What rounds share is decided once: an effort names the games of that plan, and another would start from nothing.
     request = replace(request, strategy=first.strategy)
     physical: PhysicalPlan | None = first
-    last: tuple[PhysicalPlan, Outcome, list[Attribution]] | None = None
+    last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
     while physical is not None:
-        a_batch = spent.forward_seconds / max(1, spent.batches)  # which would end too late if it began later
-        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch)
+        # A batch that begins later would end too late, and the estimate of what is in takes its time too.
+        a_batch = spent.forward_seconds / max(1, spent.batches)
+        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
         in_time = True
         try:
             executor.run(physical)
@@ -174,7 +175,7 @@ def refined(
             attribution(output, answer, estimate, executor.outcome, catalog)
             for (output, answer, _), estimate in zip(places, found, strict=True)
         ]
-        last = (physical, executor.outcome, maps)
+        last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
         yield _relation(request, catalog, *last, spent, course, analyze)
         physical = following
 
@@ -253,6 +254,7 @@ def _relation(
     physical: PhysicalPlan,
     outcome: Outcome,
     maps: list[Attribution],
+    errors: list[float],
     spent: _Spent,
     course: Rounds,
     analyze: bool,
@@ -267,7 +269,7 @@ def _relation(
         peak=peak_memory() if analyze else None,
         saved=sorted(spent.hits.items()),
         decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
-        errors=[(each.label, each.relative_error) for each in maps],
+        errors=[(each.label, error) for each, error in zip(maps, errors, strict=True)],
     )
     details = explain(physical, catalog, measured)
     words = text(details)

@@ -31,6 +31,7 @@ PILOT = 8  # rows a player of the first round, whose errors can be trusted
 FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
 
 _LEAST, _MOST = 1.06, 2.0  # how much a round may grow by
+_MANY, _LEAST_OF_MANY = 4096, 1.3  # rows of a game whose estimate takes longer than small steps save
 _WAY = 2 / 3  # of the way to the forecast, in logarithms
 _WHOLE = 0.6  # of all coalitions: a forecast above this makes the exact answer the better one
 _NEAR = 4  # times the rows so far: how far a forecast is trusted with that
@@ -210,8 +211,9 @@ class Rounds:
         room = min(1.0, max(0.0, affordable) / more) if more else 1.0
         rows = {game_key(game): job.spec.rows for job in plan.jobs for game in job.games}
         for table, goal in goals.items():
-            step = goal.rows + math.ceil(room * (steps[table] - goal.rows))
-            rows |= dict.fromkeys(map(game_key, goal.games), step)
+            more_rows = math.ceil(room * (steps[table] - goal.rows))
+            # A design may hold fewer rows than it was given: permutations meet coalitions twice.
+            rows |= {key: max(rows.get(key, 0), goal.rows) + more_rows for key in map(game_key, goal.games)}
         self.effort = replace(self.effort, rows=rows)
         self.ahead += sum(math.ceil(max(goal.goal, steps[t]) - goal.rows) * goal.models for t, goal in goals.items())
 
@@ -270,7 +272,8 @@ class Rounds:
             exact = Alternative("exact", (goal.population - goal.rows) * goal.models)
             self.decisions.append(Decision("D2", f"{players} players, {goal.rows:,} rows", "exact", (exact, sampled)))
             return goal.population
-        part: float = goal.rows * min(_MOST, max(_LEAST, (goal.goal / goal.rows) ** _WAY))
+        smallest = _LEAST if goal.rows <= _MANY else _LEAST_OF_MANY
+        part: float = goal.rows * min(_MOST, max(smallest, (goal.goal / goal.rows) ** _WAY))
         least = 2 * (players - 1) if method == "permutations" else 2  # a pair of chains, a pair of coalitions
         return min(max(part, goal.rows + least), goal.population)
 

@@ -424,3 +424,10 @@ def test_rows_that_time_cut_off_are_counted():
     con = session(slow, batch_size=4)
     answer = con.sql("select * from g(x) error within 0.1% within 300 milliseconds")
     assert answer.stats.rows == counted[0]
+
+
+@pytest.mark.parametrize("percent", [30, 20])
+def test_permutations_go_on_to_their_bound_though_they_meet_coalitions_twice(percent):
+    answer = session().sql(f"select * from g(x) using permutations() budget 20000 error within {percent}%")
+    assert answer.stats.bound_met
+    assert error_of(answer) <= percent / 100

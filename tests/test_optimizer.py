@@ -202,3 +202,10 @@ def test_explain_analyze_sets_the_estimate_beside_what_was_measured():
     again = con.sql(f"explain analyze {QUERY}")
     assert "found in the store: same game" in again.text
     assert dict(again.details["measured"]["saved"])["same game"] == 998
+    assert con.sql("explain analyze select * from f(x) budget 4").text.count("unknown") == 1
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "eagre"}, {"batch_size": 0}, {"batch_size": 2.5}, {"rules": None}])
+def test_a_strategy_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ialgebra.BindError, match=r"mode|rows|rules"):
+        replace(Strategy.BEST, **wrong)

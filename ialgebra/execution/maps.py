@@ -59,16 +59,19 @@ class EstimatedMap:
         return np.concatenate([np.zeros((0, len(self.values))), *(_added(group)[0] for group in self._groups(apart))])
 
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
-        """How much of the squared error, Σ stderr², each game adds: its own part and half its covariances with others;
+        """What part of the squared error, Σ stderr², each game brings: its own and half its covariances with others;
         negative where it cancels theirs; 1 for each where the errors are unknown."""
         if self.influence is None:
             return [(draw, 1.0) for draw in self.draws]
-        return [
-            (draw, float((draw.influence * total[place]).sum()))
+        scale = float(np.abs(self.influence).max(initial=0.0)) or 1.0
+        found = [
+            (draw, float((draw.influence / scale * (total[place] / scale)).sum()))
             for group in self._groups(apart)
             for total, places in (_added(group),)
             for draw, place in zip(group, places, strict=True)
         ]
+        whole = sum(part for _, part in found) or 1.0
+        return [(draw, part / whole) for draw, part in found]
 
     def _groups(self, apart: bool) -> Iterable[list[Draw]]:
         """The games that draw from one sequence of coalitions."""
@@ -83,7 +86,7 @@ class EstimatedMap:
         """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
         if self.influence is None:
             return np.full(len(self.values), np.inf)
-        error: Array = np.sqrt(np.square(self.influence).sum(axis=0))
+        error: Array = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
         return error
 
     def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
@@ -96,7 +99,9 @@ class EstimatedMap:
         influence = self.pooled(apart=True) if apart else self.influence
         if influence is None:
             return math.inf
-        wide = len(influence) < len(self.values)
+        scale = float(np.abs(influence).max(initial=0.0)) or 1.0
+        influence, values = influence / scale, self.values / scale
+        wide = len(influence) < len(values)
         gram = influence @ influence.T if wide else influence.T @ influence
         mean = float(np.trace(gram))
         if mean == 0.0:
@@ -104,7 +109,7 @@ class EstimatedMap:
         freedom = mean**2 / float(np.square(gram).sum())
         spread = 2.0 / (9.0 * freedom)
         quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
-        size = max(float(self.values @ self.values) - mean, float(self.values.sum()) ** 2 / len(self.values))
+        size = max(float(values @ values) - mean, float(values.sum()) ** 2 / len(values))
         return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
 
 

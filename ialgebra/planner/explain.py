@@ -6,6 +6,7 @@ benchmarks and EXPLAIN read the same dictionary. No addresses, ids or clock time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypedDict
@@ -185,7 +186,7 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     if ratio and measured["rows"] >= 0.9 * details["rows"]:  # what the store knew took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
     yield from ("", f"{'answers':<60}{'error at 95 %':>15}")
-    errors = [f"{label:<60}{'exact' if error == 0 else f'{error:.1%}':>15}" for label, error in measured["errors"]]
+    errors = [f"{label:<60}{_error(error):>15}" for label, error in measured["errors"]]
     yield from _first(errors, 24)
     share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
     reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
@@ -207,6 +208,10 @@ def _columns(head: str, rows: int, seconds: float | None = None, peak: int | Non
         f"{about}{_size(peak)}" if peak else "",
     ]
     return f"{head:<60}{cells[0]:>15}{cells[1]:>11}{cells[2]:>11}".rstrip()
+
+
+def _error(error: float) -> str:
+    return "exact" if error == 0 else f"{error:.1%}" if math.isfinite(error) else "unknown"
 
 
 def _time(seconds: float) -> str:

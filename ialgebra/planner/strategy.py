@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..models.profile import Mode
+from ..errors import BindError, did_you_mean
+from ..models.profile import MODES, Mode
 from . import laws
 
 
@@ -34,6 +35,17 @@ class Strategy:
     mode: Mode | None = None  # D10: how a pass is run
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
     rules: tuple[laws.Law, ...] = laws.LAWS
+
+    def __post_init__(self) -> None:
+        if self.mode is not None and self.mode not in MODES:
+            raise BindError(
+                f"no mode {self.mode!r}{did_you_mean(str(self.mode), MODES)}; it is one of {', '.join(MODES)}"
+            )
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise BindError(f"a batch has a whole number of rows from 1 on, not {size!r}")
+        if not isinstance(self.rules, tuple) or not all(map(callable, self.rules)):
+            raise BindError(f"rules are a tuple of laws, not {self.rules!r}")
 
     AS_WRITTEN: ClassVar[Strategy]
     LAWS: ClassVar[Strategy]
