@@ -176,7 +176,7 @@ PEERS = (
     Peer(SHAPIQ, "OwenSamplingSV", shapiq_values("OwenSamplingSV")),
     Peer(SHAPIQ, "KernelSHAP, paired", shapiq_values("KernelSHAP", pairing_trick=True)),
     Peer(SHAPIQ, "KernelSHAP, paired, leverage", shapiq_leverage),
-    Peer(SHAPIQ, "kADDSHAP of order 2", shapiq_values("kADDSHAP", max_order=2)),
+    Peer(SHAPIQ, "kADDSHAP of order 2", shapiq_values("kADDSHAP", max_order=2), most=20),
     Peer(SHAPIQ, "kADDSHAP of order 3, paired", shapiq_values("kADDSHAP", max_order=3, pairing_trick=True), most=20),
     Peer(SHAPIQ, "UnbiasedKernelSHAP, paired", shapiq_values("UnbiasedKernelSHAP", pairing_trick=True)),
     Peer(SHAPIQ, "SVARM, paired", shapiq_values("SVARM", pairing_trick=True)),

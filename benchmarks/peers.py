@@ -355,7 +355,7 @@ shares {budget} rows among all eight. Counted, mean of {SEEDS} seeds:
 ## Every explainer
 
 Error, and in brackets the rows evaluated; the least error of a column in bold; a dash where an explainer refuses so few
-rows, or where its regression would not fit into memory (orders of 3 for 49 players).
+rows, or where its regression takes minutes or more memory than there is (orders of 2 and 3 for 49 players).
 
 {tables}
 

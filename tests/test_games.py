@@ -134,15 +134,14 @@ def explainers():  # type: ignore[no-untyped-def]
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")
-def test_every_peer_tends_to_the_exact_values_and_its_rows_are_counted(explainers) -> None:  # type: ignore[no-untyped-def]
-    strength, noise = np.arange(1.0, 7.0), np.random.default_rng(3).normal(size=64)
-    game = games.Table("nearly additive, logit", games.every(6) @ strength + noise)
+def test_every_peer_finds_a_nearly_additive_game_and_its_rows_are_counted(explainers) -> None:  # type: ignore[no-untyped-def]
+    strength, noise = np.arange(1.0, 9.0), np.random.default_rng(3).normal(size=256)
+    game = games.Table("nearly additive, logit", games.every(8) @ strength + 0.5 * noise)
     for peer in (*explainers.PEERS, *explainers.newest_peers()):
-        values, rows = peer.run(game, 40, seed=0)
-        assert rows >= 40
-        assert values.shape == (6,)
-        off = peer.run(game, 1500, seed=0)[0] - game.shapley
-        assert np.linalg.norm(off) < 0.1 * np.linalg.norm(game.shapley), peer.title
+        values, rows = peer.run(game, 200, seed=0)
+        assert rows >= 200
+        assert values.shape == (8,)
+        assert np.linalg.norm(values - game.shapley) < 0.25 * np.linalg.norm(game.shapley), peer.title
 
 
 @pytest.mark.peers
@@ -176,7 +175,9 @@ def test_ours_and_all_peers_are_compared_from_end_to_end(
     game = random_game(7, seed=4)
     results = list(peers.compared(game, [28, 56], chosen))
     assert [each.library for each in results] == [peers.OURS, "captum", explainers.SHAPIQ] * 2
-    assert all(each.rows >= each.budget for each in results)
+    for own, *others in (results[:3], results[3:]):
+        assert 0 < own.rows <= own.budget + 1
+        assert all(each.rows >= own.rows - 1 for each in others)
     costs = [peers.Cost(peers.OURS, "one plan", 28.0, 0.1)]
     text = peers.save(results, costs, 28)
     data = json.loads((tmp_path / "peers.json").read_text())
