@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
@@ -371,14 +372,11 @@ its probability is that among the ten.
 
 def plot(results: Sequence[Result], path: Path) -> None:
     """Error against rows, a panel a game: ours, and the three peers that are best somewhere in it or come next."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     panels = [(name, list(group)) for name, group in itertools.groupby(results, key=lambda each: each.game)]
     wide = 4
-    figure_, axes = plt.subplots(-(-len(panels) // wide), wide, figsize=(4 * wide, 3 * -(-len(panels) // wide)))
+    high = -(-len(panels) // wide)
+    figure_ = Figure(figsize=(4 * wide, 3 * high))
+    axes = figure_.subplots(high, wide, squeeze=False)
     for axis, (name, group) in zip(axes.flat, panels, strict=False):
         lines: dict[tuple[str, str], list[Result]] = {}
         for each in group:
