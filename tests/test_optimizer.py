@@ -178,6 +178,13 @@ def test_a_long_query_tries_batch_sizes_on_its_own_rows_and_stays_with_the_best(
     assert max(net.sizes) == 64
 
 
+def test_a_batch_size_that_is_asked_for_is_kept_in_a_long_query(monkeypatch):
+    net, con = paced(monkeypatch, 0.05)
+    con.sql("select * from f(x) budget 2000", strategy=replace(Strategy.BEST, batch_size=100))
+    assert max(net.sizes) == 100
+    assert {128, 64, 50, 200}.isdisjoint(net.sizes)
+
+
 def test_a_short_query_tries_nothing(monkeypatch):
     net, con = paced(monkeypatch, 60.0)
     con.sql("select * from f(x) budget 1000")

@@ -88,7 +88,7 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
     chosen = cheapest(networks, layers, rows, options)
     costs = {run: forward_cost(networks, layers, rows, run) for run in options}
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
-    explore = strategy.measured and not (wished and strategy.mode)
+    explore = strategy.measured and not wished and strategy.mode is None
     return Pass(
         first.models,
         layers,
