@@ -23,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -94,19 +94,23 @@ class Need:
 
 
 def least(explainer: str, error: Callable[[int, int], float]) -> Iterator[Need]:
-    """`error(rows, seed)` along the grid until the mean over seeds is within the last of the targets."""
-    open_, found = list(TARGETS), float("inf")
-    for rows in GRID:
+    """The least rows of the grid at which the mean of `error(rows, seed)` over seeds is within each of the targets,
+    taking it to fall with rows: by doublings until it is within, then among the sizes of the last doubling."""
+
+    @cache
+    def mean(place: int) -> float:
         try:
-            found = float(np.mean([error(rows, seed) for seed in range(SEEDS)]))
+            return float(np.mean([error(GRID[place], seed) for seed in range(SEEDS)]))
         except Refused:
-            continue
-        while open_ and found <= open_[0]:
-            yield Need(explainer, open_.pop(0), rows, found)
-        if not open_:
-            return
-    for target in open_:
-        yield Need(explainer, target, None, found)
+            return float("inf")
+
+    for target in TARGETS:
+        within = next((place for place in range(0, len(GRID), 4) if mean(place) <= target), None)
+        if within is None:
+            yield Need(explainer, target, None, mean(len(GRID) - 1))
+        else:
+            first = next(place for place in range(max(0, within - 3), within + 1) if mean(place) <= target)
+            yield Need(explainer, target, GRID[first], mean(first))
 
 
 def needs(game: Table, peers: Sequence[Peer]) -> Iterator[Need]:
