@@ -42,6 +42,7 @@ PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choo
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
 _UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
 _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
+_CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
 _MOST_THREES = 1024  # pairs up to which there is time for one process more
 _MOST_PLAYERS = 256  # of a process
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
@@ -114,7 +115,7 @@ class Ladder:
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
         self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
-        centres = min(len(size), _MOST_CENTRES)
+        centres = min(len(size), _MOST_CENTRES if len(size) <= _MOST_THREES else _CENTRES_OF_MANY)
         self.centres = np.arange(centres) * len(size) // max(1, centres)  # all, or evenly many of every size
         blocks = list(_free(self.signs / 2, self.tilt[:, None]))
         self.width = sum(block.features.shape[1] for block in blocks)
