@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import threading
 from collections.abc import Callable
@@ -703,12 +704,13 @@ def test_a_session_compiles_where_it_is_asked(monkeypatch: pytest.MonkeyPatch) -
 def test_the_peak_of_memory_is_seen_and_forgotten() -> None:
     peak_memory(reset=True)
     before = peak_memory(reset=True)
-    block = torch.ones(64 << 20, dtype=torch.uint8)
+    with mmap.mmap(-1, 64 << 20) as block:  # new pages, whatever the allocator has kept
+        for _ in range(64):
+            block.write(b"1" * (1 << 20))
     peak = peak_memory(reset=True)
     assert before is not None
     assert peak is not None
     assert peak - before > 50 << 20
-    assert int(block.sum()) == 64 << 20
     assert (free_memory() or 0) > 0
     assert isinstance(keeps_memory(), bool)
 
