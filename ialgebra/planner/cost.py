@@ -20,9 +20,9 @@ _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an Efficien
 _BATCH_LIMIT = 512
 
 # Seconds beside the network's own, on a core of today: fitted by `benchmarks.costmodel`, and small beside the rest.
-_A_BATCH = 1e-3  # to begin a batch, and to read and remember its values
-_A_ROW, _AN_ELEMENT = 1.5e-5, 2.2e-9  # to compose a hybrid
-_A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 1.5e-3  # to parse and plan, and to build what is answered
+_A_BATCH = 1.5e-3  # to begin a batch, and to read and remember its values
+_A_ROW, _AN_ELEMENT = 2e-5, 4e-9  # to compose a hybrid
+_A_QUERY, _A_MAP, _A_JOB = 6e-3, 3.5e-3, 3e-3  # to parse and plan, and to build what is answered
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
@@ -99,7 +99,7 @@ def overhead(jobs: Sequence[Job], maps: int) -> float:
 
 
 def _drawing(spec: DesignSpec) -> float:
-    return 6e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
+    return 7e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
 
 
 def _estimating(spec: DesignSpec) -> float:
@@ -108,7 +108,7 @@ def _estimating(spec: DesignSpec) -> float:
         return 1e-8 * spec.rows * spec.players
     pairs, players = spec.rows / 2, spec.players
     centres = pairs / math.ceil(pairs / 512)
-    return 1e-3 + 1.6e-5 * pairs + 5.5e-10 * centres**3 + 1.2e-9 * pairs * centres * players
+    return 1.4e-3 + 2.4e-5 * pairs + 8e-10 * centres**3 + 1.6e-9 * pairs * centres * players
 
 
 def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:
