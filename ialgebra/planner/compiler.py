@@ -62,6 +62,7 @@ def compile_plan(
         plans = normal if rewrite else [each.plan for each in wanted]
         return tuple(tuple(lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
 
+    @cache  # what the search looked at is asked for again, to tell what each thing shared saves
     def sketch(taken: Strategy) -> Sketch:
         answers = [answer for each in lowered(taken.rewrite, taken.dual is True) for answer in each]
         jobs, readings = fuse(answers, taken, seed, effort)

@@ -2,8 +2,8 @@
 
 In: jobs, networks and their profiles. Out: numbers that the planner compares.
 
-Seconds come from a model's `Profile`, what its passes were measured to take; where nothing was measured, rows weighted
-by the share of the network that they go through are compared instead.
+Seconds come from a model's `Profile`, what its passes were measured to take, and decide how a pass is run. What plans
+share is decided by their work, rows weighted by the share of the network that they go through: see `search`.
 """
 
 from __future__ import annotations
