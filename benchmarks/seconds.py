@@ -1,6 +1,7 @@
 """Seconds to Shapley values of sixteen tiles of a photo that are off by 10 % and by 5 %: EfficientNet-Lite0, a logit.
 
     python -m benchmarks.seconds --table    once, about 20 minutes on a quiet core; can be stopped and goes on
+    python -m benchmarks.seconds --rows     once: the rows that each explainer needs, which hang on no clock
     python -m benchmarks.seconds            some ten minutes
 
 1. The values of all 65,536 coalitions are computed once, with the network. They say how far any answer is off, and so
@@ -44,8 +45,8 @@ PLAYERS = tiles(224, 4, 4)
 CHUNK = 1024
 SEEDS = 10
 TARGETS = (0.10, 0.05)
-GRID = tuple(round(2 ** (step / 4)) for step in range(24, 61))  # 64 … 32,768 rows, four to a doubling
-MOST = 1024  # rows on the clock in one go; more are scaled from these
+GRID = tuple(round(2 ** (step / 4)) for step in range(24, 53))  # 64 … 8,192 rows, four to a doubling
+MOST = 512  # rows on the clock in one go; more are scaled from these
 ROUNDS = 3
 BOUND = "select * from f(x) error within 10%"
 DEFAULTS = {  # what the libraries choose when they are left to choose
@@ -285,6 +286,7 @@ def bounded(game: Table) -> tuple[float, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--table", action="store_true", help="compute the values of all coalitions, and end")
+    parser.add_argument("--rows", action="store_true", help="find the rows that each explainer needs, and end")
     options = parser.parse_args()
     ialgebra.tune_process()
     warnings.simplefilter("ignore")
@@ -300,6 +302,8 @@ def main() -> int:
         game = Table("EfficientNet-Lite0, coffee photo, 4x4 tiles, logit", np.array(values))
         peers = (*PEERS, *DEFAULTS.values(), *newest_peers())
         found = list(needs(game, peers))
+        if options.rows:
+            return 0
         runs, way = clocked(game.shapley, found, peers, bounded(game))
     data = {
         "way": way,
