@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from . import disk
-from .errors import IalgebraError
+from .errors import IalgebraError, ResourceError
 from .results import Array, Attribution, Relation, Stats
 
 FORMAT = "ialgebra.relation"
@@ -34,6 +34,16 @@ def save(relation: Relation, path: str | Path) -> Path:
     path = Path(path)
     if not path.name:
         raise IalgebraError(f"cannot save to '{path}': it names no file")
+    try:
+        disk.write(path, _content(relation, path))
+    except MemoryError as cause:
+        raise ResourceError(f"cannot save to '{path}': out of memory") from cause
+    except (OSError, ValueError) as cause:
+        raise IalgebraError(f"cannot save to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
+    return path
+
+
+def _content(relation: Relation, path: Path) -> bytes:
     tensors: dict[str, Array] = {}
     maps = []
     for a in relation:
@@ -53,12 +63,9 @@ def save(relation: Relation, path: str | Path) -> Path:
         digest = _digest(text.encode())
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
-    header = {"format": FORMAT, "version": str(VERSION), "document": text, "digest": digest}
-    try:
-        disk.write(path, safetensors.numpy.save(tensors, header))
-    except (OSError, ValueError) as cause:
-        raise IalgebraError(f"cannot save to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
-    return path
+    return safetensors.numpy.save(
+        tensors, {"format": FORMAT, "version": str(VERSION), "document": text, "digest": digest}
+    )
 
 
 def load(path: str | Path) -> Relation:
@@ -68,6 +75,8 @@ def load(path: str | Path) -> Relation:
         with safetensors.safe_open(path, framework="numpy") as file:
             header: dict[str, str] = file.metadata() or {}
             tensors: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except MemoryError as cause:
+        raise ResourceError(f"cannot load '{path}': out of memory") from cause
     except OSError as cause:
         raise IalgebraError(f"cannot load '{path}': {cause.strerror or cause}") from cause
     except (safetensors.SafetensorError, ValueError, TypeError) as cause:
