@@ -219,7 +219,9 @@ class Session:
 
     def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
-        for statement in syntax.parse(script):
+        with _enough_memory():
+            statements = syntax.parse(script)
+        for statement in statements:
             with self._lock, _enough_memory():
                 answer = self._statement(statement, script, seed, strategy)
             yield answer
@@ -231,7 +233,8 @@ class Session:
         are of what the names meant when the first was asked for. Raises ModelError where a model has changed between
         two answers.
         """
-        (statement, *more) = syntax.parse(text)
+        with _enough_memory():
+            (statement, *more) = syntax.parse(text)
         if more or not isinstance(statement, syntax.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
         with self._lock:

@@ -136,19 +136,11 @@ def hooked(
                 module.register_forward_pre_hook(enter)
         yield
     finally:
-        surely(unhook)
-
-
-def surely(restore: Callable[[], None]) -> None:
-    """Puts back what was changed, whole, also where Ctrl-C comes meanwhile: then once more, and the interrupt goes on.
-
-    `restore` may be run twice.
-    """
-    try:
-        restore()
-    except KeyboardInterrupt:
-        restore()
-        raise
+        try:
+            unhook()
+        except BaseException:  # Ctrl-C: whole, then, and on it goes
+            unhook()
+            raise
 
 
 def uncompiled(model: _Model) -> _Model:
@@ -209,7 +201,11 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
         with torch.inference_mode():
             yield
     finally:
-        surely(restore)
+        try:
+            restore()
+        except BaseException:  # Ctrl-C: whole, then, and on it goes
+            restore()
+            raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:
