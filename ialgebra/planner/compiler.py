@@ -23,7 +23,6 @@ from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
 
-
 _MANY = 1000  # games of a query, whose plan shares what can be shared: to look at all others would take seconds
 
 
