@@ -57,8 +57,8 @@ class Grammar:
         """Words with any white space and comments between them, and keywords in any case."""
         plain = self.rng.random() < 0.6
         said = []
-        for word in words:
-            if not plain and word in KEYWORDS:
+        for before, word in zip(["", *words], words, strict=False):
+            if not plain and word in KEYWORDS and before != "set":  # SET BUDGET: there it is a name
                 word = self.rng.choice([word, word.upper(), word.title(), word.swapcase()])
             gaps = [" "] if plain else [" ", "  ", "\n", "\t", " /* a; b */ ", " -- where\n", "\r\n"]
             said += [word, self.rng.choice(gaps)]
@@ -304,19 +304,19 @@ HOSTILE: dict[str, str] = {
     "huge bound": "select * from f(x) error within 1e308% within 1e308 seconds",
     "a million letters": "select * from f(" + "x" * 1_000_000 + ")",
     "a megabyte of spaces": "select * from f(x)" + " " * 1_000_000,
-    "as many letters as may be": "select * from f(" + "x" * 390_000 + ")",
-    "as many spaces as may be": "select * from" + " " * 390_000 + "f(x)",
-    "as many commas as may be": "select " + "," * 390_000,
-    "words": "select * from f(x) " + "w " * 190_000,
-    "open comments": "select * from f(x) " + "/* " * 100_000,
-    "nested comments": "select * from f(x) " + _nested("/* ", "", "*/ ", 60_000),
-    "line comments": "select * from f(x) " + "--\n" * 100_000,
-    "comments": "select /**/ " * 30_000,
-    "quotes": "select " + "'" * 390_001,
-    "double quotes": "select " + '"' * 390_001,
-    "strings": "select * from f(x) where feature in (" + "'a'," * 90_000 + "'a')",
-    "primes": "select * from f(x" + "'" * 300_000 + ")",
-    "dots": "select " + "a." * 190_000 + "a from f(x)",
+    "as many letters as may be": "select * from f(" + "x" * 190_000 + ")",
+    "as many spaces as may be": "select * from" + " " * 190_000 + "f(x)",
+    "as many commas as may be": "select " + "," * 190_000,
+    "words": "select * from f(x) " + "w " * 90_000,
+    "open comments": "select * from f(x) " + "/* " * 60_000,
+    "nested comments": "select * from f(x) " + _nested("/* ", "", "*/ ", 30_000),
+    "line comments": "select * from f(x) " + "--\n" * 60_000,
+    "comments": "select /**/ " * 15_000,
+    "quotes": "select " + "'" * 190_001,
+    "double quotes": "select " + '"' * 190_001,
+    "strings": "select * from f(x) where feature in (" + "'a'," * 45_000 + "'a')",
+    "primes": "select * from f(x" + "'" * 150_000 + ")",
+    "dots": "select " + "a." * 90_000 + "a from f(x)",
     "nothing": "",
     "a null": "\x00",
     "a byte order mark": "\ufeffselect * from f(x)",

@@ -207,7 +207,7 @@ class _Binder:
         for kind, group in groupby(joins, key=lambda joined: joined.kind):
             run = list(group)
             right = list(islice(remaining, len(run)))
-            self._same_shape(plan, right, run)
+            self._same_shape(operands[0], right, run)
             weighted = [joined.weight for joined in run if joined.weight is not None]
             together = (plan, *right)
             if kind == "anti":
@@ -232,8 +232,8 @@ class _Binder:
             raise BindError(f"a weight must lie in [0, 1], not {weight.text}", weight.span).at(self.text)
         return Fraction(repr(value))
 
-    def _same_shape(self, plan: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
-        entry = self._entries(plan)[0]
+    def _same_shape(self, first: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
+        entry = self._entries(first)[0]
         for operand, joined in zip(right, run, strict=True):
             for other in self._entries(operand):
                 if other.shape != entry.shape or other.kind != entry.kind:
