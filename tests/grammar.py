@@ -18,7 +18,8 @@ from tests import worlds
 
 KEYWORDS = frozenset(
     "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
-    "not between in explain analyze create replace window view drop show describe set models inputs windows views".split()
+    "not between in explain analyze create replace window view drop show describe set models inputs windows "
+    "views".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
 MODELS = ["f", "f", "f", "f'", "g", "f′"]
@@ -172,7 +173,9 @@ class Grammar:
             *self.maybe(0.2, lambda: ["using", method]),
             *self.maybe(0.3, lambda: ["budget", self.rng.choice(["2", "16", "40", "100"])]),
             *self.maybe(0.08, self.error),
-            *self.maybe(0.04, lambda: ["within", self.rng.choice(["1", "0.5"]), self.rng.choice(["seconds", "second"])]),
+            *self.maybe(
+                0.04, lambda: ["within", self.rng.choice(["1", "0.5"]), self.rng.choice(["seconds", "second"])]
+            ),
         ]
 
     def error(self) -> list[str]:
@@ -221,17 +224,130 @@ class Grammar:
         return self.rng.choice(["0", "1", "2.5", ".5", "4", "1e2", "-1", "007", "3.0"])
 
 
-NUMBERS = ["0", "1", "-1", "1e400", "-1e-400", "1e308", "9" * 400, "0x10", "1_000", "1e", ".", "..", "1.2.3", "½", "٣", "３"]
+NUMBERS = [
+    "0",
+    "1",
+    "-1",
+    "1e400",
+    "-1e-400",
+    "1e308",
+    "9" * 400,
+    "0x10",
+    "1_000",
+    "1e",
+    ".",
+    "..",
+    "1.2.3",
+    "½",
+    "٣",
+    "３",
+]
 LOOKALIKES = [
-    *("с", "х", "ｆ", "ｓelect", "ſelect", "ı", "K", "f\u200d", "x\u200b", "\u202ex", "\u2066f\u2069", "e\u0301", "\ufeff"),
-    *("′", "″", "‘", "’", "“", "´", "`", "＊", "（", "）", "，", "；", "＝", "−", "\u00a0", "\u3000", "\u2028", "\x85", "\x0b"),
+    *(
+        "с",
+        "х",
+        "ｆ",
+        "ｓelect",
+        "ſelect",
+        "ı",
+        "K",
+        "f\u200d",
+        "x\u200b",
+        "\u202ex",
+        "\u2066f\u2069",
+        "e\u0301",
+        "\ufeff",
+    ),
+    *(
+        "′",
+        "″",
+        "‘",
+        "’",
+        "“",
+        "´",
+        "`",
+        "＊",
+        "（",
+        "）",
+        "，",
+        "；",
+        "＝",
+        "−",
+        "\u00a0",
+        "\u3000",
+        "\u2028",
+        "\x85",
+        "\x0b",
+    ),
     *("\x00", "\x1a", "\ud800", "\U0010ffff", "\U0001d41f", "𝟏", "⋈", "⋄", "Π", "σ", "∞"),
 ]
 PIECES = [
-    *("'", '"', "''", "--", "/*", "*/", "/* /*", ";", ";;", "(", ")", "((((", "))))", ",", "=>", "=", "%", "\\", "#", "{#"),
-    *("@", "$1", "$$", "?", ":x", "::", "||", "&&", "->", "[1]", "{", "}", "N'x'", "e'\\n'", "x'1f'", "b'1'", "0b1", "*.*"),
-    *("union", "group by", "order by", "limit 1", "with t as", "case when", "cast(x as int)", "null", "is", "like", "exists"),
-    *("__import__('os')", "eval('1')", "open('/etc/passwd')", "{{7*7}}", "%s", "$(id)", "`id`", "../../x", "f.__class__"),
+    *(
+        "'",
+        '"',
+        "''",
+        "--",
+        "/*",
+        "*/",
+        "/* /*",
+        ";",
+        ";;",
+        "(",
+        ")",
+        "((((",
+        "))))",
+        ",",
+        "=>",
+        "=",
+        "%",
+        "\\",
+        "#",
+        "{#",
+    ),
+    *(
+        "@",
+        "$1",
+        "$$",
+        "?",
+        ":x",
+        "::",
+        "||",
+        "&&",
+        "->",
+        "[1]",
+        "{",
+        "}",
+        "N'x'",
+        "e'\\n'",
+        "x'1f'",
+        "b'1'",
+        "0b1",
+        "*.*",
+    ),
+    *(
+        "union",
+        "group by",
+        "order by",
+        "limit 1",
+        "with t as",
+        "case when",
+        "cast(x as int)",
+        "null",
+        "is",
+        "like",
+        "exists",
+    ),
+    *(
+        "__import__('os')",
+        "eval('1')",
+        "open('/etc/passwd')",
+        "{{7*7}}",
+        "%s",
+        "$(id)",
+        "`id`",
+        "../../x",
+        "f.__class__",
+    ),
 ]
 
 

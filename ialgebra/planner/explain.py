@@ -272,6 +272,10 @@ def _read(game: Game, catalog: Catalog) -> str:
     network = catalog.model(game.model)
     layer = "" if game.layer is None else f" layer {game.layer}"
     target = game.target
-    shown = f"class of {target.source}" if isinstance(target, Predicted) else network.class_name(target)
+    if isinstance(target, Predicted):
+        own = target.model == game.model
+        shown = f"class of {target.source}" if own else f"class of {target.model}({target.source})"
+    else:
+        shown = network.class_name(target)
     kind = "" if game.output == "logit" else f" {game.output}"
     return f"{game.model}{layer} [{shown}]{kind}"
