@@ -252,9 +252,7 @@ def read(worth: Floats, coalitions: NDArray[np.generic]) -> Floats:
 @pytest.mark.parametrize("peer", ["shap", "shapiq"])
 @pytest.mark.parametrize("players", range(2, 11))
 @pytest.mark.parametrize("seed", seeds(5, quick=1))
-def test_a_random_game_has_the_values_of_the_peers(
-    con: ialgebra.Session, seed: int, players: int, peer: str
-) -> None:
+def test_a_random_game_has_the_values_of_the_peers(con: ialgebra.Session, seed: int, players: int, peer: str) -> None:
     worth = np.random.default_rng((seed, players)).normal(size=2**players).cumsum()
     values = {"shap": shap_values, "shapiq": shapiq_values}[peer]
     assert agree(answered(con, worth), values(functools.partial(read, worth), players))
@@ -320,15 +318,25 @@ class Peer:
         cut = net.module if layer is None else Truncated(net.module, layer, net.heads[layer])
         inside = np.ones(x.shape, dtype=bool) if window is None else self.world.windows[window](x)
         labels = self.world.players[None](tuple(x.shape), inside)
-        found = self.values(
-            scores(cut, target, output), x, torch.zeros_like(x) if before is None else before, labels
-        )
+        found = self.values(scores(cut, target, output), x, torch.zeros_like(x) if before is None else before, labels)
         return spread(found, labels)
 
 
 KINDS: list[worlds.Kind] = ["image", "tabular", "tokens"]
-every_kind_and_peer = pytest.mark.parametrize(("kind", "peer"), list(itertools.product(KINDS, ORACLES)))
-both_seeds = pytest.mark.parametrize("seed", seeds(2, quick=1))
+FIRST = dict(zip(KINDS, ("captum", "shap", "shapiq"), strict=True))  # who is asked in the quick run about what
+
+
+def asked(*cases: tuple[object, ...]) -> list[object]:
+    """Cases of (kind, …, peer, seed) that are left to the long run, but those of one peer a kind and the first seed."""
+    return [
+        each if each[-2] == FIRST[each[0]] and each[-1] == 0 else pytest.param(*each, marks=pytest.mark.slow)  # type: ignore[index]
+        for each in cases
+    ]
+
+
+every_kind_and_peer = pytest.mark.parametrize(
+    ("kind", "peer", "seed"), asked(*itertools.product(KINDS, ORACLES, range(2)))
+)
 
 
 def check(kind: worlds.Kind, seed: int, text: str, *expected: Floats) -> None:
@@ -344,14 +352,14 @@ def peer_of(kind: worlds.Kind, seed: int, peer: str) -> Peer:
 
 @every_kind_and_peer
 @pytest.mark.parametrize("output", ["probability", "log_odds"])
-@both_seeds
 def test_outputs(kind: worlds.Kind, seed: int, peer: str, output: str) -> None:
     by = peer_of(kind, seed, peer)
-    check(kind, seed, f"select * from f(x, output => '{output}')", by.map("x", target=by.target("f", "x"), output=output))
+    check(
+        kind, seed, f"select * from f(x, output => '{output}')", by.map("x", target=by.target("f", "x"), output=output)
+    )
 
 
 @every_kind_and_peer
-@both_seeds
 def test_a_selection_is_a_peer_on_the_truncated_model(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     target = by.target("f", "x")
@@ -364,14 +372,15 @@ def test_a_selection_is_a_peer_on_the_truncated_model(kind: worlds.Kind, seed: i
 
 
 @pytest.mark.parametrize(
-    ("kind", "window", "peer"),
-    [
-        (kind, window, peer)
-        for kind in KINDS
-        for window, peer in itertools.product([name for name in worlds.WINDOWS[kind] if name != "nothing"], ORACLES)
-    ],
+    ("kind", "window", "peer", "seed"),
+    asked(
+        *(
+            (kind, *rest)
+            for kind in KINDS
+            for rest in itertools.product([w for w in worlds.WINDOWS[kind] if w != "nothing"], ORACLES, range(2))
+        )
+    ),
 )
-@both_seeds
 def test_a_projection_is_a_peer_on_the_players_inside(kind: worlds.Kind, window: str, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     target = by.target("f", "x")
@@ -379,7 +388,6 @@ def test_a_projection_is_a_peer_on_the_players_inside(kind: worlds.Kind, window:
 
 
 @every_kind_and_peer
-@both_seeds
 def test_a_join_is_the_weighted_sum_of_a_peer_s_maps(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     one, other = (by.map(x, target=by.target("f", x)) for x in ("x", "x'"))
@@ -387,7 +395,6 @@ def test_a_join_is_the_weighted_sum_of_a_peer_s_maps(kind: worlds.Kind, seed: in
 
 
 @every_kind_and_peer
-@both_seeds
 def test_a_chain_with_a_collection_in_a_window_at_a_layer_is_the_mean(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     elements = by.world.elements("xs")
@@ -398,17 +405,13 @@ def test_a_chain_with_a_collection_in_a_window_at_a_layer_is_the_mean(kind: worl
 
 
 @every_kind_and_peer
-@both_seeds
 def test_an_anti_join_in_a_window_at_a_layer(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
-    sides = [
-        by.map(x, other, target=by.target("f", x), layer=2, window="w") for x, other in (("x", "x'"), ("x'", "x"))
-    ]
+    sides = [by.map(x, other, target=by.target("f", x), layer=2, window="w") for x, other in (("x", "x'"), ("x'", "x"))]
     check(kind, seed, "select l from f(x) left join (select l from f(x')) where w", *sides)
 
 
 @every_kind_and_peer
-@both_seeds
 def test_an_anti_join_of_three_is_the_mean_over_the_others(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     names = ("x", "x'", "y")
@@ -419,7 +422,6 @@ def test_an_anti_join_of_three_is_the_mean_over_the_others(kind: worlds.Kind, se
 
 
 @every_kind_and_peer
-@both_seeds
 def test_two_models_are_compared_by_the_difference_of_their_maps(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     sides = []
@@ -430,7 +432,6 @@ def test_two_models_are_compared_by_the_difference_of_their_maps(kind: worlds.Ki
 
 
 @every_kind_and_peer
-@both_seeds
 def test_a_collection_of_baselines_is_the_mean_over_them(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     target = by.target("f", "x")
