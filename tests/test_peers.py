@@ -422,6 +422,15 @@ def test_an_anti_join_of_three_is_the_mean_over_the_others(kind: worlds.Kind, se
 
 
 @every_kind_and_peer
+def test_a_collection_in_an_anti_join_is_the_mean_over_its_elements(kind: worlds.Kind, seed: int, peer: str) -> None:
+    by = peer_of(kind, seed, peer)
+    elements = by.world.elements("xs")
+    own = [by.map(x, "y", target=int(by.world.nets["f"].module(x[None])[0].argmax())) for x in elements]
+    other = [by.map("y", x, target=by.target("f", "y")) for x in elements]
+    check(kind, seed, "select * from f(xs) left join f(y)", np.mean(own, axis=0), np.mean(other, axis=0))
+
+
+@every_kind_and_peer
 def test_two_models_are_compared_by_the_difference_of_their_maps(kind: worlds.Kind, seed: int, peer: str) -> None:
     by = peer_of(kind, seed, peer)
     sides = []
