@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -30,15 +31,18 @@ from .version import __version__
 def environment() -> dict[str, object]:
     """What every answer depends on, whatever was asked: versions, and the machine as this process uses it."""
     processor, threads = machine(torch.device("cpu"))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {**_versions(), "processor": processor, "capability": capability, "threads": threads}
+
+
+@cache
+def _versions() -> dict[str, str]:
     return {
         "ialgebra": __version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "sqlglot": version("sqlglot"),
         "python": platform.python_version(),
-        "processor": processor,
-        "capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": threads,
     }
 
 

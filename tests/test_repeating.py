@@ -30,6 +30,7 @@ QUERIES = [
     "select * from f(x, players => pixels) join g(x', players => pixels) on weight = 0.3 using regression() budget 200",
     "select 4, * from f(x, players => pixels) using permutations() budget 100",
     "select * from f(x, players => pixels) left join g(x, players => pixels) using unbiased() budget 200",
+    "select * from f(x, players => pixels) join f(x') where not w error within 20%",
 ]
 
 
