@@ -49,7 +49,8 @@ class Outcome:
     designs: list[Design]
     values: list[Values]  # a job: (m, columns)
     targets: dict[Predicted, int]
-    fingerprints: dict[str, tuple[object, ...]]  # the content of each model that ran
+    contents: dict[str, tuple[object, ...]]  # of each model that ran
+    heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
     rows: int = 0  # inputs pushed through a model
     reused: int = 0  # rows that the store knew
     batches: int = 0
@@ -81,7 +82,7 @@ class Executor:
         self.store = store
         self.progress = progress
         self.deadline = deadline
-        self.outcome = Outcome([], [], {}, {})
+        self.outcome = Outcome([], [], {}, {}, {})
         self.not_passing: set[str] = set()  # models whose layers on the way are left alone
 
     def run(self, plan: PhysicalPlan) -> Outcome:
@@ -100,7 +101,7 @@ class Executor:
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
         self.memory = Memory(self.store, self.networks, plan.jobs, designs, plan.strategy.mode)
-        self.outcome = Outcome(designs, values, {}, {name: self.memory.fingerprint(name) for name in self.networks})
+        self.outcome = Outcome(designs, values, {}, self.memory.contents, self.memory.heads)
         self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
         for name, network in self.networks.items():
             if (found := network.take_first_pass()) is not None:
