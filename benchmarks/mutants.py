@@ -17,8 +17,10 @@ counts as noticed.
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.machinery
 import importlib.util
+import inspect
 import json
 import math
 import os
@@ -30,6 +32,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, TypedDict
@@ -40,9 +43,11 @@ from .mutators import Mutant, Mutator
 
 PACKAGES = ("planner", "algebra", "kernels")
 OUT = Path("bench-out/mutants")
-LONGEST = 20.0  # seconds of tests that a mutant has to outlive
+LONGEST = 8.0  # seconds of tests that a mutant has to outlive
 SEED = 0
 HEAVY = ("torch", "numpy", "networkx", "sqlglot", "hypothesis", "rich.console", "rich.progress", "safetensors.torch")
+IMPORTED = ("ialgebra.session", "ialgebra.query", "ialgebra.answers")  # what `import ialgebra` leaves for later
+MISFIT = 77  # exit status of a fork that could not make a change in what was imported
 PYTEST = ("-x", "-p", "no:cacheprovider", "-o", "timeout=0", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
@@ -113,6 +118,10 @@ def silent() -> None:
     os.dup2(nowhere, 2)
 
 
+def module_name(mutant: Mutant) -> str:
+    return ".".join(Path(mutant.file).with_suffix("").parts)
+
+
 class _Changed(importlib.machinery.SourceFileLoader):
     """Loads a mutant in the place of its module."""
 
@@ -128,7 +137,7 @@ class _Finder:
     """Finds one module in a mutant."""
 
     def __init__(self, mutant: Mutant) -> None:
-        self.name = ".".join(Path(mutant.file).with_suffix("").parts)
+        self.name = module_name(mutant)
         self.loader = _Changed(self.name, mutant)
 
     def find_spec(
@@ -167,10 +176,89 @@ def noticed(mutant: Mutant, names: Sequence[str], seconds: float, pause: Path | 
             Path(said.name).write_text(watch.failed or ("" if status == 0 else "at import"))
             return 0
 
-        ended = fork(task, 15 + 5 * seconds, pause)
-        if ended.status:
-            return f"timeout or crash ({ended.status})", ended.seconds
-        return said.read() or None, ended.seconds
+        return told(fork(task, 15 + 5 * seconds, pause), said.read)
+
+
+def told(ended: Ended, said: Callable[[], str]) -> tuple[str | None, float]:
+    """What a child said, or how it ended."""
+    if ended.status == MISFIT:
+        return "misfit", ended.seconds
+    return (f"timeout or crash ({ended.status})" if ended.status else said() or None), ended.seconds
+
+
+class Misfit(Exception):
+    """A change that cannot be made in a module that was imported."""
+
+
+def change(mutant: Mutant) -> None:
+    """Gives the function that a mutant changes its changed code and defaults, in place, whoever holds it."""
+    module = sys.modules[module_name(mutant)]
+    path = mutant.function.split(".")
+    body: Sequence[ast.stmt] = ast.parse(mutant.source).body
+    target: Any = module
+    for name in path:
+        target = vars(target).get(name)
+        found = [each for each in body if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.name == name]
+        if target is None or len(found) != 1:
+            raise Misfit(mutant.function)
+        body = found[0].body
+        if isinstance(found[0], ast.FunctionDef):
+            break
+    target = getattr(target, "fget", getattr(target, "func", getattr(target, "__func__", target)))
+    if hasattr(target, "cache_clear"):
+        target.cache_clear()
+    target = inspect.unwrap(target)
+    (found[0]).decorator_list = []
+    space: dict[str, Any] = {}
+    tree = ast.Module([found[0]], [])
+    code = compile(tree, mutant.file, "exec", flags=annotations.compiler_flag, dont_inherit=True)
+    exec(code, vars(module), space)
+    changed = space[found[0].name]
+    if not inspect.isfunction(target) or changed.__code__.co_freevars != target.__code__.co_freevars:
+        raise Misfit(mutant.function)
+    target.__code__, target.__defaults__ = changed.__code__, changed.__defaults__
+    target.__kwdefaults__ = changed.__kwdefaults__
+
+
+class _Session:
+    """A pytest session that has collected all tests and, instead of running them, calls `loop` with a function that
+    tells which of some tests fails first on a mutant."""
+
+    def __init__(self, loop: Callable[[Callable[[Mutant, Sequence[str], float], tuple[str | None, float]]], None]):
+        self.loop = loop
+        self.failed: str | None = None
+        self.pause: Path | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        for name in IMPORTED:
+            importlib.import_module(name)
+
+        def noticed(mutant: Mutant, names: Sequence[str], seconds: float) -> tuple[str | None, float]:
+            known = [items[name] for name in names if name in items]
+            with tempfile.NamedTemporaryFile("r") as said:
+
+                def task() -> int:
+                    silent()
+                    try:
+                        change(mutant)
+                    except Misfit:
+                        return MISFIT
+                    for item, after in zip(known, [*known[1:], None], strict=True):
+                        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+                        if self.failed is not None:
+                            break
+                    Path(said.name).write_text(self.failed or "")
+                    return 0
+
+                return told(fork(task, 10 + 5 * seconds, self.pause), said.read)
+
+        self.loop(noticed)
+        return True
 
 
 # --- Which test runs which lines
@@ -235,12 +323,7 @@ def cover(names: Sequence[str], pause: Path | None) -> None:
 
 def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str]) -> tuple[list[str], float]:
     """The tests that a mutant has to outlive, in order, and how long they take with the original."""
-    wanted = range(mutant.lines[0], mutant.lines[1] + 1)
-    fitting = {
-        test: each["seconds"]
-        for test, each in covered.items()
-        if (lines := each["lines"].get(mutant.file)) and (not mutant.inside or not set(lines).isdisjoint(wanted))
-    }
+    fitting = {test: each["seconds"] for test, each in covered.items() if ran(each, mutant)}
     names, seconds = [], 0.0
     for test in dict.fromkeys([*(t for t in first if t in fitting), *sorted(fitting, key=fitting.__getitem__)]):
         if names and seconds + fitting[test] > LONGEST:
@@ -250,45 +333,77 @@ def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str]) ->
     return names, seconds
 
 
+def ran(test: Covered, mutant: Mutant) -> bool:
+    """Whether a test ran a mutant's statement or, where that runs at import, anything of its file."""
+    lines = test["lines"].get(mutant.file, [])
+    first, last = mutant.lines if mutant.inside else (0, math.inf)
+    return any(first <= line <= last for line in lines)
+
+
 # --- Mutants
 
 
 def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None) -> None:
-    """Tries mutants that have no result yet (`again`: that survived), in random order."""
+    """Tries mutants that have no result yet (`again`: that survived), in random order: what is called, in a session
+    that has imported everything; what runs at import, from the start."""
     covered: dict[str, Covered] = json.loads((OUT / "cover.json").read_text())
-    path = OUT / "results.json"
-    results: dict[str, Result] = json.loads(path.read_text()) if path.exists() else {}
-    killers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for result in results.values():
-        if result["killer"] in covered:
-            killers[result["file"], result["function"]].insert(0, result["killer"] or "")
+    if again:
+        path = OUT / "results.json"
+        results: dict[str, Result] = json.loads(path.read_text())
+        path.write_text(json.dumps({key: each for key, each in results.items() if each["killer"] is not None}))
     makers = {file: Mutator(file) for file in files}
     order = [(file, number) for file in files for number in range(len(makers[file]))]
     random.Random(SEED).shuffle(order)
     print(f"{len(order)} mutants", flush=True)
-    tried = 0
-    for file, number in order[:most]:
-        mutant = makers[file].make(number)
-        if mutant is None or (mutant.key in results and not (again and results[mutant.key]["killer"] is None)):
-            continue
-        first = killers[mutant.file, mutant.function]
-        names, usual = chosen(mutant, covered, list(dict.fromkeys(first))[:8])
-        killer, seconds = noticed(mutant, names, usual, pause) if names else (None, 0.0)
-        if killer in covered:
-            first.insert(0, killer)
-        results[mutant.key] = Result(
-            file=mutant.file,
-            function=mutant.function,
-            line=mutant.line,
-            before=mutant.before,
-            after=mutant.after,
-            killer=killer,
-            seconds=seconds,
-        )
-        tried += 1
-        verdict = killer or f"ALIVE after {len(names)} tests ({usual:.1f} s)"
-        print(f"{tried} {seconds:5.1f} s  {file}:{mutant.line}  {mutant.after!r}  {verdict}", flush=True)
-        path.write_text(json.dumps(results))
+
+    def loop(noticed: Callable[[Mutant, Sequence[str], float], tuple[str | None, float]], warm: bool) -> None:
+        path = OUT / "results.json"
+        results: dict[str, Result] = json.loads(path.read_text()) if path.exists() else {}
+        killers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for result in results.values():
+            if result["killer"] in covered:
+                killers[result["file"], result["function"]].insert(0, result["killer"] or "")
+        for place, (file, number) in enumerate(order[:most]):
+            mutant = makers[file].make(number)
+            if mutant is None:
+                continue
+            if not any(ran(test, mutant) for test in covered.values()):  # called at import, if at all
+                mutant = mutant._replace(inside=False)
+            if warm and not mutant.inside:
+                continue
+            if mutant.key in results and results[mutant.key]["killer"] != "misfit":
+                continue
+            first = killers[mutant.file, mutant.function]
+            names, usual = chosen(mutant, covered, list(dict.fromkeys(first))[:8])
+            killer, seconds = noticed(mutant, names, usual) if names else (None, 0.0)
+            if killer in covered:
+                first.insert(0, killer)
+            results[mutant.key] = Result(
+                file=mutant.file,
+                function=mutant.function,
+                line=mutant.line,
+                before=mutant.before,
+                after=mutant.after,
+                killer=killer,
+                seconds=seconds,
+            )
+            verdict = killer or f"ALIVE after {len(names)} tests ({usual:.1f} s)"
+            say(f"{place} {seconds:5.1f} s  {file}:{mutant.line}  {mutant.after!r}  {verdict}")
+            path.write_text(json.dumps(results))
+
+    out = os.dup(1)
+
+    def say(line: str) -> None:
+        os.write(out, f"{line}\n".encode())
+
+    def imported() -> int:
+        session = _Session(partial(loop, warm=True))
+        session.pause = pause
+        silent()
+        return tests(sorted({test.split("::")[0] for test in covered}), session)
+
+    print(fork(imported, 360000, None))
+    loop(partial(noticed, pause=pause), warm=False)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -312,7 +427,9 @@ def report(files: Sequence[Path]) -> None:
         print(f"{name:36}{sum(hits):6} of {len(hits):5}  {sum(hits) / len(hits):6.1%}  ({low:.1%} to {high:.1%})")
     for result in sorted(own, key=lambda each: (each["file"], each["line"])):
         if result["killer"] is None:
-            print(f"\n{result['file']}:{result['line']}  {result['function']}\n- {result['before']}\n+ {result['after']}")
+            print(
+                f"\n{result['file']}:{result['line']}  {result['function']}\n- {result['before']}\n+ {result['after']}"
+            )
 
 
 def main() -> None:
@@ -324,7 +441,9 @@ def main() -> None:
     parser.add_argument("--pause", type=Path, help="wait while this file exists")
     given = parser.parse_intermixed_args()
     files = [file for package in PACKAGES for file in sorted(Path("ialgebra", package).glob("*.py"))]
-    files = [file for file in files if given.task == "cover" or not given.names or any(n in str(file) for n in given.names)]
+    files = [
+        file for file in files if given.task == "cover" or not given.names or any(n in str(file) for n in given.names)
+    ]
     if given.task == "report":
         return report(files)
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,7 +119,9 @@ class _Visitor(MutationVisitor):
         named = [each for each in self._stack if isinstance(each, cst.FunctionDef | cst.ClassDef)]
         functions = [each for each in named if isinstance(each, cst.FunctionDef)]
         statement = next((each for each in reversed(self._stack) if isinstance(each, _STATEMENTS)), None)
-        inside = bool(functions) and statement is not None and functions[0] in self._stack[: self._stack.index(statement)]
+        inside = (
+            bool(functions) and statement is not None and functions[0] in self._stack[: self._stack.index(statement)]
+        )
         around = statement if inside or not functions else functions[0]
         span = self.get_metadata(PositionProvider, around or self._stack[0])
         last = span.end.line
