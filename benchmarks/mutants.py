@@ -2,16 +2,17 @@
 
     python -m benchmarks.mutants cover [TESTS …]       which test runs which lines (once, and after tests were added)
     python -m benchmarks.mutants run [--most N]        mutants, in random order, until all or N were tried
-    python -m benchmarks.mutants report                the score, its interval, and what survived
+    python -m benchmarks.mutants report [--most N]     the score, its interval, and what survived
 
-In: `ialgebra/` and `tests/`. Out: `bench-out/mutants/`: `cover.json`, `results.json`, and the report in print. The order
-is that of a seed, so that whatever was tried is a fair sample of all.
+In: `ialgebra/` and `tests/`. Out: `bench-out/mutants/`: `cover.json`, `results.json`, and the report in print. The
+order is that of a seed, so that the first N are a fair sample of all.
 
-Importing torch takes seconds and the whole suite minutes. So one process imports the libraries, and each mutant is a
-fork of it that imports our packages anew, with one module changed, and runs the tests that ran the changed statement:
-those that noticed mutants of the same function first, then the fastest, up to `LONGEST` seconds in all, until one fails.
-A mutant that outlives these counts as alive, which errs on the strict side; one that takes far longer than the original
-counts as noticed.
+Importing torch takes seconds and the whole suite minutes. So each mutant is a fork of a process that has everything in
+memory: of a pytest session that has collected all tests, where a function's code is exchanged in place; or, for what
+runs at import, of one that has imported the libraries only, where a module is loaded from its mutant. Each runs the
+tests that ran the changed statement: those that noticed mutants of the same function first, then the fastest, up to
+`LONGEST` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict side;
+one that takes far longer than the original counts as noticed.
 """
 
 from __future__ import annotations
@@ -343,6 +344,14 @@ def ran(test: Covered, mutant: Mutant) -> bool:
 # --- Mutants
 
 
+def drawn(files: Sequence[Path]) -> tuple[dict[Path, Mutator], list[tuple[Path, int]]]:
+    """The mutants of some files, by file and number, in random order."""
+    makers = {file: Mutator(file) for file in files}
+    order = [(file, number) for file in files for number in range(len(makers[file]))]
+    random.Random(SEED).shuffle(order)
+    return makers, order
+
+
 def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None) -> None:
     """Tries mutants that have no result yet (`again`: that survived), in random order: what is called, in a session
     that has imported everything; what runs at import, from the start."""
@@ -351,9 +360,7 @@ def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None
         path = OUT / "results.json"
         results: dict[str, Result] = json.loads(path.read_text())
         path.write_text(json.dumps({key: each for key, each in results.items() if each["killer"] is not None}))
-    makers = {file: Mutator(file) for file in files}
-    order = [(file, number) for file in files for number in range(len(makers[file]))]
-    random.Random(SEED).shuffle(order)
+    makers, order = drawn(files)
     print(f"{len(order)} mutants", flush=True)
 
     def loop(noticed: Callable[[Mutant, Sequence[str], float], tuple[str | None, float]], warm: bool) -> None:
@@ -414,22 +421,31 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
     return (middle - spread) / scale, (middle + spread) / scale
 
 
-def report(files: Sequence[Path]) -> None:
-    """The score by file and package, and the survivors."""
+def report(files: Sequence[Path], most: int | None) -> None:
+    """The score by file and package, and the survivors, of the first `most` mutants of the random order."""
     results: dict[str, Result] = json.loads((OUT / "results.json").read_text())
-    own = [result for result in results.values() if Path(result["file"]) in files]
+    makers, order = drawn(files)
     groups: defaultdict[str, list[bool]] = defaultdict(list)
-    for result in own:
-        for name in (result["file"], str(Path(result["file"]).parent), "all"):
-            groups[name].append(result["killer"] is not None)
+    alive: list[tuple[str, int, str]] = []
+    missing = 0
+    for file, number in order[:most]:
+        mutant = makers[file].make(number)
+        if mutant is None:
+            continue
+        if mutant.key not in results:
+            missing += 1
+            continue
+        noticed = results[mutant.key]["killer"] is not None
+        for name in (str(file), str(file.parent), "all"):
+            groups[name].append(noticed)
+        if not noticed:
+            alive.append((str(file), mutant.line, f"{mutant.function}\n- {mutant.before}\n+ {mutant.after}"))
+    print(f"of {len(order)} mutants, the first {most or len(order)} drawn with seed {SEED}; without result: {missing}")
     for name, hits in sorted(groups.items()):
         low, high = wilson(sum(hits), len(hits))
         print(f"{name:36}{sum(hits):6} of {len(hits):5}  {sum(hits) / len(hits):6.1%}  ({low:.1%} to {high:.1%})")
-    for result in sorted(own, key=lambda each: (each["file"], each["line"])):
-        if result["killer"] is None:
-            print(
-                f"\n{result['file']}:{result['line']}  {result['function']}\n- {result['before']}\n+ {result['after']}"
-            )
+    for file, line, change in sorted(alive):
+        print(f"\n{file}:{line}  {change}")
 
 
 def main() -> None:
@@ -445,7 +461,7 @@ def main() -> None:
         file for file in files if given.task == "cover" or not given.names or any(n in str(file) for n in given.names)
     ]
     if given.task == "report":
-        return report(files)
+        return report(files, given.most)
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in HEAVY:
         importlib.import_module(name)

@@ -37,7 +37,9 @@ def element(source: Source) -> Tensor:
 
 
 def collection(name: str) -> list[Tensor]:
-    return {"xs": [TOKENS.float(), torch.tensor([1.0, 4.0, 2.0])], "bytes": [OTHERS["bytes"], OTHERS["bytes"] // 2]}[name]
+    return {"xs": [TOKENS.float(), torch.tensor([1.0, 4.0, 2.0])], "bytes": [OTHERS["bytes"], OTHERS["bytes"] // 2]}[
+        name
+    ]
 
 
 def made(baseline: Baseline, x: Tensor) -> Tensor:

@@ -102,7 +102,9 @@ def test_equal_numbers_of_a_mask_are_one_player_in_the_order_of_the_numbers() ->
         for window in windows():
             found = labels(Labels(Source(name)), "image", IMAGE, window, lambda source: masks[source.name])
             np.testing.assert_array_equal(np.broadcast_to(found, SHAPE), oracle.given(mask)(SHAPE, window))
-    found = labels(Labels(Source("m", 1)), "tabular", np.zeros(3), np.ones(3, dtype=bool), lambda _: np.array([2, 1, 2]))
+    found = labels(
+        Labels(Source("m", 1)), "tabular", np.zeros(3), np.ones(3, dtype=bool), lambda _: np.array([2, 1, 2])
+    )
     assert found.tolist() == [1, 0, 1]
 
 
@@ -119,7 +121,8 @@ def test_superpixels_are_connected_patches_that_follow_the_colours() -> None:
             assert set(plane[:, :12].ravel().tolist()).isdisjoint(plane[:, 12:].ravel().tolist())
         assert sorted(set(plane.ravel().tolist())) == list(range(plane.max() + 1))
     np.testing.assert_array_equal(
-        labels(Slic(8), "image", image, everything, no_mask), labels(Slic(8), "image", 9 * image + 3, everything, no_mask)
+        labels(Slic(8), "image", image, everything, no_mask),
+        labels(Slic(8), "image", 9 * image + 3, everything, no_mask),
     )
     flat = labels(Slic(4), "image", np.full((3, 8, 8), 5.0), np.ones((3, 8, 8), dtype=bool), no_mask)
     assert flat.max() + 1 in range(2, 7)

@@ -86,9 +86,7 @@ def test_a_tap_that_cannot_be_read_is_a_model_error_and_leaves_no_hook() -> None
     model, batch = Twice().eval(), torch.ones(2, 3)
     with pytest.raises(TapError, match=r"^a tapped Odd returned str, not a tensor$"):
         tapped(model, batch, [Tap(model.odd)], output=False)
-    with pytest.raises(
-        ModelError, match=r"^a tapped Tanh ran 2 times in this pass, so that its call 3 has no output$"
-    ):
+    with pytest.raises(ModelError, match=r"^a tapped Tanh ran 2 times in this pass, so that its call 3 has no output$"):
         tapped(model, batch, [Tap(model.act, 1), Tap(model.act, 2)], output=True)
     assert not model.act._forward_hooks
     assert not model.odd._forward_hooks

@@ -117,7 +117,9 @@ def test_the_ways_to_run_a_pass_that_were_turned_down_are_told_cheapest_first() 
             "8",
             (Alternative("16", 100, 3.0), Alternative("32", 100, 4.0), Alternative("128", 100, 7.0)),
         ),
-        Decision("D10", "b0 mode", "eager", (Alternative("channels-last", 100, 3.0), Alternative("compiled", 100, 6.0))),
+        Decision(
+            "D10", "b0 mode", "eager", (Alternative("channels-last", 100, 3.0), Alternative("compiled", 100, 6.0))
+        ),
         Decision("D1", "b3 batches of", "8", (Alternative("4", 90, 2.5),)),
     )
 

@@ -56,7 +56,10 @@ def test_a_strategy_cannot_change_but_others_are_made_of_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"mode": "eagre"}, "no mode 'eagre'; did you mean 'eager'?; it is one of eager, channels-last, compiled, auto"),
+        (
+            {"mode": "eagre"},
+            "no mode 'eagre'; did you mean 'eager'?; it is one of eager, channels-last, compiled, auto",
+        ),
         ({"batch_size": 0}, "a batch has a whole number of rows from 1 on, not 0"),
         ({"batch_size": True}, "a batch has a whole number of rows from 1 on, not True"),
         ({"batch_size": 2.5}, "a batch has a whole number of rows from 1 on, not 2.5"),
