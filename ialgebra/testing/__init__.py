@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING
 from ..errors import IalgebraError
 
 if TYPE_CHECKING:
-    from . import strategies
+    from . import report, strategies
     from .case import Counterexample
     from .check import LawResult, check_laws
+    from .verify import verify
 
-_HOMES = {"Counterexample": "case", "LawResult": "check", "check_laws": "check", "strategies": "strategies"}
+_HOMES = {
+    "Counterexample": "case",
+    "LawResult": "check",
+    "check_laws": "check",
+    "report": "report",
+    "strategies": "strategies",
+    "verify": "verify",
+}
 
-__all__ = ["Counterexample", "LawResult", "check_laws", "strategies"]
+__all__ = ["Counterexample", "LawResult", "check_laws", "report", "strategies", "verify"]
 
 
 def __getattr__(name: str) -> object:
@@ -32,7 +40,7 @@ def __getattr__(name: str) -> object:
             "ialgebra.testing needs hypothesis, which is not installed; pip install 'ialgebra[testing]'"
         )
     home = import_module(f".{_HOMES[name]}", __name__)
-    value = home if name == _HOMES[name] else getattr(home, name)
+    value = getattr(home, name, home)
     globals()[name] = value
     return value
 

@@ -21,6 +21,14 @@ from .laws import LAWS, Law
 from .world import World, world
 
 
+SHRINKS = 60
+"""Cases that are tried to make a counterexample smaller."""
+
+
+class _Enough(KeyboardInterrupt):
+    """Ends the search for a smaller counterexample; hypothesis lets nothing else through."""
+
+
 @dataclass(frozen=True, eq=False)
 class LawResult:
     """What became of one law: `passed` is None where it says nothing of this model.
@@ -92,7 +100,7 @@ def _checked(law: Law, ground: World, inputs: Sequence[str], examples: int, seed
     run = Run(ground, using, f"check_laws(con, {asked}, examples={examples}, seed={seed}, using={using!r})")
     result = partial(LawResult, law.id, law.formula)
     found: list[Counterexample] = []
-    cases = 0
+    cases = tries = 0
 
     @hypothesis.seed(seed)
     @settings(
@@ -105,7 +113,10 @@ def _checked(law: Law, ground: World, inputs: Sequence[str], examples: int, seed
     )
     @given(st.data())
     def holds(data: st.DataObject) -> None:
-        nonlocal cases
+        nonlocal cases, tries
+        tries += bool(found)
+        if tries > SHRINKS:
+            raise _Enough
         before = run.compared
         try:
             law.check(Case.of(run, data))
@@ -121,6 +132,8 @@ def _checked(law: Law, ground: World, inputs: Sequence[str], examples: int, seed
         holds()
     except Broken as broken:
         return result(False, cases + 1, broken.found)
+    except _Enough:  # the last that failed is the smallest
+        return result(False, cases + 1, found[-1])
     except Flaky:
         last = found[-1]
         claim = f"{last.claim}; and not each time: equal questions have other answers"

@@ -35,7 +35,7 @@ from .definition import Cut, Ground, Net
 from .plans import Players, Window
 from .strategies import Kind, partitions, windows
 
-FEW, MANY, ENUMERATED = 5, 12, 6
+FEW, MANY, ENUMERATED = 5, 9, 6
 """Most players of a game that is asked for exactly, of one that is sampled, and of one that is enumerated."""
 
 SEVERAL = "several"
@@ -239,7 +239,7 @@ def _unused(name: str, taken: Mapping[str, object]) -> str:
 
 
 def _with_heads(network: Network, x: Tensor) -> tuple[tuple[int, ...], str]:
-    """The layers that σ may name; those without a head get a random one, of logits about 1 in size; and a word on that."""
+    """The layers that σ may name; those without a head get a random one; and a word on that."""
     count = len(network.layers)
     if not count:
         return (), ""
