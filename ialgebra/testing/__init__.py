@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from . import report, strategies
     from .case import Counterexample
     from .check import LawResult, check_laws
-    from .verify import verify
+    from .factories import verify
 
 _HOMES = {
     "Counterexample": "case",
@@ -26,7 +26,7 @@ _HOMES = {
     "check_laws": "check",
     "report": "report",
     "strategies": "strategies",
-    "verify": "verify",
+    "verify": "factories",
 }
 
 __all__ = ["Counterexample", "LawResult", "check_laws", "report", "strategies", "verify"]
@@ -37,7 +37,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'ialgebra.testing' has no attribute {name!r}")
     if find_spec("hypothesis") is None:
         raise IalgebraError(
-            "ialgebra.testing needs hypothesis, which is not installed; pip install 'ialgebra[testing]'"
+            'ialgebra.testing needs hypothesis, which is not installed; run: pip install "ialgebra[testing]"'
         )
     home = import_module(f".{_HOMES[name]}", __name__)
     value = getattr(home, name, home)

@@ -20,7 +20,6 @@ from .case import Broken, Case, Counterexample, Refused, Run
 from .laws import LAWS, Law
 from .world import World, world
 
-
 SHRINKS = 60
 """Cases that are tried to make a counterexample smaller."""
 
@@ -83,6 +82,8 @@ def _chosen(names: Sequence[str] | None) -> list[Law]:
     known = {law.id: law for law in LAWS}
     if names is None:
         return list(LAWS)
+    if not names:
+        raise BindError(f"no law is named; known: {', '.join(known)}")
     for name in names:
         if name.upper() == "L14":
             raise BindError("L14 is about edited inputs, which the language does not have yet; leave it out")

@@ -16,7 +16,7 @@ from ..algebra.windows import Window
 
 def register() -> None:
     """Tell hypothesis how windows, and operators if they are loaded, are drawn."""
-    st.register_type_strategy(Window, st.deferred(_windows))
+    st.register_type_strategy(Window, lambda _: _windows())  # a function, which nobody calls before it is needed
     if "ialgebra.algebra.operators" in sys.modules:
         register_operators()
 
@@ -44,12 +44,12 @@ def register_operators() -> None:
     )
     operands: st.SearchStrategy[Operator] = st.one_of(
         identities,
-        st.builds(Projection, st.deferred(_windows), identities),
+        st.builds(Projection, _windows(), identities),
         st.builds(Selection, st.integers(1, 4), identities),
     )
     several = st.lists(operands, min_size=2, max_size=3, unique=True)
     st.register_type_strategy(Identity, identities)
-    st.register_type_strategy(Projection, st.builds(Projection, st.deferred(_windows), operands))
+    st.register_type_strategy(Projection, st.builds(Projection, _windows(), operands))
     st.register_type_strategy(Selection, st.builds(Selection, st.just(1), operands))
     st.register_type_strategy(Join, several.map(joined))
     st.register_type_strategy(AntiJoin, several.map(contrasted))

@@ -6,11 +6,13 @@ Knows results only. JSON holds everything that a result says; of JUnit, what eve
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +21,7 @@ from ..errors import IalgebraError
 
 if TYPE_CHECKING:
     from .check import LawResult
+    from .definition import Floats
 
 _COLOURS = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}
 
@@ -63,10 +66,17 @@ def _told(result: LawResult) -> dict[str, object] | None:
         return None
     return {
         "claim": found.claim,
-        "sides": [{"said": side.said, "maps": [each.tolist() for each in side.maps]} for side in found.sides],
-        "difference": found.difference,
+        "sides": [{"said": side.said, "maps": [_numbers(each) for each in side.maps]} for side in found.sides],
+        "difference": None if found.difference is None else _numbers(np.array(found.difference)),
         "reproduce": found.reproduce,
     }
+
+
+def _numbers(values: Floats) -> object:
+    """The numbers as lists; JSON has no word for NaN and the infinities, which become null."""
+    if values.ndim:
+        return [_numbers(each) for each in values]
+    return float(values) if math.isfinite(values) else None
 
 
 def as_junit(results: Sequence[LawResult], name: str) -> str:
@@ -82,14 +92,19 @@ def as_junit(results: Sequence[LawResult], name: str) -> str:
     for each in results:
         case = ElementTree.SubElement(suite, "testcase", classname=name, name=f"{each.id} {each.law}")
         if each.counterexample is not None:
-            failure = ElementTree.SubElement(case, "failure", message=each.counterexample.claim)
-            failure.text = str(each.counterexample)
+            failure = ElementTree.SubElement(case, "failure", message=_plain(each.counterexample.claim))
+            failure.text = _plain(str(each.counterexample))
         elif each.passed is None:
-            ElementTree.SubElement(case, "skipped", message=each.reason)
+            ElementTree.SubElement(case, "skipped", message=_plain(each.reason))
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Without the control characters, which XML has no word for."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
 
 
 def write(text: str, path: str) -> None:

@@ -27,7 +27,10 @@ _MADE = "a Session, (session, model name, input names) or (model, list of inputs
 def verify(
     place: str, laws: Sequence[str] | None, examples: int, seed: int = 0, using: str | None = None
 ) -> list[LawResult]:
-    """Check the laws of what the factory at `place` makes; IalgebraError where there is none, or none can be checked."""
+    """Check the laws of what the factory at `place` makes.
+
+    Raises BindError where there is no such factory, IalgebraError where it fails or where no law could be checked.
+    """
     con, model, inputs = made(factory(place)(), place)
     with con:
         results = check_laws(con, model, inputs, laws, examples, seed, using)
