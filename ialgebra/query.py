@@ -145,7 +145,7 @@ def refined(
         finally:
             spent.add(executor.outcome)
         if rounds:
-            left = {name: catalog.model(name).fingerprint() for name in executor.outcome.fingerprints}
+            left = {name: catalog.model(name).fingerprint() for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
