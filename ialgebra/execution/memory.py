@@ -88,10 +88,6 @@ class Memory:
         names: list[bytes] = self._names[number][:2].tolist()
         return names
 
-    def fingerprint(self, model: str) -> tuple[object, ...]:
-        """The content of a model and its heads, as `Network.fingerprint` has it."""
-        return (*self.contents[model], *self.heads[model].items())
-
     # Whole inputs.
 
     def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> tuple[dict[Layer, Tensor], bool]:
