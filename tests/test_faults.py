@@ -198,7 +198,7 @@ def test_what_a_fault_held_is_free_again():
     with held_memory():
         for turn in range(40):
             con.register_input("x", torch.randn(6))
-            fault = fault_at(2 + turn % 4, faults[turn % len(faults)], lasting=True)
+            fault = fault_at(1 + turn % 4, faults[turn % len(faults)], lasting=True)
             with fault, pytest.raises((IalgebraError, KeyboardInterrupt)):
                 con.sql(QUERY)
     assert con.sql(QUERY)[0].values.any()
@@ -304,16 +304,16 @@ def test_a_fault_at_every_step_of_the_store_leaves_it_true(error):
     for at in range(1, fill(Store(8000), -1) + 1):
         store = Store(8000)
         fill(store, at)
-        for names, columns, origin in blocks[::-1]:  # other rows come to lie where some broke off
+        for place, (names, columns, origin) in enumerate(blocks[::-1]):  # other rows come to lie where some broke off
             few = {column: values[:6] for column, values in columns.items()}
             store.keep("model", names[:6], few | {"late": np.ones((6, 1))}, 1.0, origin)
-            known = 0
-            for (name, column), value in truth.items():
-                table = store.table("model")
-                _, values = table.read(table.places([name]), column)
-                known += len(values)
-                assert not len(values) or np.array_equal(values[0], value), at
-            assert known
+            if place in (0, len(blocks) - 1):
+                table, known = store.table("model"), 0
+                for (name, column), value in truth.items():
+                    _, values = table.read(table.places([name]), column)
+                    known += len(values)
+                    assert not len(values) or np.array_equal(values[0], value), at
+                assert known
         assert sum(table.nbytes for table in store.tables.values()) <= store.limit
 
 
