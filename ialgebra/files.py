@@ -49,7 +49,7 @@ def save(relation: Relation, path: str | Path) -> Path:
         "provenance": relation.provenance,
     }
     try:
-        text = json.dumps(document, default=_plain, ensure_ascii=False)
+        text = json.dumps(document, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
     header = {"format": FORMAT, "version": str(VERSION), "document": text}
