@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
 from .answers import attribution, warn
 from .catalog import Catalog
-from .errors import BindError, BudgetError, IalgebraError
+from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import Estimates
 from .execution.store import Store
@@ -131,7 +131,9 @@ def refined(
     request = replace(request, strategy=first.strategy)
     physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
+    left: dict[str, tuple[object, ...]] = {}
     while physical is not None:
+        _unchanged(left, catalog)
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
         executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
@@ -142,6 +144,8 @@ def refined(
             in_time = False
         finally:
             spent.add(executor.outcome)
+        if rounds:
+            left = {name: catalog.model(name).fingerprint() for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
@@ -175,6 +179,13 @@ def refined(
         last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
         yield _relation(request, catalog, *last, spent, course, analyze)
         physical = following
+
+
+def _unchanged(left: Mapping[str, tuple[object, ...]], catalog: Catalog) -> None:
+    """ModelError where a model is not as a round `left` it: some maps are final, and the others would be of another."""
+    for name, content in left.items():
+        if catalog.model(name).fingerprint() != content:
+            raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -20,6 +19,8 @@ from itertools import accumulate
 from pathlib import Path
 from statistics import median, median_low
 from typing import Literal, get_args
+
+from .. import disk
 
 Mode = Literal["eager", "channels-last", "compiled", "autocast"]
 """How a pass is run."""
@@ -229,14 +230,7 @@ class Profile:
         with suppress(OSError, RuntimeError, ValueError):
             path = _file(self.key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
-            try:
-                with open(descriptor, "w", encoding="utf-8") as stream:
-                    stream.write(self.to_json())
-                os.replace(temporary, path)  # readers see the old file or the new one, never half of it
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            disk.write(path, self.to_json().encode(), durable=False)  # a query does not wait for the disk
 
 
 def _file(key: str) -> Path:
