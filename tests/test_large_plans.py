@@ -156,9 +156,8 @@ def test_views_that_read_one_another_are_bound_to_any_legal_depth_and_refused_be
 
 
 def test_an_error_deep_in_views_names_the_one_at_fault(con):
-    con.sql(
-        "create view a as select * from f(x) where w; create view b as select * from a; create view c as select * from b"
-    )
+    con.sql("create view a as select * from f(x) where w; create view b as select * from a")
+    con.sql("create view c as select * from b")
     con.sql("drop window w")
     with pytest.raises(BindError, match=r"^in view 'a': unknown window 'w'"):
         con.sql("select * from c")
