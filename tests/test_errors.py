@@ -251,7 +251,7 @@ def test_a_model_that_returns_nan_has_its_row_named():
         session(model).sql("select * from f(x)")
     message, query, caret = str(caught.value).split("\n")
     assert re.fullmatch(
-        r"model 'f' returned NaN for row \d+ of a batch of 14; finite numbers are needed "
+        r"model 'f' returned NaN for row \d+ of a batch of 15; finite numbers are needed "
         r"\(row \d+ of the plan's game 0: players \{1, 2\} present\) \(line 1, column 1\)",
         message,
     )

@@ -173,7 +173,8 @@ def _lines(details: Details) -> Iterator[str]:
 def _decision(line: DecisionLine) -> str:
     costs = []
     for what, rows, seconds in line["rejected"]:
-        known = [f"~{rows:,.0f} rows"] * (rows is not None) + [f"~{_time(seconds or 0)}"] * (seconds is not None)
+        known = [] if rows is None else [f"~{rows:,.0f} rows"]
+        known += [] if seconds is None else [f"~{_time(seconds)}"]
         costs.append(f"{what} ({', '.join(known)})" if known else what)
     return f"{line['id']:<4}{line['about']}: {line['chosen']}{' · not ' if costs else ''}{', '.join(costs)}"
 
