@@ -4,12 +4,14 @@ allowed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from ..catalog import Catalog
+from ..models.network import Network
 from .cost import batch_size, cheapest, deepest, forward_cost, runs
 from .games import Answer, Game, Hybrids, game_key
-from .physical import Job, Pass, Reading, Run
+from .physical import Cost, Job, Pass, Reading, Run
 from .sampling import DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
 
@@ -67,16 +69,39 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
         depths = tuple(deepest(job.layers(model)) for model in job.models)
         key: tuple[object, ...] = (job.models, depths, form) if strategy.pack else (number,)
         groups.setdefault(key, []).append(number)
-    return [_pass([jobs[number] for number in group], tuple(group), strategy, catalog) for group in groups.values()]
+
+    @cache  # where each job is a pass of its own, most are alike
+    def ways(models: tuple[str, ...], layers: tuple[int | None, ...], rows: int, elements: int) -> _Ways:
+        return _ways([catalog.model(name) for name in models], layers, rows, elements, strategy, catalog)
+
+    passes = []
+    for group in groups.values():
+        members = [jobs[number] for number in group]
+        first = members[0]
+        layers = tuple(deepest(first.layers(model)) for model in first.models)
+        rows = sum(max(0, job.spec.rows - 2) for job in members)
+        chosen, cost, rejected = ways(first.models, layers, rows, first.hybrids.foreground.numel())
+        passes.append(Pass(first.models, layers, tuple(group), rows, chosen, cost, rejected))
+    return passes
 
 
-def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog: Catalog) -> Pass:
-    first = jobs[0]
-    networks = [catalog.model(name) for name in first.models]
-    layers = tuple(deepest(first.layers(model)) for model in first.models)
-    rows = sum(max(0, job.spec.rows - 2) for job in jobs)
-    on_cpu = all(network.runs_on.type == "cpu" for network in networks)
-    usual = batch_size(first.hybrids.foreground.numel(), on_cpu)
+class _Ways(NamedTuple):
+    """How a pass is run, at what cost, and how else it could be."""
+
+    chosen: Run
+    cost: Cost
+    rejected: tuple[tuple[Run, Cost], ...]
+
+
+def _ways(
+    networks: list[Network],
+    layers: tuple[int | None, ...],
+    rows: int,
+    elements: int,
+    strategy: Strategy,
+    catalog: Catalog,
+) -> _Ways:
+    usual = batch_size(elements, all(network.runs_on.type == "cpu" for network in networks))
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
     ]
@@ -89,12 +114,4 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
     chosen = cheapest(costs)
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not wished and strategy.mode is None
-    return Pass(
-        first.models,
-        layers,
-        numbers,
-        rows,
-        chosen._replace(explore=explore),
-        costs[chosen],
-        rejected,
-    )
+    return _Ways(chosen._replace(explore=explore), costs[chosen], rejected)
