@@ -11,8 +11,8 @@ Importing torch takes seconds and the whole suite minutes. So each mutant is a f
 memory: of a pytest session that has collected all tests, where a function's code is exchanged in place; or, for what
 runs at import, of one that has imported the libraries only, where a module is loaded from its mutant. Each runs the
 tests that ran the changed statement: those that noticed mutants of the same function first, then the fastest, up to
-`--longest` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict side;
-one that takes far longer than the original counts as noticed.
+`--longest` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict
+side; one that takes far longer than the original counts as noticed.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def test_hundreds_of_players_need_no_more_than_logarithms() -> None:
     assert (np.bincount(made.pairs.size)[1:] > 0).all()
 
 
-@pytest.mark.parametrize("rows", [2, 5, 12, 20, 26, 60, 200])
+@pytest.mark.parametrize("rows", [2, 5, 12, 20, 26, 32, 38, 60, 200])
 def test_chains_lead_from_nobody_to_everybody_and_back_through_complements(rows: int) -> None:
     made = design("permutations", 13, rows, 4)
     chains = made.chains

@@ -383,6 +383,8 @@ def test_shared_designs_give_honest_errors_of_differences() -> None:
 def test_student_widens_as_its_table_says() -> None:
     for freedom, quantile in ((2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042)):
         assert student(freedom) * 1.959964 == pytest.approx(quantile, rel=0.01)
+    for freedom, quantile, tolerance in ((10, 2.2281388520, 2e-5), (30, 2.0422724563, 1e-7), (100, 1.9839715185, 1e-9)):
+        assert student(freedom) * 1.959963984540054 == pytest.approx(quantile, rel=tolerance)
 
 
 # ── unbiased ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -403,6 +405,27 @@ def test_unbiased_values_are_so_where_the_default_is_not() -> None:
 def test_unbiased_intervals_cover_what_they_claim() -> None:
     for multiple in (8, 16, 32):
         assert 0.92 <= coverage(lite, 12, multiple * 12, "unbiased") <= 0.99
+
+
+@pytest.mark.parametrize("players", [7, 8])
+def test_unbiased_values_of_few_pairs_have_no_surrogate(players: int) -> None:
+    """Then they are sums of c g, each pair for as many as it stands for, by the formula at the module's head."""
+    values = np.random.default_rng(18).normal(size=1 << players)
+    made = design("unbiased", players, 2 + 4 * (players // 2), 0)
+    assert made.pairs is not None
+    column = tabular(values)(made.coalitions)
+    (found,) = estimate(made, column[:, None])
+    assert found.rung == "0 features"
+    gain = column[1] - column[0]
+    expected = np.full(players, gain / players)
+    for size in range(1, players // 2 + 1):
+        every = math.comb(players, size) // (2 if 2 * size == players else 1)
+        mine = made.pairs.size == size
+        odd = ((column[2::2] - column[3::2]) / 2 - gain * (size / players - 0.5))[mine]
+        for mask, worth in zip(made.coalitions[2::2][mine], odd, strict=True):
+            share = np.where(mask, 1 / size, -1 / (players - size)) * 2 / math.comb(players, size)
+            expected += every / mine.sum() * share * worth
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("players", [4, 5, 8])

@@ -234,6 +234,28 @@ def test_stages_tell_what_each_thing_that_is_shared_saves() -> None:
     assert (first[1].rows, third[1].rows) == (96, 30)
 
 
+def test_operator_at_a_time_costs_what_the_plan_as_written_costs() -> None:
+    con = worlds.case("image", seed=7).con
+    con.sql("select * from f(x)")
+    text = "select 2, 2, * from f(x) left join f(x')"
+    stages = dict(compiled(text, Strategy.BEST, con).stages)
+    written = compiled(text, Strategy.AS_WRITTEN, con).cost
+    assert stages["operator at a time"].peak == written.peak
+    fused = compiled(text, replace(Strategy.FUSED, dual=False), con).cost
+    found = stages["one row for every layer, class and model that reads it"]
+    assert (found.rows, found.peak) == (fused.rows, fused.peak)
+    assert fused.peak > written.peak
+
+
+def test_the_printed_contrast_is_never_estimated_by_regression() -> None:
+    con = worlds.case("image", seed=4).con
+    con.sql("set contrast = 'literal'")
+    plan = compiled("select * from f(x, players => pixels) left join g(x, players => pixels) budget 600", con=con)
+    assert {job.spec.method for job in plan.jobs} == {"permutations"}
+    plain = compiled("select * from f(x, players => pixels) left join g(x, players => pixels) budget 600")
+    assert {job.spec.method for job in plain.jobs} == {"regression"}
+
+
 def test_only_what_can_matter_is_searched() -> None:
     assert compiled("select * from f(x)", Strategy.BEST).decisions == ()
     shared = [each.id for each in compiled(ITEMS, Strategy.BEST).decisions]
