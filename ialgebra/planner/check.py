@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..algebra.operators import AntiJoin, Join, Operator, Selection, fold
 from ..errors import CompositionError, Span
 
 
@@ -30,8 +30,6 @@ def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None
         join = any(part.join for part in below)
         anti = any(part.anti for part in below)
         match each:
-            case Identity() | Projection():
-                pass
             case Selection(layer, _):
                 if lowest is not None and layer > lowest:
                     raise CompositionError(

@@ -189,6 +189,7 @@ def test_two_rows_share_the_gain_evenly_and_admit_ignorance() -> None:
     values = np.arange(4096.0)
     for method in ("permutations", "regression"):
         found = run(tabular(values), 12, 2, method)[0]
+        assert found.rung == ("permutations" if method == "permutations" else "F0")
         np.testing.assert_allclose(found.values, 4095 / 12)
         assert not found.known
         assert found.influence.shape == (1, 12)
@@ -348,6 +349,27 @@ def test_games_inside_a_process_are_all_but_solved_by_it() -> None:
     for game in (sized, sloped, joint, threes):
         found, truth = run(game, d, 514)[0], run(game, d, 1 << d, "exact")[0].values
         assert np.linalg.norm(found.values - truth) < 1e-2 * np.linalg.norm(truth)
+
+
+def test_what_was_fitted_is_told_by_the_names_of_its_rungs() -> None:
+    values = np.random.default_rng(21).normal(size=1 << 9)
+    (found,) = run(tabular(values), 9, 150)
+    known = {"F0", "F0+t³", "F0+t³+t⁵"} | {
+        f"{name}, ridge {strength:g}" for name in ("smooth", "learned", "threes") for strength in STRENGTHS
+    }
+    parts = found.rung.split(" & ")
+    assert len(parts) > 1
+    assert set(parts) <= known
+
+
+def test_joint_effects_of_three_are_as_likely_for_a_player_that_harms_as_for_one_that_helps() -> None:
+    ladder = Ladder(design("regression", 9, 120, 0))
+    values = np.random.default_rng(19).normal(size=9)
+    one, other = ladder.threes(values), ladder.threes(np.abs(values))
+    target = np.random.default_rng(20).normal(size=len(ladder.features))
+    np.testing.assert_allclose(one.errors(target), other.errors(target), rtol=1e-6)
+    learned = ladder.learned(values).errors(target), ladder.learned(np.abs(values)).errors(target)
+    assert not np.allclose(*learned, rtol=1e-3), "whose sum saturates depends on signs"
 
 
 def test_errors_of_all_players_cancel_unit_by_unit() -> None:
