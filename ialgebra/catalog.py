@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TypeVar, cast
 
@@ -114,6 +114,12 @@ class Catalog:
     windows: dict[str, Window] = field(default_factory=dict)
     views: dict[str, str] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+
+    def snapshot(self) -> Catalog:
+        """What the names mean now, whatever is registered, dropped or set later."""
+        return Catalog(
+            dict(self.models), dict(self.inputs), dict(self.windows), dict(self.views), replace(self.settings)
+        )
 
     def model(self, name: str) -> Network:
         return _look_up("model", name, self.models)
