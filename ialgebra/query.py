@@ -151,7 +151,7 @@ def refined(
                 return
             physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
-        estimates = Estimates(physical, executor.outcome)
+        estimates = Estimates(physical, executor.outcome, catalog)
         places = [
             (output, answer, readings)
             for output in physical.outputs
