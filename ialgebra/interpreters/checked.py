@@ -42,7 +42,7 @@ def chosen(
 
 
 def designed(name: str, interpreter: GameInterpreter, method: str, players: int, rows: int, seed: int) -> Design:
-    """The design of a game of at least one player."""
+    """The design of a game; of no players, it has one row."""
     with _blamed(name):
         found = interpreter.design(method, players, rows, seed)
     if not isinstance(found, Design):
@@ -51,7 +51,7 @@ def designed(name: str, interpreter: GameInterpreter, method: str, players: int,
     if not isinstance(masks, np.ndarray) or masks.dtype != np.bool_ or masks.ndim != 2 or masks.shape[1] != players:
         form = f"{getattr(masks, 'dtype', type(masks).__name__)} {getattr(masks, 'shape', '')}"
         raise ShapeError(f"interpreter '{name}' drew coalitions {form}; bool (rows, {players}) is needed")
-    if len(masks) < 2 or masks[0].any() or not masks[1].all():
+    if len(masks) < min(2, 1 << players) or masks[0].any() or not masks[:2][-1].all():
         raise ModelError(f"interpreter '{name}' drew coalitions that do not begin with ∅ and N")
     return found
 

@@ -77,7 +77,7 @@ def estimate(design: Design, values: Floats) -> list[Estimate]:
 
 def _exact(design: Design, column: Floats) -> Estimate:
     d = design.players
-    signs = 2.0 * design.coalitions - 1.0
+    signs = np.where(design.coalitions, 1.0, -1.0)
     return Estimate(2.0 * (column @ signs) / len(column), np.zeros((0, d)), "exact")
 
 
@@ -104,7 +104,7 @@ def _fit(design: Design) -> _Fit | None:
     """The fit's matrices, kept while the games of one query that share the design are read; None without enough pairs
     to tell all players apart."""
     d = design.players
-    signs = 2.0 * design.coalitions[::2] - 1.0
+    signs = np.where(design.coalitions[::2], 1.0, -1.0)
     if d > _WIDE_GAME or len(signs) < d + _SPARE:
         return None
     weight, _ = _weights(d, len(signs) - 1)
@@ -112,7 +112,7 @@ def _fit(design: Design) -> _Fit | None:
     if np.linalg.cond(gram) > 1e8:
         return None
     inverse = np.linalg.inv(gram).astype(np.float64)
-    leverage: Floats = weight * np.einsum("pi,ij,pj->p", signs, inverse, signs, optimize=True)
+    leverage = weight * np.einsum("pi,ij,pj->p", signs, inverse, signs, optimize=True)
     return _Fit(signs, weight, inverse, leverage)
 
 
@@ -130,7 +130,7 @@ def _sampled(design: Design, column: Floats) -> Estimate:
 def _mean(design: Design, odd: Floats) -> Estimate:
     """2 E[s_i g], the pair of ∅ and N with its own weight and without error."""
     n, d = len(odd) - 1, design.players
-    signs = 2.0 * design.coalitions[::2] - 1.0
+    signs = np.where(design.coalitions[::2], 1.0, -1.0)
     weight, missing = _weights(d, n)
     values = 2.0 * ((weight * odd) @ signs)
     if n < 2:
