@@ -20,7 +20,7 @@ import torch
 
 from .answers import attribution, warn
 from .catalog import Catalog
-from .errors import BindError, BudgetError, IalgebraError
+from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import Estimates
 from .execution.store import Store
@@ -76,7 +76,11 @@ def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> Ph
             effort=effort,
         )
     except IalgebraError as error:
-        clause = request.query.using or request.query.budget if isinstance(error, BudgetError) else None
+        clause: syntax.Call | syntax.Number | syntax.Query | None = None
+        if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
+            clause = request.query.using or request.query.budget
+        if isinstance(error, ModelError):
+            clause = clause or request.query
         raise error.at(request.text, clause.span if clause else None) from error.__cause__
 
 

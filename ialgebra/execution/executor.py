@@ -127,7 +127,7 @@ class Executor:
                     self._pass(each)
         for each in plan.passes:  # outside that frame, in which no gradient flows
             for number in each.jobs if each.asked else ():
-                self._ask(number)
+                self._ask(number, each.run.batch_size)
         return self.outcome
 
     def _design(self, spec: DesignSpec) -> Design:
@@ -335,7 +335,7 @@ class Executor:
 
     # What asks the model itself.
 
-    def _ask(self, number: int) -> None:
+    def _ask(self, number: int, batch_size: int) -> None:
         """The maps of a job's columns, from the interpreter or from the store."""
         job = self.plan.jobs[number]
         for k, game in enumerate(job.games):
@@ -350,14 +350,14 @@ class Executor:
                 self._reused(Counter({ASKED: rows}))
                 continue
             before, started = self.outcome.rows, time.perf_counter()
-            found = self._asked(job, game, interpreter)
+            found = self._asked(job, game, interpreter, batch_size)
             self.outcome.maps[number, k] = found
             rows, seconds = self.outcome.rows - before, time.perf_counter() - started
             self.memory.keep_map(number, k, column, self.plan.seed, identity, found, rows, seconds)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter) -> Values:
+    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Values:
         network, hybrids, name = self.networks[game.model], job.hybrids, game.estimation.interpreter
         players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
         if hybrids.players == 0:  # an empty window
@@ -365,19 +365,27 @@ class Executor:
         scalar = ExplainedScalar(network, game.layer, self._target(game), game.output)
         ends = cast(torch.stack([_whole(job), hybrids.background]), network.module, network.runs_on)
         layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
-        question = Question(scalar, ends[0], ends[1], players, dict(game.estimation.options), layers, self.plan.seed)
+        options, seed = dict(game.estimation.options), self.plan.seed
+        question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)
         started = time.perf_counter()
         try:
-            with asking(network, self.plan.seed):
+            with asking(network, seed):
                 return attributed(name, interpreter, question)
         except Exception as error:
-            if is_out_of_memory(error):
-                raise ResourceError(f"out of memory while {name} asks model '{game.model}'; see its options") from error
-            raise
+            if not is_out_of_memory(error):
+                raise
+            if batch_size == 1:
+                raise ResourceError(
+                    f"out of memory while {name} asks model '{game.model}' one row at a time; use a smaller model or "
+                    "input, or options that ask for less"
+                ) from error
         finally:
             self.outcome.forward_seconds += time.perf_counter() - started
             self.outcome.rows += scalar.rows
             self.outcome.batches += scalar.passes
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return self._asked(job, game, interpreter, batch_size // 2)
 
     def _composed(self, number: int, rows: list[int], network: Network) -> Tensor:
         place = (number, network.runs_on)

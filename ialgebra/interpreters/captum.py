@@ -41,6 +41,7 @@ class CaptumMethod(ModelInterpreter):
     `attribute` takes `baselines` and a `feature_mask`."""
 
     name: str
+    of: str = ""  # the class, where its name is another
     needs_gradients: bool = True
     needs_module: bool = False
     sampled: bool = False
@@ -48,9 +49,13 @@ class CaptumMethod(ModelInterpreter):
     @cached_property
     def options(self) -> Mapping[str, Option]:  # type: ignore[override]
         found = {name: option for name, default in self._parameters.items() if (option := _option(name, default))}
-        if self.name == "LayerGradCam":
+        if self._class == "LayerGradCam":
             found["interpolate_mode"] = Option("word", legal=_MODES)
         return found
+
+    @property
+    def _class(self) -> str:
+        return self.of or self.name
 
     @cached_property
     def cannot(self) -> Mapping[Operation, str]:  # type: ignore[override]
@@ -102,25 +107,28 @@ class CaptumMethod(ModelInterpreter):
             if index not in question.layers:
                 raise BindError(f"captum.{self.name} reads layer {index}, which the layer that is explained cuts off")
             made["layer"] = cast(Any, question.layers[index])
-        mode = str(options.pop("interpolate_mode", "nearest")) if self.name == "LayerGradCam" else ""
+        mode = str(options.pop("interpolate_mode", "nearest")) if self._class == "LayerGradCam" else ""
+        for name in ("internal_batch_size", "perturbations_per_eval"):
+            if name in self._parameters:
+                options.setdefault(name, question.batch_size)
         for name in ("sliding_window_shapes", "strides"):
             if name in options:
                 options[name] = _sizes(options[name], x.shape[1:])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of hooks that it sets, and takes back
-            found = getattr(attr, self.name)(question.scalar, **made).attribute(x, **asked, **options)
+            found = getattr(attr, self._class)(question.scalar, **made).attribute(x, **asked, **options)
             if mode:
                 found = _upsampled(attr.LayerAttribution.interpolate, found, tuple(x.shape[1:]), mode)
         return _spread(found[0].detach(), question.players) if "feature_mask" in asked else found[0].detach()
 
     @cached_property
     def _made_with(self) -> Mapping[str, object]:
-        return _defaults(getattr(_captum(), self.name).__init__)
+        return _defaults(getattr(_captum(), self._class).__init__)
 
     @cached_property
     def _parameters(self) -> Mapping[str, object]:
         """The parameters of the class and of its `attribute`, with their defaults."""
-        return {**self._made_with, **_defaults(getattr(_captum(), self.name).attribute)}
+        return {**self._made_with, **_defaults(getattr(_captum(), self._class).attribute)}
 
 
 def _captum() -> Any:
@@ -183,12 +191,13 @@ def _upsampled(
 
 def methods() -> dict[str, CaptumMethod]:
     """Every method that is shipped, by the name that a query uses."""
-    asks = {"needs_gradients": False}
     found = [CaptumMethod(name) for name in ("IntegratedGradients", "Saliency", "InputXGradient")]
     found += [CaptumMethod("GradientShap", sampled=True)]
     found += [CaptumMethod(name, needs_module=True) for name in ("DeepLift", "GuidedBackprop", "Deconvolution")]
     found += [CaptumMethod(name, needs_module=True) for name in ("LayerGradCam", "GuidedGradCam")]
-    found += [CaptumMethod(name, **asks) for name in ("Occlusion", "FeatureAblation", "ShapleyValues")]
-    found += [CaptumMethod(name, sampled=True, **asks) for name in ("Lime", "KernelShap", "ShapleyValueSampling")]
-    names = {f"captum.{each.name}": each for each in found}
-    return {**names, "captum.GradCam": names["captum.LayerGradCam"]}
+    for name in ("Occlusion", "FeatureAblation", "ShapleyValues"):
+        found.append(CaptumMethod(name, needs_gradients=False))
+    for name in ("Lime", "KernelShap", "ShapleyValueSampling"):
+        found.append(CaptumMethod(name, needs_gradients=False, sampled=True))
+    found += [CaptumMethod("GradCam", of="LayerGradCam", needs_module=True)]
+    return {f"captum.{each.name}": each for each in found}

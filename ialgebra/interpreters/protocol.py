@@ -91,8 +91,9 @@ class Question:
 
     `scalar` maps a batch (B, *shape) to what is explained, (B,): one class of the (truncated) model, as the output kind
     says. `foreground` is x inside the window and the baseline elsewhere; `players` (int64, *shape) numbers the players,
-    −1 outside the window. `layers` are the model's layers up to the cut, by index. torch, NumPy and `random` are seeded
-    with `seed` beforehand.
+    −1 outside the window. `layers` are the model's layers up to the cut, by index. `batch_size` is how many rows a pass
+    should have at most: out of memory, the question is asked again with half of it. torch, NumPy and `random` are
+    seeded with `seed` beforehand.
     """
 
     scalar: nn.Module
@@ -101,6 +102,7 @@ class Question:
     players: NDArray[np.int64]
     options: Options
     layers: Mapping[int, nn.Module]
+    batch_size: int
     seed: int
 
 

@@ -50,7 +50,7 @@ from .options import (
     word,
 )
 from .predicates import bind_window
-from .using import bind_using, bound_to
+from .using import bind_using, bound_to, check_asks
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,7 @@ class _Context:
     estimation: Estimation
     contrast: Contrast
     views: tuple[str, ...] = ()
+    using: tuple[str, Span] | None = None  # the text and the place of the USING that it comes from
 
 
 @dataclass
@@ -194,7 +195,8 @@ class _Binder:
                 if isinstance(self.catalog.interpreter(estimation.interpreter), ModelInterpreter):
                     raise BindError(f"{estimation.interpreter} takes no budget: its options say what it takes")
                 estimation = Estimation(estimation.interpreter, estimation.options, bind_budget(query.budget))
-        return replace(context, estimation=estimation, contrast=contrast)
+        using = (self.text, query.using.span) if query.using else context.using
+        return replace(context, estimation=estimation, contrast=contrast, using=using)
 
     def _contrast(self, value: syntax.Value) -> Contrast:
         return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
@@ -324,7 +326,11 @@ class _Binder:
                 raise BindError("a model's input is the name of a registered input")
             entry = self.catalog.input(argument.value)
             network.probe(entry.elements[0].tensor)
-            estimation = bound_to(context.estimation, network, entry, self.catalog)
+            check_asks(context.estimation.interpreter, network, entry, self.catalog)
+        try:
+            estimation = bound_to(context.estimation, network, self.catalog)
+        except IalgebraError as error:  # of an option, whose place is that of USING
+            raise error.at(*context.using) if context.using else error from error.__cause__
         options = self._options(call)
         settings = self.catalog.settings
         baselines = entry.baselines or settings.baselines or (Constant(0.0),)

@@ -19,7 +19,7 @@ from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import METHODS
 from ..models.network import Network
 from . import syntax
-from .options import choice, whole, word
+from .options import whole, word
 
 
 def bind_using(
@@ -75,9 +75,9 @@ def _value(option: syntax.Option, legal: Option) -> OptionValue:
         case "flag", syntax.Name(value=said) if said.lower() in ("true", "false"):
             return said.lower() == "true"
         case "word", syntax.Name(value=said) | syntax.Text(value=said):
-            if not legal.legal:
-                return said
-            return choice(name, said, legal.legal)
+            if not legal.legal or said.lower() in legal.legal:
+                return said.lower() if legal.legal else said
+            raise BindError(f"unknown {name} '{said}'{did_you_mean(said, legal.legal)}", value.span)
         case "numbers", syntax.Number() | syntax.Numbers():
             values = value.values if isinstance(value, syntax.Numbers) else (value,)
             if all(legal.least is None or each.value >= legal.least for each in values):
@@ -90,30 +90,34 @@ def _value(option: syntax.Option, legal: Option) -> OptionValue:
 
 
 def _refuse(name: str, span: Span, legal: Option) -> NoReturn:
+    least = "" if legal.least is None else f" of at least {legal.least:g}"
     kinds = {
-        "number": "a number",
+        "number": f"a number{least}",
         "flag": "true or false",
         "word": "a name or a text",
-        "numbers": "a number, or several as in (3, 8, 8)",
+        "numbers": f"a number{least}, or several as in (3, 8, 8)",
         "layer": "a layer's number or name",
     }
-    least = "" if legal.least is None else f" of at least {legal.least:g}"
-    raise BindError(f"{name} must be {kinds[legal.kind]}{least}", span)
+    raise BindError(f"{name} must be {kinds[legal.kind]}", span)
 
 
-def bound_to(estimation: Estimation, network: Network, entry: Entry, catalog: Catalog) -> Estimation:
-    """The estimation with its layers as numbers of this model's; BindError where the interpreter cannot ask this model,
-    or of this input."""
-    interpreter, name = catalog.interpreter(estimation.interpreter), estimation.interpreter
-    if not isinstance(interpreter, ModelInterpreter):
-        return estimation
-    if interpreter.needs_module and not isinstance(network.module, nn.Module):
-        raise BindError(f"{name} looks inside a model, and '{network.name}' is a callable; register a torch.nn.Module")
-    if interpreter.needs_gradients and entry.kind == "tokens":
-        raise BindError(f"{name} needs gradients, and '{entry.name}' holds tokens, which have none")
-    layers = {each for each, option in interpreter.options.items() if option.kind == "layer"}
+def bound_to(estimation: Estimation, network: Network, catalog: Catalog) -> Estimation:
+    """The estimation with its layers as numbers of this model's; BindError where it has no such layer."""
+    legal = catalog.interpreter(estimation.interpreter).options
+    layers = {each for each, option in legal.items() if option.kind == "layer"}
     options = tuple(
         (each, network.layer_index(value) if each in layers and isinstance(value, int | str) else value)
         for each, value in estimation.options
     )
-    return Estimation(name, options, estimation.budget)
+    return Estimation(estimation.interpreter, options, estimation.budget)
+
+
+def check_asks(name: str, network: Network, entry: Entry, catalog: Catalog) -> None:
+    """BindError where an interpreter cannot ask this model, or of this input."""
+    interpreter = catalog.interpreter(name)
+    if not isinstance(interpreter, ModelInterpreter):
+        return
+    if interpreter.needs_module and not isinstance(network.module, nn.Module):
+        raise BindError(f"{name} looks inside a model, and '{network.name}' is a callable; register a torch.nn.Module")
+    if interpreter.needs_gradients and entry.kind == "tokens":
+        raise BindError(f"{name} needs gradients, and '{entry.name}' holds tokens, which have none")

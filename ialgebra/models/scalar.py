@@ -76,14 +76,14 @@ def asking(network: Network, seed: int) -> Iterator[None]:
     Weights take no gradients, and in-place activations compute in place no more, which hooks could not bear. Afterwards
     hooks, gradients, flags and the states of all generators are as they were.
     """
-    modules = list(network.module.modules()) if isinstance(network.module, nn.Module) else []
-    parameters = list(network.module.parameters()) if isinstance(network.module, nn.Module) else []
-    hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]
-    gradients = [(parameter, parameter.grad) for parameter in parameters]
-    in_place = [module for module in modules if getattr(module, "inplace", None) is True]
-    numbers, words = np.random.get_state(), random.getstate()
-    # The frame of `running` puts back modes, devices and which weights take gradients.
+    # The frame of `running` puts back modes, devices and which weights take gradients; threads take turns in it.
     with network.running(), torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        modules = list(network.module.modules()) if isinstance(network.module, nn.Module) else []
+        parameters = list(network.module.parameters()) if isinstance(network.module, nn.Module) else []
+        hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]
+        gradients = [(parameter, parameter.grad) for parameter in parameters]
+        in_place = [module for module in modules if getattr(module, "inplace", None) is True]
+        numbers, words = np.random.get_state(), random.getstate()
         try:
             torch.manual_seed(seed % 2**63)
             np.random.seed(seed % 2**32)
