@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TypeVar, cast
 
@@ -118,6 +118,17 @@ class Catalog:
     views: dict[str, str] = field(default_factory=dict)
     interpreters: dict[str, GameInterpreter | ModelInterpreter] = field(default_factory=lambda: dict(SHIPPED))
     settings: Settings = field(default_factory=Settings)
+
+    def snapshot(self) -> Catalog:
+        """What the names mean now, whatever is registered, dropped or set later."""
+        return Catalog(
+            dict(self.models),
+            dict(self.inputs),
+            dict(self.windows),
+            dict(self.views),
+            dict(self.interpreters),
+            replace(self.settings),
+        )
 
     def model(self, name: str) -> Network:
         return _look_up("model", name, self.models)

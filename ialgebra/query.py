@@ -5,18 +5,13 @@ In: a parsed query, the session's catalog and store, a seed and a strategy. Out:
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
-
-import numpy as np
-import torch
 
 from .answers import attribution, warn
 from .catalog import Catalog
@@ -33,10 +28,10 @@ from .planner.games import Game
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
 from .planner.strategy import Strategy
+from .provenance import environment, provenance
 from .results import Attribution, Relation, Stats
 from .rounds import PILOT, Bounds, Policy, Rounds, Standing, Watch
 from .runtime import peak_memory
-from .version import __version__
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,9 @@ def said(words: str, query: str, details: Details | None = None) -> Relation:
     """A relation without maps: what a statement other than a query answers."""
     stats = Stats(rows=0, seconds=0.0, bound_met=True, batches=0, forward_seconds=0.0, reused_rows=0)
     plain = cast("dict[str, object]", details or {})
-    return Relation(attributions=(), stats=stats, plan=words, details=plain, text=words, query=query, provenance={})
+    return Relation(
+        attributions=(), stats=stats, plan=words, details=plain, text=words, query=query, provenance=environment()
+    )
 
 
 def answered(
@@ -138,7 +135,9 @@ def refined(
     request = replace(request, strategy=first.strategy)
     physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
+    left: dict[str, tuple[object, ...]] = {}
     while physical is not None:
+        _unchanged(left, catalog)
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
         executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
@@ -149,6 +148,8 @@ def refined(
             in_time = False
         finally:
             spent.add(executor.outcome)
+        if rounds:
+            left = {name: catalog.model(name).fingerprint() for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
@@ -182,6 +183,13 @@ def refined(
         last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
         yield _relation(request, catalog, *last, spent, course, analyze)
         physical = following
+
+
+def _unchanged(left: Mapping[str, tuple[object, ...]], catalog: Catalog) -> None:
+    """ModelError where a model is not as a round `left` it: some maps are final, and the others would be of another."""
+    for name, content in left.items():
+        if catalog.model(name).fingerprint() != content:
+            raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:
@@ -292,23 +300,5 @@ def _relation(
         details=cast("dict[str, object]", details),
         text=words if analyze else None,
         query=request.own_text,
-        provenance=_provenance(request, catalog, physical, outcome),
+        provenance=provenance(request.query, catalog, physical, outcome),
     )
-
-
-def _provenance(request: Request, catalog: Catalog, physical: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
-    """Enough to repeat a query: versions, contents by digest, seed and strategy."""
-    leaves = {leaf for output in physical.outputs for answer in output.answers for leaf in answer.shown}
-    return {
-        "ialgebra": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "seed": request.seed,
-        "strategy": request.strategy.name,
-        "inputs": {str(leaf.source): catalog.element(leaf.source).digest for leaf in leaves},
-        "models": {
-            name: hashlib.blake2b(repr(content).encode(), digest_size=12).hexdigest()
-            for name, content in sorted(outcome.fingerprints.items())
-        },
-    }

@@ -1,4 +1,4 @@
-"""The README's code runs, and its EXPLAIN and its tables are what the program prints."""
+"""The code of the README and of docs/ runs, and the README's EXPLAIN and tables are what the program prints."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,8 @@ README = Path(__file__).parent.parent / "README.md"
 INTERPRETERS = README.parent / "docs" / "interpreters.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), flags=re.DOTALL)
+def blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
 def test_the_readme_s_python_runs_and_its_map_has_an_error_bar():
@@ -88,3 +88,15 @@ def test_the_interpreters_page_s_example_runs():
     assert torch.allclose(torch.tensor(a.values).float(), whole[a.target] - without, atol=1e-5)
     assert b.stderr.min() == float("inf")
     assert b.values.any()
+
+
+def test_the_page_on_laws_runs_and_names_every_law():
+    page = README.parent / "docs" / "laws.md"
+    names: dict[str, object] = {}
+    for code in blocks("python", page):
+        exec(compile(code, str(page), "exec"), names)
+        assert all(each.passed and each.checked >= 5 for each in names["results"])
+    from ialgebra.testing.laws import LAWS
+
+    told = set(re.findall(r"^\| (L\d+)", page.read_text(), flags=re.MULTILINE)) | {"L7", "L8", "L9"}
+    assert told == {law.id for law in LAWS} | {"L14"}

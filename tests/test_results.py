@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -310,7 +311,9 @@ def test_saving_where_there_is_no_folder_is_a_named_error(tmp_path):
 
 
 def rewrite(path, **changes) -> None:
-    """Save the file again with another header."""
+    """Save the file again with another header, whose digest is right."""
+    if "document" in changes:
+        changes["digest"] = hashlib.sha256(changes["document"].encode()).hexdigest()[:32]
     with files.safetensors.safe_open(path, framework="numpy") as file:
         header = {key: value for key, value in (file.metadata() | changes).items() if value is not None}
     safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, header)
@@ -332,7 +335,9 @@ def damaged(path, edit) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "not a saved relation, or is damaged"),
         (lambda path: rewrite(path, format=None), "not of a relation"),
         (lambda path: rewrite(path, format="pt"), "not of a relation"),
-        (lambda path: rewrite(path, version="2"), "newer ialgebra .format 2; this one reads up to 1.; upgrade"),
+        (lambda path: rewrite(path, version="3"), "newer ialgebra .format 3; this one reads up to 2.; upgrade"),
+        (lambda path: rewrite(path, version="0"), "newer"),
+        (lambda path: rewrite(path, digest=None), "is damaged: its content is not what was saved"),
         (lambda path: rewrite(path, document="{"), "is damaged"),
         (lambda path: rewrite(path, document="[]"), "is damaged"),
         (lambda path: damaged(path, lambda d: d.pop("maps")), "is damaged"),

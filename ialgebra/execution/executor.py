@@ -53,7 +53,8 @@ class Outcome:
     designs: list[Design]
     values: list[Values]  # a job: (m, columns)
     targets: dict[Predicted, int]
-    fingerprints: dict[str, tuple[object, ...]]  # the content of each model that ran
+    contents: dict[str, tuple[object, ...]]  # of each model that ran
+    heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
     rows: int = 0  # inputs pushed through a model
     reused: int = 0  # rows that the store knew
     batches: int = 0
@@ -86,7 +87,7 @@ class Executor:
         self.store = store
         self.progress = progress
         self.deadline = deadline
-        self.outcome = Outcome([], [], {}, {})
+        self.outcome = Outcome([], [], {}, {}, {})
         self.not_passing: set[str] = set()  # models whose layers on the way are left alone
 
     def run(self, plan: PhysicalPlan) -> Outcome:
@@ -105,7 +106,7 @@ class Executor:
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
         self.memory = Memory(self.store, self.networks, plan.jobs, designs, plan.strategy.mode)
-        self.outcome = Outcome(designs, values, {}, {name: self.memory.fingerprint(name) for name in self.networks})
+        self.outcome = Outcome(designs, values, {}, self.memory.contents, self.memory.heads)
         self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
         for name, network in self.networks.items():
             if (found := network.take_first_pass()) is not None:
@@ -148,10 +149,18 @@ class Executor:
                 self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else ({}, False)
             )
             if stored:
-                known |= {(end, layer): logits for layer, logits in stored.items()}
                 self._reused(Counter({WHOLE: int(news)}))
+                known |= {(end, layer): logits for layer, logits in stored.items()}
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
+        if self.plan.strategy.reuse and math.isinf(self.deadline):
+            # A batch of a few rows is slow: where the targets are known, ends go with the rows of their games.
+            for end in self._predictions():
+                if (end, None) not in known:  # or its logits alone, where more layers are wanted
+                    stored, _ = self.memory.find_whole(end.model, end.row, (None,))
+                    known |= {(end, layer): logits for layer, logits in stored.items()}
+            if all((end, None) in known for end in self._predictions()):
+                todo = {}
         for group in todo.values():
             model = group[0].model
             layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end][1]))
@@ -173,6 +182,12 @@ class Executor:
         for number in range(len(self.plan.jobs)):
             self._read_ends(number, known)
 
+    def _predictions(self) -> Iterator[_End]:
+        for number, job in enumerate(self.plan.jobs):
+            for target in job.predictions:
+                row = input_name(self.catalog.element(target.source).tensor)
+                yield _End(target.model, row, self._apart(number))
+
     def _wanted_ends(self) -> dict[_End, tuple[Tensor, dict[int | None, None]]]:
         """The whole inputs that the jobs need, and the layers (an ordered set) at which each is read."""
         wanted: dict[_End, tuple[Tensor, dict[int | None, None]]] = {}
@@ -191,15 +206,17 @@ class Executor:
         return wanted
 
     def _read_ends(self, number: int, known: dict[tuple[_End, int | None], Tensor]) -> None:
-        """Decide the job's targets, then read v(∅) and v(N) of its games."""
+        """Decide the job's targets, then read v(∅) and v(N) of its games where they are known."""
         job, apart = self.plan.jobs[number], self._apart(number)
         for target in job.predictions:
             row = input_name(self.catalog.element(target.source).tensor)
             self.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
         for k, game in enumerate(job.games):
             for position, row in enumerate(self.memory.names[number][:2]):
-                logits = known[_End(game.model, row, apart), game.layer]
-                self.outcome.values[number][position, k] = float(column(logits[None], self._target(game), game.output))
+                logits = known.get((_End(game.model, row, apart), game.layer))
+                if logits is not None:
+                    value = float(column(logits[None], self._target(game), game.output))
+                    self.outcome.values[number][position, k] = value
 
     def _apart(self, number: int) -> int | None:
         """What keeps the ends of a job from being shared with other jobs."""
@@ -243,7 +260,7 @@ class Executor:
                 own, columns = self._columns(job, model)
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
-                mine = int((~np.isnan(found).any(axis=1)).sum())
+                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted once, not by game
                 self._reused(Counter({THIS_QUERY: mine}) if within else kinds)
 
     def _reused(self, kinds: Counter[str]) -> None:

@@ -80,10 +80,6 @@ class Memory:
         }
         self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 
-    def fingerprint(self, model: str) -> tuple[object, ...]:
-        """The content of a model and its heads, as `Network.fingerprint` has it."""
-        return (*self.contents[model], *self.heads[model].items())
-
     # Whole inputs.
 
     def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> tuple[dict[Layer, Tensor], bool]:

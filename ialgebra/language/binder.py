@@ -82,6 +82,11 @@ class _Rows:
     contrast: Contrast | None = None
 
 
+_MOST_VIEWS = 50  # that read one another, each in several frames of Python's 1000
+_Expanded = dict[tuple[str, Estimation, Contrast], tuple[_Rows, tuple[Operator, ...]]]
+"""Views and their plans: a view is expanded once a query, however often others read it."""
+
+
 def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ...] = ()) -> Bound:
     """The plans of `query`; raises BindError or ShapeError placed in `text`.
 
@@ -125,10 +130,11 @@ def _over(plan: Identity, source: Source) -> Identity:
 
 
 class _Binder:
-    def __init__(self, catalog: Catalog, text: str) -> None:
+    def __init__(self, catalog: Catalog, text: str, expanded: _Expanded | None = None) -> None:
         self.catalog = catalog
         self.text = text
         self.places: dict[Operator, Span] = {}
+        self.expanded: _Expanded = {} if expanded is None else expanded
 
     @contextmanager
     def at(self, span: Span) -> Iterator[None]:
@@ -208,7 +214,7 @@ class _Binder:
         for kind, group in groupby(joins, key=lambda joined: joined.kind):
             run = list(group)
             right = list(islice(remaining, len(run)))
-            self._same_shape(plan, right, run)
+            self._same_shape(operands[0], right, run)
             weighted = [joined.weight for joined in run if joined.weight is not None]
             together = (plan, *right)
             if kind == "anti":
@@ -233,8 +239,8 @@ class _Binder:
             raise BindError(f"a weight must lie in [0, 1], not {weight.text}", weight.span).at(self.text)
         return Fraction(repr(value))
 
-    def _same_shape(self, plan: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
-        entry = self._entries(plan)[0]
+    def _same_shape(self, first: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
+        entry = self._entries(first)[0]
         for operand, joined in zip(right, run, strict=True):
             for other in self._entries(operand):
                 if other.shape != entry.shape or other.kind != entry.kind:
@@ -300,18 +306,29 @@ class _Binder:
                 raise BindError(f"'{name}' is a registered {what}; FROM needs model(input), a subquery or a view")
             if name in context.views:
                 raise BindError(f"view '{name}' is defined by itself")
-            text = self.catalog.view(name)
-            (statement,) = syntax.parse(text)
-            assert isinstance(statement, syntax.Query)
-            inner = _Binder(self.catalog, text)
-            try:
-                inner.refuse_bounds(statement)
-                rows = inner.query(statement, replace(context, views=(*context.views, name)))
-            except IalgebraError as error:
-                raise type(error)(f"in view '{name}': {error.message}") from error
-            for plan in inner.places:
+            wanted = (name, context.estimation, context.contrast)
+            if wanted not in self.expanded:
+                if len(context.views) == _MOST_VIEWS:
+                    raise BindError(f"views are nested too deeply: at most {_MOST_VIEWS} read one another")
+                self.expanded[wanted] = self._expansion(name, context)
+            rows, plans = self.expanded[wanted]
+            for plan in plans:
                 self.places.setdefault(plan, span)
             return rows
+
+    def _expansion(self, name: str, context: _Context) -> tuple[_Rows, tuple[Operator, ...]]:
+        """The plans of a view, and all operators in them."""
+        text = self.catalog.view(name)
+        (statement,) = syntax.parse(text)
+        assert isinstance(statement, syntax.Query)
+        inner = _Binder(self.catalog, text, self.expanded)
+        try:
+            inner.refuse_bounds(statement)
+            rows = inner.query(statement, replace(context, views=(*context.views, name)))
+        except IalgebraError as error:
+            said = error.message if error.message.startswith("in view '") else f"in view '{name}': {error.message}"
+            raise type(error)(said) from error
+        return rows, tuple(inner.places)
 
     def _identity(self, call: syntax.Call, context: _Context) -> tuple[Identity, Contrast | None]:
         with self.at(call.name.span):

@@ -44,7 +44,7 @@ T = TokenType
 N = TypeVar("N", bound=exp.Expr)
 
 MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
-MAX_LENGTH: Final = 400_000  # characters of a script, which take seconds to parse
+MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to parse
 CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")

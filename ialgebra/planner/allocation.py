@@ -50,7 +50,7 @@ def rows_to(strata: Sequence[Stratum], ratio: float, rate: float, *, allocate: b
     gap = np.array([unseen(each.rows, each.population) for each in strata])
     capped = np.array([unseen(max(each.rows, each.cap), each.population) for each in strata])
     lowest = np.divide(capped, gap, out=np.ones_like(gap), where=gap > 0)
-    share = np.maximum(variance, 1e-12 * max(variance.max(initial=0), 1e-300))
+    share = np.maximum(variance, 1e-12 * max(variance.max(initial=0), 1e-200))
     weight = (cost * rows / share) ** (1 / (2 * rate + 1)) if allocate else np.ones_like(rows)
     weight /= weight.min()
     # Σ share · (gap shrunk)^(2 rate) = ratio² Σ share, by bisection on one factor for all games.

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from ..algebra.operators import Operator
 from ..catalog import Catalog
 from ..errors import Span
-from .check import check
+from .check import check, check_size
 from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
 from .games import Answer, Lowering
+from .laws import flatten_join
 from .meaning import check_meaning
 from .physical import Cost, Output, PhysicalPlan
 from .rewrite import Step, normalise
@@ -46,11 +47,12 @@ def compile_plan(
     """The physical plan of `wanted` under `strategy`, with the rows that a round's `effort` allows where that is given.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
-    cannot pay for what is asked.
+    cannot pay for what is asked, or nothing could.
     """
     for each in wanted:
         check(each.plan, places)
         check_meaning(each.plan, catalog.interpreter, places)
+    check_size([each.plan for each in wanted])
     normal: list[Operator] = []
     trace: list[Step] = []
     for each in wanted:
@@ -61,7 +63,8 @@ def compile_plan(
 
     @cache
     def lowered(rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
-        plans = normal if rewrite else [each.plan for each in wanted]
+        # A chain of weights is one sum (L10) also as written: so read, it takes time in proportion to its length.
+        plans = normal if rewrite else [normalise(each.plan, (flatten_join,))[0] for each in wanted]
         return tuple(tuple(lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
 
     @cache  # what the search looked at is asked for again, to tell what each thing shared saves

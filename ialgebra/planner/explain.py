@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypedDict
 
 from ..algebra.operators import Operator
@@ -18,6 +18,8 @@ from .decisions import Decision
 from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
 from .sampling import ENDS
+
+_MOST_LINES = 60  # of one plan
 
 
 class DecisionLine(TypedDict):
@@ -98,8 +100,8 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
     return Details(
         strategy=plan.strategy.name,
         seed=plan.seed,
-        written=[list(_tree(output.written)) for output in plan.outputs],
-        normal=[list(_tree(output.normal)) for output in plan.outputs],
+        written=[_tree(output.written) for output in plan.outputs],
+        normal=[_tree(output.normal) for output in plan.outputs],
         laws=list(counts.items()),
         shared=[(what, cost.rows, cost.seconds) for what, cost in plan.stages],
         batches=batches,
@@ -176,7 +178,8 @@ def _lines(details: Details) -> Iterator[str]:
 def _decision(line: DecisionLine) -> str:
     costs = []
     for what, rows, seconds in line["rejected"]:
-        known = [f"~{rows:,.0f} rows"] * (rows is not None) + [f"~{_time(seconds or 0)}"] * (seconds is not None)
+        known = [] if rows is None else [f"~{rows:,.0f} rows"]
+        known += [] if seconds is None else [f"~{_time(seconds)}"]
         costs.append(f"{what} ({', '.join(known)})" if known else what)
     return f"{line['id']:<4}{line['about']}: {line['chosen']}{' · not ' if costs else ''}{', '.join(costs)}"
 
@@ -237,8 +240,15 @@ def _distinct(trees: list[list[str]]) -> list[list[str]]:
     return shown if len(shown) <= 6 else [*shown[:6], [f"… and {len(shown) - 6} more"]]
 
 
-def _tree(plan: Operator, first: str = "", rest: str = "") -> Iterator[str]:
-    stack = [(plan, first, rest)]
+def _tree(plan: Operator) -> list[str]:
+    """A plan, an operator or a chain of them a line; of a large plan the first lines, for its tree may be as large as
+    the square of its text."""
+    lines = list(islice(_branches(plan), _MOST_LINES + 1))
+    return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], "…"]
+
+
+def _branches(plan: Operator) -> Iterator[str]:
+    stack = [(plan, "", "")]
     while stack:
         each, head, indent = stack.pop()
         words = [str(each)]
@@ -272,6 +282,10 @@ def _read(game: Game, catalog: Catalog) -> str:
     network = catalog.model(game.model)
     layer = "" if game.layer is None else f" layer {game.layer}"
     target = game.target
-    shown = f"class of {target.source}" if isinstance(target, Predicted) else network.class_name(target)
+    if isinstance(target, Predicted):
+        own = target.model == game.model
+        shown = f"class of {target.source}" if own else f"class of {target.model}({target.source})"
+    else:
+        shown = network.class_name(target)
     kind = "" if game.output == "logit" else f" {game.output}"
     return f"{game.model}{layer} [{shown}]{kind}"

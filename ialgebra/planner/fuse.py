@@ -110,8 +110,8 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
         options = [run for run in options if run.mode == strategy.mode] or [Run(usual, strategy.mode)]
     if wished:
         options = list(dict.fromkeys(Run(wished[0], run.mode) for run in options))
-    chosen = cheapest(networks, layers, rows, options)
     costs = {run: forward_cost(networks, layers, rows, run) for run in options}
+    chosen = cheapest(costs)
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not wished and strategy.mode is None
     return Pass(
