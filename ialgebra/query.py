@@ -71,7 +71,11 @@ def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> Ph
             effort=effort,
         )
     except IalgebraError as error:
-        clause = request.query.using or request.query.budget if isinstance(error, BudgetError) else None
+        clause: syntax.Call | syntax.Number | syntax.Query | None = None
+        if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
+            clause = request.query.using or request.query.budget
+        if isinstance(error, ModelError):
+            clause = clause or request.query
         raise error.at(request.text, clause.span if clause else None) from error.__cause__
 
 
@@ -154,7 +158,7 @@ def refined(
                 return
             physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
-        estimates = Estimates(physical, executor.outcome)
+        estimates = Estimates(physical, executor.outcome, catalog)
         places = [
             (output, answer, readings)
             for output in physical.outputs

@@ -161,8 +161,8 @@ def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monk
     """Of anything else than memory the cause is shown as it is."""
     con, model, x = faulty()
     where = {
-        "estimate": "ialgebra.execution.maps.estimate",
-        "design": "ialgebra.execution.executor.make_design",
+        "estimate": "ialgebra.execution.maps.estimated",
+        "design": "ialgebra.execution.executor.designed",
         "names": "ialgebra.execution.memory.hybrid_names",
         "store": "ialgebra.execution.store.Store.keep",
         "lowering": "ialgebra.planner.games.labels",

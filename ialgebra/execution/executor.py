@@ -23,16 +23,20 @@ from torch import Tensor, nn
 
 from ..catalog import Catalog
 from ..errors import BindError, IalgebraError, ModelError, ResourceError
+from ..interpreters.checked import attributed, designed
+from ..interpreters.protocol import GameInterpreter, ModelInterpreter, Question
 from ..kernels.coalitions import Design
-from ..kernels.coalitions import design as make_design
 from ..kernels.compose import compose
 from ..kernels.forward import uncompiled
 from ..models.adapters import column
+from ..models.inputs import cast
 from ..models.network import Network, is_out_of_memory
 from ..models.profile import Mode
+from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, Pass, PhysicalPlan, Run
-from .memory import WHOLE, Column, Memory, Values, input_name
+from ..planner.sampling import DesignSpec
+from .memory import ASKED, WHOLE, Column, Memory, Values, input_name
 from .pace import Pace
 from .store import Store
 
@@ -57,6 +61,7 @@ class Outcome:
     reused: int = 0  # rows that the store knew
     batches: int = 0
     forward_seconds: float = 0.0
+    maps: dict[tuple[int, int], Values] = field(default_factory=dict)  # input-shaped, by job and column, where asked
     hits: dict[str, int] = field(default_factory=dict)  # the reused rows, by what they had been evaluated for
 
 
@@ -96,7 +101,7 @@ class Executor:
         self.plan = plan
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
         self.networks = {name: self.catalog.model(name) for name in dict.fromkeys(names)}
-        made = {spec: make_design(*spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        made = {spec: self._design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         designs = [made[job.spec] for job in plan.jobs]
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
@@ -119,9 +124,20 @@ class Executor:
             self.total = self.outcome.rows + sum(
                 int(self._lacking(number, model).sum()) for number, job in enumerate(plan.jobs) for model in job.models
             )
+            self.total += sum(each.rows for each in plan.passes if each.asked)
             for each in plan.passes:
                 self._pass(each)
+        for each in plan.passes:  # outside that frame, in which no gradient flows
+            for number in each.jobs if each.asked else ():
+                self._ask(number, each.run.batch_size)
         return self.outcome
+
+    def _design(self, spec: DesignSpec) -> Design:
+        interpreter = self.catalog.interpreter(spec.interpreter)
+        if isinstance(interpreter, GameInterpreter):
+            return designed(spec.interpreter, interpreter, spec.method, spec.players, spec.rows, spec.seed)
+        ends = np.repeat([[False], [True]], spec.players, axis=1)[: spec.rows]
+        return Design(spec.method, spec.players, 0, ends, (spec.method, spec.players, spec.rows, 0))
 
     # Ends: every x_∅ and x_N, and the predictions that decide the targets; all classes of these rows are kept.
 
@@ -357,6 +373,60 @@ class Executor:
                 read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
                 self.outcome.values[number][np.ix_(rows, own)] = read
                 self.memory.keep(number, model, rows, columns, logits, seconds)
+
+    # What asks the model itself.
+
+    def _ask(self, number: int, batch_size: int) -> None:
+        """The maps of a job's columns, from the interpreter or from the store."""
+        job = self.plan.jobs[number]
+        for k, game in enumerate(job.games):
+            interpreter = self.catalog.interpreter(game.estimation.interpreter)
+            assert isinstance(interpreter, ModelInterpreter)
+            column, identity = Column(game.layer, self._target(game), game.output), interpreter.identity
+            known = (
+                self.memory.find_map(number, k, column, self.plan.seed, identity) if self.plan.strategy.reuse else None
+            )
+            if known is not None:
+                self.outcome.maps[number, k], rows = known
+                self._reused(Counter({ASKED: rows}))
+                continue
+            before, started = self.outcome.rows, time.perf_counter()
+            found = self._asked(job, game, interpreter, batch_size)
+            self.outcome.maps[number, k] = found
+            rows, seconds = self.outcome.rows - before, time.perf_counter() - started
+            self.memory.keep_map(number, k, column, self.plan.seed, identity, found, rows, seconds)
+            if self.progress is not None:
+                self.progress(self.outcome.rows, self.total)
+
+    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Values:
+        network, hybrids, name = self.networks[game.model], job.hybrids, game.estimation.interpreter
+        players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
+        if hybrids.players == 0:  # an empty window
+            return np.zeros(players.shape)
+        scalar = ExplainedScalar(network, game.layer, self._target(game), game.output)
+        ends = cast(torch.stack([_whole(job), hybrids.background]), network.module, network.runs_on)
+        layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
+        options, seed = dict(game.estimation.options), self.plan.seed
+        question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)
+        started = time.perf_counter()
+        try:
+            with asking(network, seed):
+                return attributed(name, interpreter, question)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch_size == 1:
+                raise ResourceError(
+                    f"out of memory while {name} asks model '{game.model}' one row at a time; use a smaller model or "
+                    "input, or options that ask for less"
+                ) from error
+        finally:
+            self.outcome.forward_seconds += time.perf_counter() - started
+            self.outcome.rows += scalar.rows
+            self.outcome.batches += scalar.passes
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return self._asked(job, game, interpreter, batch_size // 2)
 
     def _composed(self, number: int, rows: list[int], network: Network) -> Tensor:
         place = (number, network.runs_on)

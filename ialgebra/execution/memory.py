@@ -7,6 +7,7 @@ keeping; it runs no model and knows no batches.
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -36,6 +37,7 @@ OTHER_SIDE = "the other side of an anti-join"
 OTHER_PLAYERS = "another window or partition"
 OTHER_INPUT = "another input or baseline"
 WHOLE = "an input as a whole"
+ASKED = "the same map"
 
 _ALL_CLASSES = 1 / 8  # of the store's limit: a job's rows that take more with all classes keep those asked for
 _numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not change once they are made
@@ -107,6 +109,40 @@ class Memory:
             self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
         }
         self.store.keep(self.models[model], [name], columns, seconds, _NOTHING)
+
+    # Maps that interpreters made for themselves: a table of their own, one row a map.
+
+    def find_map(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Values, int] | None:
+        """The map of a job's column k, and the rows that it took, those of a map that this query has met apart; None
+        where it is not known."""
+        model, name = self._asked(number, k, column, seed, identity)
+        table, shape = self.store.table(model), self.jobs[number].hybrids.foreground.shape
+        places = table.places([name])
+        known, found = table.read(places, ("map", tuple(shape)))
+        if not known.any():
+            return None
+        _, rows = table.read(places, "rows")
+        (news,) = self.store.use(model, places).tolist()
+        return found[0].reshape(shape).astype(np.float64), int(rows[0, 0]) * int(news)
+
+    def keep_map(
+        self, number: int, k: int, column: Column, seed: int, identity: object, found: Values, rows: int, seconds: float
+    ) -> None:
+        """Remember a map and what it took."""
+        model, name = self._asked(number, k, column, seed, identity)
+        columns: dict[Hashable, Array] = {
+            ("map", found.shape): found.reshape(1, -1),
+            "rows": np.array([[float(rows)]]),
+        }
+        self.store.keep(model, [name], columns, seconds, _NOTHING)
+
+    def _asked(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Hashable, bytes]:
+        """The table of an interpreter's maps of a model, and the name of one."""
+        job = self.jobs[number]
+        game = job.games[k]
+        words = (job.hybrids.key, game.estimation.key, self._scalar(game.model, column), seed)
+        name = hashlib.blake2b(repr(words).encode(), digest_size=16).digest()
+        return (self.models[game.model], identity), name
 
     # Hybrids.
 

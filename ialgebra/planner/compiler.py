@@ -1,4 +1,4 @@
-"""The planner's pipeline, in one place: check → laws → games → search over what is shared → passes.
+"""The planner's pipeline, in one place: check → meaning → laws → games → search over what is shared → passes.
 
 In: plans as written, with their places in the text; the catalog; a strategy. Out: a physical plan. It runs no model.
 """
@@ -18,6 +18,7 @@ from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
 from .games import Answer, Lowering
 from .laws import flatten_join
+from .meaning import check_meaning
 from .physical import Cost, Output, PhysicalPlan
 from .rewrite import Step, normalise
 from .sampling import Effort
@@ -52,6 +53,7 @@ def compile_plan(
     """
     for each in wanted:
         check(each.plan, places)
+        check_meaning(each.plan, catalog.interpreter, places)
     check_size([each.plan for each in wanted])
     normal: list[Operator] = []
     trace: list[Step] = []
@@ -70,7 +72,7 @@ def compile_plan(
     @cache  # what the search looked at is asked for again, to tell what each thing shared saves
     def sketch(taken: Strategy) -> Sketch:
         answers = [answer for each in lowered(taken.rewrite, taken.dual is True) for answer in each]
-        jobs, readings = fuse(answers, taken, seed, effort)
+        jobs, readings = fuse(answers, taken, seed, catalog, effort)
         passes = schedule(jobs, taken, catalog)
         cost = plan_cost(jobs, passes, catalog, share=taken.share is True)
         return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
