@@ -97,11 +97,11 @@ def test_a_select_list_of_a_thousand_items_is_answered_in_its_order(con):
 
 
 def test_explain_of_a_large_plan_stays_readable(con):
-    for text in (weighted(MANY), "select * from " + " left join ".join(["f(x)", "f(x')"] * 20)):
+    for text in (weighted(MANY), "select * from " + " left join ".join(["f(x)", "f(x')"] * 35)):
         said = []
         assert seconds(lambda text=text, said=said: said.append(con.explain(text))) < LIMIT
         assert len(said[0]) < 100_000
-        assert "more" in said[0] or "…" in said[0]
+        assert "…" in said[0]
 
 
 def test_planning_a_chain_takes_time_in_proportion_to_its_length(con):
