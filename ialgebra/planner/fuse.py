@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+from ..algebra.operators import Estimation
 from ..catalog import Catalog
+from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
-from .cost import batch_size, cheapest, deepest, forward_cost, runs
+from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, runs
 from .games import Answer, Game, Hybrids, game_key
 from .physical import Cost, Job, Pass, Reading, Run
-from .sampling import DesignSpec, Effort, seeds, spec
+from .sampling import ENDS, DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
 
 
@@ -21,11 +23,12 @@ class _Place(NamedTuple):
 
     hybrids: Hybrids
     design: DesignSpec
+    estimation: Estimation | None  # of what asks the model itself
     apart: object
 
 
 def fuse(
-    answers: Sequence[Answer], strategy: Strategy, seed: int, effort: Effort | None = None
+    answers: Sequence[Answer], strategy: Strategy, seed: int, catalog: Catalog, effort: Effort | None = None
 ) -> tuple[list[Job], list[tuple[Reading, ...]]]:
     """The jobs that the answers need, and for each answer where its terms are read.
 
@@ -40,9 +43,12 @@ def fuse(
         where.append([])
         for position, term in enumerate(answer.terms):
             game = term.game
-            design = spec(game, own.get(game.hybrids.key, seed), halves=game in halves, effort=effort)
+            drawn = own.get(game.hybrids.key, seed)
+            interpreter = catalog.interpreter(game.estimation.interpreter)
+            design = spec(game, drawn, interpreter, halves=game in halves, effort=effort)
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
-            place = _Place(game.hybrids, design, apart)
+            asked = game.estimation if design.method == ENDS else None
+            place = _Place(game.hybrids, design, asked, apart)
             columns.setdefault(place, {})[game] = None
             where[-1].append((place, game))
     jobs = {
@@ -57,7 +63,7 @@ def fuse(
 
 
 def _job_key(job: Job) -> tuple[object, ...]:
-    return (job.models, job.hybrids.key, job.spec)
+    return (job.models, job.hybrids.key, job.spec, min(game.estimation.key for game in job.games))
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[Pass]:
@@ -65,6 +71,9 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
     and how each pass is run (D1, D10)."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
+        if job.spec.method == ENDS:
+            groups[number,] = [number]
+            continue
         form = (tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype)
         depths = tuple(deepest(job.layers(model)) for model in job.models)
         key: tuple[object, ...] = (job.models, depths, form) if strategy.pack else (number,)
@@ -78,11 +87,28 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
     for group in groups.values():
         members = [jobs[number] for number in group]
         first = members[0]
+        if first.spec.method == ENDS:
+            passes.append(_asked(first, tuple(group), catalog))
+            continue
         layers = tuple(deepest(first.layers(model)) for model in first.models)
         rows = sum(max(0, job.spec.rows - 2) for job in members)
         chosen, cost, rejected = ways(first.models, layers, rows, first.hybrids.foreground.numel())
         passes.append(Pass(first.models, layers, tuple(group), rows, chosen, cost, rejected))
     return passes
+
+
+def _asked(job: Job, numbers: tuple[int, ...], catalog: Catalog) -> Pass:
+    """The passes that an interpreter runs for itself, for each column of a job."""
+    shape, cost = tuple(job.hybrids.foreground.shape), NOTHING
+    for game in job.games:
+        network, interpreter = catalog.model(game.model), catalog.interpreter(game.estimation.interpreter)
+        assert isinstance(interpreter, ModelInterpreter)
+        rows = interpreter.rows(job.hybrids.players, shape, dict(game.estimation.options))
+        cost += forward_cost([network], [game.layer], rows, Run(1, "eager"))._replace(seconds=None)
+    layers = tuple(deepest(job.layers(model)) for model in job.models)
+    on_cpu = all(catalog.model(name).runs_on.type == "cpu" for name in job.models)
+    run = Run(batch_size(job.hybrids.foreground.numel(), on_cpu), "eager")
+    return Pass(job.models, layers, numbers, cost.rows, run, cost, asked=str(job.games[0].estimation))
 
 
 class _Ways(NamedTuple):
