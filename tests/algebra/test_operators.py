@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import weakref
 from fractions import Fraction
 
@@ -96,13 +94,7 @@ def test_keys_tell_contents_apart_and_are_the_same_in_every_process() -> None:
     keys = [each.key for each in nodes]
     assert len(set(keys)) == len(keys)
     assert all(len(key) == 24 and int(key, 16) >= 0 for key in keys)
-    code = (
-        "from ialgebra.algebra.operators import Selection, Identity; from ialgebra.algebra.baselines import Constant;"
-        "from ialgebra.algebra.players import Features; from ialgebra.algebra.sources import Source;"
-        "print(Selection(2, Identity('f', (Source('x'),), (Constant(),), Features())).key)"
-    )
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == Selection(2, X).key
+    assert Selection(2, X).key == "193e99ec8cd4638a9b493520", "seeds and orders of past answers depend on it"
 
 
 def test_a_join_needs_a_weight_for_each_operand_and_in_all_one() -> None:
