@@ -31,6 +31,10 @@ from .catalog import Catalog, entry, hidden
 from .describe import describe, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
+from .interpreters.checked import known_interpreter
+from .interpreters.protocol import GameInterpreter, ModelInterpreter
+from .interpreters.shipped import SHIPPED
+from .kernels.coalitions import METHODS
 from .language import binder, options, syntax
 from .language.predicates import bind_window
 from .models.calibration import calibrate, table
@@ -146,6 +150,17 @@ class Session:
                     dense = mask.detach().cpu().to_dense()
                     mask = (dense.float() if dense.is_floating_point() else dense).numpy()
                 self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
+
+    def register_interpreter(self, name: str, interpreter: GameInterpreter | ModelInterpreter) -> None:
+        """Register what `USING name(option => value)` is to mean beside Shapley values: see `ialgebra.interpreters`.
+
+        Raises BindError for what is no interpreter, and for the name of one that is shipped.
+        """
+        with self._lock:
+            name = _named("interpreter", name)
+            if name.lower() in {each.lower() for each in (*METHODS, *SHIPPED)}:
+                raise BindError(f"'{name}' is an interpreter that is shipped; choose another name")
+            self._catalog.interpreters[name] = known_interpreter(name, interpreter)
 
     def fit_heads(
         self,

@@ -9,6 +9,7 @@ import torch
 import ialgebra
 
 README = Path(__file__).parent.parent / "README.md"
+INTERPRETERS = README.parent / "docs" / "interpreters.md"
 
 
 def blocks(language: str, page: Path = README) -> list[str]:
@@ -70,6 +71,23 @@ def test_the_readme_s_plan_is_what_explain_prints():
     con.fit_heads("f", torch.rand(20, 3, 32, 32), layers=[2])
     query, plan = shown
     assert con.explain(query) == plan
+
+
+def test_the_interpreters_page_s_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", INTERPRETERS.read_text(), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, str(INTERPRETERS), "exec"), names)
+    a, b = names["a"], names["b"]
+    assert isinstance(a, ialgebra.Attribution)
+    assert isinstance(b, ialgebra.Attribution)
+    assert a.values.shape == b.values.shape == (4,)
+    assert not a.stderr.any()
+    net, x = names["con"]._catalog.models["f"].module, torch.tensor([1.0, -2.0, 0.5, 3.0])
+    whole = net(x[None])[0]
+    without = net(x * (1 - torch.eye(4)))[:, a.target]
+    assert torch.allclose(torch.tensor(a.values).float(), whole[a.target] - without, atol=1e-5)
+    assert b.stderr.min() == float("inf")
+    assert b.values.any()
 
 
 def test_the_page_on_laws_runs_and_names_every_law():

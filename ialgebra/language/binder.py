@@ -35,11 +35,10 @@ from ..algebra.sources import Source
 from ..algebra.windows import check_masks
 from ..catalog import Catalog, Entry
 from ..errors import BindError, IalgebraError, ShapeError, Span
-from ..kernels.coalitions import METHODS
+from ..interpreters.protocol import ModelInterpreter
 from ..planner.compiler import Wanted
 from . import syntax
 from .options import (
-    AUTOMATIC,
     CONTRASTS,
     OUTPUTS,
     bind_baselines,
@@ -51,6 +50,7 @@ from .options import (
     word,
 )
 from .predicates import bind_window
+from .using import bind_using, bound_to, check_asks
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,7 @@ class _Context:
     estimation: Estimation
     contrast: Contrast
     views: tuple[str, ...] = ()
+    using: tuple[str, Span] | None = None  # the text and the place of the USING that it comes from
 
 
 @dataclass
@@ -96,10 +97,10 @@ def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ..
         binder.refuse_bounds(query)
     settings = catalog.settings
     contrast = cast("Contrast", settings.contrast or "difference")
-    context = _Context(
-        Estimation(None if settings.method == AUTOMATIC else settings.method, settings.budget), contrast, within
-    )
+    estimation = settings.method or Estimation()
+    context = _Context(Estimation(estimation.interpreter, estimation.options, settings.budget), contrast, within)
     rows = binder.query(query, context)
+    binder.refuse_bounds_without_errors(query, rows.plans)
     maps = [
         Wanted(plan, label, item)
         for item, (row, label) in enumerate(zip(rows.plans, rows.labels, strict=True))
@@ -169,6 +170,17 @@ class _Binder:
             if bound is not None:
                 raise BindError("a bound on error or time belongs to the outermost query", bound.span).at(self.text)
 
+    def refuse_bounds_without_errors(self, query: syntax.Query, plans: Sequence[Operator]) -> None:
+        """What asks the model itself answers at once, and states no error that rounds could lower."""
+        asked = {leaf.estimation.interpreter for plan in plans for leaf in leaves(plan)}
+        for name in sorted(asked):
+            if isinstance(self.catalog.interpreter(name), ModelInterpreter):
+                for bound, what in ((query.error, "an error"), (query.within, "a time")):
+                    if bound is not None:
+                        raise BindError(
+                            f"{name} answers in one go and cannot be held to {what}; leave the bound out", bound.span
+                        ).at(self.text)
+
     def _broadcast(self, counts: Sequence[int], span: Span, what: str) -> int:
         lengths = {count for count in counts if count != 1}
         if len(lengths) > 1:
@@ -177,25 +189,20 @@ class _Binder:
         return lengths.pop() if lengths else 1
 
     def _estimation(self, query: syntax.Query, context: _Context) -> _Context:
-        method, budget, contrast = context.estimation.method, context.estimation.budget, context.contrast
+        estimation, contrast = context.estimation, context.contrast
         if query.using is not None:
-            name = query.using.name.value
-            with self.at(query.using.name.span):
-                method = choice("method", name, (*METHODS, AUTOMATIC))
-            if query.using.arguments:
-                with self.at(query.using.arguments[0].span):
-                    raise BindError(f"method {name} takes options as name => value")
-            for option in query.using.options:
-                with self.at(option.name.span):
-                    choice(f"option of method {name}", option.name.value, ("contrast",))
-                with self.at(option.value.span):
-                    contrast = self._contrast(option.value)
+            with self.at(query.using.span):
+                estimation, named = bind_using(query.using, self.catalog, estimation.budget)
+            if named is not None:
+                with self.at(named.span):
+                    contrast = self._contrast(named)
         if query.budget is not None:
             with self.at(query.budget.span):
-                budget = bind_budget(query.budget)
-        return replace(
-            context, estimation=Estimation(None if method == AUTOMATIC else method, budget), contrast=contrast
-        )
+                if isinstance(self.catalog.interpreter(estimation.interpreter), ModelInterpreter):
+                    raise BindError(f"{estimation.interpreter} takes no budget: its options say what it takes")
+                estimation = Estimation(estimation.interpreter, estimation.options, bind_budget(query.budget))
+        using = (self.text, query.using.span) if query.using else context.using
+        return replace(context, estimation=estimation, contrast=contrast, using=using)
 
     def _contrast(self, value: syntax.Value) -> Contrast:
         return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
@@ -336,6 +343,11 @@ class _Binder:
                 raise BindError("a model's input is the name of a registered input")
             entry = self.catalog.input(argument.value)
             network.probe(entry.elements[0].tensor)
+            check_asks(context.estimation.interpreter, network, entry, self.catalog)
+        try:
+            estimation = bound_to(context.estimation, network, self.catalog)
+        except IalgebraError as error:  # of an option, whose place is that of USING
+            raise error.at(*context.using) if context.using else error from error.__cause__
         options = self._options(call)
         settings = self.catalog.settings
         baselines = entry.baselines or settings.baselines or (Constant(0.0),)
@@ -369,7 +381,7 @@ class _Binder:
             target,
             cast("Output", output),
             network.depth,
-            context.estimation,
+            estimation,
         )
         return identity, contrast
 

@@ -95,9 +95,11 @@ def _join(operands: tuple[_Text, ...], weights: tuple[Fraction, ...]) -> str:
 
 
 def _clauses(estimation: Estimation, literal: bool = False) -> str:
-    options = "contrast => 'literal'" if literal else ""
-    method = f" using {estimation.method or 'shapley'}({options})" if estimation.method or literal else ""
-    return method + (f" budget {estimation.budget}" if estimation.budget else "")
+    said = str(estimation)
+    if literal:
+        said = said.replace("()", "(contrast => 'literal')")
+    using = "" if said == "shapley()" else f" using {said}"
+    return using + (f" budget {estimation.budget}" if estimation.budget else "")
 
 
 def _call(identity: Identity) -> str:

@@ -13,9 +13,11 @@ from typing import TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog import Catalog
+from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
 from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
+from .sampling import ENDS
 
 _MOST_LINES = 60  # of one plan
 
@@ -47,6 +49,7 @@ class BatchLine(TypedDict):
     """One pass: what goes through which models, and in what batches; seconds where the models were measured."""
 
     models: list[str]
+    asked: str | None  # the interpreter that asks the models itself
     games: list[str]
     rows: int
     batch_size: int
@@ -83,6 +86,7 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
     batches = [
         BatchLine(
             models=list(each.models),
+            asked=each.asked,
             games=[line for number in each.jobs for line in _job_lines(plan.jobs[number], catalog)],
             rows=each.cost.rows,
             batch_size=each.run.batch_size,
@@ -160,7 +164,8 @@ def _lines(details: Details) -> Iterator[str]:
         yield _columns("ends: x_∅ and x_N of every game", details["ends"])
     for number, line in enumerate(details["batches"]):
         mode = "" if line["mode"] == "eager" else f", {line['mode']}"
-        head = f"b{number}  {', '.join(line['models'])}: batches of {line['batch_size']}{mode}"
+        how = f"asked by {line['asked']}" if line["asked"] else f"batches of {line['batch_size']}{mode}"
+        head = f"b{number}  {', '.join(line['models'])}: {how}"
         yield _columns(head, line["rows"], line["seconds"], line["peak"])
         yield from _first([f"    {game}" for game in line["games"]], 12)
     if details["decisions"]:
@@ -263,10 +268,14 @@ def _branches(plan: Operator) -> Iterator[str]:
 
 
 def _job_lines(job: Job, catalog: Catalog) -> Iterator[str]:
-    method, players, rows, _ = job.spec
+    method, players, rows, _, interpreter = job.spec
     columns = ", ".join(_read(game, catalog) for game in job.games[:8])
     more = f", … {len(job.games) - 8} more" if len(job.games) > 8 else ""
-    yield f"{players} players, {rows:,} coalitions, {method}: {columns}{more}"
+    if method == ENDS:
+        yield f"{players} players: {columns}{more}"
+        return
+    named = method if interpreter == SHAPLEY else f"{interpreter} {method}"
+    yield f"{players} players, {rows:,} coalitions, {named}: {columns}{more}"
 
 
 def _read(game: Game, catalog: Catalog) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
 from .decisions import Alternative, Decision
 from .physical import Cost, Job, Pass, Reading
@@ -107,7 +108,7 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
 
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
     """Exact values beside sampled ones; a game of more players than can be enumerated has no choice."""
-    for spec in dict.fromkeys(job.spec for job in jobs):
+    for spec in dict.fromkeys(job.spec for job in jobs if job.spec.interpreter == SHAPLEY):
         sampled = choose(spec.players, None, "regression") if spec.method == "exact" and spec.players > 3 else None
         if sampled is not None and sampled[1] < spec.rows:
             yield Decision("D2", f"{spec.players} players", "exact", (Alternative(*sampled),))

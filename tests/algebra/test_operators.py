@@ -107,7 +107,7 @@ def test_keys_tell_contents_apart_and_are_the_same_in_every_process() -> None:
 
 def test_a_join_needs_a_weight_for_each_operand_and_in_all_one() -> None:
     for weights in ((Fraction(1, 2),), (Fraction(1, 2), Fraction(1, 3)), (Fraction(3, 2), Fraction(-1, 2))):
-        with pytest.raises(CompositionError, match=r"one weight in \[0, 1\] for each operand, in all 1; got"):
+        with pytest.raises(CompositionError, match=r"^a join needs one weight in \[0, 1\] for each operand, in all 1; got \("):
             Join((X, Y), weights)
     with pytest.raises(CompositionError):
         Join((X, Y), (Fraction(1, 3),) * 3)
@@ -116,7 +116,7 @@ def test_a_join_needs_a_weight_for_each_operand_and_in_all_one() -> None:
 
 def test_an_antijoin_needs_two_operands_and_an_order_of_them() -> None:
     for operands, order in (((X,), (0,)), ((X, Y), (0,)), ((X, Y), (0, 0)), ((X, Y), (1, 2)), ((X, Y), (0, 1, 2))):
-        with pytest.raises(CompositionError, match="two operands or more, and an order that names each once"):
+        with pytest.raises(CompositionError, match="^an anti-join needs two operands or more, and an order that names each once$"):
             AntiJoin(operands, order)
     assert AntiJoin((X, Y, X), (2, 0, 1)).contrast == "difference"
 

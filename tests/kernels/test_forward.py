@@ -227,6 +227,16 @@ def test_a_model_lent_to_a_device_gets_its_own_tensors_back_also_after_errors() 
     assert all(module.training for module in model.modules())
 
 
+def test_a_module_without_a_training_flag_gets_none() -> None:
+    model = net()
+    del model[1].__dict__["training"]
+    with as_found(model, None):
+        assert not model[2].training
+        assert not hasattr(model[1], "training")
+    assert not hasattr(model[1], "training")
+    assert model[2].training
+
+
 def test_a_callable_that_is_no_module_gets_inference_mode_only() -> None:
     with as_found(len, CPU):
         assert torch.is_inference_mode_enabled()
