@@ -59,7 +59,7 @@ def _content(relation: Relation, path: Path) -> bytes:
         "provenance": relation.provenance,
     }
     try:
-        text = json.dumps(document, default=_plain, ensure_ascii=False)
+        text = json.dumps(document, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
         digest = _digest(text.encode())
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause

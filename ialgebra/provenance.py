@@ -51,7 +51,7 @@ def provenance(query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcom
     passes were planned."""
     names = set(_names(query, catalog))
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
-    decisions["rules"] = [rule.__name__ for rule in plan.strategy.rules]
+    decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
     return environment() | {
         "query": plan.query,
         "seed": plan.seed,

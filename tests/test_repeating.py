@@ -60,9 +60,11 @@ def bits(answer: ialgebra.Relation) -> list[str]:
 # --- batches and threads
 
 WIDE = [
-    "select * from f(x) left join f(x') budget 300",
-    "select * from f(x, output => 'probability') join f(x') using permutations() budget 200",
-    "select * from f(x, target => 4) using unbiased() budget 200",
+    "select * from f(x) left join f(x') budget 200",
+    pytest.param(
+        "select * from f(x, output => 'probability') join f(x') using permutations() budget 200", marks=pytest.mark.slow
+    ),
+    pytest.param("select * from f(x, target => 4) using unbiased() budget 200", marks=pytest.mark.slow),
 ]
 
 

@@ -278,6 +278,13 @@ def test_details_of_any_kind_can_be_saved(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_words_that_no_file_can_hold_come_back_too(tmp_path):
+    words = "select * from f(x) -- \ud800 é \0"
+    answer = relation(attribution([1.0], label=words), query=words, provenance={"query": words})
+    back = files.load(answer.save(tmp_path / "a"))
+    assert (back.query, back.provenance, back[0].label) == (words, {"query": words}, words)
+
+
 def test_arrays_that_maps_share_are_stored_once(tmp_path):
     rng = np.random.default_rng(0)
     content = rng.normal(size=(3, 64, 64))

@@ -214,7 +214,7 @@ def test_a_model_lent_to_a_device_gets_its_own_tensors_back_also_after_errors() 
     model[2].register_buffer("none", None)
     own = {name: id(each) for name, each in [*model.named_buffers(remove_duplicate=False)]}
     data = {name: each.data_ptr() for name, each in model.named_parameters()}
-    with pytest.raises(ZeroDivisionError), as_found(model, CPU):
+    with pytest.raises(ZeroDivisionError), as_found(model, CPU):  # noqa: PT012 - what fails is what stands last
         assert not any(module.training for module in model.modules())
         assert model[1].running_mean is model[2].same, "what is one buffer stays one"
         assert model[2].none is None

@@ -242,8 +242,8 @@ def test_hybrids_hold_both_inputs_as_they_are() -> None:
     assert answer.board.hybrids.foreground.dtype == torch.float64
     (answer,) = answers("select * from f(single, baseline => blur(1))")
     assert answer.board.hybrids.background.dtype == torch.float32
+    con.register_input("wide", torch.rand(2, 6, 7))
     with pytest.raises(ShapeError):
-        con.register_input("wide", torch.rand(2, 6, 7))
         answers("select * from f(x) left join f(wide)")
 
 
