@@ -19,19 +19,19 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import importlib.machinery
 import importlib.util
 import inspect
 import json
 import math
 import os
-import random
 import resource
 import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -354,11 +354,16 @@ def ran(test: Covered, mutant: Mutant) -> bool:
 
 
 def drawn(files: Sequence[Path]) -> tuple[dict[Path, Mutator], list[tuple[Path, int]]]:
-    """The mutants of some files, by file and number, in random order."""
+    """The mutants of some files, by file and number, in a random order that a change elsewhere leaves as it is."""
     makers = {file: Mutator(file) for file in files}
-    order = [(file, number) for file in files for number in range(len(makers[file]))]
-    random.Random(SEED).shuffle(order)
-    return makers, order
+    ranks: dict[tuple[Path, int], bytes] = {}
+    counts: Counter[tuple[Path, str]] = Counter()
+    for file, maker in makers.items():
+        for number, place in enumerate(maker.visitor.places):
+            said = f"{SEED}|{file}|{place.function}|{counts[file, place.function]}"
+            counts[file, place.function] += 1
+            ranks[file, number] = hashlib.blake2b(said.encode(), digest_size=8).digest()
+    return makers, sorted(ranks, key=ranks.__getitem__)
 
 
 def run(files: Sequence[Path], most: int | None, again: bool, longest: float, pause: Path | None) -> None:

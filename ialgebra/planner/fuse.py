@@ -72,7 +72,7 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
         if job.spec.method == ENDS:
-            groups[number,] = [number]
+            groups[(number, ENDS)] = [number]
             continue
         form = (tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype)
         depths = tuple(deepest(job.layers(model)) for model in job.models)
@@ -87,28 +87,26 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
     for group in groups.values():
         members = [jobs[number] for number in group]
         first = members[0]
-        if first.spec.method == ENDS:
-            passes.append(_asked(first, tuple(group), catalog))
-            continue
         layers = tuple(deepest(first.layers(model)) for model in first.models)
         rows = sum(max(0, job.spec.rows - 2) for job in members)
         chosen, cost, rejected = ways(first.models, layers, rows, first.hybrids.foreground.numel())
-        passes.append(Pass(first.models, layers, tuple(group), rows, chosen, cost, rejected))
+        if first.spec.method == ENDS:
+            passes.append(_asked(first, group[0], chosen, catalog))
+        else:
+            passes.append(Pass(first.models, layers, tuple(group), rows, chosen, cost, rejected))
     return passes
 
 
-def _asked(job: Job, numbers: tuple[int, ...], catalog: Catalog) -> Pass:
+def _asked(job: Job, number: int, run: Run, catalog: Catalog) -> Pass:
     """The passes that an interpreter runs for itself, for each column of a job."""
     shape, cost = tuple(job.hybrids.foreground.shape), NOTHING
     for game in job.games:
         network, interpreter = catalog.model(game.model), catalog.interpreter(game.estimation.interpreter)
         assert isinstance(interpreter, ModelInterpreter)
         rows = interpreter.rows(job.hybrids.players, shape, dict(game.estimation.options))
-        cost += forward_cost([network], [game.layer], rows, Run(1, "eager"))._replace(seconds=None)
+        cost += forward_cost([network], [game.layer], rows, run)._replace(seconds=None)
     layers = tuple(deepest(job.layers(model)) for model in job.models)
-    on_cpu = all(catalog.model(name).runs_on.type == "cpu" for name in job.models)
-    run = Run(batch_size(job.hybrids.foreground.numel(), on_cpu), "eager")
-    return Pass(job.models, layers, numbers, cost.rows, run, cost, asked=str(job.games[0].estimation))
+    return Pass(job.models, layers, (number,), cost.rows, run, cost, asked=str(job.games[0].estimation))
 
 
 class _Ways(NamedTuple):

@@ -109,6 +109,7 @@ def test_exact_designs_hold_every_coalition_once() -> None:
 @pytest.mark.parametrize("method", ["permutations", "regression"])
 def test_equal_arguments_make_equal_designs_and_seeds_make_different_ones(method: str) -> None:
     one, same, other = (design(method, 12, 100, seed) for seed in (1, 1, 2))
+    assert (one.method, one.players, one.seed, other.seed) == (method, 12, 1, 2)
     assert one.key == same.key != other.key
     assert (one.coalitions == same.coalitions).all()
     assert set(codes(one.coalitions)) != set(codes(other.coalitions))

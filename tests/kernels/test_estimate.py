@@ -322,7 +322,10 @@ def test_games_inside_a_free_rung_are_solved_by_it() -> None:
     def cubic(masks: np.ndarray) -> np.ndarray:
         return together(masks) + masks.mean(axis=1) ** 3
 
-    for game, rung in ((together, "F0"), (cubic, "F0+t³")):
+    def quintic(masks: np.ndarray) -> np.ndarray:
+        return cubic(masks) + 3 * (masks.mean(axis=1) - 0.5) ** 5
+
+    for game, rung in ((together, "F0"), (cubic, "F0+t³"), (quintic, "F0+t³+t⁵")):
         found = run(game, d, 66)[0]
         assert found.rung == rung
         np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-9)
