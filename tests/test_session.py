@@ -390,7 +390,7 @@ class TestSession(SessionMachine.TestCase):
 
 
 class TestSessionAtLength(SessionMachine.TestCase):
-    settings = settings(USUAL, max_examples=200, stateful_step_count=50)
+    settings = settings(USUAL, max_examples=100, stateful_step_count=30)
 
 
 TestSessionAtLength.pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
