@@ -325,7 +325,7 @@ def cover(names: Sequence[str], pause: Path | None) -> None:
         path = OUT / "cover.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         kept = {test: each for test, each in known.items() if test.split("::")[0] not in files}
-        path.write_text(json.dumps({**kept, **{test: each for test, each in found.items() if each["lines"]}}))
+        path.write_text(json.dumps({**kept, **found}))
         print(f"{len(found)} tests, {len(recorder.failed)} left out: {sorted(recorder.failed)[:5]}")
         return 0
 
@@ -333,8 +333,14 @@ def cover(names: Sequence[str], pause: Path | None) -> None:
 
 
 def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str], longest: float) -> dict[str, float]:
-    """The tests that a mutant has to outlive, in order, and how long each takes with the original."""
+    """The tests that a mutant has to outlive, in order, and how long each takes with the original.
+
+    What runs at import concerns every test of a file one of whose tests ran the module.
+    """
     fitting = {test: each["seconds"] for test, each in covered.items() if ran(each, mutant)}
+    if not mutant.inside:
+        files = {test.split("::")[0] for test in fitting}
+        fitting = {test: each["seconds"] for test, each in covered.items() if test.split("::")[0] in files}
     names: dict[str, float] = {}
     for test in dict.fromkeys([*(t for t in first if t in fitting), *sorted(fitting, key=fitting.__getitem__)]):
         if names and sum(names.values()) + fitting[test] > longest:
