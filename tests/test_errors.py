@@ -25,7 +25,30 @@ from ialgebra import (
     ResourceError,
     ShapeError,
 )
+from ialgebra.interpreters import ModelInterpreter, Option
 from tests import worlds
+
+
+class Gradient(ModelInterpreter):
+    """∂f/∂x, with an option of every kind; it is never asked here."""
+
+    options = {
+        "times": Option("number", least=0),
+        "signed": Option("flag"),
+        "norm": Option("word", legal=("l1", "l2")),
+        "sizes": Option("numbers", required=True),
+        "layer": Option("layer"),
+    }
+    cannot = {
+        "project": "it sees no window",
+        "select": "it wants the whole",
+        "join": "it stands alone",
+        "antijoin": "it has no baseline",
+    }
+    needs_gradients = needs_module = True
+
+    def attribute(self, question):
+        raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +67,10 @@ def con() -> ialgebra.Session:
     con.register_input("row", worlds.sample("tabular", torch.float32), feature_names=names)
     con.register_window("w", "row < 3")
     con.register_window("mask", np.ones((4, 4), bool))
+    con.register_interpreter("gradient", Gradient())
+    con.register_model("call", lambda batch: batch.flatten(1)[:, :3])
+    con.register_model("reads", nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2)))
+    con.register_input("some_words", torch.tensor([1, 2, 3]))
     con.sql("create view v as select 2 from f(x)")
     return con
 
