@@ -90,8 +90,8 @@ def test_keys_tell_contents_apart_and_are_the_same_in_every_process() -> None:
         Features(),
         Grid(2, 3),
         Grid(3, 2),
-        Estimation("exact"),
-        Estimation(None, 10),
+        Estimation(options=(("method", "exact"),)),
+        Estimation(budget=10),
     ]
     keys = [each.key for each in nodes]
     assert len(set(keys)) == len(keys)
