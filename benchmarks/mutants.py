@@ -11,28 +11,28 @@ Importing torch takes seconds and the whole suite minutes. So each mutant is a f
 memory: of a pytest session that has collected all tests, where a function's code is exchanged in place; or, for what
 runs at import, of one that has imported the libraries only, where a module is loaded from its mutant. Each runs the
 tests that ran the changed statement: those that noticed mutants of the same function first, then the fastest, up to
-`LONGEST` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict side;
-one that takes far longer than the original counts as noticed.
+`--longest` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict
+side; one that takes far longer than the original counts as noticed.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import importlib.machinery
 import importlib.util
 import inspect
 import json
 import math
 import os
-import random
 import resource
 import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -44,7 +44,7 @@ from .mutators import Mutant, Mutator
 
 PACKAGES = ("planner", "algebra", "kernels")
 OUT = Path("bench-out/mutants")
-LONGEST = 8.0  # seconds of tests that a mutant has to outlive
+LEISURE = 4.0  # seconds that any test may take
 SEED = 0
 HEAVY = ("torch", "numpy", "networkx", "sqlglot", "hypothesis", "rich.console", "rich.progress", "safetensors.torch")
 IMPORTED = ("ialgebra.session", "ialgebra.query", "ialgebra.answers")  # what `import ialgebra` leaves for later
@@ -57,6 +57,10 @@ class Covered(TypedDict):
 
     seconds: float
     lines: dict[str, list[int]]
+
+
+Tell = Callable[[Mutant, Mapping[str, float]], tuple[str | None, float]]
+"""Which of some tests, by what they usually take, is the first to fail on a mutant; and how long that took."""
 
 
 class Result(TypedDict):
@@ -86,9 +90,7 @@ def fork(task: Callable[[], int], seconds: float, pause: Path | None) -> Ended:
         os.setpgrp()
         status = 1
         try:
-            limit = resource.getrusage(resource.RUSAGE_SELF)
-            used = math.ceil(limit.ru_utime + limit.ru_stime)
-            resource.setrlimit(resource.RLIMIT_CPU, (used + math.ceil(seconds), used + math.ceil(seconds) + 5))
+            allow(seconds)
             status = task()
         finally:
             sys.stdout.flush()
@@ -110,6 +112,13 @@ def fork(task: Callable[[], int], seconds: float, pause: Path | None) -> Ended:
             os.killpg(child, signal.SIGCONT)
             last = time.perf_counter()
         time.sleep(0.02)
+
+
+def allow(seconds: float) -> None:
+    """This process may take so many seconds more of a core; then it is killed."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(spent.ru_utime + spent.ru_stime + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
 
 
 def silent() -> None:
@@ -165,7 +174,7 @@ def tests(names: Sequence[str], *plugins: object) -> int:
         return int(pytest.main([*PYTEST, f"--basetemp={folder}/tmp", *names], [*plugins]))
 
 
-def noticed(mutant: Mutant, names: Sequence[str], seconds: float, pause: Path | None) -> tuple[str | None, float]:
+def noticed(mutant: Mutant, names: Mapping[str, float], pause: Path | None) -> tuple[str | None, float]:
     """The first of the tests to fail on a mutant, or what else became of it; and how long that took."""
     with tempfile.NamedTemporaryFile("r") as said:
 
@@ -173,11 +182,11 @@ def noticed(mutant: Mutant, names: Sequence[str], seconds: float, pause: Path | 
             silent()
             sys.meta_path.insert(0, _Finder(mutant))  # type: ignore[arg-type]
             watch = _Watch()
-            status = tests(names, watch)
+            status = tests(list(names), watch)
             Path(said.name).write_text(watch.failed or ("" if status == 0 else "at import"))
             return 0
 
-        return told(fork(task, 15 + 5 * seconds, pause), said.read)
+        return told(fork(task, 15 + 5 * sum(names.values()), pause), said.read)
 
 
 def told(ended: Ended, said: Callable[[], str]) -> tuple[str | None, float]:
@@ -225,7 +234,7 @@ class _Session:
     """A pytest session that has collected all tests and, instead of running them, calls `loop` with a function that
     tells which of some tests fails first on a mutant."""
 
-    def __init__(self, loop: Callable[[Callable[[Mutant, Sequence[str], float], tuple[str | None, float]]], None]):
+    def __init__(self, loop: Callable[[Tell], None]):
         self.loop = loop
         self.failed: str | None = None
         self.pause: Path | None = None
@@ -239,7 +248,7 @@ class _Session:
         for name in IMPORTED:
             importlib.import_module(name)
 
-        def noticed(mutant: Mutant, names: Sequence[str], seconds: float) -> tuple[str | None, float]:
+        def noticed(mutant: Mutant, names: Mapping[str, float]) -> tuple[str | None, float]:
             known = [items[name] for name in names if name in items]
             with tempfile.NamedTemporaryFile("r") as said:
 
@@ -250,13 +259,14 @@ class _Session:
                     except Misfit:
                         return MISFIT
                     for item, after in zip(known, [*known[1:], None], strict=True):
+                        allow(LEISURE + 4 * names[item.nodeid])
                         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
                         if self.failed is not None:
                             break
                     Path(said.name).write_text(self.failed or "")
                     return 0
 
-                return told(fork(task, 10 + 5 * seconds, self.pause), said.read)
+                return told(fork(task, 10 + 5 * sum(names.values()), self.pause), said.read)
 
         self.loop(noticed)
         return True
@@ -315,23 +325,28 @@ def cover(names: Sequence[str], pause: Path | None) -> None:
         path = OUT / "cover.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         kept = {test: each for test, each in known.items() if test.split("::")[0] not in files}
-        path.write_text(json.dumps({**kept, **{test: each for test, each in found.items() if each["lines"]}}))
+        path.write_text(json.dumps({**kept, **found}))
         print(f"{len(found)} tests, {len(recorder.failed)} left out: {sorted(recorder.failed)[:5]}")
         return 0
 
     print(fork(task, 36000, pause))
 
 
-def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str]) -> tuple[list[str], float]:
-    """The tests that a mutant has to outlive, in order, and how long they take with the original."""
+def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str], longest: float) -> dict[str, float]:
+    """The tests that a mutant has to outlive, in order, and how long each takes with the original.
+
+    What runs at import concerns every test of a file one of whose tests ran the module.
+    """
     fitting = {test: each["seconds"] for test, each in covered.items() if ran(each, mutant)}
-    names, seconds = [], 0.0
+    if not mutant.inside:
+        files = {test.split("::")[0] for test in fitting}
+        fitting = {test: each["seconds"] for test, each in covered.items() if test.split("::")[0] in files}
+    names: dict[str, float] = {}
     for test in dict.fromkeys([*(t for t in first if t in fitting), *sorted(fitting, key=fitting.__getitem__)]):
-        if names and seconds + fitting[test] > LONGEST:
+        if names and sum(names.values()) + fitting[test] > longest:
             break
-        names.append(test)
-        seconds += fitting[test]
-    return names, seconds
+        names[test] = fitting[test]
+    return names
 
 
 def ran(test: Covered, mutant: Mutant) -> bool:
@@ -345,14 +360,19 @@ def ran(test: Covered, mutant: Mutant) -> bool:
 
 
 def drawn(files: Sequence[Path]) -> tuple[dict[Path, Mutator], list[tuple[Path, int]]]:
-    """The mutants of some files, by file and number, in random order."""
+    """The mutants of some files, by file and number, in a random order that a change elsewhere leaves as it is."""
     makers = {file: Mutator(file) for file in files}
-    order = [(file, number) for file in files for number in range(len(makers[file]))]
-    random.Random(SEED).shuffle(order)
-    return makers, order
+    ranks: dict[tuple[Path, int], bytes] = {}
+    counts: Counter[tuple[Path, str]] = Counter()
+    for file, maker in makers.items():
+        for number, place in enumerate(maker.visitor.places):
+            said = f"{SEED}|{file}|{place.function}|{counts[file, place.function]}"
+            counts[file, place.function] += 1
+            ranks[file, number] = hashlib.blake2b(said.encode(), digest_size=8).digest()
+    return makers, sorted(ranks, key=ranks.__getitem__)
 
 
-def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None) -> None:
+def run(files: Sequence[Path], most: int | None, again: bool, longest: float, pause: Path | None) -> None:
     """Tries mutants that have no result yet (`again`: that survived), in random order: what is called, in a session
     that has imported everything; what runs at import, from the start."""
     covered: dict[str, Covered] = json.loads((OUT / "cover.json").read_text())
@@ -363,7 +383,7 @@ def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None
     makers, order = drawn(files)
     print(f"{len(order)} mutants", flush=True)
 
-    def loop(noticed: Callable[[Mutant, Sequence[str], float], tuple[str | None, float]], warm: bool) -> None:
+    def loop(noticed: Tell, warm: bool) -> None:
         path = OUT / "results.json"
         results: dict[str, Result] = json.loads(path.read_text()) if path.exists() else {}
         killers: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -381,8 +401,8 @@ def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None
             if mutant.key in results and results[mutant.key]["killer"] != "misfit":
                 continue
             first = killers[mutant.file, mutant.function]
-            names, usual = chosen(mutant, covered, list(dict.fromkeys(first))[:8])
-            killer, seconds = noticed(mutant, names, usual) if names else (None, 0.0)
+            names = chosen(mutant, covered, list(dict.fromkeys(first))[:8], longest)
+            killer, seconds = noticed(mutant, names) if names else (None, 0.0)
             if killer in covered:
                 first.insert(0, killer)
             results[mutant.key] = Result(
@@ -394,7 +414,7 @@ def run(files: Sequence[Path], most: int | None, again: bool, pause: Path | None
                 killer=killer,
                 seconds=seconds,
             )
-            verdict = killer or f"ALIVE after {len(names)} tests ({usual:.1f} s)"
+            verdict = killer or f"ALIVE after {len(names)} tests ({sum(names.values()):.1f} s)"
             say(f"{place} {seconds:5.1f} s  {file}:{mutant.line}  {mutant.after!r}  {verdict}")
             path.write_text(json.dumps(results))
 
@@ -453,6 +473,7 @@ def main() -> None:
     parser.add_argument("task", choices=("cover", "run", "report"))
     parser.add_argument("names", nargs="*", help="tests to cover, or parts of the names of files to mutate")
     parser.add_argument("--most", type=int, help="of the random order, so many")
+    parser.add_argument("--longest", type=float, default=20.0, help="seconds of tests that a mutant has to outlive")
     parser.add_argument("--again", action="store_true", help="try again what survived")
     parser.add_argument("--pause", type=Path, help="wait while this file exists")
     given = parser.parse_intermixed_args()
@@ -471,7 +492,7 @@ def main() -> None:
     hypothesis.settings.load_profile("mutants")
     if given.task == "cover":
         return cover(given.names or ["tests"], given.pause)
-    return run(files, given.most, given.again, given.pause)
+    return run(files, given.most, given.again, given.longest, given.pause)
 
 
 if __name__ == "__main__":

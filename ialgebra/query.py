@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
@@ -135,9 +135,11 @@ def refined(
     request = replace(request, strategy=first.strategy)
     physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
-    left: dict[str, tuple[object, ...]] = {}
+    left: dict[str, object] = {}
     while physical is not None:
-        _unchanged(left, catalog)
+        for name, content in left.items():  # some maps may be final, and the others would be of another model
+            if _content(name, physical, catalog) != content:
+                raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
         executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
@@ -149,7 +151,7 @@ def refined(
         finally:
             spent.add(executor.outcome)
         if rounds:
-            left = {name: catalog.model(name).fingerprint() for name in executor.outcome.contents}
+            left = {name: _content(name, physical, catalog) for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
@@ -185,11 +187,11 @@ def refined(
         physical = following
 
 
-def _unchanged(left: Mapping[str, tuple[object, ...]], catalog: Catalog) -> None:
-    """ModelError where a model is not as a round `left` it: some maps are final, and the others would be of another."""
-    for name, content in left.items():
-        if catalog.model(name).fingerprint() != content:
-            raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
+def _content(name: str, plan: PhysicalPlan, catalog: Catalog) -> object:
+    """What a plan computes with of a model, as a value that can be compared: the model, and the heads that it reads."""
+    network = catalog.model(name)
+    heads, layers = network.heads_fingerprint(), {layer for job in plan.jobs for layer in job.layers(name)}
+    return network.content(), {layer: head for layer, head in heads.items() if layer in layers}
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:

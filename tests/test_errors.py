@@ -98,6 +98,7 @@ def test_an_error_names_the_culprit_and_where_it_stands(kind, text, con):
 
 ROOT = Path(ialgebra.__file__).parent
 INVENTORY = ["language/*.py", "planner/check.py", "settings.py", "describe.py"]
+CAPTUMS = "of Captum's methods, which may be absent: fixtures/captum_errors.txt"
 UNREACHED = {  # in queries, and why
     "expected one predicate, not several": "of register_window's text",
     "AND, OR or the end": "of register_window's text",
@@ -114,6 +115,12 @@ UNREACHED = {  # in queries, and why
     "(*span)]}' is not in the language": "the dialect builds no other node",
     "select by number, or in each operand's own": "takes two models; see below",
     "BindError(message, text.span)": "takes an input without names; see below",
+    "looks inside a model, and": CAPTUMS,
+    "needs gradients, and": CAPTUMS,
+    "answers in one go and": CAPTUMS,
+    "takes no budget: its options": CAPTUMS,
+    "needs the option": CAPTUMS,
+    "{name} must be {kinds": CAPTUMS,
     "is not a number": "the lexer makes no such number",
     "a baseline must be a finite number": "the reader lets no other through",
     "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and syntax where it does not",

@@ -380,7 +380,7 @@ def _models(plan: Plan) -> set[str]:
 
 
 USUAL = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, database=None, derandomize=True,
+    max_examples=12, stateful_step_count=20, deadline=None, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
@@ -390,7 +390,7 @@ class TestSession(SessionMachine.TestCase):
 
 
 class TestSessionAtLength(SessionMachine.TestCase):
-    settings = settings(USUAL, max_examples=200, stateful_step_count=50)
+    settings = settings(USUAL, max_examples=100, stateful_step_count=30)
 
 
 TestSessionAtLength.pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,6 +44,8 @@ Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 THIS_QUERY = "another game of this query"
+
+_LISTED = 1 << 16  # rows of a pass that are listed at a time; each takes some 200 bytes
 
 
 @dataclass
@@ -124,8 +126,7 @@ class Executor:
             )
             self.total += sum(each.rows for each in plan.passes if each.asked)
             for each in plan.passes:
-                if not each.asked:
-                    self._pass(each)
+                self._pass(each)
         for each in plan.passes:  # outside that frame, in which no gradient flows
             for number in each.jobs if each.asked else ():
                 self._ask(number, each.run.batch_size)
@@ -196,10 +197,10 @@ class Executor:
             wanted.setdefault(end, (tensor, {}))[1].update(dict.fromkeys(layers))
 
         for number, job in enumerate(self.plan.jobs):
-            names, apart = self.memory.names[number], self._apart(number)
+            (empty, *full), apart = self.memory.ends(number), self._apart(number)
             for model in job.models:
-                want(_End(model, names[min(1, len(names) - 1)], apart), _whole(job), job.layers(model))
-                want(_End(model, names[0], apart), job.hybrids.background, job.layers(model))
+                want(_End(model, full[0] if full else empty, apart), _whole(job), job.layers(model))
+                want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
             for target in job.predictions:
                 tensor = self.catalog.element(target.source).tensor
                 want(_End(target.model, input_name(tensor), apart), tensor, [None])
@@ -212,7 +213,7 @@ class Executor:
             row = input_name(self.catalog.element(target.source).tensor)
             self.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
         for k, game in enumerate(job.games):
-            for position, row in enumerate(self.memory.names[number][:2]):
+            for position, row in enumerate(self.memory.ends(number)):
                 logits = known.get((_End(game.model, row, apart), game.layer))
                 if logits is not None:
                     value = float(column(logits[None], self._target(game), game.output))
@@ -269,28 +270,49 @@ class Executor:
 
     def _pass(self, each: Pass) -> None:
         pace = Pace(each, [self.networks[model] for model in each.models])
+        layers = {model: self._layers(each.jobs, model) for model in each.models}
 
         def evaluate(chunk: list[tuple[int, int]], run: Run) -> None:
             if time.perf_counter() >= self.deadline:
                 raise TimeUp
-            self._batch(each, chunk, run)
+            self._batch(each, chunk, run, layers)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-        while pending := self._pending(each):
-            self._in_batches(pending, pace.next, each.models[0], evaluate)
+        for jobs in self._blocks(each):
+            while pending := self._pending(each, jobs):
+                self._in_batches(pending, pace.next, each.models[0], evaluate)
 
-    def _pending(self, each: Pass) -> list[tuple[int, int]]:
-        """The rows of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs find it in the
-        store, or if that has forgotten it, evaluate it afterwards."""
-        pending: dict[object, tuple[int, int]] = {}
+    def _blocks(self, each: Pass) -> Iterator[list[int]]:
+        """The jobs of a pass, so many at a time that a list of their rows is short."""
+        block: list[int] = []
+        rows = 0
         for number in each.jobs:
+            block.append(number)
+            rows += len(self.outcome.designs[number].coalitions)
+            if rows >= _LISTED:
+                yield block
+                block, rows = [], 0
+        if block:
+            yield block
+
+    def _layers(self, jobs: Iterable[int], model: str) -> tuple[int | None, ...]:
+        """The layers of `model` that the jobs read."""
+        return tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
+
+    def _pending(self, each: Pass, jobs: Sequence[int]) -> list[tuple[int, int]]:
+        """The rows of some jobs of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs
+        find it in the store, or if that has forgotten it, evaluate it afterwards."""
+        pending: dict[object, tuple[int, int]] = {}
+        for number in jobs:
             if self.plan.strategy.reuse:
                 self._recall(number, within=True)
             lacking = np.stack([self._lacking(number, model) for model in each.models])
-            for row in np.flatnonzero(lacking.any(axis=0)).tolist():
-                place = self.memory.names[number][row] if self.plan.strategy.reuse else (number, row)
-                pending.setdefault(place, (number, row))
+            rows = np.flatnonzero(lacking.any(axis=0)).tolist()
+            places = [(number, row) for row in rows]
+            names: Sequence[object] = self.memory.named(number, rows) if self.plan.strategy.reuse else places
+            for name, place in zip(names, places, strict=True):
+                pending.setdefault(name, place)
         return list(pending.values())
 
     def _in_batches(
@@ -320,8 +342,11 @@ class Executor:
             else:
                 start += len(chunk)
 
-    def _batch(self, each: Pass, chunk: list[tuple[int, int]], run: Run) -> None:
-        """Compose one batch of hybrids, once a device, and read every column that its rows lack."""
+    def _batch(
+        self, each: Pass, chunk: list[tuple[int, int]], run: Run, layers: Mapping[str, tuple[int | None, ...]]
+    ) -> None:
+        """Compose one batch of hybrids, once a device, and read every column that its rows lack; with reuse, of all
+        `layers` that the pass reads of a model."""
         batches: dict[torch.device, Tensor] = {}
         for model in each.models:
             network = self.networks[model]
@@ -337,9 +362,8 @@ class Executor:
                 batch = batch[torch.from_numpy(lacking).to(batch.device)]
             if run.mode == "compiled" and len(batch) == run.batch_size and not network.compiled_for(run.batch_size):
                 network.compile(batch)
-            jobs = each.jobs if self.plan.strategy.reuse else dict.fromkeys(number for number, _ in lacked)
-            layers = tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
-            outputs, seconds = self._forward(model, batch, layers, run.mode, partial(self._named, lacked))
+            read_at = layers[model] if self.plan.strategy.reuse else self._layers((place[0] for place in lacked), model)
+            outputs, seconds = self._forward(model, batch, read_at, run.mode, partial(self._named, lacked))
             first = 0
             for number, rows in _runs(lacked):
                 block = slice(first, first + len(rows))

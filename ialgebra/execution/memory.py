@@ -59,7 +59,7 @@ class Column(NamedTuple):
 
 
 class Memory:
-    """The store as a plan sees it. `names` holds the name of every row of every job's design."""
+    """The store as a plan sees it."""
 
     def __init__(
         self,
@@ -78,7 +78,17 @@ class Memory:
         self.models: dict[str, Hashable] = {
             name: (weakref.ref(network), self.contents[name], narrow) for name, network in networks.items()
         }
-        self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
+        self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
+
+    def named(self, number: int, rows: Sequence[int] | NDArray[np.int64]) -> list[bytes]:
+        """The names of rows of a job's design."""
+        names: list[bytes] = self._names[number][rows].tolist()
+        return names
+
+    def ends(self, number: int) -> list[bytes]:
+        """The names of x_∅ and x_N, which a design has first; one where they are the same."""
+        names: list[bytes] = self._names[number][:2].tolist()
+        return names
 
     # Whole inputs.
 
@@ -141,8 +151,8 @@ class Memory:
     ) -> tuple[Values, Counter[str]]:
         """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
         they had been evaluated for, but for those that the query paid for or found before."""
-        table, names = self.store.table(self.models[model]), self.names[number]
-        places = table.places([names[row] for row in rows.tolist()])
+        table = self.store.table(self.models[model])
+        places = table.places(self.named(number, rows))
         found = np.full((len(rows), len(columns)), np.nan)
         for k, each in enumerate(columns):
             known, logits = table.read(places, self._layer(model, each.layer))
@@ -179,7 +189,7 @@ class Memory:
         own = {each.layer for each in columns}
         for layer in sorted(outputs, key=lambda layer: layer not in own):
             logits = outputs[layer]
-            room -= len(self.names[number]) * logits[0].nbytes
+            room -= len(self._names[number]) * logits[0].nbytes
             if room >= 0:
                 kept[self._layer(model, layer)] = logits.numpy()
             else:
@@ -187,7 +197,7 @@ class Memory:
                     kept[self._scalar(model, each)] = each.read(logits)[:, None]
         origin = self._origin(number, model)
         origin.asked.update(self._scalar(model, each) for each in columns)
-        self.store.keep(self.models[model], [self.names[number][row] for row in rows], kept, seconds, origin)
+        self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin)
 
     def _layer(self, model: str, layer: Layer) -> Hashable:
         """The name of a layer's logits; another head makes another layer."""
@@ -208,12 +218,12 @@ def input_name(tensor: Tensor) -> bytes:
     return whole_name(tensor, _numbers(tensor)).tobytes()
 
 
-def _names(job: Job, design: Design) -> list[bytes]:
+def _names(job: Job, design: Design) -> NDArray[np.void]:
     hybrids = job.hybrids
     background, foreground = _numbers(hybrids.background), _numbers(hybrids.foreground)
     whole = whole_name(hybrids.background, background)
     names = hybrid_names(background, foreground, whole, hybrids.segments, design.coalitions)
-    packed: list[bytes] = np.ascontiguousarray(names).view("V16").ravel().tolist()
+    packed: NDArray[np.void] = np.ascontiguousarray(names).view("V16").ravel()
     return packed
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection, fold
 from ..errors import BudgetError, CompositionError, Span
 
 MOST: Final = 100_000  # φ of a query, which take half a minute to plan
@@ -34,8 +34,6 @@ def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None
         join = any(part.join for part in below)
         anti = any(part.anti for part in below)
         match each:
-            case Identity() | Projection():
-                pass
             case Selection(layer, _):
                 if lowest is not None and layer > lowest:
                     raise CompositionError(

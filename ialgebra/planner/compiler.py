@@ -25,6 +25,8 @@ from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
 
+_MANY = 1000  # games of a query, whose plan shares what can be shared: to look at all others would take seconds
+
 
 class Wanted(NamedTuple):
     """One map to answer: its plan as written, the query's label for it, and the select item that it belongs to."""
@@ -77,8 +79,11 @@ def compile_plan(
 
     terms = [term for each in lowered(strategy.rewrite, strategy.dual is not False) for a in each for term in a.terms]
     matters = {"dual"} if any(term.board.swapped for term in terms) else set()
-    if len({term.game for term in terms}) > 1:
+    games = len({term.game for term in terms})
+    if games > 1:
         matters |= {"share", "pack"}
+    if games > _MANY:
+        matters = set()
     taken, best, decisions = search(strategy, matters, sketch)
     answers = lowered(taken.rewrite, taken.dual is True)
     remaining = iter(best.readings)

@@ -158,6 +158,7 @@ class Lowering:
     def __init__(self, catalog: Catalog) -> None:
         self.fired: dict[bool, dict[str, None]] = {False: {}, True: {}}
         self._boards = _Boards(catalog)
+        self._components: dict[Operator, tuple[_Component, ...]] = {}
         self._interpreter = catalog.interpreter
 
     def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
@@ -166,7 +167,9 @@ class Lowering:
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
-        components = fold(plan, _lowered).components
+        if plan not in self._components:
+            self._components[plan] = fold(plan, _lowered).components
+        components = self._components[plan]
         answers = []
         for number, component in enumerate(components):
             terms = [self._term(share, dual) for share in component]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -201,10 +201,9 @@ class Case:
             answers = ask()
         except _REFUSALS as error:
             raise Refused(error.message) from None
-        except IalgebraError as error:
-            raise Broken(
-                Counterexample(f"{type(error).__name__}: {error.message}", (Side(said, (), ()),), None, said)
-            ) from error
+        except Exception as error:  # whatever an engine does but answer or refuse, it may not do
+            message = error.message if isinstance(error, IalgebraError) else str(error)
+            self.fail(f"{type(error).__name__}: {message}", Side(said, (), ()))
         return Side(said, tuple(each.map for each in answers), tuple(each.stderr for each in answers), answers)
 
     def said(self, text: str, strategy: Strategy) -> str:
@@ -320,11 +319,11 @@ class Case:
         text = query(plan)
         try:
             self.world.explain(text, BEST)
-        except CompositionError as error:
+        except IalgebraError as error:
             self.fail(claim, Side(f"{self.said(text, BEST)}: {error.message}", (), ()))
         self.run.compared += 1
 
-    def fail(self, claim: str, *sides: Side) -> None:
+    def fail(self, claim: str, *sides: Side) -> NoReturn:
         """Raises Broken."""
         pairs = [(a, b) for a, b in zip(sides[0].maps, sides[-1].maps, strict=False) if a.shape == b.shape]
         difference = max((float(np.abs(a - b).max(initial=0.0)) for a, b in pairs), default=None)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import weakref
 from fractions import Fraction
 
@@ -96,18 +94,14 @@ def test_keys_tell_contents_apart_and_are_the_same_in_every_process() -> None:
     keys = [each.key for each in nodes]
     assert len(set(keys)) == len(keys)
     assert all(len(key) == 24 and int(key, 16) >= 0 for key in keys)
-    code = (
-        "from ialgebra.algebra.operators import Selection, Identity; from ialgebra.algebra.baselines import Constant;"
-        "from ialgebra.algebra.players import Features; from ialgebra.algebra.sources import Source;"
-        "print(Selection(2, Identity('f', (Source('x'),), (Constant(),), Features())).key)"
-    )
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == Selection(2, X).key
+    assert Selection(2, X).key == "e03d910b112e279fa4c815d1", "seeds and orders of past answers depend on it"
 
 
 def test_a_join_needs_a_weight_for_each_operand_and_in_all_one() -> None:
     for weights in ((Fraction(1, 2),), (Fraction(1, 2), Fraction(1, 3)), (Fraction(3, 2), Fraction(-1, 2))):
-        with pytest.raises(CompositionError, match=r"one weight in \[0, 1\] for each operand, in all 1; got"):
+        with pytest.raises(
+            CompositionError, match=r"^a join needs one weight in \[0, 1\] for each operand, in all 1; got \("
+        ):
             Join((X, Y), weights)
     with pytest.raises(CompositionError):
         Join((X, Y), (Fraction(1, 3),) * 3)
@@ -116,7 +110,9 @@ def test_a_join_needs_a_weight_for_each_operand_and_in_all_one() -> None:
 
 def test_an_antijoin_needs_two_operands_and_an_order_of_them() -> None:
     for operands, order in (((X,), (0,)), ((X, Y), (0,)), ((X, Y), (0, 0)), ((X, Y), (1, 2)), ((X, Y), (0, 1, 2))):
-        with pytest.raises(CompositionError, match="two operands or more, and an order that names each once"):
+        with pytest.raises(
+            CompositionError, match=r"^an anti-join needs two operands or more, and an order that names each once$"
+        ):
             AntiJoin(operands, order)
     assert AntiJoin((X, Y, X), (2, 0, 1)).contrast == "difference"
 

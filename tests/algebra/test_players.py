@@ -124,6 +124,14 @@ def test_superpixels_are_connected_patches_that_follow_the_colours() -> None:
         labels(Slic(8), "image", image, everything, no_mask),
         labels(Slic(8), "image", 9 * image + 3, everything, no_mask),
     )
+    counts = [labels(Slic(n), "image", image, everything, no_mask).max() + 1 for n in (2, 8, 40)]
+    assert counts == sorted(set(counts))
+    rng = np.random.default_rng(3)
+    texture = np.kron(rng.random((3, 6, 6)), np.ones((4, 4)))
+    np.testing.assert_array_equal(
+        labels(Slic(8), "image", texture, everything, no_mask),
+        labels(Slic(8), "image", 50 * texture - 7, everything, no_mask),
+    )
     flat = labels(Slic(4), "image", np.full((3, 8, 8), 5.0), np.ones((3, 8, 8), dtype=bool), no_mask)
     assert flat.max() + 1 in range(2, 7)
     assert labels(Slic(10**9), "image", image[:, :4, :4], everything[:, :4, :4], no_mask).min() == 0

@@ -109,6 +109,7 @@ def test_exact_designs_hold_every_coalition_once() -> None:
 @pytest.mark.parametrize("method", ["permutations", "regression"])
 def test_equal_arguments_make_equal_designs_and_seeds_make_different_ones(method: str) -> None:
     one, same, other = (design(method, 12, 100, seed) for seed in (1, 1, 2))
+    assert (one.method, one.players, one.seed, other.seed) == (method, 12, 1, 2)
     assert one.key == same.key != other.key
     assert (one.coalitions == same.coalitions).all()
     assert set(codes(one.coalitions)) != set(codes(other.coalitions))
@@ -156,6 +157,20 @@ def test_sizes_get_their_shares_and_small_ones_are_enumerated() -> None:
     np.testing.assert_allclose(taken[1:], 116 * weights / weights.sum(), atol=1.0)
 
 
+@pytest.mark.parametrize("players", [7, 12])
+def test_the_first_pairs_go_to_the_sizes_of_the_largest_quotients(players: int) -> None:
+    """Sainte-Laguë by its definition: the next seat goes to the largest share / (2 · seats + 1)."""
+    sizes = range(1, players // 2 + 1)
+    share = {s: (s * (players - s)) ** -0.5 * (0.5 if 2 * s == players else 1) for s in sizes}
+    seats = dict.fromkeys(sizes, 0)
+    for pairs in range(1, 13):
+        free = [s for s in sizes if seats[s] < math.comb(players, s) // (2 if 2 * s == players else 1)]
+        seats[max(free, key=lambda s: share[s] / (2 * seats[s] + 1))] += 1
+        made = design("regression", players, 2 + 2 * pairs, 0)
+        assert made.pairs is not None
+        assert np.bincount(made.pairs.size, minlength=len(seats) + 1)[1:].tolist() == list(seats.values())
+
+
 def test_hundreds_of_players_need_no_more_than_logarithms() -> None:
     made = design("regression", 784, 6272, 0)
     assert made.coalitions.shape == (6272, 784)
@@ -164,7 +179,7 @@ def test_hundreds_of_players_need_no_more_than_logarithms() -> None:
     assert (np.bincount(made.pairs.size)[1:] > 0).all()
 
 
-@pytest.mark.parametrize("rows", [2, 5, 12, 20, 26, 60, 200])
+@pytest.mark.parametrize("rows", [2, 5, 12, 20, 26, 32, 38, 60, 200])
 def test_chains_lead_from_nobody_to_everybody_and_back_through_complements(rows: int) -> None:
     made = design("permutations", 13, rows, 4)
     chains = made.chains

@@ -189,6 +189,7 @@ def test_two_rows_share_the_gain_evenly_and_admit_ignorance() -> None:
     values = np.arange(4096.0)
     for method in ("permutations", "regression"):
         found = run(tabular(values), 12, 2, method)[0]
+        assert found.rung == ("permutations" if method == "permutations" else "F0")
         np.testing.assert_allclose(found.values, 4095 / 12)
         assert not found.known
         assert found.influence.shape == (1, 12)
@@ -321,7 +322,10 @@ def test_games_inside_a_free_rung_are_solved_by_it() -> None:
     def cubic(masks: np.ndarray) -> np.ndarray:
         return together(masks) + masks.mean(axis=1) ** 3
 
-    for game, rung in ((together, "F0"), (cubic, "F0+t³")):
+    def quintic(masks: np.ndarray) -> np.ndarray:
+        return cubic(masks) + 3 * (masks.mean(axis=1) - 0.5) ** 5
+
+    for game, rung in ((together, "F0"), (cubic, "F0+t³"), (quintic, "F0+t³+t⁵")):
         found = run(game, d, 66)[0]
         assert found.rung == rung
         np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-9)
@@ -348,6 +352,27 @@ def test_games_inside_a_process_are_all_but_solved_by_it() -> None:
     for game in (sized, sloped, joint, threes):
         found, truth = run(game, d, 514)[0], run(game, d, 1 << d, "exact")[0].values
         assert np.linalg.norm(found.values - truth) < 1e-2 * np.linalg.norm(truth)
+
+
+def test_what_was_fitted_is_told_by_the_names_of_its_rungs() -> None:
+    values = np.random.default_rng(21).normal(size=1 << 9)
+    (found,) = run(tabular(values), 9, 150)
+    known = {"F0", "F0+t³", "F0+t³+t⁵"} | {
+        f"{name}, ridge {strength:g}" for name in ("smooth", "learned", "threes") for strength in STRENGTHS
+    }
+    parts = found.rung.split(" & ")
+    assert len(parts) > 1
+    assert set(parts) <= known
+
+
+def test_joint_effects_of_three_are_as_likely_for_a_player_that_harms_as_for_one_that_helps() -> None:
+    ladder = Ladder(design("regression", 9, 120, 0))
+    values = np.random.default_rng(19).normal(size=9)
+    one, other = ladder.threes(values), ladder.threes(np.abs(values))
+    target = np.random.default_rng(20).normal(size=len(ladder.features))
+    np.testing.assert_allclose(one.errors(target), other.errors(target), rtol=1e-6)
+    learned = ladder.learned(values).errors(target), ladder.learned(np.abs(values)).errors(target)
+    assert not np.allclose(*learned, rtol=1e-3), "whose sum saturates depends on signs"
 
 
 def test_errors_of_all_players_cancel_unit_by_unit() -> None:
@@ -383,6 +408,8 @@ def test_shared_designs_give_honest_errors_of_differences() -> None:
 def test_student_widens_as_its_table_says() -> None:
     for freedom, quantile in ((2, 4.303), (3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042)):
         assert student(freedom) * 1.959964 == pytest.approx(quantile, rel=0.01)
+    for freedom, quantile, tolerance in ((10, 2.2281388520, 2e-5), (30, 2.0422724563, 1e-7), (100, 1.9839715185, 1e-9)):
+        assert student(freedom) * 1.959963984540054 == pytest.approx(quantile, rel=tolerance)
 
 
 # ── unbiased ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -403,6 +430,27 @@ def test_unbiased_values_are_so_where_the_default_is_not() -> None:
 def test_unbiased_intervals_cover_what_they_claim() -> None:
     for multiple in (8, 16, 32):
         assert 0.92 <= coverage(lite, 12, multiple * 12, "unbiased") <= 0.99
+
+
+@pytest.mark.parametrize("players", [7, 8])
+def test_unbiased_values_of_few_pairs_have_no_surrogate(players: int) -> None:
+    """Then they are sums of c g, each pair for as many as it stands for, by the formula at the module's head."""
+    values = np.random.default_rng(18).normal(size=1 << players)
+    made = design("unbiased", players, 2 + 4 * (players // 2), 0)
+    assert made.pairs is not None
+    column = tabular(values)(made.coalitions)
+    (found,) = estimate(made, column[:, None])
+    assert found.rung == "0 features"
+    gain = column[1] - column[0]
+    expected = np.full(players, gain / players)
+    for size in range(1, players // 2 + 1):
+        every = math.comb(players, size) // (2 if 2 * size == players else 1)
+        mine = made.pairs.size == size
+        odd = ((column[2::2] - column[3::2]) / 2 - gain * (size / players - 0.5))[mine]
+        for mask, worth in zip(made.coalitions[2::2][mine], odd, strict=True):
+            share = np.where(mask, 1 / size, -1 / (players - size)) * 2 / math.comb(players, size)
+            expected += every / mine.sum() * share * worth
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("players", [4, 5, 8])

@@ -214,17 +214,31 @@ def test_a_model_lent_to_a_device_gets_its_own_tensors_back_also_after_errors() 
     model[2].register_buffer("none", None)
     own = {name: id(each) for name, each in [*model.named_buffers(remove_duplicate=False)]}
     data = {name: each.data_ptr() for name, each in model.named_parameters()}
-    with pytest.raises(ZeroDivisionError), as_found(model, CPU):  # noqa: PT012 - what fails is what stands last
+
+    def failing() -> None:
         assert not any(module.training for module in model.modules())
         assert model[1].running_mean is model[2].same, "what is one buffer stays one"
         assert model[2].none is None
         model[1].running_mean = torch.ones(3)
         model[0].weight.data = torch.zeros(3, 3)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), as_found(model, CPU):
+        failing()
     assert {name: id(each) for name, each in [*model.named_buffers(remove_duplicate=False)]} == own
     assert {name: each.data_ptr() for name, each in model.named_parameters()} == data
     assert all(each.device == CPU for each in model.parameters())
     assert all(module.training for module in model.modules())
+
+
+def test_a_module_without_a_training_flag_gets_none() -> None:
+    model = net()
+    del model[1].__dict__["training"]
+    with as_found(model, None):
+        assert not model[2].training
+        assert not hasattr(model[1], "training")
+    assert not hasattr(model[1], "training")
+    assert model[2].training
 
 
 def test_a_callable_that_is_no_module_gets_inference_mode_only() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ialgebra.kernels.compose import compose
-from ialgebra.kernels.naming import element_numbers, hybrid_names, whole_name
+from ialgebra.kernels.naming import _mixed, element_numbers, hybrid_names, whole_name
 
 SHAPES = [(2, 3, 4), (7,), (1, 5, 5)]
 DTYPES = [torch.float32, torch.float64, torch.int64, torch.uint8]
@@ -95,3 +95,10 @@ def test_many_coalitions_are_named_piece_by_piece(players, monkeypatch):
     at_once = names_of(*game)
     monkeypatch.setattr(naming, "_CELLS", 7 * players)
     assert names_of(*game) == at_once
+
+
+def test_numbers_are_mixed_as_splitmix_mixes_its_counter() -> None:
+    """The first outputs of SplitMix64 from seed 0, as published with it: its counter grows by the golden ratio."""
+    counter = np.array([0x9E3779B97F4A7C15, 0x3C6EF372FE94F82A, 0xDAA66D2C7DDF743F], dtype=np.uint64)
+    expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert _mixed(counter).tolist() == expected

@@ -81,3 +81,11 @@ def test_games_whose_errors_cancel_others_get_no_more_rows() -> None:
     assert found[1] == found[2] == pytest.approx(100)
     nothing = [Stratum(100, math.inf, math.inf, 0.0, 1.0)] * 2
     assert rows_to(nothing, 0.5, 1.0, allocate=True) == pytest.approx([200, 200])
+
+
+@pytest.mark.parametrize("allocate", [True, False])
+def test_what_a_capped_game_cannot_give_the_others_make_up_for(allocate: bool) -> None:
+    strata = [Stratum(100, 120, math.inf, 1.0, 1.0), Stratum(100, math.inf, math.inf, 1.0, 3.0)]
+    capped, free = rows_to(strata, 0.65, 1.0, allocate=allocate)
+    assert capped == pytest.approx(120)
+    assert (100 / capped) ** 2 + (100 / free) ** 2 == pytest.approx(2 * 0.65**2, rel=1e-6)
