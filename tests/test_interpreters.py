@@ -344,6 +344,8 @@ def test_out_of_memory_asks_again_with_half_the_rows(case):
 
 
 def test_an_interrupt_leaves_the_model_as_it_was(case):
+    already = case.net[0].register_forward_hook(lambda *_: None)
+
     def interrupt(_found):
         case.net[0].register_forward_hook(lambda *_: None)
         raise KeyboardInterrupt
@@ -352,7 +354,8 @@ def test_an_interrupt_leaves_the_model_as_it_was(case):
     hooks = len(case.net[0]._forward_hooks)
     with pytest.raises(KeyboardInterrupt):
         case.con.sql("select * from f(x) using bad()")
-    assert len(case.net[0]._forward_hooks) == hooks
+    assert len(case.net[0]._forward_hooks) == hooks == 1
+    already.remove()
     assert all(parameter.requires_grad for parameter in case.net.parameters())
     assert case.net[2].inplace
     assert case.con.sql("select * from f(x)")[0].values.any()

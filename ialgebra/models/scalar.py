@@ -35,7 +35,7 @@ class ExplainedScalar(nn.Module):
         self.head = None if layer is None else network.require_head(layer)
         self.tap = None if layer is None or self.head is None else network.layers[layer - 1].tap
         self.target, self.output = target, output
-        self.training = False  # not by `eval()`, which would be the model's own too
+        self.training = False  # set by hand: the method would set the model's own too
         self.rows = self.passes = 0
 
     def forward(self, batch: Tensor) -> Tensor:

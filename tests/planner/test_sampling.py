@@ -13,44 +13,49 @@ from ialgebra.interpreters.shapley import Shapley
 from ialgebra.planner.games import game_key
 from ialgebra.planner.sampling import DesignSpec, Effort, seeds, spec
 
-SHAPLEY = Shapley()
+
+def estimation(method: str | None = None, budget: int | None = None) -> Estimation:
+    return Estimation(options=(("method", method),) if method else (), budget=budget)
+
+
+def planned(game: Any, seed: int, **options: Any) -> DesignSpec:
+    return spec(game, seed, Shapley(), **options)
 
 
 def game(players: int, method: str | None = None, budget: int | None = None, key: str = "h") -> Any:
     hybrids = SimpleNamespace(players=players, key=key)
-    estimation = Estimation(options=() if method is None else (("method", method),), budget=budget)
-    return SimpleNamespace(hybrids=hybrids, estimation=estimation, model="f", layer=2, target=1, output="logit")
+    return SimpleNamespace(
+        hybrids=hybrids, estimation=estimation(method, budget), model="f", layer=2, target=1, output="logit"
+    )
 
 
 def test_without_an_effort_the_whole_budget_is_spent() -> None:
-    assert spec(game(12, None, 500), 3, SHAPLEY, halves=False) == DesignSpec("regression", 12, 500, 3)
-    assert spec(game(12, "permutations", 200), 3, SHAPLEY, halves=False).method == "permutations"
-    assert spec(game(4), 3, SHAPLEY, halves=False) == DesignSpec("exact", 4, 16, 3)
-    assert spec(game(12, None, 500), 3, SHAPLEY, halves=True).method == "permutations"
-    assert spec(game(0), 0, SHAPLEY, halves=False) == DesignSpec("exact", 0, 1, 0)
+    assert planned(game(12, None, 500), 3, halves=False) == DesignSpec("regression", 12, 500, 3)
+    assert planned(game(12, "permutations", 200), 3, halves=False).method == "permutations"
+    assert planned(game(4), 3, halves=False) == DesignSpec("exact", 4, 16, 3)
+    assert planned(game(12, None, 500), 3, halves=True).method == "permutations"
+    assert planned(game(0), 0, halves=False) == DesignSpec("exact", 0, 1, 0)
     with pytest.raises(BudgetError):
-        spec(game(12, None, 1), 0, SHAPLEY, halves=False)
+        planned(game(12, None, 1), 0, halves=False)
     with pytest.raises(BudgetError):
-        spec(game(30, "exact"), 0, SHAPLEY, halves=False)
+        planned(game(30, "exact"), 0, halves=False)
     with pytest.raises(BudgetError):
-        spec(game(12, "regression", 500), 0, SHAPLEY, halves=True)
+        planned(game(12, "regression", 500), 0, halves=True)
 
 
 def test_a_round_spends_rows_a_player_up_to_the_budget() -> None:
-    assert spec(game(20), 1, SHAPLEY, halves=False, effort=Effort(8)) == DesignSpec("regression", 20, 160, 1)
-    assert spec(game(20, None, 100), 1, SHAPLEY, halves=False, effort=Effort(8)).rows == 100
-    assert spec(game(20, None, 1000), 1, SHAPLEY, halves=False, effort=Effort(8)).rows == 160
-    assert spec(game(3), 1, SHAPLEY, halves=False, effort=Effort(1.5)).rows == 4
-    assert spec(game(10, "exact"), 1, SHAPLEY, halves=False, effort=Effort(2)) == DesignSpec("exact", 10, 1024, 1)
-    assert spec(game(20), 1, SHAPLEY, halves=False, effort=Effort(0.05)).rows == 2
+    assert planned(game(20), 1, halves=False, effort=Effort(8)) == DesignSpec("regression", 20, 160, 1)
+    assert planned(game(20, None, 100), 1, halves=False, effort=Effort(8)).rows == 100
+    assert planned(game(20, None, 1000), 1, halves=False, effort=Effort(8)).rows == 160
+    assert planned(game(3), 1, halves=False, effort=Effort(1.5)).rows == 4
+    assert planned(game(10, "exact"), 1, halves=False, effort=Effort(2)) == DesignSpec("exact", 10, 1024, 1)
+    assert planned(game(20), 1, halves=False, effort=Effort(0.05)).rows == 2
 
 
 def test_a_round_that_spends_nothing_on_a_game_reads_its_ends_alone() -> None:
     for method in (None, "exact", "regression", "permutations"):
-        assert spec(game(12, method), 1, SHAPLEY, halves=False, effort=Effort(0)) == DesignSpec(
-            "permutations", 12, 2, 1
-        )
-    assert spec(game(1), 1, SHAPLEY, halves=False, effort=Effort(0)) == DesignSpec("exact", 1, 2, 1)
+        assert planned(game(12, method), 1, halves=False, effort=Effort(0)) == DesignSpec("permutations", 12, 2, 1)
+    assert planned(game(1), 1, halves=False, effort=Effort(0)) == DesignSpec("exact", 1, 2, 1)
 
 
 def test_a_round_may_say_the_rows_of_a_game() -> None:
@@ -59,7 +64,7 @@ def test_a_round_may_say_the_rows_of_a_game() -> None:
     assert effort.of(one) == 400
     assert effort.of(other) == 160
     assert Effort(1.9).of(game(3)) == 5
-    assert spec(one, 0, SHAPLEY, halves=False, effort=effort).rows == 400
+    assert planned(one, 0, halves=False, effort=effort).rows == 400
     assert not Effort(8).apart
     assert dict(Effort(8).rows) == {}
 

@@ -238,14 +238,14 @@ def a_shortcut_that_forgets_the_baseline(monkeypatch: pytest.MonkeyPatch) -> Non
     """Additive games are told from their values, and given w_i x_i instead of w_i (x_i − x̄_i)."""
     from ialgebra.execution import maps
 
-    estimate = maps.estimate
+    estimated = maps.estimated
 
-    def shortened(design, values, part="shapley"):
-        found = estimate(design, values, part)
+    def shortened(name, interpreter, design, values):
+        found = estimated(name, interpreter, design, values)
         for k, column in enumerate(values.T):
             additive = column[0] + design.coalitions @ found[k].values
             if design.players > 1 and np.allclose(additive, column, rtol=0, atol=1e-6 * np.ptp(column)):
                 found[k] = replace(found[k], values=found[k].values + column[0] / design.players)
         return found
 
-    monkeypatch.setattr(maps, "estimate", shortened)
+    monkeypatch.setattr(maps, "estimated", shortened)
