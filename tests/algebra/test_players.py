@@ -46,27 +46,19 @@ def windows() -> list[np.ndarray]:
     return [*made, one, corner]
 
 
-@pytest.mark.parametrize(
-    ("partition", "expected"),
-    [
-        (Pixels(), oracle.pixels),
-        (Grid(2, 2), oracle.grid(2, 2)),
-        (Grid(3, 1), oracle.grid(3, 1)),
-        (Grid(4, 6), oracle.grid(4, 6)),
-        (Tile(1), oracle.tile(1)),
-        (Tile(2), oracle.tile(2)),
-        (Tile(3), oracle.tile(3)),
-        (Tile(99), oracle.tile(99)),
-    ],
-    ids=str,
-)
-def test_players_of_an_image_are_numbered_as_their_definition_says(
-    partition: Partition, expected: oracle.Partition
-) -> None:
+EXPECTED: dict[Partition, oracle.Partition] = {
+    Pixels(): oracle.pixels,
+    **{Grid(rows, cols): oracle.grid(rows, cols) for rows, cols in ((2, 2), (3, 1), (4, 6))},
+    **{Tile(size): oracle.tile(size) for size in (1, 2, 3, 99)},
+}
+
+
+@pytest.mark.parametrize("partition", EXPECTED, ids=str)
+def test_players_of_an_image_are_numbered_as_their_definition_says(partition: Partition) -> None:
     for window in windows():
         found = np.broadcast_to(labels(partition, "image", IMAGE, window, no_mask), SHAPE)
         assert found.dtype == np.int64
-        np.testing.assert_array_equal(found, expected(SHAPE, window))
+        np.testing.assert_array_equal(found, EXPECTED[partition](SHAPE, window))
 
 
 def test_more_cells_than_rows_are_as_many_as_there_are_rows() -> None:

@@ -26,6 +26,7 @@ from ialgebra.algebra.windows import (
     Not,
     Or,
     both,
+    check_masks,
     columns_of,
     complement,
     either,
@@ -177,6 +178,15 @@ def test_a_mask_fits_the_image_or_is_spread_over_its_channels() -> None:
         Mask.of("m", [0, 1, 2])
 
 
+def test_masks_are_checked_wherever_they_stand_in_a_window() -> None:
+    wrong = Mask.of("wrong", np.eye(4, 3))
+    for window in (wrong, complement(wrong), both(A, wrong), either(A, both(B, complement(wrong)))):
+        with pytest.raises(ShapeError, match=r"^window 'wrong' has shape"):
+            check_masks(window, IMAGE.shape)
+    for window in (M, complement(M), both(A, M), either(M, C), EVERYTHING, Box(*map(Constant, (0, 0, 1, 1)))):
+        check_masks(window, IMAGE.shape)
+
+
 def test_every_window_has_the_inputs_shape_and_cannot_be_spoilt() -> None:
     columns = columns_of("image", IMAGE, None)
     for window in (EVERYTHING, NOTHING, A, M, C, both(A, B), Box(*map(Constant, (0, 0, 1, 1)))):
@@ -225,6 +235,11 @@ def test_a_column_or_a_name_that_the_input_lacks_is_an_error() -> None:
         evaluate(Compare("=", Column("feature"), Constant(1)), columns_of("image", IMAGE, None))
     known = "row, col, channel, value"
     assert sorted(caught.value.message.split("it has ")[1].split(", ")) == sorted(known.split(", "))
+    named = columns_of("tabular", np.zeros(2), ("a", "b"))
+    with pytest.raises(
+        BindError, match=r"^the window reads 'row', which this input does not have; it has feature, value$"
+    ):
+        evaluate(Compare("=", ROW, Constant(1)), named)
     with pytest.raises(BindError, match="'age' names no feature: the input was registered without feature_names"):
         evaluate(Compare("=", Column("feature"), Constant("age")), columns_of("tabular", np.zeros(2), None))
 

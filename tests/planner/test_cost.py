@@ -145,7 +145,8 @@ def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
     def taken(**seconds: float) -> Run:
         sizes = {int(name[1:]): each for name, each in seconds.items()}
         options = [Run(size, "eager") for size in sizes]
-        return cheapest([network({"eager": sizes})], [None], 6400, options)
+        costs = {run: forward_cost([network({"eager": sizes})], [None], 6400, run) for run in options}
+        return cheapest(costs)
 
     assert taken(b64=1.0, b32=0.97).batch_size == 64
     assert taken(b64=1.0, b32=0.90).batch_size == 32
