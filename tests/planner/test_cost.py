@@ -142,11 +142,12 @@ def test_modes_depend_on_where_a_pass_ends() -> None:
 
 
 def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
+    def chosen(of: Any, rows: int, *options: Run) -> Run:
+        return cheapest({run: forward_cost([of], [None], rows, run) for run in options})
+
     def taken(**seconds: float) -> Run:
         sizes = {int(name[1:]): each for name, each in seconds.items()}
-        options = [Run(size, "eager") for size in sizes]
-        costs = {run: forward_cost([network({"eager": sizes})], [None], 6400, run) for run in options}
-        return cheapest(costs)
+        return chosen(network({"eager": sizes}), 6400, *(Run(size, "eager") for size in sizes))
 
     assert taken(b64=1.0, b32=0.97).batch_size == 64
     assert taken(b64=1.0, b32=0.90).batch_size == 32
@@ -155,9 +156,9 @@ def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
     assert taken(b64=1.0, b32=0.5, b8=0.3).batch_size == 8
     assert taken(b64=1.0, b16=0.5, b512=0.5).batch_size == 16  # a quarter is nearer than eight times
     assert taken(b64=1.0, b8=0.5, b256=0.5).batch_size == 256
-    assert cheapest([network({})], [None], 6400, [Run(64, "eager"), Run(8, "eager")]).batch_size == 64
+    assert chosen(network({}), 6400, Run(64, "eager"), Run(8, "eager")).batch_size == 64
     usual = network({"channels-last": {8: 0.1}})
-    assert cheapest([usual], [None], 64, [Run(64, "eager"), Run(8, "channels-last")]) == Run(64, "eager")
+    assert chosen(usual, 64, Run(64, "eager"), Run(8, "channels-last")) == Run(64, "eager")
 
 
 # --- Whole plans
