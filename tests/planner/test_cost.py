@@ -142,12 +142,12 @@ def test_modes_depend_on_where_a_pass_ends() -> None:
 
 
 def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
+    def chosen(of: Any, rows: int, *options: Run) -> Run:
+        return cheapest({run: forward_cost([of], [None], rows, run) for run in options})
+
     def taken(**seconds: float) -> Run:
         sizes = {int(name[1:]): each for name, each in seconds.items()}
-        made = network({"eager": sizes})
-        return cheapest(
-            {run: forward_cost([made], [None], 6400, run) for run in (Run(size, "eager") for size in sizes)}
-        )
+        return chosen(network({"eager": sizes}), 6400, *(Run(size, "eager") for size in sizes))
 
     assert taken(b64=1.0, b32=0.97).batch_size == 64
     assert taken(b64=1.0, b32=0.90).batch_size == 32
@@ -156,9 +156,9 @@ def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
     assert taken(b64=1.0, b32=0.5, b8=0.3).batch_size == 8
     assert taken(b64=1.0, b16=0.5, b512=0.5).batch_size == 16  # a quarter is nearer than eight times
     assert taken(b64=1.0, b8=0.5, b256=0.5).batch_size == 256
-    unknown, known = Cost(64, 64.0, None, 0), Cost(64, 64.0, 0.1, 0)
-    assert cheapest({Run(64, "eager"): unknown, Run(8, "eager"): unknown}) == Run(64, "eager")
-    assert cheapest({Run(64, "eager"): unknown, Run(8, "channels-last"): known}) == Run(64, "eager")
+    assert chosen(network({}), 6400, Run(64, "eager"), Run(8, "eager")).batch_size == 64
+    usual = network({"channels-last": {8: 0.1}})
+    assert chosen(usual, 64, Run(64, "eager"), Run(8, "channels-last")) == Run(64, "eager")
 
 
 # --- Whole plans
