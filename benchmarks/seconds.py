@@ -37,7 +37,7 @@ import ialgebra
 from benchmarks import explainers
 from benchmarks.explainers import PEERS, Peer, Refused, newest_peers
 from benchmarks.games import OUT, Asked, Counted, Floats, Game, Table, channels_last, every, logits_of, tiles
-from benchmarks.peers import Memory, error_of, figure, table
+from benchmarks.peers import Memory, error_of, table
 from ialgebra import zoo
 
 PHOTO = "coffee"
