@@ -21,8 +21,8 @@ _BATCH_LIMIT = 512
 
 # Seconds beside the network's own, on a core of today: fitted by `benchmarks.costmodel`, and small beside the rest.
 _A_BATCH = 1.5e-3  # to begin a batch, and to read and remember its values
-_A_ROW, _AN_ELEMENT = 2e-5, 4e-9  # to compose a hybrid
-_A_QUERY, _A_MAP, _A_JOB = 6e-3, 3.5e-3, 3e-3  # to parse and plan, and to build what is answered
+_A_ROW, _AN_ELEMENT = 1.5e-5, 4e-9  # to compose a hybrid
+_A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 2e-3  # to parse and plan, and to build what is answered
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
