@@ -26,6 +26,7 @@ from ialgebra.algebra.windows import (
     Not,
     Or,
     both,
+    check_masks,
     columns_of,
     complement,
     either,
@@ -175,6 +176,15 @@ def test_a_mask_fits_the_image_or_is_spread_over_its_channels() -> None:
         evaluate(Mask.of("m", [[1, 0, 0, 1]]), table)
     with pytest.raises(BindError, match="mask 'm' must be boolean"):
         Mask.of("m", [0, 1, 2])
+
+
+def test_masks_are_checked_wherever_they_stand_in_a_window() -> None:
+    wrong = Mask.of("wrong", np.eye(4, 3))
+    for window in (wrong, complement(wrong), both(A, wrong), either(A, both(B, complement(wrong)))):
+        with pytest.raises(ShapeError, match="^window 'wrong' has shape"):
+            check_masks(window, IMAGE.shape)
+    for window in (M, complement(M), both(A, M), either(M, C), EVERYTHING, Box(*map(Constant, (0, 0, 1, 1)))):
+        check_masks(window, IMAGE.shape)
 
 
 def test_every_window_has_the_inputs_shape_and_cannot_be_spoilt() -> None:
