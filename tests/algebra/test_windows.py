@@ -181,7 +181,7 @@ def test_a_mask_fits_the_image_or_is_spread_over_its_channels() -> None:
 def test_masks_are_checked_wherever_they_stand_in_a_window() -> None:
     wrong = Mask.of("wrong", np.eye(4, 3))
     for window in (wrong, complement(wrong), both(A, wrong), either(A, both(B, complement(wrong)))):
-        with pytest.raises(ShapeError, match="^window 'wrong' has shape"):
+        with pytest.raises(ShapeError, match=r"^window 'wrong' has shape"):
             check_masks(window, IMAGE.shape)
     for window in (M, complement(M), both(A, M), either(M, C), EVERYTHING, Box(*map(Constant, (0, 0, 1, 1)))):
         check_masks(window, IMAGE.shape)
