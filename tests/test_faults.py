@@ -6,6 +6,7 @@ and the memory that a fault held is free again.
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import os
@@ -35,7 +36,7 @@ from tests.relations import attribution, relation
 from tests.worlds import close
 
 QUERY = "select * from f(x, target => 0) using exact()"
-BATCHES = 2 + 2**6 // 16  # the first row and the ends, then 62 rows of coalitions
+BATCHES = 1 + 2**6 // 16  # the first row, then the other 63
 
 DEFAULT_ALLOCATOR = (
     "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate "
@@ -59,6 +60,13 @@ def right(model: Faulty, x: Tensor) -> np.ndarray:
 
 
 # --- a batch that fails
+
+
+def test_these_are_all_batches():
+    con, _, _ = faulty()
+    with fault_at(-1, raising(ValueError())):
+        con.sql(QUERY)
+        assert Faulty.passes == BATCHES
 
 
 @pytest.mark.parametrize("at", range(1, BATCHES + 2))
@@ -125,10 +133,9 @@ def test_a_fault_at_any_batch_is_named_and_the_rows_before_it_are_kept(at, fault
         assert "model 'f'" in str(caught.value)
     assert model.training
     assert model.net[2].training
-    before = Faulty.rows
     (answer,) = con.sql(QUERY)
     assert close(answer.map, right(model, x))
-    assert Faulty.rows - before <= 2**6 + 1 - 16 * max(0, at - 3), "finished rows are not evaluated again"
+    assert Faulty.rows <= 2**6 + 1, "finished rows are not evaluated again"
 
 
 @pytest.mark.parametrize("at", range(1, 5))
@@ -192,7 +199,7 @@ def test_what_a_fault_held_is_free_again():
     with held_memory():
         for turn in range(40):
             con.register_input("x", torch.randn(6))
-            fault = fault_at(2 + turn % 4, faults[turn % len(faults)], lasting=True)
+            fault = fault_at(1 + turn % 4, faults[turn % len(faults)], lasting=True)
             with fault, pytest.raises((IalgebraError, KeyboardInterrupt)):
                 con.sql(QUERY)
     assert con.sql(QUERY)[0].values.any()
@@ -298,16 +305,16 @@ def test_a_fault_at_every_step_of_the_store_leaves_it_true(error):
     for at in range(1, fill(Store(8000), -1) + 1):
         store = Store(8000)
         fill(store, at)
-        for names, columns, origin in blocks[::-1]:  # other rows come to lie where some broke off
+        for place, (names, columns, origin) in enumerate(blocks[::-1]):  # other rows come to lie where some broke off
             few = {column: values[:6] for column, values in columns.items()}
             store.keep("model", names[:6], few | {"late": np.ones((6, 1))}, 1.0, origin)
-            known = 0
-            for (name, column), value in truth.items():
-                table = store.table("model")
-                _, values = table.read(table.places([name]), column)
-                known += len(values)
-                assert not len(values) or np.array_equal(values[0], value), at
-            assert known
+            if place in (0, len(blocks) - 1):
+                table, known = store.table("model"), 0
+                for (name, column), value in truth.items():
+                    _, values = table.read(table.places([name]), column)
+                    known += len(values)
+                    assert not len(values) or np.array_equal(values[0], value), at
+                assert known
         assert sum(table.nbytes for table in store.tables.values()) <= store.limit
 
 
@@ -660,8 +667,15 @@ def test_nothing_is_unpickled(write, folder, monkeypatch):
 
 
 def test_no_module_reads_what_could_run():
-    words = ("pickle", "torch.load", "np.load", "numpy.load", "marshal", "shelve", "dill", "joblib", "eval(", "exec(")
+    """But for what a person at the command line, or the demo, names as their own."""
+    running = {"eval", "exec", "torch.load", "np.load", "numpy.load"}
+    unpickling = {"pickle", "marshal", "shelve", "dill", "joblib"}
     for path in Path(ialgebra.__file__).parent.rglob("*.py"):
-        if "demo" not in path.parts and path.name not in ("zoo.py", "cli.py"):
-            code = path.read_text()
-            assert not [word for word in words if word in code.replace(".eval(", "")], path
+        if "demo" in path.parts or path.name in ("zoo.py", "cli.py"):
+            continue
+        for part in ast.walk(ast.parse(path.read_text())):
+            if isinstance(part, ast.Call):
+                assert ast.unparse(part.func) not in running, path
+            if isinstance(part, ast.Import | ast.ImportFrom):
+                names = {each.name for each in part.names} | {getattr(part, "module", None)}
+                assert not names & unpickling, path

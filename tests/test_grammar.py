@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 import ialgebra
@@ -21,7 +22,7 @@ from ialgebra.language.dialect import MAX_DEPTH
 from tests import grammar, worlds
 from tests.grammar import Grammar
 
-BLOCKS, BLOCK = 4, 50
+BLOCKS, BLOCK = 3, 50
 PATIENCE = 20.0  # seconds of this process for the worst of texts, some of which take a second on a machine of one's own
 LEGAL = (ialgebra.BindError, ialgebra.CompositionError, ialgebra.BudgetError, ialgebra.ShapeError)
 
@@ -152,6 +153,13 @@ def test_hostile_texts_are_refused_or_answered_and_soon(name, con):
             assert str(error)
     assert time.process_time() - before < PATIENCE
     assert con.sql("select * from f(x, players => grid(1, 2))")[0].values.any(), "the session goes on"
+
+
+def test_a_circle_so_far_away_that_its_numbers_overflow_holds_nothing(con):
+    (far,) = con.sql("select * from f(x) where circle(1e308, 0, 1e200)")
+    assert not far.map.any()
+    (huge,), (whole,) = con.sql("select * from f(x) where circle(0, 0, 1e308)"), con.sql("select * from f(x)")
+    assert np.array_equal(huge.map, whole.map)
 
 
 @pytest.mark.parametrize("name", ["parentheses", "subqueries", "nots", "minuses", "abs", "calls"])

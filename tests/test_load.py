@@ -55,7 +55,7 @@ def test_eight_threads_answer_as_one():
     def work(number: int) -> None:
         try:
             own = torch.randn(8, generator=torch.Generator().manual_seed(number)).double()
-            for turn in range(3):
+            for turn in range(2):
                 k = (number + turn) % len(queries)
                 if not same(con.sql(queries[k]), wanted[k]):
                     wrong.append((number, queries[k]))
@@ -198,12 +198,12 @@ def many(con: ialgebra.Session, count: int) -> None:
             con.register_input("x", torch.randn(8).double())
 
 
-def test_a_thousand_queries_take_no_memory():
-    con = session(store_bytes=1 << 20)
-    many(con, 100)
-    with held_memory(10):
-        many(con, 1000)
-    assert sum(table.nbytes for table in con._store.tables.values()) <= 1 << 20
+def test_many_queries_take_no_memory():
+    con = session(store_bytes=200_000)
+    many(con, 60)
+    with held_memory(5):
+        many(con, 250)
+    assert sum(table.nbytes for table in con._store.tables.values()) <= 200_000
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def seconds(function, *arguments: object) -> float:
 @pytest.mark.parametrize("join", ["", " join (select * from f(ys))"])
 def test_a_collection_takes_time_in_proportion_to_its_length(join):
     text = f"select * from f(xs){join} budget 16"
-    few, many_ = collection(100), collection(800)
+    few, many_ = collection(40), collection(320)
     few.sql("select * from f(x)")
     many_.sql("select * from f(x)")
     for ask in ("explain", "sql"):
@@ -257,10 +257,10 @@ def test_a_collection_takes_time_in_proportion_to_its_length(join):
 
 
 def test_each_map_of_a_collection_is_that_of_its_element():
-    con = collection(300)
+    con = collection(100)
     found = con.sql("select * from f(xs, target => 1) using exact()")
     world = oracle.World({"f": oracle.Net(con._catalog.model("f").module)}, {}, {}, {None: oracle.features})
-    for index in (0, 150, 299):
+    for index in (0, 50, 99):
         world.inputs["z"] = con._catalog.input("xs").elements[index].tensor
         assert close(found[index].map, world.maps(Call("f", "z", target=1))[0])
 

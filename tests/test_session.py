@@ -380,7 +380,7 @@ def _models(plan: Plan) -> set[str]:
 
 
 USUAL = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, database=None, derandomize=True,
+    max_examples=12, stateful_step_count=20, deadline=None, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

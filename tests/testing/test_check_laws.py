@@ -171,6 +171,14 @@ def test_the_user_s_session_and_model_stay_as_they_are():
         con.sql("select 1 from f(x)")  # no head was trained
 
 
+def test_an_engine_that_crashes_breaks_the_law_at_hand(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ialgebra.execution.maps._refined", lambda answer: [][0])
+    (result,) = check_laws(nets.session("callable"), "f", ["x", "y"], ["L11"], examples=2)
+    assert result.passed is False
+    assert result.counterexample.claim.startswith("IndexError: list index out of range")
+    assert "con.sql(" in result.counterexample.reproduce
+
+
 def test_one_input_has_no_other_to_be_contrasted_with():
     (six, eight) = check_laws(nets.session("mlp"), "f", ["x"], ["L6", "L8"], examples=2)
     assert eight.passed is None
