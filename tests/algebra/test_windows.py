@@ -235,6 +235,11 @@ def test_a_column_or_a_name_that_the_input_lacks_is_an_error() -> None:
         evaluate(Compare("=", Column("feature"), Constant(1)), columns_of("image", IMAGE, None))
     known = "row, col, channel, value"
     assert sorted(caught.value.message.split("it has ")[1].split(", ")) == sorted(known.split(", "))
+    named = columns_of("tabular", np.zeros(2), ("a", "b"))
+    with pytest.raises(
+        BindError, match=r"^the window reads 'row', which this input does not have; it has feature, value$"
+    ):
+        evaluate(Compare("=", ROW, Constant(1)), named)
     with pytest.raises(BindError, match="'age' names no feature: the input was registered without feature_names"):
         evaluate(Compare("=", Column("feature"), Constant("age")), columns_of("tabular", np.zeros(2), None))
 

@@ -354,6 +354,19 @@ def test_games_inside_a_process_are_all_but_solved_by_it() -> None:
         assert np.linalg.norm(found.values - truth) < 1e-2 * np.linalg.norm(truth)
 
 
+def test_fewer_pairs_than_players_are_met_by_the_smallest_values_that_explain_them() -> None:
+    values = np.random.default_rng(22).normal(size=4096)
+    made = design("regression", 12, 16, 1)
+    column = tabular(values)(made.coalitions)
+    (found,) = estimate(made, column[:, None])
+    signs = 2.0 * made.coalitions[2::2] - 1
+    np.testing.assert_allclose(signs @ found.values, column[2::2] - column[3::2], atol=1e-9)
+    known = np.concatenate([signs, np.ones((1, 12))])  # with Σφ = v(N) − v(∅), of all such values the shortest
+    shortest = np.linalg.pinv(known) @ np.append(column[2::2] - column[3::2], column[1] - column[0])
+    np.testing.assert_allclose(found.values, shortest, atol=1e-9)
+    assert np.isposinf(found.stderr).all()
+
+
 def test_what_was_fitted_is_told_by_the_names_of_its_rungs() -> None:
     values = np.random.default_rng(21).normal(size=1 << 9)
     (found,) = run(tabular(values), 9, 150)

@@ -279,6 +279,13 @@ def test_the_dictionary_of_a_plan_adds_up(con) -> None:  # type: ignore[no-untyp
     assert all(each["peak"] > 0 for each in said["batches"])
 
 
+def test_laws_are_counted(con) -> None:  # type: ignore[no-untyped-def]
+    query = "explain select * from (select 2 from f(x)) join (select 2 from f(y)) where w"
+    said = dict(con.sql(query).details["laws"])
+    assert said["Π_w σ_l = σ_l Π_w (L1)"] == 2
+    assert said["Π_w (p ⋈ q) = Π_w p ⋈ Π_w q (L6)"] == 1
+
+
 def test_nested_joins_are_drawn_as_a_tree(con) -> None:  # type: ignore[no-untyped-def]
     query = "explain select * from (select 2 from f(x) join (select * from f(y) where w)) join f(x') on weight = 0.3"
     assert con.sql(query).details["written"][0] == [
