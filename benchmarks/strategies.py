@@ -266,7 +266,7 @@ def plot(data: Data) -> Figure:
 
 def main(argv: Sequence[str] | None = None, *, name: str = "strategies", device: str = "cpu") -> int:
     arguments = parser(__doc__)
-    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--rounds", type=int, default=2)
     arguments.add_argument("--rows", type=int, default=48, help="budget of each game; 9 players have 512 coalitions")
     arguments.add_argument("--device", default=device)
     arguments.add_argument("--only", nargs="+", metavar="WORKLOAD", help="their names; by default all")

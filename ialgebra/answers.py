@@ -25,12 +25,10 @@ def attribution(output: Output, answer: Answer, found: EstimatedMap, outcome: Ou
     leaf = answer.shown[0]
     entry = catalog.input(leaf.source.name)
     network = catalog.model(leaf.model)
-    sizes = np.bincount(found.labels[found.labels >= 0], minlength=len(found.values))
-    spread = np.append(found.values / np.maximum(sizes, 1), 0.0)
     targets = tuple(dict.fromkeys(_targets(answer.shown, outcome)))
     layers = {each.layer for each in answer.shown}
     return Attribution(
-        map=spread[found.labels],
+        map=found.map,
         values=found.values,
         stderr=found.stderr,
         players=np.array(found.labels),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TypeVar, cast
 
@@ -18,10 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .algebra.baselines import Baseline, Constant, materialise
+from .algebra.operators import Estimation
 from .algebra.players import Kind, Partition
 from .algebra.sources import Source
 from .algebra.windows import Window
 from .errors import BindError, ShapeError, did_you_mean
+from .interpreters.protocol import GameInterpreter, ModelInterpreter
+from .interpreters.shipped import SHIPPED
 from .models.network import Network
 
 _T = TypeVar("_T")
@@ -96,7 +99,7 @@ class Settings:
 
     seed: int | None = None
     budget: int | None = None
-    method: str | None = None
+    method: Estimation | None = None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
     output: str | None = None
@@ -113,7 +116,19 @@ class Catalog:
     inputs: dict[str, Entry] = field(default_factory=dict)
     windows: dict[str, Window] = field(default_factory=dict)
     views: dict[str, str] = field(default_factory=dict)
+    interpreters: dict[str, GameInterpreter | ModelInterpreter] = field(default_factory=lambda: dict(SHIPPED))
     settings: Settings = field(default_factory=Settings)
+
+    def snapshot(self) -> Catalog:
+        """What the names mean now, whatever is registered, dropped or set later."""
+        return Catalog(
+            dict(self.models),
+            dict(self.inputs),
+            dict(self.windows),
+            dict(self.views),
+            dict(self.interpreters),
+            replace(self.settings),
+        )
 
     def model(self, name: str) -> Network:
         return _look_up("model", name, self.models)
@@ -128,6 +143,9 @@ class Catalog:
 
     def view(self, name: str) -> str:
         return _look_up("view", name, self.views)
+
+    def interpreter(self, name: str) -> GameInterpreter | ModelInterpreter:
+        return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
         """The registered input that `source` names; BindError for a collection without an index."""

@@ -1,8 +1,8 @@
-"""The command line: an interactive shell, scripts, one-liners and the demo.
+"""The command line: an interactive shell, scripts, one-liners, the demo, and the laws of a user's own models.
 
 Comes in: arguments, statements and a setup file that registers models and inputs. Goes out: answers as text, pictures
-as PNG files, errors with their caret on stderr, and an exit code (0, 1 after an error, 130 after Ctrl-C). Knows only
-the session's surface.
+as PNG files, errors with their caret on stderr, and an exit code (0, 1 after an error, 130 after Ctrl-C; `verify`: 1
+where a law fails, 2 after an error). Knows only the session's surface.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def main(argv: list[str] | None = None) -> int:
             from .demo import main as run_demo
 
             return run_demo(Path(arguments.out))
+        if arguments.command == "verify":
+            return _verify(arguments, printer)
         script = None if interactive else _script(arguments)
         with _session(arguments.setup) as con, _warnings(printer):
             if script is None:
@@ -129,11 +131,25 @@ def main(argv: list[str] | None = None) -> int:
                     printer.answer(relation)
     except IalgebraError as error:
         printer.error(error)
-        return 1
+        return 2 if arguments.command == "verify" else 1
     except KeyboardInterrupt:
         printer.note("cancelled")
         return 130
     return 0
+
+
+def _verify(arguments: argparse.Namespace, printer: Printer) -> int:
+    """Check the laws of what a factory makes, and print and write what became of them."""
+    from . import testing
+
+    laws = None if arguments.laws is None else [each.strip() for each in arguments.laws.split(",") if each.strip()]
+    results = testing.verify(arguments.factory, laws, arguments.examples, arguments.seed or 0, arguments.using)
+    testing.report.show(results, printer.console)
+    if arguments.json is not None:
+        testing.report.write(testing.report.as_json(results, arguments.factory), arguments.json)
+    if arguments.junit is not None:
+        testing.report.write(testing.report.as_junit(results, arguments.factory), arguments.junit)
+    return 1 if any(each.passed is False for each in results) else 0
 
 
 def interact(
@@ -300,6 +316,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     run = commands.add_parser("run", parents=[common, session], help="run a file of statements")
     run.add_argument("script", help="statements, each ending with a semicolon")
+    verify = commands.add_parser("verify", help="check the laws of the algebra on your own model or interpreter")
+    verify.add_argument("factory", metavar="package.module:factory", help="makes a session, or a model and its inputs")
+    verify.add_argument("--examples", type=int, default=50, metavar="N", help="cases a law (default 50)")
+    verify.add_argument("--laws", metavar="L1,L2", help="only these laws (default: all)")
+    verify.add_argument("--using", metavar="METHOD", help="what queries say after USING, such as permutations()")
+    verify.add_argument("--seed", type=int, default=argparse.SUPPRESS, metavar="N", help="of the cases; default 0")
+    verify.add_argument("--json", metavar="FILE", help="write the results as JSON")
+    verify.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
     commands.add_parser("demo", parents=[common], help="the paper's queries on a real network and real photos")
     return parser
 

@@ -7,7 +7,7 @@
     ├── ShapeError         tensors that do not fit together
     ├── ModelError         the model raised, or returned what cannot be used
     ├── BudgetError        rows that cannot pay for what was asked
-    └── ResourceError      out of memory at a batch of one row
+    └── ResourceError      out of memory: at a batch of one row, or beside the batches
 
 An error's text is one sentence that names the culprit and what would be right. Where the culprit stands in a query, the
 line, the column and a caret under the very word follow. This module knows nothing of the rest of the package.
@@ -97,7 +97,7 @@ class BudgetError(IalgebraError):
 
 
 class ResourceError(IalgebraError):
-    """Out of memory at a batch of one row."""
+    """Out of memory at a batch of one row, or beside the batches, where no smaller one helps."""
 
 
 class IalgebraWarning(UserWarning):

@@ -2,7 +2,7 @@
 
 Comes in: a Relation, or a path. Goes out: a path, or a Relation equal to the one that was saved. May not know: how
 either was computed. Arrays are stored bit for bit, and an array that several maps share (players, the input) is stored
-once; all words and scalars are one JSON document in the file's header.
+once; all words and scalars are one JSON document in the file's header. Digests of both tell a file that rotted.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .errors import IalgebraError
+from . import disk
+from .errors import IalgebraError, ResourceError
 from .results import Array, Attribution, Relation, Stats
 
 FORMAT = "ialgebra.relation"
-VERSION = 1  # raised whenever an older reader would misread a newer file
+VERSION = 2  # raised whenever an older reader would misread a newer file; 1 had no digest of its document
 
 _ARRAYS = ("map", "values", "stderr", "players", "content")
 
@@ -34,6 +34,16 @@ def save(relation: Relation, path: str | Path) -> Path:
     path = Path(path)
     if not path.name:
         raise IalgebraError(f"cannot save to '{path}': it names no file")
+    try:
+        disk.write(path, _content(relation, path))
+    except MemoryError as cause:
+        raise ResourceError(f"cannot save to '{path}': out of memory") from cause
+    except (OSError, ValueError) as cause:
+        raise IalgebraError(f"cannot save to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
+    return path
+
+
+def _content(relation: Relation, path: Path) -> bytes:
     tensors: dict[str, Array] = {}
     maps = []
     for a in relation:
@@ -49,23 +59,13 @@ def save(relation: Relation, path: str | Path) -> Path:
         "provenance": relation.provenance,
     }
     try:
-        text = json.dumps(document, default=_plain, ensure_ascii=False)
+        text = json.dumps(document, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
+        digest = _digest(text.encode())
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
-    header = {"format": FORMAT, "version": str(VERSION), "document": text}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        try:
-            with unfinished.open("wb") as file:
-                file.write(safetensors.numpy.save(tensors, header))
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as cause:
-        raise IalgebraError(f"cannot save to '{path}': {cause.strerror or cause}") from cause
-    return path
+    return safetensors.numpy.save(
+        tensors, {"format": FORMAT, "version": str(VERSION), "document": text, "digest": digest}
+    )
 
 
 def load(path: str | Path) -> Relation:
@@ -75,6 +75,8 @@ def load(path: str | Path) -> Relation:
         with safetensors.safe_open(path, framework="numpy") as file:
             header: dict[str, str] = file.metadata() or {}
             tensors: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except MemoryError as cause:
+        raise ResourceError(f"cannot load '{path}': out of memory") from cause
     except OSError as cause:
         raise IalgebraError(f"cannot load '{path}': {cause.strerror or cause}") from cause
     except (safetensors.SafetensorError, ValueError, TypeError) as cause:
@@ -84,17 +86,21 @@ def load(path: str | Path) -> Relation:
             f"'{path}' is a safetensors file, but not of a relation; load reads what relation.save wrote"
         )
     version = header.get("version", "")
-    if not version.isdecimal() or int(version) > VERSION:
+    if not version.isdecimal() or not 1 <= int(version) <= VERSION:
         raise IalgebraError(
             f"'{path}' was saved by a newer ialgebra (format {version or 'unknown'}; this one reads up to {VERSION}); "
             "upgrade: pip install -U ialgebra"
         )
+    document = header.get("document", "")
+    rotten = [name for name, array in tensors.items() if name != _name(array)]
+    if rotten or (version != "1" and header.get("digest") != _digest(document.encode())):
+        raise IalgebraError(f"'{path}' is damaged: its content is not what was saved; save the relation again")
     try:
-        document = json.loads(header["document"])
+        told = json.loads(document)
         return Relation(
-            attributions=[_attribution(fields, tensors) for fields in document.pop("maps")],
-            stats=Stats(**document.pop("stats")),
-            **document,
+            attributions=[_attribution(fields, tensors) for fields in told.pop("maps")],
+            stats=Stats(**told.pop("stats")),
+            **told,
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, IalgebraError) as cause:
         raise IalgebraError(f"'{path}' is damaged: its description does not fit its arrays ({cause!r})") from cause
@@ -105,9 +111,17 @@ def _store(array: Array, tensors: dict[str, Array]) -> object:
     if array.dtype.kind not in "biuf":
         return array.astype(str).tolist()
     array = np.ascontiguousarray(array)  # safetensors writes the buffer as it lies
-    name = hashlib.sha256(f"{array.dtype} {array.shape}".encode() + array.tobytes()).hexdigest()[:32]
-    tensors.setdefault(name, array)
+    tensors.setdefault(name := _name(array), array)
     return name
+
+
+def _name(array: Array) -> str:
+    """An array is named by its content."""
+    return _digest(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _attribution(fields: dict[str, object], tensors: dict[str, Array]) -> Attribution:

@@ -35,6 +35,7 @@ except ImportError as cause:
 INK, FAINT = "#222222", "#777777"
 _NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 BARS = 20  # a tabular panel shows this many players, the largest
+WORDS = 200  # a panel of a text shows this many tokens, those of the largest values
 COLOURS = LinearSegmentedColormap.from_list(
     "ialgebra",
     ["#0b4fa8", "#4a90d9", "#b5d3f0", "#ffffff", "#f7c3b0", "#e4633f", "#b0120a"],
@@ -149,7 +150,7 @@ def _body(a: Attribution) -> _Body:
         shown = _largest_first(a)[:BARS]
         left = 0.12 + max((_width(_cut(names[player], 28), 8.5) for player in shown), default=0.0) / 72
         return _Body(2.8, 0.23 * max(1, len(shown)) + 0.1, left, 0.62 if len(names) > BARS else 0.45)
-    _, lines = _flow(_words(a), 5.6 * 72)
+    _, lines = _flow([word for word, _ in _passage(a)], 5.6 * 72)
     return _Body(5.6, (lines + 0.3) * _LINE / 72)
 
 
@@ -246,12 +247,12 @@ def _largest_first(a: Attribution) -> Ints:
 
 def _tokens(a: Attribution, ax: Axes, scale: Normalize, body: _Body) -> None:
     """The text itself, each token on the colour of its player's value; tokens outside the window are grey."""
-    words = _words(a)
-    places, _ = _flow(words, body.width * 72)
+    passage = _passage(a)
+    places, _ = _flow([word for word, _ in passage], body.width * 72)
     ax.set_xlim(0, body.width * 72)
     ax.set_ylim(body.height * 72, 0)
     ax.axis("off")
-    for word, player, (x, line) in zip(words, a.players.ravel().tolist(), places, strict=True):
+    for (word, player), (x, line) in zip(passage, places, strict=True):
         text = ax.text(x + 3, (line + 0.5) * _LINE, word, fontsize=_SIZE, va="center_baseline", parse_math=False)
         if player < 0:
             text.set_color("#aaaaaa")
@@ -259,6 +260,21 @@ def _tokens(a: Attribution, ax: Axes, scale: Normalize, body: _Body) -> None:
         red, green, blue, _ = COLOURS(float(scale(a.values[player])))
         text.set_color("white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK)
         text.set_bbox({"boxstyle": "round,pad=0.18", "facecolor": (red, green, blue), "edgecolor": "none"})
+
+
+def _passage(a: Attribution) -> list[tuple[str, int]]:
+    """The words that are drawn, each with its player: of a long text those of the largest values, … for the others."""
+    words, players = _words(a), a.players.ravel()
+    sizes = np.append(np.abs(a.values), -1.0)[players]
+    drawn: list[tuple[str, int]] = []
+    last = -1
+    for place in [*sorted(np.argsort(-sizes, kind="stable")[:WORDS].tolist()), len(words)]:
+        if place > last + 1:
+            drawn.append(("…", -1))
+        if place < len(words):
+            drawn.append((words[place], int(players[place])))
+        last = place
+    return drawn
 
 
 def _words(a: Attribution) -> list[str]:

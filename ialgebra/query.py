@@ -5,9 +5,7 @@ In: a parsed query, the session's catalog and store, a seed and a strategy. Out:
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,12 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
-import numpy as np
-import torch
-
 from .answers import attribution, warn
 from .catalog import Catalog
-from .errors import BindError, BudgetError, IalgebraError
+from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import Estimates
 from .execution.store import Store
@@ -33,10 +28,10 @@ from .planner.games import Game
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
 from .planner.strategy import Strategy
+from .provenance import environment, provenance
 from .results import Attribution, Relation, Stats
 from .rounds import PILOT, Bounds, Policy, Rounds, Standing, Watch
 from .runtime import peak_memory
-from .version import __version__
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,11 @@ def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> Ph
             effort=effort,
         )
     except IalgebraError as error:
-        clause = request.query.using or request.query.budget if isinstance(error, BudgetError) else None
+        clause: syntax.Call | syntax.Number | syntax.Query | None = None
+        if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
+            clause = request.query.using or request.query.budget
+        if isinstance(error, ModelError):
+            clause = clause or request.query
         raise error.at(request.text, clause.span if clause else None) from error.__cause__
 
 
@@ -91,7 +90,9 @@ def said(words: str, query: str, details: Details | None = None) -> Relation:
     """A relation without maps: what a statement other than a query answers."""
     stats = Stats(rows=0, seconds=0.0, bound_met=True, batches=0, forward_seconds=0.0, reused_rows=0)
     plain = cast("dict[str, object]", details or {})
-    return Relation(attributions=(), stats=stats, plan=words, details=plain, text=words, query=query, provenance={})
+    return Relation(
+        attributions=(), stats=stats, plan=words, details=plain, text=words, query=query, provenance=environment()
+    )
 
 
 def answered(
@@ -134,7 +135,11 @@ def refined(
     request = replace(request, strategy=first.strategy)
     physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
+    left: dict[str, object] = {}
     while physical is not None:
+        for name, content in left.items():  # some maps may be final, and the others would be of another model
+            if _content(name, physical, catalog) != content:
+                raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
         executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
@@ -145,13 +150,15 @@ def refined(
             in_time = False
         finally:
             spent.add(executor.outcome)
+        if rounds:
+            left = {name: _content(name, physical, catalog) for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
                 yield _relation(request, catalog, *last, spent, course, analyze)
                 return
             physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
-        estimates = Estimates(physical, executor.outcome)
+        estimates = Estimates(physical, executor.outcome, catalog)
         places = [
             (output, answer, readings)
             for output in physical.outputs
@@ -178,6 +185,13 @@ def refined(
         last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
         yield _relation(request, catalog, *last, spent, course, analyze)
         physical = following
+
+
+def _content(name: str, plan: PhysicalPlan, catalog: Catalog) -> object:
+    """What a plan computes with of a model, as a value that can be compared: the model, and the heads that it reads."""
+    network = catalog.model(name)
+    heads, layers = network.heads_fingerprint(), {layer for job in plan.jobs for layer in job.layers(name)}
+    return network.content(), {layer: head for layer, head in heads.items() if layer in layers}
 
 
 def _a_row(catalog: Catalog, game: Game) -> float:
@@ -288,23 +302,5 @@ def _relation(
         details=cast("dict[str, object]", details),
         text=words if analyze else None,
         query=request.own_text,
-        provenance=_provenance(request, catalog, physical, outcome),
+        provenance=provenance(request.query, catalog, physical, outcome),
     )
-
-
-def _provenance(request: Request, catalog: Catalog, physical: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
-    """Enough to repeat a query: versions, contents by digest, seed and strategy."""
-    leaves = {leaf for output in physical.outputs for answer in output.answers for leaf in answer.shown}
-    return {
-        "ialgebra": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "seed": request.seed,
-        "strategy": request.strategy.name,
-        "inputs": {str(leaf.source): catalog.element(leaf.source).digest for leaf in leaves},
-        "models": {
-            name: hashlib.blake2b(repr(content).encode(), digest_size=12).hexdigest()
-            for name, content in sorted(outcome.fingerprints.items())
-        },
-    }

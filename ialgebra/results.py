@@ -176,7 +176,9 @@ class Stats:
 class Relation(Sequence[Attribution]):
     """The answer to one statement: its maps, in the order of the select list, then of the operands, and their cost.
 
-    EXPLAIN, SHOW, DESCRIBE and the like answer with a text and no maps.
+    EXPLAIN, SHOW, DESCRIBE and the like answer with a text and no maps. `provenance` is what the answer was made from,
+    enough to have it again: the query and all texts in force, the seed, the strategy's decisions, contents by digest,
+    versions, threads (docs/repeating.md lists its entries). It is plain values, which `save` keeps with the maps.
     """
 
     def __init__(

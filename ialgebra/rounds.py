@@ -221,7 +221,7 @@ class Rounds:
         """How fast a map's error falls with its unseen rows."""
         designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in found.draws}.values()
         rows, everything = sum(len(each.coalitions) for each in designs), sum(population(d.players) for d in designs)
-        slow = any(each.method == "permutations" for each in designs)
+        slow = any(each.pairs is None for each in designs)  # means, which learn nothing from rows but their number
         self._decays.setdefault(i, Decay(0.5 if slow else 1.0)).learn(unseen(rows, everything), reached)
 
     def _goals(

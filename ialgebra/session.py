@@ -11,6 +11,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
@@ -28,14 +29,18 @@ from .algebra.sources import Source
 from .algebra.windows import Mask, Window
 from .catalog import Catalog, entry, hidden
 from .describe import describe, show
-from .errors import BindError, IalgebraError, did_you_mean
+from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
+from .interpreters.checked import known_interpreter
+from .interpreters.protocol import GameInterpreter, ModelInterpreter
+from .interpreters.shipped import SHIPPED
+from .kernels.coalitions import METHODS
 from .language import binder, options, syntax
 from .language.predicates import bind_window
 from .models.calibration import calibrate, table
 from .models.heads import HeadReport, fit_heads, load_heads, save_heads
 from .models.layers import LayerChoice
-from .models.network import Model, Network
+from .models.network import Model, Network, is_out_of_memory
 from .planner.strategy import PRESETS, Strategy
 from .progress import bar
 from .results import Relation
@@ -94,7 +99,7 @@ class Session:
         what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
         run it. `batch_size`: rows a batch. Raises BindError for arguments that do not fit.
         """
-        with self._lock:
+        with self._lock, _enough_memory():
             name = _named("model", name)
             self._catalog.models[name] = Network(name, module, layers, classes, output, device, batch_size)
 
@@ -112,10 +117,10 @@ class Session:
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
         players). Raises ShapeError for other forms, BindError for text that means nothing.
         """
-        with self._lock:
+        with self._lock, _enough_memory():
             name = _named("input", name)
             made = entry(name, tensor, feature_names)
-            previous = self._catalog.inputs.get(name)
+            before = dict(self._catalog.inputs)
             self._catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
             try:
                 baselines = None if baseline is None else self._baselines(name, baseline)
@@ -124,17 +129,14 @@ class Session:
                     check_baseline(each, made.elements[0].tensor, lambda source: self._catalog.element(source).tensor)
                 if partition is not None:
                     check_partition(partition, made.kind, made.shape, self._catalog.mask)
-            except IalgebraError:
-                if previous is None:
-                    del self._catalog.inputs[name]
-                else:
-                    self._catalog.inputs[name] = previous
+                self._catalog.inputs[name] = dataclasses.replace(made, baselines=baselines, players=partition)
+            except BaseException:
+                self._catalog.inputs = before  # with the tensors of the baseline and players that were there
                 raise
-            self._catalog.inputs[name] = dataclasses.replace(made, baselines=baselines, players=partition)
 
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
-        with self._lock:
+        with self._lock, _enough_memory():
             name = _named("window", name)
             if isinstance(mask_or_predicate, str):
                 try:
@@ -148,6 +150,17 @@ class Session:
                     dense = mask.detach().cpu().to_dense()
                     mask = (dense.float() if dense.is_floating_point() else dense).numpy()
                 self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
+
+    def register_interpreter(self, name: str, interpreter: GameInterpreter | ModelInterpreter) -> None:
+        """Register what `USING name(option => value)` is to mean beside Shapley values: see `ialgebra.interpreters`.
+
+        Raises BindError for what is no interpreter, and for the name of one that is shipped.
+        """
+        with self._lock:
+            name = _named("interpreter", name)
+            if name.lower() in {each.lower() for each in (*METHODS, *SHIPPED)}:
+                raise BindError(f"'{name}' is an interpreter that is shipped; choose another name")
+            self._catalog.interpreters[name] = known_interpreter(name, interpreter)
 
     def fit_heads(
         self,
@@ -167,7 +180,7 @@ class Session:
         (whole `groups` where given: crops of one photo, say) measures each layer's agreement with the model. Raises
         BindError or ShapeError for what does not fit, ModelError for a failing model.
         """
-        with self._lock:
+        with self._lock, _enough_memory():
             network = self._catalog.model(model)
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
@@ -175,13 +188,13 @@ class Session:
 
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
-        with self._lock:
+        with self._lock, _enough_memory():
             return save_heads(self._catalog.model(model), path)
 
     def load_heads(self, model: str, path: str | Path) -> None:
         """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
         model."""
-        with self._lock:
+        with self._lock, _enough_memory():
             load_heads(self._catalog.model(model), path)
 
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
@@ -192,7 +205,7 @@ class Session:
         are planned with it. Answers with a table as text. Raises BindError for unknown names, ModelError for a failing
         model, ResourceError out of memory.
         """
-        with self._lock:
+        with self._lock, _enough_memory():
             network = self._catalog.model(model)
             example = self._catalog.input(input or self._example(network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
@@ -221,23 +234,29 @@ class Session:
 
     def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
-        for statement in syntax.parse(script):
-            with self._lock:
+        with _enough_memory():
+            statements = syntax.parse(script)
+        for statement in statements:
+            with self._lock, _enough_memory():
                 answer = self._statement(statement, script, seed, strategy)
             yield answer
 
     def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
-        The first comes after at most 8 model rows a player. With ERROR WITHIN rounds go on until the bound holds.
+        The first comes after at most 8 model rows a player. With ERROR WITHIN rounds go on until the bound holds. All
+        are of what the names meant when the first was asked for. Raises ModelError where a model has changed between
+        two answers.
         """
-        (statement, *more) = syntax.parse(text)
+        with _enough_memory():
+            (statement, *more) = syntax.parse(text)
         if more or not isinstance(statement, syntax.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
-        request = self._request(statement, text, seed, strategy)
-        rounds = query.refined(request, self._catalog, self._store)
+        with self._lock:
+            request = self._request(statement, text, seed, strategy)
+            rounds = query.refined(request, self._catalog.snapshot(), self._store)
         while True:
-            with self._lock:
+            with self._lock, _enough_memory():
                 answer = next(rounds, None)
             if answer is None:
                 return
@@ -245,7 +264,7 @@ class Session:
 
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
-        with self._lock:
+        with self._lock, _enough_memory():
             statement = syntax.parse(text)[-1]
             if isinstance(statement, syntax.Explain):
                 statement = statement.query
@@ -337,6 +356,21 @@ class Session:
         own = entry(hidden(name, "players"), wish)
         self._catalog.inputs[own.name] = own
         return Labels(Source(own.name))
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Memory that runs out beside the batches, of which smaller ones are tried, is a ResourceError."""
+    try:
+        yield
+    except IalgebraError:
+        raise
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ResourceError(
+            "out of memory beside the batches of the models; ask for fewer maps, players or rows at once"
+        ) from error
 
 
 def _named(what: str, name: str) -> str:

@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 from .catalog import Catalog
 from .errors import BindError, did_you_mean
-from .kernels.coalitions import METHODS
 from .language import syntax
 from .language.options import (
-    AUTOMATIC,
     CONTRASTS,
     OUTPUTS,
     bind_baselines,
@@ -20,12 +18,13 @@ from .language.options import (
     whole,
     word,
 )
+from .language.using import bind_using
 from .planner.strategy import PRESETS
 
 _READERS: dict[str, Callable[[syntax.Value, Catalog], object]] = {
     "seed": lambda value, _: whole(value, "a seed", 0),
     "budget": lambda value, _: bind_budget(value),
-    "method": lambda value, _: choice("method", word(value, "a method"), (*METHODS, AUTOMATIC)),
+    "method": lambda value, catalog: bind_using(value, catalog)[0],
     "baseline": bind_baselines,
     "players": bind_players,
     "output": lambda value, _: choice("output", word(value, "an output"), OUTPUTS),

@@ -1,4 +1,4 @@
-"""The README's code runs, and its EXPLAIN and its tables are what the program prints."""
+"""The code of the README and of docs/ runs, and the README's EXPLAIN and tables are what the program prints."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,11 @@ import torch
 import ialgebra
 
 README = Path(__file__).parent.parent / "README.md"
+INTERPRETERS = README.parent / "docs" / "interpreters.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), flags=re.DOTALL)
+def blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
 def test_the_readme_s_python_runs_and_its_map_has_an_error_bar():
@@ -70,3 +71,32 @@ def test_the_readme_s_plan_is_what_explain_prints():
     con.fit_heads("f", torch.rand(20, 3, 32, 32), layers=[2])
     query, plan = shown
     assert con.explain(query) == plan
+
+
+def test_the_interpreters_page_s_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", INTERPRETERS.read_text(), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, str(INTERPRETERS), "exec"), names)
+    a, b = names["a"], names["b"]
+    assert isinstance(a, ialgebra.Attribution)
+    assert isinstance(b, ialgebra.Attribution)
+    assert a.values.shape == b.values.shape == (4,)
+    assert not a.stderr.any()
+    net, x = names["con"]._catalog.models["f"].module, torch.tensor([1.0, -2.0, 0.5, 3.0])
+    whole = net(x[None])[0]
+    without = net(x * (1 - torch.eye(4)))[:, a.target]
+    assert torch.allclose(torch.tensor(a.values).float(), whole[a.target] - without, atol=1e-5)
+    assert b.stderr.min() == float("inf")
+    assert b.values.any()
+
+
+def test_the_page_on_laws_runs_and_names_every_law():
+    page = README.parent / "docs" / "laws.md"
+    names: dict[str, object] = {}
+    for code in blocks("python", page):
+        exec(compile(code, str(page), "exec"), names)
+        assert all(each.passed and each.checked >= 5 for each in names["results"])
+    from ialgebra.testing.laws import LAWS
+
+    told = set(re.findall(r"^\| (L\d+)", page.read_text(), flags=re.MULTILINE)) | {"L7", "L8", "L9"}
+    assert told == {law.id for law in LAWS} | {"L14"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import traceback
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +62,103 @@ def test_an_error_names_the_culprit_and_where_it_stands(kind, text, con):
     assert type(caught.value).__name__ == kind
     place = re.search(r"\(line (\d+), column (\d+)\)\n", text)
     assert (caught.value.line, caught.value.column) == tuple(map(int, place.groups()))
-    if not query.startswith(("drop", "describe", "set")):
+    if not query.lower().startswith(("drop", "describe", "set", "create", "show")):
         with pytest.raises(type(caught.value)) as explained:
             con.explain(query)
         assert str(explained.value) == text
     assert con.sql("select * from f(x, players => grid(1, 2))")[0].values.any(), "the session goes on"
+
+
+ROOT = Path(ialgebra.__file__).parent
+INVENTORY = ["language/*.py", "planner/check.py", "settings.py", "describe.py"]
+UNREACHED = {  # in queries, and why
+    "expected one predicate, not several": "of register_window's text",
+    "AND, OR or the end": "of register_window's text",
+    "_NO_VALUE, value.span, text": "of register_input's text",
+    "a query is a text, not": "of Python values",
+    "is too long; the most is": "a text of 200,000 characters",
+    'raise ParseError("nested too deeply"': "of a caller that is itself deep in calls",
+    "the text holds no statement": "has no word to stand under",
+    "views are nested too deeply": "takes fifty views",
+    "maps of one input against one baseline": "takes a hundred thousand operands",
+    "view '{name}' is defined by itself": "is said where a view is made, or after others were dropped",
+    "this statement is not in the language": "the dialect builds no other node",
+    '"expected a name"': "the dialect builds no other node",
+    "(*span)]}' is not in the language": "the dialect builds no other node",
+    "select by number, or in each operand's own": "takes two models; see below",
+    "BindError(message, text.span)": "takes an input without names; see below",
+    "is not a number": "the lexer makes no such number",
+    "a baseline must be a finite number": "the reader lets no other through",
+    "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and syntax where it does not",
+    "error.at": "passes an error on",
+    "type(error)": "passes an error on",
+    "raise\n": "passes an error on",
+}
+
+
+def raises(path: Path) -> dict[int, tuple[int, str]]:
+    """The statements of a file that raise or refuse: first line → (last line, their source)."""
+    source = path.read_text("utf-8")
+    found = {}
+    for each in ast.walk(ast.parse(source)):
+        refuses = isinstance(each, ast.Raise) or (
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Attribute)
+            and each.func.attr in ("refuse", "raise_error", "_expected")
+        )
+        if refuses:
+            found[each.lineno] = (each.end_lineno, (ast.get_source_segment(source, each) or "") + "\n")
+    return found
+
+
+def test_every_error_that_a_query_can_raise_is_among_these(con):
+    places = {(path, line): end for glob in INVENTORY for path in ROOT.glob(glob) for line, end in raises(path).items()}
+    left = dict(places)
+    for _, text in CASES:
+        error: BaseException | None = None
+        try:
+            con.sql(text.split("\n")[1].strip())
+        except IalgebraError as raised:
+            error = raised
+        while error is not None:
+            for frame in traceback.extract_tb(error.__traceback__):
+                for (path, first), (last, _) in places.items():
+                    if Path(frame.filename) == path and first <= frame.lineno <= last:
+                        left.pop((path, first), None)
+            error = error.__cause__
+    missing = {
+        f"{path.name}:{line}": source.strip()
+        for (path, line), (_, source) in sorted(left.items())
+        if not any(reason in source for reason in UNREACHED)
+    }
+    assert missing == {}
+    sources = "".join(source for _, source in places.values())
+    assert [reason for reason in UNREACHED if reason not in sources] == [], "excused, but there is no such error"
+
+
+def test_a_layer_that_is_not_at_one_depth_in_all_models_is_to_be_named_in_each_operand():
+    con = worlds.case("tabular", seed=1).con
+    shallow = nn.Sequential(OrderedDict(l=nn.Linear(5, 4), head=nn.Linear(4, 3))).double()
+    con.register_model("shallow", shallow)
+    worlds.with_random_heads(con, "shallow", worlds.sample("tabular"))
+    with pytest.raises(BindError) as caught:
+        con.sql("select l from f(x) join shallow(x)")
+    assert str(caught.value) == (
+        "layer 'l' is number 2 of 'f', 1 of 'shallow'; select by number, or in each operand's own subquery "
+        "(line 1, column 8)\n  select l from f(x) join shallow(x)\n         ^"
+    )
+    (answer,) = con.sql("select * from (select l from f(x, target => 1)) join (select l from shallow(x, target => 1))")
+    assert answer.values.any()
+
+
+def test_a_name_of_a_feature_that_has_none_says_what_was_left_out():
+    con = worlds.case("tabular", seed=1).con
+    with pytest.raises(BindError) as caught:
+        con.sql("select * from f(x) where feature = 'age'")
+    assert str(caught.value) == (
+        "no feature is named 'age': the input was registered without feature_names (line 1, column 36)\n"
+        "  select * from f(x) where feature = 'age'\n                                     ^^^^^"
+    )
 
 
 def test_every_class_of_error_is_an_ialgebra_error():
@@ -156,7 +251,7 @@ def test_a_model_that_returns_nan_has_its_row_named():
         session(model).sql("select * from f(x)")
     message, query, caret = str(caught.value).split("\n")
     assert re.fullmatch(
-        r"model 'f' returned NaN for row \d+ of a batch of 14; finite numbers are needed "
+        r"model 'f' returned NaN for row \d+ of a batch of 15; finite numbers are needed "
         r"\(row \d+ of the plan's game 0: players \{1, 2\} present\) \(line 1, column 1\)",
         message,
     )

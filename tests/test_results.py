@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -277,6 +278,13 @@ def test_details_of_any_kind_can_be_saved(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_words_that_no_file_can_hold_come_back_too(tmp_path):
+    words = "select * from f(x) -- \ud800 é \0"
+    answer = relation(attribution([1.0], label=words), query=words, provenance={"query": words})
+    back = files.load(answer.save(tmp_path / "a"))
+    assert (back.query, back.provenance, back[0].label) == (words, {"query": words}, words)
+
+
 def test_arrays_that_maps_share_are_stored_once(tmp_path):
     rng = np.random.default_rng(0)
     content = rng.normal(size=(3, 64, 64))
@@ -310,7 +318,9 @@ def test_saving_where_there_is_no_folder_is_a_named_error(tmp_path):
 
 
 def rewrite(path, **changes) -> None:
-    """Save the file again with another header."""
+    """Save the file again with another header, whose digest is right."""
+    if "document" in changes:
+        changes["digest"] = hashlib.sha256(changes["document"].encode()).hexdigest()[:32]
     with files.safetensors.safe_open(path, framework="numpy") as file:
         header = {key: value for key, value in (file.metadata() | changes).items() if value is not None}
     safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, header)
@@ -332,7 +342,9 @@ def damaged(path, edit) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "not a saved relation, or is damaged"),
         (lambda path: rewrite(path, format=None), "not of a relation"),
         (lambda path: rewrite(path, format="pt"), "not of a relation"),
-        (lambda path: rewrite(path, version="2"), "newer ialgebra .format 2; this one reads up to 1.; upgrade"),
+        (lambda path: rewrite(path, version="3"), "newer ialgebra .format 3; this one reads up to 2.; upgrade"),
+        (lambda path: rewrite(path, version="0"), "newer"),
+        (lambda path: rewrite(path, digest=None), "is damaged: its content is not what was saved"),
         (lambda path: rewrite(path, document="{"), "is damaged"),
         (lambda path: rewrite(path, document="[]"), "is damaged"),
         (lambda path: damaged(path, lambda d: d.pop("maps")), "is damaged"),

@@ -77,6 +77,11 @@ def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Te
         case Constant(value):
             if tokens and not (value == int(value) and 0 <= value <= torch.iinfo(x.dtype).max):
                 raise BindError(f"{baseline} is no token; the baseline of a token input is a whole number")
+            most = torch.finfo(x.dtype if x.is_floating_point() else torch.float32).max
+            if abs(value) > most:
+                raise BindError(
+                    f"the baseline {baseline} is beyond the input's {x.dtype}, which holds up to {most:.2g}"
+                )
         case Mean(name):
             if tokens:
                 raise BindError(f"mean({name}) is no baseline for tokens; name one of its elements, or a constant")

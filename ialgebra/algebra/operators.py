@@ -32,11 +32,35 @@ _T = TypeVar("_T")
 
 @node
 class Estimation(Node):
-    """How the games of a query are to be estimated: a method by name, or None for the cheapest; rows a game, or
-    None."""
+    """Which interpreter explains, with what options (in the order of their names), and rows a game, or None."""
 
-    method: str | None = None
+    interpreter: str = "shapley"
+    options: tuple[tuple[str, bool | int | float | str | tuple[int | float, ...]], ...] = ()
     budget: int | None = None
+
+    @property
+    def method(self) -> str | None:
+        """The estimator by name; None for the cheapest."""
+        named = dict(self.options).get("method")
+        return None if named is None else str(named)
+
+    def __str__(self) -> str:
+        """As USING says it."""
+        if self.interpreter == "shapley" and self.method is not None:
+            return f"{self.method}()"
+        options = ", ".join(f"{name} => {_said(value)}" for name, value in self.options)
+        return f"{self.interpreter}({options})"
+
+
+def _said(value: bool | int | float | str | tuple[int | float, ...]) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case tuple():
+            return f"({', '.join(map(repr, value))})" if len(value) > 1 else repr(value[0])
+    return repr(value)
 
 
 @node
@@ -62,7 +86,8 @@ class Identity(Node):
 
     def __str__(self) -> str:
         inputs = str(self.inputs[0]) if len(self.inputs) == 1 else self.inputs[0].name
-        return f"φ {self.model}({inputs})"
+        shapley = self.estimation.interpreter == "shapley"
+        return f"{'φ' if shapley else self.estimation.interpreter} {self.model}({inputs})"
 
 
 @node

@@ -364,8 +364,10 @@ def _truth(window: Window, columns: Columns) -> _Truth:
             inside = (_float(top) <= row) & (row < _float(bottom)) & (_float(left) <= col) & (col < _float(right))
             return _certain(inside)
         case Circle(row, col, radius):
-            squared = (_read("row", columns) - _float(row)) ** 2 + (_read("col", columns) - _float(col)) ** 2
-            return _certain(squared <= _float(radius) ** 2)
+            high, wide = np.abs(_read("row", columns) - _float(row)), np.abs(_read("col", columns) - _float(col))
+            reach = _float(radius)
+            near = (high <= reach) & (wide <= reach)  # also where squares overflow
+            return _certain(near & (high * high + wide * wide <= reach * reach))
     raise AssertionError(f"not a window: {window!r}")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,16 +23,20 @@ from torch import Tensor, nn
 
 from ..catalog import Catalog
 from ..errors import BindError, IalgebraError, ModelError, ResourceError
+from ..interpreters.checked import attributed, designed
+from ..interpreters.protocol import GameInterpreter, ModelInterpreter, Question
 from ..kernels.coalitions import Design
-from ..kernels.coalitions import design as make_design
 from ..kernels.compose import compose
 from ..kernels.forward import uncompiled
 from ..models.adapters import column
+from ..models.inputs import cast
 from ..models.network import Network, is_out_of_memory
 from ..models.profile import Mode
+from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, Pass, PhysicalPlan, Run
-from .memory import WHOLE, Column, Memory, Values, input_name
+from ..planner.sampling import DesignSpec
+from .memory import ASKED, WHOLE, Column, Memory, Values, input_name
 from .pace import Pace
 from .store import Store
 
@@ -40,6 +44,8 @@ Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 THIS_QUERY = "another game of this query"
+
+_LISTED = 1 << 16  # rows of a pass that are listed at a time; each takes some 200 bytes
 
 
 @dataclass
@@ -49,11 +55,13 @@ class Outcome:
     designs: list[Design]
     values: list[Values]  # a job: (m, columns)
     targets: dict[Predicted, int]
-    fingerprints: dict[str, tuple[object, ...]]  # the content of each model that ran
+    contents: dict[str, tuple[object, ...]]  # of each model that ran
+    heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
     rows: int = 0  # inputs pushed through a model
     reused: int = 0  # rows that the store knew
     batches: int = 0
     forward_seconds: float = 0.0
+    maps: dict[tuple[int, int], Values] = field(default_factory=dict)  # input-shaped, by job and column, where asked
     hits: dict[str, int] = field(default_factory=dict)  # the reused rows, by what they had been evaluated for
 
 
@@ -81,7 +89,7 @@ class Executor:
         self.store = store
         self.progress = progress
         self.deadline = deadline
-        self.outcome = Outcome([], [], {}, {})
+        self.outcome = Outcome([], [], {}, {}, {})
         self.not_passing: set[str] = set()  # models whose layers on the way are left alone
 
     def run(self, plan: PhysicalPlan) -> Outcome:
@@ -93,14 +101,14 @@ class Executor:
         self.plan = plan
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
         self.networks = {name: self.catalog.model(name) for name in dict.fromkeys(names)}
-        made = {spec: make_design(*spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        made = {spec: self._design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         designs = [made[job.spec] for job in plan.jobs]
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)
         ]
         self.memory = Memory(self.store, self.networks, plan.jobs, designs, plan.strategy.mode)
-        self.outcome = Outcome(designs, values, {}, {name: self.memory.fingerprint(name) for name in self.networks})
+        self.outcome = Outcome(designs, values, {}, self.memory.contents, self.memory.heads)
         self.resident: dict[tuple[int, torch.device], tuple[Tensor, ...]] = {}  # the last job composed, on its device
         for name, network in self.networks.items():
             if (found := network.take_first_pass()) is not None:
@@ -116,9 +124,20 @@ class Executor:
             self.total = self.outcome.rows + sum(
                 int(self._lacking(number, model).sum()) for number, job in enumerate(plan.jobs) for model in job.models
             )
+            self.total += sum(each.rows for each in plan.passes if each.asked)
             for each in plan.passes:
                 self._pass(each)
+        for each in plan.passes:  # outside that frame, in which no gradient flows
+            for number in each.jobs if each.asked else ():
+                self._ask(number, each.run.batch_size)
         return self.outcome
+
+    def _design(self, spec: DesignSpec) -> Design:
+        interpreter = self.catalog.interpreter(spec.interpreter)
+        if isinstance(interpreter, GameInterpreter):
+            return designed(spec.interpreter, interpreter, spec.method, spec.players, spec.rows, spec.seed)
+        ends = np.repeat([[False], [True]], spec.players, axis=1)[: spec.rows]
+        return Design(spec.method, spec.players, 0, ends, (spec.method, spec.players, spec.rows, 0))
 
     # Ends: every x_∅ and x_N, and the predictions that decide the targets; all classes of these rows are kept.
 
@@ -131,10 +150,18 @@ class Executor:
                 self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else ({}, False)
             )
             if stored:
-                known |= {(end, layer): logits for layer, logits in stored.items()}
                 self._reused(Counter({WHOLE: int(news)}))
+                known |= {(end, layer): logits for layer, logits in stored.items()}
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
+        if self.plan.strategy.reuse and math.isinf(self.deadline):
+            # A batch of a few rows is slow: where the targets are known, ends go with the rows of their games.
+            for end in self._predictions():
+                if (end, None) not in known:  # or its logits alone, where more layers are wanted
+                    stored, _ = self.memory.find_whole(end.model, end.row, (None,))
+                    known |= {(end, layer): logits for layer, logits in stored.items()}
+            if all((end, None) in known for end in self._predictions()):
+                todo = {}
         for group in todo.values():
             model = group[0].model
             layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end][1]))
@@ -156,6 +183,12 @@ class Executor:
         for number in range(len(self.plan.jobs)):
             self._read_ends(number, known)
 
+    def _predictions(self) -> Iterator[_End]:
+        for number, job in enumerate(self.plan.jobs):
+            for target in job.predictions:
+                row = input_name(self.catalog.element(target.source).tensor)
+                yield _End(target.model, row, self._apart(number))
+
     def _wanted_ends(self) -> dict[_End, tuple[Tensor, dict[int | None, None]]]:
         """The whole inputs that the jobs need, and the layers (an ordered set) at which each is read."""
         wanted: dict[_End, tuple[Tensor, dict[int | None, None]]] = {}
@@ -164,25 +197,27 @@ class Executor:
             wanted.setdefault(end, (tensor, {}))[1].update(dict.fromkeys(layers))
 
         for number, job in enumerate(self.plan.jobs):
-            names, apart = self.memory.names[number], self._apart(number)
+            (empty, *full), apart = self.memory.ends(number), self._apart(number)
             for model in job.models:
-                want(_End(model, names[min(1, len(names) - 1)], apart), _whole(job), job.layers(model))
-                want(_End(model, names[0], apart), job.hybrids.background, job.layers(model))
+                want(_End(model, full[0] if full else empty, apart), _whole(job), job.layers(model))
+                want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
             for target in job.predictions:
                 tensor = self.catalog.element(target.source).tensor
                 want(_End(target.model, input_name(tensor), apart), tensor, [None])
         return wanted
 
     def _read_ends(self, number: int, known: dict[tuple[_End, int | None], Tensor]) -> None:
-        """Decide the job's targets, then read v(∅) and v(N) of its games."""
+        """Decide the job's targets, then read v(∅) and v(N) of its games where they are known."""
         job, apart = self.plan.jobs[number], self._apart(number)
         for target in job.predictions:
             row = input_name(self.catalog.element(target.source).tensor)
             self.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
         for k, game in enumerate(job.games):
-            for position, row in enumerate(self.memory.names[number][:2]):
-                logits = known[_End(game.model, row, apart), game.layer]
-                self.outcome.values[number][position, k] = float(column(logits[None], self._target(game), game.output))
+            for position, row in enumerate(self.memory.ends(number)):
+                logits = known.get((_End(game.model, row, apart), game.layer))
+                if logits is not None:
+                    value = float(column(logits[None], self._target(game), game.output))
+                    self.outcome.values[number][position, k] = value
 
     def _apart(self, number: int) -> int | None:
         """What keeps the ends of a job from being shared with other jobs."""
@@ -226,7 +261,7 @@ class Executor:
                 own, columns = self._columns(job, model)
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
-                mine = int((~np.isnan(found).any(axis=1)).sum())
+                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted once, not by game
                 self._reused(Counter({THIS_QUERY: mine}) if within else kinds)
 
     def _reused(self, kinds: Counter[str]) -> None:
@@ -235,28 +270,49 @@ class Executor:
 
     def _pass(self, each: Pass) -> None:
         pace = Pace(each, [self.networks[model] for model in each.models])
+        layers = {model: self._layers(each.jobs, model) for model in each.models}
 
         def evaluate(chunk: list[tuple[int, int]], run: Run) -> None:
             if time.perf_counter() >= self.deadline:
                 raise TimeUp
-            self._batch(each, chunk, run)
+            self._batch(each, chunk, run, layers)
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-        while pending := self._pending(each):
-            self._in_batches(pending, pace.next, each.models[0], evaluate)
+        for jobs in self._blocks(each):
+            while pending := self._pending(each, jobs):
+                self._in_batches(pending, pace.next, each.models[0], evaluate)
 
-    def _pending(self, each: Pass) -> list[tuple[int, int]]:
-        """The rows of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs find it in the
-        store, or if that has forgotten it, evaluate it afterwards."""
-        pending: dict[object, tuple[int, int]] = {}
+    def _blocks(self, each: Pass) -> Iterator[list[int]]:
+        """The jobs of a pass, so many at a time that a list of their rows is short."""
+        block: list[int] = []
+        rows = 0
         for number in each.jobs:
+            block.append(number)
+            rows += len(self.outcome.designs[number].coalitions)
+            if rows >= _LISTED:
+                yield block
+                block, rows = [], 0
+        if block:
+            yield block
+
+    def _layers(self, jobs: Iterable[int], model: str) -> tuple[int | None, ...]:
+        """The layers of `model` that the jobs read."""
+        return tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
+
+    def _pending(self, each: Pass, jobs: Sequence[int]) -> list[tuple[int, int]]:
+        """The rows of some jobs of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs
+        find it in the store, or if that has forgotten it, evaluate it afterwards."""
+        pending: dict[object, tuple[int, int]] = {}
+        for number in jobs:
             if self.plan.strategy.reuse:
                 self._recall(number, within=True)
             lacking = np.stack([self._lacking(number, model) for model in each.models])
-            for row in np.flatnonzero(lacking.any(axis=0)).tolist():
-                place = self.memory.names[number][row] if self.plan.strategy.reuse else (number, row)
-                pending.setdefault(place, (number, row))
+            rows = np.flatnonzero(lacking.any(axis=0)).tolist()
+            places = [(number, row) for row in rows]
+            names: Sequence[object] = self.memory.named(number, rows) if self.plan.strategy.reuse else places
+            for name, place in zip(names, places, strict=True):
+                pending.setdefault(name, place)
         return list(pending.values())
 
     def _in_batches(
@@ -286,8 +342,11 @@ class Executor:
             else:
                 start += len(chunk)
 
-    def _batch(self, each: Pass, chunk: list[tuple[int, int]], run: Run) -> None:
-        """Compose one batch of hybrids, once a device, and read every column that its rows lack."""
+    def _batch(
+        self, each: Pass, chunk: list[tuple[int, int]], run: Run, layers: Mapping[str, tuple[int | None, ...]]
+    ) -> None:
+        """Compose one batch of hybrids, once a device, and read every column that its rows lack; with reuse, of all
+        `layers` that the pass reads of a model."""
         batches: dict[torch.device, Tensor] = {}
         for model in each.models:
             network = self.networks[model]
@@ -303,9 +362,8 @@ class Executor:
                 batch = batch[torch.from_numpy(lacking).to(batch.device)]
             if run.mode == "compiled" and len(batch) == run.batch_size and not network.compiled_for(run.batch_size):
                 network.compile(batch)
-            jobs = each.jobs if self.plan.strategy.reuse else dict.fromkeys(number for number, _ in lacked)
-            layers = tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
-            outputs, seconds = self._forward(model, batch, layers, run.mode, partial(self._named, lacked))
+            read_at = layers[model] if self.plan.strategy.reuse else self._layers((place[0] for place in lacked), model)
+            outputs, seconds = self._forward(model, batch, read_at, run.mode, partial(self._named, lacked))
             first = 0
             for number, rows in _runs(lacked):
                 block = slice(first, first + len(rows))
@@ -315,6 +373,60 @@ class Executor:
                 read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
                 self.outcome.values[number][np.ix_(rows, own)] = read
                 self.memory.keep(number, model, rows, columns, logits, seconds)
+
+    # What asks the model itself.
+
+    def _ask(self, number: int, batch_size: int) -> None:
+        """The maps of a job's columns, from the interpreter or from the store."""
+        job = self.plan.jobs[number]
+        for k, game in enumerate(job.games):
+            interpreter = self.catalog.interpreter(game.estimation.interpreter)
+            assert isinstance(interpreter, ModelInterpreter)
+            column, identity = Column(game.layer, self._target(game), game.output), interpreter.identity
+            known = (
+                self.memory.find_map(number, k, column, self.plan.seed, identity) if self.plan.strategy.reuse else None
+            )
+            if known is not None:
+                self.outcome.maps[number, k], rows = known
+                self._reused(Counter({ASKED: rows}))
+                continue
+            before, started = self.outcome.rows, time.perf_counter()
+            found = self._asked(job, game, interpreter, batch_size)
+            self.outcome.maps[number, k] = found
+            rows, seconds = self.outcome.rows - before, time.perf_counter() - started
+            self.memory.keep_map(number, k, column, self.plan.seed, identity, found, rows, seconds)
+            if self.progress is not None:
+                self.progress(self.outcome.rows, self.total)
+
+    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Values:
+        network, hybrids, name = self.networks[game.model], job.hybrids, game.estimation.interpreter
+        players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
+        if hybrids.players == 0:  # an empty window
+            return np.zeros(players.shape)
+        scalar = ExplainedScalar(network, game.layer, self._target(game), game.output)
+        ends = cast(torch.stack([_whole(job), hybrids.background]), network.module, network.runs_on)
+        layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
+        options, seed = dict(game.estimation.options), self.plan.seed
+        question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)
+        started = time.perf_counter()
+        try:
+            with asking(network, seed):
+                return attributed(name, interpreter, question)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch_size == 1:
+                raise ResourceError(
+                    f"out of memory while {name} asks model '{game.model}' one row at a time; use a smaller model or "
+                    "input, or options that ask for less"
+                ) from error
+        finally:
+            self.outcome.forward_seconds += time.perf_counter() - started
+            self.outcome.rows += scalar.rows
+            self.outcome.batches += scalar.passes
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return self._asked(job, game, interpreter, batch_size // 2)
 
     def _composed(self, number: int, rows: list[int], network: Network) -> Tensor:
         place = (number, network.runs_on)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 from typing import NamedTuple
@@ -16,10 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..catalog import Catalog
+from ..interpreters.checked import estimated
+from ..interpreters.protocol import GameInterpreter
+from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design, units
 from ..kernels.estimate import Estimate, estimate
 from ..planner.games import Answer, Game, Part, Term
 from ..planner.physical import PhysicalPlan, Reading
+from ..planner.sampling import ENDS
 from .executor import Outcome
 
 Array = NDArray[np.float64]
@@ -46,6 +51,17 @@ class EstimatedMap:
     base: float
     full: float
     method: str
+    asked: Array | None = None  # the value of each feature, where some did not come from their player's
+
+    @property
+    def map(self) -> Array:
+        """The value of each feature, input-shaped: its player's, spread evenly over the player's features, if not its
+        own."""
+        if self.asked is not None:
+            return self.asked
+        sizes = np.bincount(self.labels[self.labels >= 0], minlength=len(self.values))
+        spread: Array = np.append(self.values / np.maximum(sizes, 1), 0.0)[self.labels]
+        return spread
 
     @cached_property
     def influence(self) -> Array | None:
@@ -126,32 +142,56 @@ def _added(draws: Sequence[Draw]) -> tuple[Array, list[NDArray[np.int64]]]:
     return total, places
 
 
+def _summed(found: Array, labels: NDArray[np.int64], count: int) -> Array:
+    """The values of `count` players: the sums over their features."""
+    labels = np.broadcast_to(labels, found.shape)
+    inside = labels >= 0
+    return np.bincount(labels[inside], found[inside], minlength=count).astype(np.float64)
+
+
 class Estimates:
     """The estimates of a plan's columns, each computed once."""
 
-    def __init__(self, plan: PhysicalPlan, outcome: Outcome) -> None:
+    def __init__(self, plan: PhysicalPlan, outcome: Outcome, catalog: Catalog) -> None:
         self.plan = plan
         self.outcome = outcome
+        self.catalog = catalog
         self._found: dict[tuple[int, Part], list[Estimate]] = {}
 
     def column(self, reading: Reading, part: Part) -> Estimate:
         place = (reading.job, part)
         if place not in self._found:
-            self._found[place] = estimate(self.outcome.designs[reading.job], self.outcome.values[reading.job], part)
+            self._found[place] = self._estimated(reading.job, part)
         return self._found[place][reading.column]
+
+    def _estimated(self, job: int, part: Part) -> list[Estimate]:
+        design, values, spec = self.outcome.designs[job], self.outcome.values[job], self.plan.jobs[job].spec
+        interpreter = self.catalog.interpreter(spec.interpreter)
+        if part != "shapley":
+            return estimate(design, values, part)
+        if isinstance(interpreter, GameInterpreter):
+            return estimated(spec.interpreter, interpreter, design, values)
+        players = self.plan.jobs[job].hybrids.segments
+        unknown = np.full((1, design.players), np.inf) if interpreter.sampled else np.zeros((0, design.players))
+        maps = [self.outcome.maps[job, k] for k in range(values.shape[1])]
+        return [Estimate(_summed(found, players, design.players), unknown, spec.method) for found in maps]
 
     def map(self, answer: Answer, readings: Sequence[Reading]) -> EstimatedMap:
         """The map of one answer; terms on other players meet on the common refinement of their partitions."""
         labels, spreads = _refined(answer)
         count = int(labels.max(initial=-1)) + 1
         values = np.zeros(count)
+        asked: list[Array] = []
         draws: list[Draw] = []
         base = full = 0.0
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
             found = self.column(reading, term.part)
             share = float(-term.coefficient if term.board.swapped else term.coefficient)
-            values += share * spread(found.values)
+            if (own := self.outcome.maps.get((reading.job, reading.column))) is None:
+                values += share * spread(found.values)
+            else:
+                asked.append(share * own)
             if len(found.influence):
                 known = np.isfinite(found.influence).all()
                 influence = share * spread(found.influence) if known else np.full((1, count), np.inf)
@@ -162,11 +202,19 @@ class Estimates:
             base += float(term.coefficient) * low
             full += float(term.coefficient) * high
             methods[self._method(reading, found)] = None
-        return EstimatedMap(labels, values, tuple(draws), base, full, ", ".join(methods) or "exact")
+        found_map = EstimatedMap(labels, values, tuple(draws), base, full, ", ".join(methods) or "exact")
+        if not asked:
+            return found_map
+        own = np.sum(asked, axis=0)
+        whole = own + found_map.map if len(asked) < len(answer.terms) else own
+        return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
 
     def _method(self, reading: Reading, found: Estimate) -> str:
-        method = self.plan.jobs[reading.job].spec.method
-        return method if found.rung == method else f"{method} {found.rung}"
+        method, interpreter = self.plan.jobs[reading.job].spec.method, self.plan.jobs[reading.job].spec.interpreter
+        if method == ENDS:
+            return interpreter
+        named = method if found.rung == method else f"{method} {found.rung}"
+        return named if interpreter == SHAPLEY else f"{interpreter} {named}"
 
 
 class _Spread:

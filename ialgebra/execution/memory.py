@@ -7,6 +7,7 @@ keeping; it runs no model and knows no batches.
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -36,6 +37,7 @@ OTHER_SIDE = "the other side of an anti-join"
 OTHER_PLAYERS = "another window or partition"
 OTHER_INPUT = "another input or baseline"
 WHOLE = "an input as a whole"
+ASKED = "the same map"
 
 _ALL_CLASSES = 1 / 8  # of the store's limit: a job's rows that take more with all classes keep those asked for
 _numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not change once they are made
@@ -57,7 +59,7 @@ class Column(NamedTuple):
 
 
 class Memory:
-    """The store as a plan sees it. `names` holds the name of every row of every job's design."""
+    """The store as a plan sees it."""
 
     def __init__(
         self,
@@ -76,11 +78,17 @@ class Memory:
         self.models: dict[str, Hashable] = {
             name: (weakref.ref(network), self.contents[name], narrow) for name, network in networks.items()
         }
-        self.names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
+        self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 
-    def fingerprint(self, model: str) -> tuple[object, ...]:
-        """The content of a model and its heads, as `Network.fingerprint` has it."""
-        return (*self.contents[model], *self.heads[model].items())
+    def named(self, number: int, rows: Sequence[int] | NDArray[np.int64]) -> list[bytes]:
+        """The names of rows of a job's design."""
+        names: list[bytes] = self._names[number][rows].tolist()
+        return names
+
+    def ends(self, number: int) -> list[bytes]:
+        """The names of x_∅ and x_N, which a design has first; one where they are the same."""
+        names: list[bytes] = self._names[number][:2].tolist()
+        return names
 
     # Whole inputs.
 
@@ -102,6 +110,40 @@ class Memory:
         }
         self.store.keep(self.models[model], [name], columns, seconds, _NOTHING)
 
+    # Maps that interpreters made for themselves: a table of their own, one row a map.
+
+    def find_map(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Values, int] | None:
+        """The map of a job's column k, and the rows that it took, those of a map that this query has met apart; None
+        where it is not known."""
+        model, name = self._asked(number, k, column, seed, identity)
+        table, shape = self.store.table(model), self.jobs[number].hybrids.foreground.shape
+        places = table.places([name])
+        known, found = table.read(places, ("map", tuple(shape)))
+        if not known.any():
+            return None
+        _, rows = table.read(places, "rows")
+        (news,) = self.store.use(model, places).tolist()
+        return found[0].reshape(shape).astype(np.float64), int(rows[0, 0]) * int(news)
+
+    def keep_map(
+        self, number: int, k: int, column: Column, seed: int, identity: object, found: Values, rows: int, seconds: float
+    ) -> None:
+        """Remember a map and what it took."""
+        model, name = self._asked(number, k, column, seed, identity)
+        columns: dict[Hashable, Array] = {
+            ("map", found.shape): found.reshape(1, -1),
+            "rows": np.array([[float(rows)]]),
+        }
+        self.store.keep(model, [name], columns, seconds, _NOTHING)
+
+    def _asked(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Hashable, bytes]:
+        """The table of an interpreter's maps of a model, and the name of one."""
+        job = self.jobs[number]
+        game = job.games[k]
+        words = (job.hybrids.key, game.estimation.key, self._scalar(game.model, column), seed)
+        name = hashlib.blake2b(repr(words).encode(), digest_size=16).digest()
+        return (self.models[game.model], identity), name
+
     # Hybrids.
 
     def find(
@@ -109,8 +151,8 @@ class Memory:
     ) -> tuple[Values, Counter[str]]:
         """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
         they had been evaluated for, but for those that the query paid for or found before."""
-        table, names = self.store.table(self.models[model]), self.names[number]
-        places = table.places([names[row] for row in rows.tolist()])
+        table = self.store.table(self.models[model])
+        places = table.places(self.named(number, rows))
         found = np.full((len(rows), len(columns)), np.nan)
         for k, each in enumerate(columns):
             known, logits = table.read(places, self._layer(model, each.layer))
@@ -147,7 +189,7 @@ class Memory:
         own = {each.layer for each in columns}
         for layer in sorted(outputs, key=lambda layer: layer not in own):
             logits = outputs[layer]
-            room -= len(self.names[number]) * logits[0].nbytes
+            room -= len(self._names[number]) * logits[0].nbytes
             if room >= 0:
                 kept[self._layer(model, layer)] = logits.numpy()
             else:
@@ -155,7 +197,7 @@ class Memory:
                     kept[self._scalar(model, each)] = each.read(logits)[:, None]
         origin = self._origin(number, model)
         origin.asked.update(self._scalar(model, each) for each in columns)
-        self.store.keep(self.models[model], [self.names[number][row] for row in rows], kept, seconds, origin)
+        self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin)
 
     def _layer(self, model: str, layer: Layer) -> Hashable:
         """The name of a layer's logits; another head makes another layer."""
@@ -176,12 +218,12 @@ def input_name(tensor: Tensor) -> bytes:
     return whole_name(tensor, _numbers(tensor)).tobytes()
 
 
-def _names(job: Job, design: Design) -> list[bytes]:
+def _names(job: Job, design: Design) -> NDArray[np.void]:
     hybrids = job.hybrids
     background, foreground = _numbers(hybrids.background), _numbers(hybrids.foreground)
     whole = whole_name(hybrids.background, background)
     names = hybrid_names(background, foreground, whole, hybrids.segments, design.coalitions)
-    packed: list[bytes] = np.ascontiguousarray(names).view("V16").ravel().tolist()
+    packed: NDArray[np.void] = np.ascontiguousarray(names).view("V16").ravel()
     return packed
 
 

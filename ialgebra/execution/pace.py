@@ -45,7 +45,8 @@ class Pace:
         return seconds is not None and seconds >= _LONG
 
     def _best(self, left: int) -> Run:
-        return cheapest(self.networks, self.layers, left, runs(self.networks, self.layers, self.planned.batch_size))
+        options = runs(self.networks, self.layers, self.planned.batch_size)
+        return cheapest({run: forward_cost(self.networks, self.layers, left, run) for run in options})
 
     def _alternatives(self) -> Iterator[Run]:
         """Other modes at the planned batch size, then other sizes in the best of them; each only once a machine."""

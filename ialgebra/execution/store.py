@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32] | NDArray[np.float64]
 Places = NDArray[np.int64]
+_Array = TypeVar("_Array", bound=np.ndarray[Any, Any])
 
 _ENTRY = 150  # bytes of a name and its entry in a dictionary
 _KEPT = 0.75  # of the limit, once it was passed: forgetting takes a moment
@@ -75,36 +77,53 @@ class Table:
     def keep(
         self, names: Sequence[bytes], columns: Mapping[Hashable, Array], seconds: float, now: float, origin: Origin
     ) -> None:
-        places = np.array([self.rows.setdefault(name, len(self.rows)) for name in names], dtype=np.int64)
-        if len(self.rows) > len(self.used):
-            self._resize(len(self.rows) * 3 // 2)
+        """Remember what was read of the rows of these names.
+
+        Names come last: where this breaks off (Ctrl-C, no memory), what was written is nobody's.
+        """
+        fresh: dict[bytes, int] = {}
+        for name in names:
+            if name not in self.rows:
+                fresh.setdefault(name, len(self.rows) + len(fresh))
+        first, end = len(self.rows), len(self.rows) + len(fresh)
+        places = np.array([fresh[name] if name in fresh else self.rows[name] for name in names], dtype=np.int64)
+        self.seconds, self.used = _grown(self.seconds, end, 0.0), _grown(self.used, end, 0.0)
+        self.origin = _grown(self.origin, end, None)
+        for column, held in self.columns.items():
+            self.columns[column] = _grown(held, end, np.nan)
+            self.columns[column][first:end] = np.nan  # lest something of a row that broke off here be left
         for column, values in columns.items():
             if column not in self.columns:
                 self.columns[column] = np.full((len(self.used), values.shape[1]), np.nan, dtype=values.dtype)
             elif self.columns[column].dtype != values.dtype:
                 self.columns[column] = self.columns[column].astype(np.float64)
             self.columns[column][places] = values
+        self.seconds[first:end] = 0.0
         self.seconds[places] = np.maximum(self.seconds[places], seconds)
         self.used[places] = now
         self.origin[places] = origin
+        self.origins[origin.hybrids] = origin
+        self.rows.update(fresh)
 
-    def retain(self, kept: NDArray[np.bool_]) -> None:
-        """Forget all rows but those at the places that `kept` (rows,) says."""
-        remaining = np.flatnonzero(kept)
-        self.seconds, self.used, self.origin = (each[remaining] for each in (self.seconds, self.used, self.origin))
+    def retained(self, kept: NDArray[np.bool_]) -> Table:
+        """A table without all rows but those at the places that `kept` (rows,) says."""
+        remaining, found = np.flatnonzero(kept), Table()
+        found.seconds, found.used, found.origin = (each[remaining] for each in (self.seconds, self.used, self.origin))
         columns = {name: column[remaining] for name, column in self.columns.items()}
-        self.columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
+        found.columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
         names = list(self.rows)
-        self.rows = {names[place]: number for number, place in enumerate(remaining.tolist())}
-        self.origins = {each.hybrids: each for each in set(self.origin.tolist())}
+        found.rows = {names[place]: number for number, place in enumerate(remaining.tolist())}
+        found.origins = {each.hybrids: each for each in set(found.origin.tolist())}
+        return found
 
-    def _resize(self, capacity: int) -> None:
-        more = capacity - len(self.used)
-        self.seconds, self.used = (np.append(each, np.zeros(more)) for each in (self.seconds, self.used))
-        self.origin = np.append(self.origin, np.zeros(more, dtype=object))
-        for name, column in self.columns.items():
-            blank = np.full((more, column.shape[1]), np.nan, dtype=column.dtype)
-            self.columns[name] = np.concatenate([column, blank])
+
+def _grown(array: _Array, rows: int, blank: object) -> _Array:
+    """The array, if it has so many rows, or a longer copy."""
+    if len(array) >= rows:
+        return array
+    longer = np.full((rows * 3 // 2, *array.shape[1:]), blank, dtype=array.dtype)
+    longer[: len(array)] = array
+    return cast(_Array, longer)
 
 
 class Store:
@@ -142,7 +161,6 @@ class Store:
     ) -> None:
         """Remember what was read of the rows of these names, one (rows, width) a column; they took `seconds` each."""
         table = self.tables.setdefault(model, Table())
-        table.origins[origin.hybrids] = origin
         table.keep(names, columns, seconds, self.now, origin)
         if sum(each.nbytes for each in self.tables.values()) > self.limit:
             self._forget()
@@ -162,8 +180,9 @@ class Store:
         order = np.argsort(-seconds / widths / (self.now - used + 1.0), kind="stable")
         kept = np.empty(len(order), dtype=bool)
         kept[order] = np.cumsum(widths[order]) <= _KEPT * self.limit
-        for table, part in zip(tables, np.split(kept, np.cumsum(lengths)[:-1]), strict=True):
-            table.retain(part)
+        parts = np.split(kept, np.cumsum(lengths)[:-1])
+        for (model, table), part in zip(list(self.tables.items()), parts, strict=True):
+            self.tables[model] = table.retained(part)  # the old table or the new one, whatever happens on the way
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def clear(self) -> None:

@@ -312,12 +312,12 @@ def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator
         drawn = _of_members(rng.random((count, players)).argsort(axis=1)[:, :size], players)
         if 2 * size == players:
             drawn ^= ~drawn[:, :1]
-        masks = _only_distinct(np.concatenate([masks, drawn]))
+        masks = only_distinct(np.concatenate([masks, drawn]))
     masks = masks[: every // 2]
     if len(masks) < count:
         members = np.array(list(itertools.combinations(range(players), size)))[:every]
         rest = rng.spawn(1)[0]  # whose order does not depend on how many were drawn before
-        masks = _only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
+        masks = only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
     return masks[:count]
 
 
@@ -328,5 +328,6 @@ def _of_members(members: Ints, players: int) -> Bools:
     return masks
 
 
-def _only_distinct(masks: Bools) -> Bools:
+def only_distinct(masks: Bools) -> Bools:
+    """The rows of `masks` (n, players) that are the first of their kind, in order."""
     return masks[_distinct(masks)[0]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple, TypeVar
 
@@ -79,20 +79,13 @@ def tapped(
 
     if not taps:
         return [], model(batch) if output else None
-    handles = []
     try:
-        for module in {id(tap.module): tap.module for tap in taps}.values():
-            handles.append(module.register_forward_hook(capture))
-        try:
-            with eagerly():
-                raw = model(batch)
-        except _Reached as stop:
-            if stop is not reached:
-                raise
-            raw = None
-    finally:
-        for handle in handles:
-            handle.remove()
+        with hooked({tap.module for tap in taps}, capture), eagerly():
+            raw = model(batch)
+    except _Reached as stop:
+        if stop is not reached:
+            raise
+        raw = None
     for position, tap in enumerate(taps):
         if position not in found:
             raise TapError(
@@ -120,12 +113,34 @@ def stopwatch(taps: Sequence[Tap], device: torch.device) -> Iterator[dict[Tap, f
                 torch.cuda.synchronize(device)
             ended[tap] = time.perf_counter()
 
-    handles = [module.register_forward_hook(note) for module in {tap.module for tap in taps}]
-    try:
+    with hooked({tap.module for tap in taps}, note):
         yield ended
+
+
+@contextmanager
+def hooked(
+    modules: Collection[nn.Module], leave: Callable[..., None], enter: Callable[..., None] | None = None
+) -> Iterator[None]:
+    """A frame in which `leave` hears of the end of every call of `modules`, and `enter` of its beginning."""
+
+    def unhook() -> None:  # by what hangs there: where Ctrl-C struck, a handle may not have come back
+        for module in modules:
+            for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                for number in [number for number, hook in hooks.items() if hook is leave or hook is enter]:
+                    del hooks[number]
+
+    try:
+        for module in modules:
+            module.register_forward_hook(leave)
+            if enter is not None:
+                module.register_forward_pre_hook(enter)
+        yield
     finally:
-        for handle in handles:
-            handle.remove()
+        try:
+            unhook()
+        except BaseException:  # Ctrl-C: whole, then, and on it goes
+            unhook()
+            raise
 
 
 def uncompiled(model: _Model) -> _Model:
@@ -159,16 +174,8 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     # The fused transformer path is skipped in hooked modules and zeroes padded positions: with it, a tapped pass and a
     # plain one would differ.
     fused = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        if device is not None:
-            with torch.inference_mode(False):  # ordinary copies, whatever mode the caller is in
-                _move(stored, buffers, modules, device)
-        for module in training:
-            module.training = False
-        with torch.inference_mode():
-            yield
-    finally:
+
+    def restore() -> None:
         torch.backends.mha.set_fastpath_enabled(fused)
         for module in training:
             module.training = True
@@ -183,6 +190,22 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
                 module._buffers[name] = buffer
         with torch.inference_mode(False):
             _release(modules)
+
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        if device is not None:
+            with torch.inference_mode(False):  # ordinary copies, whatever mode the caller is in
+                _move(stored, buffers, modules, device)
+        for module in training:
+            module.training = False
+        with torch.inference_mode():
+            yield
+    finally:
+        try:
+            restore()
+        except BaseException:  # Ctrl-C: whole, then, and on it goes
+            restore()
+            raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -35,11 +35,10 @@ from ..algebra.sources import Source
 from ..algebra.windows import check_masks
 from ..catalog import Catalog, Entry
 from ..errors import BindError, IalgebraError, ShapeError, Span
-from ..kernels.coalitions import METHODS
+from ..interpreters.protocol import ModelInterpreter
 from ..planner.compiler import Wanted
 from . import syntax
 from .options import (
-    AUTOMATIC,
     CONTRASTS,
     OUTPUTS,
     bind_baselines,
@@ -51,6 +50,7 @@ from .options import (
     word,
 )
 from .predicates import bind_window
+from .using import bind_using, bound_to, check_asks
 
 _T = TypeVar("_T")
 
@@ -70,6 +70,7 @@ class _Context:
     estimation: Estimation
     contrast: Contrast
     views: tuple[str, ...] = ()
+    using: tuple[str, Span] | None = None  # the text and the place of the USING that it comes from
 
 
 @dataclass
@@ -79,6 +80,11 @@ class _Rows:
     plans: list[Operator]
     labels: list[str | None] = field(default_factory=list)
     contrast: Contrast | None = None
+
+
+_MOST_VIEWS = 50  # that read one another, each in several frames of Python's 1000
+_Expanded = dict[tuple[str, Estimation, Contrast], tuple[_Rows, tuple[Operator, ...]]]
+"""Views and their plans: a view is expanded once a query, however often others read it."""
 
 
 def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ...] = ()) -> Bound:
@@ -91,10 +97,10 @@ def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ..
         binder.refuse_bounds(query)
     settings = catalog.settings
     contrast = cast("Contrast", settings.contrast or "difference")
-    context = _Context(
-        Estimation(None if settings.method == AUTOMATIC else settings.method, settings.budget), contrast, within
-    )
+    estimation = settings.method or Estimation()
+    context = _Context(Estimation(estimation.interpreter, estimation.options, settings.budget), contrast, within)
     rows = binder.query(query, context)
+    binder.refuse_bounds_without_errors(query, rows.plans)
     maps = [
         Wanted(plan, label, item)
         for item, (row, label) in enumerate(zip(rows.plans, rows.labels, strict=True))
@@ -124,10 +130,11 @@ def _over(plan: Identity, source: Source) -> Identity:
 
 
 class _Binder:
-    def __init__(self, catalog: Catalog, text: str) -> None:
+    def __init__(self, catalog: Catalog, text: str, expanded: _Expanded | None = None) -> None:
         self.catalog = catalog
         self.text = text
         self.places: dict[Operator, Span] = {}
+        self.expanded: _Expanded = {} if expanded is None else expanded
 
     @contextmanager
     def at(self, span: Span) -> Iterator[None]:
@@ -163,6 +170,17 @@ class _Binder:
             if bound is not None:
                 raise BindError("a bound on error or time belongs to the outermost query", bound.span).at(self.text)
 
+    def refuse_bounds_without_errors(self, query: syntax.Query, plans: Sequence[Operator]) -> None:
+        """What asks the model itself answers at once, and states no error that rounds could lower."""
+        asked = {leaf.estimation.interpreter for plan in plans for leaf in leaves(plan)}
+        for name in sorted(asked):
+            if isinstance(self.catalog.interpreter(name), ModelInterpreter):
+                for bound, what in ((query.error, "an error"), (query.within, "a time")):
+                    if bound is not None:
+                        raise BindError(
+                            f"{name} answers in one go and cannot be held to {what}; leave the bound out", bound.span
+                        ).at(self.text)
+
     def _broadcast(self, counts: Sequence[int], span: Span, what: str) -> int:
         lengths = {count for count in counts if count != 1}
         if len(lengths) > 1:
@@ -171,25 +189,20 @@ class _Binder:
         return lengths.pop() if lengths else 1
 
     def _estimation(self, query: syntax.Query, context: _Context) -> _Context:
-        method, budget, contrast = context.estimation.method, context.estimation.budget, context.contrast
+        estimation, contrast = context.estimation, context.contrast
         if query.using is not None:
-            name = query.using.name.value
-            with self.at(query.using.name.span):
-                method = choice("method", name, (*METHODS, AUTOMATIC))
-            if query.using.arguments:
-                with self.at(query.using.arguments[0].span):
-                    raise BindError(f"method {name} takes options as name => value")
-            for option in query.using.options:
-                with self.at(option.name.span):
-                    choice(f"option of method {name}", option.name.value, ("contrast",))
-                with self.at(option.value.span):
-                    contrast = self._contrast(option.value)
+            with self.at(query.using.span):
+                estimation, named = bind_using(query.using, self.catalog, estimation.budget)
+            if named is not None:
+                with self.at(named.span):
+                    contrast = self._contrast(named)
         if query.budget is not None:
             with self.at(query.budget.span):
-                budget = bind_budget(query.budget)
-        return replace(
-            context, estimation=Estimation(None if method == AUTOMATIC else method, budget), contrast=contrast
-        )
+                if isinstance(self.catalog.interpreter(estimation.interpreter), ModelInterpreter):
+                    raise BindError(f"{estimation.interpreter} takes no budget: its options say what it takes")
+                estimation = Estimation(estimation.interpreter, estimation.options, bind_budget(query.budget))
+        using = (self.text, query.using.span) if query.using else context.using
+        return replace(context, estimation=estimation, contrast=contrast, using=using)
 
     def _contrast(self, value: syntax.Value) -> Contrast:
         return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
@@ -201,7 +214,7 @@ class _Binder:
         for kind, group in groupby(joins, key=lambda joined: joined.kind):
             run = list(group)
             right = list(islice(remaining, len(run)))
-            self._same_shape(plan, right, run)
+            self._same_shape(operands[0], right, run)
             weighted = [joined.weight for joined in run if joined.weight is not None]
             together = (plan, *right)
             if kind == "anti":
@@ -226,8 +239,8 @@ class _Binder:
             raise BindError(f"a weight must lie in [0, 1], not {weight.text}", weight.span).at(self.text)
         return Fraction(repr(value))
 
-    def _same_shape(self, plan: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
-        entry = self._entries(plan)[0]
+    def _same_shape(self, first: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
+        entry = self._entries(first)[0]
         for operand, joined in zip(right, run, strict=True):
             for other in self._entries(operand):
                 if other.shape != entry.shape or other.kind != entry.kind:
@@ -293,18 +306,29 @@ class _Binder:
                 raise BindError(f"'{name}' is a registered {what}; FROM needs model(input), a subquery or a view")
             if name in context.views:
                 raise BindError(f"view '{name}' is defined by itself")
-            text = self.catalog.view(name)
-            (statement,) = syntax.parse(text)
-            assert isinstance(statement, syntax.Query)
-            inner = _Binder(self.catalog, text)
-            try:
-                inner.refuse_bounds(statement)
-                rows = inner.query(statement, replace(context, views=(*context.views, name)))
-            except IalgebraError as error:
-                raise type(error)(f"in view '{name}': {error.message}") from error
-            for plan in inner.places:
+            wanted = (name, context.estimation, context.contrast)
+            if wanted not in self.expanded:
+                if len(context.views) == _MOST_VIEWS:
+                    raise BindError(f"views are nested too deeply: at most {_MOST_VIEWS} read one another")
+                self.expanded[wanted] = self._expansion(name, context)
+            rows, plans = self.expanded[wanted]
+            for plan in plans:
                 self.places.setdefault(plan, span)
             return rows
+
+    def _expansion(self, name: str, context: _Context) -> tuple[_Rows, tuple[Operator, ...]]:
+        """The plans of a view, and all operators in them."""
+        text = self.catalog.view(name)
+        (statement,) = syntax.parse(text)
+        assert isinstance(statement, syntax.Query)
+        inner = _Binder(self.catalog, text, self.expanded)
+        try:
+            inner.refuse_bounds(statement)
+            rows = inner.query(statement, replace(context, views=(*context.views, name)))
+        except IalgebraError as error:
+            said = error.message if error.message.startswith("in view '") else f"in view '{name}': {error.message}"
+            raise type(error)(said) from error
+        return rows, tuple(inner.places)
 
     def _identity(self, call: syntax.Call, context: _Context) -> tuple[Identity, Contrast | None]:
         with self.at(call.name.span):
@@ -319,6 +343,11 @@ class _Binder:
                 raise BindError("a model's input is the name of a registered input")
             entry = self.catalog.input(argument.value)
             network.probe(entry.elements[0].tensor)
+            check_asks(context.estimation.interpreter, network, entry, self.catalog)
+        try:
+            estimation = bound_to(context.estimation, network, self.catalog)
+        except IalgebraError as error:  # of an option, whose place is that of USING
+            raise error.at(*context.using) if context.using else error from error.__cause__
         options = self._options(call)
         settings = self.catalog.settings
         baselines = entry.baselines or settings.baselines or (Constant(0.0),)
@@ -352,7 +381,7 @@ class _Binder:
             target,
             cast("Output", output),
             network.depth,
-            context.estimation,
+            estimation,
         )
         return identity, contrast
 

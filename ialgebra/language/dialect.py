@@ -44,7 +44,7 @@ T = TokenType
 N = TypeVar("N", bound=exp.Expr)
 
 MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
-MAX_LENGTH: Final = 400_000  # characters of a script, which take seconds to parse
+MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to parse
 CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
@@ -351,7 +351,16 @@ class IAlgebra(Dialect):
                 return self._parse_disjunction()
             option = self._name("the name of an option")
             self._advance()
-            return self._placed(first, exp.Kwarg(this=option, expression=self._parse_disjunction()))
+            return self._placed(first, exp.Kwarg(this=option, expression=self._option_value()))
+
+        def _option_value(self) -> exp.Expr | None:
+            """What an argument can be, or several numbers in parentheses: (3, 8, 8)."""
+            first = self._curr
+            if not self._match(T.L_PAREN):
+                return self._parse_disjunction()
+            values = self._parse_csv(self._parse_disjunction)
+            self._close()
+            return self._placed(first, exp.Tuple(expressions=values) if len(values) > 1 else exp.Paren(this=values[0]))
 
         def _name(self, what: str) -> exp.Column:
             first = self._curr

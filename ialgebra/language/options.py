@@ -18,10 +18,8 @@ from ..models.adapters import OUTPUTS
 from . import syntax
 
 CONTRASTS = ("difference", "literal")
-AUTOMATIC = "shapley"  # USING shapley(): the method is the planner's choice
 
 __all__ = [
-    "AUTOMATIC",
     "CONTRASTS",
     "OUTPUTS",
     "bind_baselines",

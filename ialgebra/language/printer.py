@@ -95,14 +95,16 @@ def _join(operands: tuple[_Text, ...], weights: tuple[Fraction, ...]) -> str:
 
 
 def _clauses(estimation: Estimation, literal: bool = False) -> str:
-    options = "contrast => 'literal'" if literal else ""
-    method = f" using {estimation.method or 'shapley'}({options})" if estimation.method or literal else ""
-    return method + (f" budget {estimation.budget}" if estimation.budget else "")
+    said = str(estimation)
+    if literal:
+        said = said.replace("()", "(contrast => 'literal')")
+    using = "" if said == "shapley()" else f" using {said}"
+    return using + (f" budget {estimation.budget}" if estimation.budget else "")
 
 
 def _call(identity: Identity) -> str:
     options = {
-        "baseline": _baseline(identity.baselines),
+        "baseline": baseline_text(identity.baselines),
         "players": str(identity.players),
         "output": f"'{identity.output}'",
     }
@@ -113,6 +115,7 @@ def _call(identity: Identity) -> str:
     return f"{sql_name(identity.model)}({name}, {', '.join(f'{key} => {value}' for key, value in options.items())})"
 
 
-def _baseline(baselines: tuple[Baseline, ...]) -> str:
+def baseline_text(baselines: tuple[Baseline, ...]) -> str:
+    """Baselines as a query would say them: several are a collection's elements."""
     first = baselines[0]
     return sql_name(first.source.name) if len(baselines) > 1 and isinstance(first, Given) else str(first)

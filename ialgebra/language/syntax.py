@@ -69,7 +69,15 @@ class Call:
     span: Span = field(compare=False)
 
 
-Value: TypeAlias = Number | Text | Name | Call
+@dataclass(frozen=True)
+class Numbers:
+    """(number, number, …), as an option's value"""
+
+    values: tuple[Number, ...]
+    span: Span = field(compare=False)
+
+
+Value: TypeAlias = Number | Text | Name | Call | Numbers
 
 
 @dataclass(frozen=True)
@@ -431,11 +439,19 @@ class _Reader:
         return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
 
     def value(self, node: exp.Expr, depth: int = 0) -> Value:
+        if isinstance(node, exp.Tuple):
+            return Numbers(tuple(map(self.one_of_several, node.expressions)), _span(node))
         value = self.expression(node, depth)
         if isinstance(value, Compare) and value.op == "=" and isinstance(value.left, Name):
             self.refuse(node, f"an option is given by =>, not =: {value.left.value} => …")
         if not isinstance(value, Number | Text | Name | Call):
             self.refuse(node, _NO_VALUE)
+        return value
+
+    def one_of_several(self, node: exp.Expr) -> Number:
+        value = self.expression(node)
+        if not isinstance(value, Number):
+            self.refuse(node, "several values in parentheses are numbers, as in (3, 8, 8)")
         return value
 
     def expression(self, node: exp.Expr, depth: int = 0) -> Expression:

@@ -46,7 +46,7 @@ def calibrate(network: Network, example: Tensor, *, compile: bool = False, limit
     """
     network.probe(example)
     profile = network.profile_of(example.shape)
-    profile.curves, profile.passes, profile.unusable = {}, [], {}
+    profile.forget()
     with network.running():
         for mode, size in _steps(network, profile, time.perf_counter() + limit):
             _measure(network, _rows(example, size), mode, profile)
@@ -129,7 +129,7 @@ def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> No
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        profile.curves.get(mode, {}).pop(len(rows), None)
+        profile.forget_batch(mode, len(rows))
         if not profile.known("eager"):
             rows_of = f"out of memory at a batch of {len(rows)} rows of model '{network.name}'"
             raise ResourceError(f"{rows_of}; use a smaller model, input or batch size") from error
@@ -137,7 +137,7 @@ def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> No
 
 def _measure_depths(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> None:
     """The layers' shares in a few passes of `rows`, instead of those that earlier, smaller batches showed."""
-    profile.passes = []
+    profile.forget_shares()
     for _ in range(_REPEATS):
         network.forward(rows, [None], mode)
 

@@ -8,11 +8,11 @@ are kept. Knows networks and tensors: no queries, no sessions.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import warnings
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -24,6 +24,7 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import disk
 from ..errors import BindError, IalgebraWarning, ShapeError
 from .reading import LARGEST, Batch, collect, pooled
 from .regression import Goal, fit
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Labels = Sequence[int] | Sequence[float] | Sequence[str] | Tensor
 
-_FORMAT = "ialgebra heads 1"
+_FORMAT, _VERSION = "ialgebra heads", 2  # version 1 had no digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,17 +277,10 @@ def save_heads(network: Network, path: str | Path) -> Path:
         tensors[f"{name}.bias"] = head.bias.cpu().contiguous()
         measured = {"agreement": head.agreement, "accuracy": head.accuracy, "ridge": head.ridge}
         entries.append({"layer": name, "pool": head.pool, **measured})
-    header = {"format": _FORMAT, "heads": json.dumps(entries), "weights": _weights(network)}
+    header = {"format": f"{_FORMAT} {_VERSION}", "heads": json.dumps(entries), "weights": _weights(network)}
+    header["digest"] = _digest(header, tensors)
     try:
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-        try:
-            with unfinished.open("wb") as file:
-                file.write(serialised(tensors, header))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        disk.write(path, serialised(tensors, header))
     except (OSError, ValueError) as error:
         raise BindError(f"cannot write heads to '{path}': {getattr(error, 'strerror', None) or error}") from error
     return path
@@ -302,14 +296,14 @@ def load_heads(network: Network, path: str | Path) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
-            if header.get("format") != _FORMAT:
-                raise BindError(
-                    f"'{path}' is no file of heads (its format is {header.get('format')!r}, not {_FORMAT!r})"
-                )
+            version = _version(path, header.get("format"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            if version > 1 and header.get("digest") != _digest(header, tensors):
+                raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")
             heads = {}
             for entry in json.loads(header["heads"]):
                 name = str(entry["layer"])
-                weight, bias = file.get_tensor(f"{name}.weight"), file.get_tensor(f"{name}.bias")
+                weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
                 if weight.dim() != 2 or bias.shape != weight.shape[:1]:
                     raise ShapeError(
                         f"the head for layer '{name}' in '{path}' has shapes "
@@ -329,6 +323,28 @@ def load_heads(network: Network, path: str | Path) -> None:
             stacklevel=2,
         )
     network.attach(heads)
+
+
+def _version(path: str | Path, told: object) -> int:
+    """The version in a file's format; BindError where it is of no heads, or newer than this reader."""
+    name, _, number = str(told).rpartition(" ")
+    if name != _FORMAT or not number.isdecimal():
+        raise BindError(f"'{path}' is no file of heads (its format is {told!r}, not '{_FORMAT} {_VERSION}')")
+    if not 1 <= int(number) <= _VERSION:
+        raise BindError(
+            f"'{path}' was saved by a newer ialgebra (heads of format {number}; this one reads up to {_VERSION}); "
+            "upgrade: pip install -U ialgebra"
+        )
+    return int(number)
+
+
+def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """Names the content of a file of heads."""
+    digest = hashlib.sha256("\0".join(header[key] for key in ("format", "heads", "weights")).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _weights(network: Network) -> str:

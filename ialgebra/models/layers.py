@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BindError, did_you_mean
-from ..kernels.forward import Tap, eagerly, first_tensor
+from ..kernels.forward import Tap, eagerly, first_tensor, hooked
 
 LayerChoice = str | nn.Module | tuple[str, nn.Module | Tap]
 
@@ -137,16 +137,9 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
                 call.output, call.content = tensor, tensor.clone()
         ended.append(call)
 
-    handles = []
-    try:
-        for module in model.modules():
-            if not isinstance(module, torch.jit.ScriptModule):
-                handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
-        with eagerly():
-            raw = model(row)
-    finally:
-        for handle in handles:
-            handle.remove()
+    modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    with hooked(modules, leave, enter), eagerly():
+        raw = model(row)
     for call in ended:
         call.children = [child for child in call.children if child.order >= 0]
     if len(outermost) == 1 and outermost[0].module is model:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from statistics import median, median_low
 from typing import Literal, get_args
+
+from .. import disk
 
 Mode = Literal["eager", "channels-last", "compiled", "autocast"]
 """How a pass is run."""
@@ -53,6 +55,8 @@ class Profile:
     unusable: dict[Mode, str] = field(default_factory=dict)  # modes that this model cannot be run in, and why
     compile_seconds: float | None = None
     changed: bool = field(default=False, repr=False)  # since it was written or read
+    _rates: dict[Mode, dict[int, float]] = field(default_factory=dict, init=False, repr=False)  # seconds a row, by size
+    _shares: tuple[float, ...] | None = field(default=None, init=False, repr=False)
 
     # What is known ----------------------------------------------------------------------------------------------------
 
@@ -61,8 +65,10 @@ class Profile:
         """The share of a full pass that reaching layer l = 1…n takes, at [l − 1]; it never falls with l."""
         if not self.passes:
             return self.cold_shares
-        middle = [median(layer) for layer in zip(*self.passes, strict=True)]
-        return tuple(max(middle[: place + 1]) for place in range(len(middle)))
+        if self._shares is None:  # plans ask for them hundreds of times
+            middle = [median(layer) for layer in zip(*self.passes, strict=True)]
+            self._shares = tuple(accumulate(middle, max))
+        return self._shares
 
     def share(self, layer: int | None) -> float:
         """The share of a full pass that reaching `layer` takes; 1 for the model's own output (None)."""
@@ -120,14 +126,17 @@ class Profile:
 
     def _per_row(self, mode: Mode) -> dict[int, float]:
         """Seconds a row by batch size, in ascending order. What ran once was slow for once: other sizes count first."""
-        samples = sorted(self.curves.get(mode, {}).items())
-        again = [(size, seconds) for size, seconds in samples if len(seconds) > 1]
-        return {size: median_low(seconds) / size for size, seconds in again or samples}
+        if mode not in self._rates:
+            samples = sorted(self.curves.get(mode, {}).items())
+            again = [(size, seconds) for size, seconds in samples if len(seconds) > 1]
+            self._rates[mode] = {size: median_low(seconds) / size for size, seconds in again or samples}
+        return self._rates[mode]
 
     # What is learned --------------------------------------------------------------------------------------------------
 
     def observe(self, mode: Mode, batch: int, depth_share: float, seconds: float) -> None:
         """One pass of `batch` rows took `seconds`, and was `depth_share` of a full one (1: to the model's output)."""
+        self._rates.pop(mode, None)
         curve = self.curves.setdefault(mode, {})
         before = median_low(curve[batch]) if batch in curve else math.inf
         curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_KEPT:]
@@ -142,7 +151,22 @@ class Profile:
     def observe_shares(self, shares: Sequence[float]) -> None:
         """Reaching each layer took these shares of one full pass."""
         self.passes = [*self.passes, tuple(shares)][-_PASSES:]
-        self.changed = True
+        self.changed, self._shares = True, None
+
+    def forget(self) -> None:
+        """All that was measured gives way to what will be."""
+        self.curves, self.unusable = {}, {}
+        self._rates.clear()
+        self.forget_shares()
+
+    def forget_batch(self, mode: Mode, batch: int) -> None:
+        """Batches of so many rows give way, in one mode."""
+        self.curves.get(mode, {}).pop(batch, None)
+        self._rates.pop(mode, None)
+
+    def forget_shares(self) -> None:
+        """The layers' shares give way."""
+        self.passes, self._shares = [], None
 
     def refuse(self, mode: Mode, why: str) -> None:
         """The model cannot be run in this mode."""
@@ -206,14 +230,7 @@ class Profile:
         with suppress(OSError, RuntimeError, ValueError):
             path = _file(self.key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".json")
-            try:
-                with open(descriptor, "w", encoding="utf-8") as stream:
-                    stream.write(self.to_json())
-                os.replace(temporary, path)  # readers see the old file or the new one, never half of it
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            disk.write(path, self.to_json().encode(), durable=False)  # a query does not wait for the disk
 
 
 def _file(key: str) -> Path:

@@ -1,15 +1,19 @@
 """Definedness, checked on the plan as written, before any rewrite: an inside-out rewrite would hide σ₁σ₂σ₁ (L2, L5).
 
-In: a plan and where its operators stand in the text. Out: nothing, or a CompositionError placed in the text.
+In: a plan and where its operators stand in the text. Out: nothing, or a CompositionError placed in the text; a
+BudgetError where a plan, small as its text is, stands for more maps than can be planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from ..algebra.operators import AntiJoin, Join, Operator, Selection, fold
-from ..errors import CompositionError, Span
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection, fold
+from ..errors import BudgetError, CompositionError, Span
+
+MOST: Final = 100_000  # φ of a query, which take half a minute to plan
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,22 @@ def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None
         return _Below(lowest, join, anti)
 
     fold(plan, visit)
+
+
+def check_size(plans: Iterable[Operator]) -> None:
+    """Raise BudgetError where `plans` stand for more than `MOST` φ: each view that joins another with itself doubles
+    them, and an anti-join of n inputs explains each of them n − 1 times."""
+    count = sum(fold(plan, _size) for plan in plans)
+    if count > MOST:
+        raise BudgetError(
+            f"the query stands for {count:,} maps of one input against one baseline; the most is {MOST:,}"
+        )
+
+
+def _size(plan: Operator, below: tuple[int, ...]) -> int:
+    match plan:
+        case Identity(inputs=inputs, baselines=baselines):
+            return len(inputs) * len(baselines)
+        case AntiJoin():
+            return sum(below) ** 2 - sum(each**2 for each in below)
+    return sum(below)

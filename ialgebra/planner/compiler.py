@@ -1,4 +1,4 @@
-"""The planner's pipeline, in one place: check → laws → games → search over what is shared → passes.
+"""The planner's pipeline, in one place: check → meaning → laws → games → search over what is shared → passes.
 
 In: plans as written, with their places in the text; the catalog; a strategy. Out: a physical plan. It runs no model.
 """
@@ -13,15 +13,19 @@ from typing import NamedTuple
 from ..algebra.operators import Operator
 from ..catalog import Catalog
 from ..errors import Span
-from .check import check
+from .check import check, check_size
 from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
 from .games import Answer, Lowering
+from .laws import flatten_join
+from .meaning import check_meaning
 from .physical import Cost, Output, PhysicalPlan
 from .rewrite import Step, normalise
 from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
+
+_MANY = 1000  # games of a query, whose plan shares what can be shared: to look at all others would take seconds
 
 
 class Wanted(NamedTuple):
@@ -45,10 +49,12 @@ def compile_plan(
     """The physical plan of `wanted` under `strategy`, with the rows that a round's `effort` allows where that is given.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
-    cannot pay for what is asked.
+    cannot pay for what is asked, or nothing could.
     """
     for each in wanted:
         check(each.plan, places)
+        check_meaning(each.plan, catalog.interpreter, places)
+    check_size([each.plan for each in wanted])
     normal: list[Operator] = []
     trace: list[Step] = []
     for each in wanted:
@@ -59,21 +65,25 @@ def compile_plan(
 
     @cache
     def lowered(rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
-        plans = normal if rewrite else [each.plan for each in wanted]
+        # A chain of weights is one sum (L10) also as written: so read, it takes time in proportion to its length.
+        plans = normal if rewrite else [normalise(each.plan, (flatten_join,))[0] for each in wanted]
         return tuple(tuple(lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
 
     @cache  # what the search looked at is asked for again, to tell what each thing shared saves
     def sketch(taken: Strategy) -> Sketch:
         answers = [answer for each in lowered(taken.rewrite, taken.dual is True) for answer in each]
-        jobs, readings = fuse(answers, taken, seed, effort)
+        jobs, readings = fuse(answers, taken, seed, catalog, effort)
         passes = schedule(jobs, taken, catalog)
         cost = plan_cost(jobs, passes, catalog, share=taken.share is True)
         return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
 
     terms = [term for each in lowered(strategy.rewrite, strategy.dual is not False) for a in each for term in a.terms]
     matters = {"dual"} if any(term.board.swapped for term in terms) else set()
-    if len({term.game for term in terms}) > 1:
+    games = len({term.game for term in terms})
+    if games > 1:
         matters |= {"share", "pack"}
+    if games > _MANY:
+        matters = set()
     taken, best, decisions = search(strategy, matters, sketch)
     answers = lowered(taken.rewrite, taken.dual is True)
     remaining = iter(best.readings)

@@ -9,7 +9,7 @@ share is decided by their work, rows weighted by the share of the network that t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..catalog import Catalog
 from ..models.network import Network
@@ -71,11 +71,10 @@ def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) 
     return list(dict.fromkeys(found))
 
 
-def cheapest(networks: Sequence[Network], layers: Sequence[int | None], rows: int, options: Sequence[Run]) -> Run:
-    """The first of `options`, the usual one, unless others are clearly cheaper: then, of those that are about as cheap
-    as the cheapest, the one whose batches are most like the usual ones."""
-    costs = {run: forward_cost(networks, layers, rows, run) for run in options}
-    usual, known = options[0], {run: cost for run, cost in costs.items() if cost.seconds is not None}
+def cheapest(costs: Mapping[Run, Cost]) -> Run:
+    """The first of `costs`, the usual way to run a pass, unless others are clearly cheaper: then, of those that are
+    about as cheap as the cheapest, the one whose batches are most like the usual ones."""
+    usual, known = next(iter(costs)), {run: cost for run, cost in costs.items() if cost.seconds is not None}
     if not any(cost.less(costs[usual]) for cost in known.values()):
         return usual
     least = min(known.values(), key=lambda cost: cost.seconds or 0.0)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog import Catalog
+from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
 from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
+from .sampling import ENDS
+
+_MOST_LINES = 60  # of one plan
 
 
 class DecisionLine(TypedDict):
@@ -45,6 +49,7 @@ class BatchLine(TypedDict):
     """One pass: what goes through which models, and in what batches; seconds where the models were measured."""
 
     models: list[str]
+    asked: str | None  # the interpreter that asks the models itself
     games: list[str]
     rows: int
     batch_size: int
@@ -81,6 +86,7 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
     batches = [
         BatchLine(
             models=list(each.models),
+            asked=each.asked,
             games=[line for number in each.jobs for line in _job_lines(plan.jobs[number], catalog)],
             rows=each.cost.rows,
             batch_size=each.run.batch_size,
@@ -94,8 +100,8 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
     return Details(
         strategy=plan.strategy.name,
         seed=plan.seed,
-        written=[list(_tree(output.written)) for output in plan.outputs],
-        normal=[list(_tree(output.normal)) for output in plan.outputs],
+        written=[_tree(output.written) for output in plan.outputs],
+        normal=[_tree(output.normal) for output in plan.outputs],
         laws=list(counts.items()),
         shared=[(what, cost.rows, cost.seconds) for what, cost in plan.stages],
         batches=batches,
@@ -158,7 +164,8 @@ def _lines(details: Details) -> Iterator[str]:
         yield _columns("ends: x_∅ and x_N of every game", details["ends"])
     for number, line in enumerate(details["batches"]):
         mode = "" if line["mode"] == "eager" else f", {line['mode']}"
-        head = f"b{number}  {', '.join(line['models'])}: batches of {line['batch_size']}{mode}"
+        how = f"asked by {line['asked']}" if line["asked"] else f"batches of {line['batch_size']}{mode}"
+        head = f"b{number}  {', '.join(line['models'])}: {how}"
         yield _columns(head, line["rows"], line["seconds"], line["peak"])
         yield from _first([f"    {game}" for game in line["games"]], 12)
     if details["decisions"]:
@@ -233,8 +240,15 @@ def _distinct(trees: list[list[str]]) -> list[list[str]]:
     return shown if len(shown) <= 6 else [*shown[:6], [f"… and {len(shown) - 6} more"]]
 
 
-def _tree(plan: Operator, first: str = "", rest: str = "") -> Iterator[str]:
-    stack = [(plan, first, rest)]
+def _tree(plan: Operator) -> list[str]:
+    """A plan, an operator or a chain of them a line; of a large plan the first lines, for its tree may be as large as
+    the square of its text."""
+    lines = list(islice(_branches(plan), _MOST_LINES + 1))
+    return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], "…"]
+
+
+def _branches(plan: Operator) -> Iterator[str]:
+    stack = [(plan, "", "")]
     while stack:
         each, head, indent = stack.pop()
         words = [str(each)]
@@ -254,16 +268,24 @@ def _tree(plan: Operator, first: str = "", rest: str = "") -> Iterator[str]:
 
 
 def _job_lines(job: Job, catalog: Catalog) -> Iterator[str]:
-    method, players, rows, _ = job.spec
+    method, players, rows, _, interpreter = job.spec
     columns = ", ".join(_read(game, catalog) for game in job.games[:8])
     more = f", … {len(job.games) - 8} more" if len(job.games) > 8 else ""
-    yield f"{players} players, {rows:,} coalitions, {method}: {columns}{more}"
+    if method == ENDS:
+        yield f"{players} players: {columns}{more}"
+        return
+    named = method if interpreter == SHAPLEY else f"{interpreter} {method}"
+    yield f"{players} players, {rows:,} coalitions, {named}: {columns}{more}"
 
 
 def _read(game: Game, catalog: Catalog) -> str:
     network = catalog.model(game.model)
     layer = "" if game.layer is None else f" layer {game.layer}"
     target = game.target
-    shown = f"class of {target.source}" if isinstance(target, Predicted) else network.class_name(target)
+    if isinstance(target, Predicted):
+        own = target.model == game.model
+        shown = f"class of {target.source}" if own else f"class of {target.model}({target.source})"
+    else:
+        shown = network.class_name(target)
     kind = "" if game.output == "logit" else f" {game.output}"
     return f"{game.model}{layer} [{shown}]{kind}"

@@ -4,13 +4,17 @@ allowed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
+from ..algebra.operators import Estimation
 from ..catalog import Catalog
-from .cost import batch_size, cheapest, deepest, forward_cost, runs
+from ..interpreters.protocol import ModelInterpreter
+from ..models.network import Network
+from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, runs
 from .games import Answer, Game, Hybrids, game_key
-from .physical import Job, Pass, Reading, Run
-from .sampling import DesignSpec, Effort, seeds, spec
+from .physical import Cost, Job, Pass, Reading, Run
+from .sampling import ENDS, DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
 
 
@@ -19,11 +23,12 @@ class _Place(NamedTuple):
 
     hybrids: Hybrids
     design: DesignSpec
+    estimation: Estimation | None  # of what asks the model itself
     apart: object
 
 
 def fuse(
-    answers: Sequence[Answer], strategy: Strategy, seed: int, effort: Effort | None = None
+    answers: Sequence[Answer], strategy: Strategy, seed: int, catalog: Catalog, effort: Effort | None = None
 ) -> tuple[list[Job], list[tuple[Reading, ...]]]:
     """The jobs that the answers need, and for each answer where its terms are read.
 
@@ -38,9 +43,12 @@ def fuse(
         where.append([])
         for position, term in enumerate(answer.terms):
             game = term.game
-            design = spec(game, own.get(game.hybrids.key, seed), halves=game in halves, effort=effort)
+            drawn = own.get(game.hybrids.key, seed)
+            interpreter = catalog.interpreter(game.estimation.interpreter)
+            design = spec(game, drawn, interpreter, halves=game in halves, effort=effort)
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
-            place = _Place(game.hybrids, design, apart)
+            asked = game.estimation if design.method == ENDS else None
+            place = _Place(game.hybrids, design, asked, apart)
             columns.setdefault(place, {})[game] = None
             where[-1].append((place, game))
     jobs = {
@@ -55,7 +63,7 @@ def fuse(
 
 
 def _job_key(job: Job) -> tuple[object, ...]:
-    return (job.models, job.hybrids.key, job.spec)
+    return (job.models, job.hybrids.key, job.spec, min(game.estimation.key for game in job.games))
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[Pass]:
@@ -63,20 +71,63 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
     and how each pass is run (D1, D10)."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
+        if job.spec.method == ENDS:
+            groups[number,] = [number]
+            continue
         form = (tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype)
         depths = tuple(deepest(job.layers(model)) for model in job.models)
         key: tuple[object, ...] = (job.models, depths, form) if strategy.pack else (number,)
         groups.setdefault(key, []).append(number)
-    return [_pass([jobs[number] for number in group], tuple(group), strategy, catalog) for group in groups.values()]
+
+    @cache  # where each job is a pass of its own, most are alike
+    def ways(models: tuple[str, ...], layers: tuple[int | None, ...], rows: int, elements: int) -> _Ways:
+        return _ways([catalog.model(name) for name in models], layers, rows, elements, strategy, catalog)
+
+    passes = []
+    for group in groups.values():
+        members = [jobs[number] for number in group]
+        first = members[0]
+        if first.spec.method == ENDS:
+            passes.append(_asked(first, tuple(group), catalog))
+            continue
+        layers = tuple(deepest(first.layers(model)) for model in first.models)
+        rows = sum(max(0, job.spec.rows - 2) for job in members)
+        chosen, cost, rejected = ways(first.models, layers, rows, first.hybrids.foreground.numel())
+        passes.append(Pass(first.models, layers, tuple(group), rows, chosen, cost, rejected))
+    return passes
 
 
-def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog: Catalog) -> Pass:
-    first = jobs[0]
-    networks = [catalog.model(name) for name in first.models]
-    layers = tuple(deepest(first.layers(model)) for model in first.models)
-    rows = sum(max(0, job.spec.rows - 2) for job in jobs)
-    on_cpu = all(network.runs_on.type == "cpu" for network in networks)
-    usual = batch_size(first.hybrids.foreground.numel(), on_cpu)
+def _asked(job: Job, numbers: tuple[int, ...], catalog: Catalog) -> Pass:
+    """The passes that an interpreter runs for itself, for each column of a job."""
+    shape, cost = tuple(job.hybrids.foreground.shape), NOTHING
+    for game in job.games:
+        network, interpreter = catalog.model(game.model), catalog.interpreter(game.estimation.interpreter)
+        assert isinstance(interpreter, ModelInterpreter)
+        rows = interpreter.rows(job.hybrids.players, shape, dict(game.estimation.options))
+        cost += forward_cost([network], [game.layer], rows, Run(1, "eager"))._replace(seconds=None)
+    layers = tuple(deepest(job.layers(model)) for model in job.models)
+    on_cpu = all(catalog.model(name).runs_on.type == "cpu" for name in job.models)
+    run = Run(batch_size(job.hybrids.foreground.numel(), on_cpu), "eager")
+    return Pass(job.models, layers, numbers, cost.rows, run, cost, asked=str(job.games[0].estimation))
+
+
+class _Ways(NamedTuple):
+    """How a pass is run, at what cost, and how else it could be."""
+
+    chosen: Run
+    cost: Cost
+    rejected: tuple[tuple[Run, Cost], ...]
+
+
+def _ways(
+    networks: list[Network],
+    layers: tuple[int | None, ...],
+    rows: int,
+    elements: int,
+    strategy: Strategy,
+    catalog: Catalog,
+) -> _Ways:
+    usual = batch_size(elements, all(network.runs_on.type == "cpu" for network in networks))
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
     ]
@@ -85,16 +136,8 @@ def _pass(jobs: list[Job], numbers: tuple[int, ...], strategy: Strategy, catalog
         options = [run for run in options if run.mode == strategy.mode] or [Run(usual, strategy.mode)]
     if wished:
         options = list(dict.fromkeys(Run(wished[0], run.mode) for run in options))
-    chosen = cheapest(networks, layers, rows, options)
     costs = {run: forward_cost(networks, layers, rows, run) for run in options}
+    chosen = cheapest(costs)
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not wished and strategy.mode is None
-    return Pass(
-        first.models,
-        layers,
-        numbers,
-        rows,
-        chosen._replace(explore=explore),
-        costs[chosen],
-        rejected,
-    )
+    return _Ways(chosen._replace(explore=explore), costs[chosen], rejected)

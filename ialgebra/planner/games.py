@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import permutations
 from typing import Literal, assert_never
 
 import numpy as np
@@ -36,6 +37,7 @@ from ..algebra.players import Partition, labels
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
 from ..catalog import Catalog, Element, constant_element
+from ..interpreters.protocol import GameInterpreter
 
 Part = Literal["shapley", "with", "without"]
 
@@ -156,6 +158,8 @@ class Lowering:
     def __init__(self, catalog: Catalog) -> None:
         self.fired: dict[bool, dict[str, None]] = {False: {}, True: {}}
         self._boards = _Boards(catalog)
+        self._components: dict[Operator, tuple[_Component, ...]] = {}
+        self._interpreter = catalog.interpreter
 
     def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
         """The answers of `plan`, one a component; `merge` makes equal games one, `dual` reads both directions of an
@@ -163,7 +167,9 @@ class Lowering:
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
-        components = fold(plan, _lowered).components
+        if plan not in self._components:
+            self._components[plan] = fold(plan, _lowered).components
+        components = self._components[plan]
         answers = []
         for number, component in enumerate(components):
             terms = [self._term(share, dual) for share in component]
@@ -179,9 +185,13 @@ class Lowering:
         return answers
 
     def _term(self, share: _Share, dual: bool) -> Term:
-        # The printed contrast of two models gives null players a value too, so there they stay in the game.
-        board = self._boards.board(share.leaf, prune=share.part == "shapley", dual=dual)
         leaf = share.leaf
+        interpreter = self._interpreter(leaf.estimation.interpreter)
+        if isinstance(interpreter, GameInterpreter):
+            # The printed contrast of two models gives null players a value too, so there they stay in the game.
+            board = self._boards.board(leaf, prune=share.part == "shapley", dual=dual and interpreter.dual)
+        else:
+            board = self._boards.board(leaf, prune=False, dual=False)
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
         return Term(share.coefficient, game, board, share.part)
 
@@ -282,9 +292,20 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
     )
 
 
+def explained_against_inputs(plan: Operator) -> bool:
+    """Whether an anti-join in `plan` makes an input the baseline of another, and not only models each other's."""
+    lowered = fold(plan, _lowered)
+    pairs = permutations(lowered.operands, 2) if lowered.contrast else ()
+    return any(not _compares_models(operand, other) for operand, other in pairs)
+
+
+def _compares_models(operand: _Component, other: _Component) -> bool:
+    return _inputs(operand) == _inputs(other) and _models(operand) != _models(other)
+
+
 def _against_one(operand: _Component, other: _Component, *, literal: bool) -> Iterable[_Share]:
     """One operand against one other: against its input as the baseline, or, on the same inputs, against its model."""
-    if _inputs(operand) == _inputs(other) and _models(operand) != _models(other):
+    if _compares_models(operand, other):
         yield from (replace(share, part="with") if literal else share for share in operand)
         targets = {share.leaf.source: (share.leaf.target, share.leaf.output) for share in operand}
         for share in other:

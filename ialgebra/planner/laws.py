@@ -92,9 +92,14 @@ def flatten_join(plan: Operator) -> Operator | None:
     match plan:
         case Join(operands, weights) if any(isinstance(p, Join) for p in operands):
             flat: list[tuple[Operator, Fraction]] = []
-            for p, weight in zip(operands, weights, strict=True):
-                inner = zip(p.operands, p.weights, strict=True) if isinstance(p, Join) else [(p, Fraction(1))]
-                flat.extend((q, weight * share) for q, share in inner)
+            stack = list(zip(operands, weights, strict=True))[::-1]
+            while stack:  # at any depth, so that a chain of n joins is one step and not n
+                p, weight = stack.pop()
+                if isinstance(p, Join):
+                    inner = [(q, weight * share) for q, share in zip(p.operands, p.weights, strict=True)]
+                    stack.extend(reversed(inner))
+                else:
+                    flat.append((p, weight))
             return Join(tuple(q for q, _ in flat), tuple(share for _, share in flat))
     return None
 

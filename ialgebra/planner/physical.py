@@ -81,6 +81,7 @@ class Pass:
     run: Run
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
+    asked: str | None = None  # the interpreter that runs it by itself, in batches of its own, with its options
 
 
 @dataclass(frozen=True)

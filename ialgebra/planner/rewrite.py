@@ -1,5 +1,8 @@
 """Normalisation: apply laws, operands first, until none applies. In: a plan, a tuple of laws; out: a plan and a
-trace."""
+trace.
+
+Only joins of joins are flattened from the outside: from the inside, a chain of n would pass through n sums.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..algebra.operators import Operator, rebuilt
-from .laws import LAWS, Law
+from .laws import LAWS, Law, flatten_join
 
 
 class Step(NamedTuple):
@@ -28,8 +31,20 @@ def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tu
     normal: dict[Operator, Operator] = {}
     becomes: dict[Operator, Operator] = {}  # one step of rewriting
     stack = [plan]
+    outermost = [rule for rule in rules if rule is flatten_join]
+
+    def rewrite(each: Operator, rules: Sequence[Law]) -> bool:
+        for rule in rules:
+            if (after := rule(each)) is not None:
+                trace.append(Step((rule.__doc__ or rule.__name__).strip(), each, after))
+                becomes[each] = after
+                return True
+        return False
+
     while stack:
         each = stack[-1]
+        if each not in normal and each not in becomes:
+            rewrite(each, outermost)
         pending = [becomes[each]] if each in becomes else list(each.operands)
         pending = [other for other in pending if other not in normal]
         if each in normal:
@@ -40,12 +55,6 @@ def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tu
             normal[each] = normal[becomes[each]]
         elif (current := rebuilt(each, tuple(normal[operand] for operand in each.operands))) is not each:
             becomes[each] = current
-        else:
-            for rule in rules:
-                if (after := rule(each)) is not None:
-                    trace.append(Step((rule.__doc__ or rule.__name__).strip(), each, after))
-                    becomes[each] = after
-                    break
-            else:
-                normal[each] = each
+        elif not rewrite(each, rules):
+            normal[each] = each
     return normal[plan], tuple(trace)

@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..interpreters.checked import chosen
+from ..interpreters.protocol import GameInterpreter, ModelInterpreter
+from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import choose
 from .games import Answer, Game, game_key
+
+ENDS = "ends"  # the design of what asks the model itself: v(∅) and v(N), for the answer's sake
 
 
 class DesignSpec(NamedTuple):
@@ -19,6 +24,7 @@ class DesignSpec(NamedTuple):
     players: int
     rows: int  # v(∅) and v(N) included
     seed: int
+    interpreter: str = SHAPLEY  # which draws it and reads it
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,14 @@ class Effort:
         return self.rows.get(game_key(game), int(self.a_player * game.hybrids.players))
 
 
-def spec(game: Game, seed: int, *, halves: bool, effort: Effort | None = None) -> DesignSpec:
+def spec(
+    game: Game,
+    seed: int,
+    interpreter: GameInterpreter | ModelInterpreter,
+    *,
+    halves: bool,
+    effort: Effort | None = None,
+) -> DesignSpec:
     """The design for a game; `halves` where E f(x_{S∪i}) and E f(x_S) are needed apart (the printed contrast).
 
     Without an `effort` it is that of the whole budget. Designs of one seed grow by adding rows, so that a later round
@@ -46,14 +59,24 @@ def spec(game: Game, seed: int, *, halves: bool, effort: Effort | None = None) -
     of too many players is asked for.
     """
     players, method, budget = game.hybrids.players, game.estimation.method, game.estimation.budget
+    if isinstance(interpreter, ModelInterpreter):
+        return DesignSpec(ENDS, players, min(2, 1 << players), seed, game.estimation.interpreter)
+    if players == 0:  # an empty game is worth nothing to nobody, whoever is asked
+        method, rows = choose(players, None)
+        return DesignSpec(method, players, rows, seed)
     if effort is not None:
         rows = effort.of(game)
-        if rows == 0:  # the ends alone, whatever was asked for
-            method, budget = None, 2
-        elif method != "exact":
+        if rows == 0:  # the ends alone, whatever was asked for: they tell no more than what is to be shared out
+            method, rows = choose(players, 2, None, halves)
+            return DesignSpec(method, players, rows, seed)
+        if method != "exact":
             budget = max(2, min(rows, budget or rows))
-    method, rows = choose(players, budget, method, halves)
-    return DesignSpec(method, players, rows, seed)
+    if halves:
+        method, rows = choose(players, budget, method, halves)
+        return DesignSpec(method, players, rows, seed)
+    named = game.estimation.interpreter
+    method, rows = chosen(named, interpreter, players, budget, dict(game.estimation.options))
+    return DesignSpec(method, players, rows, seed, named)
 
 
 def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[str, int]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
 from .decisions import Alternative, Decision
 from .physical import Cost, Job, Pass, Reading
@@ -60,7 +61,9 @@ def search(
     for dual, share, pack in itertools.product(*options):
         candidate = replace(_while_running(strategy), dual=dual, share=share, pack=pack)
         found[dual, share, pack] = (candidate, sketch(candidate))
-    best = min(found, key=lambda values: found[values][1].cost.work)  # the first of the least, which shares most
+    least = min(each.cost.work for _, each in found.values())
+    # The first of the least, which shares most; sums of the same work in another order differ in their last bits.
+    best = next(values for values, (_, each) in found.items() if each.cost.work <= least * (1 + 1e-9))
     chosen, cheapest = found[best]
     turned_down = _turned_down(best, {values: each for values, (_, each) in found.items()})
     return chosen, cheapest, (*turned_down, *_how_passes_run(cheapest.passes), *_estimators(cheapest.jobs))
@@ -105,7 +108,7 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
 
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
     """Exact values beside sampled ones; a game of more players than can be enumerated has no choice."""
-    for spec in dict.fromkeys(job.spec for job in jobs):
+    for spec in dict.fromkeys(job.spec for job in jobs if job.spec.interpreter == SHAPLEY):
         sampled = choose(spec.players, None, "regression") if spec.method == "exact" and spec.players > 3 else None
         if sampled is not None and sampled[1] < spec.rows:
             yield Decision("D2", f"{spec.players} players", "exact", (Alternative(*sampled),))

@@ -9,15 +9,22 @@ import pytest
 
 from ialgebra.algebra.operators import Estimation
 from ialgebra.errors import BudgetError
+from ialgebra.interpreters.shipped import SHIPPED
+from ialgebra.planner import sampling
 from ialgebra.planner.games import game_key
-from ialgebra.planner.sampling import DesignSpec, Effort, seeds, spec
+from ialgebra.planner.sampling import DesignSpec, Effort, seeds
 
 
 def game(players: int, method: str | None = None, budget: int | None = None, key: str = "h") -> Any:
     hybrids = SimpleNamespace(players=players, key=key)
+    options = () if method is None else (("method", method),)
     return SimpleNamespace(
-        hybrids=hybrids, estimation=Estimation(method, budget), model="f", layer=2, target=1, output="logit"
+        hybrids=hybrids, estimation=Estimation("shapley", options, budget), model="f", layer=2, target=1, output="logit"
     )
+
+
+def spec(game: Any, seed: int, *, halves: bool, effort: Effort | None = None) -> DesignSpec:
+    return sampling.spec(game, seed, SHIPPED["shapley"], halves=halves, effort=effort)
 
 
 def test_without_an_effort_the_whole_budget_is_spent() -> None:
@@ -58,6 +65,20 @@ def test_a_round_may_say_the_rows_of_a_game() -> None:
     assert spec(one, 0, halves=False, effort=effort).rows == 400
     assert not Effort(8).apart
     assert dict(Effort(8).rows) == {}
+
+
+def test_what_asks_the_model_itself_needs_the_ends_alone_and_others_draw_by_their_own_rules() -> None:
+    other: Any = game(12)
+    other.estimation = Estimation("captum.Saliency")
+    saliency = SHIPPED["captum.Saliency"]
+    assert sampling.spec(other, 3, saliency, halves=False) == ("ends", 12, 2, 3, "captum.Saliency")
+    other.hybrids.players = 0
+    assert sampling.spec(other, 3, saliency, halves=False).rows == 1
+    banzhaf: Any = game(20)
+    banzhaf.estimation = Estimation("banzhaf", budget=100)
+    assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == ("uniform", 20, 100, 3, "banzhaf")
+    banzhaf.hybrids.players = 0
+    assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == DesignSpec("exact", 0, 1, 3)
 
 
 def answer(*places: tuple[str, int]) -> Any:

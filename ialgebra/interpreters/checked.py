@@ -1,0 +1,105 @@
+"""What interpreters answer, looked at before it is believed.
+
+In: an interpreter, its name and what it is asked. Out: its answer, or an IalgebraError that names it: what it raised,
+or what is wrong with what it returned. An interpreter's own IalgebraErrors pass, and so does running out of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import BindError, IalgebraError, ModelError, ShapeError
+from ..kernels.coalitions import Design
+from ..kernels.estimate import Estimate
+from ..kernels.forward import is_out_of_memory
+from .protocol import GameInterpreter, ModelInterpreter, Options, Question
+
+
+def known_interpreter(name: str, interpreter: object) -> GameInterpreter | ModelInterpreter:
+    """`interpreter`, if it is one; BindError otherwise."""
+    if isinstance(interpreter, GameInterpreter | ModelInterpreter):
+        return interpreter
+    what = f"the class {interpreter.__name__}" if isinstance(interpreter, type) else f"a {type(interpreter).__name__}"
+    raise BindError(f"interpreter '{name}' is {what}; an instance of a GameInterpreter or a ModelInterpreter is needed")
+
+
+def chosen(
+    name: str, interpreter: GameInterpreter, players: int, budget: int | None, options: Options
+) -> tuple[str, int]:
+    """The method and the rows that a game is given."""
+    with _blamed(name):
+        found = interpreter.choose(players, budget, options)
+    match found:
+        case (str() as method, int() as rows) if rows >= 2:
+            return method, rows
+    raise ModelError(f"interpreter '{name}' chose {found!r:.80}; a method and a number of rows from 2 on are needed")
+
+
+def designed(name: str, interpreter: GameInterpreter, method: str, players: int, rows: int, seed: int) -> Design:
+    """The design of a game; of no players, it has one row."""
+    with _blamed(name):
+        found = interpreter.design(method, players, rows, seed)
+    if not isinstance(found, Design):
+        raise ModelError(f"interpreter '{name}' returned a {type(found).__name__} for a design; a Design is needed")
+    masks = found.coalitions
+    if not isinstance(masks, np.ndarray) or masks.dtype != np.bool_ or masks.ndim != 2 or masks.shape[1] != players:
+        form = f"{getattr(masks, 'dtype', type(masks).__name__)} {getattr(masks, 'shape', '')}"
+        raise ShapeError(f"interpreter '{name}' drew coalitions {form}; bool (rows, {players}) is needed")
+    if len(masks) < min(2, 1 << players) or masks[0].any() or not masks[:2][-1].all():
+        raise ModelError(f"interpreter '{name}' drew coalitions that do not begin with ∅ and N")
+    return found
+
+
+def estimated(name: str, interpreter: GameInterpreter, design: Design, values: NDArray[np.float64]) -> list[Estimate]:
+    """An estimate for each column of values."""
+    with _blamed(name):
+        found = list(interpreter.estimate(design, values))
+    if len(found) != values.shape[1] or not all(isinstance(each, Estimate) for each in found):
+        raise ModelError(f"interpreter '{name}' gave no Estimate for each of {values.shape[1]} columns")
+    for each in found:
+        wanted = (design.players,)
+        if each.values.shape != wanted or each.influence.ndim != 2 or each.influence.shape[1:] != wanted:
+            raise ShapeError(
+                f"interpreter '{name}' gave values {each.values.shape} with influences {each.influence.shape}; "
+                f"{wanted} and (units, {design.players}) are needed"
+            )
+        if not np.isfinite(each.values).all() or np.isnan(each.influence).any():
+            raise ModelError(f"interpreter '{name}' gave values that are NaN or infinite; finite numbers are needed")
+    return found
+
+
+def attributed(name: str, interpreter: ModelInterpreter, question: Question) -> NDArray[np.float64]:
+    """The map of a question, in the foreground's shape; 0 outside the window."""
+    with _blamed(name):
+        found = interpreter.attribute(question)
+    if isinstance(found, Tensor):
+        found = found.detach().to("cpu", torch.float64).numpy()
+    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+        raise ModelError(f"interpreter '{name}' returned a {type(found).__name__}; a tensor of real numbers is needed")
+    if found.shape != question.players.shape:
+        raise ShapeError(
+            f"interpreter '{name}' returned a map of shape {found.shape} for an input of shape {question.players.shape}"
+        )
+    inside = np.where(question.players >= 0, found, 0.0).astype(np.float64)
+    if not np.isfinite(inside).all():
+        raise ModelError(f"interpreter '{name}' returned a map with NaN or infinity; finite numbers are needed")
+    return inside
+
+
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    try:
+        yield
+    except IalgebraError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        said = " ".join(str(error).split())
+        raise ModelError(f"interpreter '{name}' raised {type(error).__name__}: {said:.300}") from error

@@ -1,0 +1,111 @@
+"""The explained scalar as a module of its own, through which gradients flow: a batch (B, *shape) in, (B,) out.
+
+One class of a model, or of a layer's head on top of what the model computes until there, as the output kind says. It
+counts the rows that go through the model, there and back. `asking` is the frame in which others may use it: afterwards
+the model is as it was. Knows networks and tensors: no query, no plan.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import IalgebraError, ModelError
+from ..kernels.forward import is_out_of_memory, tapped, uncompiled
+from . import adapters
+from .inputs import cast
+from .network import Network
+
+
+class ExplainedScalar(nn.Module):
+    """Class `target` of f_l (None: the model itself) as `output`; `rows` and `passes` count what went through it.
+
+    Raises ModelError where the model fails, or returns what is no finite number.
+    """
+
+    def __init__(self, network: Network, layer: int | None, target: int, output: str) -> None:
+        super().__init__()
+        self.model = uncompiled(network.module)
+        self.network = network
+        self.head = None if layer is None else network.require_head(layer)
+        self.tap = None if layer is None or self.head is None else network.layers[layer - 1].tap
+        self.target, self.output = target, output
+        self.training = False  # not by `eval()`, which would be the model's own too
+        self.rows = self.passes = 0
+
+    def forward(self, batch: Tensor) -> Tensor:
+        ready = cast(batch, self.model, self.network.device).clone()  # of which the model may write to
+        self.rows += len(ready)
+        self.passes += 1
+        try:
+            if self.tap is None or self.head is None:
+                logits = adapters.logits(self.model(ready), len(ready))
+            else:
+                (logits,), _ = tapped(self.model, ready, [self.tap], False, [self.head])
+        except ModelError as error:
+            raise ModelError(f"model '{self.network.name}' {error.message}") from error
+        except IalgebraError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(f"model '{self.network.name}' raised {type(error).__name__}: {error}") from error
+        if not bool(torch.isfinite(logits).all()):
+            row = int((~torch.isfinite(logits).all(dim=1)).nonzero()[0])
+            raise ModelError(
+                f"model '{self.network.name}' returned NaN or infinity for row {row} of a batch of {len(logits)}; "
+                "finite numbers are needed"
+            )
+        if logits.requires_grad:
+            logits.register_hook(self._back)  # type: ignore[no-untyped-call]
+        return adapters.column(logits, self.target, self.output)
+
+    def _back(self, gradient: Tensor) -> None:
+        self.rows += len(gradient)
+
+
+@contextmanager
+def asking(network: Network, seed: int) -> Iterator[None]:
+    """A frame in which an interpreter may differentiate the model, hook it and draw at random.
+
+    Weights take no gradients, and in-place activations compute in place no more, which hooks could not bear. Afterwards
+    hooks, gradients, flags and the states of all generators are as they were.
+    """
+    # The frame of `running` puts back modes, devices and which weights take gradients; threads take turns in it.
+    with network.running(), torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        modules = list(network.module.modules()) if isinstance(network.module, nn.Module) else []
+        parameters = list(network.module.parameters()) if isinstance(network.module, nn.Module) else []
+        hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]
+        gradients = [(parameter, parameter.grad) for parameter in parameters]
+        in_place = [module for module in modules if getattr(module, "inplace", None) is True]
+        numbers, words = np.random.get_state(), random.getstate()
+        try:
+            torch.manual_seed(seed % 2**63)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+            for module in in_place:
+                module.inplace = False  # type: ignore[assignment]
+            yield
+        finally:
+            for module in in_place:
+                module.inplace = True  # type: ignore[assignment]
+            for held, before in hooks:
+                if list(held) != list(before):
+                    held.clear()
+                    held.update(before)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+            np.random.set_state(numbers)
+            random.setstate(words)
+
+
+def _hooks(module: nn.Module) -> list[dict[int, object]]:
+    """The dictionaries in which a module keeps its hooks."""
+    return [held for name, held in vars(module).items() if name.endswith("_hooks") and isinstance(held, dict)]

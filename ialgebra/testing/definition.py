@@ -1,0 +1,354 @@
+"""Eqs. 1–6 written literally, by enumeration: slow, obvious, and free of the engine.
+
+In: a plan as a tree, and what its names mean (`Ground`). Out: `parts`, each of the plan's maps as a weighted sum of
+games; and `enumerated`, the Shapley values of one game, whose model is called on one coalition at a time. It shares no
+code with the planner, the kernels or the language, so that what these get wrong shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..models.adapters import logits as logits_of
+from .plans import Anti, Bits, Call, Columns, Join, Labels, Layer, Plan, Players, Star, Where, Window
+
+Floats = NDArray[np.float64]
+_REMEMBERED = 4096  # rows whose logits a net keeps: the coalitions of one game come again in the next case
+
+
+# --- Eq. 4: models
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """f_l: the output of the `call`-th call of `module`, averaged over `pool`, under a linear head."""
+
+    module: nn.Module
+    call: int
+    pool: tuple[int, ...]
+    weight: Tensor
+    bias: Tensor
+
+    def head(self, value: Tensor) -> Tensor:
+        """Logits (B, K) from the layer's output (B, …)."""
+        mean = value.mean(dim=self.pool) if self.pool else value
+        return mean.reshape(len(value), -1).to(self.weight) @ self.weight.T + self.bias
+
+
+class Truncated(nn.Module):
+    """f_l as a network of its own: the whole of f runs, and what the cut saw in passing goes through its head."""
+
+    def __init__(self, model: nn.Module, cut: Cut) -> None:
+        super().__init__()
+        self.model = model
+        self.cut = cut
+
+    def forward(self, batch: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+        handle = self.cut.module.register_forward_hook(lambda module, arguments, out: seen.append(_tensor(out).clone()))
+        try:
+            self.model(batch)
+        finally:
+            handle.remove()
+        return self.cut.head(seen[self.cut.call])
+
+
+def _tensor(out: object) -> Tensor:
+    """The tensor that a module returned, by itself or first among others."""
+    while not isinstance(out, Tensor):
+        out = next(iter(out.values() if isinstance(out, Mapping) else out))  # type: ignore[call-overload]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Net:
+    """A model, its cuts by layer, and the layer that is its own output, if one is."""
+
+    model: Callable[[Tensor], object]
+    cuts: Mapping[int, Cut]
+    depth: int | None
+    device: torch.device
+    _known: OrderedDict[tuple[object, ...], Floats] = field(default_factory=OrderedDict)
+
+    def at(self, layer: int | None) -> Callable[[Tensor], object]:
+        """f, or f_l as a model of its own."""
+        if layer is None or layer == self.depth:
+            return self.model
+        assert isinstance(self.model, nn.Module)
+        return Truncated(self.model, self.cuts[layer])
+
+    def logits(self, x: Tensor, layer: int | None = None) -> Floats:
+        """f_l of one input, (K,)."""
+        place = (layer, x.dtype, hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest())
+        if place not in self._known:
+            model = self.at(layer)
+            with predicting(model):
+                raw = model(_ready(x, model, self.device).unsqueeze(0))
+                self._known[place] = logits_of(raw, 1)[0].double().cpu().numpy()
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return self._known[place]
+
+
+def _ready(x: Tensor, model: Callable[[Tensor], object], device: torch.device) -> Tensor:
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    dtype = next((each.dtype for each in parameters if each.is_floating_point()), x.dtype)
+    return x.to(device, dtype) if x.is_floating_point() else x.to(device)
+
+
+@contextmanager
+def predicting(model: Callable[[Tensor], object]) -> Iterator[None]:
+    """Evaluation mode, and no gradients; afterwards every part is in the mode that it was in."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [each.training for each in modules]
+    try:
+        for each in modules:
+            each.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for each, mode in zip(modules, modes, strict=True):
+            each.training = mode
+
+
+def scalar(logits: Floats, target: int, output: str) -> float:
+    """What is explained of the logits (K,): class `target`'s own, its probability, or the log-odds of that."""
+    if output == "logit":
+        return float(logits[target])
+    others = np.delete(logits, target) if len(logits) > 1 else np.zeros(1)
+    odds = float(logits[target] - others.max() - math.log(np.exp(others - others.max()).sum()))
+    return odds if output == "log_odds" else 1 / (1 + math.exp(min(-odds, 700.0)))
+
+
+# --- Eqs. 1 to 3: games
+
+
+def columns(x: Tensor) -> Columns:
+    """What predicates read of an input's features, in its shape."""
+    value = x.numpy()
+    index = np.indices(value.shape)
+    if x.dim() == 3:
+        return {"channel": index[0], "row": index[1], "col": index[2], "value": value}
+    return {"feature": index[0], "position": index[0], "token": value, "value": value}
+
+
+def hybrid(x: Tensor, baseline: Tensor, present: Bits) -> Tensor:
+    """Eq. 1: x where `present`, the baseline elsewhere."""
+    return torch.where(torch.from_numpy(np.ascontiguousarray(present)), x, baseline)
+
+
+def shapley(value: Callable[[frozenset[int]], float], d: int) -> Floats:
+    """Eq. 2: the mean over coalition sizes of the mean of v(S ∪ i) − v(S) over the S of that size without i."""
+    everyone = range(d)
+    table = {S: value(S) for size in range(d + 1) for S in map(frozenset, itertools.combinations(everyone, size))}
+    phi = np.zeros(d)
+    for i in everyone:
+        rest = [j for j in everyone if j != i]
+        for size in range(d):
+            subsets = [frozenset(each) for each in itertools.combinations(rest, size)]
+            phi[i] += sum(table[S | {i}] - table[S] for S in subsets) / len(subsets) / d
+    return phi
+
+
+def spread(phi: Floats, labels: Labels) -> Floats:
+    """The map of players' values: each spread evenly over its features, 0 outside all players."""
+    sizes = np.bincount(labels[labels >= 0], minlength=len(phi))
+    return np.append(phi / np.maximum(sizes, 1), 0.0)[labels]
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """A weighted φ of a plan with all that its operators say of it: `x` plays inside `window` against `baseline`."""
+
+    weight: float
+    call: Call
+    x: Tensor
+    window: Bits
+    layer: int | None
+    baseline: Tensor
+    target: int
+
+    @property
+    def players(self) -> Labels:
+        assert self.call.players is not None
+        return self.call.players.divide(self.window)
+
+    @property
+    def count(self) -> int:
+        return int(self.players.max(initial=-1)) + 1
+
+    def features(self, player: int) -> Bits:
+        """Where a player's features are."""
+        return np.asarray(self.players == player)
+
+    @property
+    def full(self) -> Tensor:
+        """x_w: x inside the window, the baseline outside."""
+        return hybrid(self.x, self.baseline, self.window)
+
+
+def enumerated(game: Game, net: Net) -> Floats:
+    """The map of φ, every coalition evaluated on its own."""
+    labels = game.players
+    d = int(labels.max(initial=-1)) + 1
+
+    def value(coalition: frozenset[int]) -> float:
+        row = hybrid(game.x, game.baseline, np.isin(labels, list(coalition)))
+        return scalar(net.logits(row, game.layer), game.target, game.call.output)
+
+    return spread(shapley(value, d), labels)
+
+
+def gain(game: Game, net: Net) -> float:
+    """v(N) − v(∅) = f(x_w) − f(x̄), from two calls of the model."""
+    full, empty = (net.logits(row, game.layer) for row in (game.full, game.baseline))
+    return scalar(full, game.target, game.call.output) - scalar(empty, game.target, game.call.output)
+
+
+# --- Eqs. 3 to 6: plans
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What names mean: the net, the inputs (several elements are a collection), and each input's own baselines."""
+
+    net: Net
+    inputs: Mapping[str, Sequence[Tensor]]
+    baselines: Mapping[str, Sequence[Tensor]]
+
+
+def parts(plan: Plan, ground: Ground) -> list[list[Game]]:
+    """The maps of a plan, one or one for each operand of its ⋄; each is the weighted sum of its games."""
+    return [[game for each in component for game in _played(each, ground)] for component in _components(plan, ground)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Leaf:
+    weight: float
+    call: Call
+    x: Tensor
+    windows: tuple[Window, ...] = ()
+    layer: int | None = None
+    against: Tensor | None = None
+
+
+def _components(plan: Plan, ground: Ground) -> list[list[_Leaf]]:
+    match plan:
+        case Call():
+            return [[_Leaf(1.0, plan, x)] for x in ground.inputs[plan.input]]
+        case Star(of):
+            return _components(of, ground)
+        case Where(window, of):
+            return [
+                [replace(leaf, windows=(*leaf.windows, window)) for leaf in component]
+                for component in _components(of, ground)
+            ]
+        case Layer(layer, of):
+            return [[replace(leaf, layer=layer) for leaf in component] for component in _components(of, ground)]
+        case Join(of):
+            operands = [_operand(each, ground) for each in of]
+            return [
+                [
+                    replace(leaf, weight=float(share) * leaf.weight)
+                    for share, operand in zip(plan.shares, operands, strict=True)
+                    for leaf in operand
+                    if share
+                ]
+            ]
+        case Anti(of):
+            operands = [_operand(each, ground) for each in of]
+            return [
+                [
+                    replace(mine, weight=mine.weight * theirs.weight / (len(of) - 1), against=theirs.x)
+                    for j, other in enumerate(operands)
+                    if j != i
+                    for mine in operand
+                    for theirs in other
+                ]
+                for i, operand in enumerate(operands)
+            ]
+        case _:
+            assert_never(plan)
+
+
+def _operand(plan: Plan, ground: Ground) -> list[_Leaf]:
+    """A plan under a ⋈ or a ⋄, where a collection counts as its elements' mean."""
+    components = _components(plan, ground)
+    return [replace(leaf, weight=leaf.weight / len(components)) for component in components for leaf in component]
+
+
+def _played(leaf: _Leaf, ground: Ground) -> Iterator[Game]:
+    call, x = leaf.call, leaf.x
+    if leaf.against is not None:
+        baselines: Sequence[Tensor] = [leaf.against]
+    elif call.baseline is not None:
+        baselines = ground.inputs[call.baseline]
+    else:
+        baselines = ground.baselines[call.input]
+    window = np.ones(tuple(x.shape), dtype=bool)
+    for each in leaf.windows:
+        window = window & each.holds(columns(x))
+    target = int(ground.net.logits(x).argmax()) if call.target is None else call.target
+    layer = None if leaf.layer == ground.net.depth else leaf.layer
+    for baseline in baselines:
+        yield Game(leaf.weight / len(baselines), call, x, window, layer, baseline, target)
+
+
+# --- players
+
+
+def renumbered(cell: NDArray[np.integer], window: Bits) -> Labels:
+    """The cells that a window meets as players 0, 1, …; −1 outside."""
+    cell = np.broadcast_to(cell, window.shape)
+    result = np.full(window.shape, -1, dtype=np.int64)
+    for player, number in enumerate(np.unique(cell[window])):
+        result[window & (cell == number)] = player
+    return result
+
+
+def each_feature(window: Bits) -> Labels:
+    """Every feature a player."""
+    return renumbered(np.arange(window.size).reshape(window.shape), window)
+
+
+def grid(rows: int, cols: int) -> Players:
+    """rows × cols cells over the bounding box of the window."""
+
+    def divide(window: Bits) -> Labels:
+        _, down, across = np.nonzero(window)
+        if not down.size:
+            return renumbered(np.zeros(1, dtype=np.int64), window)
+        top, left = down.min(), across.min()
+        height, width = down.max() - top + 1, across.max() - left + 1
+        _, row, col = np.indices(window.shape)
+        cell = (row - top) * min(rows, height) // height * cols + (col - left) * min(cols, width) // width
+        return renumbered(cell, window)
+
+    return Players(f"grid({rows}, {cols})", divide)
+
+
+def tile(size: int) -> Players:
+    """Squares anchored at the origin, which a window cuts."""
+
+    def divide(window: Bits) -> Labels:
+        _, row, col = np.indices(window.shape)
+        return renumbered(row // size * window.shape[2] + col // size, window)
+
+    return Players(f"tile({size})", divide)
+
+
+def given(name: str, mask: NDArray[np.integer]) -> Players:
+    """A feature mask: equal numbers are one player."""
+    return Players(name, lambda window: renumbered(mask, window))

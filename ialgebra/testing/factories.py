@@ -1,0 +1,100 @@
+"""`ialgebra verify package.module:factory`: the laws of what a factory makes. In: its place; out: results.
+
+A factory takes no arguments and returns one of
+
+    a Session                   its only model is checked, on all its registered inputs
+    (session, model, inputs)    the model and inputs of these names
+    (model, inputs)             a module or callable, and a list of tensors: registered as f and x1, x2, …
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from ..errors import BindError, IalgebraError
+from ..models.network import Model
+from ..session import Session, connect
+from .check import LawResult, check_laws
+
+_MADE = "a Session, (session, model name, input names) or (model, list of inputs)"
+
+
+def verify(
+    place: str, laws: Sequence[str] | None, examples: int, seed: int = 0, using: str | None = None
+) -> list[LawResult]:
+    """Check the laws of what the factory at `place` makes.
+
+    Raises BindError where there is no such factory, IalgebraError where it fails or where no law could be checked.
+    """
+    con, model, inputs = made(factory(place)(), place)
+    with con:
+        results = check_laws(con, model, inputs, laws, examples, seed, using)
+    if all(each.passed is None for each in results):
+        raise IalgebraError(f"none of the laws could be checked on '{place}': {results[0].reason}")
+    return results
+
+
+def factory(place: str) -> Callable[[], object]:
+    """The function at 'package.module:name', looked for from the current folder too; IalgebraError where none is."""
+    module_name, _, name = place.partition(":")
+    if not module_name or not name:
+        raise BindError(f"'{place}' names no factory; write package.module:function")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: object = importlib.import_module(module_name)
+    except ImportError as cause:
+        raise BindError(f"cannot import '{module_name}': {cause}") from cause
+    except Exception as cause:
+        raise _failed(place, cause) from cause
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise BindError(f"module '{module_name}' has no '{name}'")
+        found = getattr(found, part)
+    if not callable(found):
+        raise BindError(f"'{place}' is a {type(found).__name__}; a function without arguments is needed")
+    function = cast("Callable[[], object]", found)
+
+    def run() -> object:
+        try:
+            return function()
+        except IalgebraError:
+            raise
+        except Exception as cause:
+            raise _failed(place, cause) from cause
+
+    return run
+
+
+def _failed(place: str, cause: Exception) -> IalgebraError:
+    traceback.print_exception(cause)  # the user's own code: its traceback is what helps
+    return IalgebraError(f"the factory '{place}' failed: {type(cause).__name__}: {cause}")
+
+
+def made(what: object, place: str) -> tuple[Session, str, list[str]]:
+    """The session, and the names of the model and the inputs to check, in what a factory returned."""
+    match what:
+        case Session():
+            names = what.names()
+            if len(names["models"]) != 1:
+                raise BindError(
+                    f"the session of '{place}' has {len(names['models'])} models; "
+                    "return (session, model name, input names) to say which is to be checked"
+                )
+            return what, names["models"][0], names["inputs"]
+        case (Session() as con, str(model), [*inputs]) if all(isinstance(each, str) for each in inputs):
+            return con, model, [str(each) for each in inputs]
+        case (model, inputs) if callable(model):
+            con = connect(progress=False)
+            con.register_model("f", cast("Model", model))
+            registered = []
+            for number, each in enumerate(cast("Sequence[object]", inputs), start=1):
+                registered.append(f"x{number}")
+                con.register_input(registered[-1], each)
+            return con, "f", registered
+    raise BindError(f"the factory '{place}' returned a {type(what).__name__}; {_MADE} is needed")

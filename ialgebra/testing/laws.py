@@ -1,0 +1,428 @@
+"""The laws of the algebra as claims about answers: one function a law, one case a call.
+
+In: a `Case`, of which plans are drawn. Out: nothing where the law holds for them, `Broken` where it does not. A rewrite
+law is a claim about two plans and about what they mean; an error law, about what is refused and what its legal
+neighbours are; an axiom, about numbers that the model itself is asked for. Formulas are the functions' docstrings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import strategies as st
+
+from ..results import Attribution
+from . import strategies, variants
+from .case import BEST, Case, Side
+from .definition import Game, enumerated, gain, hybrid, parts, spread
+from .plans import EVERYTHING, Anti, Bits, Call, Join, Layer, Plan, Star, Where, Window
+from .world import ENUMERATED, World
+
+
+def commute(case: Case) -> None:
+    """Π_w σ_l = σ_l Π_w"""
+    w, layer = case.window(), case.layer()
+    p = case.plan(layer)
+    case.equal(Where(w, Layer(layer, p)), Layer(layer, Where(w, p)))
+    case.means(Layer(layer, Where(w, p)))
+
+
+def stack_layers(case: Case) -> None:
+    """σ_l σ_l' = σ_l if l ≤ l', otherwise undefined"""
+    layer, inner = case.layer(), case.layer()
+    p = case.plan(inner)
+    if layer <= inner:
+        case.equal(Layer(layer, p), Layer(layer, Layer(inner, p)))
+        case.means(Layer(layer, Layer(inner, p)))
+    else:
+        case.undefined(
+            Layer(layer, _buried(case, Layer(inner, p))), f"layer {layer} of a map cut after layer {inner} is undefined"
+        )
+
+
+def stack_windows(case: Case) -> None:
+    """Π_w Π_w' = Π_{w∩w'}"""
+    w, v = case.window(), case.window()
+    p = case.plan()
+    case.equal(Where(case.one_of(w & v, v & w), p), Where(w, Where(v, p)))
+    case.means(Where(w, Where(v, p)), "the answer is not that of the features in both windows, played on their own")
+
+
+def identities(case: Case) -> None:
+    """Π_everything = id; * = id; σ_n = id where layer n is the model's own output"""
+    depth = case.world.network.depth
+    p = case.plan(depth or 0)
+    same: list[Plan] = [Where(EVERYTHING, p), Star(p), Where(Window("not false", EVERYTHING.holds), p)]
+    if depth is not None:
+        same.append(Layer(depth, p))
+    written = case.one_of(*same)
+    case.equal(p, written)
+    case.means(written)
+
+
+def do_not_mix(case: Case) -> None:
+    """⋈ over ⋄ and ⋄ over ⋈ are undefined, at any depth"""
+    x, y = case.calls(), case.calls()
+    join, anti = Join((case.draw(x), case.draw(y))), Anti((case.draw(x), case.draw(y)))
+    other = case.draw(x)
+
+    def beside(inner: Plan) -> tuple[Plan, ...]:
+        return (inner, other) if case.draw(st.booleans()) else (other, inner)
+
+    deep_join, deep_anti = _wrapped(case, join), _wrapped(case, anti)
+    plan, claim = case.one_of(
+        (_wrapped(case, Join(beside(deep_anti))), "a join over an anti-join is undefined"),
+        (_wrapped(case, Anti(beside(deep_join))), "an anti-join over a join is undefined"),
+        (Anti(beside(deep_anti)), "an anti-join over an anti-join is undefined"),
+        (Join(beside(_wrapped(case, Join(beside(deep_anti))))), "a join over an anti-join is undefined at any depth"),
+        (
+            Join(beside(Where(case.window(), _wrapped(case, anti)))),
+            "a join over an anti-join is undefined at any depth",
+        ),
+    )
+    case.undefined(plan, claim)
+    case.defined(Join(beside(deep_join)), "a join over a join is defined")
+    case.defined(_wrapped(case, Anti(beside(_wrapped(case, other)))), "an anti-join of inputs is defined")
+
+
+def project_join(case: Case) -> None:
+    """Π_w(p ⋈ q) = Π_w p ⋈ Π_w q"""
+    w = case.window()
+    operands, weight = _joined(case)
+    case.equal(Join(tuple(Where(w, p) for p in operands), weight), Where(w, Join(operands, weight)))
+    case.means(Where(w, Join(operands, weight)))
+
+
+def select_join(case: Case) -> None:
+    """σ_l(p ⋈ q) = σ_l p ⋈ σ_l q"""
+    layer = case.layer()
+    operands, weight = _joined(case, layer)
+    case.equal(Join(tuple(Layer(layer, p) for p in operands), weight), Layer(layer, Join(operands, weight)))
+    case.means(Layer(layer, Join(operands, weight)))
+
+
+def project_antijoin(case: Case) -> None:
+    """Π_w(p ⋄ q) = Π_w p ⋄ Π_w q"""
+    w = case.window()
+    operands = _contrasted(case)
+    case.equal(Anti(tuple(Where(w, p) for p in operands)), Where(w, Anti(operands)))
+    case.means(Where(w, Anti(operands)), "outside w each operand does not stay at the other")
+
+
+def select_antijoin(case: Case) -> None:
+    """σ_l(p ⋄ q) = σ_l p ⋄ σ_l q"""
+    layer = case.layer()
+    operands = _contrasted(case, layer)
+    case.equal(Anti(tuple(Layer(layer, p) for p in operands)), Layer(layer, Anti(operands)))
+    case.means(Layer(layer, Anti(operands)))
+
+
+def weigh(case: Case) -> None:
+    """p ⋈_ε q = q ⋈_{1−ε} p; nested weighted joins are one weighted sum"""
+    p, q, r = (case.plan(antijoins=False, depth=0) for _ in range(3))
+    e, d = (Fraction(case.draw(st.integers(0, 20)), 20) for _ in range(2))
+    one, other = case.one_of(
+        (Join((p, q), _decimal(e)), Join((q, p), _decimal(1 - e))),
+        (Join((Join((p, q), _decimal(e)), r), _decimal(d)), Join((r, Join((q, p), _decimal(1 - e))), _decimal(1 - d))),
+        (Join((p, q, r, p)), Join((Join((p, q)), Join((r, p))))),
+    )
+    case.equal(one, other)
+    case.means(other)
+
+
+def idempotent(case: Case) -> None:
+    """p ⋈ p = p"""
+    p, q = (case.plan(antijoins=False) for _ in range(2))
+    same = [Join((p, p)), Join((p, p), "0.3"), Join((p, q), "1"), Join((q, p), "0"), Join((p, Join((p, p))), "0.6")]
+    twice = case.one_of(*same)
+    case.equal(p, twice)
+    case.means(twice)
+
+
+def swap(case: Case) -> None:
+    """x' ⋄ x = swap(x ⋄ x'); x ⋄ x = 0"""
+    if len(case.world.names) > 1:
+        operands = _contrasted(case)
+        order = case.draw(st.permutations(range(len(operands))))
+        one, other = _both_wrapped(case, Anti(operands), Anti(tuple(operands[k] for k in order)))
+        case.equal(one, other, order=[list(order).index(k) for k in range(len(operands))])
+        case.means(other)
+    x = case.call()
+    itself = case.asked(_wrapped(case, Anti((x, x))), BEST)
+    case.run.compared += 1
+    if any(each.any() for each in (*itself.maps, *itself.errors)):
+        case.fail("x ⋄ x is not 0", itself)
+
+
+def duality(case: Case) -> None:
+    """φ(x'; x, f_c) = −φ(x; x', f_c) where no projection is in force; under Π_w each side stays at the other operand"""
+    x, y = case.names(2)[:2]
+    call = case.call(x)
+    classes = range(min(3, case.world.network.class_count))
+    there = replace(call, baseline=y, target=case.one_of(*classes))
+    back = replace(there, input=y, baseline=x)
+    layer = case.one_of(None, *case.world.layers)
+    one, other = (each if layer is None else Layer(layer, each) for each in (there, back))
+    if case.draw(st.booleans()):
+        case.equal(one, other, sign=-1, claim="one side is not minus the other")
+        return
+    both: Plan = Anti((replace(call, baseline=None), replace(call, input=y, baseline=None)))
+    if case.draw(st.booleans()):
+        both = Where(case.window(), both)
+    case.means(both, "the sides of an anti-join are not what each says of itself")
+
+
+def efficiency(case: Case) -> None:
+    """Σφ = v(N) − v(∅), for Π f(x_w) − f(x̄), for ⋈ the weighted sum, for ⋄ f(x) − f(x')"""
+    plan = case.plan()
+    found = case.asked(plan, BEST)
+    net = case.world.ground.net
+    case.run.compared += 1
+    for answer, component in zip(found.answers, parts(plan, case.world.ground), strict=True):
+        total = case.numbers(found.said, answer.map.sum())
+        ends = sum(game.weight * gain(game, net) for game in component)
+        case.close(total, case.numbers("two calls of the model", ends), "the map does not sum to v(N) − v(∅)")
+        values = case.numbers("the values of its players", answer.values.sum())
+        case.close(total, values, "the map does not sum to its players' values")
+        if case.run.shapley and max(game.count for game in component) <= ENUMERATED:
+            phi = np.sum([game.weight * enumerated(game, net) for game in component], axis=0)
+            case.close(
+                Side(found.said, (answer.map,), (answer.stderr,)),
+                Side("Eqs. 1 to 6, every coalition evaluated on its own", (phi,), (np.zeros(1),)),
+                "the map sums to v(N) − v(∅), but is not the Shapley value",
+            )
+
+
+def axioms(case: Case) -> None:
+    """null players get 0; symmetric players get equal values; φ is linear in f"""
+    game = _game(case)
+    told = [player for player in range(game.count) if ((game.x != game.baseline).numpy() & game.features(player)).any()]
+    kinds = [_linear] + [_null_in_the_model, _null_in_the_input] * bool(told) + [_symmetric] * (len(told) > 1)
+    case.one_of(*kinds)(case, game, case.draw(st.permutations(told)))
+
+
+def _null_in_the_input(case: Case, game: Game, players: Sequence[int]) -> None:
+    mine = game.features(players[0])
+    x = hybrid(game.baseline, game.x, mine)
+    found = case.posed(replace(game, x=x))
+    (answer,) = found.answers
+    case.run.compared += 1
+    if answer.map[mine].any() or answer.stderr[answer.players[mine]].any():
+        case.fail("a player that equals its baseline is given a value, or an error", found)
+
+
+def _null_in_the_model(case: Case, game: Game, players: Sequence[int]) -> None:
+    mine = game.features(players[0])
+    model = variants.Deaf(case.world.ground.net.at(game.layer), mine, game.baseline)
+    found = case.posed(game, model)
+    (answer,) = found.answers
+    case.run.compared += 1
+    value = case.numbers(found.said, answer.map[mine].sum(), _error(answer, mine))
+    case.close(value, case.numbers("nothing", 0.0), "a player that the model does not read is given a value")
+
+
+def _symmetric(case: Case, game: Game, players: Sequence[int]) -> None:
+    i, j = (game.features(player) for player in players[:2])
+    model = variants.Symmetric(case.world.ground.net.at(game.layer), i, j, game.x, game.baseline)
+    found = case.posed(game, model)
+    (answer,) = found.answers
+    case.run.compared += 1
+    one, other = (case.numbers(found.said, answer.map[each].sum(), _error(answer, each)) for each in (i, j))
+    case.close(one, other, "two players that are alike to the model are given different values")
+
+
+def _linear(case: Case, game: Game, players: Sequence[int]) -> None:
+    game = replace(game, call=replace(game.call, output="logit"))
+    f = case.world.ground.net.at(game.layer)
+    g = variants.Bent(f, case.world.magnitude)
+    a, b = case.one_of((2.0, -1.0), (0.5, 3.0))
+    together, *apart = (case.posed(game, model) for model in (variants.Sum(f, g, a, b), f, g))
+    case.run.compared += 1
+    maps = a * apart[0].maps[0] + b * apart[1].maps[0]
+    errors = np.concatenate([a * apart[0].errors[0], b * apart[1].errors[0]])
+    said = f"{a:g} · φ(f) + {b:g} · φ(g)"
+    case.close(together, Side(said, (maps,), (errors,)), "the map of a sum is not the sum of the maps")
+
+
+def linear_model(case: Case) -> None:
+    """linear f: φ_i = w_i (x_i − x̄_i), no sampling"""
+    game = _game(case)
+    game = replace(game, target=0, call=replace(game.call, output="logit"))
+    model = variants.Linear(game.x, case.draw(st.integers(0, 1 << 16)))
+    change = (model.terms(game.full).double() - model.terms(game.baseline).double()).numpy()
+    expected = [change[game.features(player)].sum() for player in range(game.count)]
+    found = case.posed(game, model)
+    (answer,) = found.answers
+    case.run.compared += 1
+    case.close(
+        Side(found.said, (spread(case.sums(answer, game), game.players),), (answer.stderr,)),
+        Side("w_i (x_i − x̄_i)", (spread(np.array(expected), game.players),), (np.zeros(1),)),
+        "a linear model's map is not its weights times the change",
+        scale=float(np.abs(change).sum()),
+    )
+    known = answer.stderr[np.isfinite(answer.stderr)]  # of too few rows an answer cannot tell its own error
+    if case.run.shapley and known.sum() > case.run.epsilon * np.abs(change).sum():
+        case.fail("a linear model leaves nothing to sample, but the answer states an error", found)
+
+
+def mean_baseline(case: Case) -> None:
+    """a collection of baselines is the mean of the maps"""
+    world, call = case.world, case.call()
+    several = replace(call, baseline=world.several)
+    each = Join(tuple(replace(call, baseline=name) for name in world.elements))
+    if case.draw(st.booleans()):
+        one, other = _both_wrapped(case, each, several)
+        case.equal(one, other)
+        case.means(other, "the answer is not the mean over the baselines")
+        return
+    among = replace(call, input=world.several, target=0)
+    apart = Join(tuple(replace(among, input=name) for name in world.elements))
+    partner = case.call()
+    case.equal(Join((apart, partner)), Join((among, partner)))
+    case.means(Join((among, partner)), "a collection under a join does not count as its elements' mean")
+
+
+# --- what laws have in common
+
+
+def _game(case: Case) -> Game:
+    """One game, perhaps in a window and on a layer."""
+    plan: Plan = case.call()
+    if case.draw(st.booleans()):
+        plan = Where(case.window(), plan)
+    if case.draw(st.booleans()) and case.world.layers:
+        plan = Layer(case.layer(), plan)
+    return parts(plan, case.world.ground)[0][0]
+
+
+def _error(answer: Attribution, features: Bits) -> float:
+    """The standard error of the features' players."""
+    return float(answer.stderr[np.unique(answer.players[features])].sum())
+
+
+def _wrapped(case: Case, plan: Plan) -> Plan:
+    """`plan` under a window, or under a layer, or as it is."""
+    return _both_wrapped(case, plan, plan)[0]
+
+
+def _both_wrapped(case: Case, one: Plan, other: Plan) -> tuple[Plan, Plan]:
+    """Two plans under the same operator."""
+    match case.one_of("as it is", "Π", *(["σ"] if case.world.layers else [])):
+        case "Π":
+            w = case.window()
+            return Where(w, one), Where(w, other)
+        case "σ":
+            layer = case.world.layers[0]  # the least that inner layers may be is unknown here
+            return Layer(layer, one), Layer(layer, other)
+    return one, other
+
+
+def _buried(case: Case, plan: Plan) -> Plan:
+    """`plan` below other operators, so that what is above it stands at some distance."""
+    above = case.one_of("as it is", "Π", *(["⋄"] if isinstance(plan, Layer) and isinstance(plan.of, Call) else ["⋈"]))
+    match above:
+        case "Π":
+            return Where(case.window(), plan)
+        case "⋈" if not _contrasts(plan):
+            return Join((case.call(), plan))
+        case "⋄":
+            return Anti((plan, case.call()))
+    return plan
+
+
+def _contrasts(plan: Plan) -> bool:
+    """Whether a ⋄ is in it."""
+    match plan:
+        case Call():
+            return False
+        case Anti():
+            return True
+        case Join(of):
+            return any(map(_contrasts, of))
+    return _contrasts(plan.of)
+
+
+def _joined(case: Case, least: int = 0) -> tuple[tuple[Plan, ...], str | None]:
+    """The operands of a ⋈, and its weight."""
+    count = case.one_of(2, 3)
+    operands = tuple(case.plan(least, antijoins=False, depth=0) for _ in range(count))
+    return operands, case.one_of(None, *strategies.WEIGHTS) if count == 2 else None
+
+
+def _contrasted(case: Case, least: int = 0) -> tuple[Plan, ...]:
+    """The operands of a ⋄, of distinct inputs."""
+    operands: list[Plan] = []
+    for name in case.names(2):
+        plan: Plan = case.call(name)
+        legal = [layer for layer in case.world.layers if layer >= least]
+        match case.one_of("as it is", "Π", *(["σ"] if legal else [])):
+            case "Π":
+                plan = Where(case.window(), plan)
+            case "σ":
+                plan = Layer(case.one_of(*legal), plan)
+        operands.append(plan)
+    return tuple(operands)
+
+
+def _decimal(share: Fraction) -> str:
+    """A twentieth as the language writes it."""
+    return f"{float(share):g}"
+
+
+# --- the laws
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law by its number; `layers` and `inputs` are what it cannot do without."""
+
+    id: str
+    check: Callable[[Case], None]
+    layers: int = 0
+    inputs: int = 1
+
+    def remarks(self, world: World) -> str:
+        """What is not checked of the law in this world, or not as a user would meet it."""
+        if self.layers:
+            return world.remarks
+        last = self.check is identities and world.network.depth is None
+        return "σ_n = id was not checked: no layer is the model's own output" if last else ""
+
+    @property
+    def formula(self) -> str:
+        """The law in one line."""
+        return (self.check.__doc__ or "").strip()
+
+    def lacks(self, world: World) -> str:
+        """Why the law says nothing of this world; '' where it does."""
+        if len(world.layers) < self.layers:
+            had = "no layers" if not world.layers else "one layer only"
+            return f"model '{world.model}' has {had} to select"
+        if len(world.names) < self.inputs:
+            return f"an anti-join is of two inputs, and only '{world.names[0]}' was given"
+        return ""
+
+
+LAWS: tuple[Law, ...] = (
+    Law("L1", commute, layers=1),
+    Law("L2", stack_layers, layers=2),
+    Law("L3", stack_windows),
+    Law("L4", identities),
+    Law("L5", do_not_mix),
+    Law("L6", project_join),
+    Law("L7", select_join, layers=1),
+    Law("L8", project_antijoin, inputs=2),
+    Law("L9", select_antijoin, layers=1, inputs=2),
+    Law("L10", weigh),
+    Law("L11", idempotent),
+    Law("L12", swap),
+    Law("L13", duality, inputs=2),
+    Law("L15", efficiency),
+    Law("L16", axioms),
+    Law("L17", linear_model),
+    Law("L18", mean_baseline),
+)
+"""In the order of their numbers. L14 is about edited inputs, which the language does not have yet."""

@@ -1,0 +1,143 @@
+"""Plans as people write them: trees of the five operators that print as queries. In: names and options; out: text.
+
+A tree is what the law checks draw, ask the engine as text, and work out by hand (`definition`). Windows and players
+carry their meaning beside their text, so that nobody has to read the text to know it. It knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algebra.windows import sql_name
+
+Bits = NDArray[np.bool_]
+Labels = NDArray[np.int64]
+Columns = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A predicate: its text, and where it holds, given the columns of an input's features."""
+
+    text: str
+    holds: Callable[[Columns], Bits] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __and__(self, other: Window) -> Window:
+        return Window(f"({self} and {other})", lambda columns: self.holds(columns) & other.holds(columns))
+
+    def __or__(self, other: Window) -> Window:
+        return Window(f"({self} or {other})", lambda columns: self.holds(columns) | other.holds(columns))
+
+    def __invert__(self) -> Window:
+        return Window(f"not ({self})", lambda columns: ~self.holds(columns))
+
+
+EVERYTHING = Window("true", lambda columns: np.ones(columns["value"].shape, dtype=bool))
+
+
+@dataclass(frozen=True)
+class Players:
+    """A partition: its text, and the players (consecutive from 0, −1 outside) of an input under a window's bits."""
+
+    text: str
+    divide: Callable[[Bits], Labels] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Call:
+    """f(x, option => value …); a baseline, a class or players left at None are the input's or the model's own."""
+
+    model: str
+    input: str
+    players: Players | None = None
+    baseline: str | None = None
+    target: int | None = None
+    output: str = "logit"
+
+    def __str__(self) -> str:
+        baseline = None if self.baseline is None else sql_name(self.baseline)
+        said = {"players": self.players, "baseline": baseline, "target": self.target}
+        options = [f"{name} => {value}" for name, value in said.items() if value is not None]
+        words = [sql_name(self.input), *options, f"output => '{self.output}'"]
+        return f"{sql_name(self.model)}({', '.join(words)})"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Π_w"""
+
+    window: Window
+    of: Plan
+
+    def __str__(self) -> str:
+        return f"(select * from {self.of} where {self.window})"
+
+
+@dataclass(frozen=True)
+class Star:
+    """*: the plan itself, in a query of its own."""
+
+    of: Plan
+
+    def __str__(self) -> str:
+        return f"(select * from {self.of})"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """σ_l"""
+
+    layer: int
+    of: Plan
+
+    def __str__(self) -> str:
+        return f"(select {self.layer} from {self.of})"
+
+
+@dataclass(frozen=True)
+class Join:
+    """⋈; `weight`, a decimal, is the left operand's of two; None is the uniform mean."""
+
+    of: tuple[Plan, ...]
+    weight: str | None = None
+
+    def __str__(self) -> str:
+        tail = f" on weight = {self.weight}" if self.weight is not None else ""
+        return f"(select * from {' join '.join(map(str, self.of))}{tail})"
+
+    @property
+    def shares(self) -> tuple[Fraction, ...]:
+        """The weight of each operand."""
+        if self.weight is None:
+            return (Fraction(1, len(self.of)),) * len(self.of)
+        return Fraction(self.weight), 1 - Fraction(self.weight)
+
+
+@dataclass(frozen=True)
+class Anti:
+    """⋄"""
+
+    of: tuple[Plan, ...]
+
+    def __str__(self) -> str:
+        return f"(select * from {' left join '.join(map(str, self.of))})"
+
+
+Plan = Call | Star | Where | Layer | Join | Anti
+
+
+def query(plan: Plan, clauses: str = "") -> str:
+    """The plan as a query, with `clauses` (USING …, BUDGET …) at its end."""
+    text = f"select * from {plan}" if isinstance(plan, Call) else str(plan)[1:-1]
+    return f"{text} {clauses}".strip()

@@ -1,0 +1,115 @@
+"""What became of the laws, for people and for CI: a table, JSON, and JUnit's XML. In: law results; out: text or files.
+
+Knows results only. JSON holds everything that a result says; of JUnit, what every reader of it understands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..errors import IalgebraError
+
+if TYPE_CHECKING:
+    from .check import LawResult
+    from .definition import Floats
+
+_COLOURS = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}
+
+
+def show(results: Sequence[LawResult], console: Console) -> None:
+    """Print the table of the laws, then why some were not checked, then the counterexamples."""
+    table = Table("law", "formula", "cases", "verdict")
+    for each in results:
+        table.add_row(each.id, Text(each.law), str(each.checked), Text(each.verdict, _COLOURS[each.verdict]))
+    console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for each in results:
+        if each.reason:
+            reasons.setdefault(each.reason, []).append(each.id)
+    for reason, laws in reasons.items():
+        console.print(Text(f"{', '.join(laws)}: {reason}", "dim"), soft_wrap=True)
+    for each in results:
+        if each.counterexample is not None:
+            console.print(Text(f"\n{each.id}: {each.counterexample}"), soft_wrap=True)
+
+
+def as_json(results: Sequence[LawResult], name: str) -> str:
+    """The results of checking `name` as JSON; `passed` is null where a law is not applicable."""
+    laws = [
+        {
+            "id": each.id,
+            "law": each.law,
+            "passed": each.passed,
+            "verdict": each.verdict,
+            "checked": each.checked,
+            "reason": each.reason,
+            "counterexample": _told(each),
+        }
+        for each in results
+    ]
+    return json.dumps({"checked": name, "laws": laws}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _told(result: LawResult) -> dict[str, object] | None:
+    found = result.counterexample
+    if found is None:
+        return None
+    return {
+        "claim": found.claim,
+        "sides": [{"said": side.said, "maps": [_numbers(each) for each in side.maps]} for side in found.sides],
+        "difference": None if found.difference is None else _numbers(np.array(found.difference)),
+        "reproduce": found.reproduce,
+    }
+
+
+def _numbers(values: Floats) -> object:
+    """The numbers as lists; JSON has no word for NaN and the infinities, which become null."""
+    if values.ndim:
+        return [_numbers(each) for each in values]
+    return float(values) if math.isfinite(values) else None
+
+
+def as_junit(results: Sequence[LawResult], name: str) -> str:
+    """The results of checking `name` as one JUnit test suite, a test case a law."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"ialgebra verify {name}",
+        tests=str(len(results)),
+        failures=str(sum(each.passed is False for each in results)),
+        errors="0",
+        skipped=str(sum(each.passed is None for each in results)),
+    )
+    for each in results:
+        case = ElementTree.SubElement(suite, "testcase", classname=name, name=f"{each.id} {each.law}")
+        if each.counterexample is not None:
+            failure = ElementTree.SubElement(case, "failure", message=_plain(each.counterexample.claim))
+            failure.text = _plain(str(each.counterexample))
+        elif each.passed is None:
+            ElementTree.SubElement(case, "skipped", message=_plain(each.reason))
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Without the control characters, which XML has no word for."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+
+
+def write(text: str, path: str) -> None:
+    """Write a report; IalgebraError where the file cannot be written."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as cause:
+        raise IalgebraError(f"cannot write the report '{path}': {cause.strerror or cause}") from cause

@@ -1,0 +1,297 @@
+"""Hypothesis strategies, to be composed: models, inputs, windows, players, plans and queries.
+
+    @given(strategies.models(kind="tabular"), strategies.inputs(kind="tabular"), strategies.windows(kind="tabular"))
+
+Values shrink towards the plain: a linear map, few players, no operators, the whole input. Nothing here runs an engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+from torch import Tensor, nn
+
+from . import definition
+from .plans import Anti, Bits, Call, Columns, Join, Layer, Plan, Players, Where, Window, query
+
+Kind = Literal["image", "tabular", "tokens"]
+Shape = tuple[int, ...]
+
+SHAPES: dict[Kind, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
+"""The shape of an input where none is asked for."""
+
+VOCABULARY = 8
+"""How many words token inputs and their models know."""
+
+WEIGHTS = ("0.5", "0.25", "0.1", "0.7", "0.95", "0", "1")
+"""The weights of joins."""
+
+
+# --- models and inputs
+
+
+class _Recurrent(nn.Module):
+    """The last step of a GRU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(width, width, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps, _ = self.gru(x)
+        return cast("Tensor", steps[:, -1])
+
+
+class _Residual(nn.Module):
+    """x + g(x), with BatchNorm and dropout: in training mode every row depends on its batch and on chance."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.Tanh(), nn.Dropout(0.5)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + cast("Tensor", self.inner(x))
+
+
+def _architectures(kind: Kind, shape: Shape, classes: int) -> list[Callable[[], nn.Module]]:
+    size = math.prod(shape)
+    match kind:
+        case "image":
+            pooled = (nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes))
+            return [
+                lambda: nn.Sequential(nn.Flatten(), nn.Linear(size, classes)),
+                lambda: nn.Sequential(nn.Conv2d(shape[0], 4, 3, padding=1), nn.Tanh(), *pooled),
+                lambda: nn.Sequential(nn.Conv2d(shape[0], 4, 1), _Residual(4), nn.ReLU(), *pooled),
+            ]
+        case "tabular":
+            return [
+                lambda: nn.Sequential(nn.Linear(size, classes)),
+                lambda: nn.Sequential(nn.Linear(size, 6), nn.Tanh(), nn.Linear(6, classes)),
+                lambda: nn.Sequential(nn.Linear(size, 6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, classes)),
+            ]
+        case "tokens":
+            return [
+                lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), nn.Flatten(), nn.Linear(4 * size, classes)),
+                lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), _Recurrent(4), nn.Linear(4, classes)),
+            ]
+
+
+@st.composite
+def models(
+    draw: DrawFn, kind: Kind = "image", shape: Shape | None = None, classes: int = 3, dtype: torch.dtype = torch.float32
+) -> nn.Module:
+    """A small random network in evaluation mode, from batches of inputs of this kind and shape to (B, classes)."""
+    number, seed = draw(st.sampled_from(range(3 if kind != "tokens" else 2))), draw(st.integers(0, 2**16))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _architectures(kind, shape or SHAPES[kind], classes)[number]()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.normal_(std=1 / math.sqrt(max(1, parameter[0].numel())))
+    return module.to(dtype).eval()
+
+
+@st.composite
+def inputs(
+    draw: DrawFn, kind: Kind = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """An input without batch dimension: numbers of the standard normal distribution, or token ids from 1 on.
+
+    Some features are zero, that is null players against the default baseline.
+    """
+    shape, seed = shape or SHAPES[kind], draw(st.integers(0, 2**16))
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "tokens":
+        return torch.randint(1, VOCABULARY, shape, generator=generator)
+    kept = torch.rand(shape, generator=generator) < draw(st.sampled_from([2.0, 0.8]))
+    return torch.where(kept, torch.randn(shape, generator=generator, dtype=dtype), torch.zeros((), dtype=dtype))
+
+
+# --- windows and players
+
+
+def _compared(column: str, sign: str, value: float) -> Window:
+    def holds(columns: Columns) -> Bits:
+        read = columns[column].astype(np.float64)
+        compared = {"<": read < value, ">=": read >= value, "=": read == value, "<>": read != value, ">": read > value}
+        return np.asarray(compared[sign], dtype=bool)
+
+    return Window(f"{column} {sign} {value!r}", holds)
+
+
+def _box(top: int, left: int, bottom: int, right: int) -> Window:
+    def holds(columns: Columns) -> Bits:
+        row, col = columns["row"].astype(np.int64), columns["col"].astype(np.int64)
+        return (row >= top) & (row < bottom) & (col >= left) & (col < right)
+
+    return Window(f"box({top}, {left}, {bottom}, {right})", holds)
+
+
+def _circle(row: int, col: int, radius: int) -> Window:
+    def holds(columns: Columns) -> Bits:
+        down, across = columns["row"].astype(np.int64) - row, columns["col"].astype(np.int64) - col
+        return down**2 + across**2 <= radius**2
+
+    return Window(f"circle({row}, {col}, {radius})", holds)
+
+
+def _among(column: str, values: frozenset[int]) -> Window:
+    chosen = sorted(values)
+    return Window(f"{column} in ({', '.join(map(str, chosen))})", lambda columns: np.isin(columns[column], chosen))
+
+
+def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[Window]:
+    values = st.sampled_from([scale * part for part in (0.0, -0.5, 0.5, -1.0, 1.0)])
+    by_value = st.builds(_compared, st.just("value"), st.sampled_from([">", "<"]), values)
+    match kind:
+        case "image":
+            channels, height, width = shape
+            row, col = st.integers(0, height), st.integers(0, width)
+            return st.one_of(
+                st.builds(_compared, st.just("row"), st.sampled_from(["<", ">="]), row),
+                st.builds(_compared, st.just("col"), st.sampled_from(["<", ">="]), col),
+                st.builds(_box, row, col, row, col),
+                st.builds(_circle, row, col, st.integers(1, max(1, min(height, width)))),
+                st.builds(_compared, st.just("channel"), st.just("="), st.integers(0, channels - 1)),
+                by_value,
+            )
+        case "tabular":
+            feature = st.integers(0, shape[0] - 1)
+            return st.one_of(
+                st.builds(_compared, st.just("feature"), st.sampled_from(["<", ">="]), feature),
+                st.builds(_among, st.just("feature"), st.frozensets(feature, min_size=1, max_size=4)),
+                by_value,
+            )
+        case "tokens":
+            position = st.integers(0, shape[0] - 1)
+            return st.one_of(
+                st.builds(_compared, st.just("position"), st.sampled_from(["<", ">="]), position),
+                st.builds(_among, st.just("position"), st.frozensets(position, min_size=1, max_size=4)),
+                st.builds(_compared, st.just("token"), st.sampled_from(["<>", "="]), st.integers(0, VOCABULARY)),
+            )
+
+
+def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[Window]:
+    """Predicates over the columns of an input's features; `str(window)` is their text.
+
+    `scale` is about the size of the input's values. Some windows are empty, some hold everything.
+    """
+    return st.recursive(
+        _atoms(kind, shape or SHAPES[kind], scale),
+        lambda inner: st.one_of(
+            st.builds(Window.__invert__, inner),
+            st.builds(Window.__and__, inner, inner),
+            st.builds(Window.__or__, inner, inner),
+        ),
+        max_leaves=3,
+    )
+
+
+def partitions(kind: Kind, shape: Shape, most: int) -> list[Players]:
+    """The partitions of an input into at most `most` players that the language has words for, coarse ones first."""
+    if kind != "image":
+        name = "features" if kind == "tabular" else "tokens"
+        return [Players(name, definition.each_feature)] if shape[0] <= most else []
+    sides = [(rows, cols) for rows in range(1, 5) for cols in range(1, 5) if 1 < rows * cols <= most]
+    found = [definition.grid(*each) for each in sides if each[0] <= shape[1] and each[1] <= shape[2]]
+    for parts in range(2, 5):
+        size = math.ceil(max(shape[1:]) / parts)
+        if math.ceil(shape[1] / size) * math.ceil(shape[2] / size) <= most:
+            found.append(definition.tile(size))
+    return found
+
+
+def players(kind: Kind = "image", shape: Shape | None = None, most: int = 6) -> SearchStrategy[Players]:
+    """Partitions of an input of this kind and shape into at most `most` players; `str(players)` is their text."""
+    return st.sampled_from(partitions(kind, shape or SHAPES[kind], most))
+
+
+# --- plans and queries
+
+
+def calls(
+    models: Sequence[str] = ("f",),
+    inputs: Sequence[str] = ("x", "y"),
+    players: SearchStrategy[Players] | None = None,
+    baselines: Sequence[str] = (),
+    targets: Sequence[int] = (),
+    outputs: Sequence[str] = ("logit",),
+) -> SearchStrategy[Call]:
+    """f(x) with options: `baselines` are names of registered inputs, `targets` classes."""
+    return st.builds(
+        Call,
+        st.sampled_from(list(models)),
+        st.sampled_from(list(inputs)),
+        st.none() if players is None else players,
+        st.sampled_from([None, *baselines]),
+        st.sampled_from([None, *targets]),
+        st.sampled_from(list(outputs)),
+    )
+
+
+@st.composite
+def plans(
+    draw: DrawFn,
+    operands: SearchStrategy[Call] | None = None,
+    layers: Sequence[int] = (),
+    windows: SearchStrategy[Window] | None = None,
+    *,
+    least: int = 0,
+    joins: bool = True,
+    antijoins: bool = True,
+    depth: int = 2,
+) -> Plan:
+    """Plans that are defined: no ⋈ meets a ⋄, and no inner layer is less deep than an outer one, or than `least`.
+
+    `operands` are what is joined (default: `calls()`), `layers` and `windows` what σ and Π may name; left out, there
+    are no σ and no Π. The operands of a ⋄ differ in their input.
+    """
+    leaf = calls() if operands is None else operands
+
+    def wrapped(inner: Callable[[int], Plan], least: int) -> Plan:
+        legal = [layer for layer in layers if layer >= least]
+        kind = draw(st.sampled_from(["as it is", *(["Π"] if windows is not None else []), *(["σ"] if legal else [])]))
+        if kind == "Π" and windows is not None:
+            return Where(draw(windows), wrapped(inner, least))
+        if kind == "σ":
+            layer = draw(st.sampled_from(legal))
+            return Layer(layer, wrapped(inner, layer))
+        return inner(least)
+
+    def joined(least: int, left: int) -> Plan:
+        if left == 0 or draw(st.booleans()) is False:
+            return draw(leaf)
+        count = draw(st.sampled_from([2, 3]))
+        parts = tuple(wrapped(lambda least: joined(least, left - 1), least) for _ in range(count))
+        return Join(parts, draw(st.sampled_from([None, *WEIGHTS])) if count == 2 else None)
+
+    def contrasted(least: int) -> Plan:
+        drawn = draw(st.lists(leaf, min_size=2, max_size=3, unique_by=lambda call: call.input))
+        return Anti(tuple(wrapped(lambda _, call=call: call, least) for call in drawn))  # type: ignore[misc]
+
+    kinds = ["plain"] + ["⋈"] * joins + ["⋄"] * antijoins
+    match draw(st.sampled_from(kinds)):
+        case "⋈":
+            return wrapped(lambda least: joined(least, depth), least)
+        case "⋄":
+            return wrapped(contrasted, least)
+        case _:
+            return wrapped(lambda _: draw(leaf), least)
+
+
+def queries(
+    plans: SearchStrategy[Plan] | None = None, clauses: Sequence[str] = ("", "using exact()", "budget 20")
+) -> SearchStrategy[str]:
+    """Query texts: a plan, and one of `clauses` at its end."""
+    return st.builds(query, _plans() if plans is None else plans, st.sampled_from(list(clauses)))
+
+
+_plans = plans  # `queries` has an argument of that name

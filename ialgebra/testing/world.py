@@ -1,0 +1,282 @@
+"""What the laws are checked on: a session's model and inputs, asked in cold sessions, and as the definition sees them.
+
+In: the user's session and names. Out: a `World`, which opens a session of its own for every question, so that no answer
+is what an earlier question left, and which gives layers without a trained head a random one. The user's session, its
+model and its inputs stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import torch
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor
+
+from ..algebra.baselines import Constant, materialise
+from ..catalog import Catalog, Element, Entry, Settings, entry
+from ..errors import BindError, IalgebraWarning, ShapeError
+from ..models.heads import Head
+from ..models.network import Model, Network
+from ..models.reading import pooled
+from ..planner.strategy import Strategy
+from ..results import Attribution
+from ..session import Session, connect
+from . import definition
+from .definition import Cut, Ground, Net
+from .plans import Players, Window
+from .strategies import Kind, partitions, windows
+
+FEW, MANY, ENUMERATED = 5, 9, 6
+"""Most players of a game that is asked for exactly, of one that is sampled, and of one that is enumerated."""
+
+SEVERAL = "several"
+"""The name of the collection that every world has."""
+
+_T = TypeVar("_T")
+
+_ELEMENTS = 3  # of a collection that are taken as single inputs
+_PARTS = (2, 4, 9)  # players of the masks of inputs of many features
+_LAYERS = 4  # that σ may name: the first, the last, and neighbours of them
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A model with heads at `layers`, single inputs `names` of one kind and shape, a collection `several` of two more.
+
+    `told` says, for each name that only these checks know, how a user would register it.
+    """
+
+    catalog: Catalog
+    model: str
+    network: Network
+    entries: Mapping[str, Entry]
+    names: tuple[str, ...]
+    several: str
+    elements: tuple[str, ...]
+    masks: tuple[str, ...]
+    layers: tuple[int, ...]
+    kind: Kind
+    shape: tuple[int, ...]
+    told: Mapping[str, str]
+    remarks: str
+
+    def ask(self, text: str, strategy: Strategy, seed: int) -> tuple[Attribution, ...]:
+        """The answers to a query, in a session in which nothing was asked yet."""
+        return self._cold(self.network, self.entries, lambda con: tuple(con.sql(text, seed=seed, strategy=strategy)))
+
+    def explain(self, text: str, strategy: Strategy) -> str:
+        """The plan of a query, in a session of its own."""
+        return self._cold(self.network, self.entries, lambda con: con.explain(text, strategy))
+
+    def ask_of(
+        self, model: Model | None, inputs: Mapping[str, Tensor], text: str, strategy: Strategy, seed: int
+    ) -> tuple[Attribution, ...]:
+        """The answers to a query over other inputs, and over another model where one is given."""
+        network = self.network
+        if model is not None and model is not network.module:
+            network = Network(self.model, model, device=network.device, batch_size=network.batch_size)
+        entries = {name: entry(name, value) for name, value in inputs.items()}
+        return self._cold(network, entries, lambda con: tuple(con.sql(text, seed=seed, strategy=strategy)))
+
+    def _cold(self, network: Network, entries: Mapping[str, Entry], do: Callable[[Session], _T]) -> _T:
+        with connect(progress=False) as con, _without_warnings():
+            # What else the user's session knows (its interpreters, say) is known here too; its settings are not.
+            con._catalog = replace(
+                self.catalog, models={self.model: network}, inputs=dict(entries), settings=Settings()
+            )
+            return do(con)
+
+    def x(self, name: str) -> Tensor:
+        """A single input."""
+        return self.entries[name].elements[0].tensor
+
+    @cached_property
+    def ground(self) -> Ground:
+        """The same as the definition sees it."""
+        network = self.network
+        cuts = {}
+        for layer in network.layers:
+            if layer.index in self.layers and layer.index != network.depth:
+                head = network.heads[layer.index]
+                cuts[layer.index] = Cut(layer.tap.module, layer.tap.call, head.pool, head.weight, head.bias)
+        inputs = {name: [each.tensor for each in entry.elements] for name, entry in self.entries.items()}
+        return Ground(
+            Net(network.module, cuts, network.depth, network.runs_on),
+            inputs,
+            {
+                name: [self._baseline(name, each) for each in self.entries[name].baselines or (Constant(0.0),)]
+                for name in (*self.names, self.several, *self.elements)
+            },
+        )
+
+    def _baseline(self, name: str, baseline: object) -> Tensor:
+        return materialise(
+            baseline,  # type: ignore[arg-type]
+            self.x(name),
+            lambda source: self.entries[source.name].elements[source.index or 0].tensor,
+            lambda collection: [each.tensor for each in self.entries[collection].elements],
+        )
+
+    @cached_property
+    def windows(self) -> SearchStrategy[Window]:
+        """Predicates over the columns of these inputs."""
+        return windows(self.kind, self.shape, self.scale)
+
+    @cached_property
+    def few(self) -> list[Players]:
+        """Partitions whose games can be enumerated."""
+        return self._partitions(FEW)
+
+    @cached_property
+    def many(self) -> list[Players]:
+        """Partitions whose games are sampled, the finest first."""
+        return sorted(self._partitions(MANY), key=lambda each: -self._count(each))
+
+    def _partitions(self, most: int) -> list[Players]:
+        given = [
+            definition.given(name, mask.numpy())
+            for name, mask in ((name, self.x(name)) for name in self.masks)
+            if int(mask.max()) < most
+        ]
+        return [*partitions(self.kind, self.shape, most), *given]
+
+    def _count(self, each: Players) -> int:
+        return int(each.divide(np.ones(self.shape, dtype=bool)).max()) + 1
+
+    @cached_property
+    def scale(self) -> float:
+        """About the size of the inputs' values, as a power of two."""
+        size = max(float(self.x(name).double().abs().mean()) for name in self.names)
+        return 2.0 ** round(math.log2(size)) if size > 0 else 1.0
+
+    @cached_property
+    def magnitude(self) -> float:
+        """About the size of the model's logits, whose last digits batches of other sizes may round differently."""
+        rows = [row for name in self.names for row in (self.x(name), *self.ground.baselines[name])]
+        cuts = [None, *(layer for layer in self.layers if layer != self.network.depth)]
+        return max(float(np.abs(self.ground.net.logits(row, cut)).max()) for row in rows for cut in cuts)
+
+
+def world(con: Session, model: str, inputs: Sequence[str]) -> World:
+    """The world of a registered model and inputs; BindError for unknown names, ShapeError for inputs that differ."""
+    if not inputs:
+        raise BindError("name one registered input at least, better two: joins and anti-joins are of two")
+    with con._lock:
+        catalog = con._catalog
+        network = catalog.model(model)
+        entries = dict(catalog.inputs)
+        singles: dict[str, Entry] = {}
+        told: dict[str, str] = {}
+        for name in dict.fromkeys(inputs):
+            found = catalog.input(name)
+            if not found.collection:
+                singles[name] = found
+                continue
+            for number, element in enumerate(found.elements[:_ELEMENTS]):
+                own = _unused(f"{name}_{number}", entries)
+                told[own] = f"con.register_input({own!r}, …)  # element {number} of {name!r}"
+                singles[own] = entries[own] = replace(found, name=own, elements=(element,), collection=False)
+    first = next(iter(singles.values()))
+    for name, found in singles.items():
+        if (found.shape, found.kind) != (first.shape, first.kind):
+            raise ShapeError(
+                f"the inputs '{first.name}' {first.shape} and '{name}' {found.shape} differ in form; "
+                "laws are checked on inputs of one form"
+            )
+    x = first.elements[0].tensor
+    network = copy.copy(network)
+    network.heads = dict(network.heads)
+    network.probe(x)
+    turned = {"flip": x.flip(-1), "roll": x.roll(1, -1)}
+    several = _unused(SEVERAL, entries)
+    entries[several] = Entry(several, tuple(map(Element, turned.values())), True, first.kind, None)
+    told[several] = f"con.register_input({several!r}, torch.stack([x.flip(-1), x.roll(1, -1)]))  # x is {first.name!r}"
+    elements = []
+    for turn, value in turned.items():
+        elements.append(_unused(f"{several}_{turn}", entries))
+        entries[elements[-1]] = Entry(elements[-1], (Element(value),), False, first.kind, None)
+        arguments = "-1" if turn == "flip" else "1, -1"
+        told[elements[-1]] = f"con.register_input({elements[-1]!r}, x.{turn}({arguments}))  # x is {first.name!r}"
+    masks = []
+    for parts in () if first.kind == "image" else _PARTS:
+        if x.numel() > parts:
+            name = _unused(f"in_{parts}", entries)
+            mask = torch.arange(x.numel()) * parts // x.numel()
+            entries[name] = Entry(name, (Element(mask),), False, "tokens", None)
+            masks.append(name)
+            told[name] = f"con.register_input({name!r}, torch.arange({x.numel()}) * {parts} // {x.numel()})"
+    layers, remarks = _with_heads(network, x)
+    return World(
+        catalog,
+        model,
+        network,
+        entries,
+        tuple(singles),
+        several,
+        tuple(elements),
+        tuple(masks),
+        layers,
+        first.kind,
+        first.shape,
+        told,
+        remarks,
+    )
+
+
+def _unused(name: str, taken: Mapping[str, object]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _with_heads(network: Network, x: Tensor) -> tuple[tuple[int, ...], str]:
+    """The layers that σ may name; those without a head get a random one; and a word on that."""
+    count = len(network.layers)
+    if not count:
+        return (), ""
+    trained = [index for index in sorted(network.heads) if index != network.depth]
+    first = trained if len(trained) > 1 else [layer.index for layer in network.layers if layer.index != network.depth]
+    chosen = dict.fromkeys([*first[:2], *first[-1:]][: _LAYERS - 1])
+    bare = [layer for layer in network.layers if layer.index in chosen and network.needs_head(layer.index)]
+    if bare:
+        seen: dict[int, Tensor] = {}
+        features = {layer.index: _remember(seen, layer.index, layer.pool) for layer in bare}
+        network.read(x[None], features, False)
+        generator = torch.Generator().manual_seed(0)
+        for layer in bare:
+            size = float(seen[layer.index].double().norm()) or 1.0
+            dtype = seen[layer.index].dtype
+            weight, bias = (
+                torch.randn(shape, generator=generator, dtype=torch.float64).to(network.runs_on, dtype)
+                for shape in ((network.class_count, layer.features), (network.class_count,))
+            )
+            network.heads[layer.index] = Head(weight / size, bias, layer.pool)
+    if network.depth is not None:
+        chosen[network.depth] = None
+    names = ", ".join(f"layer {layer.index} ('{layer.name}')" for layer in bare)
+    return tuple(sorted(chosen)), f"no head is trained for {names}: random ones were used" if bare else ""
+
+
+def _remember(seen: dict[int, Tensor], index: int, pool: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    def read(value: Tensor) -> Tensor:
+        seen[index] = pooled(value, pool)
+        return value
+
+    return read
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Joins of different classes are asked for on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IalgebraWarning)
+        yield
