@@ -10,9 +10,9 @@ order is that of a seed, so that the first N are a fair sample of all.
 Importing torch takes seconds and the whole suite minutes. So each mutant is a fork of a process that has everything in
 memory: of a pytest session that has collected all tests, where a function's code is exchanged in place; or, for what
 runs at import, of one that has imported the libraries only, where a module is loaded from its mutant. Each runs the
-tests that ran the changed statement: those that noticed mutants of the same function first, then the fastest, up to
-`--longest` seconds in all, until one fails. A mutant that outlives these counts as alive, which errs on the strict
-side; one that takes far longer than the original counts as noticed.
+tests that ran the changed statement: those that noticed mutants of the same function first, then those of its module,
+of its package, and the fastest, up to `--longest` seconds in all, until one fails. A mutant that outlives these counts
+as alive, which errs on the strict side; one that takes far longer than the original counts as noticed.
 """
 
 from __future__ import annotations
@@ -341,8 +341,11 @@ def chosen(mutant: Mutant, covered: dict[str, Covered], first: Sequence[str], lo
     if not mutant.inside:
         files = {test.split("::")[0] for test in fitting}
         fitting = {test: each["seconds"] for test, each in covered.items() if test.split("::")[0] in files}
+    package, module = Path(mutant.file).parts[-2:]
+    near = (f"tests/{package}/test_{module}", f"tests/{package}/")  # the module's own tests, its package's, others
+    ordered = sorted(fitting, key=lambda test: (*(not test.startswith(each) for each in near), fitting[test]))
     names: dict[str, float] = {}
-    for test in dict.fromkeys([*(t for t in first if t in fitting), *sorted(fitting, key=fitting.__getitem__)]):
+    for test in dict.fromkeys([*(each for each in first if each in fitting), *ordered]):
         if names and sum(names.values()) + fitting[test] > longest:
             break
         names[test] = fitting[test]

@@ -120,6 +120,7 @@ def test_names_are_quoted_where_the_language_could_not_read_them() -> None:
     for plain in ("w", "x'", "f''", "layer4.2.conv1", "w_2", "budget"):
         assert sql_name(plain) == plain
     assert sql_name("Select") == '"Select"'
+    assert sql_name("größe") == '"größe"', "letters of ASCII alone go bare"
     assert sql_name('a "b"') == '"a ""b"""'
     assert [sql_name(odd) for odd in ("", "2", "a-b", "x'y")] == ['""', '"2"', '"a-b"', '"x\'y"']
 

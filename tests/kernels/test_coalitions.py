@@ -104,6 +104,8 @@ def test_exact_designs_hold_every_coalition_once() -> None:
     for players in range(8):
         assert sorted(codes(design("exact", players, 1 << players, 0).coalitions)) == list(range(1 << players))
     assert design("exact", 5, 32, 0).key == design("exact", 5, 32, 1).key
+    made = design("exact", 5, 32, 7)
+    assert (made.method, made.players, made.seed, made.chains, made.pairs) == ("exact", 5, 7, None, None)
 
 
 @pytest.mark.parametrize("method", ["permutations", "regression"])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ialgebra.algebra.baselines import Constant, Given
+from ialgebra.algebra.operators import Estimation
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
 from ialgebra.errors import ShapeError
@@ -260,16 +261,12 @@ def test_games_are_ordered_by_content() -> None:
         replace(game, target=Predicted("f", Source("x"))),
         replace(game, target=Predicted("g", Source("x"))),
         replace(game, output="probability"),
-        replace(game, estimation=replace_budget(game)),
+        replace(game, estimation=Estimation(budget=100)),
     ]
     keys = [key, *map(game_key, others)]
     assert len(set(keys)) == len(keys)
     assert sorted([replace(game, layer=12), replace(game, layer=2)], key=game_key)[0].layer == 2
     assert game_key(others[3])[3] == "f(x)"
-
-
-def replace_budget(game: Game):  # type: ignore[no-untyped-def]
-    return type(game.estimation)(None, 100)
 
 
 def test_baselines_of_every_kind_become_backgrounds() -> None:

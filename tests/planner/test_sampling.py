@@ -9,53 +9,51 @@ import pytest
 
 from ialgebra.algebra.operators import Estimation
 from ialgebra.errors import BudgetError
-from ialgebra.interpreters.shapley import Shapley
+from ialgebra.interpreters.shipped import SHIPPED
+from ialgebra.planner import sampling
 from ialgebra.planner.games import game_key
-from ialgebra.planner.sampling import DesignSpec, Effort, seeds, spec
-
-
-def estimation(method: str | None = None, budget: int | None = None) -> Estimation:
-    return Estimation(options=(("method", method),) if method else (), budget=budget)
-
-
-def planned(game: Any, seed: int, **options: Any) -> DesignSpec:
-    return spec(game, seed, Shapley(), **options)
+from ialgebra.planner.sampling import DesignSpec, Effort, seeds
 
 
 def game(players: int, method: str | None = None, budget: int | None = None, key: str = "h") -> Any:
     hybrids = SimpleNamespace(players=players, key=key)
+    options = () if method is None else (("method", method),)
     return SimpleNamespace(
-        hybrids=hybrids, estimation=estimation(method, budget), model="f", layer=2, target=1, output="logit"
+        hybrids=hybrids, estimation=Estimation("shapley", options, budget), model="f", layer=2, target=1, output="logit"
     )
 
 
+def spec(game: Any, seed: int, *, halves: bool, effort: Effort | None = None) -> DesignSpec:
+    return sampling.spec(game, seed, SHIPPED["shapley"], halves=halves, effort=effort)
+
+
 def test_without_an_effort_the_whole_budget_is_spent() -> None:
-    assert planned(game(12, None, 500), 3, halves=False) == DesignSpec("regression", 12, 500, 3)
-    assert planned(game(12, "permutations", 200), 3, halves=False).method == "permutations"
-    assert planned(game(4), 3, halves=False) == DesignSpec("exact", 4, 16, 3)
-    assert planned(game(12, None, 500), 3, halves=True).method == "permutations"
-    assert planned(game(0), 0, halves=False) == DesignSpec("exact", 0, 1, 0)
+    assert spec(game(12, None, 500), 3, halves=False) == DesignSpec("regression", 12, 500, 3)
+    assert spec(game(12, "permutations", 200), 3, halves=False).method == "permutations"
+    assert spec(game(4), 3, halves=False) == DesignSpec("exact", 4, 16, 3)
+    assert spec(game(12, None, 500), 3, halves=True).method == "permutations"
+    assert spec(game(0), 0, halves=False) == DesignSpec("exact", 0, 1, 0)
     with pytest.raises(BudgetError):
-        planned(game(12, None, 1), 0, halves=False)
+        spec(game(12, None, 1), 0, halves=False)
     with pytest.raises(BudgetError):
-        planned(game(30, "exact"), 0, halves=False)
+        spec(game(30, "exact"), 0, halves=False)
     with pytest.raises(BudgetError):
-        planned(game(12, "regression", 500), 0, halves=True)
+        spec(game(12, "regression", 500), 0, halves=True)
 
 
 def test_a_round_spends_rows_a_player_up_to_the_budget() -> None:
-    assert planned(game(20), 1, halves=False, effort=Effort(8)) == DesignSpec("regression", 20, 160, 1)
-    assert planned(game(20, None, 100), 1, halves=False, effort=Effort(8)).rows == 100
-    assert planned(game(20, None, 1000), 1, halves=False, effort=Effort(8)).rows == 160
-    assert planned(game(3), 1, halves=False, effort=Effort(1.5)).rows == 4
-    assert planned(game(10, "exact"), 1, halves=False, effort=Effort(2)) == DesignSpec("exact", 10, 1024, 1)
-    assert planned(game(20), 1, halves=False, effort=Effort(0.05)).rows == 2
+    assert spec(game(20), 1, halves=False, effort=Effort(8)) == DesignSpec("regression", 20, 160, 1)
+    assert spec(game(20, None, 100), 1, halves=False, effort=Effort(8)).rows == 100
+    assert spec(game(20, None, 1000), 1, halves=False, effort=Effort(8)).rows == 160
+    assert spec(game(3), 1, halves=False, effort=Effort(1.5)).rows == 4
+    assert spec(game(10, "exact"), 1, halves=False, effort=Effort(2)) == DesignSpec("exact", 10, 1024, 1)
+    assert spec(game(20), 1, halves=False, effort=Effort(0.05)).rows == 2
 
 
 def test_a_round_that_spends_nothing_on_a_game_reads_its_ends_alone() -> None:
     for method in (None, "exact", "regression", "permutations"):
-        assert planned(game(12, method), 1, halves=False, effort=Effort(0)) == DesignSpec("permutations", 12, 2, 1)
-    assert planned(game(1), 1, halves=False, effort=Effort(0)) == DesignSpec("exact", 1, 2, 1)
+        assert spec(game(12, method), 1, halves=False, effort=Effort(0)) == DesignSpec("permutations", 12, 2, 1)
+    assert spec(game(1), 1, halves=False, effort=Effort(0)) == DesignSpec("exact", 1, 2, 1)
 
 
 def test_a_round_may_say_the_rows_of_a_game() -> None:
@@ -64,9 +62,23 @@ def test_a_round_may_say_the_rows_of_a_game() -> None:
     assert effort.of(one) == 400
     assert effort.of(other) == 160
     assert Effort(1.9).of(game(3)) == 5
-    assert planned(one, 0, halves=False, effort=effort).rows == 400
+    assert spec(one, 0, halves=False, effort=effort).rows == 400
     assert not Effort(8).apart
     assert dict(Effort(8).rows) == {}
+
+
+def test_what_asks_the_model_itself_needs_the_ends_alone_and_others_draw_by_their_own_rules() -> None:
+    other: Any = game(12)
+    other.estimation = Estimation("captum.Saliency")
+    saliency = SHIPPED["captum.Saliency"]
+    assert sampling.spec(other, 3, saliency, halves=False) == ("ends", 12, 2, 3, "captum.Saliency")
+    other.hybrids.players = 0
+    assert sampling.spec(other, 3, saliency, halves=False).rows == 1
+    banzhaf: Any = game(20)
+    banzhaf.estimation = Estimation("banzhaf", budget=100)
+    assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == ("uniform", 20, 100, 3, "banzhaf")
+    banzhaf.hybrids.players = 0
+    assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == DesignSpec("exact", 0, 1, 3)
 
 
 def answer(*places: tuple[str, int]) -> Any:
