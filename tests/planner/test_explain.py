@@ -100,7 +100,6 @@ def test_a_whole_plan_is_told_in_order() -> None:
                 },
                 {
                     "models": ["h"],
-                    "asked": None,
                     "games": [f"other {k}" for k in range(12)],
                     "rows": 50,
                     "batch_size": 8,
