@@ -252,7 +252,7 @@ def goals(runs: Sequence[Run], defaults: Sequence[str]) -> list[tuple[str, float
 
 
 def markdown(data: dict[str, Any]) -> str:
-    """The report of `bench-out/seconds.json`."""
+    """What `bench-out/seconds.json` says."""
     runs = {(run.explainer, run.target): run for run in (Run(**each) for each in data["runs"])}
     first, bound = TARGETS[0], runs[OURS, None]
 
@@ -268,10 +268,8 @@ def markdown(data: dict[str, Any]) -> str:
         for name, share, goal in goals([*runs.values()], data["defaults"])
     ]
     heads = [head for target in TARGETS for head in (f"rows to {target:.0%}", "seconds")]
-    return f"""# Seconds to an error: EfficientNet-Lite0, 16 tiles of a photo, a logit
-
-Rows: the least of a grid ({STEPS} sizes to a doubling) at which the mean relative L2 error of {SEEDS} seeds is within
-the target; errors are exact, from the values of all 65,536 coalitions. Seconds: median of {ROUNDS} rounds on the
+    return f"""Rows: the least of a grid ({STEPS} sizes to a doubling) at which the mean relative L2 error of {SEEDS}
+seeds is within the target; errors are exact, from the values of all 65,536 coalitions. Seconds: median of {ROUNDS} rounds on the
 network, all explainers in turn; ~ marks seconds scaled from {MOST:,} rows, – more than {GRID[-1]:,} rows.
 Peers' network: {data["way"]}, the fastest way found.
 
@@ -319,7 +317,7 @@ def main() -> int:
         "runs": [asdict(each) for each in runs],
     }
     (OUT / "seconds.json").write_text(json.dumps(data, indent=1) + "\n")
-    text = markdown(data)
+    text = f"# Seconds to an error: EfficientNet-Lite0, 16 tiles of a photo, a logit\n\n{markdown(data)}"
     (OUT / "seconds.md").write_text(text)
     print(text, end="")
     return 0
