@@ -24,7 +24,6 @@ def details(**changes: object) -> Details:
         "batches": [
             {
                 "models": ["f"],
-                "asked": None,
                 "games": ["12 players, 102 coalitions, regression: f [cat]"],
                 "rows": 100,
                 "batch_size": 64,
@@ -91,7 +90,6 @@ def test_a_whole_plan_is_told_in_order() -> None:
             batches=[
                 {
                     "models": ["f", "g"],
-                    "asked": None,
                     "games": [f"game {k}" for k in range(13)],
                     "rows": 2000,
                     "batch_size": 32,
@@ -102,7 +100,6 @@ def test_a_whole_plan_is_told_in_order() -> None:
                 },
                 {
                     "models": ["h"],
-                    "asked": None,
                     "games": [f"other {k}" for k in range(12)],
                     "rows": 50,
                     "batch_size": 8,
