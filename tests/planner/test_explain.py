@@ -30,6 +30,7 @@ def details(**changes: object) -> Details:
                 "mode": "eager",
                 "seconds": None,
                 "peak": 0,
+                "asked": None,
             }
         ],
         "ends": 2,
@@ -95,6 +96,7 @@ def test_a_whole_plan_is_told_in_order() -> None:
                     "mode": "channels-last",
                     "seconds": 0.25,
                     "peak": 3 * 2**19,
+                    "asked": None,
                 },
                 {
                     "models": ["h"],
