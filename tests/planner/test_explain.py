@@ -24,13 +24,13 @@ def details(**changes: object) -> Details:
         "batches": [
             {
                 "models": ["f"],
-                "asked": None,
                 "games": ["12 players, 102 coalitions, regression: f [cat]"],
                 "rows": 100,
                 "batch_size": 64,
                 "mode": "eager",
                 "seconds": None,
                 "peak": 0,
+                "asked": None,
             }
         ],
         "ends": 2,
@@ -90,13 +90,13 @@ def test_a_whole_plan_is_told_in_order() -> None:
             batches=[
                 {
                     "models": ["f", "g"],
-                    "asked": None,
                     "games": [f"game {k}" for k in range(13)],
                     "rows": 2000,
                     "batch_size": 32,
                     "mode": "channels-last",
                     "seconds": 0.25,
                     "peak": 3 * 2**19,
+                    "asked": None,
                 },
                 {
                     "models": ["h"],
