@@ -269,9 +269,9 @@ def markdown(data: dict[str, Any]) -> str:
     ]
     heads = [head for target in TARGETS for head in (f"rows to {target:.0%}", "seconds")]
     return f"""Rows: the least of a grid ({STEPS} sizes to a doubling) at which the mean relative L2 error of {SEEDS}
-seeds is within the target; errors are exact, from the values of all 65,536 coalitions. Seconds: median of {ROUNDS} rounds on the
-network, all explainers in turn; ~ marks seconds scaled from {MOST:,} rows, – more than {GRID[-1]:,} rows.
-Peers' network: {data["way"]}, the fastest way found.
+seeds is within the target; errors are exact, from the values of all 65,536 coalitions. Seconds: median of
+{ROUNDS} rounds on the network, all explainers in turn; ~ marks seconds scaled from {MOST:,} rows, – more than
+{GRID[-1]:,} rows. Peers' network: {data["way"]}, the fastest way found.
 
 {table(["ours as a share of", f"seconds at {first:.0%}", "goal"], kept)}
 
