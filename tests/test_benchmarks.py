@@ -33,7 +33,11 @@ def small(monkeypatch: pytest.MonkeyPatch, world: workloads.World) -> None:
         monkeypatch.setattr(module, "digits", lambda folder, steps=0: world)
 
 
-@pytest.mark.parametrize("benchmark", [strategies, limit, costmodel, scale], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "benchmark",
+    [pytest.param(strategies, marks=pytest.mark.slow), limit, costmodel, pytest.param(scale, marks=pytest.mark.slow)],
+    ids=lambda each: each.__name__,
+)
 def test_a_benchmark_runs_and_its_markdown_can_be_had_from_its_json(
     benchmark: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

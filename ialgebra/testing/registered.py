@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import sys
 from fractions import Fraction
-
-from hypothesis import strategies as st
+from typing import TYPE_CHECKING
 
 from ..algebra.windows import Window
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+    from ..algebra.operators import Operator
+
+# hypothesis itself is imported where it is used: whoever imports this module first would meet its half.
 
 
 def register() -> None:
     """Tell hypothesis how windows, and operators if they are loaded, are drawn."""
+    from hypothesis import strategies as st
+
     st.register_type_strategy(Window, lambda _: _windows())  # a function, which nobody calls before it is needed
     if "ialgebra.algebra.operators" in sys.modules:
         register_operators()
@@ -23,8 +31,10 @@ def register() -> None:
 
 def register_operators() -> None:
     """Tell hypothesis how each of the five operators is drawn, over small plans that are defined."""
+    from hypothesis import strategies as st
+
     from ..algebra.baselines import Constant
-    from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
+    from ..algebra.operators import AntiJoin, Identity, Join, Projection, Selection
     from ..algebra.players import Grid
     from ..algebra.sources import Source
 
@@ -42,7 +52,7 @@ def register_operators() -> None:
         players=st.builds(Grid, st.integers(1, 4), st.integers(1, 4)),
         target=st.sampled_from([None, 0, 1]),
     )
-    operands: st.SearchStrategy[Operator] = st.one_of(
+    operands: SearchStrategy[Operator] = st.one_of(
         identities,
         st.builds(Projection, _windows(), identities),
         st.builds(Selection, st.integers(1, 4), identities),
@@ -55,7 +65,7 @@ def register_operators() -> None:
     st.register_type_strategy(AntiJoin, several.map(contrasted))
 
 
-def _windows() -> st.SearchStrategy[Window]:
+def _windows() -> SearchStrategy[Window]:
     from ..language.predicates import bind_window
     from ..language.syntax import parse_predicate
     from .strategies import windows
