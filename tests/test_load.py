@@ -168,6 +168,7 @@ def test_a_fork_answers_as_its_parent():
     assert same(con.sql("select * from f(x) budget 200"), wanted)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file struck as it was opened
 def test_ctrl_c_in_the_middle_of_a_query_leaves_it_to_be_asked_again():
     """The signal itself, from outside, at moments that nobody chose."""
     con, wanted = session(12), session(12).sql("select * from f(x) error within 1%")
