@@ -154,13 +154,14 @@ class Executor:
                 known |= {(end, layer): logits for layer, logits in stored.items()}
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
-        if self.plan.strategy.reuse and math.isinf(self.deadline):
+        if todo and self.plan.strategy.reuse and math.isinf(self.deadline):
             # A batch of a few rows is slow: where the targets are known, ends go with the rows of their games.
-            for end in self._predictions():
+            predicted = list(self._predictions())
+            for end in predicted:
                 if (end, None) not in known:  # or its logits alone, where more layers are wanted
                     stored, _ = self.memory.find_whole(end.model, end.row, (None,))
                     known |= {(end, layer): logits for layer, logits in stored.items()}
-            if all((end, None) in known for end in self._predictions()):
+            if all((end, None) in known for end in predicted):
                 todo = {}
         for group in todo.values():
             model = group[0].model
@@ -184,6 +185,7 @@ class Executor:
             self._read_ends(number, known)
 
     def _predictions(self) -> Iterator[_End]:
+        """The whole inputs whose class is a target; naming one reads all of it."""
         for number, job in enumerate(self.plan.jobs):
             for target in job.predictions:
                 row = input_name(self.catalog.element(target.source).tensor)
