@@ -18,6 +18,7 @@ from .catalog import Catalog
 from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import Estimates
+from .execution.pace import Tape
 from .execution.store import Store
 from .language import syntax
 from .language.binder import bind
@@ -127,6 +128,7 @@ def refined(
     """
     bounds = _bounds(request)
     spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
+    tape = Tape(request.strategy.batches)
     deadline = spent.started + bounds.seconds
     if analyze:
         peak_memory(reset=True)
@@ -149,7 +151,7 @@ def refined(
                 raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
-        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
+        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead, tape)
         in_time = True
         try:
             executor.run(physical)
@@ -161,7 +163,7 @@ def refined(
             left = {name: _content(name, physical, catalog) for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
-                yield _relation(request, catalog, *last, spent, course, analyze)
+                yield _relation(request, catalog, *last, spent, course, tape, analyze)
                 return
             physical = plan(request, catalog, Effort(0))  # the ends are in
             continue
@@ -190,7 +192,7 @@ def refined(
             for (output, answer, _), estimate in zip(places, found, strict=True)
         ]
         last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
-        yield _relation(request, catalog, *last, spent, course, analyze)
+        yield _relation(request, catalog, *last, spent, course, tape, analyze)
         physical = following
 
 
@@ -278,6 +280,7 @@ def _relation(
     errors: list[float],
     spent: _Spent,
     course: Rounds,
+    tape: Tape,
     analyze: bool,
 ) -> Relation:
     seconds = time.perf_counter() - spent.started
@@ -309,5 +312,5 @@ def _relation(
         details=cast("dict[str, object]", details),
         text=words if analyze else None,
         query=request.own_text,
-        provenance=provenance(request.query, catalog, physical, outcome),
+        provenance=provenance(request.query, catalog, physical, outcome, tape.batches),
     )

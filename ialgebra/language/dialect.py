@@ -47,7 +47,7 @@ MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1
 MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to parse
 CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
-SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
+SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
 
 _OPENERS = {"JOIN": 0, "LEFT": 0, "ANTI": 0, "WHERE": 1, "USING": 2, "BUDGET": 3, "ERROR": 4, "WITHIN": 5}
