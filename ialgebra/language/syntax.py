@@ -64,7 +64,7 @@ class Call:
     """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
 
     name: Name
-    arguments: tuple[Value, ...]
+    arguments: tuple[Argument, ...]
     options: tuple[Option, ...]
     span: Span = field(compare=False)
 
@@ -180,6 +180,7 @@ class Subquery:
 
 
 Operand: TypeAlias = Call | Subquery | Name
+Argument: TypeAlias = Expression | Subquery
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,15 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Key:
+    """of [asc | desc], in ORDER BY"""
+
+    of: Expression
+    descending: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Query:
     """select … from …; `error` and `confidence` are fractions (5% is 0.05), `within` is in seconds."""
 
@@ -200,6 +210,9 @@ class Query:
     operand: Operand
     joins: tuple[Joined, ...]
     where: Expression | None
+    having: Expression | None
+    order: tuple[Key, ...]
+    limit: Number | None
     using: Call | None
     budget: Number | None
     error: Number | None
@@ -364,6 +377,9 @@ class _Reader:
             operand=self.operand(args["from_"].this),
             joins=tuple(map(self.joined, args.get("joins", ()))),
             where=self.expression(args["where"].this) if "where" in args else None,
+            having=self.expression(args["having"].this) if "having" in args else None,
+            order=tuple(map(self.key, args["order"].expressions)) if "order" in args else (),
+            limit=self.number(args["limit"].expression) if "limit" in args else None,
             using=self.call(args["using"], 0) if "using" in args else None,
             budget=self.number(args["budget"]) if "budget" in args else None,
             error=self.number(args["error"], 100) if "error" in args else None,
@@ -395,6 +411,9 @@ class _Reader:
                 return self.call(node, 0)
         return self.name(node)
 
+    def key(self, node: exp.Ordered) -> Key:
+        return Key(self.expression(node.this), node.args["desc"], _span(node))
+
     def joined(self, node: exp.Join) -> Joined:
         weight = node.args.get("on")
         kind: Literal["join", "anti"] = "anti" if node.side else "join"
@@ -423,8 +442,9 @@ class _Reader:
         whole = node.this.lstrip("-").isdecimal()
         return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
 
-    def call(self, node: exp.Expr, depth: int) -> Call:
-        arguments: list[Value] = []
+    def call(self, node: exp.Expr, depth: int, *, scalar: bool = False) -> Call:
+        """A call, whose arguments are values; those of a `scalar` may be predicates and queries too."""
+        arguments: list[Argument] = []
         options: dict[str, Option] = {}
         for argument in node.expressions:
             if isinstance(argument, exp.Kwarg):
@@ -434,6 +454,10 @@ class _Reader:
                 options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
+            elif scalar and isinstance(argument, exp.Subquery):
+                arguments.append(Subquery(self.query(argument.this), _span(argument)))
+            elif scalar:
+                arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
         return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
@@ -488,7 +512,9 @@ class _Reader:
                     self.refuse(node, "abs takes one argument: abs(row - 50)")
                 return Absolute(inner(node.expressions[0]), span)
             case exp.Anonymous():
-                return self.call(node, depth + 1)
+                return self.call(node, depth + 1, scalar=True)
+            case exp.Subquery():
+                self.refuse(node, "a query cannot stand here; it is an operand of FROM or JOIN")
             case exp.Binary() if op := _COMPARISONS.get(type(node)):
                 return Compare(op, inner(node.this), inner(node.expression), span)
             case exp.Binary() if sign := _OPERATIONS.get(type(node)):
