@@ -198,7 +198,9 @@ class Contest:
         """An element's index, and all numbers that the ranking reads of it: values and their standard errors."""
         known = {name: (float(each.low[place]), 0.0) for name, each in self.elements.numbers.items()}
         read = {"index"} | {name for name, (value, _) in known.items() if not math.isnan(value)} & self.ranking.columns
-        return {name: known[name] for name in known if name in read} | {name: each[place][:2] for name, each in self.scores.items()}
+        return {name: known[name] for name in known if name in read} | {
+            name: each[place][:2] for name, each in self.scores.items()
+        }
 
     def _scored(self, interval: Callable[[Score], tuple[float, float]]) -> Elements:
         found = {

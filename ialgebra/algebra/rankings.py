@@ -268,6 +268,4 @@ def _calculated(op: Operation, one: Interval, two: Interval) -> Interval:
 
 def _hull(*sides: Floats) -> Interval:
     unclear = np.isnan(sides).any(axis=0)
-    return Interval(
-        np.where(unclear, np.nan, np.min(sides, axis=0)), np.where(unclear, np.nan, np.max(sides, axis=0))
-    )
+    return Interval(np.where(unclear, np.nan, np.min(sides, axis=0)), np.where(unclear, np.nan, np.max(sides, axis=0)))

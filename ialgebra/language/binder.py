@@ -176,9 +176,7 @@ def _taken(plan: Operator, places: Sequence[int]) -> Operator:
 
 
 class _Binder:
-    def __init__(
-        self, catalog: Catalog, text: str, predicting: Predicting, expanded: _Expanded | None = None
-    ) -> None:
+    def __init__(self, catalog: Catalog, text: str, predicting: Predicting, expanded: _Expanded | None = None) -> None:
         self.catalog = catalog
         self.text = text
         self.predicting = predicting

@@ -177,7 +177,6 @@ class _Binder(PredicateBinder):
         return window
 
 
-
 def _meant(word: str) -> str:
     near = did_you_mean(word, [*KNOWN, *_ARGUMENTS])
     return near if "did you mean" in near else f"; {_HAS}"
