@@ -117,7 +117,8 @@ class Question:
     @property
     def _others(self) -> dict[str, list[int]]:
         """For each distance the numbers of the plans that it is measured from: one, or one a running element."""
-        assert self.contest is not None and self.bound.ranked is not None
+        assert self.contest is not None
+        assert self.bound.ranked is not None
         found, first = {}, len(self.bound.maps)
         for name, plans in self.bound.ranked.references.items():
             one = len(plans) == 1
@@ -183,6 +184,16 @@ def explained(request: Request, catalog: Catalog) -> Relation:
     question = Question.of(request, catalog)
     details = explain(question.plan(request.strategy, first), catalog, ranking=question.ranking)
     return said(text(details), request.own_text, details)
+
+
+def only_map(request: Request, catalog: Catalog) -> None:
+    """Raise BindError, before anything is run, where a query has not one map to answer with."""
+    question = Question.of(request, catalog)
+    count = sum(len(output.answers) for output in question.plan(request.strategy, Effort(0)).outputs)
+    if question.contest is not None:
+        count = min(count, question.contest.ranking.limit or count)
+    if count != 1:
+        raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
 
 def said(words: str, query: str, details: Details | None = None) -> Relation:

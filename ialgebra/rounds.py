@@ -12,7 +12,7 @@ Nothing here depends on a clock but `WITHIN t SECONDS`, hence equal queries have
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 

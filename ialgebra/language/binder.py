@@ -34,7 +34,6 @@ from ..algebra.players import (
     default_partition,
 )
 from ..algebra.rankings import Elements, Interval, Ranking, possible
-from ..algebra.sources import Source
 from ..algebra.windows import check_masks
 from ..catalog import Catalog, Entry
 from ..errors import BindError, IalgebraError, ShapeError, Span
@@ -164,15 +163,14 @@ def _collection(plan: Operator) -> Identity | None:
 def _taken(plan: Operator, places: Sequence[int]) -> Operator:
     """The plan over some of the elements of its collection."""
     match plan:
-        case Identity(inputs=inputs):
-            taken = tuple(inputs[place] for place in places)
-            rest = (plan.baselines, plan.players, plan.target, plan.output, plan.depth, plan.estimation)
-            return Identity(plan.model, taken, *rest)
         case Projection(window, of):
             return Projection(window, _taken(of, places))
         case Selection(layer, of):
             return Selection(layer, _taken(of, places))
-    raise AssertionError(f"no collection: {plan}")
+    assert isinstance(plan, Identity)
+    taken = tuple(plan.inputs[place] for place in places)
+    rest = (plan.baselines, plan.players, plan.target, plan.output, plan.depth, plan.estimation)
+    return Identity(plan.model, taken, *rest)
 
 
 class _Binder:

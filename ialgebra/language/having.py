@@ -34,7 +34,10 @@ from .options import whole
 from .predicates import PredicateBinder, bind_window
 
 _ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
-_HAS = "an element has label, prediction and index, and its map mass(w), entropy(), distance((query)), argmax_row(), argmax_col()"
+_HAS: Final = (
+    "an element has label, prediction and index, and its map mass(w), entropy(), distance((query)), argmax_row() and "
+    "argmax_col()"
+)
 
 Refer = Callable[[syntax.Subquery], str]
 """Told of each query that a distance is measured from; answers with its words."""
@@ -59,8 +62,8 @@ def bind_ranking(
 def known(
     inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[int | None]
 ) -> Elements:
-    """The columns of a collection's elements that are known before anything of them is explained; None is a class that is
-    not known yet."""
+    """The columns of a collection's elements that are known before anything of them is explained; None is a class that
+    is not known yet."""
     places = [source.index or 0 for source in inputs]
     known = np.array([np.nan if each is None else each for each in predictions], dtype=np.float64)
     unknown = np.isnan(known)

@@ -15,7 +15,7 @@ from typing import Literal, NoReturn, TypeAlias, cast
 from sqlglot import exp
 
 from ..errors import ParseError, Span
-from .dialect import MAX_DEPTH, PER_SECOND, read
+from .dialect import MAX_DEPTH, NO_QUERY, PER_SECOND, read
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Call:
     """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
 
     name: Name
-    arguments: tuple[Argument, ...]
+    arguments: tuple[Expression, ...]
     options: tuple[Option, ...]
     span: Span = field(compare=False)
 
@@ -159,7 +159,15 @@ class Absolute:
     span: Span = field(compare=False)
 
 
-Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value
+@dataclass(frozen=True)
+class Subquery:
+    """(query)"""
+
+    query: Query
+    span: Span = field(compare=False)
+
+
+Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value | Subquery
 
 
 @dataclass(frozen=True)
@@ -171,16 +179,7 @@ class Item:
     span: Span = field(compare=False)
 
 
-@dataclass(frozen=True)
-class Subquery:
-    """(query)"""
-
-    query: Query
-    span: Span = field(compare=False)
-
-
 Operand: TypeAlias = Call | Subquery | Name
-Argument: TypeAlias = Expression | Subquery
 
 
 @dataclass(frozen=True)
@@ -231,11 +230,23 @@ class Explain:
 
 
 @dataclass(frozen=True)
+class Region:
+    """top(amount [percent], query) | above(amount, query); `text` is its own."""
+
+    kind: Literal["top", "above"]
+    amount: Number
+    percent: bool
+    query: Query
+    text: str = field(compare=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
 class CreateWindow:
-    """create [or replace] window name as where"""
+    """create [or replace] window name as where, a predicate or what an answer selects"""
 
     name: Name
-    where: Expression
+    where: Expression | Region
     replace: bool
     span: Span = field(compare=False)
 
@@ -314,6 +325,7 @@ def parse_value(text: str) -> Value:
     return value
 
 
+_NO_VALUES = {("mass", 0), ("distance", 0)}  # arguments, by the name of a call, that are predicates or queries
 _NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
@@ -359,7 +371,7 @@ class _Reader:
                 text = self.text[query.span.start : query.span.end]
                 return CreateView(self.name(node.this), query, text, node.args["replace"], span)
             case exp.Create():
-                where = self.expression(node.expression)
+                where = self.region(node.expression) or self.expression(node.expression)
                 return CreateWindow(self.name(node.this), where, node.args["replace"], span)
             case exp.Drop():
                 return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
@@ -387,6 +399,15 @@ class _Reader:
             within=self.duration(within) if within else None,
             span=_span(node),
         )
+
+    def region(self, node: exp.Expr) -> Region | None:
+        match node:
+            case exp.Anonymous(expressions=[amount, exp.Select() as select]):
+                span, query = _span(node), self.query(select)
+                kind: Literal["top", "above"] = "top" if node.name == "TOP" else "above"
+                number, percent = self.number(amount), node.args["percent"]
+                return Region(kind, number, percent, query, self.text[slice(*span)], span)
+        return None
 
     def item(self, node: exp.Expr) -> Item:
         span, label = _span(node), None
@@ -442,9 +463,8 @@ class _Reader:
         whole = node.this.lstrip("-").isdecimal()
         return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
 
-    def call(self, node: exp.Expr, depth: int, *, scalar: bool = False) -> Call:
-        """A call, whose arguments are values; those of a `scalar` may be predicates and queries too."""
-        arguments: list[Argument] = []
+    def call(self, node: exp.Expr, depth: int) -> Call:
+        arguments: list[Expression] = []
         options: dict[str, Option] = {}
         for argument in node.expressions:
             if isinstance(argument, exp.Kwarg):
@@ -454,15 +474,15 @@ class _Reader:
                 options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
-            elif scalar and isinstance(argument, exp.Subquery):
-                arguments.append(Subquery(self.query(argument.this), _span(argument)))
-            elif scalar:
+            elif (node.name.lower(), len(arguments)) in _NO_VALUES:
                 arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
         return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
 
     def value(self, node: exp.Expr, depth: int = 0) -> Value:
+        if isinstance(node, exp.Subquery):
+            self.refuse(node, NO_QUERY)
         if isinstance(node, exp.Tuple):
             return Numbers(tuple(map(self.one_of_several, node.expressions)), _span(node))
         value = self.expression(node, depth)
@@ -512,9 +532,9 @@ class _Reader:
                     self.refuse(node, "abs takes one argument: abs(row - 50)")
                 return Absolute(inner(node.expressions[0]), span)
             case exp.Anonymous():
-                return self.call(node, depth + 1, scalar=True)
+                return self.call(node, depth + 1)
             case exp.Subquery():
-                self.refuse(node, "a query cannot stand here; it is an operand of FROM or JOIN")
+                return Subquery(self.query(node.this), span)
             case exp.Binary() if op := _COMPARISONS.get(type(node)):
                 return Compare(op, inner(node.this), inner(node.expression), span)
             case exp.Binary() if sign := _OPERATIONS.get(type(node)):

@@ -41,6 +41,7 @@ from ialgebra.language.syntax import (
     Option,
     Or,
     Query,
+    Region,
     SetOption,
     Show,
     Star,
@@ -63,7 +64,7 @@ def number(value: float) -> Number:
     return Number(value, "", AT)
 
 
-def call(model: str, *arguments: syntax.Value, **options: syntax.Value) -> Call:
+def call(model: str, *arguments: syntax.Expression, **options: syntax.Value) -> Call:
     given = tuple(Option(name(option), value, AT) for option, value in options.items())
     return Call(name(model), arguments, given, AT)
 
@@ -133,7 +134,8 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
     text = (
         "select layer4.2.conv1 as cat, 2 as 281, 'a.b' as 'hot dog', * from f(x, target => 'cat', baseline => blur(3)) "
         "join f(x'') on weight = .3 left join v anti join (select 2 from g(x)) where w "
-        "having label = 3 and mass(not w) > .5 order by distance((select * from v)) - index desc, entropy() asc limit 7 "
+        "having label = 3 and mass(not w) > .5 "
+        "order by distance((select * from v)) - index desc, entropy() asc limit 7 "
         "using shapley(folds => 2, x => -1.5) budget 2000 error within 5% at confidence 95% within 500 milliseconds"
     )
     assert only(text) == Query(
@@ -153,7 +155,7 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
         having=And(
             (
                 Compare("=", name("label"), number(3), AT),
-                Compare(">", Call(name("mass"), (Not(name("w"), AT),), (), AT), number(0.5), AT),
+                Compare(">", call("mass", Not(name("w"), AT)), number(0.5), AT),
             ),
             AT,
         ),
@@ -221,6 +223,22 @@ def test_the_other_statements() -> None:
         SetOption(name("seed"), number(-3), AT),
         SetOption(name("players"), call("grid", number(7), number(7)), AT),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amount", "percent"),
+    [
+        ("top(10 percent, select * from f(x))", "top", number(10), True),
+        ("TOP ( .5 % , select * from f(x) )", "top", number(0.5), True),
+        ("Top(3, select * from f(x))", "top", number(3), False),
+        ("above(-0.5, select * from f(x))", "above", number(-0.5), False),
+    ],
+)
+def test_a_window_from_an_answer_keeps_its_own_text(text: str, kind: str, amount: Number, percent: bool) -> None:
+    (made,) = parse(f"create or replace window hot as /* so */ {text} ;")
+    assert made == CreateWindow(name("hot"), Region(kind, amount, percent, query("*", FX), "", AT), True, AT)
+    assert made.where.text == text
+    assert isinstance(only(f"select * from {kind}(percent)"), Query), "elsewhere the words are names"
 
 
 def test_a_view_keeps_its_querys_own_text() -> None:
@@ -400,7 +418,8 @@ ERRORS = [
     ("select * from f(x) where «nott» w", "'nott' does not go with 'w'; did you mean NOT?"),
     (
         "select * from f(x) where a «adn» b",
-        "expected AND, OR, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'adn'; did you mean AND?",
+        "expected AND, OR, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'adn'; "
+        "did you mean AND?",
     ),
     ("select * from f(x) where row between 3 «adn» 4", "expected AND, found 'adn'; did you mean AND?"),
     ("select * from f(x) where row between 3«»", "expected AND, found the end"),
@@ -444,7 +463,8 @@ ERRORS = [
     ("select * from f(x) budget 3 «budget» 4", "BUDGET is given twice; a query has one"),
     (
         "select * from f(x) within 3 seconds «budget» 4",
-        "BUDGET belongs before WITHIN; the order is JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN",
+        "BUDGET belongs before WITHIN; the order is JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, "
+        "WITHIN",
     ),
     ("select * from f(x) error «5»%", "expected WITHIN, found '5'"),
     ("select * from f(x) error within 5 «budget»", "expected '%', found 'budget'"),
@@ -469,7 +489,11 @@ ERRORS = [
     ("select * from f(x, a => 1, «y»)", "arguments go before the options: f(x, option => value)"),
     ("select * from f(x) «as» cat", "a label belongs to the select list, as in: select * as cat from f(x)"),
     ("select * as «from» f(x)", "expected a label, found 'from'"),
-    ("select * from f(x) where («select» * from v)", "a query cannot stand here; it is an operand of FROM or JOIN"),
+    (
+        "select * from f(x) where («select» * from v)",
+        "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: "
+        "create window w as top(5, select …)",
+    ),
     ("select * from f(x) where «row >> 3»", "'row >> 3' is not in the language"),
     ("select * from f(x) where «abs(1, 2)» < 3", "abs takes one argument: abs(row - 50)"),
     (
