@@ -6,8 +6,6 @@ one, exactly.
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
