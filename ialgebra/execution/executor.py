@@ -331,7 +331,7 @@ class Executor:
         evaluate: Callable[[list[_T], Run], None],
     ) -> None:
         """Evaluate `items` in batches as `next_run(rows left)` says; out of memory halves the batch and goes on."""
-        start, most = 0, len(items)
+        start, most = 0, _LISTED
         while start < len(items):
             run = self.tape.next(next_run(len(items) - start))
             run = run._replace(batch_size=min(run.batch_size, most))
