@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from typing import cast
 
 from .algebra.operators import Identity, leaves
-from .algebra.windows import Columns, columns_of
+from .algebra.windows import EVERYTHING, Columns, columns_of
 from .answers import attribution, warn
 from .catalog import Catalog
 from .errors import BindError, BudgetError, IalgebraError, ModelError
@@ -188,12 +188,19 @@ def explained(request: Request, catalog: Catalog) -> Relation:
 
 
 def only_map(request: Request, catalog: Catalog) -> None:
-    """Raise BindError, before anything is run, where a query has not one map to answer with."""
-    question = Question.of(request, catalog)
+    """Raise BindError, before anything is run, where it is known that a query has not one map to answer with."""
+    asked: list[Identity] = []
+
+    def predicting(identity: Identity) -> list[None]:
+        asked.append(identity)
+        return unpredicted(identity)
+
+    question = Question.of(request, catalog, predicting)
     count = sum(len(output.answers) for output in question.plan(request.strategy, Effort(0)).outputs)
-    if question.contest is not None:
-        count = min(count, question.contest.ranking.limit or count)
-    if count != 1:
+    ranking = None if question.contest is None else question.contest.ranking
+    if ranking is not None:
+        count = min(count, ranking.limit or count)
+    if count != 1 and not (count and (asked or (ranking is not None and ranking.having is not EVERYTHING))):
         raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
 
