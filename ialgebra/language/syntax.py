@@ -64,7 +64,7 @@ class Call:
     """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
 
     name: Name
-    arguments: tuple[Value, ...]
+    arguments: tuple[Expression, ...]
     options: tuple[Option, ...]
     span: Span = field(compare=False)
 
@@ -301,6 +301,7 @@ def parse_value(text: str) -> Value:
     return value
 
 
+_OF_A_WINDOW = ("nullify", "substitute")  # modifiers whose second argument is a predicate
 _NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
@@ -424,7 +425,7 @@ class _Reader:
         return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
 
     def call(self, node: exp.Expr, depth: int) -> Call:
-        arguments: list[Value] = []
+        arguments: list[Expression] = []
         options: dict[str, Option] = {}
         for argument in node.expressions:
             if isinstance(argument, exp.Kwarg):
@@ -434,6 +435,8 @@ class _Reader:
                 options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
+            elif len(arguments) == 1 and node.name.lower() in _OF_A_WINDOW:
+                arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
         return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
