@@ -142,7 +142,7 @@ def edited(
 
     def inside(window: Window) -> Tensor:
         selected = evaluate(window, columns_of(kind, x.numpy(), feature_names))
-        return torch.from_numpy(np.array(selected))
+        return torch.from_numpy(np.array(selected, order="C"))  # how numbers lie in memory shows in a model's last bits
 
     match edit:
         case Nullify(window, baseline):

@@ -391,7 +391,10 @@ class _Boards:
         touched[numbers[seen]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
         segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
-        full = x if covers else Element(torch.where(torch.from_numpy(segments) >= 0, x.tensor, background.tensor))
+        full = x
+        if not covers:
+            plays_here = torch.from_numpy(segments) >= 0
+            full = Element(torch.where(plays_here, x.tensor, background.tensor).contiguous())
         swapped = dual and full.digest > background.digest
         if swapped:
             x, background, full = background, full, background

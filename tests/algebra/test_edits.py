@@ -32,6 +32,7 @@ def made(x: torch.Tensor, edit: Edit, kind: str = "image") -> torch.Tensor:
     )
     assert torch.equal(x, before), "an edit leaves its input as it is"
     assert result.shape == x.shape
+    assert result.is_contiguous()
     return result
 
 
