@@ -79,13 +79,13 @@ def warn(output: Output, outcome: Outcome, catalog: Catalog) -> None:
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]
     together = set[int]().union(*classes)
     if any(len(each) > 1 for each in classes):
-        _say(f"this join adds maps of different classes: {sorted(together)}")
+        say(f"this join adds maps of different classes: {sorted(together)}")
     itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # before and after an edit
     if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
-        _say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
+        say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
     """Warn at the line of the caller's own code that asked."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 KEYWORDS = re.findall(
     r"\w+",
     "select from where join left anti on weight as and or not in between using budget error within at confidence "
-    "seconds milliseconds explain analyze create replace window view drop show models inputs windows views describe "
-    "set target baseline players output box circle row col channel value feature position token",
+    "seconds milliseconds explain analyze create replace window view top percent above drop show models inputs windows "
+    "views describe set target baseline players output box circle row col channel value feature position token",
 )
 HELP = """\
 A statement ends with a semicolon and may take several lines; Tab completes keywords and registered names.
@@ -45,6 +45,7 @@ A statement ends with a semicolon and may take several lines; Tab completes keyw
   show models;   show inputs;   show windows;   show views;   describe x;
   select * from f(x);                                   the map of x under f
   select 2, * from f(x) where row < 112 budget 2000;    layer 2 and the whole model, inside a window
+  create window hot as top(10 percent, select * from f(x));   where the map is highest, for `where hot`
   select * from f(x) left join (select * from f(y));    what tells x from y, and y from x
   explain analyze select * from f(x);                   the plan, its estimates and what was measured
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from .algebra.windows import Mask, Window
 from .catalog import Catalog, Entry
 from .errors import BindError, did_you_mean
 from .models.network import Network
@@ -14,7 +15,7 @@ def show(kind: str, catalog: Catalog) -> str:
     lines: dict[str, Callable[[], Iterable[str]]] = {
         "models": lambda: (_model_line(each) for each in catalog.models.values()),
         "inputs": lambda: (_input_line(each) for each in catalog.visible.values()),
-        "windows": lambda: (f"{name}: {window}" for name, window in catalog.windows.items()),
+        "windows": lambda: (f"{name}: {_window(window)}" for name, window in catalog.windows.items()),
         "views": lambda: (f"{name}: {query}" for name, query in catalog.views.items()),
     }
     return "\n".join(lines[kind]()) or f"no {kind}"
@@ -29,13 +30,23 @@ def describe(name: str, catalog: Catalog) -> str:
     if name in catalog.inputs:
         parts.append(_input(catalog.inputs[name]))
     if name in catalog.windows:
-        parts.append(f"window {name}: {catalog.windows[name]}")
+        parts.append(f"window {name}: {_window(catalog.windows[name])}")
     if name in catalog.views:
         parts.append(f"view {name}: {catalog.views[name]}")
     if not parts:
         known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
         raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}")
     return "\n".join(parts)
+
+
+def _window(window: Window) -> str:
+    return f"{window.origin or 'a mask'}, {mask_text(window)}" if isinstance(window, Mask) else str(window)
+
+
+def mask_text(mask: Mask) -> str:
+    """How much a mask selects."""
+    what = "pixels" if len(mask.shape) == 2 else "features"
+    return f"{int(mask.array.sum()):,} of {mask.array.size:,} {what}"
 
 
 def _model_line(network: Network) -> str:

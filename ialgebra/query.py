@@ -86,6 +86,13 @@ def explained(request: Request, catalog: Catalog) -> Relation:
     return said(text(details), request.own_text, details)
 
 
+def only_map(request: Request, catalog: Catalog) -> None:
+    """Raise BindError, before anything is run, where a query has not one map to answer with."""
+    count = sum(len(output.answers) for output in plan(request, catalog, Effort(0)).outputs)
+    if count != 1:
+        raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
+
+
 def said(words: str, query: str, details: Details | None = None) -> Relation:
     """A relation without maps: what a statement other than a query answers."""
     stats = Stats(rows=0, seconds=0.0, bound_met=True, batches=0, forward_seconds=0.0, reused_rows=0)

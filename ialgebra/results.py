@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
@@ -210,15 +210,15 @@ class Relation(Sequence[Attribution]):
     def __getitem__(self, index: int | slice) -> Attribution | Relation:
         if not isinstance(index, slice):
             return self._attributions[index]
-        return Relation(
-            attributions=self._attributions[index],
-            stats=self.stats,
-            plan=self.plan,
-            details=self.details,
-            text=None,
-            query=self.query,
-            provenance=self.provenance,
-        )
+        return self._but(attributions=self._attributions[index], text=None)
+
+    def told(self, text: str, query: str) -> Relation:
+        """The same answer to a statement that is more than the query, and says `text`."""
+        return self._but(text=text, query=query)
+
+    def _but(self, **changed: Any) -> Relation:
+        same = {name: getattr(self, name) for name in ("stats", "plan", "details", "query", "provenance")}
+        return Relation(**{"attributions": self._attributions, "text": self._text, **same, **changed})
 
     @property
     def text(self) -> str:

@@ -28,7 +28,7 @@ from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
 from .catalog import Catalog, entry, hidden
-from .describe import describe, show
+from .describe import describe, mask_text, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
 from .interpreters.checked import known_interpreter
@@ -43,6 +43,7 @@ from .models.layers import LayerChoice
 from .models.network import Model, Network, is_out_of_memory
 from .planner.strategy import PRESETS, Strategy
 from .progress import bar
+from .regions import check_region, region_of
 from .results import Relation
 from .settings import set_option
 
@@ -283,7 +284,18 @@ class Session:
                 case syntax.Explain(inner, analyze):
                     request = self._request(inner, text, seed, strategy)
                     return self._answered(request, analyze=True) if analyze else query.explained(request, catalog)
+                case syntax.CreateWindow(name, syntax.Region() as region, replace):
+                    _free("window", name, catalog.windows, replace)
+                    check_region(region)
+                    request = self._request(region.query, text, seed, strategy)
+                    query.only_map(request, catalog)
+                    answer = self._answered(request, analyze=False)
+                    mask = region_of(answer[0], region, _named("window", name.value))
+                    catalog.windows[mask.name] = mask
+                    said = f"window {mask.name} created: {mask_text(mask)}"
+                    return answer.told(said, text[statement.span.start : statement.span.end])
                 case syntax.CreateWindow(name, where, replace):
+                    assert not isinstance(where, syntax.Region)
                     _free("window", name, catalog.windows, replace)
                     catalog.windows[_named("window", name.value)] = bind_window(where, catalog.windows, None)
                     said = f"window {name.value} created"

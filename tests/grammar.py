@@ -19,7 +19,7 @@ from tests import worlds
 KEYWORDS = frozenset(
     "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
     "not between in explain analyze create replace window view drop show describe set models inputs windows "
-    "views".split()
+    "views top percent above".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
 MODELS = ["f", "f", "f", "f'", "g", "f′"]
@@ -81,8 +81,16 @@ class Grammar:
     def created(self) -> list[str]:
         head = ["create", *self.maybe(0.9, lambda: ["or", "replace"])]
         if self.rng.random() < 0.5:
-            return [*head, "window", self.rng.choice(["w3", "w4"]), "as", *self.predicate(2)]
+            body = self.region() if self.rng.random() < 0.3 else self.predicate(2)
+            return [*head, "window", self.rng.choice(["w3", "w4"]), "as", *body]
         return [*head, "view", self.rng.choice(["u", "t"]), "as", *self.select(1)]
+
+    def region(self) -> list[str]:
+        """One map in most draws, of a model of few rows; sometimes an amount that is refused."""
+        amount = self.rng.choice([["top", "(", "2"], ["top", "(", "0.5", "percent"], ["above", "(", "-", "0.1"]])
+        amount = self.rng.choice([amount, ["top", "(", "30", "%"], ["above", "(", ".5"], ["top", "(", "0"]])
+        query = self.select(1) if self.rng.random() < 0.3 else ["select", "*", "from", "f", "(", "x", ")"]
+        return [*amount, ",", *query, ")"]
 
     def other(self) -> list[str]:
         options = {

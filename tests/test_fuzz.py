@@ -35,6 +35,8 @@ QUERIES = [
     "explain analyze select 2 from f(x) join v where channel in (0, 1) -- the end",
     "explain select * from f(x, players => slic(3)) /* superpixels */ left join f(y)",
     "create or replace window w3 as row < 3 and (col < 2 or w); select * from f(x) where w3; drop window w3",
+    "create or replace window w4 as top(10 percent, select 2 from f(x) where w); select * from f(x) where w4",
+    "create or replace window w4 as above(0, select * from f(x) join f(y) budget 40); select 3 from f(x) where not w4",
     "create view u as select 2 from f(x) where w; select * from u left join f(y); drop view u",
     "set budget = 40; set players = grid(2, 2); select * from f(x) join f(y); set budget = default",
     "set seed = 3; set method = regression; set batch_size = 16; set baseline = 0.5; set output = probability",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -144,6 +145,20 @@ def test_null_players_cost_nothing():
     session.con.register_input("x", x)
     assert session.cost("select * from f(x, players => grid(2, 3)) using exact()") == 2**3
     assert session.cost(f"{IDENTITY} using exact()") <= 2**8
+
+
+def test_null_players_are_exact_where_the_others_errors_are_unknown():
+    session = Session()
+    x = worlds.sample("image")
+    x[:, 3:] = 0
+    session.con.register_input("x", x)
+    found = session.con.sql("select * from f(x) budget 2")[0]
+    null = np.isin(np.arange(len(found.values)), found.players[:, 3:])
+    null &= ~np.isin(np.arange(len(found.values)), found.players[:, :3])
+    assert 0 < null.sum() < len(null)
+    assert not found.values[null].any()
+    assert not found.stderr[null].any()
+    assert np.isinf(found.stderr[~null]).all()
 
 
 def test_exact_values_evaluate_each_coalition_once():

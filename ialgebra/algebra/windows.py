@@ -74,19 +74,20 @@ NOTHING: Final = Nothing()
 
 @node
 class Mask(Window):
-    """A registered boolean mask: its name, its shape and its bits, packed."""
+    """A registered boolean mask: its name, its shape, its bits, packed, and the words that it came from, if any."""
 
     name: str
     shape: tuple[int, ...]
     bits: bytes
+    origin: str = ""
 
     @classmethod
-    def of(cls, name: str, mask: ArrayLike) -> Mask:
+    def of(cls, name: str, mask: ArrayLike, origin: str = "") -> Mask:
         """The mask `name` of a boolean (or 0/1) array; BindError for any other values."""
         array = np.asarray(mask)
         if array.dtype != np.bool_ and not np.isin(array, (0, 1)).all():
             raise BindError(f"mask '{name}' must be boolean, or hold only 0 and 1; it holds other {array.dtype} values")
-        return cls(name, array.shape, np.packbits(array.astype(np.bool_)).tobytes())
+        return cls(name, array.shape, np.packbits(array.astype(np.bool_)).tobytes(), origin)
 
     @property
     def array(self) -> Bits:
@@ -485,7 +486,7 @@ def _printed(part: Node) -> tuple[str, int]:
             return "true", _ATOM
         case Nothing():
             return "false", _ATOM
-        case Mask(name, _, _):
+        case Mask(name):
             return sql_name(name), _ATOM
         case Or(parts):
             return " or ".join(_inside(each, _AND) for each in parts), _OR

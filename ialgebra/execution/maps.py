@@ -100,8 +100,9 @@ class EstimatedMap:
     @property
     def stderr(self) -> Array:
         """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
-        if self.influence is None:
-            return np.full(len(self.values), np.inf)
+        if self.influence is None:  # players that no sampled game has are exact all the same: null ones, above all
+            sampled = np.any([draw.influence.any(axis=0) for draw in self.draws], axis=0)
+            return np.where(sampled, np.inf, 0.0)
         error: Array = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
         return error
 
@@ -194,7 +195,7 @@ class Estimates:
                 asked.append(share * own)
             if len(found.influence):
                 known = np.isfinite(found.influence).all()
-                influence = share * spread(found.influence) if known else np.full((1, count), np.inf)
+                influence = share * spread(found.influence if known else np.full((1, found.influence.shape[1]), np.inf))
                 draws.append(Draw(term.game, self.outcome.designs[reading.job], influence))
             table = self.outcome.values[reading.job][:, reading.column]
             ends = (float(table[0]), float(table[min(1, len(table) - 1)]))

@@ -188,8 +188,25 @@ class IAlgebra(Dialect):
             )
             name = self._name(f"a name for the {kind.lower()}")
             self._need("AS")
-            body = self._parse_disjunction() if kind == "WINDOW" else self._query(outermost=True)
+            body = self._query(outermost=True) if kind == "VIEW" else self._region() or self._parse_disjunction()
             return self._placed(first, exp.Create(kind=kind, this=name, expression=body, replace=replace))
+
+        def _region(self) -> exp.Anonymous | None:
+            """top(10 percent, query), top(5, query) or above(0.5, query): a window from an answer."""
+            first = self._curr
+            if not self._at("TOP", "ABOVE") or self._next.token_type != T.L_PAREN:
+                return None
+            kind = self._need("TOP", "ABOVE")
+            self._advance()
+            amount = self._number("a number of players, or a percentage" if kind == "TOP" else "a value of a player")
+            percent = kind == "TOP" and bool(self._take("PERCENT") or self._match(T.MOD))
+            if not self._match(T.COMMA):
+                self._expected(
+                    "','" if percent or kind == "ABOVE" else "PERCENT or ','", ("PERCENT",) if kind == "TOP" else ()
+                )
+            query = self._query()
+            self._close()
+            return self._placed(first, exp.Anonymous(this=kind, expressions=[amount, query], percent=percent))
 
         # Queries
 
@@ -318,7 +335,10 @@ class IAlgebra(Dialect):
             if self._match(T.NOT):
                 leaf: exp.Expr = self._placed(first, exp.Not(this=self._parse_equality()))
             elif self._at("SELECT"):
-                self.raise_error("a query cannot stand here; it is an operand of FROM or JOIN")
+                self.raise_error(
+                    "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: "
+                    "create window w as top(5, select …)"
+                )
             elif self._match(T.L_PAREN):
                 inner = self._parse_disjunction()
                 self._close()
@@ -342,6 +362,8 @@ class IAlgebra(Dialect):
             if not self._match(T.L_PAREN):
                 return name
             arguments = [] if self._match(T.R_PAREN, advance=False) else self._parse_csv(self._argument)
+            if self._at("PERCENT"):
+                self.raise_error("PERCENT makes a window of its own: create window w as top(10 percent, select …)")
             self._close()
             return self._placed(first, exp.Anonymous(this=name.this, expressions=arguments))
 

@@ -218,11 +218,23 @@ class Explain:
 
 
 @dataclass(frozen=True)
+class Region:
+    """top(amount [percent], query) | above(amount, query); `text` is its own."""
+
+    kind: Literal["top", "above"]
+    amount: Number
+    percent: bool
+    query: Query
+    text: str = field(compare=False)
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
 class CreateWindow:
-    """create [or replace] window name as where"""
+    """create [or replace] window name as where, a predicate or what an answer selects"""
 
     name: Name
-    where: Expression
+    where: Expression | Region
     replace: bool
     span: Span = field(compare=False)
 
@@ -347,7 +359,7 @@ class _Reader:
                 text = self.text[query.span.start : query.span.end]
                 return CreateView(self.name(node.this), query, text, node.args["replace"], span)
             case exp.Create():
-                where = self.expression(node.expression)
+                where = self.region(node.expression) or self.expression(node.expression)
                 return CreateWindow(self.name(node.this), where, node.args["replace"], span)
             case exp.Drop():
                 return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
@@ -372,6 +384,15 @@ class _Reader:
             within=self.duration(within) if within else None,
             span=_span(node),
         )
+
+    def region(self, node: exp.Expr) -> Region | None:
+        match node:
+            case exp.Anonymous(expressions=[amount, exp.Select() as select]):
+                span, query = _span(node), self.query(select)
+                kind: Literal["top", "above"] = "top" if node.name == "TOP" else "above"
+                number, percent = self.number(amount), node.args["percent"]
+                return Region(kind, number, percent, query, self.text[slice(*span)], span)
+        return None
 
     def item(self, node: exp.Expr) -> Item:
         span, label = _span(node), None

@@ -40,6 +40,7 @@ from ialgebra.language.syntax import (
     Option,
     Or,
     Query,
+    Region,
     SetOption,
     Show,
     Star,
@@ -183,6 +184,22 @@ def test_the_other_statements() -> None:
         SetOption(name("seed"), number(-3), AT),
         SetOption(name("players"), call("grid", number(7), number(7)), AT),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amount", "percent"),
+    [
+        ("top(10 percent, select * from f(x))", "top", number(10), True),
+        ("TOP ( .5 % , select * from f(x) )", "top", number(0.5), True),
+        ("Top(3, select * from f(x))", "top", number(3), False),
+        ("above(-0.5, select * from f(x))", "above", number(-0.5), False),
+    ],
+)
+def test_a_window_from_an_answer_keeps_its_own_text(text: str, kind: str, amount: Number, percent: bool) -> None:
+    (made,) = parse(f"create or replace window hot as /* so */ {text} ;")
+    assert made == CreateWindow(name("hot"), Region(kind, amount, percent, query("*", FX), "", AT), True, AT)
+    assert made.where.text == text
+    assert isinstance(only(f"select * from {kind}(percent)"), Query), "elsewhere the words are names"
 
 
 def test_a_view_keeps_its_querys_own_text() -> None:
@@ -414,7 +431,11 @@ ERRORS = [
     ("select * from f(x, a => 1, «y»)", "arguments go before the options: f(x, option => value)"),
     ("select * from f(x) «as» cat", "a label belongs to the select list, as in: select * as cat from f(x)"),
     ("select * as «from» f(x)", "expected a label, found 'from'"),
-    ("select * from f(x) where («select» * from v)", "a query cannot stand here; it is an operand of FROM or JOIN"),
+    (
+        "select * from f(x) where («select» * from v)",
+        "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: "
+        "create window w as top(5, select …)",
+    ),
     ("select * from f(x) where «row >> 3»", "'row >> 3' is not in the language"),
     ("select * from f(x) where «abs(1, 2)» < 3", "abs takes one argument: abs(row - 50)"),
     (
