@@ -251,9 +251,8 @@ def strike(error: type[BaseException], part: str, share: float) -> None:
     con, struck, swallowed = world(store_bytes=6000), False, []
     with (
         Steps(part, at=1 + int(0.9 * share * steps.count), error=error),
-        mock.patch.object(
-            sys, "unraisablehook", lambda fault: swallowed.append(fault.exc_type)
-        ),  # as a generator is closed
+        # Python can only ignore what is raised while a generator is closed.
+        mock.patch.object(sys, "unraisablehook", lambda fault: swallowed.append(fault.exc_type)),
     ):
         for text in SMALL:
             try:
