@@ -16,7 +16,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from .algebra.baselines import Blur, Given, Mean
+from .algebra.edits import registered
 from .algebra.operators import Identity, leaves
 from .algebra.players import Labels
 from .catalog import Catalog, Entry
@@ -128,13 +128,7 @@ def _inputs(plan: PhysicalPlan) -> set[str]:
 
 
 def _read(call: Identity) -> Iterable[str]:
-    yield from (source.name for source in call.inputs)
-    for baseline in call.baselines:
-        match baseline:
-            case Given(source) | Blur(source, _) if source is not None:
-                yield source.name
-            case Mean(name):
-                yield name
+    yield from registered((*call.inputs, *call.baselines))
     if isinstance(call.players, Labels):
         yield call.players.source.name
 

@@ -36,7 +36,7 @@ from .interpreters.checked import known_interpreter
 from .interpreters.protocol import GameInterpreter, ModelInterpreter
 from .interpreters.shipped import SHIPPED
 from .kernels.coalitions import METHODS
-from .language import binder, options, syntax
+from .language import binder, inputs, options, syntax
 from .language.predicates import bind_window
 from .language.printer import baseline_text
 from .models.calibration import calibrate, table
@@ -439,7 +439,7 @@ class Session:
 
     def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
         if isinstance(wish, str):
-            return options.bind_baselines(syntax.parse_value(wish), self._catalog)
+            return inputs.bind_baselines(syntax.parse_value(wish), self._catalog)
         if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
             value = float(wish)
             if not math.isfinite(value):
