@@ -33,7 +33,8 @@ def region_of(answer: Relation, region: syntax.Region, name: str) -> Mask:
     whose value is higher, in units of the model's output. Where nobody is chosen the window is empty, with a warning.
     """
     if len(answer) != 1:
-        raise BindError(f"one map is needed here, and this query answered with {len(answer)}", region.query.span)
+        left = f"this query answered with {len(answer)}" if len(answer) else answer.text
+        raise BindError(f"one map is needed here, and {left}", region.query.span)
     (a,) = answer
     chosen = _top(a, region) if region.kind == "top" else np.flatnonzero(a.values > region.amount.value)
     if not len(chosen):

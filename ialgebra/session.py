@@ -346,8 +346,6 @@ class Session:
                     request = self._request(region.query, text, seed, strategy)
                     query.only_map(request, catalog)
                     answer = self._answered(request, analyze=False)
-                    if not len(answer):
-                        raise BindError(f"one map is needed here, and {answer.text}", region.query.span)
                     mask = region_of(answer, region, _named("window", name.value))
                     catalog.windows[mask.name] = mask
                     said = f"window {mask.name} created: {mask_text(mask)}"
