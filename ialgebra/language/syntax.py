@@ -271,11 +271,14 @@ class Drop:
     span: Span = field(compare=False)
 
 
+Shown = Literal["models", "inputs", "windows", "views", "history"]
+
+
 @dataclass(frozen=True)
 class Show:
-    """show models | inputs | windows | views"""
+    """show models | inputs | windows | views | history"""
 
-    kind: Literal["models", "inputs", "windows", "views"]
+    kind: Shown
     span: Span = field(compare=False)
 
 
@@ -377,7 +380,7 @@ class _Reader:
             case exp.Drop():
                 return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
             case exp.Show():
-                return Show(cast("Literal['models', 'inputs', 'windows', 'views']", node.name.lower()), span)
+                return Show(cast("Shown", node.name.lower()), span)
             case exp.SetItem(this=exp.EQ(this=name, expression=value)):
                 return SetOption(self.name(name), self.value(value), span)
         self.refuse(node, "this statement is not in the language")
