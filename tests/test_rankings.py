@@ -31,6 +31,9 @@ from ialgebra.algebra.windows import (
     complement,
     either,
 )
+from ialgebra.language.binder import bind
+from ialgebra.language.printer import to_sql
+from ialgebra.language.syntax import parse
 from ialgebra.ranking import Contest
 
 SIDE = 6
@@ -202,6 +205,21 @@ def test_a_filter_makes_an_operand_of_its_elements(known):
     assert all(np.allclose(one.map, other.map) for one, other in zip(pair, apart, strict=True))
 
 
+@pytest.mark.parametrize(
+    "operand",
+    ["(select * from f(xs) having label = 1)", "(select 2 from f(xs) where w having index = 3)", "f(xs)", "f(named)"],
+)
+def test_a_filtered_collection_is_printed_as_a_query_for_it(known, operand):
+    catalog = known[0]._catalog
+    sizes = {name: len(each.elements) for name, each in catalog.inputs.items()}
+    if operand.startswith("(select 2"):
+        known[0].fit_heads("f", images(40).float(), layers=[2])
+    for text in (f"select * from f(x) join {operand}", f"select * from {operand} join {operand}"):
+        (plan,) = (each.plan for each in bind(parse(text)[0], text, catalog).maps)
+        printed = to_sql(plan, sizes)
+        assert [each.plan for each in bind(parse(printed)[0], printed, catalog).maps] == [plan], printed
+
+
 def test_nothing_left_is_an_answer_without_maps(known, tmp_path):
     con, _ = known
     for having in ("label = 7", "prediction < label - 3", "mass(w) > 2"):
@@ -274,10 +292,10 @@ class Waves(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         tiles = nn.functional.avg_pool2d(batch, 2).flatten(1)
-        return tiles.sum(1, keepdim=True) + torch.sin(tiles @ self.inner) @ self.outer
+        return tiles.sum(1, keepdim=True) + torch.sin(0.8 * tiles @ self.inner) @ self.outer
 
 
-def ranking(count: int = 24) -> ialgebra.Session:
+def ranking(count: int = 16) -> ialgebra.Session:
     con = ialgebra.connect(progress=False)
     con.register_model("f", Waves())
     con.register_input(
@@ -298,40 +316,40 @@ ORDERS = (
 @pytest.mark.parametrize("order", [ORDERS[0], *ORDERS[2:]])
 def test_a_limit_gives_up_what_cannot_be_among_the_first_and_changes_nothing_else(order):
     everything = ranking().sql(f"select * from f(xs) order by {order} {BOUND}")
-    top = ranking().sql(f"select * from f(xs) order by {order} limit 4 {BOUND}")
+    top = ranking().sql(f"select * from f(xs) order by {order} limit 3 {BOUND}")
     assert everything.stats.bound_met
     assert top.stats.bound_met
-    assert places(top) == places(everything)[:4]
+    assert places(top) == places(everything)[:3]
     for one, other in zip(top, everything, strict=False):
         assert np.array_equal(one.map, other.map)
         assert np.array_equal(one.stderr, other.stderr)
         assert one.scores == other.scores
     assert everything.stats.given_up == 0
-    assert top.stats.given_up > 10
-    assert top.stats.rows < 0.8 * everything.stats.rows
+    assert top.stats.given_up >= 6
+    assert top.stats.rows < 0.9 * everything.stats.rows
 
 
 def test_a_having_gives_up_what_it_is_certain_to_refuse():
     everything = ranking().sql(f"select * from f(xs) order by mass(row < 4) {BOUND}")
-    middle = sum(a.scores["mass(row < 4)"][0] for a in everything[14:16]) / 2
+    middle = sum(a.scores["mass(row < 4)"][0] for a in everything[7:9]) / 2
     text = f"select * from f(xs) having mass(row < 4) > {middle:.4f} {BOUND}"
     half = ranking().sql(text)
     assert set(places(half)) == {k for a in everything for k in places([a]) if a.scores["mass(row < 4)"][0] > middle}
-    assert half.stats.given_up > 8
+    assert half.stats.given_up > 4
     assert half.stats.rows < everything.stats.rows
     analyzed = ranking().sql(f"explain analyze {text}").text
     assert f"having mass(row < 4) > {middle:.4f}".rstrip("0") in analyzed
-    assert f"D4  24 maps: {half.stats.given_up} given up · not refined to the bound (~" in analyzed
+    assert f"D4  16 maps: {half.stats.given_up} given up · not refined to the bound (~" in analyzed
     kept = ranking().sql(text, strategy=dataclasses.replace(ialgebra.Strategy.BEST, retire=False))
     assert places(kept) == places(half)
     assert kept.stats.given_up == 0
 
 
 def test_a_stream_of_a_ranking_narrows_to_its_answer():
-    text = f"select * from f(xs) order by entropy() limit 4 {BOUND}"
+    text = f"select * from f(xs) order by entropy() limit 3 {BOUND}"
     rounds = list(ranking().stream(text))
     assert len(rounds) > 2
-    assert all(len(each) == 4 for each in rounds)
+    assert all(len(each) == 3 for each in rounds)
     assert places(rounds[-1]) == places(ranking().sql(text))
     counts = [each.stats.given_up for each in rounds]
     assert counts == sorted(counts)
@@ -360,7 +378,7 @@ def contests(monkeypatch: pytest.MonkeyPatch) -> list[Contest]:
 
 
 def test_intervals_hold_the_scores_of_exact_maps(contests):
-    """That all 96 of a seed miss nothing is to hold with 95 %: of 3 seeds one may fail."""
+    """That all 80 of a seed miss nothing is to hold with 95 %: of 3 seeds one may fail."""
     text = f"select * from f(xs, players => grid(4, 3)) order by {', '.join(ORDERS)}"
     exact = {places([a])[0]: a.scores for a in ranking().sql(f"{text} using exact()")}
     contests.clear()
@@ -404,7 +422,7 @@ values = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, np.inf, np.nan])
     ends=st.lists(st.tuples(values, values, values, values), min_size=1, max_size=6),
     chosen=st.data(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_whatever_lies_within_the_intervals_the_answer_is_among_what_is_possible(having, order, limit, ends, chosen):
     ranking_ = Ranking(having, tuple(order), limit)
     table = np.array(ends)
@@ -447,7 +465,8 @@ def number(term: object, row: dict[str, float]) -> float | None:
             x, y = number(left, row), number(right, row)
             if x is None or y is None or (op == "/" and y == 0):
                 return None
-            found = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[op](x, y)
+            with np.errstate(all="ignore"):
+                found = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[op](x, y)
             return None if np.isnan(found) else float(found)
     raise AssertionError
 
