@@ -133,8 +133,8 @@ def markdown(data: Data) -> str:
 
 {table(["step", "maps", "rows as written", "rows, BEST", "reused"], [*lines, ["all", *sums]])}
 
-Rows of BEST as a share of AS_WRITTEN's: {goal(data["ratio"], GOAL)}. Of the session's history, exported and run in another
-process, {data["differing"]} of {data["maps"]} maps differ by a bit.
+Rows of BEST as a share of AS_WRITTEN's: {goal(data["ratio"], GOAL)}. Of the maps of the exported history, run in
+another process, {data["differing"]} of {data["maps"]} differ by a bit.
 """
 
 
