@@ -88,7 +88,8 @@ def warn(output: Output, outcome: Outcome, catalog: Catalog) -> None:
     together = set[int]().union(*classes)
     if any(len(each) > 1 for each in classes):
         say(f"this join adds maps of different classes: {sorted(together)}")
-    if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1:
+    itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # before and after an edit
+    if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
         say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
 
 

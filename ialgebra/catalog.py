@@ -7,6 +7,7 @@ nearest one. It runs no query and knows no plan.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -18,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .algebra.baselines import Baseline, Constant, materialise
+from .algebra.edits import edited, registered
 from .algebra.operators import Estimation
 from .algebra.players import Kind, Partition
-from .algebra.sources import Source
+from .algebra.sources import Edit, Source
 from .algebra.windows import Window
 from .errors import BindError, ShapeError, did_you_mean
 from .interpreters.protocol import GameInterpreter, ModelInterpreter
@@ -29,6 +31,7 @@ from .models.network import Network
 
 _T = TypeVar("_T")
 _HIDING = "\0"
+_EDITED = 128 << 20  # bytes of edited inputs that are kept, so that a query makes each once
 _FORMS = "an image (C, H, W), a tabular vector (D,), integer tokens (T,), or a batch or list of these"
 
 
@@ -119,6 +122,7 @@ class Catalog:
     views: dict[str, str] = field(default_factory=dict)
     interpreters: dict[str, GameInterpreter | ModelInterpreter] = field(default_factory=lambda: dict(SHIPPED))
     settings: Settings = field(default_factory=Settings)
+    edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
 
     def snapshot(self) -> Catalog:
         """What the names mean now, whatever is registered, dropped or set later."""
@@ -129,6 +133,7 @@ class Catalog:
             dict(self.views),
             dict(self.interpreters),
             replace(self.settings),
+            self.edited.copy(),
         )
 
     def model(self, name: str) -> Network:
@@ -149,15 +154,35 @@ class Catalog:
         return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
-        """The registered input that `source` names; BindError for a collection without an index."""
+        """The input that `source` names, edited as it says; BindError for a collection without an index."""
         entry = self.input(source.name)
-        if source.index is None:
-            if entry.collection:
-                raise BindError(
-                    f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
-                )
-            return entry.elements[0]
-        return entry.elements[source.index]
+        if source.index is None and entry.collection:
+            raise BindError(
+                f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
+            )
+        found = entry.elements[source.index or 0]
+        for edit in source.edits:
+            found = self._edited(found, edit, entry)
+        return found
+
+    def _edited(self, x: Element, edit: Edit, entry: Entry) -> Element:
+        """`x` after one edit, made once while it is in use; the inputs that the edit reads belong to its name."""
+        read = (self.input(name) for name in registered([Source(entry.name, None, (edit,))]))
+        place = (x, edit, *read)
+        if place not in self.edited:
+            tensor = edited(
+                x.tensor,
+                edit,
+                entry.kind,
+                entry.feature_names,
+                lambda source: self.element(source).tensor,
+                lambda name: [each.tensor for each in self.input(name).elements],
+            )
+            self.edited[place] = Element(tensor)
+            if len(self.edited) * tensor.nbytes > _EDITED and len(self.edited) > 1:
+                self.edited.popitem(last=False)
+        self.edited.move_to_end(place)
+        return self.edited[place]
 
     def mask(self, source: Source) -> NDArray[np.generic]:
         """A registered feature mask; one of two dimensions (H, W) was registered as a collection of its rows."""

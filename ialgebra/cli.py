@@ -37,12 +37,12 @@ KEYWORDS = re.findall(
     r"\w+",
     "select from where join left anti on weight as and or not in between using budget error within at confidence "
     "seconds milliseconds explain analyze create replace window view top percent above drop show models inputs windows "
-    "views describe set target baseline players output box circle row col channel value feature position token",
+    "views history describe set target baseline players output box circle row col channel value feature position token",
 )
 HELP = """\
 A statement ends with a semicolon and may take several lines; Tab completes keywords and registered names.
 
-  show models;   show inputs;   show windows;   show views;   describe x;
+  show models;   show inputs;   show windows;   show views;   show history;   describe x;
   select * from f(x);                                   the map of x under f
   select 2, * from f(x) where row < 112 budget 2000;    layer 2 and the whole model, inside a window
   create window hot as top(10 percent, select * from f(x));   where the map is highest, for `where hot`
@@ -57,6 +57,7 @@ class Shell(Protocol):
 
     def run(self, script: str, seed: int | None = None) -> Iterator[Relation]: ...
     def names(self) -> dict[str, list[str]]: ...
+    def registered(self) -> dict[str, dict[str, object]]: ...
     def close(self) -> None: ...
 
 
@@ -137,6 +138,40 @@ def main(argv: list[str] | None = None) -> int:
         printer.note("cancelled")
         return 130
     return 0
+
+
+def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None = None) -> None:
+    """Run a script that `Session.history.export` wrote, with the models that a setup file registers, and leave.
+
+    `threads` are those of the session's torch, for they may decide a last digit.
+    """
+    parser = argparse.ArgumentParser(description="Take the steps of a session again.")
+    parser.add_argument("setup", help="registers the models: setup(con), or a global con")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="keep every answer that has maps, in a file each")
+    arguments = parser.parse_args()
+    runtime.tune_process()
+    printer = Printer(Path(), "", keep=False)
+    try:
+        with _session(arguments.setup) as con, _warnings(printer):
+            import torch
+
+            torch.set_num_threads(threads or torch.get_num_threads())
+            given = {kind: _Given(found) for kind, found in con.registered().items()}
+            for number, relation in enumerate(analysis(**given)):
+                printer.console.print(Text(relation.text), soft_wrap=True)
+                if arguments.save is not None and len(relation):
+                    arguments.save.mkdir(parents=True, exist_ok=True)
+                    relation.save(arguments.save / f"{number:04}.ialgebra")
+    except IalgebraError as error:
+        printer.error(error)
+        sys.exit(1)
+
+
+class _Given(dict[str, object]):
+    """What a setup file registered, by name."""
+
+    def __missing__(self, name: str) -> object:
+        raise IalgebraError(f"the setup file registers nothing as '{name}', which this script needs")
 
 
 def _verify(arguments: argparse.Namespace, printer: Printer) -> int:

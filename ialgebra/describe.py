@@ -15,7 +15,7 @@ def show(kind: str, catalog: Catalog) -> str:
     """One line for each registered model, input, window or view."""
     lines: dict[str, Callable[[], Iterable[str]]] = {
         "models": lambda: (_model_line(each) for each in catalog.models.values()),
-        "inputs": lambda: (_input_line(each) for each in catalog.visible.values()),
+        "inputs": lambda: (input_line(each) for each in catalog.visible.values()),
         "windows": lambda: (f"{name}: {_window(window)}" for name, window in catalog.windows.items()),
         "views": lambda: (f"{name}: {query}" for name, query in catalog.views.items()),
     }
@@ -71,13 +71,14 @@ def _model(network: Network) -> str:
     return "\n".join(lines)
 
 
-def _input_line(entry: Entry) -> str:
+def input_line(entry: Entry) -> str:
+    """An input's name, kind, shape and type."""
     count = f"{len(entry.elements)} × " if entry.collection else ""
     return f"{entry.name}: {entry.kind}, {count}{entry.shape}, {entry.elements[0].tensor.dtype}"
 
 
 def _input(entry: Entry) -> str:
-    lines = [f"input {_input_line(entry)}"]
+    lines = [f"input {input_line(entry)}"]
     if entry.baselines is not None:
         shown = ", ".join(map(str, entry.baselines[:4])) + (", …" if len(entry.baselines) > 4 else "")
         lines.append(f"  baseline: {shown}")

@@ -16,7 +16,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from .algebra.baselines import Blur, Given, Mean
+from .algebra.edits import registered
 from .algebra.operators import Identity, leaves
 from .algebra.players import Labels
 from .catalog import Catalog, Entry
@@ -25,6 +25,7 @@ from .language import syntax
 from .language.printer import baseline_text
 from .models.calibration import machine
 from .planner.physical import PhysicalPlan
+from .planner.strategy import Batches
 from .version import __version__
 
 
@@ -46,11 +47,14 @@ def _versions() -> dict[str, str]:
     }
 
 
-def provenance(query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
+def provenance(
+    query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome, batches: Batches
+) -> dict[str, object]:
     """What the answer to `query` was made from: its environment, the texts in force, contents by digest, and how its
-    passes were planned."""
+    passes were planned and its batches run."""
     names = set(_names(query, catalog))
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
+    del decisions["batches"]  # which are what was run
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
     return environment() | {
         "query": plan.query,
@@ -70,6 +74,7 @@ def provenance(query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcom
             {"models": list(each.models), "batch_size": each.run.batch_size, "mode": each.run.mode}
             for each in plan.passes
         ],
+        "batches": [list(each) for each in batches],
     }
 
 
@@ -123,13 +128,7 @@ def _inputs(plan: PhysicalPlan) -> set[str]:
 
 
 def _read(call: Identity) -> Iterable[str]:
-    yield from (source.name for source in call.inputs)
-    for baseline in call.baselines:
-        match baseline:
-            case Given(source) | Blur(source, _) if source is not None:
-                yield source.name
-            case Mean(name):
-                yield name
+    yield from registered((*call.inputs, *call.baselines))
     if isinstance(call.players, Labels):
         yield call.players.source.name
 

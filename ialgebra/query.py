@@ -15,12 +15,13 @@ from functools import cached_property, partial
 from typing import cast
 
 from .algebra.operators import Identity, leaves
-from .algebra.windows import Columns, columns_of
+from .algebra.windows import EVERYTHING, Columns, columns_of
 from .answers import attribution, warn
 from .catalog import Catalog
 from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
 from .execution.maps import EstimatedMap, Estimates
+from .execution.pace import Tape
 from .execution.store import Store
 from .language import syntax
 from .language.binder import Bound, Predicting, bind, unpredicted
@@ -187,12 +188,19 @@ def explained(request: Request, catalog: Catalog) -> Relation:
 
 
 def only_map(request: Request, catalog: Catalog) -> None:
-    """Raise BindError, before anything is run, where a query has not one map to answer with."""
-    question = Question.of(request, catalog)
+    """Raise BindError, before anything is run, where it is known that a query has not one map to answer with."""
+    asked: list[Identity] = []
+
+    def predicting(identity: Identity) -> list[None]:
+        asked.append(identity)
+        return unpredicted(identity)
+
+    question = Question.of(request, catalog, predicting)
     count = sum(len(output.answers) for output in question.plan(request.strategy, Effort(0)).outputs)
-    if question.contest is not None:
-        count = min(count, question.contest.ranking.limit or count)
-    if count != 1:
+    ranking = None if question.contest is None else question.contest.ranking
+    if ranking is not None:
+        count = min(count, ranking.limit or count)
+    if count != 1 and not (count and (asked or (ranking is not None and ranking.having is not EVERYTHING))):
         raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
 
@@ -229,7 +237,8 @@ def refined(
     budget. `watch` hears of every batch.
     """
     bounds = _bounds(request)
-    spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
+    unknown = [network for network in catalog.models.values() if not network.probed]
+    spent = _Spent(time.perf_counter(), unknown, Tape(request.strategy.batches))
     deadline = spent.started + bounds.seconds
     policy = Policy.of(request.strategy)
     if analyze:
@@ -252,7 +261,9 @@ def refined(
                 raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
         a_batch = spent.forward_seconds / max(1, spent.batches)
-        executor = Executor(catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead)
+        executor = Executor(
+            catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead, spent.tape
+        )
         in_time = True
         try:
             executor.run(physical)
@@ -305,7 +316,7 @@ def _predicted(request: Request, catalog: Catalog, store: Store, spent: _Spent, 
     model, inputs = identity.model, identity.inputs
     rest = (identity.baselines[:1], identity.players, None, identity.output, identity.depth)
     wanted = [Wanted(Identity(model, (source,), *rest), None, _UNSHOWN) for source in inputs]
-    executor = Executor(catalog, store)
+    executor = Executor(catalog, store, tape=spent.tape)
     try:
         executor.run(compile_plan(wanted, catalog, request.strategy, request.seed, effort=Effort(0)))
     finally:
@@ -366,6 +377,7 @@ class _Spent:
 
     started: float
     unknown: list[Network]
+    tape: Tape
     hits: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     batches: int = 0
@@ -431,5 +443,5 @@ def _relation(
         details=cast("dict[str, object]", details),
         text=words if analyze else nothing,
         query=request.own_text,
-        provenance=provenance(request.query, catalog, physical, outcome),
+        provenance=provenance(request.query, catalog, physical, outcome, spent.tape.batches),
     )

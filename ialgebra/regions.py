@@ -13,7 +13,7 @@ from .answers import say
 from .errors import BindError
 from .language import syntax
 from .language.options import whole
-from .results import Attribution, Ints
+from .results import Attribution, Ints, Relation
 
 
 def check_region(region: syntax.Region) -> None:
@@ -25,13 +25,17 @@ def check_region(region: syntax.Region) -> None:
         whole(amount, "a number of players", 1)
 
 
-def region_of(a: Attribution, region: syntax.Region, name: str) -> Mask:
-    """The mask `name` of the chosen players of a map.
+def region_of(answer: Relation, region: syntax.Region, name: str) -> Mask:
+    """The mask `name` of the chosen players of the one map of an answer; BindError where a filter left another number.
 
     `top` takes the players of the highest values, ties in their order, while they are positive: so many of them, or as
     many as cover no more than that percentage of the features that play, but one at least. `above` takes all players
     whose value is higher, in units of the model's output. Where nobody is chosen the window is empty, with a warning.
     """
+    if len(answer) != 1:
+        left = f"this query answered with {len(answer)}" if len(answer) else answer.text
+        raise BindError(f"one map is needed here, and {left}", region.query.span)
+    (a,) = answer
     chosen = _top(a, region) if region.kind == "top" else np.flatnonzero(a.values > region.amount.value)
     if not len(chosen):
         what = "a positive value" if region.kind == "top" else f"a value above {region.amount.text}"

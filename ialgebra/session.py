@@ -11,7 +11,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
@@ -27,18 +27,20 @@ from .algebra.baselines import Baseline, Constant, Given, check_baseline
 from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
-from .catalog import Catalog, entry, hidden, labels_of
-from .describe import describe, mask_text, show
+from .catalog import Catalog, Entry, entry, hidden, labels_of
+from .describe import describe, input_line, mask_text, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
+from .history import History
 from .interpreters.checked import known_interpreter
 from .interpreters.protocol import GameInterpreter, ModelInterpreter
 from .interpreters.shipped import SHIPPED
 from .kernels.coalitions import METHODS
-from .language import binder, options, syntax
+from .language import binder, inputs, options, syntax
 from .language.predicates import bind_window
+from .language.printer import baseline_text
 from .models.calibration import calibrate, table
-from .models.heads import HeadReport, fit_heads, load_heads, save_heads
+from .models.heads import HeadReport, fit_heads, load_heads, save_heads, weights_digest
 from .models.layers import LayerChoice
 from .models.network import Model, Network, is_out_of_memory
 from .planner.strategy import PRESETS, Strategy
@@ -46,6 +48,7 @@ from .progress import bar
 from .regions import check_region, region_of
 from .results import Relation
 from .settings import set_option
+from .steps import Call, Heads, Step, Value
 
 Wish = str | float | ArrayLike | Tensor
 
@@ -66,6 +69,7 @@ class Session:
         self._catalog = Catalog()
         self._store = Store(store_bytes)
         self._lock = threading.RLock()
+        self.history = History(self.sql, store_bytes)
         self._progress = sys.stderr.isatty() if progress is None else progress
 
     def __enter__(self) -> Session:
@@ -81,6 +85,7 @@ class Session:
         with self._lock:
             self._catalog = Catalog()
             self._store.clear()
+            self.history.clear()
 
     # Registration.
 
@@ -93,16 +98,34 @@ class Session:
         output: str = "logit",
         device: str | torch.device | None = None,
         batch_size: int | None = None,
+        example: Tensor | None = None,
     ) -> None:
         """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
 
         `layers`: names or modules to cut after, in order (None: found by themselves). `classes`: their names. `output`:
         what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
-        run it. `batch_size`: rows a batch. Raises BindError for arguments that do not fit.
+        run it. `batch_size`: rows a batch. `example`: an input to run it on at once, which tells its layers and
+        classes (None: the first query's). Raises BindError for arguments that do not fit.
         """
-        with self._lock, _enough_memory():
+        with self._lock, _enough_memory(), self._step(f"register model {name}", ("model", name)) as step:
             name = _named("model", name)
-            self._catalog.models[name] = Network(name, module, layers, classes, output, device, batch_size)
+            network = Network(name, module, layers, classes, output, device, batch_size)
+            if example is not None:
+                network.probe(example)
+            if isinstance(classes, Mapping):
+                words: Value = {int(k): str(word) for k, word in classes.items()}
+            else:
+                words = None if classes is None else tuple(map(str, classes))
+            home = None if device is None else str(device)
+            step.call = self.history.model(
+                network,
+                self._catalog.models.get(name),
+                classes=words,
+                output=output,
+                device=home,
+                batch_size=batch_size,
+            )
+            self._catalog.models[name] = network
 
     def register_input(
         self,
@@ -120,7 +143,7 @@ class Session:
         players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. Raises ShapeError
         for other forms, BindError for text that means nothing.
         """
-        with self._lock, _enough_memory():
+        with self._lock, _enough_memory(), self._step(f"register input {name}", ("input", name)) as step:
             name = _named("input", name)
             made = entry(name, tensor, feature_names)
             if labels is not None:
@@ -134,16 +157,21 @@ class Session:
                     check_baseline(each, made.elements[0].tensor, lambda source: self._catalog.element(source).tensor)
                 if partition is not None:
                     check_partition(partition, made.kind, made.shape, self._catalog.mask)
-                self._catalog.inputs[name] = dataclasses.replace(made, baselines=baselines, players=partition)
+                made = dataclasses.replace(made, baselines=baselines, players=partition)
+                self._catalog.inputs[name] = made
             except BaseException:
                 self._catalog.inputs = before  # with the tensors of the baseline and players that were there
                 raise
+            step.text = f"register input {input_line(made)}"
+            step.call = Call("register_input", name, self._as_registered(made))
 
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
-        with self._lock, _enough_memory():
+        with self._lock, _enough_memory(), self._step(f"register window {name}", ("window", name)) as step:
             name = _named("window", name)
+            given: Value
             if isinstance(mask_or_predicate, str):
+                given = mask_or_predicate
                 try:
                     window = bind_window(syntax.parse_predicate(mask_or_predicate), self._catalog.windows, None)
                 except IalgebraError as error:
@@ -154,18 +182,22 @@ class Session:
                 if isinstance(mask, Tensor):  # NumPy knows neither bfloat16 nor sparse tensors
                     dense = mask.detach().cpu().to_dense()
                     mask = (dense.float() if dense.is_floating_point() else dense).numpy()
-                self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
+                given = self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
+            step.call = Call("register_window", name, {"mask_or_predicate": given})
 
     def register_interpreter(self, name: str, interpreter: GameInterpreter | ModelInterpreter) -> None:
         """Register what `USING name(option => value)` is to mean beside Shapley values: see `ialgebra.interpreters`.
 
         Raises BindError for what is no interpreter, and for the name of one that is shipped.
         """
-        with self._lock:
+        with self._lock, self._step(f"register interpreter {name}", ("interpreter", name)) as step:
             name = _named("interpreter", name)
             if name.lower() in {each.lower() for each in (*METHODS, *SHIPPED)}:
                 raise BindError(f"'{name}' is an interpreter that is shipped; choose another name")
+            again = self._catalog.interpreters.get(name) is interpreter
             self._catalog.interpreters[name] = known_interpreter(name, interpreter)
+            own = self.history.given("interpreters", name, again)
+            step.call = Call("register_interpreter", name, {"interpreter": own})
 
     def fit_heads(
         self,
@@ -185,11 +217,13 @@ class Session:
         (whole `groups` where given: crops of one photo, say) measures each layer's agreement with the model. Raises
         BindError or ShapeError for what does not fit, ModelError for a failing model.
         """
-        with self._lock, _enough_memory():
+        with self._lock, _enough_memory(), self._step(f"fit heads of {model}", ("heads", model)) as step:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
-            return fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)
+            report = fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)
+            step.call = _heads_of(network)
+            return report
 
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
@@ -199,8 +233,10 @@ class Session:
     def load_heads(self, model: str, path: str | Path) -> None:
         """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
         model."""
-        with self._lock, _enough_memory():
-            load_heads(self._catalog.model(model), path)
+        with self._lock, _enough_memory(), self._step(f"load heads of {model}", ("heads", model)) as step:
+            network = self._catalog.model(model)
+            load_heads(network, path)
+            step.call = _heads_of(network)
 
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
         """Measure what passes of a model cost on this machine, by batch size, mode and depth; ten seconds or so.
@@ -210,10 +246,11 @@ class Session:
         are planned with it. Answers with a table as text. Raises BindError for unknown names, ModelError for a failing
         model, ResourceError out of memory.
         """
-        with self._lock, _enough_memory():
+        with self._lock, _enough_memory(), self._step(f"calibrate {model}") as step:
             network = self._catalog.model(model)
             example = self._catalog.input(input or self._example(network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
+            step.call = Call("calibrate", model, {})
             return query.said(table(network, profile), f"calibrate {model}")
 
     def names(self) -> dict[str, list[str]]:
@@ -225,6 +262,12 @@ class Session:
             "windows": list(catalog.windows),
             "views": list(catalog.views),
         }
+
+    def registered(self) -> dict[str, dict[str, object]]:
+        """The objects that only the user has, by name: the models' modules, and interpreters that are not shipped."""
+        own = {name: each for name, each in self._catalog.interpreters.items() if name not in SHIPPED}
+        modules = {name: network.module for name, network in self._catalog.models.items()}
+        return {"models": dict(modules), "interpreters": dict(own)}
 
     # Queries.
 
@@ -242,8 +285,11 @@ class Session:
         with _enough_memory():
             statements = syntax.parse(script)
         for statement in statements:
-            with self._lock, _enough_memory():
+            words = script[statement.span.start : statement.span.end]
+            with self._lock, _enough_memory(), self._step(words, _defined(statement), seed, strategy) as step:
                 answer = self._statement(statement, script, seed, strategy)
+                step.answered(answer)
+                step.timed = _timed(statement)
             yield answer
 
     def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
@@ -260,19 +306,25 @@ class Session:
         with self._lock:
             request = self._request(statement, text, seed, strategy)
             rounds = query.refined(request, self._catalog.snapshot(), self._store)
-        while True:
-            with self._lock, _enough_memory():
-                answer = next(rounds, None)
-            if answer is None:
-                return
-            yield answer
+        with self._step(request.own_text, None, seed, strategy) as step:
+            step.rounds, step.timed = 0, _timed(statement)
+            while True:
+                with self._lock, _enough_memory():
+                    answer = next(rounds, None)
+                if answer is None:
+                    return
+                step.rounds += 1
+                step.answered(answer)
+                yield answer
 
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
         with self._lock, _enough_memory():
             statement = syntax.parse(text)[-1]
-            if isinstance(statement, syntax.Explain):
-                statement = statement.query
+        if isinstance(statement, syntax.Explain):
+            statement = statement.query
+        words = f"explain {text[statement.span.start : statement.span.end]}"
+        with self._lock, _enough_memory(), self._step(words, strategy=strategy):
             if not isinstance(statement, syntax.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             return query.explained(self._request(statement, text, None, strategy), self._catalog).plan
@@ -294,9 +346,7 @@ class Session:
                     request = self._request(region.query, text, seed, strategy)
                     query.only_map(request, catalog)
                     answer = self._answered(request, analyze=False)
-                    if not len(answer):
-                        raise BindError(f"one map is needed here, and {answer.text}", region.query.span)
-                    mask = region_of(answer[0], region, _named("window", name.value))
+                    mask = region_of(answer, region, _named("window", name.value))
                     catalog.windows[mask.name] = mask
                     said = f"window {mask.name} created: {mask_text(mask)}"
                     return answer.told(said, text[statement.span.start : statement.span.end])
@@ -316,6 +366,8 @@ class Session:
                         raise BindError(f"unknown {kind} '{name.value}'{did_you_mean(name.value, known)}", name.span)
                     del known[name.value]
                     said = f"{kind} {name.value} dropped"
+                case syntax.Show("history"):
+                    said = str(self.history)
                 case syntax.Show(kind):
                     said = show(kind, catalog)
                 case syntax.Describe(name):
@@ -328,6 +380,16 @@ class Session:
             word = statement.name.span if isinstance(statement, syntax.Describe) else statement.span
             raise error.at(text, word) from error.__cause__
         return query.said(said, text[statement.span.start : statement.span.end])
+
+    def _step(
+        self,
+        text: str,
+        defines: tuple[str, str] | None = None,
+        seed: int | None = None,
+        strategy: Strategy | str | None = None,
+    ) -> AbstractContextManager[Step]:
+        preset = PRESETS.get(strategy.upper()) if isinstance(strategy, str) else strategy
+        return self.history.step(Step(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines))
 
     def _request(
         self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None
@@ -354,11 +416,28 @@ class Session:
             raise BindError(f"name an input to run model '{network.name}' on{did_you_mean('', inputs)}")
         return fitting[0]
 
+    def _as_registered(self, made: Entry) -> dict[str, Value]:
+        """What makes an input again as it is registered."""
+        baseline: Value = made.baselines and baseline_text(made.baselines)
+        players: Value = None if made.players is None else str(made.players)
+        inputs = self._catalog.inputs
+        if made.baselines and isinstance(made.baselines[0], Given):
+            baseline = inputs.get(hidden(made.name, "baseline"), baseline)
+        if isinstance(made.players, Labels):
+            players = inputs.get(hidden(made.name, "players"), players)
+        return {
+            "tensor": made,
+            "baseline": baseline,
+            "players": players,
+            "feature_names": made.feature_names,
+            "labels": made.labels,
+        }
+
     # What Python says in objects and a query in text.
 
     def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
         if isinstance(wish, str):
-            return options.bind_baselines(syntax.parse_value(wish), self._catalog)
+            return inputs.bind_baselines(syntax.parse_value(wish), self._catalog)
         if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
             value = float(wish)
             if not math.isfinite(value):
@@ -374,6 +453,33 @@ class Session:
         own = entry(hidden(name, "players"), wish)
         self._catalog.inputs[own.name] = own
         return Labels(Source(own.name))
+
+
+def _heads_of(network: Network) -> Call:
+    """The heads that a model has now, however it came by them."""
+    return Call("load_heads", network.name, {"path": Heads(network.named_heads, weights_digest(network))})
+
+
+def _defined(statement: syntax.Statement) -> tuple[str, str] | None:
+    """The kind and the name of what a statement gives a meaning, or takes it from."""
+    match statement:
+        case syntax.CreateWindow(name):
+            return "window", name.value
+        case syntax.CreateView(name):
+            return "view", name.value
+        case syntax.Drop(kind, name):
+            return kind, name.value
+        case syntax.SetOption(name):
+            return "option", name.value.lower()
+    return None
+
+
+def _timed(statement: syntax.Statement) -> bool:
+    """Whether a clock may stop a statement."""
+    match statement:
+        case syntax.Explain(asked) | syntax.CreateWindow(where=syntax.Region(query=asked)):
+            return asked.within is not None
+    return isinstance(statement, syntax.Query) and statement.within is not None
 
 
 @contextmanager

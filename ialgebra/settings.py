@@ -8,10 +8,10 @@ from collections.abc import Callable
 from .catalog import Catalog
 from .errors import BindError, did_you_mean
 from .language import syntax
+from .language.inputs import bind_baselines
 from .language.options import (
     CONTRASTS,
     OUTPUTS,
-    bind_baselines,
     bind_budget,
     bind_players,
     choice,

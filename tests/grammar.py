@@ -19,7 +19,7 @@ from tests import worlds
 KEYWORDS = frozenset(
     "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
     "not between in explain analyze create replace window view drop show describe set models inputs windows "
-    "views top percent above".split()
+    "views history top percent above".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
 MODELS = ["f", "f", "f", "f'", "g", "f′"]
@@ -107,7 +107,7 @@ class Grammar:
         name = self.rng.choice(list(options))
         return self.rng.choice(
             [
-                ["show", self.rng.choice(["models", "inputs", "windows", "views"])],
+                ["show", self.rng.choice(["models", "inputs", "windows", "views", "history"])],
                 ["describe", self.rng.choice(["f", "x", "w", "v", "xs"])],
                 ["drop", "window", self.rng.choice(["w3", "w4"])],
                 ["drop", "view", self.rng.choice(["u", "t"])],

@@ -210,3 +210,17 @@ def test_each_step_of_a_drill_down_says_what_it_reuses() -> None:
     again = con.sql("explain analyze select 2, 4 from f(x) where hot using exact()")
     assert again.stats.rows == 0
     assert "found in the store: the same game" in again.text or again.stats.reused_rows > 0
+
+
+def test_a_ranking_or_a_filter_may_find_the_one_map() -> None:
+    con = worlds.case(seed=4).con
+    con.register_input("xs", torch.randn(3, 2, 6, 6).double(), labels=["cat", "dog", "cat"])
+    con.sql("create window one as top(1, select * from f(xs) order by entropy() desc limit 1)")
+    con.sql("create window dog as top(1, select * from f(xs) having label = 'dog')")
+    con.sql("create window seen as top(1, select * from f(xs) having prediction = 2 and index < 1 or label = 'dog')")
+    for name in ("one", "dog", "seen"):
+        assert 0 < bound(con, name).sum() <= 8
+    for having, count in (("label = 'cat'", 2), ("prediction < 9", 3), ("entropy() < 99", 3), ("entropy() > 99", 0)):
+        told = f"this query answer(s|ed) with {count}" if count else "no element is left"
+        with pytest.raises(BindError, match=f"one map is needed here, and {told}"):
+            con.sql(f"create window none as top(1, select * from f(xs) having {having})")

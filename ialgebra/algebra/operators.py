@@ -85,7 +85,7 @@ class Identity(Node):
         return ()
 
     def __str__(self) -> str:
-        inputs = str(self.inputs[0]) if len(self.inputs) == 1 else self.inputs[0].name
+        inputs = self.inputs[0] if len(self.inputs) == 1 else self.inputs[0].collection
         shapley = self.estimation.interpreter == "shapley"
         return f"{'φ' if shapley else self.estimation.interpreter} {self.model}({inputs})"
 

@@ -37,7 +37,7 @@ from ..planner.games import Game, Predicted
 from ..planner.physical import Job, Pass, PhysicalPlan, Run
 from ..planner.sampling import DesignSpec
 from .memory import ASKED, WHOLE, Column, Memory, Values, input_name
-from .pace import Pace
+from .pace import Pace, Tape
 from .store import Store
 
 Progress = Callable[[int, int], None]
@@ -83,12 +83,18 @@ class Executor:
     time of `time.perf_counter`."""
 
     def __init__(
-        self, catalog: Catalog, store: Store, progress: Progress | None = None, deadline: float = math.inf
+        self,
+        catalog: Catalog,
+        store: Store,
+        progress: Progress | None = None,
+        deadline: float = math.inf,
+        tape: Tape | None = None,
     ) -> None:
         self.catalog = catalog
         self.store = store
         self.progress = progress
         self.deadline = deadline
+        self.tape = tape or Tape()
         self.outcome = Outcome([], [], {}, {}, {})
         self.not_passing: set[str] = set()  # models whose layers on the way are left alone
 
@@ -129,7 +135,7 @@ class Executor:
                 self._pass(each)
         for each in plan.passes:  # outside that frame, in which no gradient flows
             for number in each.jobs if each.asked else ():
-                self._ask(number, each.run.batch_size)
+                self._ask(number, each.run)
         return self.outcome
 
     def _design(self, spec: DesignSpec) -> Design:
@@ -325,10 +331,11 @@ class Executor:
         evaluate: Callable[[list[_T], Run], None],
     ) -> None:
         """Evaluate `items` in batches as `next_run(rows left)` says; out of memory halves the batch and goes on."""
-        start, most = 0, len(items)
+        start, most = 0, _LISTED
         while start < len(items):
-            run = next_run(len(items) - start)
-            chunk = items[start : start + min(run.batch_size, most)]
+            run = self.tape.next(next_run(len(items) - start))
+            run = run._replace(batch_size=min(run.batch_size, most))
+            chunk = items[start : start + run.batch_size]
             try:
                 evaluate(chunk, run)
             except Exception as error:
@@ -342,6 +349,7 @@ class Executor:
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
             else:
+                self.tape.keep(run)
                 start += len(chunk)
 
     def _batch(
@@ -378,7 +386,7 @@ class Executor:
 
     # What asks the model itself.
 
-    def _ask(self, number: int, batch_size: int) -> None:
+    def _ask(self, number: int, planned: Run) -> None:
         """The maps of a job's columns, from the interpreter or from the store."""
         job = self.plan.jobs[number]
         for k, game in enumerate(job.games):
@@ -393,7 +401,9 @@ class Executor:
                 self._reused(Counter({ASKED: rows}))
                 continue
             before, started = self.outcome.rows, time.perf_counter()
-            found = self._asked(job, game, interpreter, batch_size)
+            run = self.tape.next(planned)
+            found = self._asked(job, game, interpreter, run.batch_size)
+            self.tape.keep(run)
             self.outcome.maps[number, k] = found
             rows, seconds = self.outcome.rows - before, time.perf_counter() - started
             self.memory.keep_map(number, k, column, self.plan.seed, identity, found, rows, seconds)

@@ -1,7 +1,8 @@
 """Which batch size and mode the next batch of a pass gets: the planned ones, or, in a long pass, ones worth a trial.
 
 In: a pass and its networks, whose profiles learn what every batch took. Out: how to run the next one. Trials spend the
-query's own rows, so learning what a model's passes cost takes no row of its own.
+query's own rows, so learning what a model's passes cost takes no row of its own. What was run is written down, for
+batches decide the last bits of an answer: a query that is given those of a former run meets the same ones.
 """
 
 from __future__ import annotations
@@ -11,10 +12,33 @@ from collections.abc import Iterator, Sequence
 from ..models.network import Network
 from ..planner.cost import cheapest, forward_cost, runs
 from ..planner.physical import Pass, Run
+from ..planner.strategy import Batches
 
 _LONG = 2.0  # seconds of forward passes below which there is nothing to win by trials
 _SHARE = 3  # a trial may take one part in so many of the rows that are left
 _REPEATS = 2  # batches of a trial: the first of a kind pays for kernels being set up, and is not believed
+
+
+class Tape:
+    """The batches of one query, in order: those of a `former` run first, then as they are planned."""
+
+    def __init__(self, former: Batches | None = None) -> None:
+        self._former = iter([Run(size, mode) for size, mode, count in former or () for _ in range(count)])
+        self._ran: list[tuple[Run, int]] = []
+
+    def next(self, planned: Run) -> Run:
+        return next(self._former, planned)
+
+    def keep(self, run: Run) -> None:
+        """Write down a batch that was run."""
+        run = run._replace(explore=False)
+        count = self._ran.pop()[1] if self._ran and self._ran[-1][0] == run else 0
+        self._ran.append((run, count + 1))
+
+    @property
+    def batches(self) -> Batches:
+        """What was run so far."""
+        return tuple((run.batch_size, run.mode, count) for run, count in self._ran)
 
 
 class Pace:

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from ..algebra.baselines import Constant, check_baseline
+from ..algebra.baselines import Baseline, check_baseline
 from ..algebra.operators import (
     AntiJoin,
     Contrast,
@@ -41,10 +41,10 @@ from ..interpreters.protocol import ModelInterpreter
 from ..planner.compiler import Wanted
 from . import syntax
 from .having import bind_ranking, known
+from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
 from .options import (
     CONTRASTS,
     OUTPUTS,
-    bind_baselines,
     bind_budget,
     bind_players,
     choice,
@@ -455,26 +455,34 @@ class _Binder:
         return rows, tuple(inner.places)
 
     def _identity(self, call: syntax.Call, context: _Context) -> tuple[Identity, Contrast | None]:
+        name = call.name.value
         with self.at(call.name.span):
-            network = self.catalog.model(call.name.value)
+            if name not in self.catalog.models and name.lower() in MODIFIERS:
+                raise BindError(f"{name} changes a model's input and stands inside its call, as in f({name}(x, …))")
+            network = self.catalog.model(name)
         if len(call.arguments) != 1:
             raise BindError(
                 f"model '{call.name.value}' takes one input, as in {call.name.value}(x); got {len(call.arguments)}"
             )
-        argument = call.arguments[0]
+        argument, options = call.arguments[0], self._options(call)
+
+        def in_force(entry: Entry) -> tuple[Baseline, ...]:
+            if "baseline" not in options:
+                return default_baselines(entry, self.catalog)
+            with self.at(options["baseline"].span):
+                return bind_baselines(options["baseline"], self.catalog)
+
         with self.at(argument.span):
-            if not isinstance(argument, syntax.Name):
-                raise BindError("a model's input is the name of a registered input")
-            entry = self.catalog.input(argument.value)
+            sources = bind_input(argument, self.catalog, in_force)
+            entry = self.catalog.input(sources[0].name)
             network.probe(entry.elements[0].tensor)
             check_asks(context.estimation.interpreter, network, entry, self.catalog)
         try:
             estimation = bound_to(context.estimation, network, self.catalog)
         except IalgebraError as error:  # of an option, whose place is that of USING
             raise error.at(*context.using) if context.using else error from error.__cause__
-        options = self._options(call)
         settings = self.catalog.settings
-        baselines = entry.baselines or settings.baselines or (Constant(0.0),)
+        baselines = in_force(entry)
         players = entry.players or settings.players or default_partition(entry.kind)
         target: int | None = None
         output = settings.output or network.output
@@ -482,8 +490,6 @@ class _Binder:
         for name, value in options.items():
             with self.at(value.span):
                 match name:
-                    case "baseline":
-                        baselines = bind_baselines(value, self.catalog)
                     case "players":
                         players = bind_players(value, self.catalog)
                     case "target":
@@ -499,7 +505,7 @@ class _Binder:
             check_partition(players, entry.kind, entry.shape, self.catalog.mask)
         identity = Identity(
             call.name.value,
-            entry.sources,
+            sources,
             baselines,
             players,
             target,

@@ -48,7 +48,7 @@ MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to pa
 RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that stand before, between or after the others
 CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
-SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
+SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
 NO_QUERY: Final = (
     "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: create window w as "

@@ -1,4 +1,4 @@
-"""What options mean: baselines, players, budgets and words. In: a value of the syntax tree; out: its meaning.
+"""What options mean: players, budgets and words. In: a value of the syntax tree; out: its meaning.
 
 Queries, SET and the text that Python arguments may be given in all read their options here. Every error stands at its
 own word.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
-from ..algebra.baselines import Baseline, Blur, Constant, Given, Mean
 from ..algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens
 from ..algebra.sources import Source
 from ..catalog import Catalog
@@ -22,11 +21,12 @@ CONTRASTS = ("difference", "literal")
 __all__ = [
     "CONTRASTS",
     "OUTPUTS",
-    "bind_baselines",
     "bind_budget",
     "bind_players",
+    "call",
     "choice",
     "class_reference",
+    "own_word",
     "whole",
     "word",
 ]
@@ -69,7 +69,7 @@ def class_reference(value: syntax.Value) -> int | str:
     return word(value, "a class")
 
 
-def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
+def call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
     """`name` and `name(arguments)` alike, the name in lower case."""
     if isinstance(value, syntax.Call):
         if value.options:
@@ -78,12 +78,12 @@ def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
     return word(value, "this option").lower(), ()
 
 
-def _own_word(value: syntax.Value) -> Span:
+def own_word(value: syntax.Value) -> Span:
     return value.name.span if isinstance(value, syntax.Call) else value.span
 
 
 def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int]:
-    _, arguments = _call(value)
+    _, arguments = call(value)
     if len(arguments) != len(names):
         raise BindError(
             f"{what} takes {len(names)} whole numbers ({', '.join(names)}); got {len(arguments)}", value.span
@@ -97,7 +97,7 @@ _SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Fea
 def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
     """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
     mask."""
-    name, arguments = _call(value)
+    name, arguments = call(value)
     if isinstance(value, syntax.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
     match name:
@@ -112,47 +112,4 @@ def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
         case "slic":
             return Slic(*_arguments(value, "slic", ("segments",)))
     known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.visible)
-    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", _own_word(value))
-
-
-def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...]:
-    """A baseline, or one for each element of a collection, from zeros, a number, mean(xs), blur(…) or an input's
-    name."""
-    match value:
-        case syntax.Number(value=number):
-            if not math.isfinite(number):
-                raise BindError("a baseline must be a finite number", value.span)
-            return (Constant(float(number)),)
-        case syntax.Name(value=name) if name in catalog.inputs:
-            return tuple(Given(source) for source in catalog.input(name).sources)
-    name, arguments = _call(value)
-    match name:
-        case "zeros" if not arguments:
-            return (Constant(0.0),)
-        case "constant" if len(arguments) == 1 and isinstance(arguments[0], syntax.Number):
-            return (Constant(float(arguments[0].value)),)
-        case "mean":
-            if len(arguments) != 1 or not isinstance(arguments[0], syntax.Name):
-                raise BindError("mean takes the name of a registered collection, as in mean(xs)", value.span)
-            return (Mean(catalog.input(arguments[0].value).name),)
-        case "blur":
-            return (_blur(value, arguments, catalog),)
-    known = ("zeros", "mean", "blur", *catalog.visible)
-    raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", _own_word(value))
-
-
-def _blur(value: syntax.Value, arguments: tuple[syntax.Expression, ...], catalog: Catalog) -> Blur:
-    source: Source | None = None
-    sigma: float | None = None
-    for argument in arguments:
-        match argument:
-            case syntax.Number(value=number) if sigma is None and 0 < number < 1e4:
-                sigma = float(number)
-            case syntax.Name(value=name) if source is None and sigma is None:
-                source = Source(name)
-                catalog.element(source)
-            case _:
-                raise BindError(
-                    "blur takes an input's name and a sigma in pixels, both optional: blur(x, 8)", argument.span
-                )
-    return Blur(source, sigma)
+    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

@@ -111,11 +111,12 @@ def _call(identity: Identity) -> str:
     if identity.target is not None:
         options["target"] = str(identity.target)
     first = identity.inputs[0]
-    name = first.text if len(identity.inputs) == 1 else sql_name(first.name)
-    return f"{sql_name(identity.model)}({name}, {', '.join(f'{key} => {value}' for key, value in options.items())})"
+    source = first if len(identity.inputs) == 1 else first.collection
+    said = ", ".join(f"{key} => {value}" for key, value in options.items())
+    return f"{sql_name(identity.model)}({source.text}, {said})"
 
 
 def baseline_text(baselines: tuple[Baseline, ...]) -> str:
     """Baselines as a query would say them: several are a collection's elements."""
     first = baselines[0]
-    return sql_name(first.source.name) if len(baselines) > 1 and isinstance(first, Given) else str(first)
+    return first.source.collection.text if len(baselines) > 1 and isinstance(first, Given) else str(first)

@@ -271,11 +271,14 @@ class Drop:
     span: Span = field(compare=False)
 
 
+Shown = Literal["models", "inputs", "windows", "views", "history"]
+
+
 @dataclass(frozen=True)
 class Show:
-    """show models | inputs | windows | views"""
+    """show models | inputs | windows | views | history"""
 
-    kind: Literal["models", "inputs", "windows", "views"]
+    kind: Shown
     span: Span = field(compare=False)
 
 
@@ -325,7 +328,8 @@ def parse_value(text: str) -> Value:
     return value
 
 
-_NO_VALUES = {("mass", 0), ("distance", 0)}  # arguments, by the name of a call, that are predicates or queries
+# Arguments, by the name of a call and their number, that are predicates or queries.
+_NO_VALUES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1)}
 _NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
@@ -376,7 +380,7 @@ class _Reader:
             case exp.Drop():
                 return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
             case exp.Show():
-                return Show(cast("Literal['models', 'inputs', 'windows', 'views']", node.name.lower()), span)
+                return Show(cast("Shown", node.name.lower()), span)
             case exp.SetItem(this=exp.EQ(this=name, expression=value)):
                 return SetOption(self.name(name), self.value(value), span)
         self.refuse(node, "this statement is not in the language")

@@ -269,21 +269,25 @@ def save_heads(network: Network, path: str | Path) -> Path:
         raise BindError(
             f"model '{network.name}' has no heads to save; train them with con.fit_heads(\"{network.name}\", inputs)"
         )
+    try:
+        disk.write(path, file_content(network.named_heads, weights_digest(network)))
+    except (OSError, ValueError) as error:
+        raise BindError(f"cannot write heads to '{path}': {getattr(error, 'strerror', None) or error}") from error
+    return path
+
+
+def file_content(heads: Mapping[str, Head], weights: str) -> bytes:
+    """The file of some heads by layer name, trained on a model of these weights (`weights_digest`)."""
     tensors: dict[str, Tensor] = {}
     entries: list[dict[str, object]] = []
-    for index, head in sorted(network.heads.items()):
-        name = network.layers[index - 1].name
+    for name, head in heads.items():
         tensors[f"{name}.weight"] = head.weight.cpu().contiguous()
         tensors[f"{name}.bias"] = head.bias.cpu().contiguous()
         measured = {"agreement": head.agreement, "accuracy": head.accuracy, "ridge": head.ridge}
         entries.append({"layer": name, "pool": head.pool, **measured})
-    header = {"format": f"{_FORMAT} {_VERSION}", "heads": json.dumps(entries), "weights": _weights(network)}
+    header = {"format": f"{_FORMAT} {_VERSION}", "heads": json.dumps(entries), "weights": weights}
     header["digest"] = _digest(header, tensors)
-    try:
-        disk.write(path, serialised(tensors, header))
-    except (OSError, ValueError) as error:
-        raise BindError(f"cannot write heads to '{path}': {getattr(error, 'strerror', None) or error}") from error
-    return path
+    return serialised(tensors, header)
 
 
 def load_heads(network: Network, path: str | Path) -> None:
@@ -297,7 +301,8 @@ def load_heads(network: Network, path: str | Path) -> None:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             version = _version(path, header.get("format"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            # A file's tensors lie anywhere in memory; copies are aligned as trained ones are, which decides last bits.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             if version > 1 and header.get("digest") != _digest(header, tensors):
                 raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")
             heads = {}
@@ -316,7 +321,7 @@ def load_heads(network: Network, path: str | Path) -> None:
         raise BindError(f"cannot read heads from '{path}': {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BindError(f"'{path}' is no file of heads, or is damaged: {error}") from error
-    if header.get("weights") != _weights(network):
+    if header.get("weights") != weights_digest(network):
         warnings.warn(
             f"the heads in '{path}' were trained on other weights than those of model '{network.name}' now",
             IalgebraWarning,
@@ -347,6 +352,6 @@ def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _weights(network: Network) -> str:
+def weights_digest(network: Network) -> str:
     """A short name for the model's weights."""
     return f"{zlib.crc32(repr(network.weights_fingerprint()).encode()):08x}"

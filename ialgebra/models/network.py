@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
-from ..kernels.forward import TapError, as_found, is_out_of_memory, uncompiled
+from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .calibration import structure
@@ -82,6 +82,7 @@ class Network:
         self._layers: tuple[Layer, ...] | None = None
         self._class_count = 0
         self._row_dim: int | None = None
+        self.example: Tensor | None = None  # what `probe` was given
         self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
@@ -127,6 +128,7 @@ class Network:
         self._row_dim = example.dim()
         self._layers = found
         self._first_pass = (example, logits[0].cpu(), self.content())
+        self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
@@ -134,6 +136,17 @@ class Network:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
             self._misfit = f"those that were loaded do not fit: {error.message}"
+
+    @property
+    def chosen(self) -> tuple[tuple[str, str, int | None], ...] | None:
+        """The layers that the user chose, if any: name, path of the submodule, and which of its calls."""
+        if self._choices is None or not isinstance(self.module, nn.Module):
+            return None
+        paths = {id(module): path for path, module in uncompiled(self.module).named_modules()}
+        return tuple(
+            (name, paths[id(place.module)], place.call) if isinstance(place, Tap) else (name, paths[id(place)], None)
+            for name, place in self._choices
+        )
 
     def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
@@ -228,6 +241,12 @@ class Network:
     def class_name(self, index: int) -> str:
         """The name of class `index`, or 'class 3' where names were not given."""
         return self.classes[index] if self.classes and index < len(self.classes) else f"class {index}"
+
+    @property
+    def named_heads(self) -> dict[str, Head]:
+        """The heads by layer name, also those that wait for `probe`."""
+        known = {self.layers[index - 1].name: head for index, head in sorted(self.heads.items())}
+        return self._saved_heads | known
 
     def needs_head(self, layer: int) -> bool:
         """Whether f_l needs a head that has not been trained yet."""

@@ -78,7 +78,8 @@ def compile_plan(
         return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
 
     terms = [term for each in lowered(strategy.rewrite, strategy.dual is not False) for a in each for term in a.terms]
-    matters = {"dual"} if any(term.board.swapped for term in terms) else set()
+    directions = [{term.game.hybrids for term in terms if term.board.swapped is each} for each in (True, False)]
+    matters = {"dual"} if set.intersection(*directions) else set()
     games = len({term.game for term in terms})
     if games > 1:
         matters |= {"share", "pack"}

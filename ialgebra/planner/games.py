@@ -2,14 +2,17 @@
 
 In: an operator tree and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a
 target that the model has yet to predict stays a `Predicted`. The laws of games are applied here: equal games are one
-(L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), a collection of baselines is the mean of the
-maps (L18); and null players are pruned (L16).
+(L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), φ(nullify(x, w)) = Π_¬w φ(x) (L14), a
+collection of baselines is the mean of the maps (L18); and null players are pruned (L16).
+
+L14 follows from what names a game: its two ends, x_N and x_∅, and who plays where these differ. A feature outside the
+window and one that equals the background come to the same, so a nullified input's game is the projection's.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline, materialise
+from ..algebra.edits import Nullify, Substitute
 from ..algebra.operators import (
     AntiJoin,
     Estimation,
@@ -68,13 +72,20 @@ class Leaf:
     window: Window = EVERYTHING
     layer: int | None = None  # None: the model itself
 
+    @property
+    def against(self) -> str:
+        """The baseline as people read it."""
+        edits = isinstance(self.baseline, Given) and self.baseline.source.edits
+        return str(self.baseline.source) if isinstance(self.baseline, Given) and edits else str(self.baseline)
+
 
 @dataclass(frozen=True, eq=False)
 class Hybrids:
     """The inputs x_S of a game: `foreground` on the segments of S, `background` elsewhere (Eq. 1).
 
     `segments` (int64, broadcastable to the input) numbers the players, −1 where every hybrid is the background. `key`
-    names the content; `full` and `empty` name the rows x_N and x_∅, which other games may share.
+    names the hybrids by their content: equal ones have one, whatever window or edit they come from. `full` and `empty`
+    name the rows x_N and x_∅, which other games may share.
     """
 
     foreground: Tensor
@@ -157,6 +168,7 @@ class Lowering:
 
     def __init__(self, catalog: Catalog) -> None:
         self.fired: dict[bool, dict[str, None]] = {False: {}, True: {}}
+        self._readers: dict[bool, dict[Hybrids, dict[tuple[Source, Window, bool], None]]] = {False: {}, True: {}}
         self._boards = _Boards(catalog)
         self._components: dict[Operator, tuple[_Component, ...]] = {}
         self._interpreter = catalog.interpreter
@@ -175,11 +187,11 @@ class Lowering:
             terms = [self._term(share, dual) for share in component]
             kept = merged(terms) if merge else tuple(terms)
             if merge:
-                self.fired[dual].update(dict.fromkeys(_laws(terms, kept)))
+                self.fired[dual].update(dict.fromkeys(self._laws(terms, kept, component, dual)))
             own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
             board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
             position = number if len(components) > 1 else None
-            baseline = _names(leaf.baseline for leaf in own)
+            baseline = _names(leaf.against for leaf in own)
             against = _names(share.leaf.model for share in component if not share.own) or baseline
             answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
@@ -189,11 +201,34 @@ class Lowering:
         interpreter = self._interpreter(leaf.estimation.interpreter)
         if isinstance(interpreter, GameInterpreter):
             # The printed contrast of two models gives null players a value too, so there they stay in the game.
-            board = self._boards.board(leaf, prune=share.part == "shapley", dual=dual and interpreter.dual)
+            shapley = share.part == "shapley"
+            board = self._boards.board(leaf, prune=shapley, dual=dual and shapley and interpreter.dual)
         else:
             board = self._boards.board(leaf, prune=False, dual=False)
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
         return Term(share.coefficient, game, board, share.part)
+
+    def _laws(self, terms: list[Term], kept: tuple[Term, ...], component: _Component, dual: bool) -> Iterator[str]:
+        """The laws by which a component's games, or games met before, are one."""
+        if any(term.game.hybrids.players == 0 for term in terms):
+            yield "φ(x; x, f) = 0 (L12)"
+        elif len(kept) < len(terms):
+            yield "equal games are one (L11)"
+        for term, share in zip(terms, component, strict=True):
+            readers = self._readers[dual].setdefault(term.game.hybrids, {})
+            own = share.leaf.source, share.leaf.window, term.board.swapped
+            for other in readers if term.game.hybrids.players else ():
+                if other[2] != own[2]:
+                    yield "φ(x'; x, f_c) = −φ(x; x', f_c) (L13)"
+                elif other != own and _absent(other[0], own[0]):
+                    yield "φ(nullify(x, w)) = Π_¬w φ(x) (L14)"
+            readers[own] = None
+
+
+def _absent(*sources: Source) -> bool:
+    """Whether inputs are one registered input, of which an edit may have made something absent."""
+    one = len({(source.name, source.index) for source in sources}) == 1
+    return one and any(isinstance(edit, Nullify | Substitute) for source in sources for edit in source.edits)
 
 
 def merged(terms: Iterable[Term]) -> tuple[Term, ...]:
@@ -209,18 +244,9 @@ def merged(terms: Iterable[Term]) -> tuple[Term, ...]:
 
 def game_key(game: Game) -> tuple[str, ...]:
     """A total order of games by content, the same in every process."""
-    target = game.target if isinstance(game.target, int) else f"{game.target.model}({game.target.source})"
+    target = game.target if isinstance(game.target, int) else f"{game.target.model}({game.target.source.text})"
     parts = (game.hybrids.key, game.model, game.layer or 0, target, game.output, game.estimation.key)
     return tuple(f"{part:08d}" if isinstance(part, int) else part for part in parts)
-
-
-def _laws(terms: list[Term], kept: tuple[Term, ...]) -> Iterable[str]:
-    if any(term.board.swapped for term in terms):
-        yield "φ(x'; x, f_c) = −φ(x; x', f_c) (L13)"
-    if any(term.game.hybrids.players == 0 for term in terms):
-        yield "φ(x; x, f) = 0 (L12)"
-    elif len(kept) < len(terms):
-        yield "equal games are one (L11)"
 
 
 @dataclass(frozen=True)
@@ -320,7 +346,7 @@ def _against_one(operand: _Component, other: _Component, *, literal: bool) -> It
 
 
 def _inputs(component: _Component) -> list[Source]:
-    return sorted({share.leaf.source for share in component}, key=str)
+    return sorted({share.leaf.source for share in component}, key=lambda source: source.key)
 
 
 def _models(component: _Component) -> set[tuple[str, int | None]]:
@@ -357,17 +383,24 @@ class _Boards:
             common = torch.promote_types(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
         differs = np.asarray(x.array != background.array)
-        if len(numbers) < len(differs):  # one plane of labels for all channels
-            differs = np.asarray(differs.any(axis=0, keepdims=True))
+        seen = differs  # one plane where labels are the same in all channels
+        if len(numbers) < len(differs):
+            seen = np.asarray(differs.any(axis=0, keepdims=True))
         count = int(numbers.max(initial=-1)) + 1
         touched = np.zeros(count + 1, dtype=bool)  # players that differ from the background; the last: what is outside
-        touched[numbers[differs]] = True
+        touched[numbers[seen]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
         segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
-        swapped = dual and covers and x.digest > background.digest
-        pair = (background, x) if swapped else (x, background)
-        hybrids = self._interned(*pair, segments, int(plays.sum()), covers)
-        return Board(np.broadcast_to(numbers, x.array.shape), np.flatnonzero(plays), hybrids, swapped)
+        full = x
+        if not covers:
+            plays_here = torch.from_numpy(segments) >= 0
+            full = Element(torch.where(plays_here, x.tensor, background.tensor).contiguous())
+        swapped = dual and full.digest > background.digest
+        if swapped:
+            x, background, full = background, full, background
+        players = np.where(differs, segments, -1) if prune else segments
+        hybrids = self._interned(x, background, full, segments, players, int(plays.sum()))
+        return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
 
     def _players(self, leaf: Leaf) -> NDArray[np.int64]:
         place = (leaf.source, leaf.window, leaf.partition)
@@ -401,13 +434,20 @@ class _Boards:
         return self.backgrounds[place]
 
     def _interned(
-        self, x: Element, background: Element, segments: NDArray[np.int64], players: int, covers: bool
+        self,
+        x: Element,
+        background: Element,
+        full: Element,
+        segments: NDArray[np.int64],
+        named: NDArray[np.int64],
+        players: int,
     ) -> Hybrids:
+        """The one object for hybrids of this content: of their ends, and of who is `named` where these differ."""
         narrow = np.int16 if players < 1 << 15 else np.int32
-        digest = hashlib.blake2b(segments.astype(narrow).tobytes(), digest_size=12)
-        digest.update(f"{x.digest}|{background.digest}|{segments.shape}".encode())
+        digest = hashlib.blake2b(named.astype(narrow).tobytes(), digest_size=12)
+        digest.update(f"{full.digest}|{background.digest}|{named.shape}|{players}".encode())
         key = digest.hexdigest()
         if key not in self.interned:
-            full = x.digest if covers else f"{key}:N" if players else background.digest
-            self.interned[key] = Hybrids(x.tensor, background.tensor, segments, players, key, full, background.digest)
+            ends = (full.digest, background.digest)
+            self.interned[key] = Hybrids(x.tensor, background.tensor, segments, players, key, *ends)
         return self.interned[key]

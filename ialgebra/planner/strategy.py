@@ -12,6 +12,9 @@ from ..errors import BindError, did_you_mean
 from ..models.profile import MODES, Mode
 from . import laws
 
+Batches = tuple[tuple[int, Mode, int], ...]
+"""The batches of a query in order: rows a batch, mode, and how many of these."""
+
 
 @dataclass(frozen=True)
 class Strategy:
@@ -33,6 +36,7 @@ class Strategy:
     common: bool | None = None  # D9: the games of one answer meet the same coalitions
     batch_size: int | None = None  # D1: rows a batch
     mode: Mode | None = None  # D10: how a pass is run
+    batches: Batches | None = None  # D1, D10: those of a former run, one after the other, before any others
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
     rules: tuple[laws.Law, ...] = laws.LAWS
 
@@ -44,6 +48,15 @@ class Strategy:
         size = self.batch_size
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise BindError(f"a batch has a whole number of rows from 1 on, not {size!r}")
+        try:
+            batches = None if self.batches is None else tuple((int(n), mode, int(k)) for n, mode, k in self.batches)
+        except (TypeError, ValueError):
+            raise BindError(
+                f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {self.batches!r}"
+            ) from None
+        if any(n < 1 or k < 1 or mode not in MODES for n, mode, k in batches or ()):
+            raise BindError(f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {self.batches!r}")
+        object.__setattr__(self, "batches", batches)
         if not isinstance(self.rules, tuple) or not all(map(callable, self.rules)):
             raise BindError(f"rules are a tuple of laws, not {self.rules!r}")
 

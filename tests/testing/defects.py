@@ -166,9 +166,19 @@ DEFECTS = (
         ("L13",), ("L6", "L16", "L17"),
     ),
     Defect(
-        "duality is used under a projection", "planner.games",
-        "swapped = dual and covers and x.digest", "swapped = dual and x.digest",
-        ("L13",), ("L3", "L6", "L16"),
+        "duality forgets the projection", "planner.games",
+        "x, background, full = background, full, background", "x, background, full = background, x, background",
+        ("L13",), ("L5",),
+    ),
+    Defect(
+        "a window is nullified on the outside", "algebra.edits",
+        "_where(inside(window), materialise(", "_where(~inside(window), materialise(",
+        ("L14",), ("L3", "L8", "L13"),
+    ),
+    Defect(
+        "an edit is made after the next", "catalog",
+        "for edit in source.edits:", "for edit in source.edits[::-1]:",
+        ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
         "coalitions are weighted as Banzhaf's", "kernels.estimate",
