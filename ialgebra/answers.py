@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,14 @@ from .planner.physical import Output
 from .results import Attribution
 
 
-def attribution(output: Output, answer: Answer, found: EstimatedMap, outcome: Outcome, catalog: Catalog) -> Attribution:
+def attribution(
+    output: Output,
+    answer: Answer,
+    found: EstimatedMap,
+    outcome: Outcome,
+    catalog: Catalog,
+    scores: Mapping[str, tuple[float, float]],
+) -> Attribution:
     leaf = answer.shown[0]
     entry = catalog.input(leaf.source.name)
     network = catalog.model(leaf.model)
@@ -47,6 +54,7 @@ def attribution(output: Output, answer: Answer, found: EstimatedMap, outcome: Ou
         method=found.method,
         component=answer.component,
         item=output.item,
+        scores=scores,
     )
 
 

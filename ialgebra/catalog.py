@@ -73,6 +73,7 @@ class Entry:
     feature_names: tuple[str, ...] | None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
+    labels: tuple[int, ...] | tuple[str, ...] | None = None  # one an element
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -212,6 +213,24 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
     return Entry(name, tuple(Element(each) for each in tensors), collection, kind, feature_names)
+
+
+def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:
+    """A label for each element of a collection, all of them whole numbers or all of them names; BindError for others,
+    ShapeError for too few or too many."""
+    if not entry.collection:
+        raise BindError(f"labels are for collections; '{entry.name}' is one input")
+    values = given.tolist() if isinstance(given, Tensor | np.ndarray) else given
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BindError(f"the labels of '{entry.name}' must be a list, one an element, not {type(given).__name__}")
+    found = [each.item() if isinstance(each, Tensor | np.generic) and np.ndim(each) == 0 else each for each in values]
+    if len(found) != len(entry.elements):
+        raise ShapeError(f"collection '{entry.name}' has {len(entry.elements)} elements and {len(found)} labels")
+    kinds = {type(each) for each in found}
+    if kinds not in ({int}, {str}):
+        shown = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise BindError(f"the labels of '{entry.name}' must be all whole numbers or all names, not {shown}")
+    return cast("tuple[int, ...] | tuple[str, ...]", tuple(found))
 
 
 def _is_array(value: object) -> bool:

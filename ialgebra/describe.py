@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from .algebra.windows import Mask, Window
@@ -86,4 +87,8 @@ def _input(entry: Entry) -> str:
         lines.append(
             f"  features: {', '.join(entry.feature_names[:12])}{', …' if len(entry.feature_names) > 12 else ''}"
         )
+    if entry.labels is not None:
+        counts = Counter(entry.labels).most_common()
+        shown = ", ".join(f"{label} × {count}" for label, count in counts[:12])
+        lines.append(f"  labels: {shown}{', …' if len(counts) > 12 else ''}")
     return "\n".join(lines)

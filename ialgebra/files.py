@@ -21,7 +21,7 @@ from .errors import IalgebraError, ResourceError
 from .results import Array, Attribution, Relation, Stats
 
 FORMAT = "ialgebra.relation"
-VERSION = 2  # raised whenever an older reader would misread a newer file; 1 had no digest of its document
+VERSION = 3  # raised whenever an older reader would misread a newer file; 1 had no digest of its document, 2 no scores
 
 _ARRAYS = ("map", "values", "stderr", "players", "content")
 
@@ -131,6 +131,7 @@ def _attribution(fields: dict[str, object], tensors: dict[str, Array]) -> Attrib
     for name in ("target", "feature_names"):
         stored = fields[name]
         fields[name] = tuple(stored) if isinstance(stored, list) else stored
+    fields["scores"] = {name: tuple(each) for name, each in dict(fields.get("scores", {})).items()}  # type: ignore[call-overload]
     return Attribution(**fields)  # type: ignore[arg-type]  # a wrong type here is a damaged file, which `load` reports
 
 

@@ -8,29 +8,33 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
+from .algebra.operators import Identity, leaves
+from .algebra.windows import Columns, columns_of
 from .answers import attribution, warn
 from .catalog import Catalog
 from .errors import BindError, BudgetError, IalgebraError, ModelError
 from .execution.executor import Executor, Outcome, Progress, TimeUp
-from .execution.maps import Estimates
+from .execution.maps import EstimatedMap, Estimates
 from .execution.store import Store
 from .language import syntax
-from .language.binder import bind
+from .language.binder import Bound, Predicting, bind, unpredicted
 from .models.network import Network
-from .planner.compiler import compile_plan
+from .planner.compiler import Wanted, compile_plan
 from .planner.explain import Details, Measured, decision_lines, explain, text
-from .planner.games import Game
+from .planner.games import Game, Predicted
 from .planner.physical import PhysicalPlan
 from .planner.sampling import Effort
 from .planner.strategy import Strategy
 from .provenance import environment, provenance
+from .ranking import Contest
 from .results import Attribution, Relation, Stats
-from .rounds import PILOT, Bounds, Policy, Rounds, Standing, Watch
+from .rounds import PILOT, Bounds, Place, Policy, Rounds, Standing, Watch
 from .runtime import peak_memory
 
 
@@ -57,19 +61,114 @@ def _bounds(request: Request) -> Bounds:
         raise fault.at(request.text) from None
 
 
-def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> PhysicalPlan:
-    """The physical plan of a query, or of one round of it; every error is placed in its text."""
+@dataclass(frozen=True)
+class Question:
+    """A query that is bound: its plans, by number, of which the first are those of its maps and the others those that
+    distances are measured from; and the contest between the elements that it ranks, if it does."""
+
+    request: Request
+    catalog: Catalog
+    bound: Bound
+    contest: Contest | None
+
+    @classmethod
+    def of(cls, request: Request, catalog: Catalog, predicting: Predicting = unpredicted) -> Question:
+        """Bind a query; every error is placed in its text."""
+        with _placed(request):
+            bound = bind(request.query, request.text, catalog, predicting=predicting)
+        ranked, contest = bound.ranked, None
+        if ranked is not None:
+
+            def columns(place: int) -> Columns:
+                (source,) = leaves(bound.maps[place].plan)[0].inputs
+                entry, content = catalog.input(source.name), catalog.element(source).array
+                return columns_of(entry.kind, content, entry.feature_names)
+
+            contest = Contest(ranked.ranking, ranked.elements, _bounds(request).confidence, columns)
+        return cls(request, catalog, bound, contest)
+
+    @cached_property
+    def _wanted(self) -> list[Wanted]:
+        references = self.bound.ranked.references.values() if self.bound.ranked else ()
+        return [*self.bound.maps, *(Wanted(plan, None, _UNSHOWN) for plans in references for plan in plans)]
+
+    @property
+    def shown(self) -> list[int]:
+        """The numbers of the plans whose maps are the answer, in its order, as far as is known."""
+        contest = self.contest
+        places = range(len(self.bound.maps)) if contest is None else self._items(contest.answer())
+        return list(places)
+
+    def _items(self, places: Iterable[int]) -> list[int]:
+        """The numbers of some elements' plans, those of each item of the select list together."""
+        assert self.contest is not None
+        count, places = self.contest.elements.count, list(places)
+        return [first + place for first in range(0, len(self.bound.maps), count or 1) for place in places]
+
+    @property
+    def open(self) -> list[int]:
+        """The numbers of the plans that a round is of: those of what may be in the answer, and what they are compared
+        with."""
+        if self.contest is None:
+            return list(range(len(self._wanted)))
+        running = self.contest.running.tolist()
+        return self._items(running) + [number for each in self._others.values() for number in each]
+
+    @property
+    def _others(self) -> dict[str, list[int]]:
+        """For each distance the numbers of the plans that it is measured from: one, or one a running element."""
+        assert self.contest is not None
+        assert self.bound.ranked is not None
+        found, first = {}, len(self.bound.maps)
+        for name, plans in self.bound.ranked.references.items():
+            one = len(plans) == 1
+            found[name] = [first] if one else [first + place for place in self.contest.running.tolist()]
+            first += len(plans)
+        return found
+
+    def plan(self, strategy: Strategy, effort: Effort | None = None) -> PhysicalPlan:
+        """The physical plan of the open plans, or of one round of them; every error is placed in the query's text."""
+        with _placed(self.request):
+            return compile_plan(
+                [self._wanted[number] for number in self.open],
+                self.catalog,
+                strategy,
+                self.request.seed,
+                query=self.request.own_text,
+                places=self.bound.places,
+                effort=effort,
+            )
+
+    def judge(self, found: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:
+        """Read a round's maps for the contest; those that are given up, because they cannot be in the answer."""
+        if self.contest is None:
+            return {}
+        others = {name: [found[number, 0] for number in each] for name, each in self._others.items()}
+        self.contest.read({place: found[place, 0] for place in self.contest.running.tolist()}, others)
+        if give_up:
+            self.contest.give_up()
+        kept = set(self.open)
+        return {place: each for place, each in found.items() if place[0] not in kept}
+
+    def scores(self, number: int) -> dict[str, tuple[float, float]]:
+        """What the ranking reads of the element that a plan is of, with standard errors."""
+        return {} if self.contest is None else self.contest.about(number % self.contest.elements.count)
+
+    @property
+    def ranking(self) -> str | None:
+        """The ranking in words, and among how many elements it chooses."""
+        contest = self.contest
+        return None if contest is None else f"{contest.ranking}, among {contest.elements.count:,} elements"
+
+
+_UNSHOWN = -1  # the item of a plan that the select list does not name
+
+
+@contextmanager
+def _placed(request: Request) -> Iterator[None]:
+    """Every error is placed in the query's text."""
     try:
-        bound = bind(request.query, request.text, catalog)
-        return compile_plan(
-            bound.maps,
-            catalog,
-            request.strategy,
-            request.seed,
-            query=request.own_text,
-            places=bound.places,
-            effort=effort,
-        )
+        yield
     except IalgebraError as error:
         clause: syntax.Call | syntax.Number | syntax.Query | None = None
         if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
@@ -80,15 +179,19 @@ def plan(request: Request, catalog: Catalog, effort: Effort | None = None) -> Ph
 
 
 def explained(request: Request, catalog: Catalog) -> Relation:
-    """EXPLAIN: the plan of a query, which is not run."""
+    """EXPLAIN: the plan of a query, which is not run; what it filters by prediction is planned whole."""
     first = Effort(PILOT) if _bounds(request).any else None
-    details = explain(plan(request, catalog, first), catalog)
+    question = Question.of(request, catalog)
+    details = explain(question.plan(request.strategy, first), catalog, ranking=question.ranking)
     return said(text(details), request.own_text, details)
 
 
 def only_map(request: Request, catalog: Catalog) -> None:
     """Raise BindError, before anything is run, where a query has not one map to answer with."""
-    count = sum(len(output.answers) for output in plan(request, catalog, Effort(0)).outputs)
+    question = Question.of(request, catalog)
+    count = sum(len(output.answers) for output in question.plan(request.strategy, Effort(0)).outputs)
+    if question.contest is not None:
+        count = min(count, question.contest.ranking.limit or count)
     if count != 1:
         raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
@@ -128,18 +231,18 @@ def refined(
     bounds = _bounds(request)
     spent = _Spent(time.perf_counter(), [network for network in catalog.models.values() if not network.probed])
     deadline = spent.started + bounds.seconds
+    policy = Policy.of(request.strategy)
     if analyze:
         peak_memory(reset=True)
     if rounds and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     store.begin()
-    whole = plan(request, catalog) if not rounds or bounds.error is None else None
-    course = Rounds(
-        bounds, Policy.of(request.strategy), None if whole is None else whole.rows, partial(_a_row, catalog)
-    )
-    first = whole if whole and not rounds else plan(request, catalog, course.effort)
+    question = Question.of(request, catalog, partial(_predicted, request, catalog, store, spent))
+    whole = question.plan(request.strategy) if not rounds or bounds.error is None else None
+    course = Rounds(bounds, policy, None if whole is None else whole.rows, partial(_a_row, catalog))
+    first = whole if whole and not rounds else question.plan(request.strategy, course.effort)
     # What rounds share is decided once: an effort names the games of that plan, and another would start from nothing.
-    request = replace(request, strategy=first.strategy)
+    strategy = first.strategy
     physical: PhysicalPlan | None = first
     last: tuple[PhysicalPlan, Outcome, list[Attribution], list[float]] | None = None
     left: dict[str, object] = {}
@@ -161,37 +264,53 @@ def refined(
             left = {name: _content(name, physical, catalog) for name in executor.outcome.contents}
         if not in_time:
             if last is not None:  # rows were paid for since, which are too few for another answer
-                yield _relation(request, catalog, *last, spent, course, analyze)
+                yield _relation(question, *last, spent, course, analyze)
                 return
-            physical = plan(request, catalog, Effort(0))  # the ends are in
+            physical = question.plan(strategy, Effort(0))  # the ends are in
             continue
         estimates = Estimates(physical, executor.outcome, catalog)
-        places = [
-            (output, answer, readings)
-            for output in physical.outputs
-            for answer, readings in zip(output.answers, output.readings, strict=True)
-        ]
-        found = [
-            course.settled.get(number) or estimates.map(answer, readings)
-            for number, (_, answer, readings) in enumerate(places)
-        ]
+        places = {
+            (number, k): (output, answer, readings)
+            for number, output in zip(question.open, physical.outputs, strict=True)
+            for k, (answer, readings) in enumerate(zip(output.answers, output.readings, strict=True))
+        }
+        found = {
+            place: course.settled.get(place) or estimates.map(answer, readings)
+            for place, (_, answer, readings) in places.items()
+        }
         for output in physical.outputs:
             warn(output, executor.outcome, catalog)
+        lost = question.judge(found, give_up=policy.retire and course.trusted)
         if rounds:
-            course.judge(physical, found, spent.affordable(deadline))
-            following = _following(request, catalog, course, physical, whole)
+            course.judge(physical, {i: found[i] for i in found if i not in lost}, spent.affordable(deadline), lost)
+            following = _following(question, strategy, course, physical, whole)
         else:
             course.exhaust()
             following = None
         if time.perf_counter() >= deadline:
             course.met, following = False, None
+        shown = [place for number in question.shown for place in places if place[0] == number]
         maps = [
-            attribution(output, answer, estimate, executor.outcome, catalog)
-            for (output, answer, _), estimate in zip(places, found, strict=True)
+            attribution(output, answer, found[place], executor.outcome, catalog, question.scores(place[0]))
+            for place in shown
+            for output, answer, _ in (places[place],)
         ]
-        last = (physical, executor.outcome, maps, [estimate.relative_bound(0.95) for estimate in found])
-        yield _relation(request, catalog, *last, spent, course, analyze)
+        last = (physical, executor.outcome, maps, [found[place].relative_bound(0.95) for place in shown])
+        yield _relation(question, *last, spent, course, analyze)
         physical = following
+
+
+def _predicted(request: Request, catalog: Catalog, store: Store, spent: _Spent, identity: Identity) -> list[int]:
+    """The classes that an identity's model predicts for its inputs: of their games the rows x_∅ and x_N, no more."""
+    model, inputs = identity.model, identity.inputs
+    rest = (identity.baselines[:1], identity.players, None, identity.output, identity.depth)
+    wanted = [Wanted(Identity(model, (source,), *rest), None, _UNSHOWN) for source in inputs]
+    executor = Executor(catalog, store)
+    try:
+        executor.run(compile_plan(wanted, catalog, request.strategy, request.seed, effort=Effort(0)))
+    finally:
+        spent.add(executor.outcome)
+    return [executor.outcome.targets[Predicted(model, source)] for source in inputs]
 
 
 def _content(name: str, plan: PhysicalPlan, catalog: Catalog) -> object:
@@ -210,17 +329,19 @@ def _a_row(catalog: Catalog, game: Game) -> float:
 
 
 def _following(
-    request: Request, catalog: Catalog, course: Rounds, physical: PhysicalPlan, whole: PhysicalPlan | None
+    question: Question, strategy: Strategy, course: Rounds, physical: PhysicalPlan, whole: PhysicalPlan | None
 ) -> PhysicalPlan | None:
     """The plan of the round after `physical`, None where there is none, or where no more rows can be had."""
     if course.done:
         return None
     try:
-        after = whole if whole and course.effort is None else plan(request, catalog, course.effort)
+        after = whole if whole and course.effort is None else question.plan(strategy, course.effort)
         after = replace(after, decisions=physical.decisions)
     except BudgetError:
-        after = physical
-    if [job.spec for job in after.jobs] == [job.spec for job in physical.jobs]:
+        course.exhaust()
+        return None
+    before = {(job.hybrids.key, job.spec) for job in physical.jobs}
+    if all((job.hybrids.key, job.spec) in before for job in after.jobs):
         course.exhaust()
         return None
     return after
@@ -270,8 +391,7 @@ class _Spent:
 
 
 def _relation(
-    request: Request,
-    catalog: Catalog,
+    question: Question,
     physical: PhysicalPlan,
     outcome: Outcome,
     maps: list[Attribution],
@@ -280,7 +400,7 @@ def _relation(
     course: Rounds,
     analyze: bool,
 ) -> Relation:
-    seconds = time.perf_counter() - spent.started
+    request, catalog, seconds = question.request, question.catalog, time.perf_counter() - spent.started
     measured = Measured(
         rows=spent.rows,
         reused=spent.reused,
@@ -292,8 +412,9 @@ def _relation(
         decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
         errors=[(each.label, error) for each, error in zip(maps, errors, strict=True)],
     )
-    details = explain(physical, catalog, measured)
+    details = explain(physical, catalog, measured, ranking=question.ranking)
     words = text(details)
+    nothing = f"no element is left by: {question.bound.ranked.ranking}" if question.bound.ranked and not maps else None
     return Relation(
         attributions=maps,
         stats=Stats(
@@ -304,10 +425,11 @@ def _relation(
             forward_seconds=spent.forward_seconds,
             reused_rows=spent.reused,
             forecast_rows=spent.rows + course.ahead if course.number else None,
+            given_up=course.given_up,
         ),
         plan=words,
         details=cast("dict[str, object]", details),
-        text=words if analyze else None,
+        text=words if analyze else nothing,
         query=request.own_text,
         provenance=provenance(request.query, catalog, physical, outcome),
     )

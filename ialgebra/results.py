@@ -11,8 +11,8 @@ import base64
 import html
 import importlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import NormalDist
 from types import ModuleType
@@ -62,6 +62,7 @@ class Attribution:
     method: str
     component: int | None  # the index within an anti-join; its siblings share `item`
     item: int  # the index of the select item
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # what a ranking read: value, stderr
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.values.shape != self.stderr.shape:
@@ -157,6 +158,7 @@ class Stats:
     """What a query cost: `rows` inputs pushed through a model for it, and `reused_rows` that were paid for before.
 
     `forecast_rows` is what `rows` is expected to be when the bound on the error holds; None where none was asked for.
+    `given_up` counts the maps of a ranking that were not refined to the bound, because they could not be in the answer.
     """
 
     rows: int
@@ -166,6 +168,7 @@ class Stats:
     forward_seconds: float
     reused_rows: int
     forecast_rows: int | None = None
+    given_up: int = 0
 
     def __str__(self) -> str:
         reused = f" + {self.reused_rows:,} reused" if self.reused_rows else ""

@@ -12,7 +12,7 @@ Nothing here depends on a clock but `WITHIN t SECONDS`, hence equal queries have
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -96,6 +96,8 @@ class Standing(NamedTuple):
 
 
 Watch = Callable[[Standing], None]
+Place = tuple[int, int]
+"""Where a map stands in its query: the number of its plan, and of its answer."""
 
 
 class _Table(NamedTuple):
@@ -138,23 +140,39 @@ class Rounds:
     cost: Callable[[Game], float] = a_row
     effort: Effort | None = field(init=False)
     number: int = field(default=0, init=False)  # rounds in which bounds were looked at
-    settled: dict[int, EstimatedMap] = field(default_factory=dict, init=False)  # by the map's place among all
+    settled: dict[Place, EstimatedMap] = field(default_factory=dict, init=False)
     error: float | None = field(default=None, init=False)  # the worst bound of the last round
     met: bool = field(default=False, init=False)
     done: bool = field(default=False, init=False)
     ahead: int = field(default=0, init=False)  # rows still to pay, as forecast
     decisions: list[Decision] = field(default_factory=list, init=False)
     count: int = field(default=1, init=False)  # maps of the query
-    _decays: dict[int, Decay] = field(default_factory=dict, init=False)
+    given_up: int = field(default=0, init=False)  # of these
+    spared: float = field(default=0.0, init=False)  # rows that they would have taken to the bound
+    _decays: dict[Place, Decay] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         first = PILOT if math.isinf(self.bounds.seconds) else FEWEST
         self.effort = Effort(first, apart=self.bounds.error is not None and self.policy.common is False)
 
-    def judge(self, plan: PhysicalPlan, maps: Sequence[EstimatedMap], affordable: float = math.inf) -> None:
-        """Learn from a round's maps, and choose the next round, of at most `affordable` more rows."""
-        self.count = max(1, len(maps))
-        reached = self._reached(dict(enumerate(maps)))
+    @property
+    def trusted(self) -> bool:
+        """Whether maps may be given up for their errors: on the way to a bound, and after rows enough."""
+        return self.bounds.error is not None and self.effort is not None and self.effort.a_player >= PILOT
+
+    def judge(
+        self,
+        plan: PhysicalPlan,
+        maps: Mapping[Place, EstimatedMap],
+        affordable: float = math.inf,
+        lost: Mapping[Place, EstimatedMap] | None = None,
+    ) -> None:
+        """Learn from a round's maps, and choose the next round, of at most `affordable` more rows. Those of the round
+        that are `lost` cannot be in the answer, and pay for no more (D4)."""
+        self.count = max(self.count, len(maps) + len(lost or ()))  # bounds hold for those too that were lost before
+        if lost:
+            self._give_up(lost)
+        reached = self._reached(maps)
         self.error, asked = max(reached.values(), default=0.0), self.bounds.error
         if asked is None:
             self._double(plan, affordable)
@@ -170,13 +188,26 @@ class Rounds:
         self.met = self.done = len(held) == len(maps)
         self.ahead = 0
         if not self.done:
-            growing = {i: found for i, found in enumerate(maps) if i not in self.settled}
+            growing = {i: found for i, found in maps.items() if i not in self.settled}
             self._advance(plan, growing, reached, affordable)
 
-    def _reached(self, maps: Mapping[int, EstimatedMap], *, apart: bool = False) -> dict[int, float]:
+    def _reached(self, maps: Mapping[Place, EstimatedMap], *, apart: bool = False) -> dict[Place, float]:
         """The bound of each map, such that all hold at once with the confidence asked for."""
         confidence = 1 - (1 - self.bounds.confidence) / self.count
         return {i: found.relative_bound(confidence, apart=apart) for i, found in maps.items()}
+
+    def _give_up(self, maps: Mapping[Place, EstimatedMap]) -> None:
+        assert self.effort is not None
+        open_ = {i: found for i, found in maps.items() if i not in self.settled}
+        reached = self._reached(open_)
+        for i, found in open_.items():
+            self._learn(i, found, reached[i])
+        goals = self._goals(open_, reached, apart=self.effort.apart).values()
+        self.given_up += len(maps)
+        self.spared += sum((goal.goal - goal.rows) * goal.models for goal in goals)
+        refined = Alternative("refined to the bound", self.spared)
+        chosen = Decision("D4", f"{self.count:,} maps", f"{self.given_up:,} given up", (refined,))
+        self.decisions = [*(each for each in self.decisions if each.id != "D4"), chosen]
 
     def exhaust(self) -> None:
         """No more rows can be had: what holds now, holds."""
@@ -197,7 +228,7 @@ class Rounds:
             self.effort = replace(self.effort, a_player=growth * self.effort.a_player)
 
     def _advance(
-        self, plan: PhysicalPlan, maps: Mapping[int, EstimatedMap], reached: Mapping[int, float], affordable: float
+        self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], affordable: float
     ) -> None:
         """Set the effort of the next round: each table takes a step towards the rows that its maps are to need."""
         assert self.effort is not None
@@ -217,7 +248,7 @@ class Rounds:
         self.effort = replace(self.effort, rows=rows)
         self.ahead += sum(math.ceil(max(goal.goal, steps[t]) - goal.rows) * goal.models for t, goal in goals.items())
 
-    def _learn(self, i: int, found: EstimatedMap, reached: float) -> None:
+    def _learn(self, i: Place, found: EstimatedMap, reached: float) -> None:
         """How fast a map's error falls with its unseen rows."""
         designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in found.draws}.values()
         rows, everything = sum(len(each.coalitions) for each in designs), sum(population(d.players) for d in designs)
@@ -225,7 +256,7 @@ class Rounds:
         self._decays.setdefault(i, Decay(0.5 if slow else 1.0)).learn(unseen(rows, everything), reached)
 
     def _goals(
-        self, maps: Mapping[int, EstimatedMap], reached: Mapping[int, float], *, apart: bool
+        self, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], *, apart: bool
     ) -> dict[_Table, _Goal]:
         """The rows of each table with which all its maps are forecast to be within the bound."""
         assert self.bounds.error is not None
@@ -278,7 +309,7 @@ class Rounds:
         return min(max(part, goal.rows + least), goal.population)
 
     def _drawn(
-        self, plan: PhysicalPlan, maps: Mapping[int, EstimatedMap], goals: dict[_Table, _Goal]
+        self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], goals: dict[_Table, _Goal]
     ) -> dict[_Table, _Goal]:
         """Whether games over different hybrids go on with common coalitions, or draw their own from here on (D9).
 

@@ -27,7 +27,7 @@ from .algebra.baselines import Baseline, Constant, Given, check_baseline
 from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
-from .catalog import Catalog, entry, hidden
+from .catalog import Catalog, entry, hidden, labels_of
 from .describe import describe, mask_text, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
@@ -111,16 +111,20 @@ class Session:
         baseline: Wish | None = None,
         players: Wish | None = None,
         feature_names: Sequence[str] | None = None,
+        labels: Sequence[int] | Sequence[str] | ArrayLike | None = None,
     ) -> None:
         """Register an input without batch dimension: image (C, H, W), tabular (D,) or integer tokens (T,).
 
         A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
-        players). Raises ShapeError for other forms, BindError for text that means nothing.
+        players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. Raises ShapeError
+        for other forms, BindError for text that means nothing.
         """
         with self._lock, _enough_memory():
             name = _named("input", name)
             made = entry(name, tensor, feature_names)
+            if labels is not None:
+                made = dataclasses.replace(made, labels=labels_of(made, labels))
             before = dict(self._catalog.inputs)
             self._catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
             try:
@@ -290,6 +294,8 @@ class Session:
                     request = self._request(region.query, text, seed, strategy)
                     query.only_map(request, catalog)
                     answer = self._answered(request, analyze=False)
+                    if not len(answer):
+                        raise BindError(f"one map is needed here, and {answer.text}", region.query.span)
                     mask = region_of(answer[0], region, _named("window", name.value))
                     catalog.windows[mask.name] = mask
                     said = f"window {mask.name} created: {mask_text(mask)}"

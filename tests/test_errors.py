@@ -61,7 +61,10 @@ def con() -> ialgebra.Session:
     con.register_model("risk", worlds.network("tabular"))
     for name in ("x", "x'"):
         con.register_input(name, worlds.sample("image", torch.float32))
-    con.register_input("photos", worlds.sample("image", torch.float32, count=3))
+    con.register_input("photos", worlds.sample("image", torch.float32, count=3), labels=["cat", "dog", "yak"])
+    con.register_input("things", worlds.sample("image", torch.float32, count=2), labels=["yak", "emu"])
+    con.register_input("numbered", worlds.sample("image", torch.float32, count=2), labels=[0, 1])
+    con.register_input("rows", worlds.sample("tabular", torch.float32, count=2))
     con.register_input("small", torch.zeros(2, 3, 3, dtype=torch.int64))
     names = ["age", "sex", "bmi", "bp", "s1"]
     con.register_input("row", worlds.sample("tabular", torch.float32), feature_names=names)

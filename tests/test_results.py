@@ -342,7 +342,7 @@ def damaged(path, edit) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "not a saved relation, or is damaged"),
         (lambda path: rewrite(path, format=None), "not of a relation"),
         (lambda path: rewrite(path, format="pt"), "not of a relation"),
-        (lambda path: rewrite(path, version="3"), "newer ialgebra .format 3; this one reads up to 2.; upgrade"),
+        (lambda path: rewrite(path, version="4"), "newer ialgebra .format 4; this one reads up to 3.; upgrade"),
         (lambda path: rewrite(path, version="0"), "newer"),
         (lambda path: rewrite(path, digest=None), "is damaged: its content is not what was saved"),
         (lambda path: rewrite(path, document="{"), "is damaged"),

@@ -27,6 +27,7 @@ Numbers = NDArray[np.float64]
 Columns = Mapping[str, NDArray[np.generic]]
 Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
 Operation = Literal["+", "-", "*", "/", "%"]
+Comparing = Callable[[Comparison, "Term", "Term"], "Truth"]
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "image": ("row", "col", "channel", "value"),
@@ -251,20 +252,21 @@ def reads(window: Window) -> frozenset[str]:
         case Not(of):
             return reads(of)
         case Compare(_, left, right):
-            return _reads_term(left) | _reads_term(right)
+            return reads_term(left) | reads_term(right)
         case In(term, _):
-            return _reads_term(term)
+            return reads_term(term)
     return frozenset()
 
 
-def _reads_term(term: Term) -> frozenset[str]:
+def reads_term(term: Term) -> frozenset[str]:
+    """The names of the columns that a term reads."""
     match term:
         case Column(name):
             return frozenset((name,))
         case Arithmetic(_, left, right):
-            return _reads_term(left) | _reads_term(right)
+            return reads_term(left) | reads_term(right)
         case Negate(of) | Absolute(of):
-            return _reads_term(of)
+            return reads_term(of)
     return frozenset()
 
 
@@ -324,7 +326,7 @@ def _indexes(value: NDArray[np.generic], count: int) -> bool:
     return bool(((value.astype(np.float64) >= 0) & (value.astype(np.float64) < count)).all())
 
 
-class _Truth(NamedTuple):
+class Truth(NamedTuple):
     """Where a predicate is true, and where it is false; it may be neither."""
 
     holds: Bits
@@ -339,10 +341,19 @@ def evaluate(window: Window, columns: Columns) -> Bits:
     ShapeError for a mask of any other shape; BindError for a column that the input lacks.
     """
     with np.errstate(all="ignore"):
-        return np.broadcast_to(_truth(window, columns).holds, columns["value"].shape)
+        return np.broadcast_to(truth(window, columns).holds, columns["value"].shape)
 
 
-def _truth(window: Window, columns: Columns) -> _Truth:
+def truth(window: Window, columns: Columns, compare: Comparing | None = None) -> Truth:
+    """Where a window's predicate is true, and where it is false; `compare` says what is compared with what, and how,
+    where columns are not the numbers themselves."""
+
+    def inner(part: Window) -> Truth:
+        return truth(part, columns, compare)
+
+    def compared(op: Comparison, left: Term, right: Term) -> Truth:
+        return compare(op, left, right) if compare else _compare(op, left, right, columns)
+
     match window:
         case Everything():
             return _certain(np.array(True))
@@ -351,15 +362,15 @@ def _truth(window: Window, columns: Columns) -> _Truth:
         case Mask():
             return _certain(_fitted(window, columns["value"].shape))
         case And(parts):
-            return _all(_truth(part, columns) for part in parts)
+            return _all(map(inner, parts))
         case Or(parts):
-            return _not(_all(_not(_truth(part, columns)) for part in parts))
+            return _not(_all(_not(inner(part)) for part in parts))
         case Not(of):
-            return _not(_truth(of, columns))
+            return _not(inner(of))
         case Compare(op, left, right):
-            return _compare(op, left, right, columns)
+            return compared(op, left, right)
         case In(of, values):
-            return _not(_all(_not(_compare("=", of, value, columns)) for value in values))
+            return _not(_all(_not(compared("=", of, value)) for value in values))
         case Box(top, left, bottom, right):
             row, col = _read("row", columns), _read("col", columns)
             inside = (_float(top) <= row) & (row < _float(bottom)) & (_float(left) <= col) & (col < _float(right))
@@ -372,19 +383,19 @@ def _truth(window: Window, columns: Columns) -> _Truth:
     raise AssertionError(f"not a window: {window!r}")
 
 
-def _certain(holds: Bits) -> _Truth:
-    return _Truth(holds, ~holds)
+def _certain(holds: Bits) -> Truth:
+    return Truth(holds, ~holds)
 
 
-def _not(truth: _Truth) -> _Truth:
-    return _Truth(truth.fails, truth.holds)
+def _not(truth: Truth) -> Truth:
+    return Truth(truth.fails, truth.holds)
 
 
-def _all(truths: Iterable[_Truth]) -> _Truth:
+def _all(truths: Iterable[Truth]) -> Truth:
     holds, fails = np.array(True), np.array(False)
     for truth in truths:
         holds, fails = holds & truth.holds, fails | truth.fails
-    return _Truth(holds, fails)
+    return Truth(holds, fails)
 
 
 def _fitted(mask: Mask, shape: tuple[int, ...]) -> Bits:
@@ -403,7 +414,7 @@ _COMPARISONS: dict[str, Callable[[Numbers, Numbers], Bits]] = {
 }
 
 
-def _compare(op: str, left: Term, right: Term, columns: Columns) -> _Truth:
+def _compare(op: str, left: Term, right: Term, columns: Columns) -> Truth:
     match left, right:
         case Column(name), Constant(str(word)):
             if f"{name}_name" not in columns:
@@ -414,7 +425,7 @@ def _compare(op: str, left: Term, right: Term, columns: Columns) -> _Truth:
     one, other = _numbers(left, columns), _numbers(right, columns)
     holds = _COMPARISONS[op](one, other)
     known = ~(np.isnan(one) | np.isnan(other))
-    return _Truth(holds & known, ~holds & known)
+    return Truth(holds & known, ~holds & known)
 
 
 def _numbers(term: Term, columns: Columns) -> Numbers:

@@ -7,12 +7,14 @@ probe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import groupby, islice
 from typing import TypeVar, cast
+
+import numpy as np
 
 from ..algebra.baselines import Constant, check_baseline
 from ..algebra.operators import (
@@ -31,13 +33,14 @@ from ..algebra.players import (
     check_partition,
     default_partition,
 )
-from ..algebra.sources import Source
+from ..algebra.rankings import Elements, Interval, Ranking, possible
 from ..algebra.windows import check_masks
 from ..catalog import Catalog, Entry
 from ..errors import BindError, IalgebraError, ShapeError, Span
 from ..interpreters.protocol import ModelInterpreter
 from ..planner.compiler import Wanted
 from . import syntax
+from .having import bind_ranking, known
 from .options import (
     CONTRASTS,
     OUTPUTS,
@@ -55,12 +58,28 @@ from .using import bind_using, bound_to, check_asks
 _T = TypeVar("_T")
 
 
+Predicting = Callable[[Identity], Sequence[int | None]]
+"""Tells the classes that the model of an identity predicts for its inputs; None where that is not to be known yet."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A ranking of a collection, what is known of those of its elements that may be in the answer, and for each
+    distance the plans that it is measured from: one, or one an element."""
+
+    ranking: Ranking
+    elements: Elements
+    references: Mapping[str, tuple[Operator, ...]]
+
+
 @dataclass(frozen=True)
 class Bound:
-    """A bound query: for each item of its select list and each input a plan as written, and where operators stand."""
+    """A bound query: for each item of its select list and each input a plan as written, where operators stand, and how
+    the inputs are ranked."""
 
     maps: tuple[Wanted, ...]
     places: dict[Operator, Span]
+    ranked: Ranked | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,8 @@ class _Rows:
     plans: list[Operator]
     labels: list[str | None] = field(default_factory=list)
     contrast: Contrast | None = None
+    ranked: Ranked | None = None
+    kept: Sequence[int] | None = None  # the places of the elements that the ranking leaves
 
 
 _MOST_VIEWS = 50  # that read one another, each in several frames of Python's 1000
@@ -87,12 +108,24 @@ _Expanded = dict[tuple[str, Estimation, Contrast], tuple[_Rows, tuple[Operator, 
 """Views and their plans: a view is expanded once a query, however often others read it."""
 
 
-def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ...] = ()) -> Bound:
+def unpredicted(identity: Identity) -> list[None]:
+    """No model is run: what is filtered by prediction stays whole."""
+    return [None] * len(identity.inputs)
+
+
+def bind(
+    query: syntax.Query,
+    text: str,
+    catalog: Catalog,
+    within: tuple[str, ...] = (),
+    predicting: Predicting = unpredicted,
+) -> Bound:
     """The plans of `query`; raises BindError or ShapeError placed in `text`.
 
-    `within` names the views that the query is to define, which it may not read.
+    `within` names the views that the query is to define, which it may not read. `predicting` is asked where a HAVING
+    or an ORDER BY reads predictions.
     """
-    binder = _Binder(catalog, text)
+    binder = _Binder(catalog, text, predicting)
     if within:
         binder.refuse_bounds(query)
     settings = catalog.settings
@@ -104,35 +137,47 @@ def bind(query: syntax.Query, text: str, catalog: Catalog, within: tuple[str, ..
     maps = [
         Wanted(plan, label, item)
         for item, (row, label) in enumerate(zip(rows.plans, rows.labels, strict=True))
-        for plan in _elements(row)
+        for plan in _elements(row, rows.kept)
     ]
-    return Bound(tuple(maps), binder.places)
+    return Bound(tuple(maps), binder.places, rows.ranked)
 
 
-def _elements(plan: Operator) -> Iterator[Operator]:
-    """One plan for each element of a collection that stands by itself; under a join it counts as the elements' mean."""
+def _elements(plan: Operator, kept: Sequence[int] | None = None) -> Iterator[Operator]:
+    """One plan for each element of a collection that stands by itself, or of those that are `kept`; under a join it
+    counts as the elements' mean."""
+    collection = _collection(plan)
+    if collection is None:
+        yield plan
+    else:
+        places = range(len(collection.inputs)) if kept is None else kept
+        yield from (_taken(plan, [place]) for place in places)
+
+
+def _collection(plan: Operator) -> Identity | None:
+    """The collection, or what is left of one, that a plan has a map for each element of."""
+    while isinstance(plan, Projection | Selection):
+        plan = plan.of
+    return plan if isinstance(plan, Identity) and plan.inputs[0].index is not None else None
+
+
+def _taken(plan: Operator, places: Sequence[int]) -> Operator:
+    """The plan over some of the elements of its collection."""
     match plan:
-        case Identity(inputs=inputs) if len(inputs) > 1:
-            for source in inputs:
-                yield _over(plan, source)
         case Projection(window, of):
-            yield from (Projection(window, each) for each in _elements(of))
+            return Projection(window, _taken(of, places))
         case Selection(layer, of):
-            yield from (Selection(layer, each) for each in _elements(of))
-        case _:
-            yield plan
-
-
-def _over(plan: Identity, source: Source) -> Identity:
-    return Identity(
-        plan.model, (source,), plan.baselines, plan.players, plan.target, plan.output, plan.depth, plan.estimation
-    )
+            return Selection(layer, _taken(of, places))
+    assert isinstance(plan, Identity)
+    taken = tuple(plan.inputs[place] for place in places)
+    rest = (plan.baselines, plan.players, plan.target, plan.output, plan.depth, plan.estimation)
+    return Identity(plan.model, taken, *rest)
 
 
 class _Binder:
-    def __init__(self, catalog: Catalog, text: str, expanded: _Expanded | None = None) -> None:
+    def __init__(self, catalog: Catalog, text: str, predicting: Predicting, expanded: _Expanded | None = None) -> None:
         self.catalog = catalog
         self.text = text
+        self.predicting = predicting
         self.places: dict[Operator, Span] = {}
         self.expanded: _Expanded = {} if expanded is None else expanded
 
@@ -154,6 +199,10 @@ class _Binder:
         context = self._estimation(query, context)
         operands = [self.operand(query.operand, context)]
         operands += [self.operand(joined.operand, context) for joined in query.joins]
+        if operands[0].ranked and _says_nothing(query):
+            return operands[0]
+        spans = [query.operand.span, *(joined.operand.span for joined in query.joins)]
+        operands = [self._settled(each, span) for each, span in zip(operands, spans, strict=True)]
         count = self._broadcast([len(each.plans) for each in operands], query.span, "the operands' select lists")
         contrast = next((each.contrast for each in operands if each.contrast), context.contrast)
         plans = [self._joined([_pick(each.plans, k) for each in operands], query.joins, contrast) for k in range(count)]
@@ -163,7 +212,82 @@ class _Binder:
         inner = operands[0].labels if len(operands) == 1 else []
         selected = [self._selected(_pick(plans, k), _pick(query.items, k)) for k in range(count)]
         labels = [_pick(query.items, k).label or (_pick(inner, k) if inner else None) for k in range(count)]
-        return _Rows(selected, labels)
+        return self._ranked(query, _Rows(selected, labels), context)
+
+    # Rankings.
+
+    def _ranked(self, query: syntax.Query, rows: _Rows, context: _Context) -> _Rows:
+        """What HAVING, ORDER BY and LIMIT leave of the elements, as far as that is known before anything is
+        explained."""
+        clauses = [each.span for each in (query.having, *query.order, query.limit) if each is not None]
+        if not clauses:
+            return rows
+        collection = _collection(rows.plans[0])
+        if collection is None:
+            message = "HAVING, ORDER BY and LIMIT choose among the elements of a collection; this query has one map"
+            raise BindError(message, clauses[0]).at(self.text)
+        entry, classes = self._entries(collection)[0], tuple(self.catalog.model(collection.model).classes or ())
+        references: dict[str, tuple[Operator, ...]] = {}
+
+        def refer(subquery: syntax.Subquery) -> str:
+            span = subquery.query.span
+            words = " ".join(self.text[span.start : span.end].split())
+            references[f"distance(({words}))"] = self._reference(subquery, entry, len(collection.inputs), context)
+            return words
+
+        with self.at(clauses[0]):
+            ranking = bind_ranking(query, entry, self.catalog.windows, classes, refer)
+        count = len(collection.inputs)
+        elements = known(collection.inputs, entry, classes, [None] * count)
+        unknown = {name: Interval.unknown(count) for name in ranking.scalars}
+        kept = possible(ranking, elements.joined(unknown))
+        if "prediction" in ranking.columns and len(kept):
+            taken = _taken(collection, kept.tolist())
+            assert isinstance(taken, Identity)
+            predictions: list[int | None] = [None] * count
+            for place, predicted in zip(kept.tolist(), self.predicting(taken), strict=True):
+                predictions[place] = predicted
+            elements = known(collection.inputs, entry, classes, predictions)
+            kept = kept[np.isin(kept, possible(ranking, elements.joined(unknown)))]
+        references = {
+            name: plans if len(plans) == 1 else tuple(plans[place] for place in kept)
+            for name, plans in references.items()
+        }
+        return replace(rows, ranked=Ranked(ranking, elements.taken(kept), references), kept=kept.tolist())
+
+    def _reference(
+        self, subquery: syntax.Subquery, entry: Entry, count: int, context: _Context
+    ) -> tuple[Operator, ...]:
+        """The plans of the query that a distance is measured from: one map, or one for each of `count` elements."""
+        with self.at(subquery.span):
+            rows = self._settled(self.operand(subquery, context), subquery.span)
+            if len(rows.plans) != 1 or _contrasts(rows.plans[0]):
+                raise BindError("a distance is measured from one map, or from one an element; this query has more")
+            plans = tuple(_elements(rows.plans[0]))
+            other = self._entries(plans[0])[0]
+            if other.shape != entry.shape or other.kind != entry.kind:
+                raise ShapeError(
+                    f"'{entry.name}' has shape {entry.shape} and '{other.name}' has shape {other.shape}: "
+                    "a distance needs maps of one shape"
+                )
+            if len(plans) not in (1, count):
+                raise BindError(
+                    f"a distance is measured from one map, or from one an element; {len(plans)} maps do not go with "
+                    f"{count} elements"
+                )
+            return plans
+
+    def _settled(self, rows: _Rows, span: Span) -> _Rows:
+        """An operand as the elements that its ranking leaves; one that hangs on maps can only be read as a whole."""
+        if rows.ranked is None or rows.kept is None:
+            return rows
+        if rows.ranked.ranking.scalars:
+            message = "what is ranked by its maps can be read as a whole only: select * from …, and no more"
+            raise BindError(message, span).at(self.text)
+        if not rows.kept:
+            raise BindError(f"no element is left by: {rows.ranked.ranking}", span).at(self.text)
+        plans = [self.placed(_taken(plan, rows.kept), span) for plan in rows.plans]
+        return _Rows(plans, rows.labels, rows.contrast)
 
     def refuse_bounds(self, query: syntax.Query) -> None:
         for bound in (query.error, query.confidence, query.within):
@@ -321,7 +445,7 @@ class _Binder:
         text = self.catalog.view(name)
         (statement,) = syntax.parse(text)
         assert isinstance(statement, syntax.Query)
-        inner = _Binder(self.catalog, text, self.expanded)
+        inner = _Binder(self.catalog, text, self.predicting, self.expanded)
         try:
             inner.refuse_bounds(statement)
             rows = inner.query(statement, replace(context, views=(*context.views, name)))
@@ -407,6 +531,18 @@ class _Binder:
                     raise BindError(f"option '{name}' is given twice")
             found[name] = option.value
         return found
+
+
+def _says_nothing(query: syntax.Query) -> bool:
+    """Whether a query is `select * from operand`, and no more than that."""
+    (item, *items), more = query.items, (*query.joins, *query.order, query.where, query.having, query.limit)
+    return isinstance(item.what, syntax.Star) and item.label is None and not items and not any(more)
+
+
+def _contrasts(plan: Operator) -> bool:
+    while isinstance(plan, Projection | Selection):
+        plan = plan.of
+    return isinstance(plan, AntiJoin)
 
 
 def _pick(values: Sequence[_T], k: int) -> _T:

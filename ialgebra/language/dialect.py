@@ -45,12 +45,17 @@ N = TypeVar("N", bound=exp.Expr)
 
 MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
 MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to parse
-CLAUSES: Final = ("JOIN", "WHERE", "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their only order
+RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that stand before, between or after the others
+CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
+NO_QUERY: Final = (
+    "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: create window w as "
+    "top(5, select …)"
+)
 
-_OPENERS = {"JOIN": 0, "LEFT": 0, "ANTI": 0, "WHERE": 1, "USING": 2, "BUDGET": 3, "ERROR": 4, "WITHIN": 5}
+_OPENERS = {"LEFT": 0, "ANTI": 0} | {clause.split()[0]: rank for rank, clause in enumerate(CLAUSES)}
 _CONNECTIVES = ("AND", "OR", "NOT", "BETWEEN", "IN", "ON")
 _LIKE_QUOTES = "‘’‚“”„´″"
 _TEXTUAL = (T.STRING, T.IDENTIFIER)
@@ -218,16 +223,18 @@ class IAlgebra(Dialect):
                 self._expected("',', AS or FROM", ("AS", "FROM"))
             self._advance()
             select.set("from_", exp.From(this=self._operand()))
-            done = -1
+            done: list[int] = []
             while (rank := _OPENERS.get(self._curr.text.upper(), -1)) >= 0 and self._curr.token_type not in _TEXTUAL:
-                if rank < done or rank == done > 0:
-                    self._misplaced(rank, done)
-                done = rank
+                if later := [each for each in done if not _may_follow(rank, each)]:
+                    self._misplaced(rank, rank if rank in later else later[-1])
+                done.append(rank)
                 self._clause(select, rank)
             if self._at("AS"):
                 self.raise_error("a label belongs to the select list, as in: select * as cat from f(x)")
             if (outermost and self._curr) or not (outermost or self._match(T.R_PAREN, advance=False)):
-                more = ("AND", "OR", *CLAUSES[2:]) if done == 1 else CLAUSES[done + 1 if done > 0 else 0 :]
+                last = done[-1] if done else 0
+                more = ["AND", "OR"] if CLAUSES[last] in ("WHERE", "HAVING") else []
+                more += [each for k, each in enumerate(CLAUSES) if all(_may_follow(k, before) for before in done)]
                 self._expected(_either((*more, "the end" if outermost else "')'")), (*_OPENERS, *_CONNECTIVES))
             return self._placed(first, select)
 
@@ -244,22 +251,32 @@ class IAlgebra(Dialect):
 
         def _clause(self, select: exp.Select, rank: int) -> None:
             first = self._curr
-            match rank:
-                case 0:
+            match CLAUSES[rank]:
+                case "JOIN":
                     select.append("joins", self._join())
-                case 1:
+                case "WHERE":
                     self._advance()
                     select.set("where", exp.Where(this=self._parse_disjunction()))
-                case 2:
+                case "HAVING":
+                    self._advance()
+                    select.set("having", exp.Having(this=self._parse_disjunction()))
+                case "ORDER BY":
+                    self._advance()
+                    self._need("BY")
+                    select.set("order", exp.Order(expressions=self._parse_csv(self._key)))
+                case "LIMIT":
+                    self._advance()
+                    select.set("limit", exp.Limit(expression=self._number("a number of inputs")))
+                case "USING":
                     self._advance()
                     method = self._name_or_call("a method such as exact()")
                     if not isinstance(method, exp.Anonymous):
                         self._expected("'('")
                     select.set("using", method)
-                case 3:
+                case "BUDGET":
                     self._advance()
                     select.set("budget", self._number("a number of rows"))
-                case 4:
+                case "ERROR WITHIN":
                     self._advance()
                     self._need("WITHIN")
                     select.set("error", self._percentage())
@@ -272,6 +289,12 @@ class IAlgebra(Dialect):
                     duration = self._number("a duration such as 2 SECONDS")
                     unit = self._take(*PER_SECOND) or self._expected("SECONDS or MILLISECONDS", PER_SECOND)
                     select.set("within", self._placed(first, exp.Interval(this=duration, unit=exp.var(unit))))
+
+        def _key(self) -> exp.Expr:
+            first = self._curr
+            term = self._parse_bitwise()
+            descending = self._take("ASC", "DESC") == "DESC"
+            return self._placed(first, exp.Ordered(this=term, desc=descending))
 
         def _join(self) -> exp.Join:
             first = self._curr
@@ -335,10 +358,7 @@ class IAlgebra(Dialect):
             if self._match(T.NOT):
                 leaf: exp.Expr = self._placed(first, exp.Not(this=self._parse_equality()))
             elif self._at("SELECT"):
-                self.raise_error(
-                    "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: "
-                    "create window w as top(5, select …)"
-                )
+                self.raise_error(NO_QUERY)
             elif self._match(T.L_PAREN):
                 inner = self._parse_disjunction()
                 self._close()
@@ -369,6 +389,8 @@ class IAlgebra(Dialect):
 
         def _argument(self) -> exp.Expr | None:
             first = self._curr
+            if first.token_type == T.L_PAREN and self._next and self._next.text.upper() == "SELECT":
+                return self._operand()
             if self._next.token_type != T.FARROW:
                 return self._parse_disjunction()
             option = self._name("the name of an option")
@@ -455,6 +477,13 @@ def _check_word(word: str, start: int, text: str) -> None:
     else:
         message = f"'{word}' is not a name; one that is not a word goes into double quotes: \"{word}\""
     raise ParseError(message, Span(start, start + len(word)), text)
+
+
+def _may_follow(rank: int, before: int) -> bool:
+    """Whether a clause may come after another: HAVING, ORDER BY and LIMIT keep their order among themselves only."""
+    both = {CLAUSES[rank], CLAUSES[before]} - {"JOIN", "WHERE"}
+    crossing = len(both) == 2 and len(both & set(RANKING)) == 1
+    return crossing or before < rank or rank == before == 0
 
 
 def _nearest(word: str, words: Collection[str]) -> str | None:

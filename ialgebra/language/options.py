@@ -40,7 +40,7 @@ def choice(what: str, given: str, legal: Iterable[str]) -> str:
     return name
 
 
-def whole(value: syntax.Value, what: str, least: int) -> int:
+def whole(value: syntax.Expression, what: str, least: int) -> int:
     """A whole number ≥ `least`; BindError otherwise (BudgetError is the planner's)."""
     if not isinstance(value, syntax.Number) or not math.isfinite(value.value) or value.value != int(value.value):
         raise BindError(f"{what} must be a whole number", value.span)
@@ -69,7 +69,7 @@ def class_reference(value: syntax.Value) -> int | str:
     return word(value, "a class")
 
 
-def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Value, ...]]:
+def _call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
     """`name` and `name(arguments)` alike, the name in lower case."""
     if isinstance(value, syntax.Call):
         if value.options:
@@ -141,7 +141,7 @@ def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", _own_word(value))
 
 
-def _blur(value: syntax.Value, arguments: tuple[syntax.Value, ...], catalog: Catalog) -> Blur:
+def _blur(value: syntax.Value, arguments: tuple[syntax.Expression, ...], catalog: Catalog) -> Blur:
     source: Source | None = None
     sigma: float | None = None
     for argument in arguments:

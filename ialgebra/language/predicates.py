@@ -67,11 +67,13 @@ def bind_window(
     `vocabulary`, or with any word where `feature_names` are the tokens themselves.
     BindError for a word that means nothing here, or for types that do not fit.
     """
-    return _Binder(windows, kind, vocabulary, feature_names).window(expression)
+    return PredicateBinder(windows, kind, vocabulary, feature_names).window(expression)
 
 
 @dataclass(frozen=True)
-class _Binder:
+class PredicateBinder:
+    """Reads the truths and the numbers of a predicate; what has other columns, or other functions, says so."""
+
     windows: Mapping[str, Window]
     kind: str | None
     vocabulary: Sequence[str] | None
@@ -182,9 +184,12 @@ class _Binder:
                 raise BindError(f"'{value}' is a text, where a number is needed", span)
             case Call(name, _, _, _) if name.value.lower() in SHAPES:
                 raise BindError(f"{name.value} is a window, where a number is needed", expression.span)
-            case Call(name, _, _, _):
-                raise BindError(f"unknown function '{name.value}'; the one function is abs", name.span)
+            case Call():
+                return self.function(expression)
         raise BindError("a predicate, where a number is needed; predicates are joined by AND and OR", expression.span)
+
+    def function(self, call: Call) -> Term:
+        raise BindError(f"unknown function '{call.name.value}'; the one function is abs", call.name.span)
 
     def column(self, name: Name) -> Column:
         word = name.value.lower()

@@ -15,7 +15,7 @@ from typing import Literal, NoReturn, TypeAlias, cast
 from sqlglot import exp
 
 from ..errors import ParseError, Span
-from .dialect import MAX_DEPTH, PER_SECOND, read
+from .dialect import MAX_DEPTH, NO_QUERY, PER_SECOND, read
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Call:
     """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
 
     name: Name
-    arguments: tuple[Value, ...]
+    arguments: tuple[Expression, ...]
     options: tuple[Option, ...]
     span: Span = field(compare=False)
 
@@ -159,7 +159,15 @@ class Absolute:
     span: Span = field(compare=False)
 
 
-Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value
+@dataclass(frozen=True)
+class Subquery:
+    """(query)"""
+
+    query: Query
+    span: Span = field(compare=False)
+
+
+Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value | Subquery
 
 
 @dataclass(frozen=True)
@@ -168,14 +176,6 @@ class Item:
 
     what: Star | Number | Name | Text
     label: str | None
-    span: Span = field(compare=False)
-
-
-@dataclass(frozen=True)
-class Subquery:
-    """(query)"""
-
-    query: Query
     span: Span = field(compare=False)
 
 
@@ -193,6 +193,15 @@ class Joined:
 
 
 @dataclass(frozen=True)
+class Key:
+    """of [asc | desc], in ORDER BY"""
+
+    of: Expression
+    descending: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Query:
     """select … from …; `error` and `confidence` are fractions (5% is 0.05), `within` is in seconds."""
 
@@ -200,6 +209,9 @@ class Query:
     operand: Operand
     joins: tuple[Joined, ...]
     where: Expression | None
+    having: Expression | None
+    order: tuple[Key, ...]
+    limit: Number | None
     using: Call | None
     budget: Number | None
     error: Number | None
@@ -313,6 +325,7 @@ def parse_value(text: str) -> Value:
     return value
 
 
+_NO_VALUES = {("mass", 0), ("distance", 0)}  # arguments, by the name of a call, that are predicates or queries
 _NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
@@ -376,6 +389,9 @@ class _Reader:
             operand=self.operand(args["from_"].this),
             joins=tuple(map(self.joined, args.get("joins", ()))),
             where=self.expression(args["where"].this) if "where" in args else None,
+            having=self.expression(args["having"].this) if "having" in args else None,
+            order=tuple(map(self.key, args["order"].expressions)) if "order" in args else (),
+            limit=self.number(args["limit"].expression) if "limit" in args else None,
             using=self.call(args["using"], 0) if "using" in args else None,
             budget=self.number(args["budget"]) if "budget" in args else None,
             error=self.number(args["error"], 100) if "error" in args else None,
@@ -416,6 +432,9 @@ class _Reader:
                 return self.call(node, 0)
         return self.name(node)
 
+    def key(self, node: exp.Ordered) -> Key:
+        return Key(self.expression(node.this), node.args["desc"], _span(node))
+
     def joined(self, node: exp.Join) -> Joined:
         weight = node.args.get("on")
         kind: Literal["join", "anti"] = "anti" if node.side else "join"
@@ -445,7 +464,7 @@ class _Reader:
         return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
 
     def call(self, node: exp.Expr, depth: int) -> Call:
-        arguments: list[Value] = []
+        arguments: list[Expression] = []
         options: dict[str, Option] = {}
         for argument in node.expressions:
             if isinstance(argument, exp.Kwarg):
@@ -455,11 +474,15 @@ class _Reader:
                 options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
+            elif (node.name.lower(), len(arguments)) in _NO_VALUES:
+                arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
         return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
 
     def value(self, node: exp.Expr, depth: int = 0) -> Value:
+        if isinstance(node, exp.Subquery):
+            self.refuse(node, NO_QUERY)
         if isinstance(node, exp.Tuple):
             return Numbers(tuple(map(self.one_of_several, node.expressions)), _span(node))
         value = self.expression(node, depth)
@@ -510,6 +533,8 @@ class _Reader:
                 return Absolute(inner(node.expressions[0]), span)
             case exp.Anonymous():
                 return self.call(node, depth + 1)
+            case exp.Subquery():
+                return Subquery(self.query(node.this), span)
             case exp.Binary() if op := _COMPARISONS.get(type(node)):
                 return Compare(op, inner(node.this), inner(node.expression), span)
             case exp.Binary() if sign := _OPERATIONS.get(type(node)):

@@ -74,10 +74,13 @@ class Details(TypedDict):
     rows_as_written: int
     seconds_as_written: float | None
     decisions: list[DecisionLine]
+    ranking: str | None  # what HAVING, ORDER BY and LIMIT say, and of how many elements
     measured: Measured | None
 
 
-def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None) -> Details:
+def explain(
+    plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None, *, ranking: str | None = None
+) -> Details:
     """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured."""
     counts: dict[str, int] = {}
     for step in plan.trace:
@@ -111,6 +114,7 @@ def explain(plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = No
         rows_as_written=as_written.rows,
         seconds_as_written=_with(plan.overhead, as_written.seconds),
         decisions=decision_lines(plan.decisions),
+        ranking=ranking,
         measured=measured,
     )
 
@@ -141,6 +145,8 @@ def _lines(details: Details) -> Iterator[str]:
     yield _columns("plan as written", details["rows_as_written"], details["seconds_as_written"])
     for tree in _distinct(details["written"]):
         yield from tree
+    if details["ranking"] is not None:
+        yield details["ranking"]
     if details["normal"] != details["written"]:
         yield from ("", "normal form")
         for tree in _distinct(details["normal"]):

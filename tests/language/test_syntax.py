@@ -7,7 +7,7 @@ import re
 import string
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 import sqlglot
@@ -33,6 +33,7 @@ from ialgebra.language.syntax import (
     In,
     Item,
     Joined,
+    Key,
     Name,
     Negate,
     Not,
@@ -63,14 +64,14 @@ def number(value: float) -> Number:
     return Number(value, "", AT)
 
 
-def call(model: str, *arguments: syntax.Value, **options: syntax.Value) -> Call:
+def call(model: str, *arguments: syntax.Expression, **options: syntax.Value) -> Call:
     given = tuple(Option(name(option), value, AT) for option, value in options.items())
     return Call(name(model), arguments, given, AT)
 
 
 def query(item: str | int, operand: syntax.Operand, *joins: Joined, where: syntax.Expression | None = None) -> Query:
     what = Star(AT) if item == "*" else name(item) if isinstance(item, str) else number(item)
-    return Query((Item(what, None, AT),), operand, joins, where, None, None, None, None, None, AT)
+    return Query((Item(what, None, AT),), operand, joins, where, None, (), None, None, None, None, None, None, AT)
 
 
 def subquery(*args: object, **kwargs: object) -> Subquery:
@@ -133,6 +134,8 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
     text = (
         "select layer4.2.conv1 as cat, 2 as 281, 'a.b' as 'hot dog', * from f(x, target => 'cat', baseline => blur(3)) "
         "join f(x'') on weight = .3 left join v anti join (select 2 from g(x)) where w "
+        "having label = 3 and mass(not w) > .5 "
+        "order by distance((select * from v)) - index desc, entropy() asc limit 7 "
         "using shapley(folds => 2, x => -1.5) budget 2000 error within 5% at confidence 95% within 500 milliseconds"
     )
     assert only(text) == Query(
@@ -149,12 +152,48 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
             anti(subquery(2, call("g", name("x")))),
         ),
         where=name("w"),
+        having=And(
+            (
+                Compare("=", name("label"), number(3), AT),
+                Compare(">", call("mass", Not(name("w"), AT)), number(0.5), AT),
+            ),
+            AT,
+        ),
+        order=(
+            Key(
+                Arithmetic("-", Call(name("distance"), (subquery("*", name("v")),), (), AT), name("index"), AT),
+                True,
+                AT,
+            ),
+            Key(call("entropy"), False, AT),
+        ),
+        limit=number(7),
         using=call("shapley", folds=number(2), x=number(-1.5)),
         budget=number(2000),
         error=number(0.05),
         confidence=number(0.95),
         within=number(0.5),
         span=AT,
+    )
+
+
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "having a < 1 order by b limit 2 using exact() budget 3 within 1 second",
+        "using exact() budget 3 within 1 second having a < 1 order by b limit 2",
+        "having a < 1 using exact() order by b budget 3 limit 2 within 1 second",
+    ],
+)
+def test_having_order_by_and_limit_keep_their_order_among_themselves_only(clauses: str) -> None:
+    assert only(f"select * from f(x) where w {clauses}") == replace(
+        query("*", FX, where=name("w")),
+        having=Compare("<", name("a"), number(1), AT),
+        order=(Key(name("b"), False, AT),),
+        limit=number(2),
+        using=call("exact"),
+        budget=number(3),
+        within=number(1),
     )
 
 
@@ -367,7 +406,7 @@ def test_every_span_cuts_out_its_own_words() -> None:
 
 # Errors
 
-CLAUSES = "expected JOIN, WHERE, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found"
+CLAUSES = "expected JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found"
 VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 STATEMENT = f"expected a statement ({', '.join(STATEMENTS)}), found"
 ERRORS = [
@@ -379,7 +418,8 @@ ERRORS = [
     ("select * from f(x) where «nott» w", "'nott' does not go with 'w'; did you mean NOT?"),
     (
         "select * from f(x) where a «adn» b",
-        "expected AND, OR, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'adn'; did you mean AND?",
+        "expected AND, OR, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'adn'; "
+        "did you mean AND?",
     ),
     ("select * from f(x) where row between 3 «adn» 4", "expected AND, found 'adn'; did you mean AND?"),
     ("select * from f(x) where row between 3«»", "expected AND, found the end"),
@@ -402,11 +442,29 @@ ERRORS = [
         "JOIN belongs before WHERE: from f(x) join f(y) where …; an operand's own WHERE goes into a subquery: "
         "from (select … where …) join …",
     ),
+    (
+        "select * from f(x) budget 3 «where» w",
+        "WHERE belongs before BUDGET; the order is JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, "
+        "WITHIN",
+    ),
+    (
+        "select * from f(x) limit 3 budget 2 «having» a = 1",
+        "HAVING belongs before LIMIT; the order is JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, "
+        "WITHIN",
+    ),
+    ("select * from f(x) order by a limit 3 «order» by b", "ORDER BY is given twice; a query has one"),
+    ("select * from f(x) order «a»", "expected BY, found 'a'"),
+    (
+        "select * from f(x) order by a «dessc»",
+        "expected LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'dessc'",
+    ),
+    ("select * from f(x) limit «many»", "expected a number of inputs, found 'many'"),
     ("select * from f(x) where w «where» w", "WHERE is given twice; a query has one"),
     ("select * from f(x) budget 3 «budget» 4", "BUDGET is given twice; a query has one"),
     (
         "select * from f(x) within 3 seconds «budget» 4",
-        "BUDGET belongs before WITHIN; the order is JOIN, WHERE, USING, BUDGET, ERROR WITHIN, WITHIN",
+        "BUDGET belongs before WITHIN; the order is JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, "
+        "WITHIN",
     ),
     ("select * from f(x) error «5»%", "expected WITHIN, found '5'"),
     ("select * from f(x) error within 5 «budget»", "expected '%', found 'budget'"),
@@ -420,7 +478,7 @@ ERRORS = [
     ("select * from f(x«»", "expected ')', found the end"),
     (
         "select * from (select * from f(x)«» ; show models",
-        "expected JOIN, WHERE, USING, BUDGET, ERROR WITHIN, WITHIN or ')', found the end",
+        "expected JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or ')', found the end",
     ),
     ("select * from («f»(x))", "expected SELECT, found 'f'"),
     ("select * from «f()»", "a model call names its input: f(x)"),
@@ -440,9 +498,9 @@ ERRORS = [
     ("select * from f(x) where «abs(1, 2)» < 3", "abs takes one argument: abs(row - 50)"),
     (
         "select * from f(x) where row «is» null",
-        "expected AND, OR, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'is'",
+        "expected AND, OR, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found 'is'",
     ),
-    ("select * from f(x) «limit» 3", f"{CLAUSES} 'limit'"),
+    ("select * from f(x) «offset» 3", f"{CLAUSES} 'offset'"),
     ('select * from f(x) «"where"» w', f'{CLAUSES} "where"'),
     ("select * from f(x) «'budget'» 3", f"{CLAUSES} 'budget'"),
     ('«"show"» models', f'{STATEMENT} "show"'),

@@ -1,0 +1,271 @@
+"""Rankings: what HAVING, ORDER BY and LIMIT say of the elements of a collection. In: columns, one value an element.
+Out: which elements may stay, and in what order.
+
+    label  prediction  index                                   known of an element before anything of it is explained
+    mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()              scalars, read from its map
+
+A HAVING is a predicate as any window is, over these columns in place of a feature's. While maps are estimates, a scalar
+is an interval: a predicate may then be true, or must be. This module knows no maps and no queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .windows import (
+    EVERYTHING,
+    Absolute,
+    Arithmetic,
+    Bits,
+    Column,
+    Comparison,
+    Constant,
+    Negate,
+    Operation,
+    Term,
+    Truth,
+    Window,
+    reads,
+    reads_term,
+    truth,
+)
+
+Floats = NDArray[np.float64]
+
+KNOWN: Final = ("label", "prediction", "index")
+"""The columns that are known of an element before anything of it is explained."""
+
+
+@dataclass(frozen=True)
+class Mass:
+    """The share of a map's absolute values that lies in a window: 0 to 1, and 0 of a map that is 0."""
+
+    window: Window
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """−Σ p log₂ p of the players' shares p = |φ| / Σ|φ|, in bits: 0 where one player, or none, has it all."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """‖map − map'‖₂ / ‖map'‖₂ from another query's map: infinite from a map that is 0, but for 0 itself."""
+
+
+@dataclass(frozen=True)
+class Argmax:
+    """The row or the column at which a map is greatest: the middle of the features that share the greatest value."""
+
+    axis: Literal["row", "col"]
+
+
+Scalar = Mass | Entropy | Distance | Argmax
+
+
+@dataclass(frozen=True)
+class Key:
+    """A term to order by; what has no value comes last."""
+
+    term: Term
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`having`, then `order`, where ties keep the order of registration, and of these the first `limit`. `scalars` are
+    the columns that maps bring, by name."""
+
+    having: Window = EVERYTHING
+    order: tuple[Key, ...] = ()
+    limit: int | None = None
+    scalars: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The names of all columns that are read."""
+        return reads(self.having).union(*(reads_term(key.term) for key in self.order))
+
+    def __str__(self) -> str:
+        """As a query says it."""
+        said = [] if self.having is EVERYTHING else [f"having {self.having}"]
+        if self.order:
+            said.append("order by " + ", ".join(f"{key.term}{' desc' if key.descending else ''}" for key in self.order))
+        return " ".join([*said, *([] if self.limit is None else [f"limit {self.limit}"])])
+
+
+class Interval(NamedTuple):
+    """Where a value lies for each element, (n,) twice; NaN twice is no value at all."""
+
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def exactly(cls, values: object) -> Interval:
+        """Values that are known; NaN is none."""
+        known = np.asarray(values, dtype=np.float64)
+        return cls(known, known)
+
+    @classmethod
+    def unknown(cls, count: int) -> Interval:
+        """Values of which nothing is known."""
+        return cls(np.full(count, -np.inf), np.full(count, np.inf))
+
+
+@dataclass(frozen=True)
+class Elements:
+    """The columns of `count` elements: numbers, by name, and of some the names that go with them (None: not known)."""
+
+    count: int
+    numbers: Mapping[str, Interval]
+    names: Mapping[str, NDArray[np.object_]]
+
+    def taken(self, places: Sequence[int] | NDArray[np.intp]) -> Elements:
+        """Some of the elements, in the order of `places`."""
+        numbers = {name: Interval(each.low[places], each.high[places]) for name, each in self.numbers.items()}
+        return Elements(len(places), numbers, {name: each[places] for name, each in self.names.items()})
+
+    def joined(self, numbers: Mapping[str, Interval]) -> Elements:
+        """With more columns."""
+        return Elements(self.count, {**self.numbers, **numbers}, self.names)
+
+
+def possible(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
+    """The places of the elements that may be in the answer: HAVING may be true of them, and fewer than `limit` others,
+    of which it must be, are certain to come before them."""
+    may, must = _holds(ranking.having, elements, sure=False), _holds(ranking.having, elements, sure=True)
+    if ranking.limit is not None:
+        may &= _certainly_before(ranking, elements, must) < ranking.limit
+    return np.flatnonzero(may)
+
+
+def ranked(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
+    """The places of the answer's elements, in its order, where every interval is a point."""
+    kept = _holds(ranking.having, elements, sure=True)
+    keys = [first for first, _ in _keys(ranking, elements)]
+    order = np.lexsort([np.arange(elements.count), *reversed(keys)])
+    return order[kept[order]][: ranking.limit]
+
+
+def _keys(ranking: Ranking, elements: Elements) -> list[tuple[Floats, Floats]]:
+    """For each key the least and the greatest that it can be, so that what comes first is least."""
+    found = []
+    for key in ranking.order:
+        low, high = bounds(key.term, elements)
+        found.append((-high, -low) if key.descending else (low, high))
+    return found
+
+
+def _certainly_before(ranking: Ranking, elements: Elements, sure: Bits) -> NDArray[np.intp]:
+    """How many of the `sure` elements come before each element, wherever in their intervals the values are.
+
+    The worst that a sure one can be, key by key, is sorted among the best that each can be.
+    """
+    keys, places, count = _keys(ranking, elements), np.arange(elements.count), elements.count
+    columns = [np.concatenate([best, worst[sure]]) for best, worst in keys]
+    columns += [np.concatenate([places, places[sure]]), np.repeat([0, 1], [count, int(sure.sum())])]
+    order = np.lexsort(columns[::-1])
+    worst = order >= count
+    before = np.zeros(count, dtype=np.intp)
+    before[order[~worst]] = np.cumsum(worst)[~worst]
+    return before
+
+
+def _holds(having: Window, elements: Elements, *, sure: bool) -> Bits:
+    """Of which elements a predicate must be true, or may be."""
+    compare = partial(_compare, elements=elements, sure=sure)
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(truth(having, {}, compare).holds, (elements.count,)).copy()
+
+
+def _compare(op: Comparison, left: Term, right: Term, *, elements: Elements, sure: bool) -> Truth:
+    """Where a comparison must be true, and must be false; or else where it may be. It is neither where a side has no
+    value."""
+    match left, right:
+        case Column(name), Constant(str(word)):
+            names = elements.names[name]
+            unknown = np.array([each is None for each in names], dtype=np.bool_)
+            same = np.where(unknown, not sure, names == word)
+            other = np.where(unknown, not sure, names != word)
+            return Truth(same, other) if op == "=" else Truth(other, same)
+    one, two = bounds(left, elements), bounds(right, elements)
+    if op in ("<", ">="):
+        truth_ = _less(one, two, sure)
+    elif op in (">", "<="):
+        truth_ = _less(two, one, sure)
+    else:
+        truth_ = _equal(one, two, sure)
+    return truth_ if op in ("<", ">", "=") else Truth(truth_.fails, truth_.holds)
+
+
+def _less(one: Interval, two: Interval, sure: bool) -> Truth:
+    if sure:
+        return Truth(one.high < two.low, one.low >= two.high)
+    return Truth(one.low < two.high, one.high >= two.low)
+
+
+def _equal(one: Interval, two: Interval, sure: bool) -> Truth:
+    valued = ~(np.isnan(one.low) | np.isnan(two.low))
+    meet = (one.low <= two.high) & (two.low <= one.high)
+    point = (one.low == one.high) & (two.low == two.high) & (one.low == two.low)
+    return Truth(point, valued & ~meet) if sure else Truth(meet, valued & ~point)
+
+
+def bounds(term: Term, elements: Elements) -> Interval:
+    """Where a term lies for each element, by interval arithmetic."""
+    with np.errstate(all="ignore"):
+        return _bounds(term, elements)
+
+
+def _bounds(term: Term, elements: Elements) -> Interval:
+    match term:
+        case Column(name):
+            return elements.numbers[name]
+        case Constant(value):
+            return Interval.exactly(np.full(elements.count, float(value)))
+        case Negate(of):
+            low, high = _bounds(of, elements)
+            return Interval(-high, -low)
+        case Absolute(of):
+            low, high = _bounds(of, elements)
+            crosses = (low < 0) & (high > 0)
+            sides = np.abs(low), np.abs(high)
+            return Interval(np.where(crosses, 0.0, np.minimum(*sides)), np.maximum(*sides))
+        case Arithmetic(op, left, right):
+            return _calculated(op, _bounds(left, elements), _bounds(right, elements))
+    raise AssertionError(f"not a term: {term!r}")
+
+
+def _calculated(op: Operation, one: Interval, two: Interval) -> Interval:
+    match op:
+        case "+":
+            found = Interval(one.low + two.low, one.high + two.high)
+        case "-":
+            found = Interval(one.low - two.high, one.high - two.low)
+        case "*":
+            found = _hull(one.low * two.low, one.low * two.high, one.high * two.low, one.high * two.high)
+        case "/":
+            ratios = [a / b for a in one for b in two]
+            through = (two.low <= 0) & (two.high >= 0)
+            found = Interval(*(np.where(through, np.nan, side) for side in _hull(*ratios)))
+        case "%":
+            points = (one.low == one.high) & (two.low == two.high) & (two.low != 0)
+            found = Interval.exactly(np.where(points, np.mod(one.low, two.low), np.nan))
+    # No number: there is none if a side has none, or where a zero divides; otherwise ∞ − ∞ and its like say nothing.
+    none = np.isnan(one.low) | np.isnan(two.low)
+    if op in ("/", "%"):
+        none |= (two.low == 0) & (two.high == 0)
+    low = np.where(np.isnan(found.low), -np.inf, found.low)
+    high = np.where(np.isnan(found.high), np.inf, found.high)
+    return Interval(np.where(none, np.nan, low), np.where(none, np.nan, high))
+
+
+def _hull(*sides: Floats) -> Interval:
+    unclear = np.isnan(sides).any(axis=0)
+    return Interval(np.where(unclear, np.nan, np.min(sides, axis=0)), np.where(unclear, np.nan, np.max(sides, axis=0)))
