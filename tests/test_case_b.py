@@ -110,7 +110,7 @@ def judged(benign: np.ndarray, attacked: np.ndarray, hit: np.ndarray) -> report.
 
 
 def test_detectors_count_the_attacks_that_deceive_the_network() -> None:
-    benign, attacked = np.array([[0.0, 1], [1, 0], [2, 0], [0, 2]]), np.array([[0.5, 9], [9, 9], [1.5, 9], [9, 9]])
+    benign, attacked = np.array([[0.0, 1], [1, 0], [2, 0], [0, 2]]), np.array([[0.5, 9], [9, -99], [1.5, 9], [9, -99]])
     one = judged(benign, attacked, np.array([True, False, True, False]))
     assert report.one_view(one, "PGD", 0).auc() == pytest.approx((2 + 3) / 8)
     assert report.all_views(one, "PGD").auc() == 1

@@ -113,11 +113,11 @@ def judge(scene: Scene, picture: Path | None) -> report.Judged:
         views.maps(scene.con, images, scene.baseline, scene.sizes.budget)
         for images in (scene.data.test_images[scene.calibrating], scene.data.images[scene.known])
     )
-    usual = views.distances(calibrating, known)
-    suspicion = {name: (views.distances(each, known) - usual.mean(0)) / usual.std(0) for name, each in maps.items()}
+    far = views.distances(calibrating, known)
+    suspicion = {name: (views.distances(each, known) - far.mean(0)) / far.std(0) for name, each in maps.items()}
     outputs = {name: nets.logits(scene.net, each) for name, each in sets.items()}
     if picture is not None:
-        pictures.maps(sets, maps, scene.data.classes, picture)
+        pictures.maps([expected(scene, known), *lines(scene, sets, maps)], picture)
     everything = [*maps.values(), calibrating, known]
     return report.Judged(
         list(known.views),
@@ -128,6 +128,22 @@ def judge(scene: Scene, picture: Path | None) -> report.Judged:
         sum(each.rows for each in everything),
         sum(each.seconds for each in everything),
     )
+
+
+def expected(scene: Scene, known: views.Maps) -> pictures.Line:
+    """The mean benign picture, and maps, of the class for which the first judged picture is to be taken."""
+    label = int(scene.wanted[0])
+    image = scene.data.images[scene.data.labels == label].mean(0)
+    means = {view: views.unit(each[known.classes == label].mean(0)) for view, each in known.views.items()}
+    return pictures.Line(f"usual:\n{scene.data.classes[label]}", image, means)
+
+
+def lines(scene: Scene, sets: dict[str, Tensor], maps: dict[str, views.Maps]) -> list[pictures.Line]:
+    """The first judged picture as it is and after each attack."""
+    first = [(name, each.classes[0], {view: of[0] for view, of in each.views.items()}) for name, each in maps.items()]
+    return [
+        pictures.Line(f"{name}:\n{scene.data.classes[label]}", sets[name][0], vectors) for name, label, vectors in first
+    ]
 
 
 def truncated(net: nn.Module, path: Path) -> Callable[..., list[Tensor]]:

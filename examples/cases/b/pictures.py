@@ -5,31 +5,38 @@ In: finished numbers. Out: files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from torch import Tensor
 
-from .views import Maps
+from .views import Floats
 
 SHOWN = ("whole 1", "whole 2", "whole 3", "whole *", "centre *", "saliency *")
 
 
-def maps(sets: Mapping[str, Tensor], found: Mapping[str, Maps], classes: tuple[str, ...], path: Path) -> None:
-    """One picture, as it is and after each attack, and its maps: red speaks for the class that it is taken for."""
-    which = 0
+class Line(NamedTuple):
+    """A picture (1, 28, 28) and its vectors, by view."""
+
+    title: str
+    image: Tensor
+    vectors: Mapping[str, Floats]
+
+
+def maps(lines: Sequence[Line], path: Path) -> None:
+    """Pictures with their maps: red speaks for the class that a picture is taken for, blue against it."""
     across = 1 + len(SHOWN)
-    figure, axes = plt.subplots(len(sets), across, figsize=(1.3 * across, 1.6 * len(sets)))
+    figure, axes = plt.subplots(len(lines), across, figsize=(1.3 * across, 1.6 * len(lines)))
     figure.subplots_adjust(0.02, 0.02, 0.98, 0.95, hspace=0.4, wspace=0.1)
-    for line, (name, images) in zip(axes, sets.items(), strict=True):
-        line[0].imshow(images[which, 0].numpy(), cmap="gray", vmin=0, vmax=1)
-        line[0].set_title(f"{name}:\n{classes[found[name].classes[which]]}", fontsize=8)
-        for axis, view in zip(line[1:], SHOWN, strict=True):
-            values = found[name].views[view][which]
-            side = round(len(values) ** 0.5)
-            axis.imshow(values.reshape(side, side), cmap="RdBu_r", vmin=-0.7, vmax=0.7)
+    for axes_of, (title, image, vectors) in zip(axes, lines, strict=True):
+        axes_of[0].imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
+        axes_of[0].set_title(title, fontsize=8)
+        for axis, view in zip(axes_of[1:], SHOWN, strict=True):
+            side = round(len(vectors[view]) ** 0.5)
+            axis.imshow(vectors[view].reshape(side, side), cmap="RdBu_r", vmin=-0.7, vmax=0.7)
             axis.set_title(view, fontsize=8)
     for axis in axes.flat:
         axis.set_xticks([])
