@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -126,18 +127,19 @@ def judge(scene: Scene, picture: Path | None) -> report.Judged:
         suspicion,
         deceived,
         {name: each.softmax(1).amax(1).double().numpy() for name, each in outputs.items()},
-        in_order(scene, sets["benign"], sets["ADV² Shapley"][deceived["ADV² Shapley"]]),
+        in_order(scene, sets["benign"], sets["ADV² Shapley"], deceived["ADV² Shapley"]),
         sum(each.rows for each in everything),
         sum(each.seconds for each in everything),
     )
 
 
-def in_order(scene: Scene, benign: Tensor, attacked: Tensor) -> dict[str, float]:
+def in_order(scene: Scene, benign: Tensor, attacked: Tensor, deceived: NDArray[np.bool_]) -> dict[str, float]:
     """Benign and attacked pictures ranked by queries; their rows have been paid for by the views."""
+    suspects = torch.cat([benign, attacked[deceived]])
     known, labels = scene.data.images[scene.known], scene.data.labels[scene.known]
     scene.con.register_input("known", known, baseline=scene.baseline, players="tile(7)", labels=labels)
-    scene.con.register_input("suspects", torch.cat([benign, attacked]), baseline=scene.baseline, players="tile(7)")
-    taken = {int(label): scene.data.classes[label] for label in nets.logits(scene.net, attacked).argmax(1).unique()}
+    scene.con.register_input("suspects", suspects, baseline=scene.baseline, players="tile(7)")
+    taken = {int(label): scene.data.classes[label] for label in scene.wanted[deceived].unique()}
     return ranked.ranked(scene.con, taken, len(benign), scene.sizes.budget)
 
 
