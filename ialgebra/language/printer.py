@@ -1,11 +1,13 @@
 """Printing: a plan becomes query text that binds to the same plan (a normal form: to a plan with the same normal form).
 
-Every option is written out, so that the text does not depend on a session's defaults. Elements of collections print as
-xs[3], which is for reading only: the language has no word for one element.
+Every option is written out, so that the text does not depend on a session's defaults. Some elements of a collection
+are those that a HAVING keeps; its first ones are taken for all of it, unless `sizes` tells how many there are. One
+element as a baseline prints as xs[3], which is for reading only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple, assert_never
 
@@ -42,8 +44,8 @@ class _Text(NamedTuple):
         return self.source if simple else f"({self.query})"
 
 
-def to_sql(plan: Operator) -> str:
-    """Query text for `plan`."""
+def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
+    """Query text for `plan`; `sizes` are those of the collections."""
     wishes = {leaf.estimation for leaf in leaves(plan)}
     together = len(wishes) == 1
     literal = any(isinstance(each, AntiJoin) and each.contrast == "literal" for each in postorder([plan]))
@@ -53,10 +55,12 @@ def to_sql(plan: Operator) -> str:
     def visit(each: Operator, operands: tuple[_Text, ...]) -> _Text:
         match each:
             case Identity():
-                call = _call(each)
+                kept = _kept(each, sizes or {})
+                call = _call(each) if not kept else f"(select * from {_call(each)}{kept})"
                 if each is alone:
                     return _Text(source=f"{call} join {call}")
-                return _Text(source=call if together else f"(select * from {call}{_clauses(each.estimation)})")
+                own = f"(select * from {_call(each)}{kept}{_clauses(each.estimation)})"
+                return _Text(source=call if together else own)
             case Projection(window, _):
                 (inner,) = operands
                 if inner.item == "*" and not inner.where:
@@ -74,6 +78,15 @@ def to_sql(plan: Operator) -> str:
 
     outer = next(iter(wishes)) if together else Estimation()
     return fold(plan, visit).query + _clauses(outer, literal)
+
+
+def _kept(identity: Identity, sizes: Mapping[str, int]) -> str:
+    """The HAVING that leaves of a collection the elements that an identity is of; nothing where all are left."""
+    places = [source.index for source in identity.inputs if source.index is not None]
+    count = sizes.get(identity.inputs[0].name, len(places) if len(places) > 1 else 0)
+    if not places or places == list(range(count)):
+        return ""
+    return f" having index in ({', '.join(map(str, places))})"
 
 
 def _collection_alone(plan: Operator) -> Identity | None:
@@ -110,8 +123,7 @@ def _call(identity: Identity) -> str:
     }
     if identity.target is not None:
         options["target"] = str(identity.target)
-    first = identity.inputs[0]
-    source = first if len(identity.inputs) == 1 else first.collection
+    source = identity.inputs[0].collection
     said = ", ".join(f"{key} => {value}" for key, value in options.items())
     return f"{sql_name(identity.model)}({source.text}, {said})"
 
