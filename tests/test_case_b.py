@@ -12,7 +12,8 @@ from torch import nn
 pytest.importorskip("captum")
 pytest.importorskip("foolbox")
 
-from examples.cases.b import attacks, case, report, views
+import ialgebra
+from examples.cases.b import attacks, case, ranked, report, views
 from examples.cases.command import Settings
 
 
@@ -106,7 +107,7 @@ def judged(benign: np.ndarray, attacked: np.ndarray, hit: np.ndarray) -> report.
     both = dict.fromkeys(report.ATTACKS, attacked)
     sure = {name: np.full(len(benign), 0.5) for name in ("benign", *both)}
     names = list(dict.fromkeys(view for aimed in report.ATTACKS.values() for view in aimed))[: benign.shape[1]]
-    return report.Judged(names, benign, both, dict.fromkeys(both, hit), sure, 10, 1.0)
+    return report.Judged(names, benign, both, dict.fromkeys(both, hit), sure, {}, 10, 1.0)
 
 
 def test_detectors_count_the_attacks_that_deceive_the_network() -> None:
@@ -127,6 +128,20 @@ def test_a_rule_is_not_taught_by_the_pictures_that_it_judges() -> None:
     assert scores.quality() == (0, 0, 0)
     fair = judged(-np.ones((20, 2)), np.ones((20, 2)), np.ones(20, bool))
     assert report.learned(fair, "PGD", [0, 1]).quality() == (1, 1, pytest.approx(1))
+
+
+def test_lists_count_pairs_of_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranked, "LAYERS", ("*",))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False)).eval().requires_grad_(False)
+    net[1].weight.copy_(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]))
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", net, classes=["up", "down"])
+    known = torch.tensor([[2.0, 2, 0, 0], [0, 0, 2, 2], [0, 0, 2, 4]]).reshape(-1, 1, 2, 2)
+    con.register_input("known", known, labels=[0, 1, 1])
+    suspects = torch.tensor([[2.0, 3, 0, 0], [0, 0, 2, 3.5], [2, 2, 0, 0], [9, 9, 0, 0], [0, 0, 2, 9]])
+    con.register_input("suspects", suspects.reshape(-1, 1, 2, 2))
+    # Up: attacked 9 9 first, then benign 2 3, then attacked 2 2; down: attacked 2 9, then benign 2 3.5.
+    assert ranked.ranked(con, {0: "up", 1: "down"}, benign=2, budget=16) == {"*": 2 / 3}
 
 
 def test_the_case_runs_from_pictures_to_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

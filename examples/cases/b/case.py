@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .. import nets
 from ..command import Settings
-from . import attacks, cost, pictures, report, views
+from . import attacks, cost, pictures, ranked, report, views
 
 
 class Sizes(NamedTuple):
@@ -118,16 +119,28 @@ def judge(scene: Scene, picture: Path | None) -> report.Judged:
     outputs = {name: nets.logits(scene.net, each) for name, each in sets.items()}
     if picture is not None:
         pictures.maps([expected(scene, known), *lines(scene, sets, maps)], picture)
+    deceived = {name: (outputs[name].argmax(1) == scene.wanted).numpy() for name in suspicion if name != "benign"}
     everything = [*maps.values(), calibrating, known]
     return report.Judged(
         list(known.views),
         suspicion.pop("benign"),
         suspicion,
-        {name: (outputs[name].argmax(1) == scene.wanted).numpy() for name in suspicion},
+        deceived,
         {name: each.softmax(1).amax(1).double().numpy() for name, each in outputs.items()},
+        in_order(scene, sets["benign"], sets["ADV² Shapley"], deceived["ADV² Shapley"]),
         sum(each.rows for each in everything),
         sum(each.seconds for each in everything),
     )
+
+
+def in_order(scene: Scene, benign: Tensor, attacked: Tensor, deceived: NDArray[np.bool_]) -> dict[str, float]:
+    """Benign and attacked pictures ranked by queries; their rows have been paid for by the views."""
+    suspects = torch.cat([benign, attacked[deceived]])
+    known, labels = scene.data.images[scene.known], scene.data.labels[scene.known]
+    scene.con.register_input("known", known, baseline=scene.baseline, players="tile(7)", labels=labels)
+    scene.con.register_input("suspects", suspects, baseline=scene.baseline, players="tile(7)")
+    taken = {int(label): scene.data.classes[label] for label in scene.wanted[deceived].unique()}
+    return ranked.ranked(scene.con, taken, len(benign), scene.sizes.budget)
 
 
 def expected(scene: Scene, known: views.Maps) -> pictures.Line:

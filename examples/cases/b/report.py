@@ -38,6 +38,9 @@ class Judged(NamedTuple):
     attacked: Mapping[str, Floats]
     deceived: Mapping[str, NDArray[np.bool_]]  # (n,) which pictures the network takes for the class that was wanted
     sure: Mapping[str, Floats]  # (n,) the network's probability of the class that it takes a picture for
+    ranked: Mapping[
+        str, float
+    ]  # layer → AUC of the lists that queries make of the benign and the ADV² Shapley pictures
     rows: int
     seconds: float
 
@@ -109,7 +112,7 @@ def learned(one: Judged, attack: str, views: Sequence[int], teacher: str | None 
 def report(found: Sequence[Judged]) -> str:
     rows, seconds = (over_seeds([getattr(one, name) for one in found]).mean for name in ("rows", "seconds"))
     spent = f"All queries of a seed: {rows:,.0f} rows in {seconds:.0f} s.\n"
-    return "\n".join([deceiving(found), telling(found), deciding(found), spent])
+    return "\n".join([deceiving(found), telling(found), deciding(found), ordered(found), spent])
 
 
 def deceiving(found: Sequence[Judged]) -> str:
@@ -179,6 +182,15 @@ def deciding(found: Sequence[Judged]) -> str:
             ]
             rows.append([f"{attack}, {name}", *map(over_seeds, zip(*scores, strict=True))])
     return table(["attack, rule", "precision", "recall", "F1"], rows)
+
+
+def ordered(found: Sequence[Judged]) -> str:
+    """How well ORDER BY distance(…) alone puts the pictures of ADV² Shapley first, layer by layer."""
+    layers = list(found[0].ranked)
+    return table(
+        ["lists by distance in layer", *layers],
+        [["AUC", *(over_seeds([one.ranked[k] for one in found]) for k in layers)]],
+    )
 
 
 def apart(found: Sequence[Judged]) -> dict[str, dict[str, float]]:
