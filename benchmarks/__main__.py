@@ -41,6 +41,7 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = (
     Benchmark("strategies", quick=True),
+    Benchmark("drilldown", quick=True),
     Benchmark("limit", quick=True),
     Benchmark("costmodel", quick=True),
     Benchmark("scale", quick=True),

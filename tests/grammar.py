@@ -195,8 +195,30 @@ class Grammar:
         chosen = [name for name in options if self.rng.random() < 0.15]
         self.rng.shuffle(chosen)
         said = [word for name in chosen for word in [",", name, "=>", *options[name]()]]
-        name = self.rng.choice(["xs"] if self.rng.random() < 0.08 else INPUTS)
-        return [self.rng.choice(MODELS), "(", name, *said, ")"]
+        return [self.rng.choice(MODELS), "(", *self.input(), *said, ")"]
+
+    def input(self) -> list[str]:
+        """An input, perhaps edited; now and then a collection."""
+        if self.rng.random() < 0.8:
+            return [self.rng.choice(["xs"] if self.rng.random() < 0.08 else INPUTS)]
+        inner = self.input()
+        match self.rng.randrange(7):
+            case 0 | 1:
+                window = self.predicate(1)
+                option = self.maybe(0.2, lambda: [",", "baseline", "=>", self.rng.choice(["0", "y", "blur(2)"])])
+                return [self.rng.choice(["nullify", "NULLIFY"]), "(", *inner, ",", *window, *option, ")"]
+            case 2:
+                return ["substitute", "(", *inner, ",", *self.predicate(1), ",", self.rng.choice(INPUTS), ")"]
+            case 3:
+                numbers = [self.rng.choice(["0", "2", "-1", "0.5", "-1e9"]) for _ in range(2)]
+                return ["shift", "(", *inner, ",", numbers[0], ",", numbers[1], ")"]
+            case 4:
+                return ["clip", "(", *inner, ",", self.rng.choice(["-1", "0"]), ",", self.rng.choice(["0", "2.5"]), ")"]
+            case 5:
+                sigma, seed = self.rng.choice(["0", ".1", "1e3"]), self.rng.choice(["0", "7"])
+                return ["noise", "(", *inner, ",", sigma, ",", seed, ")"]
+        name, number = self.rng.choice([("rotate", "15"), ("rotate", "-90"), ("scale", "0.5"), ("scale", "1e-9")])
+        return [name, "(", *inner, ",", number, ")"]
 
     def baseline(self) -> list[str]:
         simple = ["0", "-1.5", "1e-3", "zeros", "y", "xs", "mean(xs)", "constant(2)", "blur", "blur(2)", "blur(y, .5)"]
@@ -456,6 +478,14 @@ HOSTILE: dict[str, str] = {
     "huge blur": "select * from f(x, baseline => blur(9999))",
     "huge circle": "select * from f(x) where circle(1e308, 1e308, 1e308)",
     "huge products": "select * from f(x) where value * 1e308 * 1e308 - 1e308 * 1e308 * value > 0",
+    "edits": f"select * from f({_nested('rotate(', 'x', ', 1)', DEEP)})",
+    "substitutes": f"select * from f({_nested('substitute(x, w, ', 'x', ')', DEEP)})",
+    "huge scale": "select * from f(scale(x, 1e308))",
+    "tiny scale": "select * from f(scale(x, 1e-320))",
+    "huge turn": "select * from f(rotate(x, -1e308))",
+    "huge shift": "select * from f(shift(x, 1e308, -1e308))",
+    "huge noise": f"select * from f(noise(x, 1e308, {'9' * 4000}))",
+    "huge clip": "select * from f(clip(x, -1e308, -1e308))",
     "huge budget": f"select * from f(x) budget {'9' * 5000}",
     "huge bound": "select * from f(x) error within 1e308% within 1e308 seconds",
     "a million letters": "select * from f(" + "x" * 1_000_000 + ")",

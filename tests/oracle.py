@@ -167,6 +167,17 @@ class Net:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """name(x, argument, …): a window by its text, another input by its name."""
+
+    name: str
+    arguments: tuple[str | float, ...]
+
+    def around(self, inner: str) -> str:
+        return f"{self.name}({', '.join([inner, *map(str, self.arguments)])})"
+
+
+@dataclass(frozen=True)
 class Call:
     """f(x, option => value …): the options that are None are left to their defaults."""
 
@@ -176,12 +187,16 @@ class Call:
     target: int | None = None
     output: str = "logit"
     players: str | None = None
+    edits: tuple[Edit, ...] = ()
 
     def text(self) -> str:
         said = {"baseline": self.baseline, "target": self.target, "players": self.players}
         options = [f"{name} => {value}" for name, value in said.items() if value is not None]
         options += [f"output => '{self.output}'"] if self.output != "logit" else []
-        return f"{self.model}({', '.join([self.input, *options])})"
+        edited = self.input
+        for edit in self.edits:
+            edited = edit.around(edited)
+        return f"{self.model}({', '.join([edited, *options])})"
 
 
 @dataclass(frozen=True)
@@ -276,6 +291,36 @@ class World:
         found = self.inputs[name]
         return found if isinstance(found, list) else [found]
 
+    def edited(self, call: Call, x: Tensor) -> Tensor:
+        """The input that a call explains, feature by feature."""
+        for edit in call.edits:
+            (absent,) = self._baselines(call, x)
+            before, after = x.numpy(), x.numpy().copy()
+            for place in np.ndindex(before.shape):
+                match edit.name, edit.arguments:
+                    case "nullify", (str(window),):
+                        after[place] = absent.numpy()[place] if self.windows[window](x)[place] else before[place]
+                    case "substitute", (str(window), str(other)):
+                        (given,) = self.elements(other)
+                        after[place] = given.numpy()[place] if self.windows[window](x)[place] else before[place]
+                    case "clip", (low, high):
+                        after[place] = min(max(before[place], low), high)
+                    case "shift", steps:
+                        first = len(place) - len(steps)
+                        origin = (
+                            *place[:first],
+                            *(k - int(step) for k, step in zip(place[first:], steps, strict=True)),
+                        )
+                        inside = all(0 <= k < length for k, length in zip(origin, before.shape, strict=True))
+                        after[place] = before[origin] if inside else absent.numpy()[place]
+                    case "rotate", (90,):  # counter-clockwise: the right border becomes the top
+                        channel, row, col = place
+                        after[place] = before[channel, col, before.shape[2] - 1 - row]
+                    case _:
+                        raise AssertionError(edit)
+            x = torch.from_numpy(after)
+        return x
+
     def maps(self, plan: Plan) -> list[Map]:
         """The maps of a plan: one, or one for each operand of its anti-join."""
         return [np.sum([self._phi(term) for term in terms], axis=0) for terms in self._components(plan, (), None)]
@@ -299,7 +344,7 @@ class World:
     def _operand(self, plan: Plan, windows: tuple[str, ...], layer: int | None) -> list[_Term]:
         match plan:
             case Call():
-                inputs = self.elements(plan.input)
+                inputs = [self.edited(plan, x) for x in self.elements(plan.input)]
                 cut = None if layer == self.depth else layer
                 return [_Term(1 / len(inputs), plan, x, self._window(x, windows), cut) for x in inputs]
             case Where(text, of):
@@ -321,7 +366,8 @@ class World:
 
     def _against(self, mine: list[_Term], other: list[_Term]) -> list[_Term]:
         """One operand against one other; on one input the contrast of two (truncated) models, for the class of mine."""
-        if mine[0].call.input != other[0].call.input or mine[0].model == other[0].model:
+        explained = [(terms[0].call.input, terms[0].call.edits) for terms in (mine, other)]
+        if explained[0] != explained[1] or mine[0].model == other[0].model:
             return [replace(a, weight=a.weight * b.weight, baseline=b.x) for a in mine for b in other]
         if self.literal:
             return [replace(a, against=b.model) for a, b in zip(mine, other, strict=True)]
@@ -346,20 +392,20 @@ class World:
     def _phi(self, term: _Term) -> Map:
         score = self._score(term.model, term.like or term)
         against = None if term.against is None else self._score(term.against, term)
-        baselines = self._baselines(term) if term.baseline is None else [term.baseline]
+        baselines = self._baselines(term.call, term.x) if term.baseline is None else [term.baseline]
         maps = [attribution(score, term.x, each, self._labels(term), against) for each in baselines]
         return np.asarray(term.weight * sum(maps) / len(maps))
 
-    def _baselines(self, term: _Term) -> list[Tensor]:
-        match term.call.baseline:
+    def _baselines(self, call: Call, x: Tensor) -> list[Tensor]:
+        match call.baseline:
             case None:
-                return [torch.zeros_like(term.x)]
+                return [torch.zeros_like(x)]
             case text if text in self.inputs:
                 return self.elements(text)
             case text if text.startswith("mean("):
                 return [torch.stack(self.elements(text[5:-1])).mean(0)]
             case text:
-                return [torch.full_like(term.x, float(text))]
+                return [torch.full_like(x, float(text))]
 
 
 def _outer(outer: int | None, inner: int) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ialgebra.language import syntax
 from tests import oracle
-from tests.oracle import Anti, Call, Join, Layer, Plan, Where
+from tests.oracle import Anti, Call, Edit, Join, Layer, Plan, Where
 
 _OPERATIONS: dict[str, Callable] = {
     **{"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "%": np.mod},
@@ -77,16 +77,31 @@ class Reader:
                 return self.query(view)
         said = {option.name.value: option.value for option in operand.options}
         target = said.get("target")
+        name, edits = self.edited(operand.arguments[0])
         return [
             Call(
                 operand.name.value,
-                operand.arguments[0].value,
+                name,
                 baseline=_text(said.get("baseline")),
                 target=None if target is None else int(target.value),
                 output=_text(said.get("output")) or "logit",
                 players=_text(said.get("players")),
+                edits=edits,
             )
         ]
+
+    def edited(self, argument: syntax.Expression) -> tuple[str, tuple[Edit, ...]]:
+        """An input's name, and its modifiers from the inside."""
+        if isinstance(argument, syntax.Name):
+            return argument.value, ()
+        inner, *arguments = argument.arguments
+        name, edits = self.edited(inner)
+        if argument.name.value in ("nullify", "substitute"):
+            window, *others = arguments
+            said: tuple[str | float, ...] = (self.window(window), *(other.value for other in others))
+        else:
+            said = tuple(each.value for each in arguments)
+        return name, (*edits, Edit(argument.name.value, said))
 
     def elements(self, plan: Plan) -> list[Plan]:
         match plan:

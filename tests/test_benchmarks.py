@@ -18,7 +18,7 @@ from ialgebra import Strategy
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-from benchmarks import costmodel, gpu, limit, memory, report, scale, strategies, workloads
+from benchmarks import costmodel, drilldown, gpu, limit, memory, report, scale, strategies, workloads
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,21 @@ def test_every_strategy_gives_the_same_maps_from_no_more_rows(world: workloads.W
     assert best.rows < written.rows / 2
     off = dataclasses.replace(best, values=(best.values[0] * 1.5, *best.values[1:]))
     assert strategies.difference(off, best) == pytest.approx(0.5)
+
+
+def test_a_drill_down_of_six_steps_takes_a_quarter_of_the_rows(world: workloads.World) -> None:
+    asked = list(drilldown.steps(world, 24).values())
+    with world.session() as con:
+        ours = drilldown.together(con, asked)
+        (hot,) = con.sql("select * from f(x, players => pixels) where hot using permutations() budget 2")
+    written = drilldown.alone(world, asked, hot.players >= 0)
+    assert [len(each) for each in ours] == [len(each) for each in written] == [1, 4, 1, 4, 1, 4]
+    assert sum(each.stats.rows for each in ours) <= sum(each.stats.rows for each in written) / 4
+    for one, other in zip(ours, written, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a.map, b.map, atol=1e-4 * np.linalg.norm(b.map))
+    assert drilldown.differing(ours, ours) == 0
+    assert drilldown.differing(ours[:1], ours[2:3]) == 1, "another layer's map is another"
 
 
 def test_the_variant_is_another_network_of_the_same_form(world: workloads.World) -> None:

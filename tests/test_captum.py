@@ -378,6 +378,11 @@ def verdicts(con, linear: nn.Linear, using: str) -> dict[str, str]:
         con.explain(f"select * from f(x) {window} using {using}")
     except IalgebraError:
         window = ""
+    found["L14 nullify"] = "–"  # nothing to compare with
+    if window:
+        (one,) = maps("select * from f(nullify(x, feature < 2), target => 0, baseline => y)")
+        (other,) = maps("select * from f(x, target => 0, baseline => y) where feature >= 2")
+        found["L14 nullify"] = told(close(one, other, 1e-6))
     text = f"select 1, 2 from (select 3 from f(x, target => 0) join f(y, target => 0) on weight = 0.3) {window}"
     pairs = zip(maps(text, strategy="AS_WRITTEN"), maps(text, strategy="BEST"), strict=True)
     found["rewrites"] = told(all(close(a, b, 1e-9) and np.linalg.norm(a) > 0 for a, b in pairs))

@@ -127,10 +127,7 @@ class Executor:
             if plan.strategy.reuse:
                 for number in range(len(plan.jobs)):
                     self._recall(number)
-            self.total = self.outcome.rows + sum(
-                int(self._lacking(number, model).sum()) for number, job in enumerate(plan.jobs) for model in job.models
-            )
-            self.total += sum(each.rows for each in plan.passes if each.asked)
+            self.total = self.outcome.rows + self._to_do() + sum(each.rows for each in plan.passes if each.asked)
             for each in plan.passes:
                 self._pass(each)
         for each in plan.passes:  # outside that frame, in which no gradient flows
@@ -245,6 +242,20 @@ class Executor:
         return target
 
     # Coalitions.
+
+    def _to_do(self) -> int:
+        """How many rows are still to be evaluated: of the whole inputs, which games have in common, each once."""
+        rows = 0
+        ends: set[tuple[str, bytes]] = set()
+        for number, job in enumerate(self.plan.jobs):
+            for model in job.models:
+                lacking = self._lacking(number, model)
+                rows += int(lacking.sum())
+                if self.plan.strategy.reuse:
+                    names = [name for name, lacks in zip(self.memory.ends(number), lacking, strict=False) if lacks]
+                    rows -= len(names)
+                    ends.update((model, name) for name in names)
+        return rows + len(ends)
 
     def _columns(self, job: Job, model: str) -> tuple[list[int], list[Column]]:
         """The job's columns that `model` fills: their numbers, and what they read."""

@@ -328,7 +328,7 @@ def parse_value(text: str) -> Value:
     return value
 
 
-# Arguments, by the name of a call, that are predicates or queries.
+# Arguments, by the name of a call and their number, that are predicates or queries.
 _NO_VALUES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1)}
 _NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {

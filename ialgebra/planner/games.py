@@ -354,7 +354,9 @@ def _models(component: _Component) -> set[tuple[str, int | None]]:
 
 
 def _names(parts: Iterable[object]) -> str:
-    return ", ".join(dict.fromkeys(map(str, parts)))
+    """What is named in a label: of many the first three, and how many more."""
+    names = list(dict.fromkeys(map(str, parts)))
+    return ", ".join(names if len(names) <= 4 else [*names[:3], f"… {len(names) - 3} more"])
 
 
 class _Boards:

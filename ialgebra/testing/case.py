@@ -26,8 +26,8 @@ from ..models.network import Model
 from ..planner.strategy import PRESETS, Strategy
 from ..results import Attribution
 from . import strategies
-from .definition import Floats, Game, parts
-from .plans import Call, Plan, Window, query
+from .definition import Floats, Game, columns, parts
+from .plans import Call, Columns, Edit, Plan, Window, query
 from .world import World
 
 SIGMAS = 6.0
@@ -168,17 +168,21 @@ class Case:
         most = max(least, min(3, len(self.world.names)))
         return self.draw(st.lists(st.sampled_from(self.world.names), min_size=least, max_size=most, unique=True))
 
-    def calls(self, *names: str) -> SearchStrategy[Call]:
+    def calls(self, *names: str, edits: SearchStrategy[Edit] | None = None) -> SearchStrategy[Call]:
         world = self.world
         classes = world.network.class_count
         outputs = ("logit", "probability", "log_odds") if classes <= _CLASSES else ("logit",)
         players = st.sampled_from((world.many if self.sampled else world.few) or world.few)
         return strategies.calls(
-            [world.model], names or world.names, players, world.names, range(min(3, classes)), outputs
+            [world.model], names or world.names, players, world.names, range(min(3, classes)), outputs, edits
         )
 
     def call(self, *names: str) -> Call:
         return self.draw(self.calls(*names))
+
+    def columns(self, name: str) -> Columns:
+        """What predicates read of an input."""
+        return columns(self.world.x(name))
 
     def plan(self, least: int = 0, *, antijoins: bool = True, depth: int = 1) -> Plan:
         """A plan that is defined, also under σ of layer `least`."""
@@ -237,14 +241,22 @@ class Case:
     # --- what is claimed
 
     def equal(
-        self, one: Plan, other: Plan, *, order: Sequence[int] | None = None, sign: int = 1, claim: str = ""
+        self,
+        one: Plan,
+        other: Plan,
+        *,
+        order: Sequence[int] | None = None,
+        sign: int = 1,
+        claim: str = "",
+        seen: Callable[[Attribution], Attribution] | None = None,
     ) -> None:
-        """Both plans have the same answers: the k-th of `one` is the `order[k]`-th of `other`, times `sign`."""
+        """Both plans have the same answers, in the form that `seen` gives them: the k-th of `one` is the `order[k]`-th
+        of `other`, times `sign`."""
         sides = []
         refused = []
         for plan, strategy in ((one, BEST if self.sampled else WRITTEN), (other, BEST)):
             try:
-                sides.append(self.asked(plan, strategy))
+                sides.append(self.asked(plan, strategy) if seen is None else _seen(self.asked(plan, strategy), seen))
             except Refused as refusal:
                 refused.append(str(refusal))
                 sides.append(Side(f"{self.said(query(plan, self.clauses), strategy)}: {refusal}", (), ()))
@@ -335,6 +347,11 @@ class Case:
 _BUDGETS = (20, 12, 40)  # rows of a sampled game: permutations, too few for a whole one, and a regression
 _KNOWN = 512  # plain answers that a run keeps
 _CLASSES = 20  # up to which probabilities are asked for: of a thousand, most are nothing but rounding
+
+
+def _seen(side: Side, seen: Callable[[Attribution], Attribution]) -> Side:
+    answers = tuple(map(seen, side.answers))
+    return Side(side.said, tuple(each.map for each in answers), tuple(each.stderr for each in answers), answers)
 
 
 def _same_bits(one: Attribution, other: Attribution, sign: int) -> bool:

@@ -65,8 +65,8 @@ def check_laws(
 ) -> list[LawResult]:
     """Put the laws of the algebra to `examples` random cases each, on a registered model and inputs.
 
-    `laws` are some of L1 … L18 (None: all but L14, whose operators the language does not have yet). `using` is what a
-    query would say after USING: a method or an interpreter; left out, games are asked for exactly and from few rows.
+    `laws` are some of L1 … L18 (None: all of them). `using` is what a query would say after USING: a method or an
+    interpreter; left out, games are asked for exactly and from few rows.
     Every question is asked in a session of its own; equal seeds check equal cases. Raises BindError for unknown names
     and laws, ShapeError for inputs that differ in form.
     """
@@ -85,8 +85,6 @@ def _chosen(names: Sequence[str] | None) -> list[Law]:
     if not names:
         raise BindError(f"no law is named; known: {', '.join(known)}")
     for name in names:
-        if name.upper() == "L14":
-            raise BindError("L14 is about edited inputs, which the language does not have yet; leave it out")
         if name.upper() not in known:
             raise BindError(f"unknown law '{name}'{did_you_mean(name, known)}")
     wanted = {name.upper() for name in names}

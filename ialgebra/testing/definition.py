@@ -247,7 +247,7 @@ class _Leaf:
 def _components(plan: Plan, ground: Ground) -> list[list[_Leaf]]:
     match plan:
         case Call():
-            return [[_Leaf(1.0, plan, x)] for x in ground.inputs[plan.input]]
+            return [[_Leaf(1.0, plan, _edited(plan, x, ground))] for x in ground.inputs[plan.input]]
         case Star(of):
             return _components(of, ground)
         case Where(window, of):
@@ -281,6 +281,14 @@ def _components(plan: Plan, ground: Ground) -> list[list[_Leaf]]:
             ]
         case _:
             assert_never(plan)
+
+
+def _edited(call: Call, x: Tensor, ground: Ground) -> Tensor:
+    """The input that a call explains; the baseline is the one in force."""
+    for edit in call.edits:
+        (baseline,) = ground.inputs[call.baseline] if call.baseline else ground.baselines[call.input]
+        x = torch.from_numpy(np.ascontiguousarray(edit.of(x.numpy(), baseline.numpy())))
+    return x
 
 
 def _operand(plan: Plan, ground: Ground) -> list[_Leaf]:

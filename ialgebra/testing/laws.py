@@ -14,11 +14,13 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import strategies as st
 
+from ..algebra.baselines import Blur
+from ..algebra.windows import sql_name
 from ..results import Attribution
 from . import strategies, variants
 from .case import BEST, Case, Side
 from .definition import Game, enumerated, gain, hybrid, parts, spread
-from .plans import EVERYTHING, Anti, Bits, Call, Join, Layer, Plan, Star, Where, Window
+from .plans import EVERYTHING, Anti, Bits, Call, Edit, Join, Labels, Layer, Plan, Players, Star, Where, Window
 from .world import ENUMERATED, World
 
 
@@ -173,6 +175,55 @@ def duality(case: Case) -> None:
     if case.draw(st.booleans()):
         both = Where(case.window(), both)
     case.means(both, "the sides of an anti-join are not what each says of itself")
+
+
+def nullified(case: Case) -> None:
+    """φ(nullify(x, w)) = Π_¬w φ(x) for players that no window moves; substitute(x, w, x̄) = nullify(x, w)"""
+    w, call = case.window(), _of_one_baseline(case, case.draw(case.calls(edits=case.world.edits)))
+    call = replace(call, target=case.one_of(*range(min(3, case.world.network.class_count))))
+    absent = replace(call, edits=(*call.edits, strategies.nullify(w)))
+    match case.one_of("projected", "substituted", "edited"):
+        case "projected" if fixed := _of_no_window(case):
+            players = case.one_of(*fixed)
+            cells = players.divide(EVERYTHING.holds(case.columns(call.input)))
+            one, other = _both_wrapped(
+                case, Where(~w, replace(call, players=players)), replace(absent, players=players)
+            )
+            case.asked(one, BEST)  # what has no projections has no such law
+            case.equal(one, other, seen=lambda answer: _by_cell(answer, cells))
+        case "substituted":
+            name = call.baseline or case.one_of(*case.world.names)
+            call, absent = replace(call, baseline=name), replace(absent, baseline=name)
+            given = Edit("substitute", f"{w}, {sql_name(name)}", absent.edits[-1].of)
+            one, other = _both_wrapped(case, absent, replace(call, edits=(*call.edits, given)))
+            case.equal(one, other)
+        case _:
+            plans: tuple[Plan, ...] = (absent, Join((call, absent)), Where(case.window(), absent))
+            case.means(case.one_of(*plans), "the answer is not that of the edited input")
+
+
+def _of_one_baseline(case: Case, call: Call) -> Call:
+    """`call` against one baseline, which does not depend on the input: an edit would change it too."""
+    own = case.world.entries[call.input].baselines or ()
+    if call.baseline is None and (len(own) > 1 or any(isinstance(each, Blur) for each in own)):
+        return replace(call, baseline=case.one_of(*case.world.names))
+    return call
+
+
+def _of_no_window(case: Case) -> list[Players]:
+    """Partitions that a window cuts, or leaves alone: all but those that are laid over its bounding box."""
+    known = (case.world.many if case.sampled else case.world.few) or case.world.few
+    return [players for players in known if not str(players).startswith("grid")]
+
+
+def _by_cell(answer: Attribution, cells: Labels) -> Attribution:
+    """An answer as the values of the whole input's players, where a window's has fewer, of their parts."""
+    values, errors = np.zeros((2, int(cells.max()) + 1))
+    for cell in range(len(values)):
+        for player in set(answer.players[cells == cell].tolist()) - {-1}:
+            values[cell] += answer.values[player]
+            errors[cell] += answer.stderr[player]
+    return replace(answer, values=values, stderr=errors, players=cells, map=spread(values, cells))
 
 
 def efficiency(case: Case) -> None:
@@ -421,9 +472,10 @@ LAWS: tuple[Law, ...] = (
     Law("L11", idempotent),
     Law("L12", swap),
     Law("L13", duality, inputs=2),
+    Law("L14", nullified),
     Law("L15", efficiency),
     Law("L16", axioms),
     Law("L17", linear_model),
     Law("L18", mean_baseline),
 )
-"""In the order of their numbers. L14 is about edited inputs, which the language does not have yet."""
+"""In the order of their numbers."""

@@ -55,8 +55,21 @@ class Players:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A modifier: its name, its arguments' text, and what it makes of an input, given the baseline in force."""
+
+    name: str
+    arguments: str
+    of: Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.generic]] = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.name}(…, {self.arguments})"
+
+
+@dataclass(frozen=True)
 class Call:
-    """f(x, option => value …); a baseline, a class or players left at None are the input's or the model's own."""
+    """f(x, option => value …); a baseline, a class or players left at None are the input's or the model's own. The
+    `edits` of the input are made in their order."""
 
     model: str
     input: str
@@ -64,12 +77,16 @@ class Call:
     baseline: str | None = None
     target: int | None = None
     output: str = "logit"
+    edits: tuple[Edit, ...] = ()
 
     def __str__(self) -> str:
         baseline = None if self.baseline is None else sql_name(self.baseline)
         said = {"players": self.players, "baseline": baseline, "target": self.target}
         options = [f"{name} => {value}" for name, value in said.items() if value is not None]
-        words = [sql_name(self.input), *options, f"output => '{self.output}'"]
+        edited = sql_name(self.input)
+        for edit in self.edits:
+            edited = f"{edit.name}({edited}, {edit.arguments})"
+        words = [edited, *options, f"output => '{self.output}'"]
         return f"{sql_name(self.model)}({', '.join(words)})"
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import definition
-from .plans import Anti, Bits, Call, Columns, Join, Layer, Plan, Players, Where, Window, query
+from .plans import Anti, Bits, Call, Columns, Edit, Join, Layer, Plan, Players, Where, Window, query
 
 Kind = Literal["image", "tabular", "tokens"]
 Shape = tuple[int, ...]
@@ -217,6 +218,44 @@ def players(kind: Kind = "image", shape: Shape | None = None, most: int = 6) -> 
 # --- plans and queries
 
 
+def nullify(window: Window) -> Edit:
+    """The baseline inside a window."""
+    return Edit("nullify", str(window), lambda x, baseline: np.where(_held(window, x), baseline, x).astype(x.dtype))
+
+
+def _held(window: Window, x: NDArray[np.generic]) -> Bits:
+    return window.holds(definition.columns(torch.from_numpy(x)))
+
+
+def _clip(low: float, high: float) -> Edit:
+    return Edit("clip", f"{low!r}, {high!r}", lambda x, _: np.clip(x, low, high).astype(x.dtype))
+
+
+def _shift(*by: int) -> Edit:
+    def moved(x: NDArray[np.generic], baseline: NDArray[np.generic]) -> NDArray[np.generic]:
+        result = baseline.astype(x.dtype)
+        for to in np.ndindex(x.shape[-len(by) :]):
+            place = tuple(k - step for k, step in zip(to, by, strict=True))
+            if all(0 <= k < length for k, length in zip(place, x.shape[-len(by) :], strict=True)):
+                result[(..., *to)] = x[(..., *place)]
+        return result
+
+    return Edit("shift", ", ".join(map(str, by)), moved)
+
+
+def edits(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[Edit]:
+    """Modifiers of an input: nullify, and clip and shift where they mean something."""
+    shape = shape or SHAPES[kind]
+    found = [windows(kind, shape, scale).map(nullify)]
+    if kind != "tabular":
+        found.append(st.tuples(*(st.integers(-2, 2) for _ in shape[-2:])).map(lambda by: _shift(*by)))
+    if kind != "tokens":
+        found.append(
+            st.sampled_from([(-0.5, 0.5), (0.0, 2.0), (-1.0, 0.25)]).map(lambda b: _clip(*(scale * k for k in b)))
+        )
+    return st.one_of(found)
+
+
 def calls(
     models: Sequence[str] = ("f",),
     inputs: Sequence[str] = ("x", "y"),
@@ -224,8 +263,9 @@ def calls(
     baselines: Sequence[str] = (),
     targets: Sequence[int] = (),
     outputs: Sequence[str] = ("logit",),
+    edits: SearchStrategy[Edit] | None = None,
 ) -> SearchStrategy[Call]:
-    """f(x) with options: `baselines` are names of registered inputs, `targets` classes."""
+    """f(x) with options: `baselines` are names of registered inputs, `targets` classes; up to two `edits` of x."""
     return st.builds(
         Call,
         st.sampled_from(list(models)),
@@ -234,6 +274,7 @@ def calls(
         st.sampled_from([None, *baselines]),
         st.sampled_from([None, *targets]),
         st.sampled_from(list(outputs)),
+        st.just(()) if edits is None else st.lists(edits, max_size=2).map(tuple),
     )
 
 

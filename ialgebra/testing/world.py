@@ -32,8 +32,8 @@ from ..results import Attribution
 from ..session import Session, connect
 from . import definition
 from .definition import Cut, Ground, Net
-from .plans import Players, Window
-from .strategies import Kind, partitions, windows
+from .plans import Edit, Players, Window
+from .strategies import Kind, edits, partitions, windows
 
 FEW, MANY, ENUMERATED = 5, 9, 6
 """Most players of a game that is asked for exactly, of one that is sampled, and of one that is enumerated."""
@@ -130,6 +130,11 @@ class World:
     def windows(self) -> SearchStrategy[Window]:
         """Predicates over the columns of these inputs."""
         return windows(self.kind, self.shape, self.scale)
+
+    @cached_property
+    def edits(self) -> SearchStrategy[Edit]:
+        """Modifiers of these inputs."""
+        return edits(self.kind, self.shape, self.scale)
 
     @cached_property
     def few(self) -> list[Players]:

@@ -38,6 +38,14 @@ def plan_of(text: str, catalog: Catalog) -> Operator:
     return bind(statement, text, catalog).maps[0].plan
 
 
+EDITED = [
+    "nullify(x, w and value > 0.1, baseline => 0.5)",
+    "noise(clip(x', -1e-3, 1e30), 0.1, 3)",
+    'substitute("y z", not v, nullify(x, feature in (1, 2), baseline => mean(xs)))',
+    'nullify(x, true, baseline => clip("y z", 0, 1))',
+]
+
+
 def random_query(rng: random.Random, depth: int = 2, join: str | None = None, top: int = 3) -> str:
     """A query of the language: layers never deeper outside than inside, no mixture of joins."""
     layer = rng.choice([None, *range(1, top + 1)])
@@ -53,7 +61,7 @@ def random_query(rng: random.Random, depth: int = 2, join: str | None = None, to
             operands.append(f"({text})" if layer is None else f"({at_least(text, layer)})")
         else:
             options = ["", ", target => dog", ", baseline => 0.5", ", output => 'probability'", ", baseline => xs"]
-            name = rng.choice(["x", "x'", '"y z"'])
+            name = rng.choice(["x", "x'", '"y z"', *EDITED] if rng.random() < 0.5 else ["x", "x'", '"y z"'])
             operands.append(f"f({name}{rng.choice(options)})")
     weighted = kind == "join" and rng.random() < 0.5
     glue = f" {kind} "

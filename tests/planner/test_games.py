@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from importlib.util import find_spec
+from itertools import product
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from ialgebra.algebra.windows import EVERYTHING
 from ialgebra.catalog import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import binder, syntax
-from ialgebra.planner.games import Answer, Game, Lowering, Predicted, game_key
+from ialgebra.planner.games import Answer, Board, Game, Hybrids, Lowering, Predicted, game_key
 from ialgebra.planner.rewrite import normalise
 from tests import worlds
 
@@ -231,6 +233,48 @@ def test_equal_hybrids_are_one_object_whatever_asks_for_them() -> None:
     assert hybrids("select * from f(x, players => grid(1, 3))") is not one
     assert hybrids("select * from f(x, baseline => 1)") is not one
     assert hybrids("select * from f(x) where w") is not one
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
+    catalog = world().con._catalog
+    blocks = (torch.arange(72) // 5).reshape(2, 6, 6)
+    world().con.register_input("blocks", blocks)
+
+    def board(text: str, lowering: Lowering) -> Board:
+        (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        return lowering.answers(only.plan, merge=True, dual=dual)[0].board
+
+    for baseline, players in product(["0", "y", "x'", "mean(xs)", "xs"], ["pixels", "tile(1)", "tile(4)", "blocks"]):
+        options = f"target => 1, players => {players}, baseline => {baseline})"
+        one = "nullify(x, ring)" if baseline != "xs" else "nullify(x, ring, baseline => 0)"
+        lowering = Lowering(catalog)
+        nullified = board(f"select * from f({one}, {options}", lowering)
+        projected = board(f"select * from f(x, {options} where not ring", lowering)
+        assert (nullified.hybrids is projected.hybrids) == (baseline != "xs"), (baseline, players)
+        assert nullified.swapped == projected.swapped or baseline == "xs"
+        assert ("φ(nullify(x, w)) = Π_¬w φ(x) (L14)" in lowering.fired[dual]) == (baseline != "xs")
+        assert (nullified.labels >= 0).all()
+        assert ((projected.labels < 0) == worlds.PREDICATES["image"]["ring"](torch.zeros(2, 6, 6))).all()
+
+
+def test_a_game_is_named_by_who_plays_where_its_ends_differ() -> None:
+    catalog = world().con._catalog
+    lowering = Lowering(catalog)
+
+    def hybrids(text: str) -> Hybrids:
+        (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        return lowering.answers(only.plan, merge=True, dual=False)[0].board.hybrids
+
+    whole = "select * from f(nullify(x, w), players => grid(2, 2))"
+    assert hybrids(whole) is not hybrids("select * from f(x, players => grid(2, 2)) where not w"), "other players"
+    assert hybrids(whole) is hybrids("select * from f(substitute(x, w, nullify(y, true)), players => grid(2, 2))")
+    assert hybrids(whole) is not hybrids("select * from f(nullify(x, w, baseline => 1), players => grid(2, 2))")
+    asked = "select * from f(nullify(x, w), players => pixels) using captum.IntegratedGradients()"
+    if find_spec("captum"):  # what asks the model itself sees features that equal the baseline
+        assert hybrids(asked) is not hybrids(
+            "select * from f(x, players => pixels) where not w using captum.IntegratedGradients()"
+        )
 
 
 def test_hybrids_hold_both_inputs_as_they_are() -> None:

