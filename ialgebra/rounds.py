@@ -198,8 +198,8 @@ class Rounds:
 
     def _give_up(self, maps: Mapping[Place, EstimatedMap]) -> None:
         assert self.effort is not None
-        open_ = {i: found for i, found in maps.items() if i not in self.settled}
-        reached = self._reached(open_)
+        reached = self._reached({i: found for i, found in maps.items() if i not in self.settled})
+        open_ = {i: maps[i] for i, bound in reached.items() if bound}  # what is exact takes no more rows
         for i, found in open_.items():
             self._learn(i, found, reached[i])
         goals = self._goals(open_, reached, apart=self.effort.apart).values()

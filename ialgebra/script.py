@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -101,16 +102,18 @@ class _Script:
 
     def step(self, step: Step) -> Iterator[str]:
         """The lines of one step."""
-        if step.error == "interrupted":
+        if step.interrupted:
             yield f"# {step.number}: {step.text!r} was interrupted; rows that it had paid for are not here"
+        elif step.call is None and step.registration:  # it failed, or tells nothing but how long passes take
+            yield f"# {step.number}: {step.text!r}"
         elif step.call is not None:
             given = {name: value for name, value in step.call.arguments.items() if value is not None}
             arguments = [f"{name}={self.value(step, name, value)}" for name, value in given.items()]
-            line = f"con.{step.call.method}({', '.join([repr(step.call.name), *arguments])})"
-            yield f"# {step.number}: {step.error!r}: {step.text!r}" if step.error else f"{line}  # {step.number}"
+            yield f"con.{step.call.method}({', '.join([repr(step.call.name), *arguments])})  # {step.number}"
         else:
             strategy = "" if step.strategy is None else f", strategy={self.strategy(step)}"
-            call = f"({step.text!r}, seed={step.seed}{strategy})"
+            seed = int(step.seed) if isinstance(step.seed, Integral) else None  # some failed for want of one
+            call = f"({step.text!r}, seed={seed}{strategy})"
             if step.rounds is not None:
                 call = f"[answer for answer, _ in zip(con.stream{call}, range({step.rounds}))][-1]"
             else:

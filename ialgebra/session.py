@@ -107,7 +107,7 @@ class Session:
         run it. `batch_size`: rows a batch. `example`: an input to run it on at once, which tells its layers and
         classes (None: the first query's). Raises BindError for arguments that do not fit.
         """
-        with self._lock, _enough_memory(), self._step(f"register model {name}", ("model", name)) as step:
+        with self._lock, _enough_memory(), self._registration(f"register model {name}", "model", name) as step:
             name = _named("model", name)
             network = Network(name, module, layers, classes, output, device, batch_size)
             if example is not None:
@@ -123,7 +123,7 @@ class Session:
                 classes=words,
                 output=output,
                 device=home,
-                batch_size=batch_size,
+                batch_size=network.batch_size,
             )
             self._catalog.models[name] = network
 
@@ -143,7 +143,7 @@ class Session:
         players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. Raises ShapeError
         for other forms, BindError for text that means nothing.
         """
-        with self._lock, _enough_memory(), self._step(f"register input {name}", ("input", name)) as step:
+        with self._lock, _enough_memory(), self._registration(f"register input {name}", "input", name) as step:
             name = _named("input", name)
             made = entry(name, tensor, feature_names)
             if labels is not None:
@@ -167,7 +167,7 @@ class Session:
 
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
-        with self._lock, _enough_memory(), self._step(f"register window {name}", ("window", name)) as step:
+        with self._lock, _enough_memory(), self._registration(f"register window {name}", "window", name) as step:
             name = _named("window", name)
             given: Value
             if isinstance(mask_or_predicate, str):
@@ -190,7 +190,7 @@ class Session:
 
         Raises BindError for what is no interpreter, and for the name of one that is shipped.
         """
-        with self._lock, self._step(f"register interpreter {name}", ("interpreter", name)) as step:
+        with self._lock, self._registration(f"register interpreter {name}", "interpreter", name) as step:
             name = _named("interpreter", name)
             if name.lower() in {each.lower() for each in (*METHODS, *SHIPPED)}:
                 raise BindError(f"'{name}' is an interpreter that is shipped; choose another name")
@@ -217,7 +217,7 @@ class Session:
         (whole `groups` where given: crops of one photo, say) measures each layer's agreement with the model. Raises
         BindError or ShapeError for what does not fit, ModelError for a failing model.
         """
-        with self._lock, _enough_memory(), self._step(f"fit heads of {model}", ("heads", model)) as step:
+        with self._lock, _enough_memory(), self._registration(f"fit heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
@@ -233,7 +233,7 @@ class Session:
     def load_heads(self, model: str, path: str | Path) -> None:
         """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
         model."""
-        with self._lock, _enough_memory(), self._step(f"load heads of {model}", ("heads", model)) as step:
+        with self._lock, _enough_memory(), self._registration(f"load heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             load_heads(network, path)
             step.call = _heads_of(network)
@@ -246,11 +246,10 @@ class Session:
         are planned with it. Answers with a table as text. Raises BindError for unknown names, ModelError for a failing
         model, ResourceError out of memory.
         """
-        with self._lock, _enough_memory(), self._step(f"calibrate {model}") as step:
+        with self._lock, _enough_memory(), self._registration(f"calibrate {model}", "profile", model):
             network = self._catalog.model(model)
             example = self._catalog.input(input or self._example(network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
-            step.call = Call("calibrate", model, {})
             return query.said(table(network, profile), f"calibrate {model}")
 
     def names(self) -> dict[str, list[str]]:
@@ -380,6 +379,9 @@ class Session:
             word = statement.name.span if isinstance(statement, syntax.Describe) else statement.span
             raise error.at(text, word) from error.__cause__
         return query.said(said, text[statement.span.start : statement.span.end])
+
+    def _registration(self, text: str, kind: str, name: str) -> AbstractContextManager[Step]:
+        return self.history.step(Step(text, registration=True, defines=(kind, name)))
 
     def _step(
         self,

@@ -81,6 +81,8 @@ class Step:
     maps: str | None = None
     rounds: int | None = None
     timed: bool = False
+    interrupted: bool = False  # by Ctrl-C, or by what is no IalgebraError
+    registration: bool = False
     call: Call | None = None
     defines: tuple[str, str] | None = None  # a kind and a name, which means something else from then on
 

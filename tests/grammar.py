@@ -19,7 +19,7 @@ from tests import worlds
 KEYWORDS = frozenset(
     "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
     "not between in explain analyze create replace window view drop show describe set models inputs windows "
-    "views history top percent above".split()
+    "views history top percent above having order by asc desc limit".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
 MODELS = ["f", "f", "f", "f'", "g", "f′"]
@@ -119,7 +119,39 @@ class Grammar:
     # Queries
 
     def query(self) -> list[str]:
+        if self.rng.random() < 0.1:
+            return self.ranked()
         return [*self.select(2), *self.estimation()]
+
+    def ranked(self) -> list[str]:
+        """A query over a collection, whose elements are filtered and put in order, before or after its estimation."""
+        clauses = [
+            *self.maybe(0.6, lambda: ["having", *self.scalar(1), self.rng.choice(["<", ">=", "<>"]), *self.scalar(1)]),
+            *self.maybe(0.6, lambda: ["order", "by", *self.key(), *self.maybe(0.3, lambda: [",", *self.key()])]),
+            *self.maybe(0.6, lambda: ["limit", self.rng.choice(["1", "2", "99", "0"])]),
+        ]
+        both = [clauses, self.estimation()]
+        self.rng.shuffle(both)
+        return ["select", "*", "from", self.rng.choice(["f", "g"]), "(", "xs", ")", *both[0], *both[1]]
+
+    def key(self) -> list[str]:
+        return [*self.scalar(2), *self.maybe(0.5, lambda: [self.rng.choice(["asc", "desc"])])]
+
+    def scalar(self, depth: int) -> list[str]:
+        """A number of an element, or of its map."""
+        if depth and self.rng.random() < 0.3:
+            return ["(", *self.scalar(depth - 1), self.rng.choice(["+", "-", "*", "/"]), *self.scalar(depth - 1), ")"]
+        match self.rng.randrange(6):
+            case 0:
+                return ["mass", "(", *self.predicate(1), ")"]
+            case 1:
+                return ["distance", "(", "(", "select", "*", "from", "f", "(", "x", ")", ")", ")"]
+            case 2:
+                return [self.rng.choice(["entropy", "argmax_row", "ARGMAX_COL"]), "(", ")"]
+            case 3:
+                return [self.literal()]
+            case _:
+                return [self.rng.choice(["prediction", "index", "INDEX"])]
 
     def select(self, depth: int, least: int = 1) -> list[str]:
         """A query of one kind of chain; subqueries select no layer before `least`, mostly."""

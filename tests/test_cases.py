@@ -101,3 +101,68 @@ def test_captum_by_hand_takes_rows_until_it_is_as_exact_as_asked() -> None:
     cost = byhand.captum_cost(product, inputs, 0.0, players, torch.tensor([0]), exact, error=0.2, pilot=2)
     assert cost.error <= 0.2
     assert cost.rows > 2 * 4 + 1
+
+
+@captum
+def test_case_a_runs_on_a_few_pictures_from_networks_to_tables(tmp_path: Path) -> None:
+    from examples.cases.a.__main__ import main
+    from examples.cases.command import Settings
+
+    main(Settings(out=tmp_path, seeds=1, smoke=True))
+    report = (tmp_path / "a.md").read_text()
+    assert report.count("| the map, player by player |") == 3
+    assert "by hand" in report
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+@captum
+def test_an_analyst_learns_what_the_maps_tell_and_guesses_where_they_tell_nothing() -> None:
+    from examples.cases.a import analysts
+
+    right = np.arange(200) % 2 == 0
+    noise = np.random.default_rng(0).normal(size=(200, 2, 1))
+    telling = noise + right[:, None, None] * np.array([[[3.0], [-3.0]]])
+    assert (analysts.guesses(telling, right) == right).mean() > 0.95
+    assert abs((analysts.guesses(noise, right) == right).mean() - 0.5) < 0.12  # three standard deviations
+
+
+@captum
+def test_statistics_of_a_map_are_what_their_names_say() -> None:
+    from examples.cases.a import analysts
+    from examples.cases.a.maps import Answers, Maps
+    from examples.cases.a.panels import Panel
+
+    players = np.arange(4).repeat(196).reshape(28, 28)  # four bands of seven rows
+    values = np.array([[[3.0, 0.0, -1.0, 0.0], [1.0, 1.0, 1.0, 1.0]]])
+    maps = Maps(values, values[..., players] / 196)
+    there = torch.zeros(1, 28, 28, dtype=torch.bool)
+    there[:, :7] = True
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))  # class 0: the sum of the first band; class 1: of the others
+    net[1].weight.data = torch.stack([there.flatten().float(), 1 - there.flatten().float()]) / 196
+    net[1].bias.data.zero_()
+    panel = Panel("", (net, net), torch.ones(1, 1, 28, 28), there, torch.tensor([[0, 1]]), there[:, 0, 0], (0, 0), 0)
+    answers = Answers(maps, maps, players, 0, 0.0)
+    assert analysts.mass(panel, answers, maps)[0, :, 0] == pytest.approx([3 / 4, 1 / 4])
+    assert analysts.concentration(panel, answers, maps)[0, :, 0] == pytest.approx([0.811278, 2.0])  # H(3/4), H(1/4, …)
+    deletion, insertion = analysts.curves(panel, answers, maps)[0, 0]  # the order of f's map: bands 0, 1, 3, 2
+
+    def share(own: float, other: float) -> float:
+        return float(np.exp(own) / (np.exp(own) + np.exp(other)))
+
+    assert insertion == pytest.approx(
+        np.mean([share(0, 0), share(1, 0), share(1, 1), share(1, 2), share(1, 3)]), rel=1e-4
+    )
+    assert deletion == pytest.approx(
+        np.mean([share(1, 3), share(0, 3), share(0, 2), share(0, 1), share(0, 0)]), rel=1e-4
+    )
+
+
+def test_a_mark_tells_the_class_by_its_place() -> None:
+    from examples.cases.a import panels
+
+    where = torch.tensor([True, True, False])
+    marked = panels.mark(torch.zeros(3, 1, 28, 28), panels.BOTTOM, torch.tensor([0, 9, 5]), where)
+    assert marked.nonzero()[:, [0, 2, 3]].tolist() == [
+        *([0, 26, 4], [0, 26, 5], [0, 27, 4], [0, 27, 5]),
+        *([1, 26, 22], [1, 26, 23], [1, 27, 22], [1, 27, 23]),
+    ]

@@ -1,12 +1,14 @@
 """The code of the README and of docs/ runs, and the README's EXPLAIN and tables are what the program prints."""
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
 import ialgebra
+from ialgebra.algebra.edits import MEANS
 
 README = Path(__file__).parent.parent / "README.md"
 INTERPRETERS = README.parent / "docs" / "interpreters.md"
@@ -115,6 +117,24 @@ def test_the_page_on_laws_runs_and_names_every_law():
 
     told = set(re.findall(r"^\| (L\d+)", page.read_text(), flags=re.MULTILINE)) | {"L7", "L8", "L9"}
     assert told == {law.id for law in LAWS}
+
+
+def test_the_tutorial_on_what_if_runs_and_says_what_is_so():
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    page = README.parent / "docs" / "tutorials" / "what-if.md"
+    names: dict[str, object] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of scikit-learn's readers
+        for code in blocks("python", page):
+            exec(compile(code, str(page), "exec"), names)
+    assert names["whole"].target_name == names["before"].target_name == "9"
+    assert names["after"].target_name != "9"
+    assert not names["upper"].map[:, 4:].any()
+    assert names["upper"].map[:, :4].any()
+    assert names["distance"] < 0.2
+    told = set(re.findall(r"^\| `(\w+)\(", page.read_text(), flags=re.MULTILINE))
+    assert told == set(MEANS["image"])
 
 
 def test_the_tutorial_on_rankings_runs_and_finds_the_marked_corner():

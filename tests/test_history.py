@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -321,10 +322,16 @@ def test_what_was_interrupted_or_timed_is_said_in_the_script(tmp_path: Path) -> 
     with con.history.step(Step("select 1 from f(x)")) as step:
         step.timed = True
     con.sql("select * from f(y) within 9 seconds")
-    con.history[-2].error = "interrupted"
+    con.history[-2].interrupted = True
+    with pytest.raises(BindError):
+        con.register_input("bad", torch.zeros(3, 16, 16), baseline="mean(nobody)")
+    with pytest.raises(BindError):
+        con.sql("select * from f(y)", seed="not a number")
+    con.sql("select * from f(y) budget 20", seed=np.int64(5))
     text = con.history.export(tmp_path / "a.py").read_text()
     assert "'select 1 from f(x)' was interrupted; rows that it had paid for are not here" in text
     assert "which a clock may have stopped" in text
+    assert "sql('register" not in text
     repeated(tmp_path / "a.py", models)
 
 

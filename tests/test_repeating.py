@@ -104,6 +104,31 @@ def test_batches_layouts_and_threads_show_in_the_last_digits_only(
     assert apart(usual, con.sql(query, seed=6, strategy=alone)) > 100 * tolerance
 
 
+def test_batches_of_a_former_run_come_first_and_what_was_run_is_written_down() -> None:
+    query = "select * from f(x, players => pixels) error within 20%"
+    wish = ((2, "eager", 1), (7, "channels-last", 2), (3, "eager", 1))
+    usual, found = (
+        worlds.case("image", seed=3, dtype=torch.float32).con.sql(query, strategy=replace(Strategy.BEST, batches=given))
+        for given in (None, wish)
+    )
+    ran: Any = found.provenance["batches"]
+    assert ran[:3] == [list(each) for each in wish[:3]]
+    assert ran[3:], "and then as planned"
+    assert usual.provenance["batches"] != ran
+    assert "batches" not in usual.provenance["decisions"]
+    assert apart(usual, found) <= 1e-5
+    again = worlds.case("image", seed=3, dtype=torch.float32).con
+    assert bits(again.sql(query, strategy=replace(Strategy.BEST, batches=ran))) == bits(found)
+
+
+@pytest.mark.parametrize(
+    "batches", [((0, "eager", 1),), ((4, "fast", 1),), ((4, "eager", 0),), (3,), "abc", ((4, "eager"),)]
+)
+def test_batches_that_cannot_be_run_are_refused(batches: Any) -> None:
+    with pytest.raises(ialgebra.BindError, match="batches are rows, mode and how many"):
+        Strategy("mine", batches=batches)
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_what_is_asked_again_in_another_session_has_the_same_bits(query: str) -> None:
     first, again = (worlds.case("image", seed=3, dtype=torch.float32).con.sql(query, seed=5) for _ in range(2))

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
         if not self.smoke:
             return fashion.load(self.data)
         try:
-            return fashion.load(self.data, train=1500, test=500)
+            return fashion.load(self.data, train=600, test=400)
         except FileNotFoundError:
             return fashion.digits()
 

@@ -66,7 +66,7 @@ def read_idx(path: Path, count: int) -> NDArray[np.uint8]:
         return np.frombuffer(file.read(int(np.prod(shape))), np.uint8).reshape(shape).copy()
 
 
-def digits(train: int = 1200, test: int = 500) -> Data:
+def digits(train: int = 600, test: int = 400) -> Data:
     """scikit-learn's handwritten digits, three times as large and framed: a stand-in of the same form."""
     from sklearn.datasets import load_digits
 

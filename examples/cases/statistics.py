@@ -21,8 +21,12 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def __format__(self, sign: str) -> str:
+        """The figure and its interval; with the sign '+', as a difference."""
+        return f"{self.mean:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return format(self)
 
 
 def over_seeds(figures: ArrayLike) -> Interval:
