@@ -51,7 +51,7 @@ class Sizes(NamedTuple):
     by_hand: int = 6  # maps that are made by hand, too
 
 
-QUICK = Sizes(pictures=600, epochs=1, trusted=12, glance=4, by_hand=2)
+QUICK = Sizes(pictures=600, epochs=1, trusted=12, glance=2, by_hand=1)
 
 
 class Attack(NamedTuple):
