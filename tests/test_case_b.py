@@ -13,6 +13,7 @@ pytest.importorskip("captum")
 pytest.importorskip("foolbox")
 
 import ialgebra
+from examples.cases import nets
 from examples.cases.b import attacks, case, ranked, report, views
 from examples.cases.command import Settings
 
@@ -95,6 +96,19 @@ def test_adv2_deceives_the_network_and_the_map_where_pgd_deceives_the_network_al
         assert (bent(found).argmax(1) == wanted).all()
     far = [(explanation(found, wanted) - aims).norm(dim=-1).mean() for found in (alone, both)]
     assert far[1] < 0.6 * far[0]
+
+
+def test_the_adversary_reads_the_heads_that_the_analyst_asks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, images = nets.Residual().eval().requires_grad_(False), torch.rand(24, 1, 28, 28)
+    con = views.session(net, [str(label) for label in range(10)])
+    con.fit_heads("f", images, torch.arange(24) % 10, layers=[2])
+    read = case.truncated(net, con.save_heads("f", tmp_path / "heads.safetensors"))
+    con.register_input("x", images[0], players="grid(2, 2)")
+    answers = con.sql("select 2, * from f(x, target => 7)")
+    found = [float(read(images[:1])[layer][0, 7]) for layer in (1, -1)]
+    assert [each.full_value for each in answers] == pytest.approx(found, abs=1e-4)
+    assert len(read(images[:1], 3)) == 3
 
 
 def test_distances_are_to_the_nearest_references_of_the_class_that_a_picture_is_taken_for() -> None:

@@ -169,8 +169,10 @@ def test_a_fork_answers_as_its_parent():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file struck as it was opened
-def test_ctrl_c_in_the_middle_of_a_query_leaves_it_to_be_asked_again():
+def test_ctrl_c_in_the_middle_of_a_query_leaves_it_to_be_asked_again(request):
     """The signal itself, from outside, at moments that nobody chose."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     con, wanted = session(12), session(12).sql("select * from f(x) error within 1%")
     rng, struck = np.random.default_rng(0), 0
     for _ in range(15):

@@ -107,6 +107,6 @@ def ratios(ours: Cost, theirs: Cost) -> str:
     """A sentence for the case's table."""
     return (
         f"{ours.rows:,} rows, {ours.seconds:.2f} s at an error of {ours.error:.1%}, by hand {theirs.rows:,} rows, "
-        f"{theirs.seconds:.2f} s at {theirs.error:.1%}: {ours.rows / theirs.rows:.2f} of the rows, "
-        f"{ours.seconds / theirs.seconds:.2f} of the seconds"
+        f"{theirs.seconds:.2f} s at {theirs.error:.1%}: {ours.rows / theirs.rows:.2g} of the rows, "
+        f"{ours.seconds / theirs.seconds:.2g} of the seconds"
     )

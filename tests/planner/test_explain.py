@@ -39,6 +39,7 @@ def details(**changes: object) -> Details:
         "rows_as_written": 102,
         "seconds_as_written": None,
         "decisions": [],
+        "ranking": None,
         "measured": None,
     }
     return {**plain, **changes}  # type: ignore[typeddict-item]
@@ -54,6 +55,7 @@ def measured(**changes: object) -> Measured:
         "peak": None,
         "saved": [],
         "decisions": [],
+        "ranking": None,
         "errors": [("cat", 0.0123)],
     }
     return {**plain, **changes}  # type: ignore[typeddict-item]

@@ -39,7 +39,7 @@ class Sizes(NamedTuple):
     long: int = 8192  # … and held against those of so many rows a game
 
 
-QUICK = Sizes(judged=2, calibrating=2, known=1, own=1, epochs=3, steps=5, pairs=8, budget=20, priced=1, long=100)
+QUICK = Sizes(judged=2, calibrating=2, known=1, own=1, epochs=12, steps=5, pairs=8, budget=20, priced=1, long=100)
 
 
 def adversarial(settings: Settings) -> None:

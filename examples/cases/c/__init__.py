@@ -44,13 +44,14 @@ OTHERS = {
 class Sizes(NamedTuple):
     """How much is looked at."""
 
+    pictures: int = 20_000
     epochs: int = 4
     trusted: int = 100  # clean pictures of a class, from the test set
     glance: int = 20  # suspects of a class, and twice as many trusted ones, while the attacked class is not known
     by_hand: int = 6  # maps that are made by hand, too
 
 
-QUICK = Sizes(epochs=1, trusted=12, glance=4, by_hand=2)
+QUICK = Sizes(pictures=600, epochs=1, trusted=12, glance=2, by_hand=1)
 
 
 class Attack(NamedTuple):
@@ -91,7 +92,9 @@ class Attack(NamedTuple):
 
 def case(settings: Settings) -> None:
     """Attacks, finds and cleanses, once a seed; writes `c.md` and `c.png`."""
-    data, figures, sizes = settings.images(), Figures(), QUICK if settings.smoke else Sizes()
+    figures, sizes = Figures(), QUICK if settings.smoke else Sizes()
+    data = settings.images()
+    data = data._replace(images=data.images[: sizes.pictures], labels=data.labels[: sizes.pictures])
     for seed in range(settings.seeds):
         target = TARGETS[seed % len(TARGETS)]
         pictures = poison.poisoned(data.images, data.labels, target, round(SHARE * len(data.labels)), seed)
