@@ -51,7 +51,7 @@ def inconsistency(settings: Settings) -> None:
     report += f"\nAll of it: {time.perf_counter() - started:.0f} s.\n"
     settings.out.mkdir(parents=True, exist_ok=True)
     (settings.out / "a.md").write_text(report)
-    draw(trials, settings)
+    draw(trials, data.classes, settings)
     print(report)
 
 
@@ -164,16 +164,16 @@ def by_hand(panel: Panel, settings: Settings, rounds: int = 3) -> str:
     return f"### By hand\n\nThe anti-joins of {count} pictures: {byhand.ratios(*middle)}.\n"
 
 
-def draw(trials: list[Trial], settings: Settings) -> None:
+def draw(trials: list[Trial], classes: tuple[str, ...], settings: Settings) -> None:
     """The first picture of either kind: the networks' own maps beside the anti-join's components."""
     shown = [each for each in trials if each.output == "logit"][:2]
     figure, axes = plt.subplots(len(shown), 5, figsize=(12, 2.7 * len(shown)), squeeze=False)
     for trial, line in zip(shown, axes, strict=True):
         maps = [*trial.answers.alone.pixels[0], *trial.answers.anti.pixels[0]]
-        names = [str(int(each)) for each in trial.panel.said[0]]
+        names = [classes[int(each)] for each in trial.panel.said[0]]
         line[0].imshow(trial.panel.images[0, 0].numpy(), cmap="gray_r")
-        line[0].set_title(f"{trial.panel.kind}: {'f' if trial.panel.right[0] else chr(102) + chr(8242)} is right")
-        titles = [f"{model} alone: {name}" for model, name in zip(["f", "g"], names, strict=True)]
+        line[0].set_title(f"{trial.panel.kind}: {'f' if trial.panel.right[0] else 'f′'} is right")
+        titles = [f"{model} alone: {name}" for model, name in zip(("f", "f′"), names, strict=True)]
         for axis, each, title in zip(line[1:], maps, titles + [f"anti-join: {name}" for name in names], strict=True):
             reach = max(np.abs(other).max() for other in maps)
             axis.imshow(each, cmap="RdBu_r", vmin=-reach, vmax=reach)
