@@ -141,7 +141,7 @@ def test_statistics_of_a_map_are_what_their_names_say() -> None:
     net[1].weight.data = torch.stack([there.flatten().float(), 1 - there.flatten().float()]) / 196
     net[1].bias.data.zero_()
     panel = Panel("", (net, net), torch.ones(1, 1, 28, 28), there, torch.tensor([[0, 1]]), there[:, 0, 0], (0, 0), 0)
-    answers = Answers(maps, maps, players, 0, 0.0)
+    answers = Answers(maps, maps, players, 0, 0.0, (0.0, 0.0))
     assert analysts.mass(panel, answers, maps)[0, :, 0] == pytest.approx([3 / 4, 1 / 4])
     assert analysts.concentration(panel, answers, maps)[0, :, 0] == pytest.approx([0.811278, 2.0])  # H(3/4), H(1/4, …)
     deletion, insertion = analysts.curves(panel, answers, maps)[0, 0]  # the order of f's map: bands 0, 1, 3, 2

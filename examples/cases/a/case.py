@@ -23,28 +23,23 @@ from ..command import Settings
 from ..fashion import Data
 from ..statistics import bootstrap, over_seeds, table
 from . import analysts
-from .maps import Answers, anti_join, ask, session
+from .maps import Answers, Floats, anti_join, ask, session
 from .panels import Panel, found, marked
 
 PAPER = 50  # pictures that the paper's participants saw
 
 
-class Verdict(NamedTuple):
-    """Which pictures an analyst got right, by what he was given: the networks' own maps, the anti-join, or both."""
-
-    alone: analysts.Bools
-    anti: analysts.Bools
-    both: analysts.Bools
-
-
 class Trial(NamedTuple):
-    """One panel, one kind of output, and what came out."""
+    """One panel and one kind of output: what every analyst sees in the networks' own maps and in the anti-join.
+
+    `confidence` is what is seen without a map.
+    """
 
     panel: Panel
     answers: Answers
     output: str
-    verdicts: dict[str, Verdict]
-    confident: analysts.Bools
+    seen: dict[str, tuple[Floats, Floats]]
+    confidence: Floats
 
 
 def inconsistency(settings: Settings) -> None:
@@ -56,7 +51,7 @@ def inconsistency(settings: Settings) -> None:
     report += f"\nAll of it: {time.perf_counter() - started:.0f} s.\n"
     settings.out.mkdir(parents=True, exist_ok=True)
     (settings.out / "a.md").write_text(report)
-    draw(trials, settings)
+    draw(trials, data.classes, settings)
     print(report)
 
 
@@ -70,7 +65,7 @@ def trials_of(settings: Settings, data: Data, seed: int) -> Iterator[Trial]:
             for output in outputs:
                 answers = ask(con, panel, players, output, budget)
                 judge = judge or expert(data, answers, seed, settings)
-                yield judged(panel, answers, output, judge)
+                yield looked_at(panel, answers, output, judge)
 
 
 def expert(data: Data, answers: Answers, seed: int, settings: Settings) -> torch.nn.Module:
@@ -80,7 +75,7 @@ def expert(data: Data, answers: Answers, seed: int, settings: Settings) -> torch
     return nets.trained(nets.Residual, parts, data.labels[half], 100 + seed, settings.nets)
 
 
-def judged(panel: Panel, answers: Answers, output: str, judge: torch.nn.Module) -> Trial:
+def looked_at(panel: Panel, answers: Answers, output: str, judge: torch.nn.Module) -> Trial:
     looks: dict[str, analysts.Statistic] = {
         "mass on the object": analysts.mass,
         "concentration": analysts.concentration,
@@ -89,36 +84,34 @@ def judged(panel: Panel, answers: Answers, output: str, judge: torch.nn.Module) 
         "the map, player by player": analysts.players,
         "an expert at the two strongest players": analysts.expert(judge),
     }
-    right = panel.right.numpy()
-    verdicts = {}
-    for name, look in looks.items():
-        alone, anti = (look(panel, answers, maps) for maps in (answers.alone, answers.anti))
-        given = (alone, anti, np.concatenate([alone, anti], axis=2))
-        verdicts[name] = Verdict(*(analysts.guesses(each, right) == right for each in given))
-    sure = analysts.guesses(analysts.confidence(panel), right) == right
-    return Trial(panel, answers, output, verdicts, sure)
+    seen = {
+        name: (look(panel, answers, answers.alone), look(panel, answers, answers.anti)) for name, look in looks.items()
+    }
+    return Trial(panel, answers, output, seen, analysts.confidence(panel))
 
 
 def tables(trials: list[Trial]) -> Iterator[str]:
-    """One table for each kind of panel and output: accuracies over all seeds, with intervals."""
+    """One table for each kind of panel and output: the share of pictures on which an analyst is right, of all seeds."""
     for kind, output in dict.fromkeys((each.panel.kind, each.output) for each in trials):
         these = [each for each in trials if (each.panel.kind, each.output) == (kind, output)]
-        seeds = np.repeat(np.arange(len(these)), [len(each.confident) for each in these])
+        truth = np.concatenate([each.panel.right.numpy() for each in these])
+        seeds = np.repeat(np.arange(len(these)), [len(each.panel.right) for each in these])
+        first = np.concatenate([np.arange(len(each.panel.right)) < PAPER for each in these])
+        rows = []
+        for name in these[0].seen:
+            alone, anti = (np.concatenate([each.seen[name][k] for each in these]) for k in (0, 1))
+            given = (alone, anti, np.concatenate([alone, anti], axis=2))
+            hits = [analysts.guesses(each, truth) == truth for each in given]
+            gain = bootstrap(lambda p, q: float(q.mean() - p.mean()), hits[0], hits[1], groups=seeds)
+            by_seed = over_seeds([hits[1][seeds == k].mean() - hits[0][seeds == k].mean() for k in set(seeds)])
+            small = " / ".join(f"{each[first].mean():.2f}" for each in hits[:2])
+            rows.append([name, *(bootstrap(np.mean, each, groups=seeds) for each in hits), gain, by_seed, small])
+        shown = [[*map(str, row[:4]), f"{row[4]:+}", f"{row[5]:+}", row[6]] for row in rows]
+        sure = analysts.guesses(np.concatenate([each.confidence for each in these]), truth) == truth
+        head = ["analyst looks at", "f(x), f'(x) alone", "anti-join", "both", "anti-join − alone"]
         yield f"### Disagreements {kind}, explained as {output}\n"
         yield about(these)
-        rows = []
-        for name in these[0].verdicts:
-            alone, anti, both = (
-                np.concatenate(column) for column in zip(*(t.verdicts[name] for t in these), strict=True)
-            )
-            gain = bootstrap(lambda p, q: float(q.mean() - p.mean()), alone, anti, groups=seeds)
-            by_seed = over_seeds([t.verdicts[name].anti.mean() - t.verdicts[name].alone.mean() for t in these])
-            small = [np.mean([t.verdicts[name][k][:PAPER].mean() for t in these]) for k in (0, 1)]
-            shown = (bootstrap(np.mean, each, groups=seeds) for each in (alone, anti, both))
-            rows.append([name, *shown, f"{gain:+}", f"{by_seed:+}", " / ".join(f"{each:.2f}" for each in small)])
-        head = ["analyst looks at", "f(x), f'(x) alone", "anti-join", "both", "anti-join − alone"]
-        yield table([*head, "the same, by seeds", f"first {PAPER} pictures: alone / anti-join"], rows)
-        sure = np.concatenate([each.confident for each in these])
+        yield table([*head, "the same, by seeds", f"first {PAPER} a seed: alone / anti-join"], shown)
         yield f"No map, the networks' own confidence: {bootstrap(np.mean, sure, groups=seeds)}.\n"
 
 
@@ -126,10 +119,12 @@ def about(trials: list[Trial]) -> str:
     accuracy = [f"{np.mean([each.panel.accuracy[k] for each in trials]):.1%}" for k in (0, 1)]
     disagree = f"{1 - np.mean([each.panel.agreement for each in trials]):.1%}"
     rows, seconds = sum(each.answers.rows for each in trials), sum(each.answers.seconds for each in trials)
-    count = sum(len(each.confident) for each in trials)
+    count = sum(len(each.panel.right) for each in trials)
+    errors = [f"{np.mean([each.answers.errors[k] for each in trials]):.0%}" for k in (0, 1)]
     return (
         f"{len(trials)} seeds; f and f' are right on {accuracy[0]} and {accuracy[1]} of the test pictures, and "
-        f"disagree on {disagree}.\n{count} pictures, {4 * count:,} maps: {rows:,} model rows, {seconds:.0f} s.\n"
+        f"disagree on {disagree}.\n{count} pictures, {4 * count:,} maps: {rows:,} model rows, {seconds:.0f} s;\n"
+        f"the networks' own maps are off by {errors[0]}, the anti-joins by {errors[1]} (their standard errors).\n"
     )
 
 
@@ -139,7 +134,7 @@ def by_hand(panel: Panel, settings: Settings, rounds: int = 3) -> str:
     full = panel.images.flatten(1).count_nonzero(1).argsort(descending=True)[:count]  # hardly a player is null
     images, said = panel.images[full], panel.said[full]
 
-    def queried(rest: str) -> tuple[byhand.Floats, byhand.Cost, NDArray[np.int64]]:
+    def queried(rest: str) -> tuple[Floats, byhand.Cost, NDArray[np.int64]]:
         values, rows, start = [], 0, time.perf_counter()
         with session(panel) as con:
             for image in images:
@@ -169,16 +164,16 @@ def by_hand(panel: Panel, settings: Settings, rounds: int = 3) -> str:
     return f"### By hand\n\nThe anti-joins of {count} pictures: {byhand.ratios(*middle)}.\n"
 
 
-def draw(trials: list[Trial], settings: Settings) -> None:
+def draw(trials: list[Trial], classes: tuple[str, ...], settings: Settings) -> None:
     """The first picture of either kind: the networks' own maps beside the anti-join's components."""
     shown = [each for each in trials if each.output == "logit"][:2]
     figure, axes = plt.subplots(len(shown), 5, figsize=(12, 2.7 * len(shown)), squeeze=False)
     for trial, line in zip(shown, axes, strict=True):
         maps = [*trial.answers.alone.pixels[0], *trial.answers.anti.pixels[0]]
-        names = [str(int(each)) for each in trial.panel.said[0]]
+        names = [classes[int(each)] for each in trial.panel.said[0]]
         line[0].imshow(trial.panel.images[0, 0].numpy(), cmap="gray_r")
-        line[0].set_title(f"{trial.panel.kind}: {'f' if trial.panel.right[0] else chr(102) + chr(8242)} is right")
-        titles = [f"{model} alone: {name}" for model, name in zip(["f", "g"], names, strict=True)]
+        line[0].set_title(f"{trial.panel.kind}: {'f' if trial.panel.right[0] else 'f′'} is right")
+        titles = [f"{model} alone: {name}" for model, name in zip(("f", "f′"), names, strict=True)]
         for axis, each, title in zip(line[1:], maps, titles + [f"anti-join: {name}" for name in names], strict=True):
             reach = max(np.abs(other).max() for other in maps)
             axis.imshow(each, cmap="RdBu_r", vmin=-reach, vmax=reach)

@@ -30,13 +30,14 @@ class Maps(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """Both kinds of maps, the player of every pixel (28, 28), and rows and seconds of all queries."""
+    """Both kinds of maps and the mean of their relative errors, the player of every pixel, what all queries took."""
 
     alone: Maps
     anti: Maps
     players: NDArray[np.int64]
     rows: int
     seconds: float
+    errors: tuple[float, float]
 
 
 def session(panel: Panel) -> ialgebra.Session:
@@ -65,7 +66,12 @@ def ask(con: ialgebra.Session, panel: Panel, players: str, output: str, budget: 
         own[0][0].players[0],
         sum(each.rows for each in spent),
         sum(each.seconds for each in spent),
+        (_error(own), _error(against)),
     )
+
+
+def _error(answers: list[ialgebra.Relation]) -> float:
+    return float(np.mean([a.relative_error for answer in answers for a in answer if a.values.any()]))
 
 
 def _maps(pairs: list[ialgebra.Relation]) -> Maps:
