@@ -149,9 +149,11 @@ def look_into_the_band(figures: Figures, attacked: Attack, con: ialgebra.Session
         order = attacked.sorted(attacked.target, pool)
         answer = ask.ranking(attacked.show(con, attacked.target, order.band))
         found.append((order, answer))
-        choose(figures, f"{name}: threshold of Tran et al.", poison.quality(order.chosen, attacked.bad))
+        alone, sorted_again = (poison.quality(each, attacked.bad) for each in (order.chosen, again(order, answer)))
+        choose(figures, f"{name}: threshold of Tran et al.", alone)
         choose(figures, f"{name}: best threshold, in hindsight", poison.best(order.scores, attacked.bad))
-        choose(figures, f"{name}: band sorted again by maps", poison.quality(again(order, answer), attacked.bad))
+        choose(figures, f"{name}: band sorted again by maps", sorted_again)
+        figures.note("choice", f"{name}: band sorted again by maps", gain_in_F1=sorted_again.f1 - alone.f1)
     spend(figures, "which pictures of the band?", found[0][1])
     return found[0]
 
