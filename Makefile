@@ -31,7 +31,8 @@ cases: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cases]'
 	$(BIN)/python -m examples.cases --out $(CASES) $(if $(DATA),--data $(DATA))
 
-test test-full: export OMP_NUM_THREADS = 1  # what is computed here is too small to share among threads
+# What the tests compute is too small to share among threads.
+test test-full: export OMP_NUM_THREADS = 1
 test: check
 	$(BIN)/python -m pytest
 
