@@ -56,7 +56,7 @@ def error_of(relation: ialgebra.Relation) -> float:
     return float(np.linalg.norm(relation[0].values - truth) / np.linalg.norm(truth))
 
 
-@pytest.mark.parametrize("percent", [20, 10, 5])
+@pytest.mark.parametrize("percent", [20, 10, pytest.param(5, marks=pytest.mark.slow)])
 def test_an_error_bound_holds_as_often_as_its_confidence_says(percent):
     text = f"select * from g(x) error within {percent}% at confidence 95%"
     answers = [session().sql(text, seed=seed) for seed in range(60)]
@@ -64,6 +64,7 @@ def test_an_error_bound_holds_as_often_as_its_confidence_says(percent):
     assert np.mean([error_of(answer) <= percent / 100 for answer in answers]) >= 0.93
 
 
+@pytest.mark.slow
 def test_a_bound_takes_at_most_twice_the_rows_of_an_oracle_that_knows_the_truth():
     truth, place, bound = shapley(PHOTO), 1 << np.arange(PLAYERS), 0.1
     ratios = []

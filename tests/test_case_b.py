@@ -158,7 +158,10 @@ def test_lists_count_pairs_of_one_class(monkeypatch: pytest.MonkeyPatch) -> None
     assert ranked.ranked(con, {0: "up", 1: "down"}, benign=2, budget=16) == {"*": 2 / 3}
 
 
-def test_the_case_runs_from_pictures_to_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_case_runs_from_pictures_to_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.cases.byhand.MOST", 16)
     case.adversarial(Settings(out=tmp_path, seeds=1, smoke=True))
     text = (tmp_path / "b.md").read_text()
     assert text in capsys.readouterr().out

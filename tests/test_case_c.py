@@ -104,6 +104,7 @@ def test_the_case_runs_from_pictures_to_tables(tmp_path: Path, monkeypatch: pyte
     from examples.cases import c
 
     monkeypatch.setattr(c, "OTHERS", {name: c.OTHERS[name] for name in ("cut after layer 3", "of input × gradient")})
+    monkeypatch.setattr("examples.cases.byhand.MOST", 16)
     c.case(Settings(out=tmp_path, seeds=1, smoke=True))
     written = (tmp_path / "c.md").read_text(encoding="utf-8")
     for row in ("poisoned pictures", "what signatures and maps left", "band sorted again by maps", "Captum by hand"):

@@ -104,10 +104,11 @@ def test_captum_by_hand_takes_rows_until_it_is_as_exact_as_asked() -> None:
 
 
 @captum
-def test_case_a_runs_on_a_few_pictures_from_networks_to_tables(tmp_path: Path) -> None:
+def test_case_a_runs_on_a_few_pictures_from_networks_to_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from examples.cases.a.case import inconsistency
     from examples.cases.command import Settings
 
+    monkeypatch.setattr("examples.cases.byhand.MOST", 16)
     inconsistency(Settings(out=tmp_path, seeds=1, smoke=True))
     report = (tmp_path / "a.md").read_text()
     assert report.count("| the map, player by player |") == 3

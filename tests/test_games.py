@@ -132,6 +132,7 @@ def explainers():  # type: ignore[no-untyped-def]
         return explainers
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")
 def test_every_peer_finds_a_nearly_additive_game_and_its_rows_are_counted(explainers) -> None:  # type: ignore[no-untyped-def]

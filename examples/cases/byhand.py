@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Floats = NDArray[np.float64]
+MOST = 1024  # permutations that are waited for
 
 
 class Cost(NamedTuple):
@@ -81,13 +82,12 @@ def captum_cost(
     exact: Floats,
     error: float,
     pilot: int = 8,
-    most: int = 1024,
 ) -> Cost:
     """What it takes until the mean error of the maps is at most `error`.
 
     Errors fall with the root of the permutations, so a pilot says how many are needed; only the run with so many is on
-    the clock, and a second one, with more, where the first misses. What needs more than `most` permutations is not
-    waited for: its cost is that of `most`, and its error says that it did not arrive.
+    the clock, and a second one, with more, where the first misses. What needs more than `MOST` permutations is not
+    waited for: its cost is that of `MOST`, and its error says that it did not arrive.
     """
 
     def cost(permutations: int) -> Cost:
@@ -96,9 +96,9 @@ def captum_cost(
         return Cost(counted.rows, time.perf_counter() - start, relative_error(values, exact))
 
     permutations, found = pilot, cost(pilot)
-    while found.error > error and permutations < most:
+    while found.error > error and permutations < MOST:
         needed = permutations * max(1.25, (found.error / error) ** 2)
-        permutations = min(most, math.ceil(needed))
+        permutations = min(MOST, math.ceil(needed))
         found = cost(permutations)
     return found
 
