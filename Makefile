@@ -28,7 +28,6 @@ demo: $(STAMP)
 
 # Half an hour: the paper's three case studies, on Fashion-MNIST (DATA names its folder, if it is in no usual place).
 cases: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cases]'
 	$(BIN)/python -m examples.cases --out $(CASES) $(if $(DATA),--data $(DATA))
 
 # What the tests compute is too small to share among threads.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+pytest.importorskip("captum")
+pytest.importorskip("matplotlib")
+
 from examples.cases.c import ask, poison
 from examples.cases.command import Settings
-
-needed = all(importlib.util.find_spec(name) for name in ("captum", "matplotlib"))
-extras = pytest.mark.skipif(not needed, reason="not installed: captum or matplotlib")
 
 
 def test_poisoned_pictures_are_others_with_a_white_square_and_the_attackers_label() -> None:
@@ -99,7 +98,6 @@ def test_maps_far_from_the_usual_one_are_those_with_the_trigger(question: ask.Qu
     assert all(above >= below for above, below in pairwise(read))
 
 
-@extras
 def test_the_case_runs_from_pictures_to_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from examples.cases import c
 
