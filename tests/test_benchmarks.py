@@ -35,7 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch, world: workloads.World) -> None:
 
 @pytest.mark.parametrize(
     "benchmark",
-    [limit, *(pytest.param(each, marks=pytest.mark.slow) for each in (strategies, costmodel, scale))],
+    [pytest.param(each, marks=pytest.mark.slow) for each in (strategies, limit, costmodel, scale)],
     ids=lambda each: each.__name__,
 )
 def test_a_benchmark_runs_and_its_markdown_can_be_had_from_its_json(

@@ -305,7 +305,7 @@ def queries(draw) -> str:
     return f"select {items} from {call}{join}{where}{using} budget {draw(st.integers(8, 120))}"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(queries(), min_size=2, max_size=5), st.sampled_from([256 << 20, 60_000, 20_000]))
 def test_no_answer_depends_on_what_was_asked_before_nor_on_what_is_remembered(texts, store_bytes):
     used = World(store_bytes=store_bytes)
