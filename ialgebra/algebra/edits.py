@@ -39,9 +39,6 @@ class Nullify(Edit):
     window: Window
     baseline: Baseline
 
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("nullify", inner, self.window, baseline=self.baseline if whole else None)
-
 
 @node
 class Substitute(Edit):
@@ -49,9 +46,6 @@ class Substitute(Edit):
 
     window: Window
     other: Source
-
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("substitute", inner, self.window, self.other.text if whole else self.other)
 
 
 @node
@@ -61,9 +55,6 @@ class Scale(Edit):
     factor: float
     baseline: Baseline
 
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("scale", inner, self.factor, baseline=self.baseline if whole else None)
-
 
 @node
 class Rotate(Edit):
@@ -71,9 +62,6 @@ class Rotate(Edit):
 
     degrees: float
     baseline: Baseline
-
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("rotate", inner, self.degrees, baseline=self.baseline if whole else None)
 
 
 @node
@@ -83,9 +71,6 @@ class Shift(Edit):
     by: tuple[float, ...]
     baseline: Baseline
 
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("shift", inner, *self.by, baseline=self.baseline if whole else None)
-
 
 @node
 class Clip(Edit):
@@ -94,9 +79,6 @@ class Clip(Edit):
     low: float
     high: float
 
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("clip", inner, self.low, self.high)
-
 
 @node
 class Noise(Edit):
@@ -104,9 +86,6 @@ class Noise(Edit):
 
     sigma: float
     seed: int
-
-    def around(self, inner: str, *, whole: bool = False) -> str:
-        return _said("noise", inner, self.sigma, self.seed)
 
 
 MEANS: Final[Mapping[Kind, tuple[str, ...]]] = {
@@ -118,12 +97,6 @@ MEANS: Final[Mapping[Kind, tuple[str, ...]]] = {
 
 TAKES_BASELINE: Final = ("nullify", "scale", "rotate", "shift")
 """Those that leave something absent."""
-
-
-def _said(name: str, *arguments: object, baseline: Baseline | None = None) -> str:
-    words = [f"{each:g}" if isinstance(each, float) and float(f"{each:g}") == each else str(each) for each in arguments]
-    option = [] if baseline is None else [f"baseline => {baseline}"]
-    return f"{name}({', '.join(words + option)})"
 
 
 def edited(

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from .interning import Node, node
 from .windows import sql_name
 
 
 class Edit(Node):
-    """A change of an input before anything is explained: see `edits`."""
+    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name with
+    its fields for arguments, and its baseline, if any, for an option."""
 
     def around(self, inner: str, *, whole: bool = False) -> str:
         """The modifier's text around that of its input; the `whole` text leaves nothing to a query's defaults."""
-        raise NotImplementedError
+        words, option = [inner], []
+        for name in (field.name for field in fields(self)):  # type: ignore[arg-type]
+            match name, getattr(self, name):
+                case "baseline", baseline:
+                    option = [f"baseline => {baseline}"] if whole else []
+                case _, Source() as source:
+                    words.append(source.text if whole else str(source))
+                case _, tuple(several):
+                    words += map(_argument, several)
+                case _, value:
+                    words.append(_argument(value))
+        return f"{type(self).__name__.lower()}({', '.join(words + option)})"
+
+
+def _argument(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 @node
