@@ -279,16 +279,14 @@ def refined(
                 return
             physical = question.plan(strategy, Effort(0))  # the ends are in
             continue
-        estimates = Estimates(physical, executor.outcome, catalog)
         places = {
             (number, k): (output, answer, readings)
             for number, output in zip(question.open, physical.outputs, strict=True)
             for k, (answer, readings) in enumerate(zip(output.answers, output.readings, strict=True))
         }
-        found = {
-            place: course.settled.get(place) or estimates.map(answer, readings)
-            for place, (_, answer, readings) in places.items()
-        }
+        growing = {place: each[1:] for place, each in places.items() if place not in course.settled}
+        estimates = Estimates(physical, executor.outcome, catalog, growing.values())
+        found = {place: course.settled.get(place) or estimates.map(*growing[place]) for place in places}
         for output in physical.outputs:
             warn(output, executor.outcome, catalog)
         lost = question.judge(found, give_up=policy.retire and course.trusted)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 
 from ..catalog import Catalog
 from ..interpreters.checked import estimated
-from ..interpreters.protocol import GameInterpreter
+from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design, units
 from ..kernels.estimate import Estimate, estimate
 from ..planner.games import Answer, Game, Part, Term
 from ..planner.physical import PhysicalPlan, Reading
-from ..planner.sampling import ENDS
+from ..planner.sampling import ENDS, DesignSpec
 from .executor import Outcome
 
 Array = NDArray[np.float64]
+
+_TABLE = 1 << 20  # values of a design that are estimated at once, of more than one job
 
 
 class Draw(NamedTuple):
@@ -151,31 +154,44 @@ def _summed(found: Array, labels: NDArray[np.int64], count: int) -> Array:
 
 
 class Estimates:
-    """The estimates of a plan's columns, each computed once."""
+    """The estimates of some answers of a plan: those of one design are made together, each once."""
 
-    def __init__(self, plan: PhysicalPlan, outcome: Outcome, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        plan: PhysicalPlan,
+        outcome: Outcome,
+        catalog: Catalog,
+        wanted: Iterable[tuple[Answer, Sequence[Reading]]],
+    ) -> None:
         self.plan = plan
         self.outcome = outcome
         self.catalog = catalog
         self._found: dict[tuple[int, Part], list[Estimate]] = {}
+        alike: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
+        for answer, readings in wanted:
+            for term, reading in zip(answer.terms, readings, strict=True):
+                alike.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
+        for (spec, part), jobs in alike.items():
+            together = max(1, _TABLE // max(1, spec.rows))
+            for first in range(0, len(jobs), together):
+                self._found |= self._estimated(spec, part, list(jobs)[first : first + together])
 
-    def column(self, reading: Reading, part: Part) -> Estimate:
-        place = (reading.job, part)
-        if place not in self._found:
-            self._found[place] = self._estimated(reading.job, part)
-        return self._found[place][reading.column]
+    def _estimated(self, spec: DesignSpec, part: Part, jobs: Sequence[int]) -> dict[tuple[int, Part], list[Estimate]]:
+        values, interpreter = [self.outcome.values[job] for job in jobs], self.catalog.interpreter(spec.interpreter)
+        if part == "shapley" and not isinstance(interpreter, GameInterpreter):
+            return {(job, part): self._asked(job, interpreter) for job in jobs}
+        design, table = self.outcome.designs[jobs[0]], np.concatenate(values, axis=1)
+        if part == "shapley" and isinstance(interpreter, GameInterpreter):
+            found = iter(estimated(spec.interpreter, interpreter, design, table))
+        else:
+            found = iter(estimate(design, table, part))
+        return {(job, part): list(islice(found, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
 
-    def _estimated(self, job: int, part: Part) -> list[Estimate]:
-        design, values, spec = self.outcome.designs[job], self.outcome.values[job], self.plan.jobs[job].spec
-        interpreter = self.catalog.interpreter(spec.interpreter)
-        if part != "shapley":
-            return estimate(design, values, part)
-        if isinstance(interpreter, GameInterpreter):
-            return estimated(spec.interpreter, interpreter, design, values)
-        players = self.plan.jobs[job].hybrids.segments
-        unknown = np.full((1, design.players), np.inf) if interpreter.sampled else np.zeros((0, design.players))
-        maps = [self.outcome.maps[job, k] for k in range(values.shape[1])]
-        return [Estimate(_summed(found, players, design.players), unknown, spec.method) for found in maps]
+    def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
+        players, count = self.plan.jobs[job].hybrids.segments, self.outcome.designs[job].players
+        unknown = np.full((1, count), np.inf) if interpreter.sampled else np.zeros((0, count))
+        maps = [self.outcome.maps[job, k] for k in range(self.outcome.values[job].shape[1])]
+        return [Estimate(_summed(each, players, count), unknown, self.plan.jobs[job].spec.method) for each in maps]
 
     def map(self, answer: Answer, readings: Sequence[Reading]) -> EstimatedMap:
         """The map of one answer; terms on other players meet on the common refinement of their partitions."""
@@ -187,7 +203,7 @@ class Estimates:
         base = full = 0.0
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
-            found = self.column(reading, term.part)
+            found = self._found[reading.job, term.part][reading.column]
             share = float(-term.coefficient if term.board.swapped else term.coefficient)
             if (own := self.outcome.maps.get((reading.job, reading.column))) is None:
                 values += share * spread(found.values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..models.network import Network
-from ..planner.cost import cheapest, forward_cost, runs
+from ..planner.cost import cheapest, forward_cost, forward_costs, runs
 from ..planner.physical import Pass, Run
 from ..planner.strategy import Batches
 
@@ -70,7 +70,7 @@ class Pace:
 
     def _best(self, left: int) -> Run:
         options = runs(self.networks, self.layers, self.planned.batch_size)
-        return cheapest({run: forward_cost(self.networks, self.layers, left, run) for run in options})
+        return cheapest(forward_costs(self.networks, self.layers, left, options))
 
     def _alternatives(self) -> Iterator[Run]:
         """Other modes at the planned batch size, then other sizes in the best of them; each only once a machine."""

@@ -14,6 +14,7 @@ import itertools
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ _MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a playe
 _CANDIDATES = 32  # coalitions that are compared for each pair that is drawn
 _MOST_BALANCED = 2048  # pairs up to which designs are balanced: a tenth of a millisecond each
 _MOST_PRODUCTS = 1 << 20  # multiplications that a pair may cost
+_SMALL_DESIGN = 1 << 17  # bytes of a design that may be kept
+_KEPT = 64  # designs, and sequences of pairs, that are kept
+_FEW_PAIRS = 32  # that are drawn at least: they take a millisecond
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
 
 Bools = NDArray[np.bool_]
@@ -115,7 +119,7 @@ def choose(players: int, budget: int | None, method: str | None = None, literal:
     few = rows < 4 * players or players > _WIDE_GAME
     if method == "permutations" or (method is None and (literal or few)):
         return "permutations", _chain_rows(players, *_affordable_chains(players, rows))
-    least = 2 + 2 * sum(min(2, _pairs_of(players, size)) for size in range(1, players // 2 + 1))
+    least = 2 + 2 * _least_pairs(players)
     if method == "unbiased" and rows < least:
         raise BudgetError(f"unbiased values of {players} players need {least} rows at least; the budget is {budget}")
     return method or "regression", 2 + 2 * ((rows - 2) // 2)
@@ -126,6 +130,10 @@ def design(method: str, players: int, rows: int, seed: int) -> Design:
 
     Raises BindError for an unknown method, BudgetError for too few rows.
     """
+    return (_kept if rows * players <= _SMALL_DESIGN else _drawn)(method, players, rows, seed)
+
+
+def _drawn(method: str, players: int, rows: int, seed: int) -> Design:
     _known(method)
     if method == "exact" or players <= 1:
         if players > MAX_EXACT_PLAYERS or rows < 1 << players:
@@ -139,6 +147,14 @@ def design(method: str, players: int, rows: int, seed: int) -> Design:
     else:
         coalitions, pairs = _pairs(players, rows, seed, method == "unbiased")
     return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed), chains, pairs)
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept(method: str, players: int, rows: int, seed: int) -> Design:
+    """The same, drawn once: the next query, and the next round of a query, mostly ask for what was asked before."""
+    made = _drawn(method, players, rows, seed)
+    made.coalitions.setflags(write=False)
+    return made
 
 
 def units(design: Design) -> NDArray[np.void]:
@@ -230,9 +246,29 @@ def _pairs(players: int, rows: int, seed: int, unbiased: bool) -> tuple[Bools, P
 
     For `unbiased` estimates each pair is drawn without regard to others, and every size at least twice.
     """
+    wanted = max(_least_pairs(players) if unbiased else 0, (rows - 2) // 2)
+    enough = max(_FEW_PAIRS, 1 << (wanted - 1).bit_length())
+    turns, drawn = (
+        _in_turn(players, enough, seed, unbiased)
+        if players * enough <= _SMALL_DESIGN
+        else _in_turn.__wrapped__(players, wanted, seed, unbiased)
+    )
+    turns, drawn = turns[:wanted], drawn[:wanted]
+    order = np.argsort(turns, kind="stable")
+    smaller = np.concatenate([np.zeros((1, players), dtype=bool), drawn[order]])
+    coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
+    rates = [count / _pairs_of(players, size) for size, count in enumerate(np.bincount(turns).tolist()) if size]
+    return coalitions, Pairs(turns[order], np.array([0.0, *rates])[turns[order]])
+
+
+@lru_cache(maxsize=_KEPT)
+def _in_turn(players: int, pairs: int, seed: int, unbiased: bool) -> tuple[Ints, Bools]:
+    """The size of each pair in turn, and the pairs' smaller coalitions (pairs, players).
+
+    The first are those of a design of fewer, so that one sequence serves many designs.
+    """
     available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
-    turns = _turns(players, available, (rows - 2) // 2, least=2 if unbiased else 0)
-    counts = np.bincount(turns, minlength=len(available) + 1)[1:]
+    turns = _turns(players, available, pairs, least=2 if unbiased else 0)
     place = np.arange(len(turns))
     most = np.where(place < (0 if unbiased else _MOST_BALANCED), _CANDIDATES, 1)
     looks = np.clip(_MOST_PRODUCTS // (players * (place + 1)), 1, most)
@@ -241,14 +277,11 @@ def _pairs(players: int, rows: int, seed: int, unbiased: bool) -> tuple[Bools, P
         _coalitions_of(players, size, min(int(count), every), np.random.default_rng([seed, players, size]))
         for size, (count, every) in enumerate(zip(enough, available, strict=True), start=1)
     ]
-    smaller = np.concatenate([np.zeros((1, players), dtype=bool), _balanced(turns, looks, orders)])
-    coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
-    rates = [count / every for count, every in zip(counts.tolist(), available, strict=True)]
-    return coalitions, Pairs(np.sort(turns), np.repeat(rates, counts))
+    return turns, _balanced(turns, looks, orders)
 
 
 def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
-    """(pairs, players), by size: at each turn, of a size's next few coalitions, the one least like those taken so far.
+    """(pairs, players): at each turn, of a size's next few coalitions, the one least like those taken so far.
 
     Least Σ (x·y)^8 over the pairs y taken, both as signs ±1. Σ (x·y)^4 over a whole design is how far it lets joint
     effects of three players pass for effects of one; higher powers look at joint effects of more. The rule treats all
@@ -259,7 +292,7 @@ def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
     most, players = int((looks > 1).sum()), orders[0].shape[1]
     signs = [(2 * order.astype(np.float32) - 1) / np.float32(math.sqrt(players)) for order in orders]
     taken = np.empty((players, most), dtype=np.float32)
-    picked: list[list[int]] = [[] for _ in orders]
+    picked = np.empty((len(turns), players), dtype=bool)
     for turn, (size, look) in enumerate(zip((turns - 1).tolist(), looks.tolist(), strict=True)):
         queue = queues[size]
         some = [queue.popleft() for _ in range(min(look, len(queue)))]
@@ -269,15 +302,20 @@ def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
             alike *= alike
             some.insert(0, some.pop(int(np.einsum("cp,cp->c", alike, alike).argmin())))
             taken[:, turn] = signs[size][some[0]]
-        picked[size].append(some[0])
+        picked[turn] = orders[size][some[0]]
         queue.extend(some[1:])
-    return np.concatenate([order[chosen] for order, chosen in zip(orders, picked, strict=True)])
+    return picked
 
 
 def _pairs_of(players: int, size: int) -> int:
     """How many pairs {S, N∖S} have |S| = size ≤ players / 2."""
     every = math.comb(players, size)
     return every // 2 if 2 * size == players else every
+
+
+def _least_pairs(players: int) -> int:
+    """Of an unbiased design: two of every size, where there are two."""
+    return sum(min(2, _pairs_of(players, size)) for size in range(1, players // 2 + 1))
 
 
 def _turns(players: int, available: list[int], pairs: int, least: int) -> Ints:

@@ -6,10 +6,14 @@ that they stand for, in closed form. Knows neither values nor weights.
 A game drawn from a process with covariance k is a sum of functions k(T, ·), T a centre (Rasmussen & Williams, 2006), so
 its Shapley value is the same sum of theirs. All functions here are odd, f(N∖S) = −f(S), and vanish at N: the gain
 v(N) − v(∅) is none of a prior's business.
+
+A prior may be a stack of several, over leading axes; a member of a stack is, bit for bit, what it is alone.
 """
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +25,7 @@ _WAVES = 9  # of Gauss and Hermite, that make up a Gaussian
 
 
 class Prior(NamedTuple):
-    """`covariance` (pairs, centres); `effects` (centres, d), Shapley values of the centres' functions."""
+    """`covariance` (…, pairs, centres); `effects` (…, centres, d), Shapley values of the centres' functions."""
 
     covariance: Floats
     effects: Floats
@@ -29,9 +33,13 @@ class Prior(NamedTuple):
 
 def mixture(centres: Ints, *terms: tuple[float, Prior]) -> Prior:
     """The sum of independent priors, each scaled to a mean variance of its weight at the centres."""
-    scales = [weight / (float(np.diagonal(each.covariance[centres]).mean()) or 1.0) for weight, each in terms]
-    covariance = sum((scale * each.covariance for scale, (_, each) in zip(scales, terms, strict=True)), np.zeros(()))
-    effects = sum((scale * each.effects for scale, (_, each) in zip(scales, terms, strict=True)), np.zeros(()))
+    covariance: Floats = np.zeros(())
+    effects: Floats = np.zeros(())
+    for weight, each in terms:
+        # In a row, since the order of a sum's terms is that of memory, which of a stack may be another.
+        variance = np.ascontiguousarray(each.covariance[..., centres, np.arange(len(centres))]).mean(axis=-1)
+        scale = (weight / np.where(variance == 0, 1.0, variance))[..., None, None]
+        covariance, effects = covariance + scale * each.covariance, effects + scale * each.effects
     return Prior(covariance, effects)
 
 
@@ -40,50 +48,70 @@ def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: 
 
     A weighted Hamming distance: players of a large rate change what the others do. The Gaussian is a Gauss–Hermite
     sum of waves E cos ω(u_S − u_T), so that k is a sum of products over players, and the Shapley values of products are
-    Owen's integrals (1972) of the multilinear extension, ∫ ∂_i f(q, …, q) dq, by Gauss–Legendre.
+    Owen's integrals (1972) of the multilinear extension, ∫ ∂_i f(q, …, q) dq, by Gauss–Legendre. Of an infinite width
+    the index does not matter. Of rates and indices (…, d) the priors are a stack.
     """
     d = signs.shape[1]
     every, whole = np.concatenate([signs, np.ones((1, d))]), np.ones((1, d))
     some = np.concatenate([signs[centres], whole])
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_WAVES)
-    waves = [(node * (2 / width) ** 0.5, weight) for node, weight in zip(nodes, weights / weights.sum(), strict=True)]
-    # of −ω and ω one is enough
-    waves = [(omega, share * (2 if omega > 1e-9 else 1)) for omega, share in waves if omega > -1e-9]
-    frequency, share = np.array(waves).T
-    near = np.exp((every * rates / 2) @ some.T - rates.sum() / 2)
-    far = np.exp(-(every * rates / 2) @ some.T - rates.sum() / 2)
-    cosine, sine = (np.sqrt(share) * wave(np.outer(every @ index / 2, frequency)) for wave in (np.cos, np.sin))
+    frequency, share = _waves(width)
+    alike = (every * (rates[..., None, :] / 2)) @ some.T
+    most = rates.sum(axis=-1)[..., None, None] / 2
+    near, far = np.exp(alike - most), np.exp(-alike - most)
+    phase = every @ (index / 2)[..., None] * frequency
+    cosine, sine = np.sqrt(share) * np.cos(phase), np.sqrt(share) * np.sin(phase)
     here = np.r_[centres, len(signs)]
-    even, odd = cosine @ cosine[here].T, sine @ sine[here].T
+    even, odd = (wave @ np.take(wave, here, axis=-2).swapaxes(-1, -2) for wave in (cosine, sine))
     covariance = (near * (even + odd) - far * (even - odd)) / 2
     effects = _owen(some, rates, index, frequency, share)
     # f − f(N) t for every f: the values at both ends are known, so that no prior has a say in the line between them.
     t = every.mean(axis=1)
-    end, tilt = covariance[:-1, -1], t[:-1]
-    own, theirs = covariance[-1, :-1], t[here[:-1]]
-    rest = end - covariance[-1, -1] * tilt
-    even = effects[-1] - covariance[-1, -1] * 2 / d
+    tilt, theirs = t[:-1, None], t[here[:-1], None]
+    own, ends = covariance[..., -1, :-1], covariance[..., -1:, -1:]
+    rest = covariance[..., :-1, -1:] - ends * tilt
     return Prior(
-        covariance[:-1, :-1] - np.outer(tilt, own) - np.outer(rest, theirs),
-        effects[:-1] - own[:, None] * 2 / d - np.outer(theirs, even),
+        covariance[..., :-1, :-1] - tilt * own[..., None, :] - rest * theirs.T,
+        effects[..., :-1, :] - own[..., None] * 2 / d - theirs * (effects[..., -1:, :] - ends * 2 / d),
     )
+
+
+@lru_cache(maxsize=8)
+def _waves(width: float) -> tuple[Floats, Floats]:
+    """Frequencies and shares of the waves that make up exp(−u² / width); of −ω and ω one is enough."""
+    if math.isinf(width):
+        return np.zeros(1), np.ones(1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_WAVES)
+    kept = nodes > -1e-9
+    frequency, share = nodes[kept] * (2 / width) ** 0.5, weights[kept] / weights.sum()
+    return frequency, np.where(frequency > 1e-9, 2, 1) * share
+
+
+_legendre = lru_cache(maxsize=_NODES)(np.polynomial.legendre.leggauss)
 
 
 def _owen(some: Floats, rates: Floats, index: Floats, frequency: Floats, share: Floats) -> Floats:
-    """(centres, d) Shapley values of T ↦ k(S, T) for each centre S."""
-    nodes, weights = np.polynomial.legendre.leggauss(min(some.shape[1] // 2 + 1, _NODES))
+    """(…, centres, d) Shapley values of T ↦ k(S, T) for each centre S."""
+    d = some.shape[1]
+    nodes, weights = _legendre(min(d // 2 + 1, _NODES))
     q = (nodes + 1)[:, None, None] / 2
-    turn = np.exp(-rates - 1j * np.outer(frequency, index))  # (waves, d): a member's factor where it is absent
-    inside, outside = q + (1 - q) * turn, q * turn.conj() + 1 - q  # (nodes, waves, d), of members and of others
-    members = (some > 0).astype(np.complex128)
-    logs = np.log(inside), np.log(outside)
-    whole = np.exp(np.tensordot(members, logs[0] - logs[1], axes=(1, 2)) + logs[1].sum(axis=2))
-    whole *= np.outer(weights / 2, share)
-    joining = (
-        np.tensordot(whole, (1 - turn) / inside, axes=2).real,
-        np.tensordot(whole, (turn.conj() - 1) / outside, 2).real,
-    )
-    effects: Floats = np.where(some > 0, *joining)
+    # a member's factor where it is absent: (…, 1, waves, d)
+    turn = np.exp(-rates[..., None, :] - 1j * frequency[:, None] * index[..., None, :])[..., None, :, :]
+    inside, outside = q + (1 - q) * turn, q * turn.conj() + 1 - q  # (…, nodes, waves, d), of members and of others
+    flat = (*inside.shape[:-3], -1, d)
+    logs = np.log(np.abs(inside)).reshape(flat), np.log(np.abs(outside)).reshape(flat)
+    angles = np.angle(inside).reshape(flat), np.angle(outside).reshape(flat)
+    members = (some > 0).astype(np.float64)
+
+    def over_players(of_members: Floats, of_others: Floats) -> Floats:
+        """(…, centres, nodes · waves) sums."""
+        sums: Floats = members @ (of_members - of_others).swapaxes(-1, -2) + of_others.sum(axis=-1)[..., None, :]
+        return sums
+
+    # Products over players as size and angle: complex exponentials take three times as long.
+    size, angle = np.exp(over_players(*logs)) * np.outer(weights / 2, share).ravel(), over_players(*angles)
+    real, imaginary = size * np.cos(angle), size * np.sin(angle)
+    joining = ((1 - turn) / inside).reshape(flat), ((turn.conj() - 1) / outside).reshape(flat)
+    effects: Floats = np.where(some > 0, *(real @ each.real - imaginary @ each.imag for each in joining))
     return effects
 
 

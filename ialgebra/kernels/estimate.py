@@ -67,7 +67,7 @@ def estimate(design: Design, values: Floats, part: Part = "shapley") -> list[Est
         ladder = _ladder(design)
         if design.method == "unbiased":
             return [Estimate(*unbiased.fit(design, ladder, column)) for column in columns]
-        return [Estimate(*ladder.fit(column)) for column in columns]
+        return [Estimate(*fit) for fit in ladder.fit(np.ascontiguousarray(table.T))]
     return [_exact(design, column, part) for column in columns]
 
 

@@ -15,6 +15,7 @@ F0, t³ and t⁵ are fitted freely; a process is a ridge penalty, one rung for e
 kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the others
 only take noise away. v(N) − v(∅) fixes the ends of the profile and so Σφ. In an orthonormal basis a rung is a vector
 of factors from 0 to 1: one factorisation serves all the rungs of a path, and all columns where none has a say in it.
+What a column has a say in is computed for many columns at once, as stacks of matrices over a leading axis.
 
 The best rung of each path, by the sum of leave-one-out squares (PRESS; Allen, 1974), enters a mixture whose shares are
 those of least such squares themselves (stacking; Breiman, 1996). Given the shares, values are linear in the column.
@@ -25,11 +26,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Design, Floats
+from ialgebra.kernels.coalitions import Design, Floats, Ints
 from ialgebra.kernels.covariance import Prior, distance, mixture, pairs, sizes, slopes
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise over that of a process
@@ -43,9 +45,15 @@ _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for:
 _UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
 _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
-_MOST_THREES = 1024  # pairs up to which there is time for one process more
+MOST_THREES = 1024  # pairs up to which there is time for one process more
 _MOST_PLAYERS = 256  # of a process
+_STACKED = 1 << 17  # covariances of a stack: more columns wait for the next, lest they leave the cache
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
+
+
+def centres(pairs: int) -> int:
+    """How many coalitions of so many pairs a process is spanned by."""
+    return min(pairs, _MOST_CENTRES if pairs <= MOST_THREES else _CENTRES_OF_MANY)
 
 
 class Block(NamedTuple):
@@ -57,9 +65,10 @@ class Block(NamedTuple):
 
 
 class Path(NamedTuple):
-    """Rungs over one orthonormal `basis` (pairs, b), whose columns have Shapley values `effects` (b, d).
+    """Rungs over one orthonormal `basis` (…, pairs, b), whose columns have Shapley values `effects` (…, b, d).
 
-    Rung k, of `names[k]`, fits in the share `factors[:, k]`; `gaps` (pairs, rungs) are 1 − leverage.
+    Rung k, of `names[k]`, fits in the share `factors[…, k]`; `gaps` (…, pairs, rungs) are 1 − leverage. Without leading
+    axes it serves all columns alike, with one it has a member for each.
     """
 
     names: tuple[str, ...]
@@ -68,29 +77,38 @@ class Path(NamedTuple):
     factors: Floats
     gaps: Floats
 
-    def errors(self, target: Floats) -> Floats:
-        """(pairs, rungs) what is left of `target` (pairs,) where each pair is predicted from the others."""
-        scores = self.factors * (self.basis.T @ target)[:, None]
-        errors: Floats = (target[:, None] - self.basis @ scores) / np.where(self.gaps > _SATURATED, self.gaps, 1)
+    def errors(self, targets: Floats) -> Floats:
+        """(…, pairs, rungs) what is left of `targets` (…, pairs) where each pair is predicted from the others."""
+        scores = self.factors * (self.basis.swapaxes(-1, -2) @ targets[..., None])
+        errors: Floats = (targets[..., None] - self.basis @ scores) / np.where(self.gaps > _SATURATED, self.gaps, 1)
         return errors
 
-    def reading(self, rung: int) -> Floats:
-        """(pairs, d): what one unit of each weighted pair adds to each player's value on a rung."""
-        return self.basis @ (self.factors[:, rung, None] * self.effects)
+    def reading(self, rung: int | Ints) -> Floats:
+        """(…, pairs, d): what one unit of each weighted pair adds to each player's value on a rung (…)."""
+        rung = np.asarray(rung)
+        factors = np.broadcast_to(self.factors, (*rung.shape, *self.factors.shape[-2:]))
+        chosen = np.take_along_axis(factors, rung[..., None, None], axis=-1)
+        return self.basis @ (chosen * self.effects)
 
 
-class Rung(NamedTuple):
-    """One rung fitted to a column: `errors` (pairs,) of leaving each pair out, `press` their squares' sum, or inf.
+class Rungs(NamedTuple):
+    """One rung fitted to each of some columns: `errors` (columns, pairs) of leaving each pair out, `press` (columns,)
+    their squares' sums, or inf.
 
-    `reading` (pairs, d) is what one unit of each weighted pair adds to each player's value; `learned`
+    `reading` (columns, pairs, d) is what one unit of each weighted pair adds to each player's value; `learned`
     counts the parameters of its process that the column itself told.
     """
 
-    name: str
+    names: list[str]
     errors: Floats
-    press: float
+    press: Floats
     reading: Floats
     learned: int
+
+    def of(self, columns: Ints) -> Rungs:
+        """Those of some columns."""
+        names = [self.names[column] for column in columns]
+        return Rungs(names, self.errors[columns], self.press[columns], self.reading[columns], self.learned)
 
 
 class Fit(NamedTuple):
@@ -115,15 +133,17 @@ class Ladder:
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
         self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
-        centres = min(len(size), _MOST_CENTRES if len(size) <= _MOST_THREES else _CENTRES_OF_MANY)
-        self.centres = np.arange(centres) * len(size) // max(1, centres)  # all, or evenly many of every size
+        some = centres(len(size))
+        self.centres = np.arange(some) * len(size) // max(1, some)  # all, or evenly many of every size
         blocks = list(_free(self.signs / 2, self.tilt[:, None]))
         self.width = sum(block.features.shape[1] for block in blocks)
         self.free = self._free_path(blocks)
-        self.smooth = None
-        if self.free.basis.shape[1] == self.width and 3 < d <= _MOST_PLAYERS:
-            self.terms = self._terms()
-            self.smooth = self.process("smooth", self.plain())
+
+    @cached_property
+    def smooth(self) -> Path | None:
+        """What all columns share of the processes; None with too few pairs for any, and for very many players."""
+        enough = self.free.basis.shape[1] == self.width
+        return self.process("smooth", self.plain()) if enough and 3 < self.players <= _MOST_PLAYERS else None
 
     def _free_path(self, blocks: Sequence[Block]) -> Path:
         """As many of the free features as there are pairs for; with too few for F0, no rung at all."""
@@ -148,7 +168,8 @@ class Ladder:
         near = distance(self.signs, self.centres, np.full(d, _REACH / d), np.full(d, 2 / d), 0.5)
         return mixture(self.centres, (1.0, self.terms), (0.3, near))
 
-    def _terms(self) -> Prior:
+    @cached_property
+    def terms(self) -> Prior:
         """Steps and slopes in size, and pairs: what masking does to a network wherever it masks."""
         signs, centres = self.signs, self.centres
         return mixture(
@@ -160,9 +181,9 @@ class Ladder:
         )
 
     def learned(self, values: Floats) -> Path:
-        """Players matter to what others do as they matter themselves, by `values` (d,), and their sum saturates."""
+        """Players matter to what others do as they matter themselves, by `values` (…, d), and their sum saturates."""
         signs, centres = self.signs, self.centres
-        index = values / np.linalg.norm(values)
+        index = values / np.sqrt(np.square(values).sum(axis=-1, keepdims=True))
         rates = self._rates(values)
         prior = mixture(
             centres,
@@ -173,11 +194,12 @@ class Ladder:
         return self.process("learned", prior)
 
     def threes(self, values: Floats) -> Path:
-        """Joint effects of three players, the fewest that an odd game has beyond one, by `values` (d,) of each."""
-        return self.process("threes", distance(self.signs, self.centres, self._rates(values) / 8, 0 * values, 1.0))
+        """Joint effects of three players, the fewest that an odd game has beyond one, by `values` (…, d) of each."""
+        rates = self._rates(values) / 8
+        return self.process("threes", distance(self.signs, self.centres, rates, 0 * values, math.inf))
 
     def _rates(self, values: Floats) -> Floats:
-        relevance: Floats = (np.abs(values) / np.abs(values).mean()) ** 0.7
+        relevance: Floats = (np.abs(values) / np.abs(values).mean(axis=-1, keepdims=True)) ** 0.7
         return _REACH / self.players * relevance
 
     def process(self, name: str, prior: Prior) -> Path:
@@ -186,94 +208,128 @@ class Ladder:
         Of very many pairs some are centres, and the process is its projection on these (Nyström).
         """
         weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
-        centred = prior.covariance[self.centres]
-        whiten = np.linalg.inv(np.linalg.cholesky(centred + _NEGLIGIBLE * np.trace(centred) * np.eye(len(centred))))
-        features, effects = weight * (prior.covariance @ whiten.T), whiten @ prior.effects
+        centred = np.take(prior.covariance, self.centres, axis=-2)
+        nugget = _NEGLIGIBLE * np.trace(centred, axis1=-2, axis2=-1)[..., None, None] * np.eye(centred.shape[-1])
+        whiten = np.linalg.inv(np.linalg.cholesky(centred + nugget))
+        features, effects = weight * (prior.covariance @ whiten.swapaxes(-1, -2)), whiten @ prior.effects
         inner = free.T @ features
-        beyond, own = features - free @ inner, effects - inner.T @ root
-        square, turn = np.linalg.eigh(beyond.T @ beyond)
-        kept = square > _NEGLIGIBLE * square.max(initial=0)
-        square, turn = square[kept], turn[:, kept]
-        directions = beyond @ turn / np.sqrt(square)
-        further = turn.T @ own / np.sqrt(square)[:, None]
-        noise = np.array(STRENGTHS) * square.sum() / len(features)
-        ridge = square[:, None] / (square[:, None] + noise)
-        factors = np.concatenate([np.ones((free.shape[1], len(noise))), ridge])
-        basis = np.concatenate([free, directions], axis=1)
+        beyond, own = features - free @ inner, effects - inner.swapaxes(-1, -2) @ root
+        square, turn = np.linalg.eigh(beyond.swapaxes(-1, -2) @ beyond)
+        kept = square > _NEGLIGIBLE * square.max(axis=-1, keepdims=True)
+        square = np.where(kept, square, 0.0)
+        turn = np.where(kept[..., None, :], turn / np.sqrt(np.where(kept, square, 1.0))[..., None, :], 0.0)
+        directions, further = beyond @ turn, turn.swapaxes(-1, -2) @ own
+        noise = np.array(STRENGTHS) * square.sum(axis=-1)[..., None, None] / len(free)
+        ridge = square[..., None] / np.where(kept[..., None], square[..., None] + noise, 1.0)
+        stack = square.shape[:-1]
+
+        def beside(shared: Floats, each: Floats, axis: int) -> Floats:
+            return np.concatenate([np.broadcast_to(shared, (*stack, *shared.shape)), each], axis=axis)
+
+        basis = beside(free, directions, -1)
+        factors = beside(np.ones((free.shape[1], len(STRENGTHS))), ridge, -2)
         names = tuple(f"{name}, ridge {strength:g}" for strength in STRENGTHS)
-        return Path(names, basis, np.concatenate([root, further]), factors, 1 - np.square(basis) @ factors)
+        return Path(names, basis, beside(root, further, -2), factors, 1 - np.square(basis) @ factors)
 
-    def best(self, path: Path, target: Floats, learned: int = 0) -> Rung:
-        """The rung of least PRESS; of those that fit but for rounding, the first."""
-        errors = path.errors(target)
-        press = np.maximum(np.square(errors).sum(axis=0), len(target) * _ROUNDING**2)
-        press[(path.gaps <= _SATURATED).any(axis=0)] = np.inf
-        k = int(press.argmin())
-        return Rung(path.names[k], errors[:, k], float(press[k]), path.reading(k), learned)
+    def best(self, path: Path, targets: Floats, learned: int = 0) -> Rungs:
+        """The rung of least PRESS for each column; of those that fit but for rounding, the first."""
+        errors = path.errors(targets)
+        press = np.maximum(np.square(errors).sum(axis=1), targets.shape[1] * _ROUNDING**2)
+        press[np.broadcast_to((path.gaps <= _SATURATED).any(axis=-2), press.shape)] = np.inf
+        rung = press.argmin(axis=1)
+        each = np.arange(len(targets))
+        names = [path.names[k] for k in rung]
+        return Rungs(names, errors[each, :, rung], press[each, rung], path.reading(rung), learned)
 
-    def fit(self, column: Floats) -> Fit:
-        """Shapley values of one column (rows,), and what each pair adds to their errors.
+    def fit(self, columns: Floats) -> list[Fit]:
+        """Shapley values of each column (columns, rows), and what each pair adds to their errors.
 
         An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). That takes the pairs of a
         balanced design for independent, which errs on the safe side; and it does not know that the learned process
         has seen the pair that is left out, which errs on the other. Two factors stand for both, and a share of the
         smooth rung's errors for the kinds of coalition that no pair of the sample shows.
         """
-        scale = np.abs(column).max() or 1.0
-        column = column / scale
-        gain = column[1] - column[0]
-        target = self.root_weight * ((column[2::2] - column[3::2]) / 2 - gain * self.tilt / 2)
-        even = np.full(self.players, gain / self.players)
-        unknown = np.full((1, self.players), np.inf)
+        together = max(1, _STACKED // max(1, len(self.signs) * len(self.centres)))
+        return [fit for k in range(0, len(columns), together) for fit in self._fit(columns[k : k + together])]
+
+    def _fit(self, columns: Floats) -> list[Fit]:
+        largest = np.abs(columns).max(axis=1, keepdims=True)
+        scale = np.where(largest == 0, 1.0, largest)
+        columns = columns / scale
+        gain = columns[:, 1:2] - columns[:, :1]
+        targets = self.root_weight * ((columns[:, 2::2] - columns[:, 3::2]) / 2 - gain * self.tilt / 2)
+        even = np.repeat(gain / self.players, self.players, axis=1)
         if not self.free.names:
+            unknown = np.full((1, self.players), np.inf)
             own = slice(self.players - 1)
-            least = self.effects[:, own] @ (np.linalg.pinv(self.features[:, own]) @ target)
-            return Fit((even + least) * scale, unknown, "F0")
-        rungs = self._rungs(target, even)
-        shares = _shares(np.stack([rung.errors for rung in rungs]))
-        reading = sum((share * rung.reading for share, rung in zip(shares, rungs, strict=True)), np.zeros(()))
-        values = (even + target @ reading) * scale
-        name = " & ".join(rung.name for share, rung in zip(shares, rungs, strict=True) if share > 0)
-        if math.isinf(rungs[0].press) and self.unseen.any():
-            return Fit(values, unknown, name)
-        errors = sum((share * rung.errors for share, rung in zip(shares, rungs, strict=True)), np.zeros(()))
+            reading = (self.effects[:, own] @ np.linalg.pinv(self.features[:, own])).T
+            return [Fit(values, unknown, "F0") for values in (even + _read(targets, reading)) * scale]
+        free = self.best(self.free, targets)
+        climbing = np.zeros(len(columns), dtype=bool)
+        if self.smooth is not None:  # where the free features leave something to explain
+            smooth = self.best(self.smooth, targets)
+            guess = even + _read(targets, smooth.reading)
+            unexplained = free.press > targets.shape[1] * _ROUNDING**2
+            climbing = unexplained & np.isfinite(smooth.press) & guess.any(axis=1)
+        found: dict[int, Fit] = {}
+        for some in (np.flatnonzero(~climbing), np.flatnonzero(climbing)):
+            if not len(some):
+                continue
+            rungs = [free.of(some)]
+            if climbing[some[0]]:
+                paths = [self.learned(guess[some])]
+                if targets.shape[1] <= MOST_THREES:
+                    paths.append(self.threes(guess[some]))
+                rungs += [smooth.of(some), *(self.best(path, targets[some], self.players) for path in paths)]
+            found |= zip(some.tolist(), self._mixed(rungs, targets[some], even[some], scale[some]), strict=True)
+        return [found[column] for column in range(len(columns))]
+
+    def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Fit]:
+        """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
+        shares = _shares(np.stack([each.errors for each in rungs], axis=1), np.stack([each.press for each in rungs], 1))
+        reading = sum((share[:, None, None] * each.reading for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
+        errors = sum((share[:, None] * each.errors for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
         if len(rungs) > 1:  # part of what the smooth process could not foresee, lest a learned one fits but what it met
             errors = np.copysign(np.hypot(errors, _UNFORESEEN * rungs[1].errors), errors)
         # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
-        learned = sum(share * rung.learned for share, rung in zip(shares, rungs, strict=True))
-        widening = _BALANCED * (1 + learned / len(target))
-        widening *= student(max(len(target) - self.players, 1)) * scale
-        return Fit(values, reading * (np.sqrt(self.unseen) * errors * widening)[:, None], name)
-
-    def _rungs(self, target: Floats, even: Floats) -> list[Rung]:
-        """The best of each path, up to one that leaves nothing to explain; of very many pairs without the threes."""
-        enough = len(target) * _ROUNDING**2
-        free = self.best(self.free, target)
-        if self.smooth is None or free.press <= enough:
-            return [free]
-        smooth = self.best(self.smooth, target)
-        values = even + target @ smooth.reading
-        if math.isinf(smooth.press) or not values.any():
-            return [free]
-        paths = [self.learned(values)]
-        if len(target) <= _MOST_THREES:
-            paths.append(self.threes(values))
-        rungs = [free, smooth, *(self.best(path, target, self.players) for path in paths)]
-        return [rung for rung in rungs if math.isfinite(rung.press)]
+        learned = sum((share * each.learned for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
+        pairs = targets.shape[1]
+        widening = _BALANCED * (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1)) * scale
+        influence = reading * (np.sqrt(self.unseen) * errors * widening)[:, :, None]
+        values = (even + _read(targets, reading)) * scale
+        for column in range(len(targets)):
+            parts = [each.names[column] for share, each in zip(shares[column], rungs, strict=True) if share > 0]
+            told = math.isfinite(rungs[0].press[column]) or not self.unseen.any()
+            own = influence[column] if told else np.full((1, self.players), np.inf)
+            yield Fit(values[column], own, " & ".join(parts))
 
 
-def _shares(errors: Floats) -> Floats:
-    """(rungs,) shares, none negative, that sum to one and leave the least mixed squares of `errors` (rungs, pairs)."""
-    gram = errors @ errors.T
-    gram = gram / (np.trace(gram) or 1.0)
-    gram += 1e-9 * np.eye(len(gram))
-    best, shares = math.inf, np.zeros(len(gram))
-    for count in range(1, len(gram) + 1):
-        for some in map(list, itertools.combinations(range(len(gram)), count)):
-            solved = np.linalg.solve(gram[np.ix_(some, some)], np.ones(count))
-            if (solved >= 0).all() and 1 / solved.sum() < best:
-                best, shares = 1 / solved.sum(), np.zeros(len(gram))
-                shares[some] = solved / solved.sum()
+_ZERO: Floats = np.zeros(())
+
+
+def _read(targets: Floats, reading: Floats) -> Floats:
+    """(columns, d): targets (columns, pairs) as a reading (…, pairs, d) tells, each column by itself."""
+    read: Floats = (targets[:, None, :] @ reading)[:, 0, :]
+    return read
+
+
+def _shares(errors: Floats, press: Floats) -> Floats:
+    """(columns, rungs) shares, none negative, that sum to one and leave the least mixed squares of `errors` (columns,
+    rungs, pairs); of a rung whose `press` (columns, rungs) is infinite nothing, unless it is the only one."""
+    usable = np.isfinite(press)
+    usable[:, 0] |= ~usable.any(axis=1)
+    gram = errors @ errors.swapaxes(-1, -2)
+    trace = np.trace(gram, axis1=1, axis2=2)
+    gram = gram / np.where(trace == 0, 1.0, trace)[:, None, None] + 1e-9 * np.eye(errors.shape[1])
+    best, shares = np.full(len(gram), math.inf), np.zeros(usable.shape)
+    for count in range(1, usable.shape[1] + 1):
+        for some in map(list, itertools.combinations(range(usable.shape[1]), count)):
+            solved = np.linalg.solve(gram[:, some][:, :, some], np.ones((count, 1)))[..., 0]
+            left = 1 / solved.sum(axis=1)
+            better = (solved >= 0).all(axis=1) & usable[:, some].all(axis=1) & (left < best)
+            best[better] = left[better]
+            shares[better] = 0.0
+            shares[np.ix_(better, some)] = (solved * left[:, None])[better]
     return shares
 
 

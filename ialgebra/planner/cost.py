@@ -9,10 +9,13 @@ share is decided by their work, rows weighted by the share of the network that t
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..catalog import Catalog
+from ..kernels.ladder import MOST_THREES, centres
 from ..models.network import Network
+from ..models.profile import Profile
 from .physical import Cost, Job, Pass, Run
 from .sampling import DesignSpec
 
@@ -23,6 +26,8 @@ _BATCH_LIMIT = 512
 _A_BATCH = 1.5e-3  # to begin a batch, and to read and remember its values
 _A_ROW, _AN_ELEMENT = 1.5e-5, 4e-9  # to compose a hybrid
 _A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 2e-3  # to parse and plan, and to build what is answered
+_A_FIT, _A_COLUMN = 3e-3, 3e-4  # to set up a regression, and to read a column by it
+_A_COVARIANCE = 2.6e-7  # of those between pairs and centres, to take the spectrum of a process
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
@@ -43,10 +48,23 @@ def deepest(layers: Iterable[int | None]) -> int | None:
 def forward_cost(networks: Sequence[Network], layers: Sequence[int | None], rows: int, run: Run) -> Cost:
     """`rows` hybrids composed, and put through each network up to its layer, compiled first where they are to be and
     are not."""
+    return forward_costs(networks, layers, rows, [run])[run]
+
+
+def forward_costs(
+    networks: Sequence[Network], layers: Sequence[int | None], rows: int, options: Iterable[Run]
+) -> dict[Run, Cost]:
+    """The same for each of several ways to run them."""
+    profiles = [network.profile for network in networks]
+    return {run: _forward_cost(networks, profiles, layers, rows, run) for run in options}
+
+
+def _forward_cost(
+    networks: Sequence[Network], profiles: Sequence[Profile], layers: Sequence[int | None], rows: int, run: Run
+) -> Cost:
     total = NOTHING
     per_row = _A_ROW + _AN_ELEMENT * math.prod(networks[0].row_shape)
-    for network, layer in zip(networks, layers, strict=True):
-        profile = network.profile
+    for network, profile, layer in zip(networks, profiles, layers, strict=True):
         seconds: float | None = 0.0
         if rows:
             known = profile.known(run.mode)
@@ -92,22 +110,25 @@ def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, 
 
 def overhead(jobs: Sequence[Job], maps: int) -> float:
     """Seconds that a query takes beside its batches: planning, drawing coalitions, estimating, building its maps."""
-    drawn = sum(_drawing(spec) for spec in dict.fromkeys(job.spec for job in jobs))
-    estimated = sum((0.9 * len(job.games) + 0.8) * _estimating(job.spec) for job in jobs)
-    return _A_QUERY + _A_MAP * maps + _A_JOB * len(jobs) + drawn + estimated
+    columns: Counter[DesignSpec] = Counter()
+    for job in jobs:
+        columns[job.spec] += len(job.games)
+    values = sum(_drawing(spec) + _estimating(spec, count) for spec, count in columns.items())
+    return _A_QUERY + _A_MAP * maps + _A_JOB * len(jobs) + values
 
 
 def _drawing(spec: DesignSpec) -> float:
     return 7e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
 
 
-def _estimating(spec: DesignSpec) -> float:
-    """A column: of a regression its spectra, of centres × centres, and its products, of pairs × centres × players."""
+def _estimating(spec: DesignSpec, columns: int) -> float:
+    """Of a regression, spectra: one for the design, and for each column two, or one where pairs are very many."""
     if spec.method != "regression":
-        return 1e-8 * spec.rows * spec.players
-    pairs, players = spec.rows / 2, spec.players
-    centres = pairs / math.ceil(pairs / 512)
-    return 1.4e-3 + 2.4e-5 * pairs + 8e-10 * centres**3 + 1.6e-9 * pairs * centres * players
+        return 1e-8 * spec.rows * spec.players * columns
+    pairs = max(0, spec.rows - 2) // 2
+    each = 2 if pairs <= MOST_THREES else 1
+    spectrum = _A_COVARIANCE * centres(pairs) * (centres(pairs) + pairs) / 2
+    return _A_FIT + _A_COLUMN * columns + spectrum * (1 + each * columns)
 
 
 def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:

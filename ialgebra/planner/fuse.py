@@ -11,7 +11,7 @@ from ..algebra.operators import Estimation
 from ..catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
-from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, runs
+from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, forward_costs, runs
 from .games import Answer, Game, Hybrids, game_key
 from .physical import Cost, Job, Pass, Reading, Run
 from .sampling import ENDS, DesignSpec, Effort, seeds, spec
@@ -134,7 +134,7 @@ def _ways(
         options = [run for run in options if run.mode == strategy.mode] or [Run(usual, strategy.mode)]
     if wished:
         options = list(dict.fromkeys(Run(wished[0], run.mode) for run in options))
-    costs = {run: forward_cost(networks, layers, rows, run) for run in options}
+    costs = forward_costs(networks, layers, rows, options)
     chosen = cheapest(costs)
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not wished and strategy.mode is None

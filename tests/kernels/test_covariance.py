@@ -57,6 +57,27 @@ def test_centres_pick_columns(name: str) -> None:
     np.testing.assert_allclose(part.effects, whole.effects[SOME], atol=1e-14)
 
 
+def test_a_prior_of_a_stack_is_bit_for_bit_what_it_is_alone() -> None:
+    rng = np.random.default_rng(3)
+    rates, index = rng.random((4, D)), rng.normal(size=(4, D))
+
+    def prior(rates: np.ndarray, index: np.ndarray) -> Prior:
+        near = distance(SIGNS, SOME, rates, index, 1.0)
+        return mixture(SOME, (1.0, near), (0.5, pairs(SIGNS, SOME)), (2.0, distance(SIGNS, SOME, rates, index, np.inf)))
+
+    together = prior(rates, index)
+    for k in range(4):
+        for one in (prior(rates[k], index[k]), Prior(*(each[0] for each in prior(rates[k : k + 1], index[k : k + 1])))):
+            assert (one.covariance == together.covariance[k]).all()
+            assert (one.effects == together.effects[k]).all()
+
+
+def test_of_an_infinite_width_the_index_does_not_matter() -> None:
+    one, other = (distance(SIGNS, SOME, RATES, index, width) for index, width in ((INDEX, np.inf), (0 * INDEX, 1.0)))
+    np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-14)
+    np.testing.assert_allclose(one.effects, other.effects, atol=1e-14)
+
+
 def test_distance_is_its_formula_made_odd_less_the_straight_line_to_the_whole() -> None:
     waves, weights = np.polynomial.hermite_e.hermegauss(9)
 

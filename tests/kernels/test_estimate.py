@@ -303,13 +303,17 @@ def test_errors_are_what_leaving_each_pair_out_and_fitting_again_gives() -> None
 def test_shares_leave_the_least_squares_of_all_mixtures() -> None:
     rng = np.random.default_rng(12)
     grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 101) for b in np.linspace(0, 1 - a, 101)]
-    for _ in range(20):
-        errors = rng.normal(size=(3, 40)) * rng.uniform(0.5, 2, size=(3, 1)) + rng.normal(size=40)
-        shares = _shares(errors)
-        assert (shares >= 0).all()
-        assert shares.sum() == pytest.approx(1)
-        least = np.square(np.array(grid) @ errors).sum(axis=1).min()
-        assert np.square(shares @ errors).sum() <= least * (1 + 1e-6)
+    errors = rng.normal(size=(20, 3, 40)) * rng.uniform(0.5, 2, size=(20, 3, 1)) + rng.normal(size=(20, 1, 40))
+    shares = _shares(errors, np.ones((20, 3)))
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    for own, found in zip(errors, shares, strict=True):
+        assert np.square(found @ own).sum() <= np.square(np.array(grid) @ own).sum(axis=1).min() * (1 + 1e-6)
+    without = np.where(np.arange(3) == 1, np.inf, np.ones((20, 3)))
+    np.testing.assert_allclose(_shares(errors, without)[:, [0, 2]], _shares(errors[:, [0, 2]], np.ones((20, 2))))
+    np.testing.assert_allclose(
+        _shares(errors, np.full((20, 3), np.inf)), [[1, 0, 0]] * 20
+    )  # of nothing usable, the first
 
 
 def test_games_inside_a_free_rung_are_solved_by_it() -> None:

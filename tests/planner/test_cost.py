@@ -214,22 +214,22 @@ def test_a_query_takes_milliseconds_beside_its_batches_more_for_more_jobs_maps_a
     assert overhead([], 0) == pytest.approx(formulas._A_QUERY)
 
 
-def test_estimating_grows_with_the_cube_of_the_centres_and_with_the_columns() -> None:
+def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> None:
     def estimating(rows: int, players: int, columns: int, method: str = "regression") -> float:
         spec = DesignSpec(method, players, rows, 0)
         return overhead([job(0, "x", "0", *[("f", k) for k in range(columns)], spec=spec)], 0)
 
     few, more = (estimating(1000, 20, columns) for columns in (1, 11))
-    a_column = (more - few) / 9  # each takes nine tenths of what the first takes, whose factors are made once
-    pairs = centres = 500
-    exact = 1.4e-3 + 2.4e-5 * pairs + 8e-10 * centres**3 + 1.6e-9 * pairs * centres * 20
-    assert a_column == pytest.approx(exact, rel=1e-6)
+    spectrum = 2.6e-7 * 499**2  # of 499 pairs, all of them centres
+    assert (more - few) / 10 == pytest.approx(3e-4 + 2 * spectrum, rel=1e-6)
     drawing = 7e-5 * 500 + 1e-9 * 1000 * 20
-    assert few == pytest.approx(formulas._A_QUERY + formulas._A_JOB + drawing + 1.7 * exact, rel=1e-6)
-    # Of 4,000 pairs the centres are every eighth.
-    growth = estimating(8000, 20, 11) - estimating(8000, 20, 1)
-    assert growth / 9 == pytest.approx(1.4e-3 + 2.4e-5 * 4000 + 8e-10 * 500**3 + 1.6e-9 * 4000 * 500 * 20, rel=1e-6)
+    beside = formulas._A_QUERY + formulas._A_JOB + formulas._A_FIT
+    assert few == pytest.approx(beside + drawing + 3e-4 + 3 * spectrum, rel=1e-6)
+    growth = estimating(8002, 20, 11) - estimating(
+        8002, 20, 1
+    )  # of 4,000 pairs 448 are centres, and no threes are read
+    assert growth / 10 == pytest.approx(3e-4 + 2.6e-7 * 448 * 4448 / 2, rel=1e-6)
     growth = estimating(8000, 20, 11, "permutations") - estimating(8000, 20, 1, "permutations")
-    assert growth / 9 == pytest.approx(1e-8 * 8000 * 20, rel=1e-4)
+    assert growth / 10 == pytest.approx(1e-8 * 8000 * 20, rel=1e-4)
     wide, narrow = estimating(100_000, 300, 0, "permutations"), estimating(4096, 300, 0, "permutations")
-    assert wide - narrow == pytest.approx((100_000 - 4096) * 300 * (1e-9 + 0.8e-8), rel=1e-6)  # balancing has an end
+    assert wide - narrow == pytest.approx((100_000 - 4096) * 300 * 1e-9, rel=1e-6)  # balancing has an end
