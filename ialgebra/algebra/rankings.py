@@ -101,7 +101,7 @@ class Ranking:
 
 
 class Interval(NamedTuple):
-    """Where a value lies for each element, (n,) twice; NaN twice is no value at all."""
+    """Where a value lies for each element, (n,) twice; NaN twice is no value at all, and −∞ to ∞ may be none too."""
 
     low: Floats
     high: Floats
@@ -116,6 +116,12 @@ class Interval(NamedTuple):
     def unknown(cls, count: int) -> Interval:
         """Values of which nothing is known."""
         return cls(np.full(count, -np.inf), np.full(count, np.inf))
+
+    @property
+    def vague(self) -> Bits:
+        """Where it may be no value."""
+        vague: Bits = (self.low == -np.inf) & (self.high == np.inf)
+        return vague
 
 
 @dataclass(frozen=True)
@@ -157,8 +163,9 @@ def _keys(ranking: Ranking, elements: Elements) -> list[tuple[Floats, Floats]]:
     """For each key the least and the greatest that it can be, so that what comes first is least."""
     found = []
     for key in ranking.order:
-        low, high = bounds(key.term, elements)
-        found.append((-high, -low) if key.descending else (low, high))
+        within = bounds(key.term, elements)
+        best, worst = (-within.high, -within.low) if key.descending else within
+        found.append((best, np.where(within.vague, np.nan, worst)))
     return found
 
 
@@ -206,7 +213,8 @@ def _compare(op: Comparison, left: Term, right: Term, *, elements: Elements, sur
 
 def _less(one: Interval, two: Interval, sure: bool) -> Truth:
     if sure:
-        return Truth(one.high < two.low, one.low >= two.high)
+        valued = ~(one.vague | two.vague)
+        return Truth(valued & (one.high < two.low), valued & (one.low >= two.high))
     return Truth(one.low < two.high, one.high >= two.low)
 
 
@@ -233,10 +241,11 @@ def _bounds(term: Term, elements: Elements) -> Interval:
             low, high = _bounds(of, elements)
             return Interval(-high, -low)
         case Absolute(of):
-            low, high = _bounds(of, elements)
+            low, high = inner = _bounds(of, elements)
             crosses = (low < 0) & (high > 0)
             sides = np.abs(low), np.abs(high)
-            return Interval(np.where(crosses, 0.0, np.minimum(*sides)), np.maximum(*sides))
+            least = np.where(crosses, 0.0, np.minimum(*sides))
+            return Interval(np.where(inner.vague, -np.inf, least), np.maximum(*sides))
         case Arithmetic(op, left, right):
             return _calculated(op, _bounds(left, elements), _bounds(right, elements))
     raise AssertionError(f"not a term: {term!r}")
@@ -257,8 +266,9 @@ def _calculated(op: Operation, one: Interval, two: Interval) -> Interval:
         case "%":
             points = (one.low == one.high) & (two.low == two.high) & (two.low != 0)
             found = Interval.exactly(np.where(points, np.mod(one.low, two.low), np.nan))
-    # No number: there is none if a side has none, or where a zero divides; otherwise ∞ − ∞ and its like say nothing.
+    # No number: there is none if a side has none, where a zero divides, or of points as ∞ − ∞; else it may be none.
     none = np.isnan(one.low) | np.isnan(two.low)
+    none |= (one.low == one.high) & (two.low == two.high) & np.isnan(found.low)
     if op in ("/", "%"):
         none |= (two.low == 0) & (two.high == 0)
     low = np.where(np.isnan(found.low), -np.inf, found.low)

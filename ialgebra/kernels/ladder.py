@@ -42,6 +42,7 @@ _NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
+_ZERO: Floats = np.zeros(())
 _UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
 _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
@@ -265,24 +266,27 @@ class Ladder:
             reading = (self.effects[:, own] @ np.linalg.pinv(self.features[:, own])).T
             return [Fit(values, unknown, "F0") for values in (even + _read(targets, reading)) * scale]
         free = self.best(self.free, targets)
-        climbing = np.zeros(len(columns), dtype=bool)
-        if self.smooth is not None:  # where the free features leave something to explain
+        found: dict[int, Fit] = {}
+        for some, rungs in self._rungs(free, targets, even):
+            found |= zip(some.tolist(), self._mixed(rungs, targets[some], even[some], scale[some]), strict=True)
+        return [found[column] for column in range(len(columns))]
+
+    def _rungs(self, free: Rungs, targets: Floats, even: Floats) -> Iterator[tuple[Ints, list[Rungs]]]:
+        """The best of each path, for the columns of which the free features leave something to explain; for the others
+        the best of those alone. Of very many pairs without the threes."""
+        climbing = np.zeros(len(targets), dtype=bool)
+        if self.smooth is not None:
             smooth = self.best(self.smooth, targets)
             guess = even + _read(targets, smooth.reading)
             unexplained = free.press > targets.shape[1] * _ROUNDING**2
             climbing = unexplained & np.isfinite(smooth.press) & guess.any(axis=1)
-        found: dict[int, Fit] = {}
-        for some in (np.flatnonzero(~climbing), np.flatnonzero(climbing)):
-            if not len(some):
-                continue
-            rungs = [free.of(some)]
-            if climbing[some[0]]:
-                paths = [self.learned(guess[some])]
-                if targets.shape[1] <= MOST_THREES:
-                    paths.append(self.threes(guess[some]))
-                rungs += [smooth.of(some), *(self.best(path, targets[some], self.players) for path in paths)]
-            found |= zip(some.tolist(), self._mixed(rungs, targets[some], even[some], scale[some]), strict=True)
-        return [found[column] for column in range(len(columns))]
+        if len(some := np.flatnonzero(~climbing)):
+            yield some, [free.of(some)]
+        if len(some := np.flatnonzero(climbing)):
+            paths = [self.learned(guess[some])]
+            if targets.shape[1] <= MOST_THREES:
+                paths.append(self.threes(guess[some]))
+            yield some, [free.of(some), smooth.of(some), *(self.best(p, targets[some], self.players) for p in paths)]
 
     def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Fit]:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
@@ -302,9 +306,6 @@ class Ladder:
             told = math.isfinite(rungs[0].press[column]) or not self.unseen.any()
             own = influence[column] if told else np.full((1, self.players), np.inf)
             yield Fit(values[column], own, " & ".join(parts))
-
-
-_ZERO: Floats = np.zeros(())
 
 
 def _read(targets: Floats, reading: Floats) -> Floats:
