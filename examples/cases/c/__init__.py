@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
     epochs: int = 4
     trusted: int = 100  # clean pictures of a class, from the test set
     glance: int = 20  # suspects of a class, and twice as many trusted ones, while the attacked class is not known
-    by_hand: int = 6  # maps that are made by hand, too
+    by_hand: int = 16  # maps that are made by hand, too
 
 
 QUICK = Sizes(pictures=600, epochs=1, trusted=12, glance=2, by_hand=1)
@@ -185,14 +185,14 @@ def try_others(figures: Figures, attacked: Attack, con: ialgebra.Session, order:
 
 
 def make_by_hand(figures: Figures, attacked: Attack, places: Places) -> None:
-    """A few maps once more: by a query in a new session, and by Captum until they are as exact; three times in turn."""
+    """A few maps once more: by a query in a new session, and by Captum until they are as exact; five times in turn."""
     exact = ask.maps(attacked.show(attacked.session(), attacked.target, places), "using exact()")
     truth = np.stack([each.values for each in exact])
     inputs = attacked.taught.images[attacked.own(attacked.target)[places]]
     targets = torch.full((len(inputs),), attacked.target)
     players = torch.from_numpy(exact[0].players)
     turns = []
-    for _ in range(3):
+    for _ in range(5):
         ours = ask.maps(attacked.show(attacked.session(), attacked.target, places), f"budget {ask.BUDGET}")
         error = byhand.relative_error(np.stack([each.values for each in ours]), truth)
         theirs = byhand.captum_cost(attacked.net, inputs, 0.0, players, targets, truth, error)
