@@ -257,6 +257,33 @@ def test_a_user_s_own_way_to_ask_the_model(case):
         case.con.sql("select * from f(x) join f(y) using my.gradient()")
 
 
+class Blindly(GameInterpreter):
+    """2 E[s_i v(S)], of coalitions drawn each by itself: its units are not pairs"""
+
+    def choose(self, players, budget, options):
+        return "blindly", budget or 20
+
+    def design(self, method, players, rows, seed):
+        drawn = np.random.default_rng([seed, players]).random((rows - 2, players)) < 0.5
+        coalitions = np.concatenate([np.repeat([[False], [True]], players, axis=1), drawn])
+        return Design(method, players, seed, coalitions, (method, players, rows, seed))
+
+    def estimate(self, design, values):
+        parts = (4 * design.coalitions[2:, None] - 2.0) * values[2:, :, None]
+        error = (parts - parts.mean(axis=0)) / len(parts)
+        return [Estimate(parts[:, k].mean(axis=0), error[:, k], "blindly") for k in range(values.shape[1])]
+
+
+def test_errors_of_units_that_no_design_tells_are_added_as_if_they_went_together(case):
+    case.con.register_interpreter("blindly", Blindly())
+    one, other = "f(x, target => 0) using blindly() budget 20", "f(y, target => 0) using blindly() budget 40"
+    (joined,) = case.con.sql(f"select * from (select * from {one}) join (select * from {other})")
+    (a,), (b,) = case.con.sql(f"select * from {one}"), case.con.sql(f"select * from {other}")
+    assert close(joined.values, (a.values + b.values) / 2)
+    assert (joined.stderr >= (a.stderr + b.stderr) / 2 - 1e-12).all(), "which is the most that they can be"
+    assert close(joined.stderr, np.hypot(a.stderr, b.stderr) / np.sqrt(2))
+
+
 def test_another_interpreter_of_the_same_name_is_asked_anew(case):
     case.con.register_interpreter("mine", Gradient())
     one = case.ask("select * from f(x) using mine()")
