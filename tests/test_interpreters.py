@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -306,6 +307,26 @@ class Odd(LeaveOneOut):
         return [Estimate(np.full(6, np.nan), np.zeros((0, 6)), "odd")] * values.shape[1]
 
 
+class Answers(LeaveOneOut):
+    """What it is told to, for each column"""
+
+    def __init__(self, values=None, influence=None) -> None:
+        self.found = np.zeros(6) if values is None else values, np.zeros((0, 6)) if influence is None else influence
+
+    def estimate(self, design, values):
+        return [Estimate(*self.found, "odd")] * values.shape[1]
+
+
+class Keyed(LeaveOneOut):
+    """Designs of a key that is none"""
+
+    def __init__(self, key) -> None:
+        self.key = key
+
+    def design(self, method, players, rows, seed):
+        return dataclasses.replace(super().design(method, players, rows, seed), key=self.key)
+
+
 class Unsorted(LeaveOneOut):
     def design(self, method, players, rows, seed):
         found = super().design(method, players, rows, seed)
@@ -327,6 +348,14 @@ def fails(_found):
         (Raises(), ModelError, "interpreter 'bad' raised KeyError: 'what'"),
         (Short(), ShapeError, "gave values (2,)"),
         (Odd(), ModelError, "gave values that are NaN or infinite"),
+        (Answers([0.0] * 6), ModelError, "gave a list of values; arrays of real numbers are needed"),
+        (Answers(torch.zeros(6)), ModelError, "gave a Tensor of values; arrays of real numbers are needed"),
+        (Answers(np.array(["a"] * 6)), ModelError, "gave <U1 values; arrays of real numbers are needed"),
+        (Answers(np.zeros(6, dtype=complex)), ModelError, "gave complex128 values"),
+        (Answers(influence=7.0), ModelError, "gave a float of influences; arrays of real numbers are needed"),
+        (Keyed(None), ModelError, "drew a design of key None; (method, players, rows, seed) is needed"),
+        (Keyed(("a",)), ModelError, "drew a design of key ('a',)"),
+        (Keyed(("a", 6, [8], 0)), ModelError, "drew a design of key ('a', 6, [8], 0)"),
         (Unsorted(), ModelError, "do not begin with ∅ and N"),
         (Chooses(), ModelError, "chose 7; a method and a number of rows"),
         (Gradient(fails), ModelError, "interpreter 'bad' raised ZeroDivisionError: division by zero"),
