@@ -154,9 +154,9 @@ class Catalog:
         return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
-        """The input that `source` names, edited as it says; BindError for a collection without an index."""
+        """The input that `source` names, edited as it says; BindError for a collection of several without an index."""
         entry = self.input(source.name)
-        if source.index is None and entry.collection:
+        if source.index is None and len(entry.elements) > 1:
             raise BindError(
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
