@@ -131,8 +131,12 @@ class Served:
         assert self.process.stdin
         assert self.process.stdout
         self.asks, self.answers = self.process.stdin, self.process.stdout
-        atexit.register(self.process.kill)
+        atexit.register(self.end)
         _, self.version = pickle.load(self.answers)
+
+    def end(self) -> None:
+        with self.process:  # which closes the pipes, and waits
+            self.process.kill()
 
     def values(self, kind: str, settings: dict[str, object], game: Counted, rows: int, seed: int) -> Floats:
         d = game.game.players

@@ -82,7 +82,7 @@ class GameInterpreter(Interpreter, ABC):
 
     @abstractmethod
     def estimate(self, design: Design, values: NDArray[np.float64]) -> Sequence[Estimate]:
-        """An Estimate for each column of `values` (rows, columns)."""
+        """An Estimate for each column of `values` (rows, columns), of it alone: they may be of several games."""
 
 
 @dataclass(frozen=True, eq=False)
