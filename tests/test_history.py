@@ -164,6 +164,9 @@ def test_a_step_is_asked_again_of_what_the_names_mean_now() -> None:
     last = con.history[-1].number
     with pytest.raises(BindError, match=f"there is no step {last + 9}; the steps are 0 to {last}"):
         con.history.run(last + 9)
+    for none in ("3", 1.5, None, True, slice(0, 2)):
+        with pytest.raises(BindError, match="a step is named by its number"):
+            con.history.run(none)  # type: ignore[arg-type]
 
 
 def test_a_closed_session_has_no_history() -> None:
