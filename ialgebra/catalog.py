@@ -210,7 +210,7 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     Raises ShapeError for anything else, and for a list whose elements differ in shape.
     """
     if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
-        tensors = [_snapshot(name, each) for each in value]
+        tensors = [snapshot(name, each) for each in value]
         shapes = {tuple(each.shape) for each in tensors}
         if len(shapes) > 1:
             raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
@@ -218,7 +218,7 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
         if tensors[0].dim() == 0:
             raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
     else:
-        tensor = _snapshot(name, value)
+        tensor = snapshot(name, value)
         collection = tensor.dim() in (2, 4)
         tensors = list(tensor) if collection else [tensor]
     if not tensors or tensors[0].numel() == 0:
@@ -264,7 +264,8 @@ def _is_array(value: object) -> bool:
     return isinstance(value, (Tensor, np.ndarray)) or hasattr(value, "__array_interface__")
 
 
-def _snapshot(name: str, value: object) -> Tensor:
+def snapshot(name: str, value: object) -> Tensor:
+    """One tensor on the CPU, which later changes of `value` do not reach; ShapeError for what is no real, dense one."""
     try:
         if isinstance(value, Tensor):
             tensor = value

@@ -27,7 +27,7 @@ from .algebra.baselines import Baseline, Constant, Given, check_baseline
 from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
-from .catalog import Catalog, Entry, entry, hidden, labels_of
+from .catalog import Catalog, Entry, entry, hidden, labels_of, snapshot
 from .describe import describe, input_line, mask_text, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
@@ -98,7 +98,7 @@ class Session:
         output: str = "logit",
         device: str | torch.device | None = None,
         batch_size: int | None = None,
-        example: Tensor | None = None,
+        example: ArrayLike | Tensor | None = None,
     ) -> None:
         """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
 
@@ -111,7 +111,7 @@ class Session:
             name = _named("model", name)
             network = Network(name, module, layers, classes, output, device, batch_size)
             if example is not None:
-                network.probe(example)
+                network.probe(snapshot(f"example of {name}", example))
             if isinstance(classes, Mapping):
                 words: Value = {int(k): str(word) for k, word in classes.items()}
             else:

@@ -212,6 +212,17 @@ def test_rows_of_a_table_are_no_tokens_where_some_hold_whole_numbers_only():
             assert np.array_equal([each.map for each in listed], [each.map for each in stacked])
 
 
+def test_an_example_is_whatever_an_input_may_be():
+    con = ialgebra.connect(progress=False)
+    for example in (torch.rand(3), np.random.rand(3).astype(np.float16), [0.5, 1, 2]):
+        con.register_model("f", torch.nn.Linear(3, 2), example=example)
+        assert "2 classes" in con.sql("describe f").text
+    for none in ("x", [[1], [2, 3]], {}):
+        with pytest.raises(ialgebra.ShapeError, match="input 'example of g' is no tensor"):
+            con.register_model("g", torch.nn.Linear(3, 2), example=none)
+    assert con.names()["models"] == ["f"]
+
+
 def test_settings_are_the_defaults_of_later_queries():
     found = worlds.case("image", seed=1, players=None)
     con = found.con
