@@ -170,6 +170,15 @@ def same(answer: Relation, maps: str) -> Relation:
     return answer
 
 
+@contextmanager
+def of_what_is_kept(text: str) -> Iterator[None]:
+    """A statement of a script whose first steps are forgotten: an IalgebraWarning where it needs what they made."""
+    try:
+        yield
+    except IalgebraError as fault:
+        say(f"`{text}` asks of what is forgotten, and is left out: {fault.message}")
+
+
 def _table(steps: list[Step]) -> Iterator[str]:
     """A line a step, in columns: its number, its words, rows, seconds, and what went wrong."""
     for step in steps:

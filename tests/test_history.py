@@ -276,6 +276,28 @@ def test_a_script_says_where_a_map_is_not_the_same(tmp_path: Path) -> None:
         repeated(script, models)
 
 
+def test_a_script_leaves_out_what_was_asked_of_inputs_that_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ialgebra.history._BYTES", 1 << 14)
+    models = nets()
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", models["f"])
+    answers = []
+    for image in torch.randn(20, 3, 16, 16):  # of 3 KiB each
+        con.register_input("x", image)
+        answers.append(con.sql("select * from f(x) budget 20"))
+    script = con.history.export(tmp_path / "a.py")
+    assert "with of_what_is_kept" in script.read_text()
+    with pytest.warns(IalgebraWarning) as told:
+        found = repeated(script, models)
+    missing = [each for each in told if "20` asks of what is forgotten, and is left out" in str(each.message)]
+    assert len(found) >= 2
+    assert len(found) + len(missing) == len(answers)
+    for one, other in zip(found, answers[-len(found) :], strict=True):
+        assert np.allclose(one[0].map, other[0].map, rtol=1e-4, atol=1e-7)
+
+
 def test_streams_models_of_one_name_layers_and_interpreters_are_repeated(tmp_path: Path) -> None:
     from ialgebra.interpreters.banzhaf import Banzhaf
 
