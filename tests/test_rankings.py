@@ -276,6 +276,26 @@ def test_scores_are_saved_and_windows_empty_or_zero_maps_have_scores(known, tmp_
     assert far[0].scores["distance((select * from f(x) where false))"] == (np.inf, 0.0)
 
 
+def vectors(scale: float = 1.0) -> ialgebra.Session:
+    """Twelve players, and so sampled maps, of outputs as large as `scale`."""
+    torch.manual_seed(0)
+    con, net = ialgebra.connect(progress=False), nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+    con.register_model("f", lambda batch: net(batch) * scale)
+    con.register_input("xs", torch.randn(5, 12).double())
+    con.register_input("x", torch.randn(12).double())
+    return con
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_scores_and_relative_errors_do_not_depend_on_the_unit(scale):
+    text = "select * from f(xs) order by mass(feature < 3), distance((select * from f(x))), entropy() budget 60"
+    for one, other in zip(vectors().sql(text), vectors(scale).sql(text), strict=True):
+        assert one.input == other.input
+        assert other.relative_error == pytest.approx(one.relative_error)
+        assert [other.scores[name] for name in one.scores] == [pytest.approx(each) for each in one.scores.values()]
+
+
 # Early termination: what cannot be in the answer is given up.
 
 BOUND = "error within 5%"
