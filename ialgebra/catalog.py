@@ -154,9 +154,9 @@ class Catalog:
         return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
-        """The input that `source` names, edited as it says; BindError for a collection without an index."""
+        """The input that `source` names, edited as it says; BindError for a collection of several without an index."""
         entry = self.input(source.name)
-        if source.index is None and entry.collection:
+        if source.index is None and len(entry.elements) > 1:
             raise BindError(
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
@@ -227,8 +227,10 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     if first.dim() not in (1, 3):
         raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
     kind: Kind = "image" if first.dim() == 3 else "tokens"
-    if first.dim() == 1 and first.is_floating_point():
+    fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
+    if first.dim() == 1 and fractions is not None:  # rows of a table, some of which may hold whole numbers only
         kind = "tabular"
+        tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
     if feature_names is not None:
         if kind == "image" or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")

@@ -154,6 +154,8 @@ class _Script:
                 return self.tensor(place, torch.from_numpy(np.array(value.array)))
             case Entry(elements=elements, collection=collection):
                 content = [each.tensor for each in elements]
+                if len({each.dtype for each in content}) > 1:  # which a stack would make one
+                    return f"[{', '.join(self.tensor(f'{place} {k}', each) for k, each in enumerate(content))}]"
                 return self.tensor(place, torch.stack(content) if collection else content[0])
             case Heads(heads, weights):
                 file = f"{self.stem}.heads-{step.number}.safetensors"

@@ -422,11 +422,12 @@ class Session:
         """What makes an input again as it is registered."""
         baseline: Value = made.baselines and baseline_text(made.baselines)
         players: Value = None if made.players is None else str(made.players)
-        inputs = self._catalog.inputs
-        if made.baselines and isinstance(made.baselines[0], Given):
-            baseline = inputs.get(hidden(made.name, "baseline"), baseline)
+        inputs = self._catalog.inputs  # in which the tensors of a former registration may be too, read no more
+        own = {name: inputs[name] for what in ("baseline", "players") if (name := hidden(made.name, what)) in inputs}
+        if made.baselines and isinstance(first := made.baselines[0], Given):
+            baseline = own.get(first.source.name, baseline)
         if isinstance(made.players, Labels):
-            players = inputs.get(hidden(made.name, "players"), players)
+            players = own.get(made.players.source.name, players)
         return {
             "tensor": made,
             "baseline": baseline,

@@ -164,6 +164,9 @@ def test_a_step_is_asked_again_of_what_the_names_mean_now() -> None:
     last = con.history[-1].number
     with pytest.raises(BindError, match=f"there is no step {last + 9}; the steps are 0 to {last}"):
         con.history.run(last + 9)
+    for none in ("3", 1.5, None, True, slice(0, 2)):
+        with pytest.raises(BindError, match="a step is named by its number"):
+            con.history.run(none)  # type: ignore[arg-type]
 
 
 def test_a_closed_session_has_no_history() -> None:
@@ -314,6 +317,26 @@ def test_names_and_texts_are_literals_whatever_they_hold(tmp_path: Path) -> None
         con.sql("select *\nfrom nobody(x) -- '''\r\n\u2028raise SystemExit(8)")
     script = con.history.export(tmp_path / "an odd'name.py")
     assert len(repeated(script, {odd: models["f"]})) == 1
+
+
+def test_inputs_are_registered_as_they_were_with_what_they_were_then(tmp_path: Path) -> None:
+    """With a tensor, a name and a number for a baseline, one after the other; with elements of two kinds of numbers."""
+    models, (one, other, away) = nets(), torch.randn(3, 3, 16, 16)
+    mask = torch.arange(256).reshape(16, 16) % 3
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", models["f"])
+    con.register_input("y", other)
+    con.register_input("single", [other])
+    con.register_input("m", mask // 2)
+    answers = []
+    for baseline, players in ((away, mask), ("y", "m"), ([away], None), ("single", mask), (0.5, "grid(2, 2)")):
+        con.register_input("x", one, baseline=baseline, players=players)
+        answers.append(con.sql("select * from f(x) budget 30"))
+    con.register_input("both", [one, other.double()], baseline="nullify(single, row < 9, baseline => single)")
+    answers += [con.sql("set baseline = single"), con.sql("select * from f(both) budget 30")]
+    found = repeated(con.history.export(tmp_path / "a.py"), models)
+    assert [bits(each) for each in found] == [bits(each) for each in answers]
+    assert [each.provenance.get("inputs") for each in found] == [each.provenance.get("inputs") for each in answers]
 
 
 def test_what_was_interrupted_or_timed_is_said_in_the_script(tmp_path: Path) -> None:
