@@ -110,7 +110,10 @@ def score(
         return Score(value, 0.0, value, value)
     if not known:
         return Score(value, math.inf, *limits)
-    draws = values[1:] - value
+    draws = np.zeros(len(values) - 1)
+    np.subtract(values[1:], value, out=draws, where=values[1:] != value)  # as far as ∞ is ∞ for certain
+    if not np.isfinite(draws).all():
+        return Score(value, math.inf, *limits)
     mean = float(draws.mean())
     bend, spread = abs(mean), float(np.hypot.reduce(draws - mean)) / math.sqrt(len(draws))
     wide = reach * spread + bend
