@@ -110,8 +110,12 @@ def score(
         return Score(value, 0.0, value, value)
     if not known:
         return Score(value, math.inf, *limits)
-    draws = values[1:] - value
-    bend, spread = abs(float(draws.mean())), float(draws.std())
+    draws = np.zeros(len(values) - 1)
+    np.subtract(values[1:], value, out=draws, where=values[1:] != value)  # as far as ∞ is ∞ for certain
+    if not np.isfinite(draws).all():
+        return Score(value, math.inf, *limits)
+    mean = float(draws.mean())
+    bend, spread = abs(mean), float(np.hypot.reduce(draws - mean)) / math.sqrt(len(draws))
     wide = reach * spread + bend
     return Score(value, math.hypot(bend, spread), max(limits[0], value - wide), min(limits[1], value + wide))
 
@@ -129,8 +133,9 @@ def _distances(cells: _Cells, other: _Cells) -> Floats:
         np.broadcast_to(np.pad(each.values, ((0, 0), (0, 1)))[:, place], (rows, len(counts)))
         for each, place in zip((cells, other), pairs, strict=True)
     )
-    apart, size = np.sqrt((ours - theirs) ** 2 @ counts), np.sqrt(theirs**2 @ counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    root = np.sqrt(counts)  # squares of huge or tiny values would not be numbers
+    apart, size = np.hypot.reduce((ours - theirs) * root, axis=1), np.hypot.reduce(theirs * root, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(apart == 0, 0.0, apart / size)
 
 

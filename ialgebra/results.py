@@ -84,8 +84,8 @@ class Attribution:
     @property
     def relative_error(self) -> float:
         """The expected `‖φ̂ − φ‖₂ / ‖φ‖₂`, from the standard errors: 0 if exact, inf if unknown or all values are 0."""
-        error = float(np.linalg.norm(self.stderr))
-        size = float(np.linalg.norm(self.values))
+        error = float(np.hypot.reduce(self.stderr))  # squares of huge or tiny values would not be numbers
+        size = float(np.hypot.reduce(self.values))
         if error == 0.0:
             return 0.0
         return error / size if size and math.isfinite(error) else math.inf

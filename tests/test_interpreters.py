@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -257,6 +258,33 @@ def test_a_user_s_own_way_to_ask_the_model(case):
         case.con.sql("select * from f(x) join f(y) using my.gradient()")
 
 
+class Blindly(GameInterpreter):
+    """2 E[s_i v(S)], of coalitions drawn each by itself: its units are not pairs"""
+
+    def choose(self, players, budget, options):
+        return "blindly", budget or 20
+
+    def design(self, method, players, rows, seed):
+        drawn = np.random.default_rng([seed, players]).random((rows - 2, players)) < 0.5
+        coalitions = np.concatenate([np.repeat([[False], [True]], players, axis=1), drawn])
+        return Design(method, players, seed, coalitions, (method, players, rows, seed))
+
+    def estimate(self, design, values):
+        parts = (4 * design.coalitions[2:, None] - 2.0) * values[2:, :, None]
+        error = (parts - parts.mean(axis=0)) / len(parts)
+        return [Estimate(parts[:, k].mean(axis=0), error[:, k], "blindly") for k in range(values.shape[1])]
+
+
+def test_errors_of_units_that_no_design_tells_are_added_as_if_they_went_together(case):
+    case.con.register_interpreter("blindly", Blindly())
+    one, other = "f(x, target => 0) using blindly() budget 20", "f(y, target => 0) using blindly() budget 40"
+    (joined,) = case.con.sql(f"select * from (select * from {one}) join (select * from {other})")
+    (a,), (b,) = case.con.sql(f"select * from {one}"), case.con.sql(f"select * from {other}")
+    assert close(joined.values, (a.values + b.values) / 2)
+    assert (joined.stderr >= (a.stderr + b.stderr) / 2 - 1e-12).all(), "which is the most that they can be"
+    assert close(joined.stderr, np.hypot(a.stderr, b.stderr) / np.sqrt(2))
+
+
 def test_another_interpreter_of_the_same_name_is_asked_anew(case):
     case.con.register_interpreter("mine", Gradient())
     one = case.ask("select * from f(x) using mine()")
@@ -277,6 +305,26 @@ class Short(LeaveOneOut):
 class Odd(LeaveOneOut):
     def estimate(self, design, values):
         return [Estimate(np.full(6, np.nan), np.zeros((0, 6)), "odd")] * values.shape[1]
+
+
+class Answers(LeaveOneOut):
+    """What it is told to, for each column"""
+
+    def __init__(self, values=None, influence=None) -> None:
+        self.found = np.zeros(6) if values is None else values, np.zeros((0, 6)) if influence is None else influence
+
+    def estimate(self, design, values):
+        return [Estimate(*self.found, "odd")] * values.shape[1]
+
+
+class Keyed(LeaveOneOut):
+    """Designs of a key that is none"""
+
+    def __init__(self, key) -> None:
+        self.key = key
+
+    def design(self, method, players, rows, seed):
+        return dataclasses.replace(super().design(method, players, rows, seed), key=self.key)
 
 
 class Unsorted(LeaveOneOut):
@@ -300,6 +348,14 @@ def fails(_found):
         (Raises(), ModelError, "interpreter 'bad' raised KeyError: 'what'"),
         (Short(), ShapeError, "gave values (2,)"),
         (Odd(), ModelError, "gave values that are NaN or infinite"),
+        (Answers([0.0] * 6), ModelError, "gave a list of values; arrays of real numbers are needed"),
+        (Answers(torch.zeros(6)), ModelError, "gave a Tensor of values; arrays of real numbers are needed"),
+        (Answers(np.array(["a"] * 6)), ModelError, "gave <U1 values; arrays of real numbers are needed"),
+        (Answers(np.zeros(6, dtype=complex)), ModelError, "gave complex128 values"),
+        (Answers(influence=7.0), ModelError, "gave a float of influences; arrays of real numbers are needed"),
+        (Keyed(None), ModelError, "drew a design of key None; (method, players, rows, seed) is needed"),
+        (Keyed(("a",)), ModelError, "drew a design of key ('a',)"),
+        (Keyed(("a", 6, [8], 0)), ModelError, "drew a design of key ('a', 6, [8], 0)"),
         (Unsorted(), ModelError, "do not begin with ∅ and N"),
         (Chooses(), ModelError, "chose 7; a method and a number of rows"),
         (Gradient(fails), ModelError, "interpreter 'bad' raised ZeroDivisionError: division by zero"),

@@ -276,6 +276,35 @@ def test_scores_are_saved_and_windows_empty_or_zero_maps_have_scores(known, tmp_
     assert far[0].scores["distance((select * from f(x) where false))"] == (np.inf, 0.0)
 
 
+def vectors(scale: float = 1.0) -> ialgebra.Session:
+    """Twelve players, and so sampled maps, of outputs as large as `scale`; of the model z all maps are 0."""
+    torch.manual_seed(0)
+    con, net = ialgebra.connect(progress=False), nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 2)).double()
+    con.register_model("f", lambda batch: net(batch) * scale)
+    con.register_model("z", lambda batch: 0 * batch[:, :2])
+    con.register_input("xs", torch.randn(5, 12).double())
+    con.register_input("x", torch.randn(12).double())
+    return con
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("clauses", ["budget 60", "error within 10%"])
+def test_sampled_maps_are_infinitely_far_from_a_map_of_zeros_for_certain(clauses):
+    (far, *_) = vectors().sql(f"select * from f(xs) order by distance((select * from z(x))) limit 2 {clauses}")
+    assert far.input == "xs[0]"
+    assert far.scores["distance((select * from z(x)))"] == (np.inf, 0.0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_scores_and_relative_errors_do_not_depend_on_the_unit(scale):
+    text = "select * from f(xs) order by mass(feature < 3), distance((select * from f(x))), entropy() budget 60"
+    for one, other in zip(vectors().sql(text), vectors(scale).sql(text), strict=True):
+        assert one.input == other.input
+        assert other.relative_error == pytest.approx(one.relative_error)
+        assert [other.scores[name] for name in one.scores] == [pytest.approx(each) for each in one.scores.values()]
+
+
 # Early termination: what cannot be in the answer is given up.
 
 BOUND = "error within 5%"

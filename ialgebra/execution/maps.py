@@ -135,12 +135,20 @@ class EstimatedMap:
 
 def _added(draws: Sequence[Draw]) -> tuple[Array, list[NDArray[np.int64]]]:
     """Influences that are added unit by unit, (units, cells), and where the units of each game are among them."""
-    if len({draw.design.key for draw in draws}) == 1:
-        every = np.arange(len(draws[0].influence))
+    counts = [len(draw.influence) for draw in draws]
+    if len({draw.design.key for draw in draws}) == len(set(counts)) == 1:
+        every = np.arange(counts[0])
         return np.sum([draw.influence for draw in draws], axis=0), [every] * len(draws)
-    _, place = np.unique(np.concatenate([units(draw.design) for draw in draws]), return_inverse=True)
+    known = [units(draw.design) for draw in draws]
+    if counts != [len(each) for each in known]:
+        # An interpreter's own units, which no design tells: of n errors that may all go together, the squares sum to
+        # at most n times their squares' sum.
+        root = math.sqrt(len(draws))
+        every = np.arange(sum(counts))
+        return root * np.concatenate([draw.influence for draw in draws]), np.split(every, np.cumsum(counts)[:-1])
+    _, place = np.unique(np.concatenate(known), return_inverse=True)
     total = np.zeros((int(place.max()) + 1, draws[0].influence.shape[1]))
-    places = np.split(place.ravel(), np.cumsum([len(draw.influence) for draw in draws])[:-1])
+    places = np.split(place.ravel(), np.cumsum(counts)[:-1])
     for draw, here in zip(draws, places, strict=True):
         total[here] += draw.influence
     return total, places

@@ -53,7 +53,12 @@ def designed(name: str, interpreter: GameInterpreter, method: str, players: int,
         raise ShapeError(f"interpreter '{name}' drew coalitions {form}; bool (rows, {players}) is needed")
     if len(masks) < min(2, 1 << players) or masks[0].any() or not masks[:2][-1].all():
         raise ModelError(f"interpreter '{name}' drew coalitions that do not begin with ∅ and N")
-    return found
+    match found.key:
+        case (str(), int() | np.integer(), int() | np.integer(), int() | np.integer()):
+            return found
+    raise ModelError(
+        f"interpreter '{name}' drew a design of key {found.key!r:.80}; (method, players, rows, seed) is needed"
+    )
 
 
 def estimated(name: str, interpreter: GameInterpreter, design: Design, values: NDArray[np.float64]) -> list[Estimate]:
@@ -64,6 +69,10 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
         raise ModelError(f"interpreter '{name}' gave no Estimate for each of {values.shape[1]} columns")
     for each in found:
         wanted = (design.players,)
+        for what, numbers in (("values", each.values), ("influences", each.influence)):
+            if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
+                form = f"{numbers.dtype}" if isinstance(numbers, np.ndarray) else f"a {type(numbers).__name__} of"
+                raise ModelError(f"interpreter '{name}' gave {form} {what}; arrays of real numbers are needed")
         if each.values.shape != wanted or each.influence.ndim != 2 or each.influence.shape[1:] != wanted:
             raise ShapeError(
                 f"interpreter '{name}' gave values {each.values.shape} with influences {each.influence.shape}; "
