@@ -155,9 +155,9 @@ class Catalog:
         return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
-        """The input that `source` names, edited as it says; BindError for a collection without an index."""
+        """The input that `source` names, edited as it says; BindError for a collection of several without an index."""
         entry = self.input(source.name)
-        if source.index is None and entry.collection:
+        if source.index is None and len(entry.elements) > 1:
             raise BindError(
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
@@ -211,7 +211,7 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     Raises ShapeError for anything else, and for a list whose elements differ in shape.
     """
     if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
-        tensors = [_snapshot(name, each) for each in value]
+        tensors = [snapshot(name, each) for each in value]
         shapes = {tuple(each.shape) for each in tensors}
         if len(shapes) > 1:
             raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
@@ -219,7 +219,7 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
         if tensors[0].dim() == 0:
             raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
     else:
-        tensor = _snapshot(name, value)
+        tensor = snapshot(name, value)
         collection = tensor.dim() in (2, 4)
         tensors = list(tensor) if collection else [tensor]
     if not tensors or tensors[0].numel() == 0:
@@ -228,8 +228,10 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     if first.dim() not in (1, 3):
         raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
     kind: Kind = "image" if first.dim() == 3 else "tokens"
-    if first.dim() == 1 and first.is_floating_point():
+    fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
+    if first.dim() == 1 and fractions is not None:  # rows of a table, some of which may hold whole numbers only
         kind = "tabular"
+        tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
     if feature_names is not None:
         if kind == "image" or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
@@ -266,7 +268,8 @@ def _is_array(value: object) -> bool:
     return isinstance(value, (Tensor, np.ndarray)) or hasattr(value, "__array_interface__")
 
 
-def _snapshot(name: str, value: object) -> Tensor:
+def snapshot(name: str, value: object) -> Tensor:
+    """One tensor on the CPU, which later changes of `value` do not reach; ShapeError for what is no real, dense one."""
     try:
         if isinstance(value, Tensor):
             tensor = value

@@ -14,6 +14,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 from .answers import say
@@ -54,6 +55,8 @@ class History:
 
     def __getitem__(self, number: int) -> Step:
         """The step of that number; −1 is the last. BindError where there is none, or none any more."""
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
         wanted = number + self._count if number < 0 else number
         found = next((step for step in reversed(self._steps) if step.number == wanted), None)
         if found is None and 0 <= wanted < self._count:
@@ -165,6 +168,15 @@ def same(answer: Relation, maps: str) -> Relation:
     if digest(answer) != maps:
         say(f"the maps of `{answer.query}` are not, bit for bit, those that were exported")
     return answer
+
+
+@contextmanager
+def of_what_is_kept(text: str) -> Iterator[None]:
+    """A statement of a script whose first steps are forgotten: an IalgebraWarning where it needs what they made."""
+    try:
+        yield
+    except IalgebraError as fault:
+        say(f"`{text}` asks of what is forgotten, and is left out: {fault.message}")
 
 
 def _table(steps: list[Step]) -> Iterator[str]:

@@ -49,12 +49,17 @@ def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None =
 
     import ialgebra
     from ialgebra import Strategy
-    from ialgebra.history import same
+    from ialgebra.history import of_what_is_kept, same
 
     tensors = load_file(HERE / {tensors!r})
     strategies = [{strategies}]
     with ialgebra.connect(store_bytes={store_bytes}) as con:
 '''
+
+_FORGOTTEN = """
+
+The session's first {} steps that meant nothing any more are not here; what was asked of them is left out, with a
+warning, and what follows may differ by a last digit."""
 
 _FOOT = """
 
@@ -69,9 +74,9 @@ def export(steps: Sequence[Step], path: Path, *, forgotten: int, store_bytes: in
     """Write the script at `path` and what it reads beside it, each file whole or not at all."""
     if path.suffix != ".py":
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
-    script = _Script(path.stem)
+    script = _Script(path.stem, gaps=forgotten > 0)
     body = [line for step in steps for line in script.step(step)]
-    notes = f"\n\nThe session's first {forgotten} steps that meant nothing any more are not here." if forgotten else ""
+    notes = _FORGOTTEN.format(forgotten) if forgotten else ""
     text = _HEAD.format(
         version=__version__,
         notes=notes,
@@ -92,10 +97,13 @@ def export(steps: Sequence[Step], path: Path, *, forgotten: int, store_bytes: in
 
 
 class _Script:
-    """The lines of a script, and what they read: tensors by name, files of heads, strategies without their batches."""
+    """The lines of a script, and what they read: tensors by name, files of heads, strategies without their batches.
 
-    def __init__(self, stem: str) -> None:
-        self.stem = stem
+    `gaps` says that statements may ask of registrations that were forgotten.
+    """
+
+    def __init__(self, stem: str, *, gaps: bool) -> None:
+        self.stem, self.gaps = stem, gaps
         self.tensors: dict[str, Tensor] = {}
         self.heads: dict[str, bytes] = {}
         self.strategies: list[str] = []
@@ -123,7 +131,10 @@ class _Script:
                 yield "with suppress(ialgebra.IalgebraError):"
                 yield f"    {call}  # {step.error!r}"
             else:
-                yield f"yield {call if step.maps is None or step.timed else f'same({call}, {step.maps!r})'}"
+                indent = "    " * self.gaps
+                if self.gaps:
+                    yield f"with of_what_is_kept({step.text!r}):"
+                yield f"{indent}yield {call if step.maps is None or step.timed else f'same({call}, {step.maps!r})'}"
 
     def strategy(self, step: Step) -> str:
         assert step.strategy is not None
@@ -154,6 +165,8 @@ class _Script:
                 return self.tensor(place, torch.from_numpy(np.array(value.array)))
             case Entry(elements=elements, collection=collection):
                 content = [each.tensor for each in elements]
+                if len({each.dtype for each in content}) > 1:  # which a stack would make one
+                    return f"[{', '.join(self.tensor(f'{place} {k}', each) for k, each in enumerate(content))}]"
                 return self.tensor(place, torch.stack(content) if collection else content[0])
             case Heads(heads, weights):
                 file = f"{self.stem}.heads-{step.number}.safetensors"

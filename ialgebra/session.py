@@ -27,7 +27,7 @@ from .algebra.baselines import Baseline, Constant, Given, check_baseline
 from .algebra.players import Labels, Partition, check_partition
 from .algebra.sources import Source
 from .algebra.windows import Mask, Window
-from .catalog import Catalog, Entry, entry, hidden, labels_of
+from .catalog import Catalog, Entry, entry, hidden, labels_of, snapshot
 from .describe import describe, input_line, mask_text, show
 from .errors import BindError, IalgebraError, ResourceError, did_you_mean
 from .execution.store import Store
@@ -98,7 +98,7 @@ class Session:
         output: str = "logit",
         device: str | torch.device | None = None,
         batch_size: int | None = None,
-        example: Tensor | None = None,
+        example: ArrayLike | Tensor | None = None,
     ) -> None:
         """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
 
@@ -111,7 +111,7 @@ class Session:
             name = _named("model", name)
             network = Network(name, module, layers, classes, output, device, batch_size)
             if example is not None:
-                network.probe(example)
+                network.probe(snapshot(f"example of {name}", example))
             if isinstance(classes, Mapping):
                 words: Value = {int(k): str(word) for k, word in classes.items()}
             else:
@@ -422,11 +422,12 @@ class Session:
         """What makes an input again as it is registered."""
         baseline: Value = made.baselines and baseline_text(made.baselines)
         players: Value = None if made.players is None else str(made.players)
-        inputs = self._catalog.inputs
-        if made.baselines and isinstance(made.baselines[0], Given):
-            baseline = inputs.get(hidden(made.name, "baseline"), baseline)
+        inputs = self._catalog.inputs  # in which the tensors of a former registration may be too, read no more
+        own = {name: inputs[name] for what in ("baseline", "players") if (name := hidden(made.name, what)) in inputs}
+        if made.baselines and isinstance(first := made.baselines[0], Given):
+            baseline = own.get(first.source.name, baseline)
         if isinstance(made.players, Labels):
-            players = inputs.get(hidden(made.name, "players"), players)
+            players = own.get(made.players.source.name, players)
         return {
             "tensor": made,
             "baseline": baseline,

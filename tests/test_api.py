@@ -199,6 +199,30 @@ def test_describe_says_what_a_name_is():
     assert "xs: tabular, 3 × (5,)" in con.sql("show inputs").text
 
 
+def test_rows_of_a_table_are_no_tokens_where_some_hold_whole_numbers_only():
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", torch.nn.Linear(3, 2).double())
+    rows = [torch.tensor([1, 0, 3]), torch.tensor([0.5, 1.0, 2.0])]
+    for order in (rows, rows[::-1]):
+        con.register_input("xs", order)
+        con.register_input("ys", torch.stack([each.float() for each in order]))
+        for query in ("select * from f({}, baseline => 0.25)", "select * from f(nullify({}, value >= 1))"):
+            listed, stacked = (con.sql(query.format(name)) for name in ("xs", "ys"))
+            assert [each.kind for each in listed] == ["tabular"] * 2
+            assert np.array_equal([each.map for each in listed], [each.map for each in stacked])
+
+
+def test_an_example_is_whatever_an_input_may_be():
+    con = ialgebra.connect(progress=False)
+    for example in (torch.rand(3), np.random.rand(3).astype(np.float16), [0.5, 1, 2]):
+        con.register_model("f", torch.nn.Linear(3, 2), example=example)
+        assert "2 classes" in con.sql("describe f").text
+    for none in ("x", [[1], [2, 3]], {}):
+        with pytest.raises(ialgebra.ShapeError, match="input 'example of g' is no tensor"):
+            con.register_model("g", torch.nn.Linear(3, 2), example=none)
+    assert con.names()["models"] == ["f"]
+
+
 def test_settings_are_the_defaults_of_later_queries():
     found = worlds.case("image", seed=1, players=None)
     con = found.con

@@ -164,6 +164,9 @@ def test_a_step_is_asked_again_of_what_the_names_mean_now() -> None:
     last = con.history[-1].number
     with pytest.raises(BindError, match=f"there is no step {last + 9}; the steps are 0 to {last}"):
         con.history.run(last + 9)
+    for none in ("3", 1.5, None, True, slice(0, 2)):
+        with pytest.raises(BindError, match="a step is named by its number"):
+            con.history.run(none)  # type: ignore[arg-type]
 
 
 def test_a_closed_session_has_no_history() -> None:
@@ -273,6 +276,28 @@ def test_a_script_says_where_a_map_is_not_the_same(tmp_path: Path) -> None:
         repeated(script, models)
 
 
+def test_a_script_leaves_out_what_was_asked_of_inputs_that_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ialgebra.history._BYTES", 1 << 14)
+    models = nets()
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", models["f"])
+    answers = []
+    for image in torch.randn(20, 3, 16, 16):  # of 3 KiB each
+        con.register_input("x", image)
+        answers.append(con.sql("select * from f(x) budget 20"))
+    script = con.history.export(tmp_path / "a.py")
+    assert "with of_what_is_kept" in script.read_text()
+    with pytest.warns(IalgebraWarning) as told:
+        found = repeated(script, models)
+    missing = [each for each in told if "20` asks of what is forgotten, and is left out" in str(each.message)]
+    assert len(found) >= 2
+    assert len(found) + len(missing) == len(answers)
+    for one, other in zip(found, answers[-len(found) :], strict=True):
+        assert np.allclose(one[0].map, other[0].map, rtol=1e-4, atol=1e-7)
+
+
 def test_streams_models_of_one_name_layers_and_interpreters_are_repeated(tmp_path: Path) -> None:
     from ialgebra.interpreters.banzhaf import Banzhaf
 
@@ -314,6 +339,26 @@ def test_names_and_texts_are_literals_whatever_they_hold(tmp_path: Path) -> None
         con.sql("select *\nfrom nobody(x) -- '''\r\n\u2028raise SystemExit(8)")
     script = con.history.export(tmp_path / "an odd'name.py")
     assert len(repeated(script, {odd: models["f"]})) == 1
+
+
+def test_inputs_are_registered_as_they_were_with_what_they_were_then(tmp_path: Path) -> None:
+    """With a tensor, a name and a number for a baseline, one after the other; with elements of two kinds of numbers."""
+    models, (one, other, away) = nets(), torch.randn(3, 3, 16, 16)
+    mask = torch.arange(256).reshape(16, 16) % 3
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", models["f"])
+    con.register_input("y", other)
+    con.register_input("single", [other])
+    con.register_input("m", mask // 2)
+    answers = []
+    for baseline, players in ((away, mask), ("y", "m"), ([away], None), ("single", mask), (0.5, "grid(2, 2)")):
+        con.register_input("x", one, baseline=baseline, players=players)
+        answers.append(con.sql("select * from f(x) budget 30"))
+    con.register_input("both", [one, other.double()], baseline="nullify(single, row < 9, baseline => single)")
+    answers += [con.sql("set baseline = single"), con.sql("select * from f(both) budget 30")]
+    found = repeated(con.history.export(tmp_path / "a.py"), models)
+    assert [bits(each) for each in found] == [bits(each) for each in answers]
+    assert [each.provenance.get("inputs") for each in found] == [each.provenance.get("inputs") for each in answers]
 
 
 def test_what_was_interrupted_or_timed_is_said_in_the_script(tmp_path: Path) -> None:

@@ -220,6 +220,21 @@ def test_an_edit_of_a_collection_edits_each_element(con):
     assert worlds.close(several.map, np.mean(apart, axis=0), 1e-9)
 
 
+def test_a_collection_of_one_stands_where_one_input_does(con):
+    alone = torch.randn(2, 6, 6).double()
+    con.register_input("alone", alone)
+    con.register_input("single", [alone])
+    for edit in (
+        "substitute(x, row < 3, {})",
+        "nullify(x, row < 3, baseline => {})",
+        "rotate(x, 9, baseline => nullify({}, col < 2))",
+        "nullify(x, row < 3, baseline => blur({}, 2))",
+    ):
+        one, other = (con.sql(f"select * from f({edit.format(name)})") for name in ("single", "alone"))
+        assert np.array_equal(one[0].map, other[0].map)
+        assert "[" not in one[0].input, "the language has no word for an element"
+
+
 def test_an_input_that_is_registered_anew_is_edited_anew(con):
     for value in (1.0, 2.0):
         con.register_input("z", torch.full((2, 6, 6), value, dtype=torch.float64), players="grid(1, 1)")

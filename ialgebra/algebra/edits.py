@@ -134,8 +134,10 @@ def edited(
             background = materialise(edit.baseline, x, element, collection)
             result = _sampled(x.double(), *_origin(edit, *x.shape[1:]), background.double())
             dtype = torch.promote_types(x.dtype, background.dtype)
-        case Clip(low, high):
+        case Clip(low, high) if x.is_floating_point():
             result, dtype = x.double().clamp(low, high), x.dtype
+        case Clip(low, high):
+            return _clipped(x, low, high)
         case Noise(sigma, seed):
             drawn = np.random.default_rng(seed).standard_normal(tuple(x.shape))
             result, dtype = x.double() + sigma * torch.from_numpy(drawn), x.dtype
@@ -149,13 +151,25 @@ def _where(selected: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     return torch.where(selected, inside.to(common), outside.to(common))
 
 
+def _clipped(x: Tensor, low: float, high: float) -> Tensor:
+    """Whole numbers clipped to those within the bounds, so that rounding leads none out of them."""
+    known = torch.iinfo(x.dtype)
+    least, most = max(math.ceil(low), known.min), min(math.floor(high), known.max)
+    if least > most:
+        raise BindError(f"no {x.dtype} lies between {low:g} and {high:g}")
+    return torch.from_numpy(x.numpy().clip(least, most))
+
+
 def _narrowed(result: Tensor, dtype: torch.dtype, x: Tensor, edit: Edit) -> Tensor:
     """`result` in the input's own kind of numbers: whole ones are rounded, and kept in their range."""
     if not dtype.is_floating_point:
         known = torch.iinfo(dtype)
-        return result.round().clamp(known.min, known.max).to(dtype)
+        most = float(known.max)  # of 64 bits one too many, which would turn round to the least
+        most = most if most <= known.max else math.nextafter(most, 0)
+        return result.round().clamp(known.min, most).to(dtype)
     narrow = result.to(dtype)
-    if not torch.isfinite(narrow).all() and torch.isfinite(x).all():
+    adds = isinstance(edit, Clip | Noise)  # moves make means of what is there, were it infinite
+    if adds and not torch.isfinite(narrow).all() and torch.isfinite(x).all():
         raise BindError(
             f"{edit.around('…')} leaves the range of {dtype}, which holds up to {torch.finfo(dtype).max:.2g}"
         )
@@ -198,9 +212,15 @@ def _sampled(image: Tensor, rows: Tensor, cols: Tensor, background: Tensor) -> T
         for col in (cols.floor(), cols.floor() + 1):
             within = (row >= 0) & (row < height) & (col >= 0) & (col < width)
             share = within * (1 - (rows - row).abs()) * (1 - (cols - col).abs())
-            result += share * image[:, row.clamp(0, height - 1).long(), col.clamp(0, width - 1).long()]
+            pixels = image[:, row.clamp(0, height - 1).long(), col.clamp(0, width - 1).long()]
+            result += _shared(share, pixels)
             covered += share
-    return result + (1 - covered) * background
+    return result + _shared(1 - covered, background)
+
+
+def _shared(share: Tensor, pixels: Tensor) -> Tensor:
+    """`share` times `pixels`; nothing of nothing, also where a pixel is infinite or NaN."""
+    return torch.where(share != 0, share * pixels, 0.0)
 
 
 def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:

@@ -103,7 +103,7 @@ class _Modifier:
             other = bind_input(more[0], self.catalog, self.in_force)
             if len(other) > 1:
                 raise BindError("substitute takes one other input, not a collection", more[0].span)
-            return Substitute(self.window(first), other[0])
+            return Substitute(self.window(first), other[0].collection)
         if self.name == "clip":
             low, high = (self.number(each, "a bound") for each in (first, *more))
             if low > high:
@@ -160,7 +160,11 @@ class _Modifier:
         with _at(span):
             x = self.entry.elements[0].tensor
             check_baseline(baselines[0], x, lambda source: self.catalog.element(source).tensor)
-        return baselines[0]
+        match baselines[0]:
+            case Given(source):
+                return Given(source.collection)
+            case baseline:
+                return baseline
 
 
 def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...]:

@@ -131,4 +131,4 @@ def _call(identity: Identity) -> str:
 def baseline_text(baselines: tuple[Baseline, ...]) -> str:
     """Baselines as a query would say them: several are a collection's elements."""
     first = baselines[0]
-    return first.source.collection.text if len(baselines) > 1 and isinstance(first, Given) else str(first)
+    return first.source.collection.text if isinstance(first, Given) else str(first)

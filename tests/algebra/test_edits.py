@@ -19,6 +19,7 @@ from ialgebra.errors import BindError, ShapeError
 
 ZERO = Constant(0.0)
 OTHERS = {"y": torch.full((2, 7, 9), 5.0), "tokens": torch.tensor([7, 7, 7, 7, 7]), "small": torch.zeros(2, 3, 3)}
+OTHERS["odd"] = torch.zeros(2, 7, 9).index_fill(2, torch.tensor([3]), math.inf)
 
 
 def photo(dtype: torch.dtype = torch.float32, shape: tuple[int, ...] = (2, 7, 9)) -> torch.Tensor:
@@ -30,7 +31,7 @@ def made(x: torch.Tensor, edit: Edit, kind: str = "image") -> torch.Tensor:
     result = edited(
         x, edit, kind, None, lambda source: OTHERS[source.name], lambda name: [OTHERS[name], 3 * OTHERS[name]]
     )
-    assert torch.equal(x, before), "an edit leaves its input as it is"
+    assert torch.allclose(x, before, rtol=0, atol=0, equal_nan=True), "an edit leaves its input as it is"
     assert result.shape == x.shape
     assert result.is_contiguous()
     return result
@@ -183,6 +184,13 @@ def test_clip_bounds_every_value():
     assert torch.equal(made(x, Clip(0.2, 0.7)), x.clamp(0.2, 0.7))
     assert torch.equal(made(x, Clip(-1e308, 1e308)), x)
     assert (made(x, Clip(0.5, 0.5)) == 0.5).all()
+    whole = torch.arange(9).reshape(1, 3, 3)
+    for dtype in (torch.uint8, torch.int64):
+        assert torch.equal(made(whole.to(dtype), Clip(2.5, 5.5)), whole.clamp(3, 5).to(dtype)), "rounded inwards"
+        with pytest.raises(BindError, match=rf"no {dtype} lies between 2.2 and 2.3"):
+            made(whole.to(dtype), Clip(2.2, 2.3))
+    large = whole + 2**62
+    assert torch.equal(made(large, Clip(-1e300, 1e300)), large)
 
 
 def test_noise_is_normal_and_depends_on_its_seed_alone():
@@ -202,6 +210,11 @@ def test_values_that_leave_the_range_of_their_numbers_are_an_error():
         with pytest.raises(BindError, match=r"leaves the range of torch\.float32"):
             made(photo(), edit)
     assert torch.isfinite(made(photo(torch.float64), Noise(1e300, 0))).all()
+    zeros = torch.zeros(1, 6, 6)
+    for dtype in (torch.uint8, torch.int64, torch.uint64):  # whole numbers stay at the end that they would leave by
+        found, known = made(zeros.to(dtype), Noise(1e30, 0)).double(), torch.iinfo(dtype)
+        ends = torch.where(made(zeros, Noise(1.0, 0)) > 0, float(known.max), float(known.min))
+        assert torch.allclose(found, ends.double(), rtol=1e-6)
 
 
 # --- all of them
@@ -211,6 +224,26 @@ MOVES = st.one_of(
     st.builds(Scale, st.floats(0.05, 20), st.just(ZERO)),
     st.builds(Shift, st.tuples(st.floats(-12, 12), st.floats(-12, 12)), st.just(ZERO)),
 )
+
+
+@pytest.mark.parametrize("edit", [Rotate(0.0, ZERO), Rotate(90.0, ZERO), Scale(1.0, ZERO), Shift((1.0, -2.0), ZERO)])
+def test_a_pixel_that_is_no_number_stays_one_pixel(edit: Edit):
+    """What has no share in a pixel says nothing of it, be it infinite: 0 · ∞ is not taken."""
+    odd, rows, cols = (
+        photo(torch.float64, (1, 7, 7)),
+        *torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing="ij"),
+    )
+    odd[0, 2, 3], odd[0, 4, 4] = math.inf, math.nan
+    where = made(torch.stack([rows, cols]).double() + 1, edit).long() - 1  # −1 where the baseline is
+    expected = torch.where(where[:1] >= 0, odd[:, where[0], where[1]], 0.0)
+    assert torch.equal(made(odd, edit).nan_to_num(7.0), expected.nan_to_num(7.0))
+
+
+def test_a_baseline_that_is_no_number_comes_in_with_a_move_where_it_stands():
+    found = made(photo(), Shift((1.0, 0.0), Given(Source("odd"))))
+    assert torch.equal(found[:, 1:], photo()[:, :-1])
+    assert torch.isinf(found[:, 0, 3]).all()
+    assert torch.equal(found.isinf().sum(), torch.tensor(2))
 
 
 @settings(max_examples=60, deadline=None)
