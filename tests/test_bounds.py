@@ -432,3 +432,14 @@ def test_permutations_go_on_to_their_bound_though_they_meet_coalitions_twice(per
     answer = session().sql(f"select * from g(x) using permutations() budget 20000 error within {percent}%")
     assert answer.stats.bound_met
     assert error_of(answer) <= percent / 100
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("clauses", ["error within 5%", "using permutations() budget 100"])
+def test_an_error_that_is_nothing_beside_the_values_is_within_every_bound(clauses):
+    con = session()
+    con.register_model("tiny", lambda batch: table(batch) * 1e-200)
+    con.register_input("few", torch.tensor([1.0] * 3 + [0.0] * (PLAYERS - 3)))
+    answer = con.sql(f"select * from g(few, target => 0) join tiny(x, target => 0) {clauses}")
+    assert answer.stats.bound_met
+    assert 0 < answer[0].stderr.max() < 1e-190

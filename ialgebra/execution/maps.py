@@ -120,8 +120,8 @@ class EstimatedMap:
         if influence is None:
             return math.inf
         scale = float(np.abs(influence).max(initial=0.0)) or 1.0
-        influence, values = influence / scale, self.values / scale
-        wide = len(influence) < len(values)
+        influence = influence / scale
+        wide = len(influence) < len(self.values)
         gram = influence @ influence.T if wide else influence.T @ influence
         mean = float(np.trace(gram))
         if mean == 0.0:
@@ -129,7 +129,9 @@ class EstimatedMap:
         freedom = mean**2 / float(np.square(gram).sum())
         spread = 2.0 / (9.0 * freedom)
         quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
-        size = max(float(values @ values) - mean, float(values.sum()) ** 2 / len(values))
+        with np.errstate(over="ignore", invalid="ignore"):  # of values that are infinitely larger errors are nothing
+            values = self.values / scale
+            size = max(float(values @ values) - mean, float(values.sum() ** 2) / len(values))
         return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
 
 
