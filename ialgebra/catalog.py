@@ -32,6 +32,7 @@ from .models.network import Network
 _T = TypeVar("_T")
 _HIDING = "\0"
 _EDITED = 128 << 20  # bytes of edited inputs that are kept, so that a query makes each once
+_LABELS = 1 << 53  # below which every whole number has a float of its own
 _FORMS = "an image (C, H, W), a tabular vector (D,), integer tokens (T,), or a batch or list of these"
 
 
@@ -257,6 +258,9 @@ def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:
     if kinds not in ({int}, {str}):
         shown = " and ".join(sorted(kind.__name__ for kind in kinds))
         raise BindError(f"the labels of '{entry.name}' must be all whole numbers or all names, not {shown}")
+    for place, label in enumerate(found):
+        if isinstance(label, int) and abs(label) >= _LABELS:
+            raise BindError(f"label {place} of '{entry.name}' is no number below 2^53 in size; register such as names")
     return cast("tuple[int, ...] | tuple[str, ...]", tuple(found))
 
 

@@ -305,6 +305,14 @@ def test_scores_and_relative_errors_do_not_depend_on_the_unit(scale):
         assert [other.scores[name] for name in one.scores] == [pytest.approx(each) for each in one.scores.values()]
 
 
+@pytest.mark.parametrize("large", [2**53, -(2**53), 2**64, 10**400])
+def test_labels_that_a_comparison_could_not_tell_apart_are_refused(large):
+    con, xs = ialgebra.connect(progress=False), torch.zeros(2, 3)
+    with pytest.raises(ialgebra.BindError, match=r"label 1 of 'xs' is no number below 2\^53 in size"):
+        con.register_input("xs", xs, labels=[0, large])
+    con.register_input("xs", xs, labels=[2**53 - 1, 1 - 2**53])
+
+
 # Early termination: what cannot be in the answer is given up.
 
 BOUND = "error within 5%"
