@@ -85,7 +85,7 @@ def score(
 ) -> Score:
     """A scalar of a map over an input with these `columns`; the interval reaches `reach` standard errors."""
     cells = _cells(found)
-    sampled, known = len(found.draws) > 0, cells.factor is not None
+    sampled, known = bool(found.stderr.any()), cells.factor is not None
     match scalar:
         case Mass(window):
             inside = np.bincount(
@@ -102,7 +102,7 @@ def score(
         case Distance():
             assert other is not None
             values, limits = _distances(cells, others := _cells(other, seed=1)), (0.0, math.inf)
-            sampled, known = sampled or len(other.draws) > 0, known and others.factor is not None
+            sampled, known = sampled or bool(other.stderr.any()), known and others.factor is not None
         case Argmax(axis):
             return _argmax(cells, np.broadcast_to(columns[axis], columns["value"].shape), reach, sampled=sampled)
     value = float(values[0])

@@ -31,6 +31,7 @@ from ialgebra.algebra.windows import (
     complement,
     either,
 )
+from ialgebra.interpreters import ModelInterpreter
 from ialgebra.language.binder import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.language.syntax import parse
@@ -305,7 +306,23 @@ def test_scores_and_relative_errors_do_not_depend_on_the_unit(scale):
         assert [other.scores[name] for name in one.scores] == [pytest.approx(each) for each in one.scores.values()]
 
 
-@pytest.mark.parametrize("large", [2**53, -(2**53), 2**64, 10**400])
+@pytest.mark.filterwarnings("error")
+def test_a_method_of_an_unknown_error_is_certain_where_nobody_plays():
+    class Noise(ModelInterpreter):
+        sampled = True
+
+        def attribute(self, question):
+            return torch.randn_like(question.foreground)
+
+    con = vectors()
+    con.register_interpreter("noise", Noise())
+    text = "select * from f(xs) where {} order by entropy(), mass(feature < 3), distance((select * from f(x) where {}))"
+    nobody, some = (con.sql(f"{text.format(w, w)} using noise()") for w in ("false", "feature > 3"))
+    assert all(score == (0.0, 0.0) for a in nobody for name, score in a.scores.items() if name != "index")
+    assert all(np.isinf(score[1]) for a in some for name, score in a.scores.items() if name != "index")
+
+
+@pytest.mark.parametrize("large", [2**53, -(2**53), 2**64, 10**400], ids=["2^53", "-2^53", "2^64", "10^400"])
 def test_labels_that_a_comparison_could_not_tell_apart_are_refused(large):
     con, xs = ialgebra.connect(progress=False), torch.zeros(2, 3)
     with pytest.raises(ialgebra.BindError, match=r"label 1 of 'xs' is no number below 2\^53 in size"):
