@@ -7,6 +7,7 @@ no plan.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -258,7 +259,7 @@ class Network:
         Raises BindError that says how to train a missing one.
         """
         if self.needs_head(layer):
-            hint = self._misfit or f'train it with con.fit_heads("{self.name}", inputs)'
+            hint = self._misfit or f"train it with con.fit_heads({json.dumps(self.name, ensure_ascii=False)}, inputs)"
             name = self.layers[layer - 1].name
             raise BindError(f"layer {layer} ('{name}') of model '{self.name}' has no head yet; {hint}")
         return self.heads.get(layer)

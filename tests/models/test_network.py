@@ -504,6 +504,9 @@ def test_a_missing_head_says_how_to_train_it() -> None:
     assert caught.value.message == (
         "layer 1 ('0') of model 'f' has no head yet; train it with con.fit_heads(\"f\", inputs)"
     )
+    network.name = 'so "called"'
+    with pytest.raises(BindError, match=r'con\.fit_heads\("so \\"called\\"", inputs\)'):
+        network.forward(torch.ones(1, 3), [1])
 
 
 # Fingerprints ------------------------------------------------------------------------------------
