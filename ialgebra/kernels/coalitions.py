@@ -31,8 +31,8 @@ _MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a playe
 _CANDIDATES = 32  # coalitions that are compared for each pair that is drawn
 _MOST_BALANCED = 2048  # pairs up to which designs are balanced: a tenth of a millisecond each
 _MOST_PRODUCTS = 1 << 20  # multiplications that a pair may cost
-_SMALL_DESIGN = 1 << 17  # bytes of a design that may be kept
-_KEPT = 64  # designs, and sequences of pairs, that are kept
+_KEPT = 64  # sequences of pairs that are kept
+_SHORT = 1 << 17  # bytes of each
 _FEW_PAIRS = 32  # that are drawn at least: they take a millisecond
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
 
@@ -130,10 +130,6 @@ def design(method: str, players: int, rows: int, seed: int) -> Design:
 
     Raises BindError for an unknown method, BudgetError for too few rows.
     """
-    return (_kept if rows * players <= _SMALL_DESIGN else _drawn)(method, players, rows, seed)
-
-
-def _drawn(method: str, players: int, rows: int, seed: int) -> Design:
     _known(method)
     if method == "exact" or players <= 1:
         if players > MAX_EXACT_PLAYERS or rows < 1 << players:
@@ -147,14 +143,6 @@ def _drawn(method: str, players: int, rows: int, seed: int) -> Design:
     else:
         coalitions, pairs = _pairs(players, rows, seed, method == "unbiased")
     return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed), chains, pairs)
-
-
-@lru_cache(maxsize=_KEPT)
-def _kept(method: str, players: int, rows: int, seed: int) -> Design:
-    """The same, drawn once: the next query, and the next round of a query, mostly ask for what was asked before."""
-    made = _drawn(method, players, rows, seed)
-    made.coalitions.setflags(write=False)
-    return made
 
 
 def units(design: Design) -> NDArray[np.void]:
@@ -250,7 +238,7 @@ def _pairs(players: int, rows: int, seed: int, unbiased: bool) -> tuple[Bools, P
     enough = max(_FEW_PAIRS, 1 << (wanted - 1).bit_length())
     turns, drawn = (
         _in_turn(players, enough, seed, unbiased)
-        if players * enough <= _SMALL_DESIGN
+        if players * enough <= _SHORT
         else _in_turn.__wrapped__(players, wanted, seed, unbiased)
     )
     turns, drawn = turns[:wanted], drawn[:wanted]
@@ -265,7 +253,7 @@ def _pairs(players: int, rows: int, seed: int, unbiased: bool) -> tuple[Bools, P
 def _in_turn(players: int, pairs: int, seed: int, unbiased: bool) -> tuple[Ints, Bools]:
     """The size of each pair in turn, and the pairs' smaller coalitions (pairs, players).
 
-    The first are those of a design of fewer, so that one sequence serves many designs.
+    The first are those of a design of fewer, so that one sequence serves the rounds of a query, and the next query.
     """
     available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
     turns = _turns(players, available, pairs, least=2 if unbiased else 0)

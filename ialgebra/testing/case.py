@@ -204,7 +204,7 @@ class Case:
         try:
             answers = ask()
         except _REFUSALS as error:
-            raise Refused(error.message) from None
+            raise Refused(error.message) from error
         except Exception as error:  # whatever an engine does but answer or refuse, it may not do
             message = error.message if isinstance(error, IalgebraError) else str(error)
             self.fail(f"{type(error).__name__}: {message}", Side(said, (), ()))
@@ -251,13 +251,15 @@ class Case:
         seen: Callable[[Attribution], Attribution] | None = None,
     ) -> None:
         """Both plans have the same answers, in the form that `seen` gives them: the k-th of `one` is the `order[k]`-th
-        of `other`, times `sign`."""
+        of `other`, times `sign`. Raises Refused where neither is defined, or a budget cannot pay for one of them."""
         sides = []
         refused = []
         for plan, strategy in ((one, BEST if self.sampled else WRITTEN), (other, BEST)):
             try:
                 sides.append(self.asked(plan, strategy) if seen is None else _seen(self.asked(plan, strategy), seen))
             except Refused as refusal:
+                if isinstance(refusal.__cause__, BudgetError):  # what the budget of a case cannot pay, no law promises
+                    raise
                 refused.append(str(refusal))
                 sides.append(Side(f"{self.said(query(plan, self.clauses), strategy)}: {refusal}", (), ()))
         if len(refused) == 2:
