@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ialgebra.errors import BindError, BudgetError
+from ialgebra.kernels import coalitions
 from ialgebra.kernels.coalitions import MAX_EXACT_PLAYERS, Chains, Pairs, choose, design
 
 
@@ -239,3 +240,13 @@ def test_pairs_of_a_regression_are_less_alike_than_pairs_drawn_blindly(rows: int
 
     blind = np.mean([alike("unbiased", seed) for seed in range(10)])
     assert np.mean([alike("regression", seed) for seed in range(10)]) < 0.95 * blind
+
+
+@pytest.mark.parametrize("method", ["regression", "unbiased"])
+def test_a_design_is_the_same_whatever_was_drawn_before(method: str) -> None:
+    """From a sequence that is kept for longer ones, as from one that is as long as itself."""
+    for rows in (500, 30, 66, 68, 130, 30):
+        found = design(method, 9, rows, 3)
+        turns, drawn = coalitions._in_turn.__wrapped__(9, (rows - 2) // 2, 3, method == "unbiased")
+        assert (found.coalitions[2::2] == drawn[np.argsort(turns, kind="stable")]).all()
+        assert (found.coalitions[3::2] == ~found.coalitions[2::2]).all()
