@@ -19,7 +19,7 @@ from ialgebra import IalgebraError
 from tests import worlds
 
 COUNT = int(os.environ.get("IALGEBRA_FUZZ", "2000"))
-BLOCKS = 10
+BLOCKS = 10  # of which every other is for the slow suite
 PATIENCE = 1.0  # seconds of this process, so that a busy machine is no failure
 
 QUERIES = [
@@ -116,7 +116,9 @@ def session() -> ialgebra.Session:
     return con
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, marks=[pytest.mark.slow] * (block % 2)) for block in range(BLOCKS)]
+)
 def test_mutated_queries_raise_nothing_but_ialgebra_errors(block):
     con, rng = session(), random.Random(block)
     answered, slowest = 0, (0.0, "")

@@ -30,6 +30,7 @@ from tests.worlds import close
 STRATEGIES = (Strategy.AS_WRITTEN, Strategy.LAWS, Strategy.FUSED, Strategy.BEST)
 KINDS: tuple[worlds.Kind, ...] = ("image", "tabular", "tokens")
 BLOCKS, BLOCK = 25, 20  # 500 random plans
+QUICK = 13  # blocks that are answered in the quick suite: with them, plans of every kind under every strategy
 
 # --- random plans
 
@@ -122,7 +123,9 @@ def bound(case: worlds.Case, text: str) -> Operator:
     return only.plan
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, marks=[pytest.mark.slow] * (block >= QUICK)) for block in range(BLOCKS)]
+)
 def test_random_plans_mean_the_same_under_every_strategy(block):
     for case, plan in drawn(block):
         expected = case.world.maps(plan)
