@@ -181,21 +181,22 @@ class Estimates:
         for answer, readings in wanted:
             for term, reading in zip(answer.terms, readings, strict=True):
                 alike.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
-        for (spec, part), jobs in alike.items():
-            together = max(1, _TABLE // max(1, spec.rows))
+        for (spec, part), places in alike.items():
+            jobs, together = list(places), max(1, _TABLE // max(1, spec.rows))
             for first in range(0, len(jobs), together):
-                self._found |= self._estimated(spec, part, list(jobs)[first : first + together])
+                self._found |= self._estimated(spec, part, jobs[first : first + together])
 
     def _estimated(self, spec: DesignSpec, part: Part, jobs: Sequence[int]) -> dict[tuple[int, Part], list[Estimate]]:
-        values, interpreter = [self.outcome.values[job] for job in jobs], self.catalog.interpreter(spec.interpreter)
-        if part == "shapley" and not isinstance(interpreter, GameInterpreter):
-            return {(job, part): self._asked(job, interpreter) for job in jobs}
-        design, table = self.outcome.designs[jobs[0]], np.concatenate(values, axis=1)
-        if part == "shapley" and isinstance(interpreter, GameInterpreter):
-            found = iter(estimated(spec.interpreter, interpreter, design, table))
+        design, values = self.outcome.designs[jobs[0]], [self.outcome.values[job] for job in jobs]
+        interpreter, table = self.catalog.interpreter(spec.interpreter), np.concatenate(values, axis=1)
+        if part != "shapley":
+            found = estimate(design, table, part)
+        elif isinstance(interpreter, GameInterpreter):
+            found = estimated(spec.interpreter, interpreter, design, table)
         else:
-            found = iter(estimate(design, table, part))
-        return {(job, part): list(islice(found, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
+            return {(job, part): self._asked(job, interpreter) for job in jobs}
+        columns = iter(found)
+        return {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
         players, count = self.plan.jobs[job].hybrids.segments, self.outcome.designs[job].players
