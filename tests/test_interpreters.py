@@ -212,6 +212,25 @@ class LeaveOneOut(GameInterpreter):
         return [Estimate(column[1] - column[2:], np.zeros((0, d)), "leave one out") for column in values.T]
 
 
+def test_columns_of_one_design_are_estimated_together_and_each_by_itself(case):
+    """Of many inputs and classes, as of each alone."""
+    asked = []
+
+    class Watched(LeaveOneOut):
+        def estimate(self, design, values):
+            asked.append(values.shape)
+            return super().estimate(design, values)
+
+    case.con.register_interpreter("watched", Watched())
+    together = case.con.sql("select 2, * from f(xs, target => 0) using watched()")
+    assert asked == [(8, 4)]  # of six players; two images, two layers
+    for each in together:
+        layer = "*" if each.layer is None else each.layer
+        name = {"xs[0]": "x", "xs[1]": "y"}[each.input]
+        (alone,) = case.con.sql(f"select {layer} from f({name}, target => 0) using watched()")
+        assert close(each.values, alone.values)
+
+
 class Gradient(ModelInterpreter):
     """∂f/∂x, times a number"""
 
