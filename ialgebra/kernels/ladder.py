@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -42,7 +42,6 @@ _NEGLIGIBLE = 1e-10  # the same, of a process's directions
 _ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
-_ZERO: Floats = np.zeros(())
 _UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
 _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
@@ -291,12 +290,16 @@ class Ladder:
     def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Fit]:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
         shares = _shares(np.stack([each.errors for each in rungs], axis=1), np.stack([each.press for each in rungs], 1))
-        reading = sum((share[:, None, None] * each.reading for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
-        errors = sum((share[:, None] * each.errors for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
+
+        def mixed(parts: Iterable[Floats | int]) -> Floats:
+            shared = zip(shares.T, map(np.asarray, parts), strict=True)
+            return sum((share.reshape(-1, *[1] * (part.ndim - 1)) * part for share, part in shared), np.zeros(()))
+
+        reading, errors = mixed(each.reading for each in rungs), mixed(each.errors for each in rungs)
         if len(rungs) > 1:  # part of what the smooth process could not foresee, lest a learned one fits but what it met
             errors = np.copysign(np.hypot(errors, _UNFORESEEN * rungs[1].errors), errors)
         # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
-        learned = sum((share * each.learned for share, each in zip(shares.T, rungs, strict=True)), _ZERO)
+        learned = mixed(each.learned for each in rungs)
         pairs = targets.shape[1]
         widening = _BALANCED * (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1)) * scale
         influence = reading * (np.sqrt(self.unseen) * errors * widening)[:, :, None]
