@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 OUT ?= demo-out
 
-# Without these, CPU timings are two to four times off: see ialgebra/runtime.py.
+# Without these, CPU timings are two to four times off: see ialgebra/system/runtime.py.
 export MALLOC_MMAP_THRESHOLD_ := 1073741824
 export MALLOC_TRIM_THRESHOLD_ := 2147483647
 export MALLOC_TOP_PAD_ := 67108864

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from ialgebra.runtime import environment
+from ialgebra.system.runtime import environment
 
 OUT = Path("bench-out")
 

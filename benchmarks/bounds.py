@@ -29,7 +29,7 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimate import estimate
+from ialgebra.kernels.estimators.estimate import estimate
 
 from .estimators import games
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimate import Estimate, estimate
+from ialgebra.kernels.estimators.estimate import Estimate, estimate
 
 Floats = NDArray[np.float64]
 

@@ -38,7 +38,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ialgebra import zoo
+from ialgebra.apps import zoo
 
 Floats = NDArray[np.float64]
 Arrays = dict[str, NDArray[np.generic]]

@@ -29,7 +29,7 @@ import ialgebra
 from ialgebra import Session, Strategy
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.compose import compose
-from ialgebra.kernels.estimate import estimate
+from ialgebra.kernels.estimators.estimate import estimate
 from ialgebra.models.profile import Mode
 
 from .report import Data, goal, machine, median_seconds, number, parser, publish, said, table, timed

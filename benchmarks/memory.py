@@ -12,7 +12,7 @@ import ctypes
 import gc
 from collections.abc import Callable
 
-from ialgebra.runtime import peak_memory
+from ialgebra.system.runtime import peak_memory
 
 
 def peak(work: Callable[[], object], device: str = "cpu") -> int | None:

@@ -38,7 +38,7 @@ from benchmarks import explainers
 from benchmarks.explainers import PEERS, Peer, Refused, newest_peers
 from benchmarks.games import OUT, Asked, Counted, Floats, Game, Table, channels_last, every, logits_of, tiles
 from benchmarks.peers import Memory, error_of, table
-from ialgebra import zoo
+from ialgebra.apps import zoo
 
 PHOTO = "coffee"
 PLAYERS = tiles(224, 4, 4)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import ialgebra
-from ialgebra import zoo
+from ialgebra.apps import zoo
 
 
 class Workload(NamedTuple):

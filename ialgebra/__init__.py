@@ -21,15 +21,15 @@ if TYPE_CHECKING:
         ResourceError,
         ShapeError,
     )
-    from .files import load
     from .planner.strategy import Strategy
-    from .results import Attribution, Relation
-    from .runtime import tune_process
-    from .session import Session, connect
+    from .results.files import load
+    from .results.relation import Attribution, Relation
+    from .session.session import Session, connect
+    from .system.runtime import tune_process
     from .version import __version__
 
 _HOMES = {
-    "Attribution": "results",
+    "Attribution": "results.relation",
     "BindError": "errors",
     "BudgetError": "errors",
     "CompositionError": "errors",
@@ -37,15 +37,16 @@ _HOMES = {
     "IalgebraWarning": "errors",
     "ModelError": "errors",
     "ParseError": "errors",
-    "Relation": "results",
+    "Relation": "results.relation",
     "ResourceError": "errors",
-    "Session": "session",
+    "Session": "session.session",
     "ShapeError": "errors",
     "Strategy": "planner.strategy",
     "__version__": "version",
-    "connect": "session",
-    "load": "files",
-    "tune_process": "runtime",
+    "connect": "session.session",
+    "load": "results.files",
+    "load_ipython_extension": "apps.magics",  # what `%load_ext ialgebra` looks for
+    "tune_process": "system.runtime",
 }
 
 __all__ = [

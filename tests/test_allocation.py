@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ialgebra.execution.maps import Draw, EstimatedMap
+from ialgebra.answering.allocation import Decay, Stratum, population, rows_to, unseen
+from ialgebra.estimation.maps import Draw, EstimatedMap
 from ialgebra.kernels.coalitions import Design, choose, design
-from ialgebra.planner.allocation import Decay, Stratum, population, rows_to, unseen
 
 
 def error(strata: list[Stratum], rows: list[float], rate: float) -> float:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import BindError, Strategy
+from ialgebra.answering.query import refined
+from ialgebra.answering.rounds import Rounds, Standing
 from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimate import estimate
+from ialgebra.kernels.estimators.estimate import estimate
 from ialgebra.language import syntax
 from ialgebra.models import Head
-from ialgebra.progress import error_line
-from ialgebra.query import refined
-from ialgebra.rounds import Rounds, Standing
+from ialgebra.session.progress import error_line
 
 PHOTO = np.load(Path(__file__).parent / "data" / "lite0_chelsea_3x4.npz")["logits"][:, 0].astype(np.float64)
 PLAYERS = 12
@@ -327,7 +327,7 @@ def courses(monkeypatch: pytest.MonkeyPatch) -> list[Rounds]:
         made.append(Rounds(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("ialgebra.query.Rounds", course)
+    monkeypatch.setattr("ialgebra.answering.query.Rounds", course)
     return made
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ialgebra import cli, magics
+from ialgebra.apps import cli, magics
 from ialgebra.errors import BindError, IalgebraError, IalgebraWarning, Span
-from ialgebra.results import Relation
+from ialgebra.results.relation import Relation
 from tests.relations import attribution, relation
 
 pytest.importorskip("matplotlib").use("agg")
@@ -61,7 +61,7 @@ class FakeSession:
 @pytest.fixture
 def con(monkeypatch) -> FakeSession:
     con = FakeSession()
-    monkeypatch.setattr("ialgebra.session.connect", lambda: con)
+    monkeypatch.setattr("ialgebra.session.session.connect", lambda: con)
     monkeypatch.setattr(cli.runtime, "tune_process", dict)  # the tests' own process is left as it is
     return con
 

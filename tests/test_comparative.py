@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import Strategy
-from ialgebra.rounds import Standing
+from ialgebra.answering.rounds import Standing
 from tests import oracle, worlds
 from tests.faults import resident
 from tests.oracle import Anti, Call, Join, Layer, Where
@@ -59,7 +59,7 @@ def session(count: int = MANY, side: int = 8, **options: bool) -> tuple[ialgebra
 
 def games(con: ialgebra.Session, text: str, strategy: Strategy = Strategy.BEST) -> int:
     """How many games the plan of a query plays, counted by their sets of hybrids and columns."""
-    from ialgebra import query
+    from ialgebra.answering import query
     from ialgebra.language import syntax
 
     (statement,) = syntax.parse(text)
@@ -149,7 +149,7 @@ def taken() -> int:
 def test_its_progress_is_told() -> None:
     con, net = session()
     heard: list[Standing] = []
-    from ialgebra import query
+    from ialgebra.answering import query
     from ialgebra.language import syntax
 
     (statement,) = syntax.parse(JOIN)

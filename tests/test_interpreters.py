@@ -14,7 +14,7 @@ import ialgebra
 from ialgebra import BindError, CompositionError, IalgebraError, ModelError, ResourceError, ShapeError
 from ialgebra.interpreters import Design, Estimate, GameInterpreter, ModelInterpreter, Option, Question
 from ialgebra.language import syntax
-from ialgebra.language.binder import bind
+from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from tests import oracle
 from tests.kernels.test_banzhaf import banzhaf

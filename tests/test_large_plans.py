@@ -14,7 +14,8 @@ import pytest
 
 import ialgebra
 from ialgebra import BindError, BudgetError
-from ialgebra.language import binder, syntax
+from ialgebra.language import syntax
+from ialgebra.language.bind import query as binder
 from ialgebra.planner.check import MOST
 from ialgebra.planner.laws import LAWS
 from ialgebra.planner.rewrite import normalise

@@ -17,7 +17,8 @@ import pytest
 
 import ialgebra
 from ialgebra.algebra.operators import Identity, Operator, Projection, Selection
-from ialgebra.language import binder, printer, syntax
+from ialgebra.language import printer, syntax
+from ialgebra.language.bind import query as binder
 from ialgebra.planner.rewrite import normalise
 from tests import snapshots, worlds
 from tests.reading import Reader

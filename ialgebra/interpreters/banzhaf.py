@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import banzhaf, coalitions
+from ..kernels import coalitions
 from ..kernels.coalitions import Design
-from ..kernels.estimate import Estimate
+from ..kernels.estimators import banzhaf
+from ..kernels.estimators.estimate import Estimate
 from .protocol import GameInterpreter, Options
 
 

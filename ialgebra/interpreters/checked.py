@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import BindError, IalgebraError, ModelError, ShapeError
 from ..kernels.coalitions import Design
-from ..kernels.estimate import Estimate
+from ..kernels.estimators.estimate import Estimate
 from ..kernels.forward import is_out_of_memory
 from .protocol import GameInterpreter, ModelInterpreter, Options, Question
 

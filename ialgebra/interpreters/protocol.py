@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..kernels.coalitions import Design
-from ..kernels.estimate import Estimate
+from ..kernels.estimators.estimate import Estimate
 
 Operation = Literal["project", "select", "join", "antijoin"]
 OptionValue = bool | int | float | str | tuple[int | float, ...]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..kernels import coalitions
 from ..kernels.coalitions import METHODS, Design
-from ..kernels.estimate import Estimate, estimate
+from ..kernels.estimators.estimate import Estimate, estimate
 from .protocol import GameInterpreter, Option, Options
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import ResourceError
 from ..kernels.forward import is_out_of_memory, uncompiled
-from ..runtime import free_memory, keeps_memory, peak_memory
+from ..system.runtime import free_memory, keeps_memory, peak_memory
 from .layers import Call, Layer
 from .modes import convolves
 from .profile import SAME, Mode, Profile

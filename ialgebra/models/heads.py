@@ -24,8 +24,8 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 from torch.nn import functional as F
 
-from .. import disk
 from ..errors import BindError, IalgebraWarning, ShapeError
+from ..system import disk
 from .reading import LARGEST, Batch, collect, pooled
 from .regression import Goal, fit
 

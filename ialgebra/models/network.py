@@ -25,8 +25,8 @@ from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompi
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .calibration import structure
-from .fingerprint import checksum, settings, weights
 from .heads import Head
+from .identity import checksum, settings, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend

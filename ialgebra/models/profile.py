@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median, median_low
 from typing import Literal, get_args
 
-from .. import disk
+from ..system import disk
 
 Mode = Literal["eager", "channels-last", "compiled", "autocast"]
 """How a pass is run."""

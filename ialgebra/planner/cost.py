@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..kernels.ladder import MOST_THREES, centres
 from ..models.network import Network
 from ..models.profile import Profile

@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from typing import TypedDict
 
 from ..algebra.operators import Operator
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
 from .games import Game, Predicted

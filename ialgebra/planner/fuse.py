@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ..algebra.operators import Estimation
-from ..catalog import Catalog
+from ..catalog.catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
 from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, forward_costs, runs

@@ -40,7 +40,7 @@ from ..algebra.operators import (
 from ..algebra.players import Partition, labels
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
-from ..catalog import Catalog, Element, constant_element
+from ..catalog.catalog import Catalog, Element, constant_element
 from ..interpreters.protocol import GameInterpreter
 
 Part = Literal["shapley", "with", "without"]

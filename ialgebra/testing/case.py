@@ -24,7 +24,7 @@ from ..errors import BindError, BudgetError, CompositionError, IalgebraError
 from ..kernels.coalitions import METHODS
 from ..models.network import Model
 from ..planner.strategy import PRESETS, Strategy
-from ..results import Attribution
+from ..results.relation import Attribution
 from . import strategies
 from .definition import Floats, Game, columns, parts
 from .plans import Call, Columns, Edit, Plan, Window, query

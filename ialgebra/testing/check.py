@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
 from ..errors import BindError, did_you_mean
-from ..session import Session
+from ..session.session import Session
 from .case import Broken, Case, Counterexample, Refused, Run
 from .laws import LAWS, Law
 from .world import World, world

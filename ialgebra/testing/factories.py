@@ -18,7 +18,7 @@ from typing import cast
 
 from ..errors import BindError, IalgebraError
 from ..models.network import Model
-from ..session import Session, connect
+from ..session.session import Session, connect
 from .check import LawResult, check_laws
 
 _MADE = "a Session, (session, model name, input names) or (model, list of inputs)"

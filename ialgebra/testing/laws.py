@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ..algebra.baselines import Blur
 from ..algebra.windows import sql_name
-from ..results import Attribution
+from ..results.relation import Attribution
 from . import strategies, variants
 from .case import BEST, Case, Side
 from .definition import Game, enumerated, gain, hybrid, parts, spread

@@ -66,7 +66,7 @@ def register_operators() -> None:
 
 
 def _windows() -> SearchStrategy[Window]:
-    from ..language.predicates import bind_window
+    from ..language.bind.predicates import bind_window
     from ..language.syntax import parse_predicate
     from .strategies import windows
 

@@ -22,14 +22,14 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ..algebra.baselines import Constant, materialise
-from ..catalog import Catalog, Element, Entry, Settings, entry
+from ..catalog.catalog import Catalog, Element, Entry, Settings, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
 from ..models.heads import Head
 from ..models.network import Model, Network
 from ..models.reading import pooled
 from ..planner.strategy import Strategy
-from ..results import Attribution
-from ..session import Session, connect
+from ..results.relation import Attribution
+from ..session.session import Session, connect
 from . import definition
 from .definition import Cut, Ground, Net
 from .plans import Edit, Players, Window

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ialgebra.interpreters.banzhaf import Banzhaf
-from ialgebra.kernels.banzhaf import design, estimate
+from ialgebra.kernels.estimators.banzhaf import design, estimate
 
 
 def banzhaf(value, d):

@@ -12,7 +12,7 @@ import pytest
 
 from ialgebra.errors import BudgetError, ShapeError
 from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimate import Estimate, estimate
+from ialgebra.kernels.estimators.estimate import Estimate, estimate
 from ialgebra.kernels.ladder import STRENGTHS, Ladder, _shares, student
 
 Game = Callable[[np.ndarray], np.ndarray]  # (m, d) bool → (m,) or (m, k)

@@ -29,7 +29,7 @@ from ialgebra.algebra.windows import (
     evaluate,
 )
 from ialgebra.errors import BindError
-from ialgebra.language.predicates import bind_window
+from ialgebra.language.bind.predicates import bind_window
 from ialgebra.language.syntax import (
     Absolute,
     And,

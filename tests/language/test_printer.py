@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from ialgebra.algebra.operators import AntiJoin, Identity, Operator, Projection, Selection, leaves
-from ialgebra.catalog import Catalog
+from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import syntax
-from ialgebra.language.binder import bind
+from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.planner.rewrite import normalise
-from ialgebra.session import Session
+from ialgebra.session.session import Session
 
 
 @pytest.fixture(scope="module")

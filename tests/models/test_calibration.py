@@ -20,7 +20,7 @@ from ialgebra.models.calibration import calibrate
 from ialgebra.models.heads import fit_heads
 from ialgebra.models.network import Network
 from ialgebra.models.profile import SAME, Mode, Profile
-from ialgebra.runtime import free_memory, keeps_memory, peak_memory
+from ialgebra.system.runtime import free_memory, keeps_memory, peak_memory
 from tests.models.zoo import (
     BertClassifier,
     Efficient,

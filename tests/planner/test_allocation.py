@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ialgebra.planner.allocation import Decay, Stratum, population, rows_to, unseen
+from ialgebra.answering.allocation import Decay, Stratum, population, rows_to, unseen
 
 
 def test_there_are_two_to_the_players_coalitions_and_of_very_many_no_end() -> None:

@@ -11,8 +11,9 @@ from torch import nn
 
 import ialgebra
 from ialgebra import CompositionError, Strategy
-from ialgebra.language import binder, syntax
-from ialgebra.planner.compiler import Wanted, compile_plan
+from ialgebra.language import syntax
+from ialgebra.language.bind import query as binder
+from ialgebra.planner.compile import Wanted, compile_plan
 from ialgebra.planner.games import game_key
 from ialgebra.planner.physical import PhysicalPlan, Run
 from ialgebra.planner.sampling import Effort

@@ -16,9 +16,10 @@ from ialgebra.algebra.baselines import Constant, Given
 from ialgebra.algebra.operators import Estimation
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
-from ialgebra.catalog import content_digest
+from ialgebra.catalog.catalog import content_digest
 from ialgebra.errors import ShapeError
-from ialgebra.language import binder, syntax
+from ialgebra.language import syntax
+from ialgebra.language.bind import query as binder
 from ialgebra.planner.games import Answer, Board, Game, Hybrids, Lowering, Predicted, game_key
 from ialgebra.planner.rewrite import normalise
 from tests import worlds

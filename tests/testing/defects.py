@@ -166,7 +166,7 @@ DEFECTS = (
         ("L12",), ("L6", "L10", "L17"),
     ),
     Defect(
-        "both sides of an anti-join have one sign", "execution.maps",
+        "both sides of an anti-join have one sign", "estimation.maps",
         "share = float(-term.coefficient if term.board.swapped else term.coefficient)",
         "share = float(term.coefficient)",
         ("L13",), ("L5", "L16"),
@@ -182,24 +182,24 @@ DEFECTS = (
         ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
-        "an edit is made after the next", "catalog",
+        "an edit is made after the next", "catalog.catalog",
         "for edit in source.edits:", "for edit in source.edits[::-1]:",
         ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
-        "coalitions are weighted as Banzhaf's", "kernels.estimate",
+        "coalitions are weighted as Banzhaf's", "kernels.estimators.estimate",
         "share = np.array([1 / (d * math.comb(d - 1, s)) for s in range(d)])",
         "share = np.array([1 / 2 ** (d - 1) for s in range(d)])",
         ("L15",), ("L3", "L13", "L16"),
     ),
     Defect(
-        "null players are given a value", "execution.maps",
+        "null players are given a value", "estimation.maps",
         "whole = np.zeros((*values.shape[:-1], self.count + 1))",
         "whole = np.full((*values.shape[:-1], self.count + 1), 0.25)",
         ("L16",), ("L5",),
     ),
     Defect(
-        "what a game has without a player counts twice where the first is strong", "kernels.estimate",
+        "what a game has without a player counts twice where the first is strong", "kernels.estimators.estimate",
         'return Estimate({"shapley": a - b, "with": a, "without": b}[part], np.zeros((0, d)), "exact")',
         'return Estimate({"shapley": a - b * (1 + (abs(a[0]) > 1)), "with": a, "without": b}[part], '
         'np.zeros((0, d)), "exact")',
@@ -231,7 +231,7 @@ DEFECTS = (
 
 def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     """Π_w as a mask on the finished map: the game is played on all features."""
-    from ialgebra import query
+    from ialgebra.answering import query
     from ialgebra.planner import games
 
     board, attribution = games._Boards.board, query.attribution
@@ -252,7 +252,7 @@ def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_shortcut_that_forgets_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Additive games are told from their values, and given w_i x_i instead of w_i (x_i − x̄_i)."""
-    from ialgebra.execution import maps
+    from ialgebra.estimation import maps
 
     estimated = maps.estimated
 

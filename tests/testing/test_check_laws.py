@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import ialgebra
-from ialgebra import zoo
+from ialgebra.apps import zoo
 from ialgebra.testing import check_laws
 from ialgebra.testing.laws import LAWS
 from ialgebra.testing.world import World
@@ -176,7 +176,7 @@ def test_the_user_s_session_and_model_stay_as_they_are():
 
 
 def test_an_engine_that_crashes_breaks_the_law_at_hand(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ialgebra.execution.maps._refined", lambda answer: [][0])
+    monkeypatch.setattr("ialgebra.estimation.maps._refined", lambda answer: [][0])
     (result,) = check_laws(nets.session("callable"), "f", ["x", "y"], ["L11"], examples=2)
     assert result.passed is False
     assert result.counterexample.claim.startswith("IndexError: list index out of range")

@@ -16,9 +16,11 @@ import ialgebra
 from ialgebra.algebra.operators import Operator, postorder
 from ialgebra.algebra.players import labels
 from ialgebra.algebra.windows import Window, columns_of, evaluate
-from ialgebra.catalog import Catalog
-from ialgebra.language import binder, options, syntax
-from ialgebra.language.predicates import bind_window
+from ialgebra.catalog.catalog import Catalog
+from ialgebra.language import syntax
+from ialgebra.language.bind import options
+from ialgebra.language.bind import query as binder
+from ialgebra.language.bind.predicates import bind_window
 from ialgebra.planner.check import check
 from ialgebra.testing import definition, registered, strategies
 from ialgebra.testing.plans import query

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ialgebra import cli
+from ialgebra.apps import cli
 
 FACTORIES = """
 import torch

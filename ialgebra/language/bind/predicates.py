@@ -1,0 +1,223 @@
+"""Binds a predicate to a window. In: the syntax tree of a WHERE and the registered windows; out: the algebra's window.
+
+The types decide what a name means: where a truth is wanted it is a registered window, where a number is wanted it is a
+column, so a window may well be called `row`. Whatever is neither is a BindError at its own word, which says what the
+input has. Nothing is evaluated here and no tensor is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ...algebra import windows as algebra
+from ...algebra.windows import (
+    COLUMNS,
+    EVERYTHING,
+    NOTHING,
+    Column,
+    Constant,
+    Term,
+    Window,
+    both,
+    complement,
+    describe_columns,
+    either,
+    reads,
+)
+from ...errors import BindError, did_you_mean
+from ..syntax import (
+    Absolute,
+    And,
+    Arithmetic,
+    Between,
+    Call,
+    Compare,
+    Expression,
+    In,
+    Name,
+    Negate,
+    Not,
+    Number,
+    Or,
+    Text,
+)
+
+SHAPES: Final[Mapping[str, tuple[str, ...]]] = {
+    "box": ("top", "left", "bottom", "right"),
+    "circle": ("row", "col", "radius"),
+}
+"""The helpers of an image's windows and their arguments."""
+
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def bind_window(
+    expression: Expression,
+    windows: Mapping[str, Window],
+    kind: str | None,
+    vocabulary: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> Window:
+    """The window, in normal form, that a predicate selects on inputs of a kind.
+
+    `kind` is `"image"`, `"tabular"` or `"tokens"`, or None where the input is not known yet: then every column and
+    every name is allowed. Otherwise a feature is compared with one of `feature_names`, and a token with a word of the
+    `vocabulary`, or with any word where `feature_names` are the tokens themselves.
+    BindError for a word that means nothing here, or for types that do not fit.
+    """
+    return PredicateBinder(windows, kind, vocabulary, feature_names).window(expression)
+
+
+@dataclass(frozen=True)
+class PredicateBinder:
+    """Reads the truths and the numbers of a predicate; what has other columns, or other functions, says so."""
+
+    windows: Mapping[str, Window]
+    kind: str | None
+    vocabulary: Sequence[str] | None
+    feature_names: Sequence[str] | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        if self.kind is not None:
+            return COLUMNS[self.kind]
+        return tuple(dict.fromkeys(name for columns in COLUMNS.values() for name in columns))
+
+    def window(self, expression: Expression) -> Window:
+        """What is true or false of a feature."""
+        match expression:
+            case And(parts, _):
+                return both(*map(self.window, parts))
+            case Or(parts, _):
+                return either(*map(self.window, parts))
+            case Not(of, _):
+                return complement(self.window(of))
+            case Compare():
+                return self.compare(expression)
+            case Between(of, low, high, _):
+                term = self.number(of)
+                above = algebra.Compare(">=", term, self.number(low))
+                return both(above, algebra.Compare("<=", term, self.number(high)))
+            case In(of, values, _):
+                return self.member(of, values)
+            case Call():
+                return self.shape(expression)
+            case Name():
+                return self.named(expression)
+            case Number(_, text, span):
+                raise BindError(f"{text} alone selects nothing; compare it with a column", span)
+            case Text(value, span):
+                raise BindError(f"the text '{value}' selects nothing; a window's name has no single quotes", span)
+        raise BindError("a calculation alone selects nothing; compare it with a number", expression.span)
+
+    def named(self, name: Name) -> Window:
+        word = name.value.lower()
+        if word in ("true", "false"):
+            return EVERYTHING if word == "true" else NOTHING
+        if name.value not in self.windows:
+            if word in self.columns:
+                raise BindError(f"{word} alone selects nothing; compare it, as in {word} < 10", name.span)
+            known = [*self.windows, "true", "false"] if self.windows else ()
+            raise BindError(f"unknown window '{name.value}'{did_you_mean(name.value, known)}", name.span)
+        window = self.windows[name.value]
+        for column in sorted(reads(window) - set(self.columns)):
+            raise BindError(f"window '{name.value}' reads {column}, but {describe_columns(self.kind)}", name.span)
+        return window
+
+    def compare(self, comparison: Compare) -> Window:
+        left, right, op = comparison.left, comparison.right, comparison.op
+        if isinstance(left, Text):
+            left, right = right, left
+        if not isinstance(right, Text):
+            return algebra.Compare(op, self.number(left), self.number(right))
+        column = self.column_of_names(left, right)
+        if op in _FLIPPED:
+            raise BindError(f"'{right.value}' has no order; compare it by = or <>", right.span)
+        return algebra.Compare(op, column, Constant(right.value))
+
+    def member(self, of: Expression, values: Sequence[Expression]) -> Window:
+        constants = []
+        for value in values:
+            match value:
+                case Text(word, _):
+                    self.column_of_names(of, value)
+                    constants.append(Constant(word))
+                case Number(number, _, _):
+                    constants.append(Constant(number))
+                case _:
+                    raise BindError("a list holds numbers and texts only", value.span)
+        return algebra.In(self.number(of), tuple(constants))
+
+    def column_of_names(self, of: Expression, text: Text) -> Column:
+        """The column that `text` is a name in."""
+        column = self.number(of) if isinstance(of, Name) else None
+        if not isinstance(column, Column) or column.name not in ("feature", "token"):
+            raise BindError(f"'{text.value}' is a text; only a feature or a token is compared with a text", text.span)
+        known = self.vocabulary if column.name == "token" else self.feature_names
+        if known is not None and text.value not in known:
+            raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
+        if self.kind is not None and known is None and self.feature_names is None:
+            message = f"no {column.name} is named '{text.value}': the input was registered without feature_names"
+            raise BindError(message, text.span)
+        return column
+
+    def number(self, expression: Expression) -> Term:
+        """What is a number for each feature."""
+        match expression:
+            case Number(value, _, _):
+                return Constant(value)
+            case Name():
+                return self.column(expression)
+            case Arithmetic(op, left, right, _):
+                return algebra.Arithmetic(op, self.number(left), self.number(right))
+            case Absolute(of, _):
+                return algebra.Absolute(self.number(of))
+            case Negate(of, _):
+                term = self.number(of)
+                match term:
+                    case Constant(int(value) | float(value)):
+                        return Constant(-value)
+                return algebra.Negate(term)
+            case Text(value, span):
+                raise BindError(f"'{value}' is a text, where a number is needed", span)
+            case Call(name, _, _, _) if name.value.lower() in SHAPES:
+                raise BindError(f"{name.value} is a window, where a number is needed", expression.span)
+            case Call():
+                return self.function(expression)
+        raise BindError("a predicate, where a number is needed; predicates are joined by AND and OR", expression.span)
+
+    def function(self, call: Call) -> Term:
+        raise BindError(f"unknown function '{call.name.value}'; the one function is abs", call.name.span)
+
+    def column(self, name: Name) -> Column:
+        word = name.value.lower()
+        if word in self.columns:
+            return Column(word)
+        if name.value in self.windows or word in ("true", "false"):
+            raise BindError(f"'{name.value}' is a window, where a column is needed", name.span)
+        near = did_you_mean(name.value, self.columns) if self.kind is None else f"; {describe_columns(self.kind)}"
+        if name.value in (self.feature_names or self.vocabulary or ()):
+            column = "token" if self.kind == "tokens" else "feature"
+            near = f"; a {column} is named in quotes: {column} = '{name.value}'"
+        raise BindError(f"unknown column '{name.value}'{near}", name.span)
+
+    def shape(self, call: Call) -> Window:
+        word = call.name.value.lower()
+        if word not in SHAPES:
+            raise BindError(
+                f"unknown function '{call.name.value}'{did_you_mean(word, [*SHAPES, 'not'])}", call.name.span
+            )
+        if self.kind not in (None, "image"):
+            raise BindError(f"{word} is for images; {describe_columns(self.kind)}", call.span)
+        numbers = [argument.value for argument in call.arguments if isinstance(argument, Number)]
+        wanted = SHAPES[word]
+        if call.options or not len(numbers) == len(call.arguments) == len(wanted):
+            raise BindError(f"{word} takes {len(wanted)} numbers: {word}({', '.join(wanted)})", call.span)
+        try:
+            kind = algebra.Box if word == "box" else algebra.Circle
+            return kind(*map(Constant, numbers))
+        except BindError as error:
+            error.span = call.span
+            raise

@@ -1,0 +1,185 @@
+"""Binds HAVING, ORDER BY and LIMIT to a ranking. In: their syntax trees, and the collection that they are about. Out:
+the algebra's ranking, and the queries that its distances are measured from.
+
+A predicate is read as WHERE's are (`predicates`), over the columns of an element in place of a feature's. Nothing is
+evaluated here, and no tensor is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from ...algebra.rankings import (
+    KNOWN,
+    Argmax,
+    Distance,
+    Elements,
+    Entropy,
+    Interval,
+    Key,
+    Mass,
+    Ranking,
+    Scalar,
+)
+from ...algebra.sources import Source
+from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
+from ...catalog.catalog import Entry
+from ...errors import BindError, ShapeError, did_you_mean
+from .. import syntax
+from .options import whole
+from .predicates import PredicateBinder, bind_window
+
+_ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
+_HAS: Final = (
+    "an element has label, prediction and index, and its map mass(w), entropy(), distance((query)), argmax_row() and "
+    "argmax_col()"
+)
+
+Refer = Callable[[syntax.Subquery], str]
+"""Told of each query that a distance is measured from; answers with its words."""
+
+
+def bind_ranking(
+    query: syntax.Query,
+    entry: Entry,
+    windows: Mapping[str, Window],
+    classes: tuple[str, ...],
+    refer: Refer,
+) -> Ranking:
+    """The ranking that a query over the collection `entry` states; `classes` are the names of its model's classes, if
+    they have any. BindError for a word that means nothing here."""
+    binder = _Binder(windows, "element", None, None, entry, classes, refer)
+    having = EVERYTHING if query.having is None else binder.window(query.having)
+    order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
+    limit = None if query.limit is None else whole(query.limit, "a limit", 1)
+    return Ranking(having, order, limit, binder.scalars)
+
+
+def known(
+    inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[int | None]
+) -> Elements:
+    """The columns of a collection's elements that are known before anything of them is explained; None is a class that
+    is not known yet."""
+    places = [source.index or 0 for source in inputs]
+    known = np.array([np.nan if each is None else each for each in predictions], dtype=np.float64)
+    unknown = np.isnan(known)
+    guess = Interval(np.where(unknown, -np.inf, known), np.where(unknown, np.inf, known))
+    numbers = {"index": Interval.exactly(places), "prediction": guess}
+    named = [None if each is None else classes[each] if classes else "" for each in predictions]
+    names = {"prediction": np.array(named, dtype=np.object_)}
+    if entry.labels is not None:
+        labels = [entry.labels[place] for place in places]
+        number, name = {word: place for place, word in enumerate(classes)}, dict(enumerate(classes))
+        numbers["label"] = Interval.exactly([number.get(x, np.nan) if isinstance(x, str) else x for x in labels])
+        words = [x if isinstance(x, str) else name.get(x, "") for x in labels]
+        names["label"] = np.array(words, dtype=np.object_)
+    return Elements(len(places), numbers, names)
+
+
+@dataclass(frozen=True)
+class _Binder(PredicateBinder):
+    entry: Entry
+    classes: tuple[str, ...]
+    refer: Refer
+    scalars: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return KNOWN
+
+    @property
+    def _named_labels(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(label for label in self.entry.labels or () if isinstance(label, str)))
+
+    def column(self, name: syntax.Name) -> Column:
+        column = self._column(name)
+        if column.name == "label" and self._named_labels and not set(self._named_labels) & set(self.classes):
+            message = f"the labels of '{self.entry.name}' are names, none of a class; compare them with texts"
+            raise BindError(message, name.span)
+        return column
+
+    def _column(self, name: syntax.Name) -> Column:
+        word = name.value.lower()
+        if word in _ARGUMENTS:
+            raise BindError(f"{word} is a function of a map: {word}({_ARGUMENTS[word]})", name.span)
+        if word not in KNOWN:
+            raise BindError(f"unknown column '{name.value}'{_meant(word)}", name.span)
+        if word == "label" and self.entry.labels is None:
+            raise BindError(
+                f"'{self.entry.name}' was registered without labels; "
+                f'register_input("{self.entry.name}", …, labels=[…]) brings them',
+                name.span,
+            )
+        return Column(word)
+
+    def column_of_names(self, of: syntax.Expression, text: syntax.Text) -> Column:
+        column = self._column(of) if isinstance(of, syntax.Name) else None
+        if column is None or column.name == "index":
+            raise BindError(
+                f"'{text.value}' is a text; only a label or a prediction is compared with a text", text.span
+            )
+        known = self._named_labels if column.name == "label" and self._named_labels else self.classes
+        if not known:
+            raise BindError(f"no {column.name} is called '{text.value}': they are numbers, without names", text.span)
+        if text.value not in known:
+            raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
+        return column
+
+    def named(self, name: syntax.Name) -> Window:
+        if name.value.lower() in ("true", "false"):
+            return super().named(name)
+        if name.value in self.windows:
+            raise BindError(
+                f"'{name.value}' is a window of features; HAVING compares, as in mass({name.value}) > 0.5", name.span
+            )
+        column = self._column(name).name
+        raise BindError(f"{column} alone selects nothing; compare it, as in {column} = 3", name.span)
+
+    def shape(self, call: syntax.Call) -> Window:
+        term = self.number(call)
+        raise BindError(f"{term} alone selects nothing; compare it with a number", call.span)
+
+    def function(self, call: syntax.Call) -> Term:
+        word = call.name.value.lower()
+        if word not in _ARGUMENTS:
+            raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)
+        if call.options or len(call.arguments) != bool(_ARGUMENTS[word]):
+            raise BindError(f"{word} is written {word}({_ARGUMENTS[word]})", call.span)
+        scalar: Scalar
+        match word, call.arguments:
+            case "mass", (argument,):
+                if isinstance(argument, syntax.Subquery):
+                    raise BindError("mass takes a window: mass(row < 14)", argument.span)
+                window = self._window(argument)
+                scalar, said = Mass(window), str(window)
+            case "distance", (argument,):
+                if not isinstance(argument, syntax.Subquery):
+                    raise BindError("distance takes a query in parentheses: distance((select …))", argument.span)
+                scalar, said = Distance(), f"({self.refer(argument)})"
+            case "entropy", _:
+                scalar, said = Entropy(), ""
+            case _:
+                if self.entry.kind != "image":
+                    raise BindError(f"{word} is for images; '{self.entry.name}' is {self.entry.kind}", call.span)
+                scalar, said = Argmax("row" if word == "argmax_row" else "col"), ""
+        self.scalars.setdefault(name := f"{word}({said})", scalar)
+        return Column(name)
+
+    def _window(self, argument: syntax.Expression) -> Window:
+        entry = self.entry
+        window = bind_window(argument, self.windows, entry.kind, entry.vocabulary, entry.feature_names)
+        try:
+            check_masks(window, entry.shape)
+        except ShapeError as error:
+            error.span = argument.span
+            raise
+        return window
+
+
+def _meant(word: str) -> str:
+    near = did_you_mean(word, [*KNOWN, *_ARGUMENTS])
+    return near if "did you mean" in near else f"; {_HAS}"

@@ -1,0 +1,123 @@
+"""USING: which interpreter explains, and with what options. In: a call of the syntax tree; out: an `Estimation`.
+
+An option that the interpreter does not have, or a value of another kind, is a BindError at its word. What depends on
+the model, a layer to read say, is bound where the model is known.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+from torch import nn
+
+from ...algebra.operators import Estimation
+from ...catalog.catalog import Catalog, Entry
+from ...errors import BindError, Span, did_you_mean
+from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
+from ...interpreters.shipped import SHAPLEY
+from ...kernels.coalitions import METHODS
+from ...models.network import Network
+from .. import syntax
+from .options import whole, word
+
+
+def bind_using(
+    value: syntax.Value, catalog: Catalog, budget: int | None = None
+) -> tuple[Estimation, syntax.Value | None]:
+    """`name` or `name(option => value, …)`: what it asks for, and the contrast of two models that it names, if any."""
+    call = value if isinstance(value, syntax.Call) else None
+    written = word(call.name if call else value, "a method")
+    name = _interpreter(written, call.name.span if call else value.span, catalog)
+    if call and call.arguments:
+        raise BindError(f"method {written} takes options as name => value", call.arguments[0].span)
+    found: dict[str, OptionValue] = {}
+    if name in METHODS:
+        name, found = SHAPLEY, {"method": name}
+    legal = dict(catalog.interpreter(name).options)
+    if "method" in found:
+        del legal["method"]
+    contrast: syntax.Value | None = None
+    for option in call.options if call else ():
+        known = {*legal, "contrast"} if name == SHAPLEY else set(legal)
+        if option.name.value not in known:
+            hint = did_you_mean(option.name.value, known) if known else "; it has none"
+            raise BindError(f"unknown option of method {written} '{option.name.value}'{hint}", option.name.span)
+        if name == SHAPLEY and option.name.value == "contrast":
+            contrast = option.value
+        else:
+            found[option.name.value] = _value(option, legal[option.name.value])
+    missing = [each for each, option in legal.items() if option.required and each not in found]
+    if missing:
+        raise BindError(f"method {written} needs the option {missing[0]} => …", call.name.span if call else value.span)
+    return Estimation(name, tuple(sorted(found.items())), budget), contrast
+
+
+def _interpreter(written: str, span: Span, catalog: Catalog) -> str:
+    """The registered name, whatever its case; estimators of the Shapley value are names too."""
+    known = {each.lower(): each for each in (*METHODS, *catalog.interpreters)}
+    if written in catalog.interpreters:
+        return written
+    if written.lower() in known:
+        return known[written.lower()]
+    raise BindError(f"unknown method '{written}'{did_you_mean(written, known.values())}", span)
+
+
+def _value(option: syntax.Option, legal: Option) -> OptionValue:
+    """What an option's value says, of the kind that is wanted."""
+    name, value = option.name.value, option.value
+    match legal.kind, value:
+        case "whole", _:
+            least = -(1 << 62) if legal.least is None else math.ceil(legal.least)
+            return whole(value, name, least)
+        case "number", syntax.Number(value=number) if legal.least is None or number >= legal.least:
+            return float(number)
+        case "flag", syntax.Name(value=said) if said.lower() in ("true", "false"):
+            return said.lower() == "true"
+        case "word", syntax.Name(value=said) | syntax.Text(value=said):
+            if not legal.legal or said.lower() in legal.legal:
+                return said.lower() if legal.legal else said
+            raise BindError(f"unknown {name} '{said}'{did_you_mean(said, legal.legal)}", value.span)
+        case "numbers", syntax.Number() | syntax.Numbers():
+            values = value.values if isinstance(value, syntax.Numbers) else (value,)
+            if all(legal.least is None or each.value >= legal.least for each in values):
+                return tuple(each.value for each in values)
+        case "layer", syntax.Number():
+            return whole(value, name, 1)
+        case "layer", syntax.Name(value=said) | syntax.Text(value=said):
+            return said
+    _refuse(name, value.span, legal)
+
+
+def _refuse(name: str, span: Span, legal: Option) -> NoReturn:
+    least = "" if legal.least is None else f" of at least {legal.least:g}"
+    kinds = {
+        "number": f"a number{least}",
+        "flag": "true or false",
+        "word": "a name or a text",
+        "numbers": f"a number{least}, or several as in (3, 8, 8)",
+        "layer": "a layer's number or name",
+    }
+    raise BindError(f"{name} must be {kinds[legal.kind]}", span)
+
+
+def bound_to(estimation: Estimation, network: Network, catalog: Catalog) -> Estimation:
+    """The estimation with its layers as numbers of this model's; BindError where it has no such layer."""
+    legal = catalog.interpreter(estimation.interpreter).options
+    layers = {each for each, option in legal.items() if option.kind == "layer"}
+    options = tuple(
+        (each, network.layer_index(value) if each in layers and isinstance(value, int | str) else value)
+        for each, value in estimation.options
+    )
+    return Estimation(estimation.interpreter, options, estimation.budget)
+
+
+def check_asks(name: str, network: Network, entry: Entry, catalog: Catalog) -> None:
+    """BindError where an interpreter cannot ask this model, or of this input."""
+    interpreter = catalog.interpreter(name)
+    if not isinstance(interpreter, ModelInterpreter):
+        return
+    if interpreter.needs_module and not isinstance(network.module, nn.Module):
+        raise BindError(f"{name} looks inside a model, and '{network.name}' is a callable; register a torch.nn.Module")
+    if interpreter.needs_gradients and entry.kind == "tokens":
+        raise BindError(f"{name} needs gradients, and '{entry.name}' holds tokens, which have none")

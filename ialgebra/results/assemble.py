@@ -1,0 +1,101 @@
+"""From estimated maps to what users hold: Attributions, their words, and the warnings that go with them.
+
+In: a plan's outputs and their estimated maps. Out: Attributions. It plans nothing and runs nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..catalog.catalog import Catalog, Entry
+from ..errors import IalgebraWarning
+from ..estimation.maps import EstimatedMap
+from ..execution.executor import Outcome
+from ..planner.games import Answer, Leaf, Predicted
+from ..planner.physical import Output
+from .relation import Attribution
+
+
+def attribution(
+    output: Output,
+    answer: Answer,
+    found: EstimatedMap,
+    outcome: Outcome,
+    catalog: Catalog,
+    scores: Mapping[str, tuple[float, float]],
+) -> Attribution:
+    leaf = answer.shown[0]
+    entry = catalog.input(leaf.source.name)
+    network = catalog.model(leaf.model)
+    targets = tuple(dict.fromkeys(_targets(answer.shown, outcome)))
+    layers = {each.layer for each in answer.shown}
+    return Attribution(
+        map=found.map,
+        values=found.values,
+        stderr=found.stderr,
+        players=np.array(found.labels),
+        label=output.label or _label(answer),
+        model=", ".join(dict.fromkeys(each.model for each in answer.shown)),
+        layer=leaf.layer if len(layers) == 1 else None,
+        input=", ".join(dict.fromkeys(str(each.source) for each in answer.shown)),
+        baseline=answer.baseline,
+        target=targets[0] if len(targets) == 1 else targets,
+        target_name=", ".join(network.class_name(target) for target in targets),
+        base_value=found.base,
+        full_value=found.full,
+        kind=entry.kind,
+        content=np.array(catalog.element(leaf.source).array),
+        feature_names=_names(entry, catalog.element(leaf.source).array),
+        method=found.method,
+        component=answer.component,
+        item=output.item,
+        scores=scores,
+    )
+
+
+def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
+    """A name for each feature; tokens that were registered with a vocabulary are named by it."""
+    if entry.vocabulary is None:
+        return entry.feature_names
+    return tuple(entry.vocabulary[int(token)] for token in content)
+
+
+def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:
+    return [outcome.targets[each.target] if isinstance(each.target, Predicted) else each.target for each in leaves]
+
+
+def _label(answer: Answer) -> str:
+    """What a map is, in the words of a query: `f(x) layer 2 against x'`."""
+    names = list(dict.fromkeys(f"{each.model}({each.source})" for each in answer.shown))
+    shown = " join ".join(names[:3]) + (f" join … {len(names) - 3} more" if len(names) > 3 else "")
+    layers = {each.layer for each in answer.shown} - {None}
+    layer = f" layer {layers.pop()}" if len(layers) == 1 else ""
+    against = f" against {answer.against}" if answer.component is not None else ""
+    return f"{shown}{layer}{against}"
+
+
+def warn(output: Output, outcome: Outcome, catalog: Catalog) -> None:
+    """A join of different classes and an anti-join of equal classes are legal, and rarely what was meant."""
+    leaves = [leaf for answer in output.answers for leaf in answer.shown]
+    if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
+        return
+    classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]
+    together = set[int]().union(*classes)
+    if any(len(each) > 1 for each in classes):
+        say(f"this join adds maps of different classes: {sorted(together)}")
+    itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # before and after an edit
+    if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
+        say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
+
+
+def say(message: str) -> None:
+    """Warn at the line of the caller's own code that asked."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ialgebra":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(IalgebraWarning(message), stacklevel=level)

@@ -1,0 +1,153 @@
+"""Provenance: what an answer was made from, in plain values that are saved with it, so that it can be had again.
+
+In: a query as it was asked, planned and run. Out: a dictionary of texts, numbers and digests. `docs/repeating.md` says
+what each entry is for, and how far equal entries mean equal answers. It reads no clock and holds no tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from ..algebra.edits import registered
+from ..algebra.operators import Identity, leaves
+from ..algebra.players import Labels
+from ..catalog.catalog import Catalog, Entry
+from ..execution.executor import Outcome
+from ..language import syntax
+from ..language.printer import baseline_text
+from ..models.calibration import machine
+from ..planner.physical import PhysicalPlan
+from ..planner.strategy import Batches
+from ..version import __version__
+
+
+def environment() -> dict[str, object]:
+    """What every answer depends on, whatever was asked: versions, and the machine as this process uses it."""
+    processor, threads = machine(torch.device("cpu"))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {**_versions(), "processor": processor, "capability": capability, "threads": threads}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "ialgebra": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "sqlglot": version("sqlglot"),
+        "python": platform.python_version(),
+    }
+
+
+def provenance(
+    query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome, batches: Batches
+) -> dict[str, object]:
+    """What the answer to `query` was made from: its environment, the texts in force, contents by digest, and how its
+    passes were planned and its batches run."""
+    names = set(_names(query, catalog))
+    decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
+    del decisions["batches"]  # which are what was run
+    decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
+    return environment() | {
+        "query": plan.query,
+        "seed": plan.seed,
+        "strategy": decisions.pop("name"),
+        "decisions": decisions,
+        "settings": _settings(catalog),
+        "windows": {
+            name: {"text": str(window), "content": window.key}
+            for name, window in sorted(catalog.windows.items())
+            if name in names
+        },
+        "views": {name: text for name, text in sorted(catalog.views.items()) if name in names},
+        "models": {name: _model(name, catalog, plan, outcome) for name in sorted(outcome.contents)},
+        "inputs": {_shown(name): _input(catalog.input(name)) for name in sorted(_inputs(plan))},
+        "passes": [
+            {"models": list(each.models), "batch_size": each.run.batch_size, "mode": each.run.mode}
+            for each in plan.passes
+        ],
+        "batches": [list(each) for each in batches],
+    }
+
+
+def _names(query: syntax.Query, catalog: Catalog) -> Iterator[str]:
+    """The names that a query says, and those that its views say; a stack, for queries nest as deep as they like."""
+    pending: list[object] = [query]
+    views: set[str] = set()
+    while pending:
+        part = pending.pop()
+        if isinstance(part, syntax.Name):
+            yield part.value
+            if part.value in catalog.views and part.value not in views:
+                views.add(part.value)
+                pending.extend(syntax.parse(catalog.views[part.value]))
+        elif isinstance(part, tuple):
+            pending.extend(part)
+        elif dataclasses.is_dataclass(part):
+            pending.extend(getattr(part, field.name) for field in dataclasses.fields(part))
+
+
+def _settings(catalog: Catalog) -> dict[str, object]:
+    """What `SET option = value` has changed, as the text or number of that value."""
+    found = dict(vars(catalog.settings))
+    baselines, players = found.pop("baselines"), found.pop("players")
+    found |= {"baseline": baselines and baseline_text(baselines), "players": players and str(players)}
+    return {option: value for option, value in found.items() if value is not None}
+
+
+def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
+    """A model as it was registered, its content, and the heads that were read."""
+    network = catalog.model(name)
+    read = {game.layer for job in plan.jobs for game in job.games if game.model == name}
+    return {
+        "content": _digest(outcome.contents[name]),
+        "heads": {
+            network.layers[layer - 1].name: _digest(head)
+            for layer, head in outcome.heads[name].items()
+            if layer in read
+        },
+        "layers": [layer.name for layer in network.layers],
+        "output": network.output,
+        "device": str(network.runs_on),
+        "batch_size": network.batch_size,
+    }
+
+
+def _inputs(plan: PhysicalPlan) -> set[str]:
+    """The names of all tensors that a plan reads: operands, baselines and feature masks."""
+    calls = {leaf for output in plan.outputs for leaf in leaves(output.written)}
+    return {name for call in calls for name in _read(call)}
+
+
+def _read(call: Identity) -> Iterable[str]:
+    yield from registered((*call.inputs, *call.baselines))
+    if isinstance(call.players, Labels):
+        yield call.players.source.name
+
+
+def _input(entry: Entry) -> dict[str, object]:
+    """An input's content, a collection's under one digest, and the defaults that it was registered with."""
+    digests = [element.digest for element in entry.elements]
+    return {
+        "content": _digest(digests) if entry.collection else digests[0],
+        "count": len(digests) if entry.collection else None,
+        "baseline": _shown(baseline_text(entry.baselines)) if entry.baselines else None,
+        "players": _shown(str(entry.players)) if entry.players else None,
+    }
+
+
+def _shown(text: str) -> str:
+    """Names of inputs; that of a tensor which came with another's registration reads 'x baseline', as no query can."""
+    return text.strip('"').replace("\0", " ") if "\0" in text else text
+
+
+def _digest(content: object) -> str:
+    return hashlib.blake2b(repr(content).encode(), digest_size=12).hexdigest()

@@ -1,0 +1,188 @@
+"""What a session did, step by step: a list to look back on, to ask again from, and to write down as a script.
+
+In: registrations and statements as they happen, and what became of them. Out: a table, or an answer to the same
+question. A step holds words and numbers; those of registrations hold tensors too, the catalog's own. It is bounded:
+what means nothing any more is forgotten first, from the oldest on. It answers no query itself; `script` writes scripts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+
+from ..errors import BindError, IalgebraError
+from ..models.network import Network
+from ..planner.strategy import Strategy
+from ..results.assemble import say
+from ..results.relation import Relation
+from .script import export
+from .steps import Call, Given, Layers, Step, Value, digest
+
+_STEPS = 10_000  # kept, and besides them those that still say what a name means
+_BYTES = 64 << 20  # of tensors whose names mean something else by now
+_FORGETTING = 64  # steps between two looks at what could go
+
+
+class History:
+    """The steps of a session, numbered from 0: `print(con.history)`, `con.history[3]`, `.run(3)`, `.export(path)`."""
+
+    def __init__(self, ask: Callable[[str, int | None, Strategy | None], Relation], store_bytes: int) -> None:
+        self._ask, self._store_bytes = ask, store_bytes
+        self._lock = threading.RLock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all steps."""
+        self._steps: list[Step] = []
+        self._count = 0
+        self._strategies: dict[Strategy, Strategy] = {}
+        self._given: Counter[tuple[str, str]] = Counter()
+        self._unknown: list[tuple[weakref.ref[Network], Call]] = []
+        self._fresh = 0  # bytes of tensors since somebody looked at what could go
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(tuple(self._steps))
+
+    def __getitem__(self, number: int) -> Step:
+        """The step of that number; −1 is the last. BindError where there is none, or none any more."""
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
+        wanted = number + self._count if number < 0 else number
+        found = next((step for step in reversed(self._steps) if step.number == wanted), None)
+        if found is None and 0 <= wanted < self._count:
+            raise BindError(f"step {number} is forgotten; {len(self)} of {self._count} steps are kept")
+        if found is None:
+            known = f"the steps are 0 to {self._count - 1}" if self._count else "there is none yet"
+            raise BindError(f"there is no step {number}; {known}")
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(_table(self._steps)) or "no steps"
+
+    __repr__ = __str__
+
+    def run(self, number: int) -> Relation:
+        """Ask a statement again, with its seed and decisions, of what the names mean now; BindError for a step that
+        is none."""
+        step = self[number]
+        if step.registration:
+            raise BindError(f"step {number} is no statement that can be asked again: {step.text}")
+        strategy = None if step.strategy is None else dataclasses.replace(step.strategy, batches=None)
+        return self._ask(step.text, step.seed, strategy)
+
+    def export(self, path: str | Path) -> Path:
+        """Write a script that takes all steps again, and their tensors beside it; returns its path.
+
+        Given the same models it yields every answer of the session, on the same machine in the same bits, and warns
+        where a map differs. What a clock stopped or Ctrl-C interrupted may differ, and what follows by a last digit:
+        the script says where. Raises BindError for what is no path of a Python file, IalgebraError where it cannot be
+        written.
+        """
+        return export(self._steps, Path(path), forgotten=self._count - len(self), store_bytes=self._store_bytes)
+
+    @contextmanager
+    def step(self, step: Step) -> Iterator[Step]:
+        """A step that is under way; however it ends, it is listed."""
+        started = time.perf_counter()
+        try:
+            yield step
+        except IalgebraError as fault:
+            step.error = fault.message
+            raise
+        except GeneratorExit:  # a stream that was left after a few rounds
+            raise
+        except BaseException as fault:
+            step.error = "interrupted" if isinstance(fault, KeyboardInterrupt) else f"{type(fault).__name__}: {fault}"
+            step.interrupted = True
+            raise
+        finally:
+            step.seconds = time.perf_counter() - started
+            with self._lock:  # a stream may be left in any thread, at any time
+                self._add(step)
+
+    def given(self, where: str, name: str, again: bool) -> Given:
+        """What is registered by this name, `again` or as a new object: then the key has a number."""
+        self._given[where, name] += not again
+        count = self._given[where, name]
+        return Given(where, name if count <= 1 else f"{name} {count}")
+
+    def model(self, network: Network, before: Network | None, **options: Value) -> Call:
+        """The registration of a model; `before` is what the name meant until then."""
+        name = network.name
+        model = self.given("models", name, before is not None and before.module is network.module)
+        layers = None if network.chosen is None else Layers(model, network.chosen)
+        call = Call("register_model", name, {"module": model, "layers": layers, **options})
+        self._unknown.append((weakref.ref(network), call))
+        return call
+
+    def _examples(self) -> None:
+        """Take down the input that told a model its layers, once there is one: it is the first row in the store."""
+        waiting = []
+        for reference, call in self._unknown:
+            network = reference()
+            if network is not None and network.probed:
+                call.arguments["example"] = network.example
+            elif network is not None:
+                waiting.append((reference, call))
+        self._unknown = waiting
+
+    def _add(self, step: Step) -> None:
+        self._examples()
+        step.number, self._count = self._count, self._count + 1
+        if step.strategy is not None:
+            step.strategy = self._strategies.setdefault(step.strategy, step.strategy)
+        self._steps.append(step)
+        self._fresh += step.call.nbytes if step.call else 0
+        if step.number % _FORGETTING == 0 or self._fresh > _BYTES:
+            self._fresh = 0
+            self._forget()
+
+    def _forget(self) -> None:
+        last = {step.defines: step for step in self._steps if step.defines is not None and step.error is None}
+        meant = set(map(id, last.values()))
+        idle = [step for step in self._steps if id(step) not in meant]
+        going = idle[: max(0, len(self._steps) - _STEPS)]
+        held = sum(step.call.nbytes for step in idle if step.call)
+        for step in idle:
+            if held > _BYTES and step.call and step.call.nbytes:
+                held -= step.call.nbytes
+                going.append(step)
+        if going:
+            gone = set(map(id, going))
+            self._steps = [step for step in self._steps if id(step) not in gone]
+            self._strategies = {step.strategy: step.strategy for step in self._steps if step.strategy is not None}
+
+
+def same(answer: Relation, maps: str) -> Relation:
+    """The answer; an IalgebraWarning where its maps are not, bit for bit, those that `maps` names."""
+    if digest(answer) != maps:
+        say(f"the maps of `{answer.query}` are not, bit for bit, those that were exported")
+    return answer
+
+
+@contextmanager
+def of_what_is_kept(text: str) -> Iterator[None]:
+    """A statement of a script whose first steps are forgotten: an IalgebraWarning where it needs what they made."""
+    try:
+        yield
+    except IalgebraError as fault:
+        say(f"`{text}` asks of what is forgotten, and is left out: {fault.message}")
+
+
+def _table(steps: list[Step]) -> Iterator[str]:
+    """A line a step, in columns: its number, its words, rows, seconds, and what went wrong."""
+    for step in steps:
+        words = " ".join(step.text.split())
+        words = words if len(words) <= 72 else words[:71] + "…"
+        cost = "" if step.registration or step.error else f"{step.rows:>9,} rows {step.seconds:>8.2f} s"
+        yield f"{step.number:>4}  {words:<72}{cost}{'error: ' + step.error if step.error else ''}".rstrip()

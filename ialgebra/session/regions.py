@@ -1,0 +1,54 @@
+"""Windows from answers: the players of a map that matter most, as the window that the next question looks through.
+
+In: `top(10 percent, …)`, `top(5, …)` or `above(0.5, …)` as written, and the one map of its query. Out: a mask, which
+remembers the words that it came from. It runs nothing and knows no catalog.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..algebra.windows import Mask
+from ..errors import BindError
+from ..language import syntax
+from ..language.bind.options import whole
+from ..results.assemble import say
+from ..results.relation import Attribution, Ints, Relation
+
+
+def check_region(region: syntax.Region) -> None:
+    """BindError for an amount that means nothing, before the query is asked."""
+    amount = region.amount
+    if region.percent and not 0 < amount.value <= 100:
+        raise BindError(f"a percentage of the features is more than 0 and at most 100, not {amount.text}", amount.span)
+    if region.kind == "top" and not region.percent:
+        whole(amount, "a number of players", 1)
+
+
+def region_of(answer: Relation, region: syntax.Region, name: str) -> Mask:
+    """The mask `name` of the chosen players of the one map of an answer; BindError where a filter left another number.
+
+    `top` takes the players of the highest values, ties in their order, while they are positive: so many of them, or as
+    many as cover no more than that percentage of the features that play, but one at least. `above` takes all players
+    whose value is higher, in units of the model's output. Where nobody is chosen the window is empty, with a warning.
+    """
+    if len(answer) != 1:
+        left = f"this query answered with {len(answer)}" if len(answer) else answer.text
+        raise BindError(f"one map is needed here, and {left}", region.query.span)
+    (a,) = answer
+    chosen = _top(a, region) if region.kind == "top" else np.flatnonzero(a.values > region.amount.value)
+    if not len(chosen):
+        what = "a positive value" if region.kind == "top" else f"a value above {region.amount.text}"
+        say(f"window '{name}' is empty: no player of {a.label} has {what}")
+    inside = np.isin(a.players, chosen)
+    alike = inside.ndim == 3 and bool((inside == inside[:1]).all())  # a plane fits images of any number of channels
+    return Mask.of(name, inside[0] if alike else inside, region.text)
+
+
+def _top(a: Attribution, region: syntax.Region) -> Ints:
+    best: Ints = np.argsort(-a.values, kind="stable")[: int((a.values > 0).sum())]
+    if not region.percent:
+        return best[: int(region.amount.value)]
+    sizes = np.bincount(a.players[a.players >= 0], minlength=len(a.values))
+    covered = np.cumsum(sizes[best])
+    return best[: max(1, int((100 * covered <= region.amount.value * sizes.sum()).sum()))]

@@ -1,0 +1,187 @@
+"""A session's steps as a Python script that takes them again. In: steps; out: a .py file, and its tensors beside it.
+
+A script meets the session's bits by repeating what decides them: the rows that its store holds, hence every step, also
+those that failed; and the batches that rows were evaluated in. Every name and text stands in it as a literal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from ..algebra.windows import Mask
+from ..catalog.catalog import Entry
+from ..errors import BindError, IalgebraError
+from ..models.heads import file_content
+from ..planner.laws import LAWS
+from ..planner.strategy import Strategy
+from ..system import disk
+from ..version import __version__
+from .steps import Given, Heads, Layers, Step, Value
+
+_HEAD = '''"""A session of ialgebra {version}, step by step: the same answers, on the same machine in the same bits.
+
+    python THIS_FILE SETUP_FILE [--save FOLDER]
+
+SETUP_FILE registers the models, as for `ialgebra run --setup`. From Python, `for answer in analysis(models): …`, with a
+dictionary of the same modules by name. A map that is not what it was, bit for bit, is warned of.{notes}
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Every answer, one after the other."""
+    from safetensors.torch import load_file
+
+    import ialgebra
+    from ialgebra import Strategy
+    from ialgebra.history import of_what_is_kept, same
+
+    tensors = load_file(HERE / {tensors!r})
+    strategies = [{strategies}]
+    with ialgebra.connect(store_bytes={store_bytes}) as con:
+'''
+
+_FORGOTTEN = """
+
+The session's first {} steps that meant nothing any more are not here; what was asked of them is left out, with a
+warning, and what follows may differ by a last digit."""
+
+_FOOT = """
+
+if __name__ == "__main__":
+    from ialgebra.cli import replay
+
+    replay(analysis, threads={threads})
+"""
+
+
+def export(steps: Sequence[Step], path: Path, *, forgotten: int, store_bytes: int) -> Path:
+    """Write the script at `path` and what it reads beside it, each file whole or not at all."""
+    if path.suffix != ".py":
+        raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
+    script = _Script(path.stem, gaps=forgotten > 0)
+    body = [line for step in steps for line in script.step(step)]
+    notes = _FORGOTTEN.format(forgotten) if forgotten else ""
+    text = _HEAD.format(
+        version=__version__,
+        notes=notes,
+        strategies="".join(f"\n        {each}," for each in script.strategies) + "\n    " * bool(script.strategies),
+        tensors=f"{path.stem}.safetensors",
+        store_bytes=store_bytes,
+    )
+    text += "".join(f"        {line}\n" for line in body or ["yield from ()"]) + _FOOT.format(
+        threads=torch.get_num_threads()
+    )
+    files = {f"{path.stem}.safetensors": save(script.tensors)} | script.heads | {path.name: text.encode()}
+    try:
+        for name, content in files.items():  # the script comes last: what it reads is there
+            disk.write(path.with_name(name), content)
+    except (OSError, ValueError) as cause:
+        raise IalgebraError(f"cannot export to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
+    return path
+
+
+class _Script:
+    """The lines of a script, and what they read: tensors by name, files of heads, strategies without their batches.
+
+    `gaps` says that statements may ask of registrations that were forgotten.
+    """
+
+    def __init__(self, stem: str, *, gaps: bool) -> None:
+        self.stem, self.gaps = stem, gaps
+        self.tensors: dict[str, Tensor] = {}
+        self.heads: dict[str, bytes] = {}
+        self.strategies: list[str] = []
+
+    def step(self, step: Step) -> Iterator[str]:
+        """The lines of one step."""
+        if step.interrupted:
+            yield f"# {step.number}: {step.text!r} was interrupted; rows that it had paid for are not here"
+        elif step.call is None and step.registration:  # it failed, or tells nothing but how long passes take
+            yield f"# {step.number}: {step.text!r}"
+        elif step.call is not None:
+            given = {name: value for name, value in step.call.arguments.items() if value is not None}
+            arguments = [f"{name}={self.value(step, name, value)}" for name, value in given.items()]
+            yield f"con.{step.call.method}({', '.join([repr(step.call.name), *arguments])})  # {step.number}"
+        else:
+            strategy = "" if step.strategy is None else f", strategy={self.strategy(step)}"
+            seed = int(step.seed) if isinstance(step.seed, Integral) else None  # some failed for want of one
+            call = f"({step.text!r}, seed={seed}{strategy})"
+            if step.rounds is not None:
+                call = f"[answer for answer, _ in zip(con.stream{call}, range({step.rounds}))][-1]"
+            else:
+                call = f"con.sql{call}"
+            yield f"# {step.number}{', which a clock may have stopped' if step.timed else ''}"
+            if step.error:
+                yield "with suppress(ialgebra.IalgebraError):"
+                yield f"    {call}  # {step.error!r}"
+            else:
+                indent = "    " * self.gaps
+                if self.gaps:
+                    yield f"with of_what_is_kept({step.text!r}):"
+                yield f"{indent}yield {call if step.maps is None or step.timed else f'same({call}, {step.maps!r})'}"
+
+    def strategy(self, step: Step) -> str:
+        assert step.strategy is not None
+        text = self._written(step, dataclasses.replace(step.strategy, batches=None))
+        if text not in self.strategies:
+            self.strategies.append(text)
+        return f"replace(strategies[{self.strategies.index(text)}], batches={step.strategy.batches!r})"
+
+    def _written(self, step: Step, strategy: Strategy) -> str:
+        fields = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
+        if fields.pop("rules") != LAWS:
+            raise BindError(f"step {step.number} was planned by rules of its own, which a script cannot say")
+        said = [f"{name}={value!r}" for name, value in fields.items() if name != "name" and value is not None]
+        return f"Strategy({', '.join([repr(strategy.name), *said])})"
+
+    def value(self, step: Step, name: str, value: Value) -> str:
+        """An argument as a literal, or as what the script reads or is given."""
+        assert step.call is not None
+        place = f"{step.number} {step.call.name} {name}"
+        match value:
+            case Given(where, key):
+                return f"{where}[{key!r}]"
+            case Layers(model, chosen):
+                return f"[{', '.join(self.layer(model, *each) for each in chosen)}]"
+            case Tensor():
+                return self.tensor(place, value)
+            case Mask():
+                return self.tensor(place, torch.from_numpy(np.array(value.array)))
+            case Entry(elements=elements, collection=collection):
+                content = [each.tensor for each in elements]
+                if len({each.dtype for each in content}) > 1:  # which a stack would make one
+                    return f"[{', '.join(self.tensor(f'{place} {k}', each) for k, each in enumerate(content))}]"
+                return self.tensor(place, torch.stack(content) if collection else content[0])
+            case Heads(heads, weights):
+                file = f"{self.stem}.heads-{step.number}.safetensors"
+                self.heads[file] = file_content(heads, weights)
+                return f"HERE / {file!r}"
+            case str() | int() | tuple() | dict():
+                return repr(value)
+        raise AssertionError(f"no argument of a script: {value!r}")
+
+    def layer(self, model: Given, name: str, path: str, number: int | None) -> str:
+        if name == path and number is None:
+            return repr(name)
+        module = f"{model.where}[{model.key!r}].get_submodule({path!r})"
+        return f"({name!r}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
+
+    def tensor(self, place: str, tensor: Tensor) -> str:
+        self.tensors[place] = tensor.clone()
+        return f"tensors[{place!r}]"

@@ -1,0 +1,120 @@
+"""One step of a session: a registration or a statement, in the words and values that make it again.
+
+In: what the session did, and its answer. Out: frozen values and a `Step` that is filled in while it is under way. Only
+registrations hold tensors, the catalog's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import Tensor
+
+from ..algebra.windows import Mask
+from ..catalog.catalog import Entry
+from ..models.heads import Head
+from ..planner.strategy import PRESETS, Strategy
+from ..results.relation import Relation
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Trained heads by layer name, and a digest of the weights that they were trained on."""
+
+    heads: Mapping[str, Head]
+    weights: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """What only the user has, one of the `models` or `interpreters` that a script is given."""
+
+    where: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers chosen of a module: name, path of the submodule, and which of its calls, where that was said."""
+
+    model: Given
+    chosen: tuple[tuple[str, str, int | None], ...]
+
+
+Value = str | int | tuple[object, ...] | Mapping[int, str] | Tensor | Mask | Entry | Heads | Given | Layers | None
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A registration as it can be made again: a method of the session, what it names, and its other arguments, those
+    apart that are None."""
+
+    method: str
+    name: str
+    arguments: dict[str, Value]
+
+    @property
+    def nbytes(self) -> int:
+        """The tensors that it holds, apart from the models'."""
+        return sum(_nbytes(value) for value in self.arguments.values())
+
+
+@dataclass(eq=False, slots=True)
+class Step:
+    """One registration or statement, and what became of it; once it is listed, it does not change.
+
+    `seed` and `strategy` are as they were decided, down to the batches; `rows` went through a model for it; `maps`
+    names the bits of its maps; `rounds` counts the answers of a stream; `timed` says that a clock may have stopped it.
+    """
+
+    text: str
+    seed: int | None = None
+    strategy: Strategy | None = None
+    number: int = -1
+    rows: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    maps: str | None = None
+    rounds: int | None = None
+    timed: bool = False
+    interrupted: bool = False  # by Ctrl-C, or by what is no IalgebraError
+    registration: bool = False
+    call: Call | None = None
+    defines: tuple[str, str] | None = None  # a kind and a name, which means something else from then on
+
+    def answered(self, answer: Relation) -> None:
+        """Take down an answer, and how it was decided."""
+        told = answer.provenance
+        self.rows = answer.stats.rows
+        if "decisions" in told:
+            base = self.strategy or PRESETS[cast(str, told["strategy"])]
+            decided = {
+                name: value for name, value in cast("dict[str, Any]", told["decisions"]).items() if name != "rules"
+            }
+            self.strategy = dataclasses.replace(base, **decided, batches=cast(Any, told["batches"]))
+            self.seed, self.maps = cast(int, told["seed"]), digest(answer)
+
+
+def digest(answer: Relation) -> str:
+    """Names the values and standard errors of an answer's maps, bit for bit."""
+    found = hashlib.blake2b(digest_size=8)
+    for a in answer:
+        found.update(a.values.tobytes() + a.stderr.tobytes())
+    return found.hexdigest()
+
+
+def _nbytes(value: Value) -> int:
+    match value:
+        case Tensor():
+            return value.nbytes
+        case Mask(bits=bits):
+            return len(bits)
+        case Entry(elements=elements):
+            return sum(each.tensor.nbytes for each in elements)
+        case Heads(heads):
+            return sum(head.weight.nbytes + head.bias.nbytes for head in heads.values())
+    return 0
