@@ -47,7 +47,7 @@ class Reader:
 
     def selected(self, plan: Plan, item: syntax.Item) -> Plan:
         match item.what:
-            case syntax.Star():
+            case syntax.StarItem():
                 return plan
             case syntax.Number(value=number):
                 return Layer(int(number), plan)
@@ -124,24 +124,24 @@ class Reader:
 
     def truth(self, of: syntax.Expression, x: Tensor) -> np.ndarray:
         match of:
-            case syntax.And(parts=parts):
+            case syntax.AndExpr(parts=parts):
                 return np.logical_and.reduce([np.broadcast_to(self.truth(each, x), x.shape) for each in parts])
-            case syntax.Or(parts=parts):
+            case syntax.OrExpr(parts=parts):
                 return np.logical_or.reduce([np.broadcast_to(self.truth(each, x), x.shape) for each in parts])
-            case syntax.Not(of=inner):
+            case syntax.NotExpr(of=inner):
                 return ~self.truth(inner, x)
-            case syntax.Compare(op=op, left=left, right=right):
+            case syntax.CompareExpr(op=op, left=left, right=right):
                 return _OPERATIONS[op](self.number(left, x), self.number(right, x))
             case syntax.Between(of=inner, low=low, high=high):
                 value = self.number(inner, x)
                 return (self.number(low, x) <= value) & (value <= self.number(high, x))
-            case syntax.In(of=inner, values=values):
+            case syntax.InExpr(of=inner, values=values):
                 return np.isin(self.number(inner, x), [each.value for each in values])
             case syntax.Name(value=name) if name.lower() in ("true", "false"):
                 return np.full(x.shape, name.lower() == "true")
             case syntax.Name(value=name):
                 return self.world.windows[name](x)
-            case syntax.Call(arguments=arguments):
+            case syntax.CallExpr(arguments=arguments):
                 one, two, *others = (each.value for each in arguments)
                 row, col = self.column("row", x), self.column("col", x)
                 if len(others) == 2:
@@ -155,11 +155,11 @@ class Reader:
                 return np.asarray(float(value))
             case syntax.Name(value=name):
                 return self.column(name.lower(), x)
-            case syntax.Arithmetic(op=op, left=left, right=right):
+            case syntax.ArithmeticExpr(op=op, left=left, right=right):
                 return _OPERATIONS[op](self.number(left, x), self.number(right, x))
-            case syntax.Negate(of=inner):
+            case syntax.NegateExpr(of=inner):
                 return -self.number(inner, x)
-            case syntax.Absolute(of=inner):
+            case syntax.AbsoluteExpr(of=inner):
                 return np.abs(self.number(inner, x))
         raise AssertionError(of)
 
@@ -174,7 +174,7 @@ def _pick(values, k: int):
     return values[0] if len(values) == 1 else values[k]
 
 
-def _text(value: syntax.Value | None) -> str | None:
+def _text(value: syntax.ValueExpr | None) -> str | None:
     """An option's value as the oracle writes it."""
     match value:
         case None:
@@ -183,5 +183,5 @@ def _text(value: syntax.Value | None) -> str | None:
             return text
         case syntax.Name(value=word) | syntax.Text(value=word):
             return "0" if word == "zeros" else word
-        case syntax.Call(name=name, arguments=arguments):
+        case syntax.CallExpr(name=name, arguments=arguments):
             return f"{name.value}({', '.join(str(each.value) for each in arguments)})"

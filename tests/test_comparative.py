@@ -65,7 +65,7 @@ def games(con: ialgebra.Session, text: str, strategy: Strategy = Strategy.BEST) 
     (statement,) = syntax.parse(text)
     assert isinstance(statement, syntax.Query)
     request = query.Request(statement, text, 0, strategy)
-    return len(query.Question.of(request, con._catalog).plan(strategy).jobs)
+    return len(query.BoundQuery.of(request, con._catalog).plan(strategy).jobs)
 
 
 # --- joins with a collection

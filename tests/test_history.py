@@ -20,7 +20,7 @@ from torch import nn
 import ialgebra
 from ialgebra import BindError, IalgebraError, IalgebraWarning, ModelError, Strategy
 from ialgebra.planner.physical import Run
-from ialgebra.session.steps import Step
+from ialgebra.session.steps import HistoryStep
 from tests import worlds
 from tests.faults import held_memory
 
@@ -364,7 +364,7 @@ def test_inputs_are_registered_as_they_were_with_what_they_were_then(tmp_path: P
 def test_what_was_interrupted_or_timed_is_said_in_the_script(tmp_path: Path) -> None:
     models = nets()
     con = session(models)
-    with con.history.step(Step("select 1 from f(x)")) as step:
+    with con.history.step(HistoryStep("select 1 from f(x)")) as step:
         step.timed = True
     con.sql("select * from f(y) within 9 seconds")
     con.history[-2].interrupted = True

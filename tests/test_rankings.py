@@ -23,10 +23,10 @@ from ialgebra.algebra.windows import (
     Arithmetic,
     Column,
     Compare,
-    Constant,
     Negate,
     Not,
     Or,
+    WindowConstant,
     both,
     complement,
     either,
@@ -475,7 +475,7 @@ def test_intervals_hold_the_scores_of_exact_maps(contests):
 
 
 terms = st.recursive(
-    st.sampled_from([Column("a"), Column("b"), Constant(0.5), Constant(-1)]),
+    st.sampled_from([Column("a"), Column("b"), WindowConstant(0.5), WindowConstant(-1)]),
     lambda inner: st.one_of(
         st.builds(Arithmetic, st.sampled_from(["+", "-", "*", "/"]), inner, inner),
         st.builds(Negate, inner),
@@ -518,7 +518,7 @@ class Highest:
     chosen=Highest(),
 )
 @example(  # nor is its size at least 0
-    having=Compare(">=", Absolute(Arithmetic("-", Column("b"), Column("b"))), Constant(0.0)),
+    having=Compare(">=", Absolute(Arithmetic("-", Column("b"), Column("b"))), WindowConstant(0.0)),
     order=[],
     limit=None,
     ends=[(-2.0, -2.0, -2.0, np.inf)],
@@ -567,7 +567,7 @@ def number(term: object, row: dict[str, float]) -> float | None:
     match term:
         case Column(name):
             return None if np.isnan(row[name]) else float(row[name])
-        case Constant(value):
+        case WindowConstant(value):
             return float(value)
         case Negate(of):
             return None if (x := number(of, row)) is None else -x

@@ -200,7 +200,7 @@ def test_a_missing_extra_is_named(monkeypatch, module, extra):
 def test_without_matplotlib_answers_are_text_and_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "ialgebra.results.plots", raising=False)
-    monkeypatch.delattr(ialgebra, "plots", raising=False)
+    monkeypatch.delattr(ialgebra.results, "plots", raising=False)
     answer = relation(attribution([1.0]))
     page = answer._repr_html_()
     assert page.startswith("<pre>")

@@ -22,7 +22,7 @@ from ialgebra import Strategy
 from ialgebra.answering import query
 from ialgebra.errors import ModelError
 from ialgebra.execution.executor import Executor
-from ialgebra.execution.memory import Column
+from ialgebra.execution.memory import ValueColumn
 from ialgebra.execution.store import Origin, Store
 from ialgebra.models import Head
 
@@ -325,7 +325,7 @@ def test_no_answer_depends_on_what_was_asked_before_nor_on_what_is_remembered(te
 def test_a_remembered_row_reads_as_it_did_in_its_batch(output, classes, dtype):
     torch.manual_seed(0)
     logits = 10 * torch.randn(64, classes, dtype=dtype)
-    read = Column(None, classes // 2, output).read
+    read = ValueColumn(None, classes // 2, output).read
     for rows in ([3], [0, 1, 2], [63, 5], list(range(0, 64, 7))):
         assert np.array_equal(read(logits)[rows], read(torch.from_numpy(logits.numpy()[rows])))
 

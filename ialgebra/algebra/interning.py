@@ -10,7 +10,7 @@ import hashlib
 import threading
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
 
 _T = TypeVar("_T")
@@ -32,12 +32,17 @@ class _Interning(type):
 
 
 class Node(metaclass=_Interning):
-    """Base of interned frozen dataclasses; subclass it with `@node`."""
+    """Base of interned frozen dataclasses; subclass it with `@node`.
+
+    `digested_as` keeps the keys of a class that was renamed; orders and seeds are derived from keys.
+    """
+
+    digested_as: ClassVar[str | None] = None
 
     @cached_property
     def key(self) -> str:
         """A digest of the content, the same in every process (hex)."""
-        digest = hashlib.blake2b(type(self).__name__.encode(), digest_size=12)
+        digest = hashlib.blake2b((self.digested_as or type(self).__name__).encode(), digest_size=12)
         for field in fields(self):  # type: ignore[arg-type]
             digest.update(_content(getattr(self, field.name)))
         return digest.hexdigest()

@@ -25,7 +25,7 @@ from .players import Partition
 from .sources import Source
 from .windows import Window
 
-Output = Literal["logit", "probability", "log_odds"]
+OutputKind = Literal["logit", "probability", "log_odds"]
 Contrast = Literal["difference", "literal"]
 _T = TypeVar("_T")
 
@@ -76,7 +76,7 @@ class Identity(Node):
     baselines: tuple[Baseline, ...]
     players: Partition
     target: int | None = None
-    output: Output = "logit"
+    output: OutputKind = "logit"
     depth: int | None = None
     estimation: Estimation = Estimation()
 

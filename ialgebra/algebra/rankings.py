@@ -18,25 +18,23 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.arrays import Bools, Floats
 from .windows import (
     EVERYTHING,
     Absolute,
     Arithmetic,
-    Bits,
+    ArithmeticOperator,
     Column,
     Comparison,
-    Constant,
     Negate,
-    Operation,
     Term,
     Truth,
     Window,
+    WindowConstant,
     reads,
     reads_term,
     truth,
 )
-
-Floats = NDArray[np.float64]
 
 KNOWN: Final = ("label", "prediction", "index")
 """The columns that are known of an element before anything of it is explained."""
@@ -118,9 +116,9 @@ class Interval(NamedTuple):
         return cls(np.full(count, -np.inf), np.full(count, np.inf))
 
     @property
-    def vague(self) -> Bits:
+    def vague(self) -> Bools:
         """Where it may be no value."""
-        vague: Bits = (self.low == -np.inf) & (self.high == np.inf)
+        vague: Bools = (self.low == -np.inf) & (self.high == np.inf)
         return vague
 
 
@@ -169,7 +167,7 @@ def _keys(ranking: Ranking, elements: Elements) -> list[tuple[Floats, Floats]]:
     return found
 
 
-def _certainly_before(ranking: Ranking, elements: Elements, sure: Bits) -> NDArray[np.intp]:
+def _certainly_before(ranking: Ranking, elements: Elements, sure: Bools) -> NDArray[np.intp]:
     """How many of the `sure` elements come before each element, wherever in their intervals the values are.
 
     The worst that a sure one can be, key by key, is sorted among the best that each can be.
@@ -184,7 +182,7 @@ def _certainly_before(ranking: Ranking, elements: Elements, sure: Bits) -> NDArr
     return before
 
 
-def _holds(having: Window, elements: Elements, *, sure: bool) -> Bits:
+def _holds(having: Window, elements: Elements, *, sure: bool) -> Bools:
     """Of which elements a predicate must be true, or may be."""
     compare = partial(_compare, elements=elements, sure=sure)
     with np.errstate(all="ignore"):
@@ -195,7 +193,7 @@ def _compare(op: Comparison, left: Term, right: Term, *, elements: Elements, sur
     """Where a comparison must be true, and must be false; or else where it may be. It is neither where a side has no
     value."""
     match left, right:
-        case Column(name), Constant(str(word)):
+        case Column(name), WindowConstant(str(word)):
             names = elements.names[name]
             unknown = np.array([each is None for each in names], dtype=np.bool_)
             same = np.where(unknown, not sure, names == word)
@@ -235,7 +233,7 @@ def _bounds(term: Term, elements: Elements) -> Interval:
     match term:
         case Column(name):
             return elements.numbers[name]
-        case Constant(value):
+        case WindowConstant(value):
             return Interval.exactly(np.full(elements.count, float(value)))
         case Negate(of):
             low, high = _bounds(of, elements)
@@ -251,7 +249,7 @@ def _bounds(term: Term, elements: Elements) -> Interval:
     raise AssertionError(f"not a term: {term!r}")
 
 
-def _calculated(op: Operation, one: Interval, two: Interval) -> Interval:
+def _calculated(op: ArithmeticOperator, one: Interval, two: Interval) -> Interval:
     match op:
         case "+":
             found = Interval(one.low + two.low, one.high + two.high)

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BindError, ShapeError, did_you_mean
+from ..system.arrays import Bools
 from .interning import Node, node
 
-Bits = NDArray[np.bool_]
-Numbers = NDArray[np.float64]
+TermValues = NDArray[np.float64]
 Columns = Mapping[str, NDArray[np.generic]]
 Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
-Operation = Literal["+", "-", "*", "/", "%"]
+ArithmeticOperator = Literal["+", "-", "*", "/", "%"]
 Comparing = Callable[[Comparison, "Term", "Term"], "Truth"]
 
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -91,7 +91,7 @@ class Mask(Window):
         return cls(name, array.shape, np.packbits(array.astype(np.bool_)).tobytes(), origin)
 
     @property
-    def array(self) -> Bits:
+    def array(self) -> Bools:
         """The mask as a boolean array of its own shape."""
         bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=math.prod(self.shape))
         return bits.astype(np.bool_).reshape(self.shape)
@@ -129,8 +129,10 @@ class Column(Term):
 
 
 @node
-class Constant(Term):
+class WindowConstant(Term):
     """A finite number or a text; whole numbers are kept as int, so that 1.0 and 1 are one constant."""
+
+    digested_as = "Constant"
 
     value: int | float | str
 
@@ -145,7 +147,7 @@ class Constant(Term):
 class Arithmetic(Term):
     """`left op right`; `%` has the sign of its right side, as NumPy's; dividing by zero gives no value."""
 
-    op: Operation
+    op: ArithmeticOperator
     left: Term
     right: Term
 
@@ -178,7 +180,7 @@ class In(Window):
     """The features where `of` equals one of `values`, which are kept sorted and distinct."""
 
     of: Term
-    values: tuple[Constant, ...]
+    values: tuple[WindowConstant, ...]
 
     def __post_init__(self) -> None:
         distinct = sorted(set(self.values), key=lambda c: (isinstance(c.value, str), c.value))
@@ -189,19 +191,19 @@ class In(Window):
 class Box(Window):
     """top ≤ row < bottom and left ≤ col < right."""
 
-    top: Constant
-    left: Constant
-    bottom: Constant
-    right: Constant
+    top: WindowConstant
+    left: WindowConstant
+    bottom: WindowConstant
+    right: WindowConstant
 
 
 @node
 class Circle(Window):
     """The pixels whose (row, col) is at most `radius` away from the centre."""
 
-    row: Constant
-    col: Constant
-    radius: Constant
+    row: WindowConstant
+    col: WindowConstant
+    radius: WindowConstant
 
     def __post_init__(self) -> None:
         if _float(self.radius) < 0:
@@ -329,11 +331,11 @@ def _indexes(value: NDArray[np.generic], count: int) -> bool:
 class Truth(NamedTuple):
     """Where a predicate is true, and where it is false; it may be neither."""
 
-    holds: Bits
-    fails: Bits
+    holds: Bools
+    fails: Bools
 
 
-def evaluate(window: Window, columns: Columns) -> Bits:
+def evaluate(window: Window, columns: Columns) -> Bools:
     """The features that a window selects: boolean, of the shape of `columns["value"]`; a read-only view, which repeats
     itself along the axes that the predicate does not read.
 
@@ -383,7 +385,7 @@ def truth(window: Window, columns: Columns, compare: Comparing | None = None) ->
     raise AssertionError(f"not a window: {window!r}")
 
 
-def _certain(holds: Bits) -> Truth:
+def _certain(holds: Bools) -> Truth:
     return Truth(holds, ~holds)
 
 
@@ -398,13 +400,13 @@ def _all(truths: Iterable[Truth]) -> Truth:
     return Truth(holds, fails)
 
 
-def _fitted(mask: Mask, shape: tuple[int, ...]) -> Bits:
+def _fitted(mask: Mask, shape: tuple[int, ...]) -> Bools:
     if mask.shape != shape and not (len(shape) == 3 and mask.shape in (shape[1:], (1, *shape[1:]))):
         raise ShapeError(f"window '{mask.name}' has shape {mask.shape}, which does not fit an input of shape {shape}")
     return mask.array
 
 
-_COMPARISONS: dict[str, Callable[[Numbers, Numbers], Bits]] = {
+_COMPARISONS: dict[str, Callable[[TermValues, TermValues], Bools]] = {
     "=": np.equal,
     "<>": np.not_equal,
     "<": np.less,
@@ -416,7 +418,7 @@ _COMPARISONS: dict[str, Callable[[Numbers, Numbers], Bits]] = {
 
 def _compare(op: str, left: Term, right: Term, columns: Columns) -> Truth:
     match left, right:
-        case Column(name), Constant(str(word)):
+        case Column(name), WindowConstant(str(word)):
             if f"{name}_name" not in columns:
                 _read(name, columns)
                 raise BindError(f"'{word}' names no {name}: the input was registered without feature_names")
@@ -428,11 +430,11 @@ def _compare(op: str, left: Term, right: Term, columns: Columns) -> Truth:
     return Truth(holds & known, ~holds & known)
 
 
-def _numbers(term: Term, columns: Columns) -> Numbers:
+def _numbers(term: Term, columns: Columns) -> TermValues:
     match term:
         case Column(name):
             return _read(name, columns)
-        case Constant():
+        case WindowConstant():
             return np.array(_float(term))
         case Negate(of):
             return -_numbers(of, columns)
@@ -443,7 +445,7 @@ def _numbers(term: Term, columns: Columns) -> Numbers:
     raise AssertionError(f"not a term: {term!r}")
 
 
-def _calculate(op: Operation, left: Numbers, right: Numbers) -> Numbers:
+def _calculate(op: ArithmeticOperator, left: TermValues, right: TermValues) -> TermValues:
     match op:
         case "+":
             return left + right
@@ -455,14 +457,14 @@ def _calculate(op: Operation, left: Numbers, right: Numbers) -> Numbers:
     return left / divisor if op == "/" else np.mod(left, divisor)
 
 
-def _read(name: str, columns: Columns) -> Numbers:
+def _read(name: str, columns: Columns) -> TermValues:
     if name not in columns:
         known = ", ".join(column for column in columns if not column.endswith("_name"))
         raise BindError(f"the window reads '{name}', which this input does not have; it has {known}")
     return columns[name].astype(np.float64)
 
 
-def _float(constant: Constant) -> float:
+def _float(constant: WindowConstant) -> float:
     return float(constant.value)
 
 
@@ -515,9 +517,9 @@ def _printed(part: Node) -> tuple[str, int]:
             return f"circle({row}, {col}, {radius})", _ATOM
         case Column(name):
             return name, _ATOM
-        case Constant(str(word)):
+        case WindowConstant(str(word)):
             return sql_text(word), _ATOM
-        case Constant(value):
+        case WindowConstant(value):
             return repr(value), _ATOM if cast(float, value) >= 0 else _SIGN
         case Negate(of):
             return f"-{_inside(of, _ATOM)}", _SIGN

@@ -34,8 +34,8 @@ from ..algebra.rankings import (
 )
 from ..algebra.windows import Columns, evaluate
 from ..estimation.maps import EstimatedMap
+from ..system.arrays import Floats
 
-Floats = NDArray[np.float64]
 _DRAWS = 32  # and as many mirrored: what they have in common with the map is then the bend of a scalar, not chance
 
 

@@ -63,7 +63,7 @@ def _bounds(request: Request) -> Bounds:
 
 
 @dataclass(frozen=True)
-class Question:
+class BoundQuery:
     """A query that is bound: its plans, by number, of which the first are those of its maps and the others those that
     distances are measured from; and the contest between the elements that it ranks, if it does."""
 
@@ -73,7 +73,7 @@ class Question:
     contest: Contest | None
 
     @classmethod
-    def of(cls, request: Request, catalog: Catalog, predicting: Predicting = unpredicted) -> Question:
+    def of(cls, request: Request, catalog: Catalog, predicting: Predicting = unpredicted) -> BoundQuery:
         """Bind a query; every error is placed in its text."""
         with _placed(request):
             bound = bind(request.query, request.text, catalog, predicting=predicting)
@@ -171,7 +171,7 @@ def _placed(request: Request) -> Iterator[None]:
     try:
         yield
     except IalgebraError as error:
-        clause: syntax.Call | syntax.Number | syntax.Query | None = None
+        clause: syntax.CallExpr | syntax.Number | syntax.Query | None = None
         if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
             clause = request.query.using or request.query.budget
         if isinstance(error, ModelError):
@@ -182,7 +182,7 @@ def _placed(request: Request) -> Iterator[None]:
 def explained(request: Request, catalog: Catalog) -> Relation:
     """EXPLAIN: the plan of a query, which is not run; what it filters by prediction is planned whole."""
     first = Effort(PILOT) if _bounds(request).any else None
-    question = Question.of(request, catalog)
+    question = BoundQuery.of(request, catalog)
     details = explain(question.plan(request.strategy, first), catalog, ranking=question.ranking)
     return said(text(details), request.own_text, details)
 
@@ -195,7 +195,7 @@ def only_map(request: Request, catalog: Catalog) -> None:
         asked.append(identity)
         return unpredicted(identity)
 
-    question = Question.of(request, catalog, predicting)
+    question = BoundQuery.of(request, catalog, predicting)
     count = sum(len(output.answers) for output in question.plan(request.strategy, Effort(0)).outputs)
     ranking = None if question.contest is None else question.contest.ranking
     if ranking is not None:
@@ -246,7 +246,7 @@ def refined(
     if rounds and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     store.begin()
-    question = Question.of(request, catalog, partial(_predicted, request, catalog, store, spent))
+    question = BoundQuery.of(request, catalog, partial(_predicted, request, catalog, store, spent))
     whole = question.plan(request.strategy) if not rounds or bounds.error is None else None
     course = Rounds(bounds, policy, None if whole is None else whole.rows, partial(_a_row, catalog))
     first = whole if whole and not rounds else question.plan(request.strategy, course.effort)
@@ -338,7 +338,7 @@ def _a_row(catalog: Catalog, game: Game) -> float:
 
 
 def _following(
-    question: Question, strategy: Strategy, course: Rounds, physical: PhysicalPlan, whole: PhysicalPlan | None
+    question: BoundQuery, strategy: Strategy, course: Rounds, physical: PhysicalPlan, whole: PhysicalPlan | None
 ) -> PhysicalPlan | None:
     """The plan of the round after `physical`, None where there is none, or where no more rows can be had."""
     if course.done:
@@ -401,7 +401,7 @@ class _Spent:
 
 
 def _relation(
-    question: Question,
+    question: BoundQuery,
     physical: PhysicalPlan,
     outcome: Outcome,
     maps: list[Attribution],

@@ -100,7 +100,7 @@ Place = tuple[int, int]
 """Where a map stands in its query: the number of its plan, and of its answer."""
 
 
-class _Table(NamedTuple):
+class _TableKey(NamedTuple):
     """The columns of one job: the hybrids and the design that they share."""
 
     hybrids: str
@@ -108,7 +108,7 @@ class _Table(NamedTuple):
 
 
 @dataclass
-class _Goal:
+class _TableGoal:
     """Where a table is to grow: its rows, how many there are and may be, the games that need more, and `goal` rows."""
 
     rows: int
@@ -257,14 +257,14 @@ class Rounds:
 
     def _goals(
         self, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], *, apart: bool
-    ) -> dict[_Table, _Goal]:
+    ) -> dict[_TableKey, _TableGoal]:
         """The rows of each table with which all its maps are forecast to be within the bound."""
         assert self.bounds.error is not None
-        goals: dict[_Table, _Goal] = {}
+        goals: dict[_TableKey, _TableGoal] = {}
         for i, found in maps.items():
-            own: dict[_Table, float] = {}
+            own: dict[_TableKey, float] = {}
             for draw, share in found.shares(apart=apart):
-                table = _Table(draw.game.hybrids.key, draw.design.key)
+                table = _TableKey(draw.game.hybrids.key, draw.design.key)
                 own[table] = own.get(table, 0.0) + share
                 goals.setdefault(table, _goal(draw)).games[draw.game] = None
             known = math.isfinite(reached[i])
@@ -286,7 +286,7 @@ class Rounds:
             costs[game.model] = max(costs.get(game.model, 0.0), self.cost(game))
         return sum(costs.values())
 
-    def _step(self, table: _Table, goal: _Goal) -> float:
+    def _step(self, table: _TableKey, goal: _TableGoal) -> float:
         """The rows of the next round: part of the way, at least a little more, or all there are if it comes to that."""
         if goal.goal <= goal.rows:
             return goal.rows
@@ -309,8 +309,8 @@ class Rounds:
         return min(max(part, goal.rows + least), goal.population)
 
     def _drawn(
-        self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], goals: dict[_Table, _Goal]
-    ) -> dict[_Table, _Goal]:
+        self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], goals: dict[_TableKey, _TableGoal]
+    ) -> dict[_TableKey, _TableGoal]:
         """Whether games over different hybrids go on with common coalitions, or draw their own from here on (D9).
 
         Own ones cost the pilot's rows again, but for the hybrids that keep the query's seed.
@@ -335,6 +335,6 @@ class Rounds:
         return others
 
 
-def _goal(draw: Draw) -> _Goal:
+def _goal(draw: Draw) -> _TableGoal:
     budget, everything = draw.game.estimation.budget, population(draw.design.players)
-    return _Goal(len(draw.design.coalitions), everything, min(everything, budget or math.inf), {})
+    return _TableGoal(len(draw.design.coalitions), everything, min(everything, budget or math.inf), {})

@@ -156,7 +156,7 @@ def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None =
             import torch
 
             torch.set_num_threads(threads or torch.get_num_threads())
-            given = {kind: _Given(found) for kind, found in con.registered().items()}
+            given = {kind: _Arguments(found) for kind, found in con.registered().items()}
             for number, relation in enumerate(analysis(**given)):
                 printer.console.print(Text(relation.text), soft_wrap=True)
                 if arguments.save is not None and len(relation):
@@ -167,7 +167,7 @@ def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None =
         sys.exit(1)
 
 
-class _Given(dict[str, object]):
+class _Arguments(dict[str, object]):
     """What a setup file registered, by name."""
 
     def __missing__(self, name: str) -> object:

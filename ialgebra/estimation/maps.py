@@ -23,12 +23,11 @@ from ..interpreters.checked import estimated
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design, units
-from ..kernels.estimators.estimate import Estimate, estimate
-from ..planner.games import Answer, Game, Part, Term
-from ..planner.physical import PhysicalPlan, Reading
+from ..kernels.estimators.estimate import Estimate, Part, estimate
+from ..planner.games import Answer, Game, GameTerm
+from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
-
-Array = NDArray[np.float64]
+from ..system.arrays import Floats
 
 _TABLE = 1 << 20  # values of a design that are estimated at once, of more than one job
 
@@ -38,7 +37,7 @@ class Draw(NamedTuple):
 
     game: Game
     design: Design
-    influence: Array
+    influence: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,29 +48,29 @@ class EstimatedMap:
     """
 
     labels: NDArray[np.int64]
-    values: Array
+    values: Floats
     draws: tuple[Draw, ...]
     base: float
     full: float
     method: str
-    asked: Array | None = None  # the value of each feature, where some did not come from their player's
+    asked: Floats | None = None  # the value of each feature, where some did not come from their player's
 
     @property
-    def map(self) -> Array:
+    def map(self) -> Floats:
         """The value of each feature, input-shaped: its player's, spread evenly over the player's features, if not its
         own."""
         if self.asked is not None:
             return self.asked
         sizes = np.bincount(self.labels[self.labels >= 0], minlength=len(self.values))
-        spread: Array = np.append(self.values / np.maximum(sizes, 1), 0.0)[self.labels]
+        spread: Floats = np.append(self.values / np.maximum(sizes, 1), 0.0)[self.labels]
         return spread
 
     @cached_property
-    def influence(self) -> Array | None:
+    def influence(self) -> Floats | None:
         """(n, d): what each independent unit of the designs contributes to the errors; None where that is unknown."""
         return self.pooled()
 
-    def pooled(self, *, apart: bool = False) -> Array | None:
+    def pooled(self, *, apart: bool = False) -> Floats | None:
         """The influences, added up where games share coalitions; `apart` as if different hybrids shared none."""
         if not all(np.isfinite(draw.influence).all() for draw in self.draws):
             return None
@@ -101,12 +100,12 @@ class EstimatedMap:
         return groups.values()
 
     @property
-    def stderr(self) -> Array:
+    def stderr(self) -> Floats:
         """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
         if self.influence is None:  # players that no sampled game has are exact all the same: null ones, above all
             sampled = np.any([draw.influence.any(axis=0) for draw in self.draws], axis=0)
             return np.where(sampled, np.inf, 0.0)
-        error: Array = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
+        error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
         return error
 
     def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
@@ -135,7 +134,7 @@ class EstimatedMap:
         return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
 
 
-def _added(draws: Sequence[Draw]) -> tuple[Array, list[NDArray[np.int64]]]:
+def _added(draws: Sequence[Draw]) -> tuple[Floats, list[NDArray[np.int64]]]:
     """Influences that are added unit by unit, (units, cells), and where the units of each game are among them."""
     counts = [len(draw.influence) for draw in draws]
     if len({draw.design.key for draw in draws}) == len(set(counts)) == 1:
@@ -156,7 +155,7 @@ def _added(draws: Sequence[Draw]) -> tuple[Array, list[NDArray[np.int64]]]:
     return total, places
 
 
-def _summed(found: Array, labels: NDArray[np.int64], count: int) -> Array:
+def _summed(found: Floats, labels: NDArray[np.int64], count: int) -> Floats:
     """The values of `count` players: the sums over their features."""
     labels = np.broadcast_to(labels, found.shape)
     inside = labels >= 0
@@ -171,7 +170,7 @@ class Estimates:
         plan: PhysicalPlan,
         outcome: Outcome,
         catalog: Catalog,
-        wanted: Iterable[tuple[Answer, Sequence[Reading]]],
+        wanted: Iterable[tuple[Answer, Sequence[TermReading]]],
     ) -> None:
         self.plan = plan
         self.outcome = outcome
@@ -204,12 +203,12 @@ class Estimates:
         maps = [self.outcome.maps[job, k] for k in range(self.outcome.values[job].shape[1])]
         return [Estimate(_summed(each, players, count), unknown, self.plan.jobs[job].spec.method) for each in maps]
 
-    def map(self, answer: Answer, readings: Sequence[Reading]) -> EstimatedMap:
+    def map(self, answer: Answer, readings: Sequence[TermReading]) -> EstimatedMap:
         """The map of one answer; terms on other players meet on the common refinement of their partitions."""
         labels, spreads = _refined(answer)
         count = int(labels.max(initial=-1)) + 1
         values = np.zeros(count)
-        asked: list[Array] = []
+        asked: list[Floats] = []
         draws: list[Draw] = []
         base = full = 0.0
         methods: dict[str, None] = {}
@@ -237,7 +236,7 @@ class Estimates:
         whole = own + found_map.map if len(asked) < len(answer.terms) else own
         return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
 
-    def _method(self, reading: Reading, found: Estimate) -> str:
+    def _method(self, reading: TermReading, found: Estimate) -> str:
         method, interpreter = self.plan.jobs[reading.job].spec.method, self.plan.jobs[reading.job].spec.interpreter
         if method == ENDS:
             return interpreter
@@ -249,7 +248,7 @@ class _Spread:
     """Carries a game's values (…, active players) to the cells of an answer's map (…, cells), spread evenly over
     features."""
 
-    def __init__(self, term: Term, cells: NDArray[np.int64] | None, sizes: NDArray[np.int64] | None) -> None:
+    def __init__(self, term: GameTerm, cells: NDArray[np.int64] | None, sizes: NDArray[np.int64] | None) -> None:
         board = term.board
         self.active = board.active
         self.count = board.count
@@ -258,7 +257,7 @@ class _Spread:
             features = np.bincount(board.labels[board.labels >= 0], minlength=board.count + 1)
             self.shares = sizes / np.maximum(features, 1)[cells]
 
-    def __call__(self, values: Array) -> Array:
+    def __call__(self, values: Floats) -> Floats:
         whole = np.zeros((*values.shape[:-1], self.count + 1))  # cells outside the game's window read the last: 0
         whole[..., self.active] = values
         return whole[..., :-1] if self.cells is None else whole[..., self.cells] * self.shares

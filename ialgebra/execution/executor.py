@@ -36,7 +36,8 @@ from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, Pass, PhysicalPlan, Run
 from ..planner.sampling import DesignSpec
-from .memory import ASKED, WHOLE, Column, Memory, Values, input_name
+from ..system.arrays import Floats
+from .memory import ASKED, WHOLE, Memory, ValueColumn, input_name
 from .pace import Pace, Tape
 from .store import Store
 
@@ -53,7 +54,7 @@ class Outcome:
     """What a plan's execution found, and what it took."""
 
     designs: list[Design]
-    values: list[Values]  # a job: (m, columns)
+    values: list[Floats]  # a job: (m, columns)
     targets: dict[Predicted, int]
     contents: dict[str, tuple[object, ...]]  # of each model that ran
     heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
@@ -61,7 +62,7 @@ class Outcome:
     reused: int = 0  # rows that the store knew
     batches: int = 0
     forward_seconds: float = 0.0
-    maps: dict[tuple[int, int], Values] = field(default_factory=dict)  # input-shaped, by job and column, where asked
+    maps: dict[tuple[int, int], Floats] = field(default_factory=dict)  # input-shaped, by job and column, where asked
     hits: dict[str, int] = field(default_factory=dict)  # the reused rows, by what they had been evaluated for
 
 
@@ -257,10 +258,10 @@ class Executor:
                     ends.update((model, name) for name in names)
         return rows + len(ends)
 
-    def _columns(self, job: Job, model: str) -> tuple[list[int], list[Column]]:
+    def _columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
         """The job's columns that `model` fills: their numbers, and what they read."""
         own = [k for k, game in enumerate(job.games) if game.model == model]
-        return own, [Column(game.layer, self._target(game), game.output) for game in (job.games[k] for k in own)]
+        return own, [ValueColumn(game.layer, self._target(game), game.output) for game in (job.games[k] for k in own)]
 
     def _lacking(self, number: int, model: str, rows: Sequence[int] | None = None) -> NDArray[np.bool_]:
         """Which of these rows of a job, or of all, `model` has still to evaluate."""
@@ -403,7 +404,7 @@ class Executor:
         for k, game in enumerate(job.games):
             interpreter = self.catalog.interpreter(game.estimation.interpreter)
             assert isinstance(interpreter, ModelInterpreter)
-            column, identity = Column(game.layer, self._target(game), game.output), interpreter.identity
+            column, identity = ValueColumn(game.layer, self._target(game), game.output), interpreter.identity
             known = (
                 self.memory.find_map(number, k, column, self.plan.seed, identity) if self.plan.strategy.reuse else None
             )
@@ -421,7 +422,7 @@ class Executor:
             if self.progress is not None:
                 self.progress(self.outcome.rows, self.total)
 
-    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Values:
+    def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Floats:
         network, hybrids, name = self.networks[game.model], job.hybrids, game.estimation.interpreter
         players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
         if hybrids.players == 0:  # an empty window

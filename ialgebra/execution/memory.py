@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algebra.operators import Output
+from ..algebra.operators import OutputKind
 from ..kernels.coalitions import Design
 from ..kernels.naming import element_numbers, hybrid_names, whole_name
 from ..models.adapters import column
 from ..models.network import Network
 from ..models.profile import Mode
 from ..planner.physical import Job
-from .store import Array, Origin, Store
+from ..system.arrays import Floats
+from .store import Origin, Store, StoredValues
 
-Values = NDArray[np.float64]
-Layer = int | None  # None: the model itself
+LayerNumber = int | None  # None: the model itself
 
 SAME = "same game"
 OTHER_COLUMN = "another layer or class"
@@ -44,17 +44,17 @@ _numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not 
 _NOTHING = Origin("", b"", b"")
 
 
-class Column(NamedTuple):
+class ValueColumn(NamedTuple):
     """One scalar that a job reads of the passes of its rows."""
 
-    layer: Layer
+    layer: LayerNumber
     target: int
-    output: Output
+    output: OutputKind
 
-    def read(self, logits: Tensor) -> Values:
+    def read(self, logits: Tensor) -> Floats:
         """Its values (rows,) in the logits (rows, K) of its layer, which lie on the host: fresh or remembered, one
         arithmetic."""
-        values: Values = column(logits, self.target, self.output).numpy()
+        values: Floats = column(logits, self.target, self.output).numpy()
         return values
 
 
@@ -92,7 +92,9 @@ class Memory:
 
     # Whole inputs.
 
-    def find_whole(self, model: str, name: bytes, layers: Sequence[Layer]) -> tuple[dict[Layer, Tensor], bool]:
+    def find_whole(
+        self, model: str, name: bytes, layers: Sequence[LayerNumber]
+    ) -> tuple[dict[LayerNumber, Tensor], bool]:
         """The logits (K,) of a whole input at each layer, empty unless all are known; and whether that is news to the
         query."""
         table = self.store.table(self.models[model])
@@ -103,16 +105,18 @@ class Memory:
         (news,) = self.store.use(self.models[model], places).tolist()
         return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}, news
 
-    def keep_whole(self, model: str, name: bytes, logits: Mapping[Layer, Tensor], seconds: float) -> None:
+    def keep_whole(self, model: str, name: bytes, logits: Mapping[LayerNumber, Tensor], seconds: float) -> None:
         """Remember the logits (K,) of a whole input at some layers."""
-        columns: dict[Hashable, Array] = {
+        columns: dict[Hashable, StoredValues] = {
             self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
         }
         self.store.keep(self.models[model], [name], columns, seconds, _NOTHING)
 
     # Maps that interpreters made for themselves: a table of their own, one row a map.
 
-    def find_map(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Values, int] | None:
+    def find_map(
+        self, number: int, k: int, column: ValueColumn, seed: int, identity: object
+    ) -> tuple[Floats, int] | None:
         """The map of a job's column k, and the rows that it took, those of a map that this query has met apart; None
         where it is not known."""
         model, name = self._asked(number, k, column, seed, identity)
@@ -126,17 +130,25 @@ class Memory:
         return found[0].reshape(shape).astype(np.float64), int(rows[0, 0]) * int(news)
 
     def keep_map(
-        self, number: int, k: int, column: Column, seed: int, identity: object, found: Values, rows: int, seconds: float
+        self,
+        number: int,
+        k: int,
+        column: ValueColumn,
+        seed: int,
+        identity: object,
+        found: Floats,
+        rows: int,
+        seconds: float,
     ) -> None:
         """Remember a map and what it took."""
         model, name = self._asked(number, k, column, seed, identity)
-        columns: dict[Hashable, Array] = {
+        columns: dict[Hashable, StoredValues] = {
             ("map", found.shape): found.reshape(1, -1),
             "rows": np.array([[float(rows)]]),
         }
         self.store.keep(model, [name], columns, seconds, _NOTHING)
 
-    def _asked(self, number: int, k: int, column: Column, seed: int, identity: object) -> tuple[Hashable, bytes]:
+    def _asked(self, number: int, k: int, column: ValueColumn, seed: int, identity: object) -> tuple[Hashable, bytes]:
         """The table of an interpreter's maps of a model, and the name of one."""
         job = self.jobs[number]
         game = job.games[k]
@@ -147,8 +159,8 @@ class Memory:
     # Hybrids.
 
     def find(
-        self, number: int, model: str, rows: NDArray[np.int64], columns: Sequence[Column]
-    ) -> tuple[Values, Counter[str]]:
+        self, number: int, model: str, rows: NDArray[np.int64], columns: Sequence[ValueColumn]
+    ) -> tuple[Floats, Counter[str]]:
         """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
         they had been evaluated for, but for those that the query paid for or found before."""
         table = self.store.table(self.models[model])
@@ -175,8 +187,8 @@ class Memory:
         number: int,
         model: str,
         rows: Sequence[int],
-        columns: Sequence[Column],
-        outputs: Mapping[Layer, Tensor],
+        columns: Sequence[ValueColumn],
+        outputs: Mapping[LayerNumber, Tensor],
         seconds: float,
     ) -> None:
         """Remember what a pass said of rows of a job: logits (rows, K) on the host at each layer.
@@ -184,7 +196,7 @@ class Memory:
         All classes are kept while the job's rows take a share of the store with them, those of the layers in `columns`
         first; after that only the job's own classes.
         """
-        kept: dict[Hashable, Array] = {}
+        kept: dict[Hashable, StoredValues] = {}
         room = _ALL_CLASSES * self.store.limit
         own = {each.layer for each in columns}
         for layer in sorted(outputs, key=lambda layer: layer not in own):
@@ -199,11 +211,11 @@ class Memory:
         origin.asked.update(self._scalar(model, each) for each in columns)
         self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin)
 
-    def _layer(self, model: str, layer: Layer) -> Hashable:
+    def _layer(self, model: str, layer: LayerNumber) -> Hashable:
         """The name of a layer's logits; another head makes another layer."""
         return layer, None if layer is None else self.heads[model].get(layer)
 
-    def _scalar(self, model: str, each: Column) -> Hashable:
+    def _scalar(self, model: str, each: ValueColumn) -> Hashable:
         """The name of one class of a layer."""
         return self._layer(model, each.layer), each.target, each.output
 

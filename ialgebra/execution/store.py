@@ -16,9 +16,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32] | NDArray[np.float64]
-Places = NDArray[np.int64]
-_Array = TypeVar("_Array", bound=np.ndarray[Any, Any])
+from ..system.arrays import Ints
+
+StoredValues = NDArray[np.float32] | NDArray[np.float64]
+_ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 
 _ENTRY = 150  # bytes of a name and its entry in a dictionary
 _KEPT = 0.75  # of the limit, once it was passed: forgetting takes a moment
@@ -41,7 +42,7 @@ class Table:
 
     def __init__(self) -> None:
         self.rows: dict[bytes, int] = {}
-        self.columns: dict[Hashable, Array] = {}
+        self.columns: dict[Hashable, StoredValues] = {}
         self.origins: dict[str, Origin] = {}
         self.seconds = np.zeros(0)
         self.used = np.zeros(0)
@@ -60,11 +61,11 @@ class Table:
     def _arrays(self) -> list[NDArray[np.generic]]:
         return [self.seconds, self.used, self.origin, *self.columns.values()]
 
-    def places(self, names: Sequence[bytes]) -> Places:
+    def places(self, names: Sequence[bytes]) -> Ints:
         """Where the rows of these names are, −1 for those that are not there."""
         return np.array([self.rows.get(name, -1) for name in names], dtype=np.int64)
 
-    def read(self, places: Places, column: Hashable) -> tuple[NDArray[np.bool_], Array]:
+    def read(self, places: Ints, column: Hashable) -> tuple[NDArray[np.bool_], StoredValues]:
         """Which of the rows at `places` have the column, and what it holds for these, (known, width)."""
         known = places >= 0
         if column not in self.columns:
@@ -75,7 +76,12 @@ class Table:
         return known, values[whole]
 
     def keep(
-        self, names: Sequence[bytes], columns: Mapping[Hashable, Array], seconds: float, now: float, origin: Origin
+        self,
+        names: Sequence[bytes],
+        columns: Mapping[Hashable, StoredValues],
+        seconds: float,
+        now: float,
+        origin: Origin,
     ) -> None:
         """Remember what was read of the rows of these names.
 
@@ -117,13 +123,13 @@ class Table:
         return found
 
 
-def _grown(array: _Array, rows: int, blank: object) -> _Array:
+def _grown(array: _ArrayT, rows: int, blank: object) -> _ArrayT:
     """The array, if it has so many rows, or a longer copy."""
     if len(array) >= rows:
         return array
     longer = np.full((rows * 3 // 2, *array.shape[1:]), blank, dtype=array.dtype)
     longer[: len(array)] = array
-    return cast(_Array, longer)
+    return cast(_ArrayT, longer)
 
 
 class Store:
@@ -142,7 +148,7 @@ class Store:
         """The table of a model (by content), to read from; `keep` writes."""
         return self.tables.get(model, Table())
 
-    def use(self, model: Hashable, places: Places) -> NDArray[np.bool_]:
+    def use(self, model: Hashable, places: Ints) -> NDArray[np.bool_]:
         """The rows at `places` are of use; which of them are so to this query for the first time."""
         if not len(places):
             return np.zeros(0, dtype=bool)
@@ -157,7 +163,12 @@ class Store:
         return known if known is not None else Origin(hybrids, foreground, background)
 
     def keep(
-        self, model: Hashable, names: Sequence[bytes], columns: Mapping[Hashable, Array], seconds: float, origin: Origin
+        self,
+        model: Hashable,
+        names: Sequence[bytes],
+        columns: Mapping[Hashable, StoredValues],
+        seconds: float,
+        origin: Origin,
     ) -> None:
         """Remember what was read of the rows of these names, one (rows, width) a column; they took `seconds` each."""
         table = self.tables.setdefault(model, Table())

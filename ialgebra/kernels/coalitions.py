@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from ialgebra.errors import BindError, BudgetError, did_you_mean
 
+from ..system.arrays import Bools, Floats, Ints
+
 METHODS = ("exact", "permutations", "regression", "unbiased")
 MAX_EXACT_PLAYERS = 20  # 2^20 rows: 20 MiB of masks and 8 MiB a column; one more player doubles both
 
@@ -35,10 +37,6 @@ _KEPT = 64  # sequences of pairs that are kept
 _SHORT = 1 << 17  # bytes of each
 _FEW_PAIRS = 32  # that are drawn at least: they take a millisecond
 _TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Floats, Ints
+from ..system.arrays import Floats, Ints
 
 _NODES = 32  # of Gauss and Legendre: exact up to 64 players, and the integrands of more are smooth
 _WAVES = 9  # of Gauss and Hermite, that make up a Gaussian

@@ -31,8 +31,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Design, Floats, Ints
+from ialgebra.kernels.coalitions import Design
 from ialgebra.kernels.covariance import Prior, distance, mixture, pairs, sizes, slopes
+
+from ..system.arrays import Floats, Ints
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise over that of a process
 

@@ -20,28 +20,32 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-Numbers = NDArray[np.uint64]
+HashNumbers = NDArray[np.uint64]
 
 _CELLS = 1 << 22  # of coalitions that are widened to numbers at a time: 32 MiB
 
 
-def element_numbers(tensor: Tensor) -> Numbers:
+def element_numbers(tensor: Tensor) -> HashNumbers:
     """The numbers (2, *shape) that the elements of `tensor` (*shape) add to its name; 1.5 ms for 150,528 elements."""
     array = np.ascontiguousarray(tensor.numpy())
     bits = array.view(f"u{array.itemsize}").astype(np.uint64)
     return _mixed(bits ^ _places(array.size).reshape(2, *array.shape))
 
 
-def whole_name(tensor: Tensor, numbers: Numbers) -> Numbers:
+def whole_name(tensor: Tensor, numbers: HashNumbers) -> HashNumbers:
     """The name (2,) of an input as it is: of its dtype, its shape and its `element_numbers`."""
     form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}".encode(), digest_size=16).digest()
-    name: Numbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
+    name: HashNumbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
     return name
 
 
 def hybrid_names(
-    background: Numbers, foreground: Numbers, name: Numbers, segments: NDArray[np.int64], coalitions: NDArray[np.bool_]
-) -> Numbers:
+    background: HashNumbers,
+    foreground: HashNumbers,
+    name: HashNumbers,
+    segments: NDArray[np.int64],
+    coalitions: NDArray[np.bool_],
+) -> HashNumbers:
     """The names (m, 2) of the hybrids x_S of `coalitions` (m, d).
 
     background, foreground: `element_numbers` (2, *shape) of both; name: (2,) of the background as a whole; segments:
@@ -61,12 +65,12 @@ def hybrid_names(
 
 
 @lru_cache(maxsize=4)
-def _places(count: int) -> Numbers:
+def _places(count: int) -> HashNumbers:
     """Two pseudo-random numbers for each place, (2, count): the same in every process."""
     return np.random.default_rng(count).integers(0, 1 << 64, size=(2, count), dtype=np.uint64)
 
 
-def _mixed(numbers: Numbers) -> Numbers:
+def _mixed(numbers: HashNumbers) -> HashNumbers:
     """A permutation of the numbers below 2^64 without visible order, in place (Steele, Lea & Flood, OOPSLA 2014)."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers ^= numbers >> np.uint64(shift)

@@ -27,7 +27,7 @@ from ..algebra.operators import (
 from ..algebra.windows import sql_name
 
 
-class _Text(NamedTuple):
+class _Printed(NamedTuple):
     """A plan's text in parts: what follows SELECT, FROM and WHERE."""
 
     item: str = "*"
@@ -52,27 +52,27 @@ def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
 
     alone = _collection_alone(plan)
 
-    def visit(each: Operator, operands: tuple[_Text, ...]) -> _Text:
+    def visit(each: Operator, operands: tuple[_Printed, ...]) -> _Printed:
         match each:
             case Identity():
                 kept = _kept(each, sizes or {})
                 call = _call(each) if not kept else f"(select * from {_call(each)}{kept})"
                 if each is alone:
-                    return _Text(source=f"{call} join {call}")
+                    return _Printed(source=f"{call} join {call}")
                 own = f"(select * from {_call(each)}{kept}{_clauses(each.estimation)})"
-                return _Text(source=call if together else own)
+                return _Printed(source=call if together else own)
             case Projection(window, _):
                 (inner,) = operands
                 if inner.item == "*" and not inner.where:
                     return inner._replace(where=str(window))
-                return _Text(source=inner.operand, where=str(window))
+                return _Printed(source=inner.operand, where=str(window))
             case Selection(layer, _):
                 (inner,) = operands
-                return inner._replace(item=str(layer)) if inner.item == "*" else _Text(str(layer), inner.operand)
+                return inner._replace(item=str(layer)) if inner.item == "*" else _Printed(str(layer), inner.operand)
             case Join(_, weights):
-                return _Text(source=_join(operands, weights))
+                return _Printed(source=_join(operands, weights))
             case AntiJoin(_, order, _):
-                return _Text(source=" left join ".join(operands[k].operand for k in order))
+                return _Printed(source=" left join ".join(operands[k].operand for k in order))
             case _:
                 assert_never(each)
 
@@ -96,7 +96,7 @@ def _collection_alone(plan: Operator) -> Identity | None:
     return plan if isinstance(plan, Identity) and len(plan.inputs) > 1 else None
 
 
-def _join(operands: tuple[_Text, ...], weights: tuple[Fraction, ...]) -> str:
+def _join(operands: tuple[_Printed, ...], weights: tuple[Fraction, ...]) -> str:
     if len(set(weights)) == 1 and (len(weights) > 2 or weights[0] == Fraction(1, 2)):
         return " join ".join(operand.operand for operand in operands)
     text, total = operands[0].operand, weights[0]

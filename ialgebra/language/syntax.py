@@ -44,44 +44,44 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Star:
+class StarItem:
     """* of the select list: the model itself."""
 
     span: Span = field(compare=False)
 
 
 @dataclass(frozen=True)
-class Option:
+class OptionExpr:
     """name => value"""
 
     name: Name
-    value: Value
+    value: ValueExpr
     span: Span = field(compare=False)
 
 
 @dataclass(frozen=True)
-class Call:
+class CallExpr:
     """name(argument, …, option => value, …): a model, a modifier, a method, a partition, a shape of a window."""
 
     name: Name
     arguments: tuple[Expression, ...]
-    options: tuple[Option, ...]
+    options: tuple[OptionExpr, ...]
     span: Span = field(compare=False)
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberTuple:
     """(number, number, …), as an option's value"""
 
     values: tuple[Number, ...]
     span: Span = field(compare=False)
 
 
-Value: TypeAlias = Number | Text | Name | Call | Numbers
+ValueExpr: TypeAlias = Number | Text | Name | CallExpr | NumberTuple
 
 
 @dataclass(frozen=True)
-class And:
+class AndExpr:
     """part and part …"""
 
     parts: tuple[Expression, ...]
@@ -89,7 +89,7 @@ class And:
 
 
 @dataclass(frozen=True)
-class Or:
+class OrExpr:
     """part or part …"""
 
     parts: tuple[Expression, ...]
@@ -97,7 +97,7 @@ class Or:
 
 
 @dataclass(frozen=True)
-class Not:
+class NotExpr:
     """not of"""
 
     of: Expression
@@ -105,7 +105,7 @@ class Not:
 
 
 @dataclass(frozen=True)
-class Compare:
+class CompareExpr:
     """left op right"""
 
     op: Literal["=", "<>", "<", "<=", ">", ">="]
@@ -125,7 +125,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class In:
+class InExpr:
     """of in (value, …)"""
 
     of: Expression
@@ -134,7 +134,7 @@ class In:
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class ArithmeticExpr:
     """left op right"""
 
     op: Literal["+", "-", "*", "/", "%"]
@@ -144,7 +144,7 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Negate:
+class NegateExpr:
     """-of, where `of` is more than a number"""
 
     of: Expression
@@ -152,7 +152,7 @@ class Negate:
 
 
 @dataclass(frozen=True)
-class Absolute:
+class AbsoluteExpr:
     """abs(of)"""
 
     of: Expression
@@ -167,19 +167,31 @@ class Subquery:
     span: Span = field(compare=False)
 
 
-Expression: TypeAlias = And | Or | Not | Compare | Between | In | Arithmetic | Negate | Absolute | Value | Subquery
+Expression: TypeAlias = (
+    AndExpr
+    | OrExpr
+    | NotExpr
+    | CompareExpr
+    | Between
+    | InExpr
+    | ArithmeticExpr
+    | NegateExpr
+    | AbsoluteExpr
+    | ValueExpr
+    | Subquery
+)
 
 
 @dataclass(frozen=True)
 class Item:
     """what [as label]"""
 
-    what: Star | Number | Name | Text
+    what: StarItem | Number | Name | Text
     label: str | None
     span: Span = field(compare=False)
 
 
-Operand: TypeAlias = Call | Subquery | Name
+Operand: TypeAlias = CallExpr | Subquery | Name
 
 
 @dataclass(frozen=True)
@@ -193,7 +205,7 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Key:
+class SortKey:
     """of [asc | desc], in ORDER BY"""
 
     of: Expression
@@ -210,9 +222,9 @@ class Query:
     joins: tuple[Joined, ...]
     where: Expression | None
     having: Expression | None
-    order: tuple[Key, ...]
+    order: tuple[SortKey, ...]
     limit: Number | None
-    using: Call | None
+    using: CallExpr | None
     budget: Number | None
     error: Number | None
     confidence: Number | None
@@ -295,7 +307,7 @@ class SetOption:
     """set name = value"""
 
     name: Name
-    value: Value
+    value: ValueExpr
     span: Span = field(compare=False)
 
 
@@ -306,7 +318,7 @@ def parse(text: str) -> tuple[Statement, ...]:
     """The statements of a script, at least one; ParseError, placed in the text, where it is not in the language."""
     if not isinstance(text, str):
         raise ParseError(f"a query is a text, not {type(text).__name__}")
-    statements = tuple(map(_Reader(text).statement, read(text)))
+    statements = tuple(map(_TreeReader(text).statement, read(text)))
     if not statements:
         raise ParseError("the text holds no statement", Span(0, 0), text)
     return statements
@@ -317,13 +329,13 @@ def parse_predicate(text: str) -> Expression:
     node, *others = read(text, "predicate")
     if others:
         raise ParseError("expected one predicate, not several", _span(others[0]), text)
-    return _Reader(text).expression(node)
+    return _TreeReader(text).expression(node)
 
 
-def parse_value(text: str) -> Value:
+def parse_value(text: str) -> ValueExpr:
     """A value such as `grid(7, 7)`, as an option takes it; ParseError where it is none."""
     value = parse_predicate(text)
-    if not isinstance(value, Number | Text | Name | Call):
+    if not isinstance(value, Number | Text | Name | CallExpr):
         raise ParseError(_NO_VALUE, value.span, text)
     return value
 
@@ -353,7 +365,7 @@ def _span(node: exp.Expr) -> Span:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _TreeReader:
     """Makes our nodes of sqlglot's; what no method knows is refused."""
 
     text: str
@@ -419,7 +431,7 @@ class _Reader:
             node, label = node.this, node.alias
         match node:
             case exp.Star():
-                return Item(Star(_span(node)), label, span)
+                return Item(StarItem(_span(node)), label, span)
             case exp.Literal(is_string=True):
                 return Item(Text(node.this, _span(node)), label, span)
             case exp.Literal():
@@ -436,8 +448,8 @@ class _Reader:
                 return self.call(node, 0)
         return self.name(node)
 
-    def key(self, node: exp.Ordered) -> Key:
-        return Key(self.expression(node.this), node.args["desc"], _span(node))
+    def key(self, node: exp.Ordered) -> SortKey:
+        return SortKey(self.expression(node.this), node.args["desc"], _span(node))
 
     def joined(self, node: exp.Join) -> Joined:
         weight = node.args.get("on")
@@ -467,32 +479,32 @@ class _Reader:
         whole = node.this.lstrip("-").isdecimal()
         return Number(int(node.this) if whole and per == 1 else value / per, text, _span(node))
 
-    def call(self, node: exp.Expr, depth: int) -> Call:
+    def call(self, node: exp.Expr, depth: int) -> CallExpr:
         arguments: list[Expression] = []
-        options: dict[str, Option] = {}
+        options: dict[str, OptionExpr] = {}
         for argument in node.expressions:
             if isinstance(argument, exp.Kwarg):
                 name = self.name(argument.this)
                 if name.value in options:
                     self.refuse(argument, f"option '{name.value}' is given twice")
-                options[name.value] = Option(name, self.value(argument.expression, depth), _span(argument))
+                options[name.value] = OptionExpr(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
             elif (node.name.lower(), len(arguments)) in _NO_VALUES:
                 arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
-        return Call(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
+        return CallExpr(self.name(node.this), tuple(arguments), tuple(options.values()), _span(node))
 
-    def value(self, node: exp.Expr, depth: int = 0) -> Value:
+    def value(self, node: exp.Expr, depth: int = 0) -> ValueExpr:
         if isinstance(node, exp.Subquery):
             self.refuse(node, NO_QUERY)
         if isinstance(node, exp.Tuple):
-            return Numbers(tuple(map(self.one_of_several, node.expressions)), _span(node))
+            return NumberTuple(tuple(map(self.one_of_several, node.expressions)), _span(node))
         value = self.expression(node, depth)
-        if isinstance(value, Compare) and value.op == "=" and isinstance(value.left, Name):
+        if isinstance(value, CompareExpr) and value.op == "=" and isinstance(value.left, Name):
             self.refuse(node, f"an option is given by =>, not =: {value.left.value} => …")
-        if not isinstance(value, Number | Text | Name | Call):
+        if not isinstance(value, Number | Text | Name | CallExpr):
             self.refuse(node, _NO_VALUE)
         return value
 
@@ -514,17 +526,17 @@ class _Reader:
             case exp.Paren():
                 return inner(node.this)
             case exp.And():
-                return And(tuple(map(inner, _chain(node, exp.And))), span)
+                return AndExpr(tuple(map(inner, _chain(node, exp.And))), span)
             case exp.Or():
-                return Or(tuple(map(inner, _chain(node, exp.Or))), span)
+                return OrExpr(tuple(map(inner, _chain(node, exp.Or))), span)
             case exp.Not():
-                return Not(inner(node.this), span)
+                return NotExpr(inner(node.this), span)
             case exp.Between():
                 return Between(inner(node.this), inner(node.args["low"]), inner(node.args["high"]), span)
             case exp.In():
-                return In(inner(node.this), tuple(map(inner, node.expressions)), span)
+                return InExpr(inner(node.this), tuple(map(inner, node.expressions)), span)
             case exp.Neg():
-                return Negate(inner(node.this), span)
+                return NegateExpr(inner(node.this), span)
             case exp.Literal(is_string=True):
                 return Text(node.this, span)
             case exp.Literal():
@@ -534,15 +546,15 @@ class _Reader:
             case exp.Anonymous() if node.name.lower() == "abs":
                 if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Kwarg):
                     self.refuse(node, "abs takes one argument: abs(row - 50)")
-                return Absolute(inner(node.expressions[0]), span)
+                return AbsoluteExpr(inner(node.expressions[0]), span)
             case exp.Anonymous():
                 return self.call(node, depth + 1)
             case exp.Subquery():
                 return Subquery(self.query(node.this), span)
             case exp.Binary() if op := _COMPARISONS.get(type(node)):
-                return Compare(op, inner(node.this), inner(node.expression), span)
+                return CompareExpr(op, inner(node.this), inner(node.expression), span)
             case exp.Binary() if sign := _OPERATIONS.get(type(node)):
-                return Arithmetic(sign, inner(node.this), inner(node.expression), span)
+                return ArithmeticExpr(sign, inner(node.this), inner(node.expression), span)
         self.refuse(node, f"'{self.text[slice(*span)]}' is not in the language")
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..errors import ResourceError
 from ..kernels.forward import is_out_of_memory, uncompiled
 from ..system.runtime import free_memory, keeps_memory, peak_memory
-from .layers import Call, Layer
+from .layers import Layer, ModuleCall
 from .modes import convolves
 from .profile import SAME, Mode, Profile
 
@@ -163,7 +163,7 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def structure(module: object, calls: Call, layers: Sequence[Layer]) -> str:
+def structure(module: object, calls: ModuleCall, layers: Sequence[Layer]) -> str:
     """Names what decides a pass's cost: the modules that ran with the shapes of their outputs, and the parameters."""
     model = uncompiled(module)
     held = model.parameters() if isinstance(model, nn.Module) else ()

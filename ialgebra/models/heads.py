@@ -32,7 +32,7 @@ from .regression import Goal, fit
 if TYPE_CHECKING:
     from .network import Network
 
-Labels = Sequence[int] | Sequence[float] | Sequence[str] | Tensor
+HeadLabels = Sequence[int] | Sequence[float] | Sequence[str] | Tensor
 
 _FORMAT, _VERSION = "ialgebra heads", 2  # version 1 had no digest
 
@@ -106,7 +106,7 @@ class HeadReport:
 def fit_heads(
     network: Network,
     inputs: Iterable[Batch] | Tensor,
-    labels: Labels | None = None,
+    labels: HeadLabels | None = None,
     layers: Sequence[int | str] | None = None,
     *,
     seed: int = 0,
@@ -156,7 +156,7 @@ def fit_heads(
 # Fitting --------------------------------------------------------------------------------------------------------------
 
 
-def _targets(network: Network, labels: Labels | None, rows: int) -> Tensor | None:
+def _targets(network: Network, labels: HeadLabels | None, rows: int) -> Tensor | None:
     """Labels (N,) as class indices, or as numbers where K = 1."""
     if labels is None:
         return None

@@ -35,7 +35,7 @@ def settings(model: object) -> str:
 
     The autocast mode in force, in which a pass would run now, is a part of it.
     """
-    reader = _Reader()
+    reader = _ContentReader()
     read = reader.attributes(model) if isinstance(model, nn.Module) else reader.content(model, _DEPTH)
     casts = [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
     return hashlib.blake2b(repr((read, casts)).encode(errors="surrogatepass"), digest_size=12).hexdigest()
@@ -49,7 +49,7 @@ def checksum(tensor: Tensor) -> int:
     return zlib.crc32(content.view(torch.uint8).numpy().data) if content.numel() else 0
 
 
-class _Reader:
+class _ContentReader:
     """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
 
     def __init__(self) -> None:

@@ -56,12 +56,12 @@ class Layer:
 
 
 @dataclass(eq=False)
-class Call:
+class ModuleCall:
     """One call of one module in the traced pass, with the calls inside it in the order in which they began."""
 
     name: str
     module: nn.Module
-    children: list[Call] = field(default_factory=list)
+    children: list[ModuleCall] = field(default_factory=list)
     number: int = -1  # among the calls of its module; -1 until it has ended
     order: int = -1  # among all calls, by their ends
     shape: tuple[int, ...] | None = None  # without the batch dimension; None if no tensor with one row came out
@@ -91,26 +91,26 @@ class Call:
             return self.weighted
         return not isinstance(self.module, nn.LayerNorm) and any(p.dim() > 1 for p in self.module.parameters())
 
-    def all(self) -> Iterator[Call]:
+    def all(self) -> Iterator[ModuleCall]:
         """This call and all inside it."""
         yield self
         for child in self.children:
             yield from child.all()
 
 
-def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
+def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
     """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output.
 
     It runs eagerly, and modules that `torch.jit` made, which take no hooks, are not in the tree.
     """
     names = {id(module): name for name, module in model.named_modules()}
     counts: Counter[nn.Module] = Counter()
-    outermost: list[Call] = []
-    open_calls: list[Call] = []
-    ended: list[Call] = []
+    outermost: list[ModuleCall] = []
+    open_calls: list[ModuleCall] = []
+    ended: list[ModuleCall] = []
 
     def enter(module: nn.Module, arguments: tuple[object, ...]) -> None:
-        call = Call(names[id(module)], module)
+        call = ModuleCall(names[id(module)], module)
         call.inputs = {id(each): _bytes(each) for each in arguments if isinstance(each, Tensor)}
         if open_calls:
             above = open_calls[-1]
@@ -144,11 +144,11 @@ def trace(model: nn.Module, row: Tensor) -> tuple[Call, object]:
         call.children = [child for child in call.children if child.order >= 0]
     if len(outermost) == 1 and outermost[0].module is model:
         return outermost[0], raw
-    return Call("", model, outermost), raw  # a model with a `__call__` of its own
+    return ModuleCall("", model, outermost), raw  # a model with a `__call__` of its own
 
 
 def cost(
-    root: Call | None, layers: Sequence[Layer], row: Tensor, started: float, ended: float
+    root: ModuleCall | None, layers: Sequence[Layer], row: Tensor, started: float, ended: float
 ) -> tuple[int, float, tuple[float, ...]]:
     """What the traced pass of `row`, from `started` to `ended`, took: bytes at most, seconds, each layer's share."""
     calls = [] if root is None else list(root.all())
@@ -162,14 +162,14 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def find_layers(root: Call, output: Tensor | None) -> tuple[Layer, ...]:
+def find_layers(root: ModuleCall, output: Tensor | None) -> tuple[Layer, ...]:
     """The layers of a traced network, in order of execution; `output` is the tensor that its raw output holds.
 
     Calls that return no tensor with the batch dimension first are no layers.
     """
     units, literal = _unwrapped(root)
     groups = [[unit] for unit in units] if literal else _merged(_opened(units, root.leaves))
-    found: list[tuple[str, Call]] = []
+    found: list[tuple[str, ModuleCall]] = []
     names: Counter[str] = Counter()
     for group in groups or [[root]]:
         ends = [call for call in group if call.shape is not None]
@@ -212,13 +212,13 @@ def resolve(model: nn.Module, choices: Sequence[LayerChoice]) -> list[tuple[str,
 
 
 def chosen_layers(
-    root: Call, choices: Sequence[tuple[str, Tap | nn.Module]], output: Tensor | None
+    root: ModuleCall, choices: Sequence[tuple[str, Tap | nn.Module]], output: Tensor | None
 ) -> tuple[Layer, ...]:
     """The layers that the user chose (see `resolve`).
 
     Raises BindError for those that cannot be tapped or are out of order.
     """
-    found: list[tuple[str, Call]] = []
+    found: list[tuple[str, ModuleCall]] = []
     for name, place in choices:
         module = place.module if isinstance(place, Tap) else place
         calls = sorted((call for call in root.all() if call.module is module), key=lambda call: call.order)
@@ -244,7 +244,7 @@ def chosen_layers(
     return _layers(root, found, output)
 
 
-def _name_within(above: Call, module: nn.Module) -> str | None:
+def _name_within(above: ModuleCall, module: nn.Module) -> str | None:
     """A Sequential's child by its place, so that a module that stands at two places has two names."""
     if not isinstance(above.module, nn.Sequential):
         return None
@@ -255,10 +255,10 @@ def _name_within(above: Call, module: nn.Module) -> str | None:
     return f"{above.name}.{children[place][0]}" if above.name else children[place][0]
 
 
-def _unwrapped(root: Call) -> tuple[list[Call], bool]:
+def _unwrapped(root: ModuleCall) -> tuple[list[ModuleCall], bool]:
     """The calls of the outermost module with more than one module to train, and whether it is a Sequential."""
-    before: list[Call] = []
-    after: list[Call] = []
+    before: list[ModuleCall] = []
+    after: list[ModuleCall] = []
     body = root
     while True:
         working = [place for place, child in enumerate(body.children) if child.weighted]
@@ -269,11 +269,11 @@ def _unwrapped(root: Call) -> tuple[list[Call], bool]:
         body = body.children[working[0]]
 
 
-def _opened(units: list[Call], leaves: int) -> list[Call]:
+def _opened(units: list[ModuleCall], leaves: int) -> list[ModuleCall]:
     """Replaces a unit that holds half of the network's leaf calls by what it calls, and so its sibling Sequentials."""
     if not any(_is_body(unit) and 2 * unit.leaves >= leaves for unit in units):
         return units
-    opened: list[Call] = []
+    opened: list[ModuleCall] = []
     for unit in units:
         if _is_body(unit) and 2 * unit.leaves >= leaves:
             opened += _opened(unit.children, leaves)
@@ -284,7 +284,7 @@ def _opened(units: list[Call], leaves: int) -> list[Call]:
     return opened
 
 
-def _is_body(call: Call) -> bool:
+def _is_body(call: ModuleCall) -> bool:
     """Whether a module strings stages together, unlike a block, whose parts are not stages."""
     if isinstance(call.module, nn.Sequential):
         return sum(child.begins for child in call.children) > 1
@@ -300,9 +300,9 @@ def _is_body(call: Call) -> bool:
     )
 
 
-def _merged(units: list[Call]) -> list[list[Call]]:
-    groups: list[list[Call]] = []
-    waiting: list[Call] = []  # for the layer that begins next
+def _merged(units: list[ModuleCall]) -> list[list[ModuleCall]]:
+    groups: list[list[ModuleCall]] = []
+    waiting: list[ModuleCall] = []  # for the layer that begins next
     extent = 1
     for unit in units:
         before, extent = extent, math.prod((unit.shape or (1,))[1:])
@@ -318,7 +318,7 @@ def _merged(units: list[Call]) -> list[list[Call]]:
     return groups
 
 
-def _layers(root: Call, found: list[tuple[str, Call]], output: Tensor | None) -> tuple[Layer, ...]:
+def _layers(root: ModuleCall, found: list[tuple[str, ModuleCall]], output: Tensor | None) -> tuple[Layer, ...]:
     mixing = sorted((call for call in root.all() if call.weighted and not call.children), key=lambda call: call.order)
     layers: list[Layer] = []
     for index, (name, call) in enumerate(found, start=1):
@@ -328,7 +328,7 @@ def _layers(root: Call, found: list[tuple[str, Call]], output: Tensor | None) ->
     return tuple(layers)
 
 
-def _is_output(call: Call, output: Tensor | None) -> bool:
+def _is_output(call: ModuleCall, output: Tensor | None) -> bool:
     """Whether the call's output, as it was then, is what the model returned: the same memory, nothing changed since."""
     if output is None or call.output is None or call.content is None:
         return False

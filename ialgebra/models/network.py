@@ -30,7 +30,7 @@ from .identity import checksum, settings, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
-from .passes import Passes, Read, Reading
+from .passes import Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
@@ -419,11 +419,11 @@ class Network:
         if found != self._left:
             self._settings = self._left = found
 
-    def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> Read:
-        def of(rows: int) -> Reading:
+    def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> ReadingOfBatch:
+        def of(rows: int) -> PassReading:
             taps = [self.layers[layer - 1].tap for layer in readers]
             checked = [self._batched(layer, reader, rows) for layer, reader in readers.items()]
-            return Reading(taps, checked, max(readers, default=0), partial(self._checked, rows) if output else None)
+            return PassReading(taps, checked, max(readers, default=0), partial(self._checked, rows) if output else None)
 
         return of
 

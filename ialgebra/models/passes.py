@@ -24,7 +24,7 @@ from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, f
 from .profile import Mode, Profile
 
 
-class Reading(NamedTuple):
+class PassReading(NamedTuple):
     """What to read in one pass: taps with their readers, and the logits (B, K) of the raw output, if at all.
 
     `depth` is the deepest layer that is tapped.
@@ -36,7 +36,7 @@ class Reading(NamedTuple):
     logits: Callable[[object], Tensor] | None
 
 
-Read = Callable[[int], Reading]  # for a batch of so many rows
+ReadingOfBatch = Callable[[int], PassReading]  # for a batch of so many rows
 Answers = tuple[list[Tensor], Tensor | None]
 
 
@@ -83,7 +83,7 @@ class Passes:
             if profile.changed:
                 profile.save()
 
-    def run(self, batch: Tensor, read: Read, mode: Mode, settings: str) -> Answers:
+    def run(self, batch: Tensor, read: ReadingOfBatch, mode: Mode, settings: str) -> Answers:
         """One pass of `batch` (B, *shape) in `mode`, or eagerly where that cannot be.
 
         `settings` name the model's state beside its weights. Modes that must not change an answer are looked at the
@@ -112,11 +112,11 @@ class Passes:
             self._refuse(mode, batch, "its answers differ from eager ones by more than rounding")
         return self._pass("eager", batch, read)
 
-    def _as_eager(self, found: Answers, batch: Tensor, read: Read) -> bool:
+    def _as_eager(self, found: Answers, batch: Tensor, read: ReadingOfBatch) -> bool:
         rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})
         return agree((each[rows] for each in _together(found)), _together(self._pass("eager", batch[rows], read)))
 
-    def compile(self, batch: Tensor, read: Read, settings: str, backend: Backend) -> bool:
+    def compile(self, batch: Tensor, read: ReadingOfBatch, settings: str, backend: Backend) -> bool:
         """Compile the module for batches of the form of `batch`, of which `read` reads the output.
 
         False where it cannot be compiled, or answers otherwise then.
@@ -153,7 +153,7 @@ class Passes:
             found.append("compiled")
         return tuple(mode for mode in found if mode not in profile.unusable)
 
-    def _offers(self, mode: Mode, batch: Tensor, reading: Reading, settings: str) -> bool:
+    def _offers(self, mode: Mode, batch: Tensor, reading: PassReading, settings: str) -> bool:
         if mode in self.profile_of(batch.shape[1:], batch.device).unusable:
             return False
         if mode == "compiled":
@@ -166,7 +166,7 @@ class Passes:
         if mode == "compiled":
             self._compiled = None
 
-    def _pass(self, mode: Mode, batch: Tensor, read: Read) -> Answers:
+    def _pass(self, mode: Mode, batch: Tensor, read: ReadingOfBatch) -> Answers:
         """A pass in `mode`, as it comes; what it took goes into the profile."""
         reading = read(len(batch))
         profile = self.profile_of(batch.shape[1:], batch.device)

@@ -24,7 +24,7 @@ LARGEST = 1e15  # numbers beyond it have squares, summed over classes and inputs
 Batch = Tensor | tuple[Tensor, Tensor] | list[Tensor]
 
 
-class Read(NamedTuple):
+class HiddenOutputs(NamedTuple):
     """What a pass over N inputs leaves."""
 
     features: dict[int, Tensor]  # layer → (N, F)
@@ -45,7 +45,7 @@ def collect(
     layers: Sequence[int | str] | None,
     batch_size: int,
     progress: Callable[[int], None] | None,
-) -> Read:
+) -> HiddenOutputs:
     """One pass over the inputs: pooled features of every wanted layer, and the model's logits, on the CPU.
 
     Raises BindError where `inputs` holds none or no tensors, ShapeError where they differ in shape, ModelError for a
@@ -74,7 +74,7 @@ def collect(
         raise BindError(f"heads of model '{network.name}' need at least 2 inputs; got 0")
     # Concatenated outside inference mode, so that ordinary tensors come out.
     together = {index: torch.cat(values) for index, values in features.items()}
-    return Read(together, torch.cat(logits), torch.cat(labels) if labels else None)
+    return HiddenOutputs(together, torch.cat(logits), torch.cat(labels) if labels else None)
 
 
 def _read(network: Network, batch: Tensor, layers: tuple[int, ...]) -> Iterator[tuple[dict[int, Tensor], Tensor]]:

@@ -20,7 +20,7 @@ _ITERATIONS = 50  # of L-BFGS for each of them
 # none of them, with the logits on half; the logits alone are worse at early layers.
 _LOGIT_WEIGHT = 10.0
 
-_Linear = tuple[Tensor, Tensor]  # weight (K, F), bias (K,)
+_LinearMap = tuple[Tensor, Tensor]  # weight (K, F), bias (K,)
 
 
 class Goal(NamedTuple):
@@ -69,7 +69,7 @@ def fit(features: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[
     return weight, bias - weight @ centre, ridge
 
 
-def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[float, _Linear]:
+def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[float, _LinearMap]:
     """The ridge, from strong to weak, after which the checked rows' loss falls by less than half a percent; its map."""
     best, chosen = float("inf"), _RIDGES[0]
     start = found = None
@@ -83,7 +83,7 @@ def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tupl
     return chosen, found
 
 
-def _descend(features: Tensor, goal: Goal, ridge: float, start: _Linear | None) -> _Linear:
+def _descend(features: Tensor, goal: Goal, ridge: float, start: _LinearMap | None) -> _LinearMap:
     """Minimises misfit + ridge/2 · ‖W‖² by L-BFGS from `start`, or from the mean of what is asked for."""
     if start is None:
         example = goal.near if goal.near is not None else goal.soft

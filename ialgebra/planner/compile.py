@@ -19,8 +19,8 @@ from .fuse import fuse, schedule
 from .games import Answer, Lowering
 from .laws import flatten_join
 from .meaning import check_meaning
-from .physical import Cost, Output, PhysicalPlan
-from .rewrite import Step, normalise
+from .physical import Cost, PhysicalPlan, PlanOutput
+from .rewrite import RewriteStep, normalise
 from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
@@ -56,7 +56,7 @@ def compile_plan(
         check_meaning(each.plan, catalog.interpreter, places)
     check_size([each.plan for each in wanted])
     normal: list[Operator] = []
-    trace: list[Step] = []
+    trace: list[RewriteStep] = []
     for each in wanted:
         plan, steps = normalise(each.plan, strategy.rules) if strategy.rewrite else (each.plan, ())
         normal.append(plan)
@@ -89,7 +89,7 @@ def compile_plan(
     answers = lowered(taken.rewrite, taken.dual is True)
     remaining = iter(best.readings)
     outputs = tuple(
-        Output(each.label, each.item, each.plan, plan, found, tuple(next(remaining) for _ in found))
+        PlanOutput(each.label, each.item, each.plan, plan, found, tuple(next(remaining) for _ in found))
         for each, plan, found in zip(wanted, normal, answers, strict=True)
     )
     return PhysicalPlan(

@@ -13,12 +13,12 @@ from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
 from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, forward_costs, runs
 from .games import Answer, Game, Hybrids, game_key
-from .physical import Cost, Job, Pass, Reading, Run
+from .physical import Cost, Job, Pass, Run, TermReading
 from .sampling import ENDS, DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
 
 
-class _Place(NamedTuple):
+class _JobKey(NamedTuple):
     """What games must have in common to be columns of one job; `apart` keeps those asunder that may not share."""
 
     hybrids: Hybrids
@@ -29,15 +29,15 @@ class _Place(NamedTuple):
 
 def fuse(
     answers: Sequence[Answer], strategy: Strategy, seed: int, catalog: Catalog, effort: Effort | None = None
-) -> tuple[list[Job], list[tuple[Reading, ...]]]:
+) -> tuple[list[Job], list[tuple[TermReading, ...]]]:
     """The jobs that the answers need, and for each answer where its terms are read.
 
     With `share`, games over one set of hybrids and one design are columns of one job (D3); with `rewrite` only equal
     games are; without either, each term of each answer is a job of its own.
     """
     halves = {term.game for answer in answers for term in answer.terms if term.part != "shapley"}
-    columns: dict[_Place, dict[Game, None]] = {}
-    where: list[list[tuple[_Place, Game]]] = []
+    columns: dict[_JobKey, dict[Game, None]] = {}
+    where: list[list[tuple[_JobKey, Game]]] = []
     own = seeds(answers, seed, effort)
     for number, answer in enumerate(answers):
         where.append([])
@@ -48,7 +48,7 @@ def fuse(
             design = spec(game, drawn, interpreter, halves=game in halves, effort=effort)
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
             asked = game.estimation if design.method == ENDS else None
-            place = _Place(game.hybrids, design, asked, apart)
+            place = _JobKey(game.hybrids, design, asked, apart)
             columns.setdefault(place, {})[game] = None
             where[-1].append((place, game))
     jobs = {
@@ -57,7 +57,8 @@ def fuse(
     ordered = sorted(jobs, key=lambda place: _job_key(jobs[place])) if strategy.share else list(jobs)
     numbers = {place: number for number, place in enumerate(ordered)}
     readings = [
-        tuple(Reading(numbers[place], jobs[place].games.index(game)) for place, game in entries) for entries in where
+        tuple(TermReading(numbers[place], jobs[place].games.index(game)) for place, game in entries)
+        for entries in where
     ]
     return [jobs[place] for place in ordered], readings
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import permutations
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from ..algebra.operators import (
     Identity,
     Join,
     Operator,
-    Output,
+    OutputKind,
     Projection,
     Selection,
     fold,
@@ -42,8 +42,7 @@ from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window, both, columns_of, evaluate
 from ..catalog.catalog import Catalog, Element, constant_element
 from ..interpreters.protocol import GameInterpreter
-
-Part = Literal["shapley", "with", "without"]
+from ..kernels.estimators.estimate import Part
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Leaf:
     baseline: Baseline
     partition: Partition
     target: Target
-    output: Output
+    output: OutputKind
     estimation: Estimation
     depth: int | None
     window: Window = EVERYTHING
@@ -105,7 +104,7 @@ class Game:
     layer: int | None
     hybrids: Hybrids
     target: Target
-    output: Output
+    output: OutputKind
     estimation: Estimation
 
 
@@ -125,7 +124,7 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Term:
+class GameTerm:
     """`coefficient` × the Shapley values (or one half of them) of a game, drawn on a board; swapped boards negate
     (L13)."""
 
@@ -139,7 +138,7 @@ class Term:
 class Answer:
     """One map: the sum of its terms, possibly none (a zero map), drawn as `shown` says."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[GameTerm, ...]
     shown: tuple[Leaf, ...]
     board: Board
     baseline: str
@@ -196,7 +195,7 @@ class Lowering:
             answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
 
-    def _term(self, share: _Share, dual: bool) -> Term:
+    def _term(self, share: _Share, dual: bool) -> GameTerm:
         leaf = share.leaf
         interpreter = self._interpreter(leaf.estimation.interpreter)
         if isinstance(interpreter, GameInterpreter):
@@ -206,9 +205,11 @@ class Lowering:
         else:
             board = self._boards.board(leaf, prune=False, dual=False)
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
-        return Term(share.coefficient, game, board, share.part)
+        return GameTerm(share.coefficient, game, board, share.part)
 
-    def _laws(self, terms: list[Term], kept: tuple[Term, ...], component: _Component, dual: bool) -> Iterator[str]:
+    def _laws(
+        self, terms: list[GameTerm], kept: tuple[GameTerm, ...], component: _Component, dual: bool
+    ) -> Iterator[str]:
         """The laws by which a component's games, or games met before, are one."""
         if any(term.game.hybrids.players == 0 for term in terms):
             yield "φ(x; x, f) = 0 (L12)"
@@ -231,14 +232,14 @@ def _absent(*sources: Source) -> bool:
     return one and any(isinstance(edit, Nullify | Substitute) for source in sources for edit in source.edits)
 
 
-def merged(terms: Iterable[Term]) -> tuple[Term, ...]:
+def merged(terms: Iterable[GameTerm]) -> tuple[GameTerm, ...]:
     """Equal games are one: their coefficients add up, a sum of zero drops out (L11, L12); in one order for every
     writing."""
     sums: dict[tuple[Game, Board, Part], Fraction] = {}
     for term in terms:
         place = (term.game, term.board, term.part)
         sums[place] = sums.get(place, Fraction(0)) + term.coefficient
-    kept = [Term(share, *place) for place, share in sums.items() if share]
+    kept = [GameTerm(share, *place) for place, share in sums.items() if share]
     return tuple(sorted(kept, key=lambda term: (game_key(term.game), term.part, term.board.swapped)))
 
 

@@ -12,7 +12,7 @@ from ..algebra.operators import Operator
 from ..models.profile import Mode
 from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
-from .rewrite import Step
+from .rewrite import RewriteStep
 from .sampling import DesignSpec
 from .strategy import Strategy
 
@@ -85,7 +85,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TermReading:
     """Where a term finds its estimate: a job, and a column of it."""
 
     job: int
@@ -93,7 +93,7 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class PlanOutput:
     """One item of the select list for one input: the plan as written, its normal form, its answers and their
     readings."""
 
@@ -102,7 +102,7 @@ class Output:
     written: Operator
     normal: Operator
     answers: tuple[Answer, ...]
-    readings: tuple[tuple[Reading, ...], ...]
+    readings: tuple[tuple[TermReading, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +110,10 @@ class PhysicalPlan:
     """Everything that execution needs, and what EXPLAIN shows."""
 
     query: str
-    outputs: tuple[Output, ...]
+    outputs: tuple[PlanOutput, ...]
     jobs: tuple[Job, ...]
     passes: tuple[Pass, ...]
-    trace: tuple[Step, ...]
+    trace: tuple[RewriteStep, ...]
     game_laws: tuple[str, ...]
     cost: Cost  # coalitions and ends, as planned; predictions of windowed inputs and the store may change it
     overhead: float  # seconds beside those of the batches

@@ -13,7 +13,7 @@ from ..algebra.operators import Operator, rebuilt
 from .laws import LAWS, Law, flatten_join
 
 
-class Step(NamedTuple):
+class RewriteStep(NamedTuple):
     """One law that fired: its formula, and the operator before and after."""
 
     law: str
@@ -21,13 +21,13 @@ class Step(NamedTuple):
     after: Operator
 
 
-def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[Step, ...]]:
+def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[RewriteStep, ...]]:
     """The normal form of `plan` under `rules`, and the laws that fired, in order.
 
     Every law moves operators towards the leaves, shrinks the plan or sorts it, so this ends; the normal form does not
     depend on the order of the rules (a property test holds this).
     """
-    trace: list[Step] = []
+    trace: list[RewriteStep] = []
     normal: dict[Operator, Operator] = {}
     becomes: dict[Operator, Operator] = {}  # one step of rewriting
     stack = [plan]
@@ -36,7 +36,7 @@ def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tu
     def rewrite(each: Operator, rules: Sequence[Law]) -> bool:
         for rule in rules:
             if (after := rule(each)) is not None:
-                trace.append(Step((rule.__doc__ or rule.__name__).strip(), each, after))
+                trace.append(RewriteStep((rule.__doc__ or rule.__name__).strip(), each, after))
                 becomes[each] = after
                 return True
         return False

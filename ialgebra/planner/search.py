@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
 from .decisions import Alternative, Decision
-from .physical import Cost, Job, Pass, Reading
+from .physical import Cost, Job, Pass, TermReading
 from .strategy import Strategy
 
 
@@ -27,7 +27,7 @@ class Sketch(NamedTuple):
     """Jobs and passes that some strategy makes of the answers, where each answer is read, and what it costs."""
 
     jobs: tuple[Job, ...]
-    readings: tuple[tuple[Reading, ...], ...]
+    readings: tuple[tuple[TermReading, ...], ...]
     passes: tuple[Pass, ...]
     cost: Cost
 

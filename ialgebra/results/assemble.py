@@ -17,12 +17,12 @@ from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.executor import Outcome
 from ..planner.games import Answer, Leaf, Predicted
-from ..planner.physical import Output
+from ..planner.physical import PlanOutput
 from .relation import Attribution
 
 
 def attribution(
-    output: Output,
+    output: PlanOutput,
     answer: Answer,
     found: EstimatedMap,
     outcome: Outcome,
@@ -79,7 +79,7 @@ def _label(answer: Answer) -> str:
     return f"{shown}{layer}{against}"
 
 
-def warn(output: Output, outcome: Outcome, catalog: Catalog) -> None:
+def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     """A join of different classes and an anti-join of equal classes are legal, and rarely what was meant."""
     leaves = [leaf for answer in output.answers for leaf in answer.shown]
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):

@@ -18,7 +18,8 @@ import safetensors.numpy
 
 from ..errors import IalgebraError, ResourceError
 from ..system import disk
-from .relation import Array, Attribution, Relation, Stats
+from ..system.arrays import Array
+from .relation import Attribution, Relation, Stats
 
 FORMAT = "ialgebra.relation"
 VERSION = 3  # raised whenever an older reader would misread a newer file; 1 had no digest of its document, 2 no scores

@@ -20,7 +20,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import IalgebraError
-from .relation import Array, Attribution, Floats, Ints, error_text
+from ..system.arrays import Array, Floats, Ints
+from .relation import Attribution, error_text
 
 try:
     from matplotlib import font_manager

@@ -16,21 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import NormalDist
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from ..errors import IalgebraError, ShapeError
+from ..system.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
     import pandas
     import shap
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
-Floats: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Ints: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

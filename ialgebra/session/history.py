@@ -23,7 +23,7 @@ from ..planner.strategy import Strategy
 from ..results.assemble import say
 from ..results.relation import Relation
 from .script import export
-from .steps import Call, Given, Layers, Step, Value, digest
+from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
 
 _STEPS = 10_000  # kept, and besides them those that still say what a name means
 _BYTES = 64 << 20  # of tensors whose names mean something else by now
@@ -40,20 +40,20 @@ class History:
 
     def clear(self) -> None:
         """Forget all steps."""
-        self._steps: list[Step] = []
+        self._steps: list[HistoryStep] = []
         self._count = 0
         self._strategies: dict[Strategy, Strategy] = {}
         self._given: Counter[tuple[str, str]] = Counter()
-        self._unknown: list[tuple[weakref.ref[Network], Call]] = []
+        self._unknown: list[tuple[weakref.ref[Network], PythonCall]] = []
         self._fresh = 0  # bytes of tensors since somebody looked at what could go
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[HistoryStep]:
         return iter(tuple(self._steps))
 
-    def __getitem__(self, number: int) -> Step:
+    def __getitem__(self, number: int) -> HistoryStep:
         """The step of that number; −1 is the last. BindError where there is none, or none any more."""
         if isinstance(number, bool) or not isinstance(number, Integral):
             raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
@@ -91,7 +91,7 @@ class History:
         return export(self._steps, Path(path), forgotten=self._count - len(self), store_bytes=self._store_bytes)
 
     @contextmanager
-    def step(self, step: Step) -> Iterator[Step]:
+    def step(self, step: HistoryStep) -> Iterator[HistoryStep]:
         """A step that is under way; however it ends, it is listed."""
         started = time.perf_counter()
         try:
@@ -110,18 +110,18 @@ class History:
             with self._lock:  # a stream may be left in any thread, at any time
                 self._add(step)
 
-    def given(self, where: str, name: str, again: bool) -> Given:
+    def given(self, where: str, name: str, again: bool) -> GivenObject:
         """What is registered by this name, `again` or as a new object: then the key has a number."""
         self._given[where, name] += not again
         count = self._given[where, name]
-        return Given(where, name if count <= 1 else f"{name} {count}")
+        return GivenObject(where, name if count <= 1 else f"{name} {count}")
 
-    def model(self, network: Network, before: Network | None, **options: Value) -> Call:
+    def model(self, network: Network, before: Network | None, **options: PythonValue) -> PythonCall:
         """The registration of a model; `before` is what the name meant until then."""
         name = network.name
         model = self.given("models", name, before is not None and before.module is network.module)
         layers = None if network.chosen is None else Layers(model, network.chosen)
-        call = Call("register_model", name, {"module": model, "layers": layers, **options})
+        call = PythonCall("register_model", name, {"module": model, "layers": layers, **options})
         self._unknown.append((weakref.ref(network), call))
         return call
 
@@ -136,7 +136,7 @@ class History:
                 waiting.append((reference, call))
         self._unknown = waiting
 
-    def _add(self, step: Step) -> None:
+    def _add(self, step: HistoryStep) -> None:
         self._examples()
         step.number, self._count = self._count, self._count + 1
         if step.strategy is not None:
@@ -179,7 +179,7 @@ def of_what_is_kept(text: str) -> Iterator[None]:
         say(f"`{text}` asks of what is forgotten, and is left out: {fault.message}")
 
 
-def _table(steps: list[Step]) -> Iterator[str]:
+def _table(steps: list[HistoryStep]) -> Iterator[str]:
     """A line a step, in columns: its number, its words, rows, seconds, and what went wrong."""
     for step in steps:
         words = " ".join(step.text.split())

@@ -24,7 +24,7 @@ from ..planner.laws import LAWS
 from ..planner.strategy import Strategy
 from ..system import disk
 from ..version import __version__
-from .steps import Given, Heads, Layers, Step, Value
+from .steps import GivenObject, Heads, HistoryStep, Layers, PythonValue
 
 _HEAD = '''"""A session of ialgebra {version}, step by step: the same answers, on the same machine in the same bits.
 
@@ -49,7 +49,7 @@ def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None =
 
     import ialgebra
     from ialgebra import Strategy
-    from ialgebra.history import of_what_is_kept, same
+    from ialgebra.session.history import of_what_is_kept, same
 
     tensors = load_file(HERE / {tensors!r})
     strategies = [{strategies}]
@@ -64,13 +64,13 @@ warning, and what follows may differ by a last digit."""
 _FOOT = """
 
 if __name__ == "__main__":
-    from ialgebra.cli import replay
+    from ialgebra.apps.cli import replay
 
     replay(analysis, threads={threads})
 """
 
 
-def export(steps: Sequence[Step], path: Path, *, forgotten: int, store_bytes: int) -> Path:
+def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_bytes: int) -> Path:
     """Write the script at `path` and what it reads beside it, each file whole or not at all."""
     if path.suffix != ".py":
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
@@ -108,7 +108,7 @@ class _Script:
         self.heads: dict[str, bytes] = {}
         self.strategies: list[str] = []
 
-    def step(self, step: Step) -> Iterator[str]:
+    def step(self, step: HistoryStep) -> Iterator[str]:
         """The lines of one step."""
         if step.interrupted:
             yield f"# {step.number}: {step.text!r} was interrupted; rows that it had paid for are not here"
@@ -136,26 +136,26 @@ class _Script:
                     yield f"with of_what_is_kept({step.text!r}):"
                 yield f"{indent}yield {call if step.maps is None or step.timed else f'same({call}, {step.maps!r})'}"
 
-    def strategy(self, step: Step) -> str:
+    def strategy(self, step: HistoryStep) -> str:
         assert step.strategy is not None
         text = self._written(step, dataclasses.replace(step.strategy, batches=None))
         if text not in self.strategies:
             self.strategies.append(text)
         return f"replace(strategies[{self.strategies.index(text)}], batches={step.strategy.batches!r})"
 
-    def _written(self, step: Step, strategy: Strategy) -> str:
+    def _written(self, step: HistoryStep, strategy: Strategy) -> str:
         fields = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
         if fields.pop("rules") != LAWS:
             raise BindError(f"step {step.number} was planned by rules of its own, which a script cannot say")
         said = [f"{name}={value!r}" for name, value in fields.items() if name != "name" and value is not None]
         return f"Strategy({', '.join([repr(strategy.name), *said])})"
 
-    def value(self, step: Step, name: str, value: Value) -> str:
+    def value(self, step: HistoryStep, name: str, value: PythonValue) -> str:
         """An argument as a literal, or as what the script reads or is given."""
         assert step.call is not None
         place = f"{step.number} {step.call.name} {name}"
         match value:
-            case Given(where, key):
+            case GivenObject(where, key):
                 return f"{where}[{key!r}]"
             case Layers(model, chosen):
                 return f"[{', '.join(self.layer(model, *each) for each in chosen)}]"
@@ -176,7 +176,7 @@ class _Script:
                 return repr(value)
         raise AssertionError(f"no argument of a script: {value!r}")
 
-    def layer(self, model: Given, name: str, path: str, number: int | None) -> str:
+    def layer(self, model: GivenObject, name: str, path: str, number: int | None) -> str:
         if name == path and number is None:
             return repr(name)
         module = f"{model.where}[{model.key!r}].get_submodule({path!r})"

@@ -50,7 +50,7 @@ from .history import History
 from .progress import bar
 from .regions import check_region, region_of
 from .settings import set_option
-from .steps import Call, Heads, Step, Value
+from .steps import Heads, HistoryStep, PythonCall, PythonValue
 
 Wish = str | float | ArrayLike | Tensor
 
@@ -115,7 +115,7 @@ class Session:
             if example is not None:
                 network.probe(snapshot(f"example of {name}", example))
             if isinstance(classes, Mapping):
-                words: Value = {int(k): str(word) for k, word in classes.items()}
+                words: PythonValue = {int(k): str(word) for k, word in classes.items()}
             else:
                 words = None if classes is None else tuple(map(str, classes))
             home = None if device is None else str(device)
@@ -165,13 +165,13 @@ class Session:
                 self._catalog.inputs = before  # with the tensors of the baseline and players that were there
                 raise
             step.text = f"register input {input_line(made)}"
-            step.call = Call("register_input", name, self._as_registered(made))
+            step.call = PythonCall("register_input", name, self._as_registered(made))
 
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
         with self._lock, _enough_memory(), self._registration(f"register window {name}", "window", name) as step:
             name = _named("window", name)
-            given: Value
+            given: PythonValue
             if isinstance(mask_or_predicate, str):
                 given = mask_or_predicate
                 try:
@@ -185,7 +185,7 @@ class Session:
                     dense = mask.detach().cpu().to_dense()
                     mask = (dense.float() if dense.is_floating_point() else dense).numpy()
                 given = self._catalog.windows[name] = Mask.of(name, np.asarray(mask))
-            step.call = Call("register_window", name, {"mask_or_predicate": given})
+            step.call = PythonCall("register_window", name, {"mask_or_predicate": given})
 
     def register_interpreter(self, name: str, interpreter: GameInterpreter | ModelInterpreter) -> None:
         """Register what `USING name(option => value)` is to mean beside Shapley values: see `ialgebra.interpreters`.
@@ -199,7 +199,7 @@ class Session:
             again = self._catalog.interpreters.get(name) is interpreter
             self._catalog.interpreters[name] = known_interpreter(name, interpreter)
             own = self.history.given("interpreters", name, again)
-            step.call = Call("register_interpreter", name, {"interpreter": own})
+            step.call = PythonCall("register_interpreter", name, {"interpreter": own})
 
     def fit_heads(
         self,
@@ -382,8 +382,8 @@ class Session:
             raise error.at(text, word) from error.__cause__
         return query.said(said, text[statement.span.start : statement.span.end])
 
-    def _registration(self, text: str, kind: str, name: str) -> AbstractContextManager[Step]:
-        return self.history.step(Step(text, registration=True, defines=(kind, name)))
+    def _registration(self, text: str, kind: str, name: str) -> AbstractContextManager[HistoryStep]:
+        return self.history.step(HistoryStep(text, registration=True, defines=(kind, name)))
 
     def _step(
         self,
@@ -391,9 +391,11 @@ class Session:
         defines: tuple[str, str] | None = None,
         seed: int | None = None,
         strategy: Strategy | str | None = None,
-    ) -> AbstractContextManager[Step]:
+    ) -> AbstractContextManager[HistoryStep]:
         preset = PRESETS.get(strategy.upper()) if isinstance(strategy, str) else strategy
-        return self.history.step(Step(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines))
+        return self.history.step(
+            HistoryStep(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines)
+        )
 
     def _request(
         self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None
@@ -420,10 +422,10 @@ class Session:
             raise BindError(f"name an input to run model '{network.name}' on{did_you_mean('', inputs)}")
         return fitting[0]
 
-    def _as_registered(self, made: Entry) -> dict[str, Value]:
+    def _as_registered(self, made: Entry) -> dict[str, PythonValue]:
         """What makes an input again as it is registered."""
-        baseline: Value = made.baselines and baseline_text(made.baselines)
-        players: Value = None if made.players is None else str(made.players)
+        baseline: PythonValue = made.baselines and baseline_text(made.baselines)
+        players: PythonValue = None if made.players is None else str(made.players)
         inputs = self._catalog.inputs  # in which the tensors of a former registration may be too, read no more
         own = {name: inputs[name] for what in ("baseline", "players") if (name := hidden(made.name, what)) in inputs}
         if made.baselines and isinstance(first := made.baselines[0], Given):
@@ -460,9 +462,9 @@ class Session:
         return Labels(Source(own.name))
 
 
-def _heads_of(network: Network) -> Call:
+def _heads_of(network: Network) -> PythonCall:
     """The heads that a model has now, however it came by them."""
-    return Call("load_heads", network.name, {"path": Heads(network.named_heads, weights_digest(network))})
+    return PythonCall("load_heads", network.name, {"path": Heads(network.named_heads, weights_digest(network))})
 
 
 def _defined(statement: syntax.Statement) -> tuple[str, str] | None:

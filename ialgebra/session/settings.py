@@ -21,7 +21,7 @@ from ..language.bind.options import (
 from ..language.bind.using import bind_using
 from ..planner.strategy import PRESETS
 
-_READERS: dict[str, Callable[[syntax.Value, Catalog], object]] = {
+_READERS: dict[str, Callable[[syntax.ValueExpr, Catalog], object]] = {
     "seed": lambda value, _: whole(value, "a seed", 0),
     "budget": lambda value, _: bind_budget(value),
     "method": lambda value, catalog: bind_using(value, catalog)[0],
@@ -36,7 +36,7 @@ _READERS: dict[str, Callable[[syntax.Value, Catalog], object]] = {
 }
 
 
-def set_option(name: syntax.Name, value: syntax.Value, catalog: Catalog) -> str:
+def set_option(name: syntax.Name, value: syntax.ValueExpr, catalog: Catalog) -> str:
     """Set a default; `default` takes it back. BindError for an unknown option or a value that does not fit."""
     option = name.value.lower()
     if option not in _READERS:

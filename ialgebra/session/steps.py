@@ -30,7 +30,7 @@ class Heads:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenObject:
     """What only the user has, one of the `models` or `interpreters` that a script is given."""
 
     where: str
@@ -41,21 +41,23 @@ class Given:
 class Layers:
     """The layers chosen of a module: name, path of the submodule, and which of its calls, where that was said."""
 
-    model: Given
+    model: GivenObject
     chosen: tuple[tuple[str, str, int | None], ...]
 
 
-Value = str | int | tuple[object, ...] | Mapping[int, str] | Tensor | Mask | Entry | Heads | Given | Layers | None
+PythonValue = (
+    str | int | tuple[object, ...] | Mapping[int, str] | Tensor | Mask | Entry | Heads | GivenObject | Layers | None
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class PythonCall:
     """A registration as it can be made again: a method of the session, what it names, and its other arguments, those
     apart that are None."""
 
     method: str
     name: str
-    arguments: dict[str, Value]
+    arguments: dict[str, PythonValue]
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +66,7 @@ class Call:
 
 
 @dataclass(eq=False, slots=True)
-class Step:
+class HistoryStep:
     """One registration or statement, and what became of it; once it is listed, it does not change.
 
     `seed` and `strategy` are as they were decided, down to the batches; `rows` went through a model for it; `maps`
@@ -83,7 +85,7 @@ class Step:
     timed: bool = False
     interrupted: bool = False  # by Ctrl-C, or by what is no IalgebraError
     registration: bool = False
-    call: Call | None = None
+    call: PythonCall | None = None
     defines: tuple[str, str] | None = None  # a kind and a name, which means something else from then on
 
     def answered(self, answer: Relation) -> None:
@@ -107,7 +109,7 @@ def digest(answer: Relation) -> str:
     return found.hexdigest()
 
 
-def _nbytes(value: Value) -> int:
+def _nbytes(value: PythonValue) -> int:
     match value:
         case Tensor():
             return value.nbytes

@@ -25,9 +25,10 @@ from ..kernels.coalitions import METHODS
 from ..models.network import Model
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Attribution
+from ..system.arrays import Floats
 from . import strategies
-from .definition import Floats, Game, columns, parts
-from .plans import Call, Columns, Edit, Plan, Window, query
+from .definition import DefinedGame, columns, parts
+from .plans import DrawnCall, DrawnEdit, DrawnWindow, FeatureColumns, Plan, query
 from .world import World
 
 SIGMAS = 6.0
@@ -92,7 +93,7 @@ class Refused(Exception):
 
 
 @dataclass(eq=False)
-class Run:
+class CaseRun:
     """What the cases of one law share: the world, the method asked for, plain answers that were asked for before."""
 
     world: World
@@ -126,7 +127,7 @@ class Run:
 class Case:
     """One case: what is drawn comes from hypothesis, so that a failure shrinks."""
 
-    run: Run
+    run: CaseRun
     data: DataObject
     sampled: bool
     clauses: str
@@ -134,7 +135,7 @@ class Case:
     sides: dict[tuple[str, str], Side] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, run: Run, data: DataObject) -> Case:
+    def of(cls, run: CaseRun, data: DataObject) -> Case:
         """A case with its way of asking: exactly or from few rows, unless the user said how."""
         seed = data.draw(st.integers(0, 1 << 16))
         if run.using is not None and (not run.shapley or run.method == "exact" or "budget" in run.using.lower()):
@@ -157,7 +158,7 @@ class Case:
     def one_of(self, *values: _T) -> _T:
         return self.draw(st.sampled_from(values))
 
-    def window(self) -> Window:
+    def window(self) -> DrawnWindow:
         return self.draw(self.world.windows)
 
     def layer(self) -> int:
@@ -168,7 +169,7 @@ class Case:
         most = max(least, min(3, len(self.world.names)))
         return self.draw(st.lists(st.sampled_from(self.world.names), min_size=least, max_size=most, unique=True))
 
-    def calls(self, *names: str, edits: SearchStrategy[Edit] | None = None) -> SearchStrategy[Call]:
+    def calls(self, *names: str, edits: SearchStrategy[DrawnEdit] | None = None) -> SearchStrategy[DrawnCall]:
         world = self.world
         classes = world.network.class_count
         outputs = ("logit", "probability", "log_odds") if classes <= _CLASSES else ("logit",)
@@ -177,10 +178,10 @@ class Case:
             [world.model], names or world.names, players, world.names, range(min(3, classes)), outputs, edits
         )
 
-    def call(self, *names: str) -> Call:
+    def call(self, *names: str) -> DrawnCall:
         return self.draw(self.calls(*names))
 
-    def columns(self, name: str) -> Columns:
+    def columns(self, name: str) -> FeatureColumns:
         """What predicates read of an input."""
         return columns(self.world.x(name))
 
@@ -213,7 +214,7 @@ class Case:
     def said(self, text: str, strategy: Strategy) -> str:
         return f"con.sql({text!r}, seed={self.seed}, strategy={strategy.name!r})"
 
-    def posed(self, game: Game, model: Model | None = None, strategy: Strategy = BEST) -> Side:
+    def posed(self, game: DefinedGame, model: Model | None = None, strategy: Strategy = BEST) -> Side:
         """φ of one game by a query without an operator: of x_w, on f_l or another model, against its baseline."""
         if model is None and game.layer is not None:
             model = self.world.ground.net.at(game.layer)
@@ -225,7 +226,7 @@ class Case:
         said = f"{text}, where {type(model).__name__ if model is not None else 'the model'} is asked about one game"
         return self._side(said, lambda: self.world.ask_of(model, inputs, text, strategy, self.seed))
 
-    def plain(self, game: Game) -> Attribution:
+    def plain(self, game: DefinedGame) -> Attribution:
         """The same, operator at a time; it is remembered, for cases have many games in common."""
         digest = hashlib.blake2b(digest_size=16)
         for each in (game.full, game.baseline, torch.from_numpy(game.players)):
@@ -310,7 +311,7 @@ class Case:
         return Side(said, (np.array([number]),), (np.array([error]),))
 
     @staticmethod
-    def sums(answer: Attribution, game: Game) -> Floats:
+    def sums(answer: Attribution, game: DefinedGame) -> Floats:
         """What a map gives to each player of a game."""
         return np.array([answer.map[game.features(player)].sum() for player in range(game.count)])
 

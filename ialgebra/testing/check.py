@@ -16,8 +16,8 @@ from hypothesis.errors import Flaky
 
 from ..errors import BindError, did_you_mean
 from ..session.session import Session
-from .case import Broken, Case, Counterexample, Refused, Run
-from .laws import LAWS, Law
+from .case import Broken, Case, CaseRun, Counterexample, Refused
+from .laws import LAWS, NumericLaw
 from .world import World, world
 
 SHRINKS = 60
@@ -78,7 +78,7 @@ def check_laws(
     return [_checked(law, ground, inputs, examples, seed, using) for law in chosen]
 
 
-def _chosen(names: Sequence[str] | None) -> list[Law]:
+def _chosen(names: Sequence[str] | None) -> list[NumericLaw]:
     known = {law.id: law for law in LAWS}
     if names is None:
         return list(LAWS)
@@ -91,12 +91,14 @@ def _chosen(names: Sequence[str] | None) -> list[Law]:
     return [law for law in LAWS if law.id in wanted]
 
 
-def _checked(law: Law, ground: World, inputs: Sequence[str], examples: int, seed: int, using: str | None) -> LawResult:
+def _checked(
+    law: NumericLaw, ground: World, inputs: Sequence[str], examples: int, seed: int, using: str | None
+) -> LawResult:
     lacks = law.lacks(ground)
     if lacks:
         return LawResult(law.id, law.formula, None, 0, reason=lacks)
     asked = f"model={ground.model!r}, inputs={list(inputs)!r}, laws=[{law.id!r}]"
-    run = Run(ground, using, f"check_laws(con, {asked}, examples={examples}, seed={seed}, using={using!r})")
+    run = CaseRun(ground, using, f"check_laws(con, {asked}, examples={examples}, seed={seed}, using={using!r})")
     result = partial(LawResult, law.id, law.formula)
     found: list[Counterexample] = []
     cases = tries = 0

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..models.adapters import logits as logits_of
-from .plans import Anti, Bits, Call, Columns, Join, Labels, Layer, Plan, Players, Star, Where, Window
+from ..system.arrays import Bools, Floats, Ints
+from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
 
-Floats = NDArray[np.float64]
 _REMEMBERED = 4096  # rows whose logits a net keeps: the coalitions of one game come again in the next case
 
 
@@ -135,7 +135,7 @@ def scalar(logits: Floats, target: int, output: str) -> float:
 # --- Eqs. 1 to 3: games
 
 
-def columns(x: Tensor) -> Columns:
+def columns(x: Tensor) -> FeatureColumns:
     """What predicates read of an input's features, in its shape."""
     value = x.numpy()
     index = np.indices(value.shape)
@@ -144,7 +144,7 @@ def columns(x: Tensor) -> Columns:
     return {"feature": index[0], "position": index[0], "token": value, "value": value}
 
 
-def hybrid(x: Tensor, baseline: Tensor, present: Bits) -> Tensor:
+def hybrid(x: Tensor, baseline: Tensor, present: Bools) -> Tensor:
     """Eq. 1: x where `present`, the baseline elsewhere."""
     return torch.where(torch.from_numpy(np.ascontiguousarray(present)), x, baseline)
 
@@ -162,26 +162,26 @@ def shapley(value: Callable[[frozenset[int]], float], d: int) -> Floats:
     return phi
 
 
-def spread(phi: Floats, labels: Labels) -> Floats:
+def spread(phi: Floats, labels: Ints) -> Floats:
     """The map of players' values: each spread evenly over its features, 0 outside all players."""
     sizes = np.bincount(labels[labels >= 0], minlength=len(phi))
     return np.append(phi / np.maximum(sizes, 1), 0.0)[labels]
 
 
 @dataclass(frozen=True, eq=False)
-class Game:
+class DefinedGame:
     """A weighted φ of a plan with all that its operators say of it: `x` plays inside `window` against `baseline`."""
 
     weight: float
-    call: Call
+    call: DrawnCall
     x: Tensor
-    window: Bits
+    window: Bools
     layer: int | None
     baseline: Tensor
     target: int
 
     @property
-    def players(self) -> Labels:
+    def players(self) -> Ints:
         assert self.call.players is not None
         return self.call.players.divide(self.window)
 
@@ -189,7 +189,7 @@ class Game:
     def count(self) -> int:
         return int(self.players.max(initial=-1)) + 1
 
-    def features(self, player: int) -> Bits:
+    def features(self, player: int) -> Bools:
         """Where a player's features are."""
         return np.asarray(self.players == player)
 
@@ -199,7 +199,7 @@ class Game:
         return hybrid(self.x, self.baseline, self.window)
 
 
-def enumerated(game: Game, net: Net) -> Floats:
+def enumerated(game: DefinedGame, net: Net) -> Floats:
     """The map of φ, every coalition evaluated on its own."""
     labels = game.players
     d = int(labels.max(initial=-1)) + 1
@@ -211,7 +211,7 @@ def enumerated(game: Game, net: Net) -> Floats:
     return spread(shapley(value, d), labels)
 
 
-def gain(game: Game, net: Net) -> float:
+def gain(game: DefinedGame, net: Net) -> float:
     """v(N) − v(∅) = f(x_w) − f(x̄), from two calls of the model."""
     full, empty = (net.logits(row, game.layer) for row in (game.full, game.baseline))
     return scalar(full, game.target, game.call.output) - scalar(empty, game.target, game.call.output)
@@ -229,35 +229,35 @@ class Ground:
     baselines: Mapping[str, Sequence[Tensor]]
 
 
-def parts(plan: Plan, ground: Ground) -> list[list[Game]]:
+def parts(plan: Plan, ground: Ground) -> list[list[DefinedGame]]:
     """The maps of a plan, one or one for each operand of its ⋄; each is the weighted sum of its games."""
     return [[game for each in component for game in _played(each, ground)] for component in _components(plan, ground)]
 
 
 @dataclass(frozen=True, eq=False)
-class _Leaf:
+class _DefinedLeaf:
     weight: float
-    call: Call
+    call: DrawnCall
     x: Tensor
-    windows: tuple[Window, ...] = ()
+    windows: tuple[DrawnWindow, ...] = ()
     layer: int | None = None
     against: Tensor | None = None
 
 
-def _components(plan: Plan, ground: Ground) -> list[list[_Leaf]]:
+def _components(plan: Plan, ground: Ground) -> list[list[_DefinedLeaf]]:
     match plan:
-        case Call():
-            return [[_Leaf(1.0, plan, _edited(plan, x, ground))] for x in ground.inputs[plan.input]]
-        case Star(of):
+        case DrawnCall():
+            return [[_DefinedLeaf(1.0, plan, _edited(plan, x, ground))] for x in ground.inputs[plan.input]]
+        case DrawnStar(of):
             return _components(of, ground)
         case Where(window, of):
             return [
                 [replace(leaf, windows=(*leaf.windows, window)) for leaf in component]
                 for component in _components(of, ground)
             ]
-        case Layer(layer, of):
+        case DrawnLayer(layer, of):
             return [[replace(leaf, layer=layer) for leaf in component] for component in _components(of, ground)]
-        case Join(of):
+        case DrawnJoin(of):
             operands = [_operand(each, ground) for each in of]
             return [
                 [
@@ -283,7 +283,7 @@ def _components(plan: Plan, ground: Ground) -> list[list[_Leaf]]:
             assert_never(plan)
 
 
-def _edited(call: Call, x: Tensor, ground: Ground) -> Tensor:
+def _edited(call: DrawnCall, x: Tensor, ground: Ground) -> Tensor:
     """The input that a call explains; the baseline is the one in force."""
     for edit in call.edits:
         (baseline,) = ground.inputs[call.baseline] if call.baseline else ground.baselines[call.input]
@@ -291,13 +291,13 @@ def _edited(call: Call, x: Tensor, ground: Ground) -> Tensor:
     return x
 
 
-def _operand(plan: Plan, ground: Ground) -> list[_Leaf]:
+def _operand(plan: Plan, ground: Ground) -> list[_DefinedLeaf]:
     """A plan under a ⋈ or a ⋄, where a collection counts as its elements' mean."""
     components = _components(plan, ground)
     return [replace(leaf, weight=leaf.weight / len(components)) for component in components for leaf in component]
 
 
-def _played(leaf: _Leaf, ground: Ground) -> Iterator[Game]:
+def _played(leaf: _DefinedLeaf, ground: Ground) -> Iterator[DefinedGame]:
     call, x = leaf.call, leaf.x
     if leaf.against is not None:
         baselines: Sequence[Tensor] = [leaf.against]
@@ -311,13 +311,13 @@ def _played(leaf: _Leaf, ground: Ground) -> Iterator[Game]:
     target = int(ground.net.logits(x).argmax()) if call.target is None else call.target
     layer = None if leaf.layer == ground.net.depth else leaf.layer
     for baseline in baselines:
-        yield Game(leaf.weight / len(baselines), call, x, window, layer, baseline, target)
+        yield DefinedGame(leaf.weight / len(baselines), call, x, window, layer, baseline, target)
 
 
 # --- players
 
 
-def renumbered(cell: NDArray[np.integer], window: Bits) -> Labels:
+def renumbered(cell: NDArray[np.integer], window: Bools) -> Ints:
     """The cells that a window meets as players 0, 1, …; −1 outside."""
     cell = np.broadcast_to(cell, window.shape)
     result = np.full(window.shape, -1, dtype=np.int64)
@@ -326,7 +326,7 @@ def renumbered(cell: NDArray[np.integer], window: Bits) -> Labels:
     return result
 
 
-def each_feature(window: Bits) -> Labels:
+def each_feature(window: Bools) -> Ints:
     """Every feature a player."""
     return renumbered(np.arange(window.size).reshape(window.shape), window)
 
@@ -334,7 +334,7 @@ def each_feature(window: Bits) -> Labels:
 def grid(rows: int, cols: int) -> Players:
     """rows × cols cells over the bounding box of the window."""
 
-    def divide(window: Bits) -> Labels:
+    def divide(window: Bools) -> Ints:
         _, down, across = np.nonzero(window)
         if not down.size:
             return renumbered(np.zeros(1, dtype=np.int64), window)
@@ -350,7 +350,7 @@ def grid(rows: int, cols: int) -> Players:
 def tile(size: int) -> Players:
     """Squares anchored at the origin, which a window cuts."""
 
-    def divide(window: Bits) -> Labels:
+    def divide(window: Bools) -> Ints:
         _, row, col = np.indices(window.shape)
         return renumbered(row // size * window.shape[2] + col // size, window)
 

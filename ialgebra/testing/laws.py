@@ -17,10 +17,23 @@ from hypothesis import strategies as st
 from ..algebra.baselines import Blur
 from ..algebra.windows import sql_name
 from ..results.relation import Attribution
+from ..system.arrays import Bools, Ints
 from . import strategies, variants
 from .case import BEST, Case, Side
-from .definition import Game, enumerated, gain, hybrid, parts, spread
-from .plans import EVERYTHING, Anti, Bits, Call, Edit, Join, Labels, Layer, Plan, Players, Star, Where, Window
+from .definition import DefinedGame, enumerated, gain, hybrid, parts, spread
+from .plans import (
+    EVERYTHING,
+    Anti,
+    DrawnCall,
+    DrawnEdit,
+    DrawnJoin,
+    DrawnLayer,
+    DrawnStar,
+    DrawnWindow,
+    Plan,
+    Players,
+    Where,
+)
 from .world import ENUMERATED, World
 
 
@@ -28,8 +41,8 @@ def commute(case: Case) -> None:
     """Π_w σ_l = σ_l Π_w"""
     w, layer = case.window(), case.layer()
     p = case.plan(layer)
-    case.equal(Where(w, Layer(layer, p)), Layer(layer, Where(w, p)))
-    case.means(Layer(layer, Where(w, p)))
+    case.equal(Where(w, DrawnLayer(layer, p)), DrawnLayer(layer, Where(w, p)))
+    case.means(DrawnLayer(layer, Where(w, p)))
 
 
 def stack_layers(case: Case) -> None:
@@ -37,11 +50,12 @@ def stack_layers(case: Case) -> None:
     layer, inner = case.layer(), case.layer()
     p = case.plan(inner)
     if layer <= inner:
-        case.equal(Layer(layer, p), Layer(layer, Layer(inner, p)))
-        case.means(Layer(layer, Layer(inner, p)))
+        case.equal(DrawnLayer(layer, p), DrawnLayer(layer, DrawnLayer(inner, p)))
+        case.means(DrawnLayer(layer, DrawnLayer(inner, p)))
     else:
         case.undefined(
-            Layer(layer, _buried(case, Layer(inner, p))), f"layer {layer} of a map cut after layer {inner} is undefined"
+            DrawnLayer(layer, _buried(case, DrawnLayer(inner, p))),
+            f"layer {layer} of a map cut after layer {inner} is undefined",
         )
 
 
@@ -57,9 +71,9 @@ def identities(case: Case) -> None:
     """Π_everything = id; * = id; σ_n = id where layer n is the model's own output"""
     depth = case.world.network.depth
     p = case.plan(depth or 0)
-    same: list[Plan] = [Where(EVERYTHING, p), Star(p), Where(Window("not false", EVERYTHING.holds), p)]
+    same: list[Plan] = [Where(EVERYTHING, p), DrawnStar(p), Where(DrawnWindow("not false", EVERYTHING.holds), p)]
     if depth is not None:
-        same.append(Layer(depth, p))
+        same.append(DrawnLayer(depth, p))
     written = case.one_of(*same)
     case.equal(p, written)
     case.means(written)
@@ -68,7 +82,7 @@ def identities(case: Case) -> None:
 def do_not_mix(case: Case) -> None:
     """⋈ over ⋄ and ⋄ over ⋈ are undefined, at any depth"""
     x, y = case.calls(), case.calls()
-    join, anti = Join((case.draw(x), case.draw(y))), Anti((case.draw(x), case.draw(y)))
+    join, anti = DrawnJoin((case.draw(x), case.draw(y))), Anti((case.draw(x), case.draw(y)))
     other = case.draw(x)
 
     def beside(inner: Plan) -> tuple[Plan, ...]:
@@ -76,17 +90,20 @@ def do_not_mix(case: Case) -> None:
 
     deep_join, deep_anti = _wrapped(case, join), _wrapped(case, anti)
     plan, claim = case.one_of(
-        (_wrapped(case, Join(beside(deep_anti))), "a join over an anti-join is undefined"),
+        (_wrapped(case, DrawnJoin(beside(deep_anti))), "a join over an anti-join is undefined"),
         (_wrapped(case, Anti(beside(deep_join))), "an anti-join over a join is undefined"),
         (Anti(beside(deep_anti)), "an anti-join over an anti-join is undefined"),
-        (Join(beside(_wrapped(case, Join(beside(deep_anti))))), "a join over an anti-join is undefined at any depth"),
         (
-            Join(beside(Where(case.window(), _wrapped(case, anti)))),
+            DrawnJoin(beside(_wrapped(case, DrawnJoin(beside(deep_anti))))),
+            "a join over an anti-join is undefined at any depth",
+        ),
+        (
+            DrawnJoin(beside(Where(case.window(), _wrapped(case, anti)))),
             "a join over an anti-join is undefined at any depth",
         ),
     )
     case.undefined(plan, claim)
-    case.defined(Join(beside(deep_join)), "a join over a join is defined")
+    case.defined(DrawnJoin(beside(deep_join)), "a join over a join is defined")
     case.defined(_wrapped(case, Anti(beside(_wrapped(case, other)))), "an anti-join of inputs is defined")
 
 
@@ -94,16 +111,18 @@ def project_join(case: Case) -> None:
     """Π_w(p ⋈ q) = Π_w p ⋈ Π_w q"""
     w = case.window()
     operands, weight = _joined(case)
-    case.equal(Join(tuple(Where(w, p) for p in operands), weight), Where(w, Join(operands, weight)))
-    case.means(Where(w, Join(operands, weight)))
+    case.equal(DrawnJoin(tuple(Where(w, p) for p in operands), weight), Where(w, DrawnJoin(operands, weight)))
+    case.means(Where(w, DrawnJoin(operands, weight)))
 
 
 def select_join(case: Case) -> None:
     """σ_l(p ⋈ q) = σ_l p ⋈ σ_l q"""
     layer = case.layer()
     operands, weight = _joined(case, layer)
-    case.equal(Join(tuple(Layer(layer, p) for p in operands), weight), Layer(layer, Join(operands, weight)))
-    case.means(Layer(layer, Join(operands, weight)))
+    case.equal(
+        DrawnJoin(tuple(DrawnLayer(layer, p) for p in operands), weight), DrawnLayer(layer, DrawnJoin(operands, weight))
+    )
+    case.means(DrawnLayer(layer, DrawnJoin(operands, weight)))
 
 
 def project_antijoin(case: Case) -> None:
@@ -118,8 +137,8 @@ def select_antijoin(case: Case) -> None:
     """σ_l(p ⋄ q) = σ_l p ⋄ σ_l q"""
     layer = case.layer()
     operands = _contrasted(case, layer)
-    case.equal(Anti(tuple(Layer(layer, p) for p in operands)), Layer(layer, Anti(operands)))
-    case.means(Layer(layer, Anti(operands)))
+    case.equal(Anti(tuple(DrawnLayer(layer, p) for p in operands)), DrawnLayer(layer, Anti(operands)))
+    case.means(DrawnLayer(layer, Anti(operands)))
 
 
 def weigh(case: Case) -> None:
@@ -127,9 +146,12 @@ def weigh(case: Case) -> None:
     p, q, r = (case.plan(antijoins=False, depth=0) for _ in range(3))
     e, d = (Fraction(case.draw(st.integers(0, 20)), 20) for _ in range(2))
     one, other = case.one_of(
-        (Join((p, q), _decimal(e)), Join((q, p), _decimal(1 - e))),
-        (Join((Join((p, q), _decimal(e)), r), _decimal(d)), Join((r, Join((q, p), _decimal(1 - e))), _decimal(1 - d))),
-        (Join((p, q, r, p)), Join((Join((p, q)), Join((r, p))))),
+        (DrawnJoin((p, q), _decimal(e)), DrawnJoin((q, p), _decimal(1 - e))),
+        (
+            DrawnJoin((DrawnJoin((p, q), _decimal(e)), r), _decimal(d)),
+            DrawnJoin((r, DrawnJoin((q, p), _decimal(1 - e))), _decimal(1 - d)),
+        ),
+        (DrawnJoin((p, q, r, p)), DrawnJoin((DrawnJoin((p, q)), DrawnJoin((r, p))))),
     )
     case.equal(one, other)
     case.means(other)
@@ -138,7 +160,13 @@ def weigh(case: Case) -> None:
 def idempotent(case: Case) -> None:
     """p ⋈ p = p"""
     p, q = (case.plan(antijoins=False) for _ in range(2))
-    same = [Join((p, p)), Join((p, p), "0.3"), Join((p, q), "1"), Join((q, p), "0"), Join((p, Join((p, p))), "0.6")]
+    same = [
+        DrawnJoin((p, p)),
+        DrawnJoin((p, p), "0.3"),
+        DrawnJoin((p, q), "1"),
+        DrawnJoin((q, p), "0"),
+        DrawnJoin((p, DrawnJoin((p, p))), "0.6"),
+    ]
     twice = case.one_of(*same)
     case.equal(p, twice)
     case.means(twice)
@@ -167,7 +195,7 @@ def duality(case: Case) -> None:
     there = replace(call, baseline=y, target=case.one_of(*classes))
     back = replace(there, input=y, baseline=x)
     layer = case.one_of(None, *case.world.layers)
-    one, other = (each if layer is None else Layer(layer, each) for each in (there, back))
+    one, other = (each if layer is None else DrawnLayer(layer, each) for each in (there, back))
     if case.draw(st.booleans()):
         case.equal(one, other, sign=-1, claim="one side is not minus the other")
         return
@@ -194,15 +222,15 @@ def nullified(case: Case) -> None:
         case "substituted":
             name = call.baseline or case.one_of(*case.world.names)
             call, absent = replace(call, baseline=name), replace(absent, baseline=name)
-            given = Edit("substitute", f"{w}, {sql_name(name)}", absent.edits[-1].of)
+            given = DrawnEdit("substitute", f"{w}, {sql_name(name)}", absent.edits[-1].of)
             one, other = _both_wrapped(case, absent, replace(call, edits=(*call.edits, given)))
             case.equal(one, other)
         case _:
-            plans: tuple[Plan, ...] = (absent, Join((call, absent)), Where(case.window(), absent))
+            plans: tuple[Plan, ...] = (absent, DrawnJoin((call, absent)), Where(case.window(), absent))
             case.means(case.one_of(*plans), "the answer is not that of the edited input")
 
 
-def _of_one_baseline(case: Case, call: Call) -> Call:
+def _of_one_baseline(case: Case, call: DrawnCall) -> DrawnCall:
     """`call` against one baseline, which does not depend on the input: an edit would change it too."""
     own = case.world.entries[call.input].baselines or ()
     if call.baseline is None and (len(own) > 1 or any(isinstance(each, Blur) for each in own)):
@@ -216,7 +244,7 @@ def _of_no_window(case: Case) -> list[Players]:
     return [players for players in known if not str(players).startswith("grid")]
 
 
-def _by_cell(answer: Attribution, cells: Labels) -> Attribution:
+def _by_cell(answer: Attribution, cells: Ints) -> Attribution:
     """An answer as the values of the whole input's players, where a window's has fewer, of their parts."""
     values, errors = np.zeros((2, int(cells.max()) + 1))
     for cell in range(len(values)):
@@ -255,7 +283,7 @@ def axioms(case: Case) -> None:
     case.one_of(*kinds)(case, game, case.draw(st.permutations(told)))
 
 
-def _null_in_the_input(case: Case, game: Game, players: Sequence[int]) -> None:
+def _null_in_the_input(case: Case, game: DefinedGame, players: Sequence[int]) -> None:
     mine = game.features(players[0])
     x = hybrid(game.baseline, game.x, mine)
     found = case.posed(replace(game, x=x))
@@ -266,7 +294,7 @@ def _null_in_the_input(case: Case, game: Game, players: Sequence[int]) -> None:
         case.fail("a player that equals its baseline is given a value, or an error", found)
 
 
-def _null_in_the_model(case: Case, game: Game, players: Sequence[int]) -> None:
+def _null_in_the_model(case: Case, game: DefinedGame, players: Sequence[int]) -> None:
     mine = game.features(players[0])
     model = variants.Deaf(case.world.ground.net.at(game.layer), mine, game.baseline)
     found = case.posed(game, model)
@@ -276,7 +304,7 @@ def _null_in_the_model(case: Case, game: Game, players: Sequence[int]) -> None:
     case.close(value, case.numbers("nothing", 0.0), "a player that the model does not read is given a value")
 
 
-def _symmetric(case: Case, game: Game, players: Sequence[int]) -> None:
+def _symmetric(case: Case, game: DefinedGame, players: Sequence[int]) -> None:
     i, j = (game.features(player) for player in players[:2])
     model = variants.Symmetric(case.world.ground.net.at(game.layer), i, j, game.x, game.baseline)
     found = case.posed(game, model)
@@ -286,7 +314,7 @@ def _symmetric(case: Case, game: Game, players: Sequence[int]) -> None:
     case.close(one, other, "two players that are alike to the model are given different values")
 
 
-def _linear(case: Case, game: Game, players: Sequence[int]) -> None:
+def _linear(case: Case, game: DefinedGame, players: Sequence[int]) -> None:
     game = replace(game, call=replace(game.call, output="logit"))
     f = case.world.ground.net.at(game.layer)
     g = variants.Bent(f, case.world.magnitude)
@@ -324,33 +352,33 @@ def mean_baseline(case: Case) -> None:
     """a collection of baselines is the mean of the maps"""
     world, call = case.world, case.call()
     several = replace(call, baseline=world.several)
-    each = Join(tuple(replace(call, baseline=name) for name in world.elements))
+    each = DrawnJoin(tuple(replace(call, baseline=name) for name in world.elements))
     if case.draw(st.booleans()):
         one, other = _both_wrapped(case, each, several)
         case.equal(one, other)
         case.means(other, "the answer is not the mean over the baselines")
         return
     among = replace(call, input=world.several, target=0)
-    apart = Join(tuple(replace(among, input=name) for name in world.elements))
+    apart = DrawnJoin(tuple(replace(among, input=name) for name in world.elements))
     partner = case.call()
-    case.equal(Join((apart, partner)), Join((among, partner)))
-    case.means(Join((among, partner)), "a collection under a join does not count as its elements' mean")
+    case.equal(DrawnJoin((apart, partner)), DrawnJoin((among, partner)))
+    case.means(DrawnJoin((among, partner)), "a collection under a join does not count as its elements' mean")
 
 
 # --- what laws have in common
 
 
-def _game(case: Case) -> Game:
+def _game(case: Case) -> DefinedGame:
     """One game, perhaps in a window and on a layer."""
     plan: Plan = case.call()
     if case.draw(st.booleans()):
         plan = Where(case.window(), plan)
     if case.draw(st.booleans()) and case.world.layers:
-        plan = Layer(case.layer(), plan)
+        plan = DrawnLayer(case.layer(), plan)
     return parts(plan, case.world.ground)[0][0]
 
 
-def _error(answer: Attribution, features: Bits) -> float:
+def _error(answer: Attribution, features: Bools) -> float:
     """The standard error of the features' players."""
     return float(answer.stderr[np.unique(answer.players[features])].sum())
 
@@ -368,18 +396,20 @@ def _both_wrapped(case: Case, one: Plan, other: Plan) -> tuple[Plan, Plan]:
             return Where(w, one), Where(w, other)
         case "σ":
             layer = case.world.layers[0]  # the least that inner layers may be is unknown here
-            return Layer(layer, one), Layer(layer, other)
+            return DrawnLayer(layer, one), DrawnLayer(layer, other)
     return one, other
 
 
 def _buried(case: Case, plan: Plan) -> Plan:
     """`plan` below other operators, so that what is above it stands at some distance."""
-    above = case.one_of("as it is", "Π", *(["⋄"] if isinstance(plan, Layer) and isinstance(plan.of, Call) else ["⋈"]))
+    above = case.one_of(
+        "as it is", "Π", *(["⋄"] if isinstance(plan, DrawnLayer) and isinstance(plan.of, DrawnCall) else ["⋈"])
+    )
     match above:
         case "Π":
             return Where(case.window(), plan)
         case "⋈" if not _contrasts(plan):
-            return Join((case.call(), plan))
+            return DrawnJoin((case.call(), plan))
         case "⋄":
             return Anti((plan, case.call()))
     return plan
@@ -388,11 +418,11 @@ def _buried(case: Case, plan: Plan) -> Plan:
 def _contrasts(plan: Plan) -> bool:
     """Whether a ⋄ is in it."""
     match plan:
-        case Call():
+        case DrawnCall():
             return False
         case Anti():
             return True
-        case Join(of):
+        case DrawnJoin(of):
             return any(map(_contrasts, of))
     return _contrasts(plan.of)
 
@@ -414,7 +444,7 @@ def _contrasted(case: Case, least: int = 0) -> tuple[Plan, ...]:
             case "Π":
                 plan = Where(case.window(), plan)
             case "σ":
-                plan = Layer(case.one_of(*legal), plan)
+                plan = DrawnLayer(case.one_of(*legal), plan)
         operands.append(plan)
     return tuple(operands)
 
@@ -428,7 +458,7 @@ def _decimal(share: Fraction) -> str:
 
 
 @dataclass(frozen=True)
-class Law:
+class NumericLaw:
     """A law by its number; `layers` and `inputs` are what it cannot do without."""
 
     id: str
@@ -458,24 +488,24 @@ class Law:
         return ""
 
 
-LAWS: tuple[Law, ...] = (
-    Law("L1", commute, layers=1),
-    Law("L2", stack_layers, layers=2),
-    Law("L3", stack_windows),
-    Law("L4", identities),
-    Law("L5", do_not_mix),
-    Law("L6", project_join),
-    Law("L7", select_join, layers=1),
-    Law("L8", project_antijoin, inputs=2),
-    Law("L9", select_antijoin, layers=1, inputs=2),
-    Law("L10", weigh),
-    Law("L11", idempotent),
-    Law("L12", swap),
-    Law("L13", duality, inputs=2),
-    Law("L14", nullified),
-    Law("L15", efficiency),
-    Law("L16", axioms),
-    Law("L17", linear_model),
-    Law("L18", mean_baseline),
+LAWS: tuple[NumericLaw, ...] = (
+    NumericLaw("L1", commute, layers=1),
+    NumericLaw("L2", stack_layers, layers=2),
+    NumericLaw("L3", stack_windows),
+    NumericLaw("L4", identities),
+    NumericLaw("L5", do_not_mix),
+    NumericLaw("L6", project_join),
+    NumericLaw("L7", select_join, layers=1),
+    NumericLaw("L8", project_antijoin, inputs=2),
+    NumericLaw("L9", select_antijoin, layers=1, inputs=2),
+    NumericLaw("L10", weigh),
+    NumericLaw("L11", idempotent),
+    NumericLaw("L12", swap),
+    NumericLaw("L13", duality, inputs=2),
+    NumericLaw("L14", nullified),
+    NumericLaw("L15", efficiency),
+    NumericLaw("L16", axioms),
+    NumericLaw("L17", linear_model),
+    NumericLaw("L18", mean_baseline),
 )
 """In the order of their numbers."""

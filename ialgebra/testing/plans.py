@@ -14,33 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..algebra.windows import sql_name
+from ..system.arrays import Bools, Ints
 
-Bits = NDArray[np.bool_]
-Labels = NDArray[np.int64]
-Columns = Mapping[str, NDArray[np.generic]]
+FeatureColumns = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
-class Window:
+class DrawnWindow:
     """A predicate: its text, and where it holds, given the columns of an input's features."""
 
     text: str
-    holds: Callable[[Columns], Bits] = field(compare=False, repr=False)
+    holds: Callable[[FeatureColumns], Bools] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.text
 
-    def __and__(self, other: Window) -> Window:
-        return Window(f"({self} and {other})", lambda columns: self.holds(columns) & other.holds(columns))
+    def __and__(self, other: DrawnWindow) -> DrawnWindow:
+        return DrawnWindow(f"({self} and {other})", lambda columns: self.holds(columns) & other.holds(columns))
 
-    def __or__(self, other: Window) -> Window:
-        return Window(f"({self} or {other})", lambda columns: self.holds(columns) | other.holds(columns))
+    def __or__(self, other: DrawnWindow) -> DrawnWindow:
+        return DrawnWindow(f"({self} or {other})", lambda columns: self.holds(columns) | other.holds(columns))
 
-    def __invert__(self) -> Window:
-        return Window(f"not ({self})", lambda columns: ~self.holds(columns))
+    def __invert__(self) -> DrawnWindow:
+        return DrawnWindow(f"not ({self})", lambda columns: ~self.holds(columns))
 
 
-EVERYTHING = Window("true", lambda columns: np.ones(columns["value"].shape, dtype=bool))
+EVERYTHING = DrawnWindow("true", lambda columns: np.ones(columns["value"].shape, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,14 @@ class Players:
     """A partition: its text, and the players (consecutive from 0, −1 outside) of an input under a window's bits."""
 
     text: str
-    divide: Callable[[Bits], Labels] = field(compare=False, repr=False)
+    divide: Callable[[Bools], Ints] = field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.text
 
 
 @dataclass(frozen=True)
-class Edit:
+class DrawnEdit:
     """A modifier: its name, its arguments' text, and what it makes of an input, given the baseline in force."""
 
     name: str
@@ -67,7 +66,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Call:
+class DrawnCall:
     """f(x, option => value …); a baseline, a class or players left at None are the input's or the model's own. The
     `edits` of the input are made in their order."""
 
@@ -77,7 +76,7 @@ class Call:
     baseline: str | None = None
     target: int | None = None
     output: str = "logit"
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[DrawnEdit, ...] = ()
 
     def __str__(self) -> str:
         baseline = None if self.baseline is None else sql_name(self.baseline)
@@ -94,7 +93,7 @@ class Call:
 class Where:
     """Π_w"""
 
-    window: Window
+    window: DrawnWindow
     of: Plan
 
     def __str__(self) -> str:
@@ -102,7 +101,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Star:
+class DrawnStar:
     """*: the plan itself, in a query of its own."""
 
     of: Plan
@@ -112,7 +111,7 @@ class Star:
 
 
 @dataclass(frozen=True)
-class Layer:
+class DrawnLayer:
     """σ_l"""
 
     layer: int
@@ -123,7 +122,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Join:
+class DrawnJoin:
     """⋈; `weight`, a decimal, is the left operand's of two; None is the uniform mean."""
 
     of: tuple[Plan, ...]
@@ -151,10 +150,10 @@ class Anti:
         return f"(select * from {' left join '.join(map(str, self.of))})"
 
 
-Plan = Call | Star | Where | Layer | Join | Anti
+Plan = DrawnCall | DrawnStar | Where | DrawnLayer | DrawnJoin | Anti
 
 
 def query(plan: Plan, clauses: str = "") -> str:
     """The plan as a query, with `clauses` (USING …, BUDGET …) at its end."""
-    text = f"select * from {plan}" if isinstance(plan, Call) else str(plan)[1:-1]
+    text = f"select * from {plan}" if isinstance(plan, DrawnCall) else str(plan)[1:-1]
     return f"{text} {clauses}".strip()

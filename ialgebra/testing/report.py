@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import IalgebraError
+from ..system.arrays import Floats
 
 if TYPE_CHECKING:
     from .check import LawResult
-    from .definition import Floats
 
 _COLOURS = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}
 

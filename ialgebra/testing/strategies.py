@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,10 +18,23 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..algebra.players import Kind
+from ..system.arrays import Bools
 from . import definition
-from .plans import Anti, Bits, Call, Columns, Edit, Join, Layer, Plan, Players, Where, Window, query
+from .plans import (
+    Anti,
+    DrawnCall,
+    DrawnEdit,
+    DrawnJoin,
+    DrawnLayer,
+    DrawnWindow,
+    FeatureColumns,
+    Plan,
+    Players,
+    Where,
+    query,
+)
 
-Kind = Literal["image", "tabular", "tokens"]
 Shape = tuple[int, ...]
 
 SHAPES: dict[Kind, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
@@ -119,37 +132,37 @@ def inputs(
 # --- windows and players
 
 
-def _compared(column: str, sign: str, value: float) -> Window:
-    def holds(columns: Columns) -> Bits:
+def _compared(column: str, sign: str, value: float) -> DrawnWindow:
+    def holds(columns: FeatureColumns) -> Bools:
         read = columns[column].astype(np.float64)
         compared = {"<": read < value, ">=": read >= value, "=": read == value, "<>": read != value, ">": read > value}
         return np.asarray(compared[sign], dtype=bool)
 
-    return Window(f"{column} {sign} {value!r}", holds)
+    return DrawnWindow(f"{column} {sign} {value!r}", holds)
 
 
-def _box(top: int, left: int, bottom: int, right: int) -> Window:
-    def holds(columns: Columns) -> Bits:
+def _box(top: int, left: int, bottom: int, right: int) -> DrawnWindow:
+    def holds(columns: FeatureColumns) -> Bools:
         row, col = columns["row"].astype(np.int64), columns["col"].astype(np.int64)
         return (row >= top) & (row < bottom) & (col >= left) & (col < right)
 
-    return Window(f"box({top}, {left}, {bottom}, {right})", holds)
+    return DrawnWindow(f"box({top}, {left}, {bottom}, {right})", holds)
 
 
-def _circle(row: int, col: int, radius: int) -> Window:
-    def holds(columns: Columns) -> Bits:
+def _circle(row: int, col: int, radius: int) -> DrawnWindow:
+    def holds(columns: FeatureColumns) -> Bools:
         down, across = columns["row"].astype(np.int64) - row, columns["col"].astype(np.int64) - col
         return down**2 + across**2 <= radius**2
 
-    return Window(f"circle({row}, {col}, {radius})", holds)
+    return DrawnWindow(f"circle({row}, {col}, {radius})", holds)
 
 
-def _among(column: str, values: frozenset[int]) -> Window:
+def _among(column: str, values: frozenset[int]) -> DrawnWindow:
     chosen = sorted(values)
-    return Window(f"{column} in ({', '.join(map(str, chosen))})", lambda columns: np.isin(columns[column], chosen))
+    return DrawnWindow(f"{column} in ({', '.join(map(str, chosen))})", lambda columns: np.isin(columns[column], chosen))
 
 
-def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[Window]:
+def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[DrawnWindow]:
     values = st.sampled_from([scale * part for part in (0.0, -0.5, 0.5, -1.0, 1.0)])
     by_value = st.builds(_compared, st.just("value"), st.sampled_from([">", "<"]), values)
     match kind:
@@ -180,7 +193,7 @@ def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[Window]:
             )
 
 
-def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[Window]:
+def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnWindow]:
     """Predicates over the columns of an input's features; `str(window)` is their text.
 
     `scale` is about the size of the input's values. Some windows are empty, some hold everything.
@@ -188,9 +201,9 @@ def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0
     return st.recursive(
         _atoms(kind, shape or SHAPES[kind], scale),
         lambda inner: st.one_of(
-            st.builds(Window.__invert__, inner),
-            st.builds(Window.__and__, inner, inner),
-            st.builds(Window.__or__, inner, inner),
+            st.builds(DrawnWindow.__invert__, inner),
+            st.builds(DrawnWindow.__and__, inner, inner),
+            st.builds(DrawnWindow.__or__, inner, inner),
         ),
         max_leaves=3,
     )
@@ -218,20 +231,22 @@ def players(kind: Kind = "image", shape: Shape | None = None, most: int = 6) -> 
 # --- plans and queries
 
 
-def nullify(window: Window) -> Edit:
+def nullify(window: DrawnWindow) -> DrawnEdit:
     """The baseline inside a window."""
-    return Edit("nullify", str(window), lambda x, baseline: np.where(_held(window, x), baseline, x).astype(x.dtype))
+    return DrawnEdit(
+        "nullify", str(window), lambda x, baseline: np.where(_held(window, x), baseline, x).astype(x.dtype)
+    )
 
 
-def _held(window: Window, x: NDArray[np.generic]) -> Bits:
+def _held(window: DrawnWindow, x: NDArray[np.generic]) -> Bools:
     return window.holds(definition.columns(torch.from_numpy(x)))
 
 
-def _clip(low: float, high: float) -> Edit:
-    return Edit("clip", f"{low!r}, {high!r}", lambda x, _: np.clip(x, low, high).astype(x.dtype))
+def _clip(low: float, high: float) -> DrawnEdit:
+    return DrawnEdit("clip", f"{low!r}, {high!r}", lambda x, _: np.clip(x, low, high).astype(x.dtype))
 
 
-def _shift(*by: int) -> Edit:
+def _shift(*by: int) -> DrawnEdit:
     def moved(x: NDArray[np.generic], baseline: NDArray[np.generic]) -> NDArray[np.generic]:
         result = baseline.astype(x.dtype)
         for to in np.ndindex(x.shape[-len(by) :]):
@@ -240,10 +255,10 @@ def _shift(*by: int) -> Edit:
                 result[(..., *to)] = x[(..., *place)]
         return result
 
-    return Edit("shift", ", ".join(map(str, by)), moved)
+    return DrawnEdit("shift", ", ".join(map(str, by)), moved)
 
 
-def edits(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[Edit]:
+def edits(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnEdit]:
     """Modifiers of an input: nullify, and clip and shift where they mean something."""
     shape = shape or SHAPES[kind]
     found = [windows(kind, shape, scale).map(nullify)]
@@ -263,11 +278,11 @@ def calls(
     baselines: Sequence[str] = (),
     targets: Sequence[int] = (),
     outputs: Sequence[str] = ("logit",),
-    edits: SearchStrategy[Edit] | None = None,
-) -> SearchStrategy[Call]:
+    edits: SearchStrategy[DrawnEdit] | None = None,
+) -> SearchStrategy[DrawnCall]:
     """f(x) with options: `baselines` are names of registered inputs, `targets` classes; up to two `edits` of x."""
     return st.builds(
-        Call,
+        DrawnCall,
         st.sampled_from(list(models)),
         st.sampled_from(list(inputs)),
         st.none() if players is None else players,
@@ -281,9 +296,9 @@ def calls(
 @st.composite
 def plans(
     draw: DrawFn,
-    operands: SearchStrategy[Call] | None = None,
+    operands: SearchStrategy[DrawnCall] | None = None,
     layers: Sequence[int] = (),
-    windows: SearchStrategy[Window] | None = None,
+    windows: SearchStrategy[DrawnWindow] | None = None,
     *,
     least: int = 0,
     joins: bool = True,
@@ -304,7 +319,7 @@ def plans(
             return Where(draw(windows), wrapped(inner, least))
         if kind == "σ":
             layer = draw(st.sampled_from(legal))
-            return Layer(layer, wrapped(inner, layer))
+            return DrawnLayer(layer, wrapped(inner, layer))
         return inner(least)
 
     def joined(least: int, left: int) -> Plan:
@@ -312,7 +327,7 @@ def plans(
             return draw(leaf)
         count = draw(st.sampled_from([2, 3]))
         parts = tuple(wrapped(lambda least: joined(least, left - 1), least) for _ in range(count))
-        return Join(parts, draw(st.sampled_from([None, *WEIGHTS])) if count == 2 else None)
+        return DrawnJoin(parts, draw(st.sampled_from([None, *WEIGHTS])) if count == 2 else None)
 
     def contrasted(least: int) -> Plan:
         drawn = draw(st.lists(leaf, min_size=2, max_size=3, unique_by=lambda call: call.input))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.adapters import logits
-from .plans import Bits
+from ..system.arrays import Bools
 
 Function = Callable[[Tensor], object]
 
@@ -35,7 +35,7 @@ class _Of(nn.Module):
 class Deaf(_Of):
     """f with the features of one player always at the baseline."""
 
-    def __init__(self, f: Function, player: Bits, baseline: Tensor) -> None:
+    def __init__(self, f: Function, player: Bools, baseline: Tensor) -> None:
         super().__init__(f)
         self.player, self.baseline = torch.from_numpy(player), baseline
 
@@ -49,7 +49,7 @@ class Symmetric(_Of):
     How present a player is is read from its features, as the share of the way from the baseline to x.
     """
 
-    def __init__(self, f: Function, i: Bits, j: Bits, x: Tensor, baseline: Tensor) -> None:
+    def __init__(self, f: Function, i: Bools, j: Bools, x: Tensor, baseline: Tensor) -> None:
         super().__init__(f)
         self.i, self.j = torch.from_numpy(i), torch.from_numpy(j)
         self.x, self.baseline = x, baseline

@@ -22,6 +22,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ..algebra.baselines import Constant, materialise
+from ..algebra.players import Kind
 from ..catalog.catalog import Catalog, Element, Entry, Settings, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
 from ..models.heads import Head
@@ -32,8 +33,8 @@ from ..results.relation import Attribution
 from ..session.session import Session, connect
 from . import definition
 from .definition import Cut, Ground, Net
-from .plans import Edit, Players, Window
-from .strategies import Kind, edits, partitions, windows
+from .plans import DrawnEdit, DrawnWindow, Players
+from .strategies import edits, partitions, windows
 
 FEW, MANY, ENUMERATED = 5, 9, 6
 """Most players of a game that is asked for exactly, of one that is sampled, and of one that is enumerated."""
@@ -127,12 +128,12 @@ class World:
         )
 
     @cached_property
-    def windows(self) -> SearchStrategy[Window]:
+    def windows(self) -> SearchStrategy[DrawnWindow]:
         """Predicates over the columns of these inputs."""
         return windows(self.kind, self.shape, self.scale)
 
     @cached_property
-    def edits(self) -> SearchStrategy[Edit]:
+    def edits(self) -> SearchStrategy[DrawnEdit]:
         """Modifiers of these inputs."""
         return edits(self.kind, self.shape, self.scale)
 

@@ -14,7 +14,7 @@ from ialgebra.algebra.baselines import Baseline, Blur, Constant, Given, Mean, ga
 from ialgebra.algebra.edits import Clip, Noise, Nullify, Rotate, Scale, Shift, Substitute, edited, registered
 from ialgebra.algebra.sources import Edit, Source
 from ialgebra.algebra.windows import Box, Column, Compare
-from ialgebra.algebra.windows import Constant as Number
+from ialgebra.algebra.windows import WindowConstant as Number
 from ialgebra.errors import BindError, ShapeError
 
 ZERO = Constant(0.0)

@@ -19,12 +19,12 @@ from ialgebra.algebra.windows import (
     Circle,
     Column,
     Compare,
-    Constant,
     In,
     Mask,
     Negate,
     Not,
     Or,
+    WindowConstant,
     both,
     check_masks,
     columns_of,
@@ -38,9 +38,9 @@ from ialgebra.errors import BindError, ShapeError
 
 IMAGE = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 ROW, COL, VALUE = Column("row"), Column("col"), Column("value")
-A = Compare("<", ROW, Constant(2))
-B = Compare(">=", COL, Constant(1))
-C = In(ROW, (Constant(0), Constant(2)))
+A = Compare("<", ROW, WindowConstant(2))
+B = Compare(">=", COL, WindowConstant(1))
+C = In(ROW, (WindowConstant(0), WindowConstant(2)))
 M = Mask.of("m", np.eye(3, 4, dtype=bool))
 
 
@@ -76,12 +76,12 @@ def test_complement_is_an_involution() -> None:
 
 
 def test_equal_content_is_one_object() -> None:
-    assert Constant(1) is Constant(1.0) is Constant(float(np.float32(1)))
-    assert type(Constant(np.float64(2.0)).value) is int
-    assert type(Constant(0.5).value) is float
-    assert Constant(-0.0) is Constant(0)
-    assert Constant(1) is not Constant("1")
-    assert In(ROW, (Constant(2), Constant(0.0), Constant(2))) is C
+    assert WindowConstant(1) is WindowConstant(1.0) is WindowConstant(float(np.float32(1)))
+    assert type(WindowConstant(np.float64(2.0)).value) is int
+    assert type(WindowConstant(0.5).value) is float
+    assert WindowConstant(-0.0) is WindowConstant(0)
+    assert WindowConstant(1) is not WindowConstant("1")
+    assert In(ROW, (WindowConstant(2), WindowConstant(0.0), WindowConstant(2))) is C
     assert Mask.of("m", np.eye(3, 4, dtype=int)) is M
     assert Mask.of("n", np.eye(3, 4)) is not M
     assert Mask.of("m", np.eye(4, 3)) is not M
@@ -101,14 +101,16 @@ def test_windows_print_as_predicates() -> None:
         M: "m",
         Mask.of("my mask", [[True]]): '"my mask"',
         complement(either(M, A)): f"not ({either(M, A)})",
-        Compare("=", Column("token"), Constant("don't")): "token = 'don''t'",
+        Compare("=", Column("token"), WindowConstant("don't")): "token = 'don''t'",
         Compare(
-            "<", Arithmetic("*", Arithmetic("+", ROW, COL), Negate(ROW)), Constant(-1.5)
+            "<", Arithmetic("*", Arithmetic("+", ROW, COL), Negate(ROW)), WindowConstant(-1.5)
         ): "(row + col) * -row < -1.5",
-        Compare(">", Arithmetic("-", ROW, Arithmetic("-", COL, Constant(-3))), Constant(1)): "row - (col - -3) > 1",
+        Compare(
+            ">", Arithmetic("-", ROW, Arithmetic("-", COL, WindowConstant(-3))), WindowConstant(1)
+        ): "row - (col - -3) > 1",
         Compare(">", Negate(Arithmetic("+", ROW, COL)), Absolute(Negate(ROW))): "-(row + col) > abs(-row)",
-        Box(*map(Constant, (1, 2, 3, 4.5))): "box(1, 2, 3, 4.5)",
-        Circle(*map(Constant, (1, 2, 3))): "circle(1, 2, 3)",
+        Box(*map(WindowConstant, (1, 2, 3, 4.5))): "box(1, 2, 3, 4.5)",
+        Circle(*map(WindowConstant, (1, 2, 3))): "circle(1, 2, 3)",
         C: "row in (0, 2)",
     }
     for window, text in printed.items():
@@ -184,13 +186,13 @@ def test_masks_are_checked_wherever_they_stand_in_a_window() -> None:
     for window in (wrong, complement(wrong), both(A, wrong), either(A, both(B, complement(wrong)))):
         with pytest.raises(ShapeError, match=r"^window 'wrong' has shape"):
             check_masks(window, IMAGE.shape)
-    for window in (M, complement(M), both(A, M), either(M, C), EVERYTHING, Box(*map(Constant, (0, 0, 1, 1)))):
+    for window in (M, complement(M), both(A, M), either(M, C), EVERYTHING, Box(*map(WindowConstant, (0, 0, 1, 1)))):
         check_masks(window, IMAGE.shape)
 
 
 def test_every_window_has_the_inputs_shape_and_cannot_be_spoilt() -> None:
     columns = columns_of("image", IMAGE, None)
-    for window in (EVERYTHING, NOTHING, A, M, C, both(A, B), Box(*map(Constant, (0, 0, 1, 1)))):
+    for window in (EVERYTHING, NOTHING, A, M, C, both(A, B), Box(*map(WindowConstant, (0, 0, 1, 1)))):
         selected = evaluate(window, columns)
         assert selected.shape == IMAGE.shape
         assert selected.dtype == np.bool_
@@ -202,51 +204,58 @@ def test_every_window_has_the_inputs_shape_and_cannot_be_spoilt() -> None:
 def test_values_of_any_dtype_are_compared_as_numbers() -> None:
     for dtype in (np.float16, np.int8, np.uint8, np.int64, np.bool_):
         columns = columns_of("image", IMAGE.astype(dtype), None)
-        above = evaluate(Compare(">", Arithmetic("-", VALUE, Constant(1)), Constant(-0.5)), columns)
+        above = evaluate(Compare(">", Arithmetic("-", VALUE, WindowConstant(1)), WindowConstant(-0.5)), columns)
         np.testing.assert_array_equal(above, IMAGE.astype(dtype).astype(float) - 1 > -0.5)
     small = columns_of("image", (IMAGE * 10).astype(np.uint8), None)
-    doubled = evaluate(Compare(">", Arithmetic("+", VALUE, VALUE), Constant(255)), small)
+    doubled = evaluate(Compare(">", Arithmetic("+", VALUE, VALUE), WindowConstant(255)), small)
     np.testing.assert_array_equal(doubled, IMAGE * 20 > 255)
-    np.testing.assert_array_equal(evaluate(Compare("<", Negate(VALUE), Constant(-5)), small), IMAGE * 10 > 5)
-    huge = evaluate(Compare("<", VALUE, Constant(10**300)), columns_of("image", IMAGE.astype(np.int64), None))
+    np.testing.assert_array_equal(evaluate(Compare("<", Negate(VALUE), WindowConstant(-5)), small), IMAGE * 10 > 5)
+    huge = evaluate(Compare("<", VALUE, WindowConstant(10**300)), columns_of("image", IMAGE.astype(np.int64), None))
     assert huge.all()
 
 
 def test_a_predicate_without_a_value_selects_nothing_and_warns_nowhere() -> None:
     columns = columns_of("tabular", np.array([0.0, np.nan, 4.0, -np.inf]), None)
-    undefined = Compare(">", Arithmetic("/", Constant(1), VALUE), Constant(0))
+    undefined = Compare(">", Arithmetic("/", WindowConstant(1), VALUE), WindowConstant(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert evaluate(undefined, columns).tolist() == [False, False, True, False]
         assert evaluate(complement(undefined), columns).tolist() == [False, False, False, True]
         assert evaluate(either(undefined, complement(undefined)), columns).tolist() == [False, False, True, True]
-        modulo = Compare("=", Arithmetic("%", VALUE, VALUE), Constant(0))
+        modulo = Compare("=", Arithmetic("%", VALUE, VALUE), WindowConstant(0))
         assert evaluate(modulo, columns).tolist() == [False, False, True, False]
 
 
 def test_a_window_tells_which_columns_it_reads() -> None:
-    assert reads(both(A, complement(either(M, Compare("<", Absolute(Negate(VALUE)), Constant(1)))))) == {"row", "value"}
-    assert reads(Box(*map(Constant, (0, 0, 1, 1)))) == reads(Circle(*map(Constant, (0, 0, 1)))) == {"row", "col"}
-    assert reads(In(Arithmetic("+", ROW, Column("channel")), (Constant(1),))) == {"row", "channel"}
+    assert reads(both(A, complement(either(M, Compare("<", Absolute(Negate(VALUE)), WindowConstant(1)))))) == {
+        "row",
+        "value",
+    }
+    assert (
+        reads(Box(*map(WindowConstant, (0, 0, 1, 1))))
+        == reads(Circle(*map(WindowConstant, (0, 0, 1))))
+        == {"row", "col"}
+    )
+    assert reads(In(Arithmetic("+", ROW, Column("channel")), (WindowConstant(1),))) == {"row", "channel"}
     assert reads(EVERYTHING) == reads(M) == frozenset()
 
 
 def test_a_column_or_a_name_that_the_input_lacks_is_an_error() -> None:
     with pytest.raises(BindError) as caught:
-        evaluate(Compare("=", Column("feature"), Constant(1)), columns_of("image", IMAGE, None))
+        evaluate(Compare("=", Column("feature"), WindowConstant(1)), columns_of("image", IMAGE, None))
     known = "row, col, channel, value"
     assert sorted(caught.value.message.split("it has ")[1].split(", ")) == sorted(known.split(", "))
     named = columns_of("tabular", np.zeros(2), ("a", "b"))
     with pytest.raises(
         BindError, match=r"^the window reads 'row', which this input does not have; it has feature, value$"
     ):
-        evaluate(Compare("=", ROW, Constant(1)), named)
+        evaluate(Compare("=", ROW, WindowConstant(1)), named)
     with pytest.raises(BindError, match="'age' names no feature: the input was registered without feature_names"):
-        evaluate(Compare("=", Column("feature"), Constant("age")), columns_of("tabular", np.zeros(2), None))
+        evaluate(Compare("=", Column("feature"), WindowConstant("age")), columns_of("tabular", np.zeros(2), None))
 
 
 def test_nodes_refuse_what_no_predicate_can_mean() -> None:
     with pytest.raises(BindError, match="must be finite, not nan"):
-        Constant(float("nan"))
+        WindowConstant(float("nan"))
     with pytest.raises(BindError, match="at least 0, not -1"):
-        Circle(Constant(0), Constant(0), Constant(-1))
+        Circle(WindowConstant(0), WindowConstant(0), WindowConstant(-1))

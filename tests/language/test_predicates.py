@@ -18,10 +18,10 @@ from ialgebra.algebra.windows import (
     Circle,
     Column,
     Compare,
-    Constant,
     In,
     Mask,
     Window,
+    WindowConstant,
     both,
     columns_of,
     complement,
@@ -31,22 +31,22 @@ from ialgebra.algebra.windows import (
 from ialgebra.errors import BindError
 from ialgebra.language.bind.predicates import bind_window
 from ialgebra.language.syntax import (
-    Absolute,
-    And,
-    Arithmetic,
+    AbsoluteExpr,
+    AndExpr,
+    ArithmeticExpr,
     Between,
-    Call,
+    CallExpr,
     Expression,
     Name,
-    Negate,
-    Not,
+    NegateExpr,
+    NotExpr,
     Number,
-    Or,
+    OrExpr,
     Text,
     parse_predicate,
 )
-from ialgebra.language.syntax import Compare as Compared
-from ialgebra.language.syntax import In as Member
+from ialgebra.language.syntax import CompareExpr as Compared
+from ialgebra.language.syntax import InExpr as Member
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 6, 7)).round(1)
 IMAGE[1, 2, 3], IMAGE[0, 0, 0] = np.nan, np.inf
@@ -58,8 +58,8 @@ WINDOWS: Mapping[str, Window] = {
     "a b": Mask.of("a b", np.random.default_rng(3).random((3, 6, 7)) < 0.5),
     "not": Mask.of("not", np.ones((6, 7))),
     "row": Mask.of("row", np.eye(6, 7)),
-    "top": Compare("<", Column("row"), Constant(2)),
-    "old": Compare("=", Column("feature"), Constant("age")),
+    "top": Compare("<", Column("row"), WindowConstant(2)),
+    "old": Compare("=", Column("feature"), WindowConstant("age")),
 }
 CHANNEL, ROW, COL = np.indices(IMAGE.shape)
 NAMES = ("age", "bmi", "sex", "bp")
@@ -258,18 +258,18 @@ def truth(expression: Expression, pixel: tuple[int, int, int]) -> bool | None:
             mask = WINDOWS[name]
             assert isinstance(mask, Mask)
             return bool(np.broadcast_to(mask.array, IMAGE.shape)[pixel])
-        case Not(of):
+        case NotExpr(of):
             inner = truth(of, pixel)
             return None if inner is None else not inner
-        case And(parts) | Or(parts):
-            decisive = isinstance(expression, Or)
+        case AndExpr(parts) | OrExpr(parts):
+            decisive = isinstance(expression, OrExpr)
             found = [truth(part, pixel) for part in parts]
             return decisive if decisive in found else None if None in found else not decisive
         case Between(of, low, high):
-            return truth(And((Compared(">=", of, low, (0, 0)), Compared("<=", of, high, (0, 0))), (0, 0)), pixel)  # type: ignore[arg-type]
+            return truth(AndExpr((Compared(">=", of, low, (0, 0)), Compared("<=", of, high, (0, 0))), (0, 0)), pixel)  # type: ignore[arg-type]
         case Member(of, values):
-            return truth(Or(tuple(Compared("=", of, value, (0, 0)) for value in values), (0, 0)), pixel)  # type: ignore[arg-type]
-        case Call(Name(name), arguments):
+            return truth(OrExpr(tuple(Compared("=", of, value, (0, 0)) for value in values), (0, 0)), pixel)  # type: ignore[arg-type]
+        case CallExpr(Name(name), arguments):
             numbers = [argument.value for argument in arguments if isinstance(argument, Number)]
             _, row, col = pixel
             if name == "box":
@@ -294,13 +294,13 @@ def value(expression: Expression, pixel: tuple[int, int, int]) -> float | None:
             channel, row, col = pixel
             here = {"row": row, "col": col, "channel": channel, "value": float(IMAGE[pixel])}[name]
             return None if math.isnan(here) else float(here)
-        case Negate(of):
+        case NegateExpr(of):
             inner = value(of, pixel)
             return None if inner is None else -inner
-        case Absolute(of):
+        case AbsoluteExpr(of):
             inner = value(of, pixel)
             return None if inner is None else abs(inner)
-        case Arithmetic(op, left, right):
+        case ArithmeticExpr(op, left, right):
             one, other = value(left, pixel), value(right, pixel)
             if one is None or other is None or (op in "/%" and other == 0):
                 return None
@@ -363,19 +363,19 @@ def test_a_windows_text_binds_to_the_same_window(text: str) -> None:
     assert bind(str(window)) is window
 
 
-def numbers() -> st.SearchStrategy[Constant]:
+def numbers() -> st.SearchStrategy[WindowConstant]:
     finite = st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
-    return st.builds(Constant, finite)
+    return st.builds(WindowConstant, finite)
 
 
-NAMED = st.builds(Constant, st.text(max_size=8))
+NAMED = st.builds(WindowConstant, st.text(max_size=8))
 LEAVES = (
     st.sampled_from([W, WINDOWS["x'"], WINDOWS["a b"], WINDOWS["not"], EVERYTHING, NOTHING])
     | st.builds(Compare, st.sampled_from(["=", "<>", "<", "<=", ">", ">="]), st.just(Column("value")), numbers())
     | st.builds(Compare, st.sampled_from(["=", "<>"]), st.sampled_from([Column("feature"), Column("token")]), NAMED)
     | st.builds(In, st.just(Column("token")), st.lists(NAMED | numbers(), min_size=1, max_size=3).map(tuple))
     | st.builds(Box, numbers(), numbers(), numbers(), numbers())
-    | st.builds(Circle, numbers(), numbers(), st.builds(Constant, st.integers(0, 9)))
+    | st.builds(Circle, numbers(), numbers(), st.builds(WindowConstant, st.integers(0, 9)))
 )
 BUILT = st.recursive(
     LEAVES,
@@ -392,6 +392,6 @@ def test_a_window_built_in_python_prints_text_that_binds_to_it(window: Window) -
 
 def test_texts_are_quoted_whatever_they_hold() -> None:
     for word in ("don't", "''", "", "a\nb", "-- no", "/* no */", "\0", "′", 'a "b"'):
-        window = Compare("=", Column("token"), Constant(word))
+        window = Compare("=", Column("token"), WindowConstant(word))
         assert bind(str(window), None) is window
-        assert parse_predicate(f"token = {Constant(word)}").right == Text(word, (0, 0))  # type: ignore[union-attr, arg-type]
+        assert parse_predicate(f"token = {WindowConstant(word)}").right == Text(word, (0, 0))  # type: ignore[union-attr, arg-type]

@@ -19,32 +19,32 @@ from ialgebra.errors import IalgebraError, ParseError, Span
 from ialgebra.language import syntax
 from ialgebra.language.dialect import MAX_DEPTH, STATEMENTS
 from ialgebra.language.syntax import (
-    Absolute,
-    And,
-    Arithmetic,
+    AbsoluteExpr,
+    AndExpr,
+    ArithmeticExpr,
     Between,
-    Call,
-    Compare,
+    CallExpr,
+    CompareExpr,
     CreateView,
     CreateWindow,
     Describe,
     Drop,
     Explain,
-    In,
+    InExpr,
     Item,
     Joined,
-    Key,
     Name,
-    Negate,
-    Not,
+    NegateExpr,
+    NotExpr,
     Number,
-    Option,
-    Or,
+    OptionExpr,
+    OrExpr,
     Query,
     Region,
     SetOption,
     Show,
-    Star,
+    SortKey,
+    StarItem,
     Statement,
     Subquery,
     Text,
@@ -64,13 +64,13 @@ def number(value: float) -> Number:
     return Number(value, "", AT)
 
 
-def call(model: str, *arguments: syntax.Expression, **options: syntax.Value) -> Call:
-    given = tuple(Option(name(option), value, AT) for option, value in options.items())
-    return Call(name(model), arguments, given, AT)
+def call(model: str, *arguments: syntax.Expression, **options: syntax.ValueExpr) -> CallExpr:
+    given = tuple(OptionExpr(name(option), value, AT) for option, value in options.items())
+    return CallExpr(name(model), arguments, given, AT)
 
 
 def query(item: str | int, operand: syntax.Operand, *joins: Joined, where: syntax.Expression | None = None) -> Query:
-    what = Star(AT) if item == "*" else name(item) if isinstance(item, str) else number(item)
+    what = StarItem(AT) if item == "*" else name(item) if isinstance(item, str) else number(item)
     return Query((Item(what, None, AT),), operand, joins, where, None, (), None, None, None, None, None, None, AT)
 
 
@@ -143,7 +143,7 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
             Item(name("layer4.2.conv1"), "cat", AT),
             Item(number(2), "281", AT),
             Item(Text("a.b", AT), "hot dog", AT),
-            Item(Star(AT), None, AT),
+            Item(StarItem(AT), None, AT),
         ),
         operand=call("f", name("x"), target=Text("cat", AT), baseline=call("blur", number(3))),
         joins=(
@@ -152,20 +152,20 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
             anti(subquery(2, call("g", name("x")))),
         ),
         where=name("w"),
-        having=And(
+        having=AndExpr(
             (
-                Compare("=", name("label"), number(3), AT),
-                Compare(">", call("mass", Not(name("w"), AT)), number(0.5), AT),
+                CompareExpr("=", name("label"), number(3), AT),
+                CompareExpr(">", call("mass", NotExpr(name("w"), AT)), number(0.5), AT),
             ),
             AT,
         ),
         order=(
-            Key(
-                Arithmetic("-", Call(name("distance"), (subquery("*", name("v")),), (), AT), name("index"), AT),
+            SortKey(
+                ArithmeticExpr("-", CallExpr(name("distance"), (subquery("*", name("v")),), (), AT), name("index"), AT),
                 True,
                 AT,
             ),
-            Key(call("entropy"), False, AT),
+            SortKey(call("entropy"), False, AT),
         ),
         limit=number(7),
         using=call("shapley", folds=number(2), x=number(-1.5)),
@@ -188,8 +188,8 @@ def test_every_clause_has_its_place_in_the_tree() -> None:
 def test_having_order_by_and_limit_keep_their_order_among_themselves_only(clauses: str) -> None:
     assert only(f"select * from f(x) where w {clauses}") == replace(
         query("*", FX, where=name("w")),
-        having=Compare("<", name("a"), number(1), AT),
-        order=(Key(name("b"), False, AT),),
+        having=CompareExpr("<", name("a"), number(1), AT),
+        order=(SortKey(name("b"), False, AT),),
         limit=number(2),
         using=call("exact"),
         budget=number(3),
@@ -205,12 +205,12 @@ def test_the_other_statements() -> None:
         drop window w; drop view v; show models; show INPUTS; show windows; show views; describe f'; set seed = -3;
         set players = grid(7, 7)
     """
-    on_v, small = query("*", name("v")), Compare("<", name("row"), number(3), AT)
+    on_v, small = query("*", name("v")), CompareExpr("<", name("row"), number(3), AT)
     assert parse(text) == (
         Explain(on_v, False, AT),
         Explain(on_v, True, AT),
         CreateWindow(name("w"), small, False, AT),
-        CreateWindow(name("my w"), Not(name("w"), AT), True, AT),
+        CreateWindow(name("my w"), NotExpr(name("w"), AT), True, AT),
         CreateView(name("v"), query("*", FX), "", False, AT),
         CreateView(name("v"), query("l", FX), "", True, AT),
         Drop("window", name("w"), AT),
@@ -255,31 +255,33 @@ PREDICATES = {
     "row": ROW,
     "true": name("true"),
     "window(10, 10)": call("window", number(10), number(10)),
-    "row != 3": Compare("<>", ROW, number(3), AT),
-    "a and b and c": And((name("a"), name("b"), name("c")), AT),
-    "a and (b and c)": And((name("a"), And((name("b"), name("c")), AT)), AT),
-    "a or b and not c": Or((name("a"), And((name("b"), Not(name("c"), AT)), AT)), AT),
-    "not row = 3 and w": And((Not(Compare("=", ROW, number(3), AT), AT), W), AT),
-    "not not w": Not(Not(W, AT), AT),
-    "row between 40 and 120 and w": And((Between(ROW, number(40), number(120), AT), W), AT),
-    "row not between 1 and 2": Not(Between(ROW, number(1), number(2), AT), AT),
-    "feature in ('age','bmi', 3)": In(name("feature"), (Text("age", AT), Text("bmi", AT), number(3)), AT),
-    "row not in (1)": Not(In(ROW, (number(1),), AT), AT),
-    "token = 'don''t'": Compare("=", name("token"), Text("don't", AT), AT),
-    "row + 2 * col - 1 < 3": Compare(
+    "row != 3": CompareExpr("<>", ROW, number(3), AT),
+    "a and b and c": AndExpr((name("a"), name("b"), name("c")), AT),
+    "a and (b and c)": AndExpr((name("a"), AndExpr((name("b"), name("c")), AT)), AT),
+    "a or b and not c": OrExpr((name("a"), AndExpr((name("b"), NotExpr(name("c"), AT)), AT)), AT),
+    "not row = 3 and w": AndExpr((NotExpr(CompareExpr("=", ROW, number(3), AT), AT), W), AT),
+    "not not w": NotExpr(NotExpr(W, AT), AT),
+    "row between 40 and 120 and w": AndExpr((Between(ROW, number(40), number(120), AT), W), AT),
+    "row not between 1 and 2": NotExpr(Between(ROW, number(1), number(2), AT), AT),
+    "feature in ('age','bmi', 3)": InExpr(name("feature"), (Text("age", AT), Text("bmi", AT), number(3)), AT),
+    "row not in (1)": NotExpr(InExpr(ROW, (number(1),), AT), AT),
+    "token = 'don''t'": CompareExpr("=", name("token"), Text("don't", AT), AT),
+    "row + 2 * col - 1 < 3": CompareExpr(
         "<",
-        Arithmetic("-", Arithmetic("+", ROW, Arithmetic("*", number(2), COL, AT), AT), number(1), AT),
+        ArithmeticExpr("-", ArithmeticExpr("+", ROW, ArithmeticExpr("*", number(2), COL, AT), AT), number(1), AT),
         number(3),
         AT,
     ),
-    "(row + 2) % 3 >= -1": Compare(
-        ">=", Arithmetic("%", Arithmetic("+", ROW, number(2), AT), number(3), AT), number(-1), AT
+    "(row + 2) % 3 >= -1": CompareExpr(
+        ">=", ArithmeticExpr("%", ArithmeticExpr("+", ROW, number(2), AT), number(3), AT), number(-1), AT
     ),
-    "row - -3 <= - col / 2": Compare(
-        "<=", Arithmetic("-", ROW, number(-3), AT), Arithmetic("/", Negate(COL, AT), number(2), AT), AT
+    "row - -3 <= - col / 2": CompareExpr(
+        "<=", ArithmeticExpr("-", ROW, number(-3), AT), ArithmeticExpr("/", NegateExpr(COL, AT), number(2), AT), AT
     ),
-    "ABS(row - 3) < 1e-3": Compare("<", Absolute(Arithmetic("-", ROW, number(3), AT), AT), number(0.001), AT),
-    "1 < row < 3": Compare("<", Compare("<", number(1), ROW, AT), number(3), AT),
+    "ABS(row - 3) < 1e-3": CompareExpr(
+        "<", AbsoluteExpr(ArithmeticExpr("-", ROW, number(3), AT), AT), number(0.001), AT
+    ),
+    "1 < row < 3": CompareExpr("<", CompareExpr("<", number(1), ROW, AT), number(3), AT),
 }
 
 
@@ -385,22 +387,22 @@ def test_every_span_cuts_out_its_own_words() -> None:
         ("Query", SPANNED[16:]),
         ("Item", "layer4.2 as 'cat'"),
         ("Item", "'a b'"),
-        ("Call", "f (x′, target => 'it''s', b=>blur( y , -.5))"),
-        ("Option", "b=>blur( y , -.5)"),
+        ("CallExpr", "f (x′, target => 'it''s', b=>blur( y , -.5))"),
+        ("OptionExpr", "b=>blur( y , -.5)"),
         ("Joined", 'join (select * from "v w" where (not(a)) and row not  in ( 1,2 ) ) on weight = 0.25'),
         ("Joined", "left  join g(x)"),
         ("Subquery", '(select * from "v w" where (not(a)) and row not  in ( 1,2 ) )'),
-        ("Not", "not(a)"),
-        ("In", "row not  in ( 1,2 )"),
-        ("And", "(a or b) and abs( row - (3) ) < - 2 and col between (1+2)*3 and - col"),
-        ("Or", "a or b"),
-        ("Absolute", "abs( row - (3) )"),
-        ("Arithmetic", "(1+2)*3"),
-        ("Negate", "- col"),
+        ("NotExpr", "not(a)"),
+        ("InExpr", "row not  in ( 1,2 )"),
+        ("AndExpr", "(a or b) and abs( row - (3) ) < - 2 and col between (1+2)*3 and - col"),
+        ("OrExpr", "a or b"),
+        ("AbsoluteExpr", "abs( row - (3) )"),
+        ("ArithmeticExpr", "(1+2)*3"),
+        ("NegateExpr", "- col"),
         ("Number", "- 2"),
         ("Number", "5 %"),
         ("Number", "2 seconds"),
-        ("Compare", "token = 'é'"),
+        ("CompareExpr", "token = 'é'"),
     }
 
 
@@ -577,7 +579,7 @@ def test_nesting_is_a_named_error_even_where_the_stack_is_nearly_used_up() -> No
 
 def test_long_chains_are_not_deep() -> None:
     conjunction = parse_predicate("w" + " and w" * 5000)
-    assert isinstance(conjunction, And)
+    assert isinstance(conjunction, AndExpr)
     assert len(conjunction.parts) == 5001
     assert len(only("select *" + ", 1" * 2000 + " from f(x)" + " join f(x)" * 500).joins) == 500  # type: ignore[union-attr]
 

@@ -11,12 +11,12 @@ from ialgebra.algebra.operators import AntiJoin, Identity, Join, Operator, Proje
 from ialgebra.algebra.players import Features
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING, Column, Compare, both
-from ialgebra.algebra.windows import Constant as Number
+from ialgebra.algebra.windows import WindowConstant as Number
 from ialgebra.errors import CompositionError, Span
 from ialgebra.planner import laws
 from ialgebra.planner.check import check
 from ialgebra.planner.laws import LAWS
-from ialgebra.planner.rewrite import Step, normalise
+from ialgebra.planner.rewrite import RewriteStep, normalise
 
 
 def phi(name: str, model: str = "f", depth: int | None = 5) -> Identity:
@@ -119,7 +119,7 @@ def test_normal_forms_come_with_the_laws_that_fired_in_order() -> None:
         "p ⋈_ε q = q ⋈_{1−ε} p: one order for one sum (L10)",
         "Π_w (p ⋈ q) = Π_w p ⋈ Π_w q (L6)",
     ]
-    assert steps[0] == Step(steps[0].law, Selection(5, X), X)
+    assert steps[0] == RewriteStep(steps[0].law, Selection(5, X), X)
     assert steps[-1].before is Projection(W, join(X, Y))
     assert steps[-1].after is normal
     assert normalise(normal) == (normal, ())
@@ -131,7 +131,7 @@ def test_a_law_without_a_formula_goes_by_its_name() -> None:
 
     normal, (step,) = normalise(Selection(2, Projection(W, X)), (forget,))
     assert normal is Selection(2, X)
-    assert step == Step("forget", Projection(W, X), X)
+    assert step == RewriteStep("forget", Projection(W, X), X)
 
 
 def test_a_plan_deeper_than_any_recursion_is_normalised() -> None:

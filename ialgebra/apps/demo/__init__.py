@@ -121,7 +121,7 @@ def _hungry(batch: Tensor) -> Tensor:
     raise torch.OutOfMemoryError(f"tried to allocate {len(batch)} TiB")
 
 
-def _gallery(network: nn.Module) -> list[page.Photo]:
+def _gallery(network: nn.Module) -> list[page.PagePhoto]:
     """Every photo with the network's three first guesses."""
     names = zoo.class_names()
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def _gallery(network: nn.Module) -> list[page.Photo]:
         guesses = [(names[index], share) for index, share in zip(indices.tolist(), shares.tolist(), strict=True)]
         label = None if photo.label is None else names[photo.label]
         picture = page.Picture(_jpeg(zoo.photo(name)), f"the photo {name}", zoo.SIDE, "jpeg")
-        gallery.append(page.Photo(name, picture, guesses, label))
+        gallery.append(page.PagePhoto(name, picture, guesses, label))
     return gallery
 
 

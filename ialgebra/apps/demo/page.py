@@ -32,7 +32,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Photo:
+class PagePhoto:
     """A photo of the gallery: its name in queries, and the network's first guesses with their probabilities."""
 
     name: str
@@ -66,7 +66,7 @@ def render(
     title: str,
     lead: str,
     facts: Sequence[tuple[str, str]],
-    gallery: Sequence[Photo],
+    gallery: Sequence[PagePhoto],
     heads: str,
     chapters: Sequence[tuple[str, Sequence[Section]]],
 ) -> str:
@@ -135,7 +135,7 @@ def _section(section: Section) -> str:
     return "\n".join(part for part in [*parts, "</section>"] if part)
 
 
-def _photo(photo: Photo) -> str:
+def _photo(photo: PagePhoto) -> str:
     bars = "".join(
         f'<li><span class="bar" style="width:{100 * share:.1f}%"></span>'
         f"<span>{_text(name)}</span><b>{share:.2f}</b></li>"

@@ -18,7 +18,7 @@ LAYERS = (6, 12, 17)  # of Lite0's 19, the ends of stages: 28², 14² and 7² po
 
 
 @dataclass(frozen=True)
-class Box:
+class StoryBox:
     """Rows and columns of a photo, half-open."""
 
     top: int
@@ -36,9 +36,9 @@ class Box:
         return _percent((self.bottom - self.top) * (self.right - self.left) / 224**2)
 
 
-FACE = Box(64, 52, 152, 140)  # of the mastiff
-EYES_TO_NOSE = Box(86, 74, 130, 118)
-CUP = Box(14, 32, 116, 172)  # its mouth
+FACE = StoryBox(64, 52, 152, 140)  # of the mastiff
+EYES_TO_NOSE = StoryBox(86, 74, 130, 118)
+CUP = StoryBox(14, 32, 116, 172)  # its mouth
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import (
-    MAX_EXACT_PLAYERS,
-    Bools,
-    Design,
-    Floats,
-    only_distinct,
-)
+from ialgebra.kernels.coalitions import MAX_EXACT_PLAYERS, Design, only_distinct
 from ialgebra.kernels.coalitions import design as every_coalition
 from ialgebra.kernels.estimators.estimate import Estimate
 from ialgebra.kernels.ladder import student
+
+from ...system.arrays import Bools, Floats
 
 _WIDE_GAME = 2048  # players above which a fit takes minutes
 _SPARE = 8  # pairs beyond one a player before a fit is looked at
@@ -81,7 +77,7 @@ def _exact(design: Design, column: Floats) -> Estimate:
     return Estimate(2.0 * (column @ signs) / len(column), np.zeros((0, d)), "exact")
 
 
-class _Fit(NamedTuple):
+class _OddFit(NamedTuple):
     """What least squares over a design's pairs needs: signs (pairs, d) of ∅ and then of each pair, their weights, the
     inverse (d, d) of their weighted squares, and how much each pair pulls the fit to itself (pairs,)."""
 
@@ -100,7 +96,7 @@ def _weights(players: int, drawn: int) -> tuple[Floats, float]:
 
 
 @lru_cache(maxsize=2)
-def _fit(design: Design) -> _Fit | None:
+def _fit(design: Design) -> _OddFit | None:
     """The fit's matrices, kept while the games of one query that share the design are read; None without enough pairs
     to tell all players apart."""
     d = design.players
@@ -113,7 +109,7 @@ def _fit(design: Design) -> _Fit | None:
         return None
     inverse = np.linalg.inv(gram).astype(np.float64)
     leverage = weight * np.einsum("pi,ij,pj->p", signs, inverse, signs, optimize=True)
-    return _Fit(signs, weight, inverse, leverage)
+    return _OddFit(signs, weight, inverse, leverage)
 
 
 def _sampled(design: Design, column: Floats) -> Estimate:
@@ -140,7 +136,7 @@ def _mean(design: Design, odd: Floats) -> Estimate:
     return Estimate(values, spread * (math.sqrt(missing) * (1.0 - weight[0]) * student(n - 1)), "mean")
 
 
-def _fitted(fit: _Fit, odd: Floats) -> Estimate:
+def _fitted(fit: _OddFit, odd: Floats) -> Estimate:
     """Least squares; a pair's influence is its leave-one-out error times its pull on each value (HC3)."""
     n, d = fit.signs.shape
     values = fit.inverse @ (fit.signs.T @ (fit.weight * odd))

@@ -14,9 +14,11 @@ from typing import Literal
 import numpy as np
 
 from ialgebra.errors import BudgetError, ShapeError
-from ialgebra.kernels.coalitions import Chains, Design, Floats
+from ialgebra.kernels.coalitions import Chains, Design
 from ialgebra.kernels.estimators import unbiased
 from ialgebra.kernels.ladder import Ladder, student
+
+from ...system.arrays import Floats
 
 Part = Literal["shapley", "with", "without"]
 

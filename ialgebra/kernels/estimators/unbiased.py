@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Design, Floats
+from ialgebra.kernels.coalitions import Design
 from ialgebra.kernels.ladder import PAIRS_A_FEATURE, Fit, Ladder, student
+
+from ...system.arrays import Floats
 
 
 def fit(design: Design, ladder: Ladder, column: Floats) -> Fit:

@@ -50,14 +50,14 @@ def bind_input(value: syntax.Expression, catalog: Catalog, in_force: InForce | N
         case syntax.Name(name, span):
             with _at(span):
                 return catalog.input(name).sources
-        case syntax.Call() if value.name.value.lower() in MODIFIERS:
+        case syntax.CallExpr() if value.name.value.lower() in MODIFIERS:
             return _edited(value, catalog, in_force)
-        case syntax.Call(name):
+        case syntax.CallExpr(name):
             raise BindError(f"unknown modifier '{name.value}'{did_you_mean(name.value, MODIFIERS)}", name.span)
     raise BindError("an input is the name of a registered input, or a modifier such as nullify(x, w)", value.span)
 
 
-def _edited(said: syntax.Call, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
+def _edited(said: syntax.CallExpr, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
     """The inputs of a modifier under its edit."""
     name = said.name.value.lower()
     if not said.arguments:
@@ -87,7 +87,7 @@ def _form(name: str, kind: str) -> str:
 class _Modifier:
     """One modifier of an input, with what its arguments are read by."""
 
-    said: syntax.Call
+    said: syntax.CallExpr
     name: str
     form: str
     entry: Entry
@@ -167,7 +167,7 @@ class _Modifier:
                 return baseline
 
 
-def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...]:
+def bind_baselines(value: syntax.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
     """A baseline, or one for each element of a collection, from zeros, a number, mean(xs), blur(…) or an input, edited
     or not."""
     match value:
@@ -177,7 +177,7 @@ def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...
             return (Constant(float(number)),)
         case syntax.Name(value=name) if name in catalog.inputs:
             return tuple(Given(source) for source in catalog.input(name).sources)
-        case syntax.Call() if value.name.value.lower() in MODIFIERS:
+        case syntax.CallExpr() if value.name.value.lower() in MODIFIERS:
             return tuple(Given(source) for source in bind_input(value, catalog))
     name, arguments = call(value)
     match name:
@@ -195,7 +195,7 @@ def bind_baselines(value: syntax.Value, catalog: Catalog) -> tuple[Baseline, ...
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", own_word(value))
 
 
-def _blur(value: syntax.Value, arguments: tuple[syntax.Expression, ...], catalog: Catalog) -> Blur:
+def _blur(value: syntax.ValueExpr, arguments: tuple[syntax.Expression, ...], catalog: Catalog) -> Blur:
     source: Source | None = None
     sigma: float | None = None
     for argument in arguments:

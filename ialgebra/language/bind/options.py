@@ -49,40 +49,40 @@ def whole(value: syntax.Expression, what: str, least: int) -> int:
     return int(value.value)
 
 
-def bind_budget(value: syntax.Value) -> int:
+def bind_budget(value: syntax.ValueExpr) -> int:
     """Rows a game, at least the two ends v(∅) and v(N); BudgetError below."""
     if isinstance(value, syntax.Number) and value.value < 2:
         raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
     return whole(value, "a budget", 2)
 
 
-def word(value: syntax.Value, what: str) -> str:
+def word(value: syntax.ValueExpr, what: str) -> str:
     """A name or a text."""
     if isinstance(value, (syntax.Name, syntax.Text)):
         return value.value
     raise BindError(f"{what} must be a name or a text", value.span)
 
 
-def class_reference(value: syntax.Value) -> int | str:
+def class_reference(value: syntax.ValueExpr) -> int | str:
     if isinstance(value, syntax.Number):
         return whole(value, "a class", 0)
     return word(value, "a class")
 
 
-def call(value: syntax.Value) -> tuple[str, tuple[syntax.Expression, ...]]:
+def call(value: syntax.ValueExpr) -> tuple[str, tuple[syntax.Expression, ...]]:
     """`name` and `name(arguments)` alike, the name in lower case."""
-    if isinstance(value, syntax.Call):
+    if isinstance(value, syntax.CallExpr):
         if value.options:
             raise BindError(f"{value.name.value} takes no options", value.options[0].span)
         return value.name.value.lower(), value.arguments
     return word(value, "this option").lower(), ()
 
 
-def own_word(value: syntax.Value) -> Span:
-    return value.name.span if isinstance(value, syntax.Call) else value.span
+def own_word(value: syntax.ValueExpr) -> Span:
+    return value.name.span if isinstance(value, syntax.CallExpr) else value.span
 
 
-def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int]:
+def _arguments(value: syntax.ValueExpr, what: str, names: Sequence[str]) -> list[int]:
     _, arguments = call(value)
     if len(arguments) != len(names):
         raise BindError(
@@ -94,7 +94,7 @@ def _arguments(value: syntax.Value, what: str, names: Sequence[str]) -> list[int
 _SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Features, "tokens": Tokens}
 
 
-def bind_players(value: syntax.Value, catalog: Catalog) -> Partition:
+def bind_players(value: syntax.ValueExpr, catalog: Catalog) -> Partition:
     """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
     mask."""
     name, arguments = call(value)

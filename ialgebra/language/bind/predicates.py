@@ -17,9 +17,9 @@ from ...algebra.windows import (
     EVERYTHING,
     NOTHING,
     Column,
-    Constant,
     Term,
     Window,
+    WindowConstant,
     both,
     complement,
     describe_columns,
@@ -28,19 +28,19 @@ from ...algebra.windows import (
 )
 from ...errors import BindError, did_you_mean
 from ..syntax import (
-    Absolute,
-    And,
-    Arithmetic,
+    AbsoluteExpr,
+    AndExpr,
+    ArithmeticExpr,
     Between,
-    Call,
-    Compare,
+    CallExpr,
+    CompareExpr,
     Expression,
-    In,
+    InExpr,
     Name,
-    Negate,
-    Not,
+    NegateExpr,
+    NotExpr,
     Number,
-    Or,
+    OrExpr,
     Text,
 )
 
@@ -88,21 +88,21 @@ class PredicateBinder:
     def window(self, expression: Expression) -> Window:
         """What is true or false of a feature."""
         match expression:
-            case And(parts, _):
+            case AndExpr(parts, _):
                 return both(*map(self.window, parts))
-            case Or(parts, _):
+            case OrExpr(parts, _):
                 return either(*map(self.window, parts))
-            case Not(of, _):
+            case NotExpr(of, _):
                 return complement(self.window(of))
-            case Compare():
+            case CompareExpr():
                 return self.compare(expression)
             case Between(of, low, high, _):
                 term = self.number(of)
                 above = algebra.Compare(">=", term, self.number(low))
                 return both(above, algebra.Compare("<=", term, self.number(high)))
-            case In(of, values, _):
+            case InExpr(of, values, _):
                 return self.member(of, values)
-            case Call():
+            case CallExpr():
                 return self.shape(expression)
             case Name():
                 return self.named(expression)
@@ -126,7 +126,7 @@ class PredicateBinder:
             raise BindError(f"window '{name.value}' reads {column}, but {describe_columns(self.kind)}", name.span)
         return window
 
-    def compare(self, comparison: Compare) -> Window:
+    def compare(self, comparison: CompareExpr) -> Window:
         left, right, op = comparison.left, comparison.right, comparison.op
         if isinstance(left, Text):
             left, right = right, left
@@ -135,7 +135,7 @@ class PredicateBinder:
         column = self.column_of_names(left, right)
         if op in _FLIPPED:
             raise BindError(f"'{right.value}' has no order; compare it by = or <>", right.span)
-        return algebra.Compare(op, column, Constant(right.value))
+        return algebra.Compare(op, column, WindowConstant(right.value))
 
     def member(self, of: Expression, values: Sequence[Expression]) -> Window:
         constants = []
@@ -143,9 +143,9 @@ class PredicateBinder:
             match value:
                 case Text(word, _):
                     self.column_of_names(of, value)
-                    constants.append(Constant(word))
+                    constants.append(WindowConstant(word))
                 case Number(number, _, _):
-                    constants.append(Constant(number))
+                    constants.append(WindowConstant(number))
                 case _:
                     raise BindError("a list holds numbers and texts only", value.span)
         return algebra.In(self.number(of), tuple(constants))
@@ -167,28 +167,28 @@ class PredicateBinder:
         """What is a number for each feature."""
         match expression:
             case Number(value, _, _):
-                return Constant(value)
+                return WindowConstant(value)
             case Name():
                 return self.column(expression)
-            case Arithmetic(op, left, right, _):
+            case ArithmeticExpr(op, left, right, _):
                 return algebra.Arithmetic(op, self.number(left), self.number(right))
-            case Absolute(of, _):
+            case AbsoluteExpr(of, _):
                 return algebra.Absolute(self.number(of))
-            case Negate(of, _):
+            case NegateExpr(of, _):
                 term = self.number(of)
                 match term:
-                    case Constant(int(value) | float(value)):
-                        return Constant(-value)
+                    case WindowConstant(int(value) | float(value)):
+                        return WindowConstant(-value)
                 return algebra.Negate(term)
             case Text(value, span):
                 raise BindError(f"'{value}' is a text, where a number is needed", span)
-            case Call(name, _, _, _) if name.value.lower() in SHAPES:
+            case CallExpr(name, _, _, _) if name.value.lower() in SHAPES:
                 raise BindError(f"{name.value} is a window, where a number is needed", expression.span)
-            case Call():
+            case CallExpr():
                 return self.function(expression)
         raise BindError("a predicate, where a number is needed; predicates are joined by AND and OR", expression.span)
 
-    def function(self, call: Call) -> Term:
+    def function(self, call: CallExpr) -> Term:
         raise BindError(f"unknown function '{call.name.value}'; the one function is abs", call.name.span)
 
     def column(self, name: Name) -> Column:
@@ -203,7 +203,7 @@ class PredicateBinder:
             near = f"; a {column} is named in quotes: {column} = '{name.value}'"
         raise BindError(f"unknown column '{name.value}'{near}", name.span)
 
-    def shape(self, call: Call) -> Window:
+    def shape(self, call: CallExpr) -> Window:
         word = call.name.value.lower()
         if word not in SHAPES:
             raise BindError(
@@ -217,7 +217,7 @@ class PredicateBinder:
             raise BindError(f"{word} takes {len(wanted)} numbers: {word}({', '.join(wanted)})", call.span)
         try:
             kind = algebra.Box if word == "box" else algebra.Circle
-            return kind(*map(Constant, numbers))
+            return kind(*map(WindowConstant, numbers))
         except BindError as error:
             error.span = call.span
             raise

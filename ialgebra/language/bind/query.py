@@ -24,7 +24,7 @@ from ...algebra.operators import (
     Identity,
     Join,
     Operator,
-    Output,
+    OutputKind,
     Projection,
     Selection,
     leaves,
@@ -328,7 +328,7 @@ class _Binder:
         using = (self.text, query.using.span) if query.using else context.using
         return replace(context, estimation=estimation, contrast=contrast, using=using)
 
-    def _contrast(self, value: syntax.Value) -> Contrast:
+    def _contrast(self, value: syntax.ValueExpr) -> Contrast:
         return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
 
     def _joined(self, operands: list[Operator], joins: Sequence[syntax.Joined], contrast: Contrast) -> Operator:
@@ -386,7 +386,7 @@ class _Binder:
 
     def _selected(self, plan: Operator, item: syntax.Item) -> Operator:
         match item.what:
-            case syntax.Star():
+            case syntax.StarItem():
                 return plan
             case syntax.Number() as number:
                 with self.at(number.span):
@@ -418,7 +418,7 @@ class _Binder:
                 return self.query(query, context)
             case syntax.Name(value=name, span=span):
                 return self._view(name, span, context)
-            case syntax.Call():
+            case syntax.CallExpr():
                 with self.at(operand.span):
                     identity, contrast = self._identity(operand, context)
                 return _Rows([self.placed(identity, operand.span)], [None], contrast)
@@ -454,7 +454,7 @@ class _Binder:
             raise type(error)(said) from error
         return rows, tuple(inner.places)
 
-    def _identity(self, call: syntax.Call, context: _Context) -> tuple[Identity, Contrast | None]:
+    def _identity(self, call: syntax.CallExpr, context: _Context) -> tuple[Identity, Contrast | None]:
         name = call.name.value
         with self.at(call.name.span):
             if name not in self.catalog.models and name.lower() in MODIFIERS:
@@ -509,14 +509,14 @@ class _Binder:
             baselines,
             players,
             target,
-            cast("Output", output),
+            cast("OutputKind", output),
             network.depth,
             estimation,
         )
         return identity, contrast
 
     @contextmanager
-    def _default(self, option: str, options: dict[str, syntax.Value], call: syntax.Call) -> Iterator[None]:
+    def _default(self, option: str, options: dict[str, syntax.ValueExpr], call: syntax.CallExpr) -> Iterator[None]:
         """Errors of an option that the query leaves out say that a default is at fault."""
         try:
             with self.at(options[option].span if option in options else call.span):
@@ -526,8 +526,8 @@ class _Binder:
                 error.message += f" (the default {option} of this input or session)"
             raise
 
-    def _options(self, call: syntax.Call) -> dict[str, syntax.Value]:
-        found: dict[str, syntax.Value] = {}
+    def _options(self, call: syntax.CallExpr) -> dict[str, syntax.ValueExpr]:
+        found: dict[str, syntax.ValueExpr] = {}
         for option in call.options:
             with self.at(option.name.span):
                 name = choice(
@@ -542,7 +542,7 @@ class _Binder:
 def _says_nothing(query: syntax.Query) -> bool:
     """Whether a query is `select * from operand`, and no more than that."""
     (item, *items), more = query.items, (*query.joins, *query.order, query.where, query.having, query.limit)
-    return isinstance(item.what, syntax.Star) and item.label is None and not items and not any(more)
+    return isinstance(item.what, syntax.StarItem) and item.label is None and not items and not any(more)
 
 
 def _contrasts(plan: Operator) -> bool:

@@ -52,7 +52,7 @@ def bind_ranking(
 ) -> Ranking:
     """The ranking that a query over the collection `entry` states; `classes` are the names of its model's classes, if
     they have any. BindError for a word that means nothing here."""
-    binder = _Binder(windows, "element", None, None, entry, classes, refer)
+    binder = _RankingBinder(windows, "element", None, None, entry, classes, refer)
     having = EVERYTHING if query.having is None else binder.window(query.having)
     order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
     limit = None if query.limit is None else whole(query.limit, "a limit", 1)
@@ -81,7 +81,7 @@ def known(
 
 
 @dataclass(frozen=True)
-class _Binder(PredicateBinder):
+class _RankingBinder(PredicateBinder):
     entry: Entry
     classes: tuple[str, ...]
     refer: Refer
@@ -139,11 +139,11 @@ class _Binder(PredicateBinder):
         column = self._column(name).name
         raise BindError(f"{column} alone selects nothing; compare it, as in {column} = 3", name.span)
 
-    def shape(self, call: syntax.Call) -> Window:
+    def shape(self, call: syntax.CallExpr) -> Window:
         term = self.number(call)
         raise BindError(f"{term} alone selects nothing; compare it with a number", call.span)
 
-    def function(self, call: syntax.Call) -> Term:
+    def function(self, call: syntax.CallExpr) -> Term:
         word = call.name.value.lower()
         if word not in _ARGUMENTS:
             raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)

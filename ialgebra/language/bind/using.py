@@ -23,10 +23,10 @@ from .options import whole, word
 
 
 def bind_using(
-    value: syntax.Value, catalog: Catalog, budget: int | None = None
-) -> tuple[Estimation, syntax.Value | None]:
+    value: syntax.ValueExpr, catalog: Catalog, budget: int | None = None
+) -> tuple[Estimation, syntax.ValueExpr | None]:
     """`name` or `name(option => value, …)`: what it asks for, and the contrast of two models that it names, if any."""
-    call = value if isinstance(value, syntax.Call) else None
+    call = value if isinstance(value, syntax.CallExpr) else None
     written = word(call.name if call else value, "a method")
     name = _interpreter(written, call.name.span if call else value.span, catalog)
     if call and call.arguments:
@@ -37,7 +37,7 @@ def bind_using(
     legal = dict(catalog.interpreter(name).options)
     if "method" in found:
         del legal["method"]
-    contrast: syntax.Value | None = None
+    contrast: syntax.ValueExpr | None = None
     for option in call.options if call else ():
         known = {*legal, "contrast"} if name == SHAPLEY else set(legal)
         if option.name.value not in known:
@@ -63,7 +63,7 @@ def _interpreter(written: str, span: Span, catalog: Catalog) -> str:
     raise BindError(f"unknown method '{written}'{did_you_mean(written, known.values())}", span)
 
 
-def _value(option: syntax.Option, legal: Option) -> OptionValue:
+def _value(option: syntax.OptionExpr, legal: Option) -> OptionValue:
     """What an option's value says, of the kind that is wanted."""
     name, value = option.name.value, option.value
     match legal.kind, value:
@@ -78,8 +78,8 @@ def _value(option: syntax.Option, legal: Option) -> OptionValue:
             if not legal.legal or said.lower() in legal.legal:
                 return said.lower() if legal.legal else said
             raise BindError(f"unknown {name} '{said}'{did_you_mean(said, legal.legal)}", value.span)
-        case "numbers", syntax.Number() | syntax.Numbers():
-            values = value.values if isinstance(value, syntax.Numbers) else (value,)
+        case "numbers", syntax.Number() | syntax.NumberTuple():
+            values = value.values if isinstance(value, syntax.NumberTuple) else (value,)
             if all(legal.least is None or each.value >= legal.least for each in values):
                 return tuple(each.value for each in values)
         case "layer", syntax.Number():
