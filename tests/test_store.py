@@ -150,8 +150,8 @@ def test_what_coincides_with_the_identity_is_not_evaluated_after_it(world, outco
     fresh = World().cost(text)
     assert fresh > 0
     assert world.cost(text) == 0
-    assert outcomes[-1].hits[kind] > 0
-    assert sum(outcomes[-1].hits.values()) == outcomes[-1].reused >= fresh
+    assert outcomes[-1].spending.hits[kind] > 0
+    assert sum(outcomes[-1].spending.hits.values()) == outcomes[-1].spending.reused >= fresh
 
 
 def test_the_identity_after_a_projection_evaluates_what_lies_outside():
@@ -199,7 +199,7 @@ def test_one_direction_of_an_antijoin_pays_for_the_other_also_where_no_law_says_
     without = replace(Strategy.BEST, dual=False)
     assert world.cost("select * from f(x, baseline => x') budget 64", strategy=without) == 64
     assert world.cost("select * from f(x', baseline => x) budget 64", strategy=without) == 0
-    assert outcomes[-1].hits == {"the other side of an anti-join": 62, "an input as a whole": 2}
+    assert outcomes[-1].spending.hits == {"the other side of an anti-join": 62, "an input as a whole": 2}
     assert World().cost("select * from f(x) left join f(x') budget 64", strategy=without) == 64
 
 
@@ -221,7 +221,7 @@ def test_a_batch_goes_through_each_model_with_the_rows_that_it_lacks(world):
 def test_games_of_one_query_evaluate_once_what_they_have_in_common(world, outcomes):
     text = f"select * from f(x, {TILES}) join (select * from f(x, {TILES}) where top)"
     assert world.cost(text) == 2**4
-    assert outcomes[-1].hits == {"another game of this query": 2}
+    assert outcomes[-1].spending.hits == {"another game of this query": 2}
     assert max(world.models["f"].seen.values()) == 1
     assert World().cost(text, strategy=Strategy.FUSED) > 2**4
 

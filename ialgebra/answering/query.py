@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,10 +25,11 @@ from ..language import syntax
 from ..language.bind.query import Bound, Predicting, bind, unpredicted
 from ..models.network import Network
 from ..planner.compile import Wanted, compile_plan
-from ..planner.explain import Details, Measured, decision_lines, explain, text
+from ..planner.explain import Details, explain, measured_of, text
 from ..planner.games import Game, Predicted
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
+from ..planner.spending import Spending
 from ..planner.strategy import Strategy
 from ..results.assemble import attribution, warn
 from ..results.provenance import environment, provenance
@@ -206,7 +206,7 @@ def only_map(request: Request, catalog: Catalog) -> None:
 
 def said(words: str, query: str, details: Details | None = None) -> Relation:
     """A relation without maps: what a statement other than a query answers."""
-    stats = Stats(rows=0, seconds=0.0, bound_met=True, batches=0, forward_seconds=0.0, reused_rows=0)
+    stats = Stats.of(Spending(), 0.0, bound_met=True)
     plain = cast("dict[str, object]", details or {})
     return Relation(
         attributions=(), stats=stats, plan=words, details=plain, text=words, query=query, provenance=environment()
@@ -260,7 +260,7 @@ def refined(
             if _content(name, physical, catalog) != content:
                 raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
         # A batch that begins later would end too late, and the estimate of what is in takes its time too.
-        a_batch = spent.forward_seconds / max(1, spent.batches)
+        a_batch = spent.spending.batch_seconds
         executor = Executor(
             catalog, store, _told(watch, course, spent), deadline - a_batch - physical.overhead, spent.tape
         )
@@ -376,10 +376,11 @@ class _Spent:
     started: float
     unknown: list[Network]
     tape: Tape
-    hits: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
-    batches: int = 0
-    forward_seconds: float = 0.0
+    spending: Spending = field(default_factory=Spending)
+
+    @property
+    def rows(self) -> int:
+        return self.spending.rows
 
     def affordable(self, deadline: float) -> float:
         """How many more rows fit before `deadline`, if they take as long as those so far."""
@@ -387,17 +388,8 @@ class _Spent:
         return (deadline - now) * self.rows / (now - self.started) if self.rows else math.inf
 
     def add(self, outcome: Outcome) -> None:
-        self.hits.update(outcome.hits)
-        self.rows += outcome.rows
-        self.batches += outcome.batches
-        self.forward_seconds += outcome.forward_seconds
-        self.rows += sum(network.probed for network in self.unknown)
+        self.spending += outcome.spending + Spending(rows=sum(network.probed for network in self.unknown))
         self.unknown = [network for network in self.unknown if not network.probed]
-
-    @property
-    def reused(self) -> int:
-        """Rows that the session's store knew, or that another game of the query had paid for."""
-        return self.hits.total()
 
 
 def _relation(
@@ -411,15 +403,11 @@ def _relation(
     analyze: bool,
 ) -> Relation:
     request, catalog, seconds = question.request, question.catalog, time.perf_counter() - spent.started
-    measured = Measured(
-        rows=spent.rows,
-        reused=spent.reused,
-        batches=spent.batches,
-        seconds=seconds,
-        forward_seconds=spent.forward_seconds,
+    measured = measured_of(
+        spent.spending,
+        seconds,
         peak=peak_memory() if analyze else None,
-        saved=sorted(spent.hits.items()),
-        decisions=decision_lines([each for each in course.decisions if each not in physical.decisions]),
+        decisions=[each for each in course.decisions if each not in physical.decisions],
         errors=[(each.label, error) for each, error in zip(maps, errors, strict=True)],
     )
     details = explain(physical, catalog, measured, ranking=question.ranking)
@@ -427,13 +415,10 @@ def _relation(
     nothing = f"no element is left by: {question.bound.ranked.ranking}" if question.bound.ranked and not maps else None
     return Relation(
         attributions=maps,
-        stats=Stats(
-            rows=spent.rows,
-            seconds=seconds,
+        stats=Stats.of(
+            spent.spending,
+            seconds,
             bound_met=course.met,
-            batches=spent.batches,
-            forward_seconds=spent.forward_seconds,
-            reused_rows=spent.reused,
             forecast_rows=spent.rows + course.ahead if course.number else None,
             given_up=course.given_up,
         ),

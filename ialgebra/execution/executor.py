@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,6 +35,7 @@ from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, Pass, PhysicalPlan, Run
 from ..planner.sampling import DesignSpec
+from ..planner.spending import Spending
 from ..system.arrays import Floats
 from .memory import ASKED, WHOLE, Memory, ValueColumn, input_name
 from .pace import Pace, Tape
@@ -58,12 +58,8 @@ class Outcome:
     targets: dict[Predicted, int]
     contents: dict[str, tuple[object, ...]]  # of each model that ran
     heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
-    rows: int = 0  # inputs pushed through a model
-    reused: int = 0  # rows that the store knew
-    batches: int = 0
-    forward_seconds: float = 0.0
     maps: dict[tuple[int, int], Floats] = field(default_factory=dict)  # input-shaped, by job and column, where asked
-    hits: dict[str, int] = field(default_factory=dict)  # the reused rows, by what they had been evaluated for
+    spending: Spending = field(default_factory=Spending)
 
 
 class _End(NamedTuple):
@@ -128,7 +124,9 @@ class Executor:
             if plan.strategy.reuse:
                 for number in range(len(plan.jobs)):
                     self._recall(number)
-            self.total = self.outcome.rows + self._to_do() + sum(each.rows for each in plan.passes if each.asked)
+            self.total = (
+                self.outcome.spending.rows + self._to_do() + sum(each.rows for each in plan.passes if each.asked)
+            )
             for each in plan.passes:
                 self._pass(each)
         for each in plan.passes:  # outside that frame, in which no gradient flows
@@ -154,7 +152,7 @@ class Executor:
                 self.memory.find_whole(end.model, end.row, tuple(reads)) if self.plan.strategy.reuse else ({}, False)
             )
             if stored:
-                self._reused(Counter({WHOLE: int(news)}))
+                self._spend(hits={WHOLE: int(news)})
                 known |= {(end, layer): logits for layer, logits in stored.items()}
             else:
                 todo.setdefault((end.model, tensor.shape, tensor.dtype, None in reads), []).append(end)
@@ -282,11 +280,12 @@ class Executor:
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
                 mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted once, not by game
-                self._reused(Counter({THIS_QUERY: mine}) if within else kinds)
+                self._spend(hits={THIS_QUERY: mine} if within else kinds)
 
-    def _reused(self, kinds: Counter[str]) -> None:
-        self.outcome.reused += kinds.total()
-        self.outcome.hits = dict(Counter(self.outcome.hits) + kinds)  # drops zeros
+    def _spend(
+        self, rows: int = 0, batches: int = 0, forward_seconds: float = 0.0, hits: Mapping[str, int] | None = None
+    ) -> None:
+        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {})
 
     def _pass(self, each: Pass) -> None:
         pace = Pace(each, [self.networks[model] for model in each.models])
@@ -297,7 +296,7 @@ class Executor:
                 raise TimeUp
             self._batch(each, chunk, run, layers)
             if self.progress is not None:
-                self.progress(self.outcome.rows, self.total)
+                self.progress(self.outcome.spending.rows, self.total)
 
         for jobs in self._blocks(each):
             while pending := self._pending(each, jobs):
@@ -410,17 +409,17 @@ class Executor:
             )
             if known is not None:
                 self.outcome.maps[number, k], rows = known
-                self._reused(Counter({ASKED: rows}))
+                self._spend(hits={ASKED: rows})
                 continue
-            before, started = self.outcome.rows, time.perf_counter()
+            before, started = self.outcome.spending.rows, time.perf_counter()
             run = self.tape.next(planned)
             found = self._asked(job, game, interpreter, run.batch_size)
             self.tape.keep(run)
             self.outcome.maps[number, k] = found
-            rows, seconds = self.outcome.rows - before, time.perf_counter() - started
+            rows, seconds = self.outcome.spending.rows - before, time.perf_counter() - started
             self.memory.keep_map(number, k, column, self.plan.seed, identity, found, rows, seconds)
             if self.progress is not None:
-                self.progress(self.outcome.rows, self.total)
+                self.progress(self.outcome.spending.rows, self.total)
 
     def _asked(self, job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int) -> Floats:
         network, hybrids, name = self.networks[game.model], job.hybrids, game.estimation.interpreter
@@ -445,9 +444,7 @@ class Executor:
                     "input, or options that ask for less"
                 ) from error
         finally:
-            self.outcome.forward_seconds += time.perf_counter() - started
-            self.outcome.rows += scalar.rows
-            self.outcome.batches += scalar.passes
+            self._spend(scalar.rows, scalar.passes, time.perf_counter() - started)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return self._asked(job, game, interpreter, batch_size // 2)
@@ -484,9 +481,8 @@ class Executor:
             raise
         finally:
             seconds = time.perf_counter() - started
-            self.outcome.forward_seconds += seconds
-            self.outcome.rows += network.rows - before
-        self.outcome.batches += 1
+            self._spend(network.rows - before, 0, seconds)
+        self._spend(batches=1)
         return {layer: logits.cpu() for layer, logits in outputs.items()}, seconds / len(batch)
 
     def _passed(self, model: str, layers: Sequence[int | None], mode: Mode) -> tuple[int, ...]:

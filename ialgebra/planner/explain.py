@@ -18,6 +18,7 @@ from .decisions import Decision
 from .games import Game, Predicted
 from .physical import Job, PhysicalPlan
 from .sampling import ENDS
+from .spending import Spending
 
 _MOST_LINES = 60  # of one plan
 
@@ -43,6 +44,28 @@ class Measured(TypedDict):
     saved: list[tuple[str, int]]  # rows found in the store, by what they had been evaluated for
     decisions: list[DecisionLine]  # that were taken while rows came in
     errors: list[tuple[str, float]]  # of each map, relative, at 95 %
+
+
+def measured_of(
+    spending: Spending,
+    seconds: float,
+    *,
+    peak: int | None,
+    decisions: Sequence[Decision],
+    errors: Sequence[tuple[str, float]],
+) -> Measured:
+    """What a query took in `seconds` of wall time, in plain values; `peak` is in bytes, `errors` are relative."""
+    return Measured(
+        rows=spending.rows,
+        reused=spending.reused,
+        batches=spending.batches,
+        seconds=seconds,
+        forward_seconds=spending.forward_seconds,
+        peak=peak,
+        saved=sorted(spending.hits.items()),
+        decisions=decision_lines(decisions),
+        errors=list(errors),
+    )
 
 
 class BatchLine(TypedDict):

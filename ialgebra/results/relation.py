@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from ..errors import IalgebraError, ShapeError
+from ..planner.spending import Spending
 from ..system.arrays import Array, Floats, Ints
 
 if TYPE_CHECKING:
@@ -166,6 +167,28 @@ class Stats:
     reused_rows: int
     forecast_rows: int | None = None
     given_up: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        spending: Spending,
+        seconds: float,
+        *,
+        bound_met: bool,
+        forecast_rows: int | None = None,
+        given_up: int = 0,
+    ) -> Stats:
+        """What a query's executions took together, in `seconds` of wall time."""
+        return cls(
+            rows=spending.rows,
+            seconds=seconds,
+            bound_met=bound_met,
+            batches=spending.batches,
+            forward_seconds=spending.forward_seconds,
+            reused_rows=spending.reused,
+            forecast_rows=forecast_rows,
+            given_up=given_up,
+        )
 
     def __str__(self) -> str:
         reused = f" + {self.reused_rows:,} reused" if self.reused_rows else ""
