@@ -170,7 +170,7 @@ def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monk
         "design": "ialgebra.execution.executor.designed",
         "names": "ialgebra.execution.memory.hybrid_names",
         "store": "ialgebra.execution.store.Store.keep",
-        "lowering": "ialgebra.planner.games.labels",
+        "lowering": "ialgebra.planner.boards.labels",
     }[place]
 
     def fail(*_: object, **__: object) -> None:

@@ -1,14 +1,20 @@
-"""The planner's pipeline, in one place: check → meaning → laws → games → search over what is shared → passes.
+"""The planner's pipeline, in one place: lowered once a query, sized once a round.
 
-In: plans as written, with their places in the text; the catalog; a strategy. Out: a physical plan. It runs no model.
+`lower`: check → meaning → size check → laws → games and boards. In: plans as written, with their places in the text;
+the catalog; a strategy. Out: a `Lowered`, which does not depend on rows.
+
+`size`: designs → search over what is shared → passes. In: a `Lowered`, and what a round may spend. Out: a physical
+plan.
+
+Neither runs a model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..algebra.operators import Operator
 from ..catalog.catalog import Catalog
@@ -16,8 +22,9 @@ from ..errors import Span
 from .check import check, check_size
 from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
-from .games import Answer, Lowering
+from .games import Answer
 from .laws import flatten_join
+from .lower import Lowering
 from .meaning import check_meaning
 from .physical import Cost, PhysicalPlan, PlanOutput
 from .rewrite import RewriteStep, normalise
@@ -25,7 +32,7 @@ from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
 
-_MANY = 1000  # games of a query, whose plan shares what can be shared: to look at all others would take seconds
+MOST_SEARCHED: Final = 1000  # games of a query; of more, what can be shared is: to search would take seconds
 
 
 class Wanted(NamedTuple):
@@ -34,6 +41,122 @@ class Wanted(NamedTuple):
     plan: Operator
     label: str | None
     item: int
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A query's plans, by their number in `wanted`, with everything that no number of rows can change.
+
+    `normal` are the plans after the laws, and `traces` the laws that fired in each. Games and boards are built where
+    they are first asked for, and only then: what is `wanted` is lowered once, however often it is sized.
+    """
+
+    query: str
+    wanted: tuple[Wanted, ...]
+    normal: tuple[Operator, ...]
+    traces: tuple[tuple[RewriteStep, ...], ...]
+    strategy: Strategy
+    catalog: Catalog
+    lowering: Lowering
+    _answers: dict[tuple[bool, bool], tuple[tuple[Answer, ...], ...]] = field(default_factory=dict)
+    _laws: dict[tuple[tuple[int, ...], bool], tuple[str, ...]] = field(default_factory=dict)
+
+    def answers(self, *, rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
+        """The answers of every plan, by its number: after the laws or as written, with or without duals (L13)."""
+        if (rewrite, dual) not in self._answers:
+            # A chain of weights is one sum (L10) also as written: so read, it takes time in proportion to its length.
+            plans = self.normal if rewrite else [normalise(each.plan, (flatten_join,))[0] for each in self.wanted]
+            found = tuple(tuple(self.lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
+            self._answers[rewrite, dual] = found
+        return self._answers[rewrite, dual]
+
+    def game_laws(self, numbers: tuple[int, ...], *, dual: bool) -> tuple[str, ...]:
+        """The laws of games that fired in the plans of these numbers; none where nothing is rewritten."""
+        if not self.strategy.rewrite:
+            return ()
+        if (numbers, dual) not in self._laws:
+            self._laws[numbers, dual] = self.lowering.laws([self.normal[number] for number in numbers], dual=dual)
+        return self._laws[numbers, dual]
+
+
+def lower(
+    wanted: Sequence[Wanted],
+    catalog: Catalog,
+    strategy: Strategy,
+    *,
+    query: str = "",
+    places: Mapping[Operator, Span] | None = None,
+) -> Lowered:
+    """The plans of `wanted` checked, rewritten by the laws of `strategy`, and lowered to games.
+
+    Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a plan
+    stands for too many maps.
+    """
+    for each in wanted:
+        check(each.plan, places)
+        check_meaning(each.plan, catalog.interpreter, places)
+    check_size([each.plan for each in wanted])
+    rewritten = [normalise(each.plan, strategy.rules) if strategy.rewrite else (each.plan, ()) for each in wanted]
+    normal, traces = tuple(plan for plan, _ in rewritten), tuple(steps for _, steps in rewritten)
+    lowered = Lowered(query, tuple(wanted), normal, traces, strategy, catalog, Lowering(catalog))
+    lowered.answers(rewrite=strategy.rewrite, dual=strategy.dual is not False)
+    return lowered
+
+
+def size(
+    lowered: Lowered,
+    seed: int,
+    *,
+    numbers: Sequence[int] | None = None,
+    effort: Effort | None = None,
+    strategy: Strategy | None = None,
+) -> PhysicalPlan:
+    """The physical plan of the plans of these `numbers` (all, if left out), with the rows that a round's `effort`
+    allows where that is given.
+
+    `strategy` is the one that the plans were lowered under, if left out; another may differ from it in the decisions
+    that it takes, not in its laws. Raises BudgetError where a budget cannot pay for what is asked, or nothing could.
+    """
+    numbers = tuple(range(len(lowered.wanted)) if numbers is None else numbers)
+    strategy = strategy or lowered.strategy
+    if (strategy.rewrite, strategy.rules) != (lowered.strategy.rewrite, lowered.strategy.rules):
+        raise ValueError("plans are sized under the laws by which they were lowered")
+
+    def answers(rewrite: bool, dual: bool) -> list[tuple[Answer, ...]]:
+        every = lowered.answers(rewrite=rewrite, dual=dual)
+        return [every[number] for number in numbers]
+
+    @cache  # what the search looked at is asked for again, to tell what each thing shared saves
+    def sketch(taken: Strategy) -> Sketch:
+        flat = [answer for each in answers(taken.rewrite, taken.dual is True) for answer in each]
+        jobs, readings = fuse(flat, taken, seed, lowered.catalog, effort)
+        passes = schedule(jobs, taken, lowered.catalog)
+        cost = plan_cost(jobs, passes, lowered.catalog, share=taken.share is True)
+        return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
+
+    taken, best, decisions = search(strategy, _matters(answers(strategy.rewrite, strategy.dual is not False)), sketch)
+    remaining = iter(best.readings)
+    outputs = tuple(
+        PlanOutput(
+            each.label, each.item, each.plan, lowered.normal[number], found, tuple(next(remaining) for _ in found)
+        )
+        for number, found in zip(numbers, answers(taken.rewrite, taken.dual is True), strict=True)
+        for each in (lowered.wanted[number],)
+    )
+    return PhysicalPlan(
+        lowered.query,
+        outputs,
+        best.jobs,
+        best.passes,
+        tuple(dict.fromkeys(step for number in numbers for step in lowered.traces[number])),
+        lowered.game_laws(numbers, dual=taken.dual is True),
+        best.cost,
+        overhead(best.jobs, len(best.readings)),
+        tuple(_stages(taken, best.cost, sketch)),
+        decisions,
+        taken,
+        seed,
+    )
 
 
 def compile_plan(
@@ -46,66 +169,19 @@ def compile_plan(
     places: Mapping[Operator, Span] | None = None,
     effort: Effort | None = None,
 ) -> PhysicalPlan:
-    """The physical plan of `wanted` under `strategy`, with the rows that a round's `effort` allows where that is given.
+    """`wanted` lowered, and sized once; raises what `lower` and `size` raise."""
+    return size(lower(wanted, catalog, strategy, query=query, places=places), seed, effort=effort)
 
-    Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a budget
-    cannot pay for what is asked, or nothing could.
-    """
-    for each in wanted:
-        check(each.plan, places)
-        check_meaning(each.plan, catalog.interpreter, places)
-    check_size([each.plan for each in wanted])
-    normal: list[Operator] = []
-    trace: list[RewriteStep] = []
-    for each in wanted:
-        plan, steps = normalise(each.plan, strategy.rules) if strategy.rewrite else (each.plan, ())
-        normal.append(plan)
-        trace.extend(steps)
-    lowering = Lowering(catalog)
 
-    @cache
-    def lowered(rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
-        # A chain of weights is one sum (L10) also as written: so read, it takes time in proportion to its length.
-        plans = normal if rewrite else [normalise(each.plan, (flatten_join,))[0] for each in wanted]
-        return tuple(tuple(lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
-
-    @cache  # what the search looked at is asked for again, to tell what each thing shared saves
-    def sketch(taken: Strategy) -> Sketch:
-        answers = [answer for each in lowered(taken.rewrite, taken.dual is True) for answer in each]
-        jobs, readings = fuse(answers, taken, seed, catalog, effort)
-        passes = schedule(jobs, taken, catalog)
-        cost = plan_cost(jobs, passes, catalog, share=taken.share is True)
-        return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
-
-    terms = [term for each in lowered(strategy.rewrite, strategy.dual is not False) for a in each for term in a.terms]
+def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:
+    """The decisions on what is shared that can make a difference to a query of these answers."""
+    terms = [term for each in answers for answer in each for term in answer.terms]
     directions = [{term.game.hybrids for term in terms if term.board.swapped is each} for each in (True, False)]
-    matters = {"dual"} if set.intersection(*directions) else set()
     games = len({term.game for term in terms})
-    if games > 1:
-        matters |= {"share", "pack"}
-    if games > _MANY:
-        matters = set()
-    taken, best, decisions = search(strategy, matters, sketch)
-    answers = lowered(taken.rewrite, taken.dual is True)
-    remaining = iter(best.readings)
-    outputs = tuple(
-        PlanOutput(each.label, each.item, each.plan, plan, found, tuple(next(remaining) for _ in found))
-        for each, plan, found in zip(wanted, normal, answers, strict=True)
-    )
-    return PhysicalPlan(
-        query,
-        outputs,
-        best.jobs,
-        best.passes,
-        tuple(dict.fromkeys(trace)),
-        tuple(lowering.fired[taken.dual is True]),
-        best.cost,
-        overhead(best.jobs, len(best.readings)),
-        tuple(_stages(taken, best.cost, sketch)),
-        decisions,
-        taken,
-        seed,
-    )
+    if games > MOST_SEARCHED:
+        return set()
+    matters = {"dual"} if set.intersection(*directions) else set()
+    return matters | {"share", "pack"} if games > 1 else matters
 
 
 def _stages(taken: Strategy, cost: Cost, sketch: Callable[[Strategy], Sketch]) -> Iterator[tuple[str, Cost]]:

@@ -13,7 +13,7 @@ from ..algebra.windows import EVERYTHING
 from ..errors import CompositionError, Span
 from ..interpreters.protocol import Interpreter, Operation
 from ..interpreters.shipped import SHAPLEY
-from .games import explained_against_inputs
+from .lower import explained_against_inputs
 
 _REFUSED: dict[Operation, str] = {
     "project": "{} cannot be projected on a window: {}",

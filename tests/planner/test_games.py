@@ -13,14 +13,15 @@ import pytest
 import torch
 
 from ialgebra.algebra.baselines import Constant, Given
-from ialgebra.algebra.operators import Estimation
+from ialgebra.algebra.operators import Estimation, Operator
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
 from ialgebra.catalog.catalog import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import syntax
 from ialgebra.language.bind import query as binder
-from ialgebra.planner.games import Answer, Board, Game, Hybrids, Lowering, Predicted, game_key
+from ialgebra.planner.games import Answer, Game, Hybrids, Predicted, game_key
+from ialgebra.planner.lower import Lowering
 from ialgebra.planner.rewrite import normalise
 from tests import worlds
 
@@ -40,10 +41,7 @@ def answers(text: str, *, merge: bool = True, dual: bool = False, rewrite: bool 
 def fired(text: str, dual: bool, rewrite: bool = True) -> list[str]:
     catalog = world().con._catalog
     (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
-    lowering = Lowering(catalog)
-    lowering.answers(normalise(only.plan)[0] if rewrite else only.plan, merge=True, dual=dual)
-    assert not lowering.fired[not dual]
-    return list(lowering.fired[dual])
+    return list(Lowering(catalog).laws([normalise(only.plan)[0] if rewrite else only.plan], dual=dual))
 
 
 def games(answer: Answer) -> dict[str, Fraction]:
@@ -242,19 +240,19 @@ def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
     blocks = (torch.arange(72) // 5).reshape(2, 6, 6)
     world().con.register_input("blocks", blocks)
 
-    def board(text: str, lowering: Lowering) -> Board:
+    def bound(text: str) -> Operator:
         (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
-        return lowering.answers(only.plan, merge=True, dual=dual)[0].board
+        return only.plan
 
     for baseline, players in product(["0", "y", "x'", "mean(xs)", "xs"], ["pixels", "tile(1)", "tile(4)", "blocks"]):
         options = f"target => 1, players => {players}, baseline => {baseline})"
         one = "nullify(x, ring)" if baseline != "xs" else "nullify(x, ring, baseline => 0)"
         lowering = Lowering(catalog)
-        nullified = board(f"select * from f({one}, {options}", lowering)
-        projected = board(f"select * from f(x, {options} where not ring", lowering)
+        plans = [bound(f"select * from f({one}, {options}"), bound(f"select * from f(x, {options} where not ring")]
+        nullified, projected = (lowering.answers(plan, merge=True, dual=dual)[0].board for plan in plans)
         assert (nullified.hybrids is projected.hybrids) == (baseline != "xs"), (baseline, players)
         assert nullified.swapped == projected.swapped or baseline == "xs"
-        assert ("φ(nullify(x, w)) = Π_¬w φ(x) (L14)" in lowering.fired[dual]) == (baseline != "xs")
+        assert ("φ(nullify(x, w)) = Π_¬w φ(x) (L14)" in lowering.laws(plans, dual=dual)) == (baseline != "xs")
         assert (nullified.labels >= 0).all()
         assert ((projected.labels < 0) == worlds.PREDICATES["image"]["ring"](torch.zeros(2, 6, 6))).all()
 

@@ -145,7 +145,7 @@ DEFECTS = (
         ("L10",), ("L8", "L12", "L13"),
     ),
     Defect(
-        "a collection under a join is not divided by its size", "planner.games",
+        "a collection under a join is not divided by its size", "planner.lower",
         "replace(share, coefficient=share.coefficient * weight)", "replace(share, coefficient=Fraction(weight))",
         ("L18",), ("L8", "L13", "L17"),
     ),
@@ -156,7 +156,7 @@ DEFECTS = (
         ("L10",), ("L8", "L12", "L13"),
     ),
     Defect(
-        "p ⋈ p counts twice", "planner.games",
+        "p ⋈ p counts twice", "planner.lower",
         "replace(share, coefficient=share.coefficient * weight)", "share",
         ("L11",), ("L8", "L13", "L17"),
     ),
@@ -172,7 +172,7 @@ DEFECTS = (
         ("L13",), ("L5", "L16"),
     ),
     Defect(
-        "duality forgets the projection", "planner.games",
+        "duality forgets the projection", "planner.boards",
         "x, background, full = background, full, background", "x, background, full = background, x, background",
         ("L13",), ("L5",),
     ),
@@ -206,12 +206,12 @@ DEFECTS = (
         ("L16",), ("L5",),
     ),
     Defect(
-        "baselines are added up instead of averaged", "planner.games",
+        "baselines are added up instead of averaged", "planner.lower",
         "share = Fraction(1, len(plan.inputs) * len(plan.baselines))", "share = Fraction(1, len(plan.inputs))",
         ("L18",), ("L3", "L10", "L13"),
     ),
     Defect(
-        "a collection under a join is its sum", "planner.games",
+        "a collection under a join is its sum", "planner.lower",
         "share = Fraction(1, len(plan.inputs) * len(plan.baselines))", "share = Fraction(1, len(plan.baselines))",
         ("L18",), ("L3", "L10", "L13"),
     ),
@@ -232,9 +232,9 @@ DEFECTS = (
 def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     """Π_w as a mask on the finished map: the game is played on all features."""
     from ialgebra.answering import query
-    from ialgebra.planner import games
+    from ialgebra.planner import boards
 
-    board, attribution = games._Boards.board, query.attribution
+    board, attribution = boards.Boards.board, query.attribution
 
     def everywhere(self, leaf, *, prune, dual):
         return board(self, replace(leaf, window=EVERYTHING), prune=prune, dual=dual)
@@ -246,7 +246,7 @@ def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
             inside &= evaluate(leaf.window, columns_of(found.kind, found.content))
         return replace(found, map=np.where(inside, found.map, 0.0))
 
-    monkeypatch.setattr(games._Boards, "board", everywhere)
+    monkeypatch.setattr(boards.Boards, "board", everywhere)
     monkeypatch.setattr(query, "attribution", masked)
 
 

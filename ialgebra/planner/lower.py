@@ -1,0 +1,251 @@
+"""Lowering: a plan becomes answers, each a linear combination of games (the normal form that is executed).
+
+In: operators and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a target
+that the model has yet to predict stays a `Predicted`. The laws of games are applied here and in `boards`: equal games
+are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), φ(nullify(x, w)) = Π_¬w φ(x) (L14),
+a collection of baselines is the mean of the maps (L18); and null players are pruned (L16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import permutations
+from typing import assert_never
+
+from ..algebra.baselines import Baseline, Given
+from ..algebra.edits import Nullify, Substitute
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..algebra.sources import Source
+from ..algebra.windows import Window, both
+from ..catalog.catalog import Catalog
+from ..interpreters.protocol import GameInterpreter
+from ..kernels.estimators.estimate import Part
+from .boards import Boards
+from .games import Answer, Game, GameTerm, Hybrids, Leaf, Predicted, merged
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A leaf's part in a component, before tensors are looked at."""
+
+    coefficient: Fraction
+    leaf: Leaf
+    part: Part = "shapley"
+    own: bool = True  # the operand's own map, not what it is compared with
+
+
+_Component = tuple[_Share, ...]
+
+
+class Lowering:
+    """Lowers plans over one catalog, looking each tensor up, and building each board and each set of hybrids, once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._boards = Boards(catalog)
+        self._components: dict[Operator, tuple[_Component, ...]] = {}
+        self._terms: dict[tuple[Operator, bool], list[list[GameTerm]]] = {}
+        self._merged: dict[tuple[Operator, bool], list[tuple[GameTerm, ...]]] = {}
+        self._interpreter = catalog.interpreter
+
+    def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
+        """The answers of `plan`, one a component; `merge` makes equal games one, `dual` reads both directions of an
+        anti-join from one game (L13).
+
+        Raises ShapeError where operands, windows or masks do not fit together.
+        """
+        components, every = self._components_of(plan), self._terms_of(plan, dual)
+        summed = self._merged_of(plan, dual) if merge else [tuple(terms) for terms in every]
+        answers = []
+        for number, (component, terms, kept) in enumerate(zip(components, every, summed, strict=True)):
+            own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
+            board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
+            position = number if len(components) > 1 else None
+            baseline = _names(leaf.against for leaf in own)
+            against = _names(share.leaf.model for share in component if not share.own) or baseline
+            answers.append(Answer(kept, own, board, baseline, against, position))
+        return answers
+
+    def laws(self, plans: Iterable[Operator], *, dual: bool) -> tuple[str, ...]:
+        """The laws of games by which the games of `plans` are fewer than their terms, in the order of first use."""
+        readers: dict[Hybrids, dict[_Reader, None]] = {}
+        fired: dict[str, None] = {}
+        for plan in plans:
+            components, terms, kept = self._components_of(plan), self._terms_of(plan, dual), self._merged_of(plan, dual)
+            for each in zip(components, terms, kept, strict=True):
+                fired.update(dict.fromkeys(_laws(*each, readers)))
+        return tuple(fired)
+
+    def _components_of(self, plan: Operator) -> tuple[_Component, ...]:
+        if plan not in self._components:
+            self._components[plan] = fold(plan, _lowered).components
+        return self._components[plan]
+
+    def _terms_of(self, plan: Operator, dual: bool) -> list[list[GameTerm]]:
+        """For each component of `plan` a term a share; equal games are not one yet."""
+        if (plan, dual) not in self._terms:
+            components = self._components_of(plan)
+            self._terms[plan, dual] = [[self._term(share, dual) for share in component] for component in components]
+        return self._terms[plan, dual]
+
+    def _merged_of(self, plan: Operator, dual: bool) -> list[tuple[GameTerm, ...]]:
+        """The same where equal games are one."""
+        if (plan, dual) not in self._merged:
+            self._merged[plan, dual] = [merged(terms) for terms in self._terms_of(plan, dual)]
+        return self._merged[plan, dual]
+
+    def _term(self, share: _Share, dual: bool) -> GameTerm:
+        leaf = share.leaf
+        interpreter = self._interpreter(leaf.estimation.interpreter)
+        if isinstance(interpreter, GameInterpreter):
+            # The printed contrast of two models gives null players a value too, so there they stay in the game.
+            shapley = share.part == "shapley"
+            board = self._boards.board(leaf, prune=shapley, dual=dual and shapley and interpreter.dual)
+        else:
+            board = self._boards.board(leaf, prune=False, dual=False)
+        game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
+        return GameTerm(share.coefficient, game, board, share.part)
+
+
+_Reader = tuple[Source, Window, bool]
+"""An input and a window whose game is played on some hybrids, and whether it is played swapped."""
+
+
+def _laws(
+    component: _Component,
+    terms: Sequence[GameTerm],
+    kept: Sequence[GameTerm],
+    readers: dict[Hybrids, dict[_Reader, None]],
+) -> Iterator[str]:
+    """The laws by which the games of a component are fewer than its terms, or are games met before: `readers` holds
+    those met before, and the component's are added to it."""
+    if any(term.game.hybrids.players == 0 for term in terms):
+        yield "φ(x; x, f) = 0 (L12)"
+    elif len(kept) < len(terms):
+        yield "equal games are one (L11)"
+    for term, share in zip(terms, component, strict=True):
+        known = readers.setdefault(term.game.hybrids, {})
+        own = share.leaf.source, share.leaf.window, term.board.swapped
+        for other in known if term.game.hybrids.players else ():
+            if other[2] != own[2]:
+                yield "φ(x'; x, f_c) = −φ(x; x', f_c) (L13)"
+            elif other != own and _absent(other[0], own[0]):
+                yield "φ(nullify(x, w)) = Π_¬w φ(x) (L14)"
+        known[own] = None
+
+
+def _absent(*sources: Source) -> bool:
+    """Whether inputs are one registered input, of which an edit may have made something absent."""
+    one = len({(source.name, source.index) for source in sources}) == 1
+    return one and any(isinstance(edit, Nullify | Substitute) for source in sources for edit in source.edits)
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """A plan below some operator: one component an operand, and the anti-join that is to contrast them, if any.
+
+    What is contrasted with what depends on the layers in force after all selections above, so that comes last.
+    """
+
+    operands: tuple[_Component, ...]
+    contrast: AntiJoin | None = None
+
+    def mapped(self, change: Callable[[Leaf], Leaf]) -> _Lowered:
+        changed = tuple(
+            tuple(replace(share, leaf=change(share.leaf)) for share in operand) for operand in self.operands
+        )
+        return replace(self, operands=changed)
+
+    @property
+    def components(self) -> tuple[_Component, ...]:
+        if self.contrast is None:
+            return self.operands
+        literal = self.contrast.contrast == "literal"
+        return tuple(_contrasted(self.operands, k, literal=literal) for k in self.contrast.order)
+
+
+def _lowered(plan: Operator, below: tuple[_Lowered, ...]) -> _Lowered:
+    match plan:
+        case Identity():
+            share = Fraction(1, len(plan.inputs) * len(plan.baselines))
+            leaves = (_leaf(plan, source, baseline) for source in plan.inputs for baseline in plan.baselines)
+            return _Lowered((tuple(_Share(share, leaf) for leaf in leaves),))
+        case Projection(window, _):
+            return below[0].mapped(lambda leaf: replace(leaf, window=both(leaf.window, window)))
+        case Selection(layer, _):
+            return below[0].mapped(lambda leaf: _cut(leaf, layer))
+        case Join(_, weights):
+            shares = (
+                replace(share, coefficient=share.coefficient * weight)
+                for each, weight in zip(below, weights, strict=True)
+                for share in each.operands[0]
+            )
+            return _Lowered((tuple(shares),))
+        case AntiJoin():
+            return _Lowered(tuple(each.operands[0] for each in below), plan)
+        case _:
+            assert_never(plan)
+
+
+def _leaf(plan: Identity, source: Source, baseline: Baseline) -> Leaf:
+    target = plan.target if plan.target is not None else Predicted(plan.model, source)
+    return Leaf(plan.model, source, baseline, plan.players, target, plan.output, plan.estimation, plan.depth)
+
+
+def _cut(leaf: Leaf, layer: int) -> Leaf:
+    """σ_l on one leaf: the model's own output is no cut (L4), and an earlier cut stays (L2)."""
+    if layer == leaf.depth:
+        return leaf
+    return replace(leaf, layer=layer if leaf.layer is None else min(layer, leaf.layer))
+
+
+def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _Component:
+    """Component k of an anti-join: the mean over the other operands of operand k explained against each (Eq. 6)."""
+    others = [operand for i, operand in enumerate(operands) if i != k]
+    return tuple(
+        replace(share, coefficient=share.coefficient / len(others))
+        for other in others
+        for share in _against_one(operands[k], other, literal=literal)
+    )
+
+
+def explained_against_inputs(plan: Operator) -> bool:
+    """Whether an anti-join in `plan` makes an input the baseline of another, and not only models each other's."""
+    lowered = fold(plan, _lowered)
+    pairs = permutations(lowered.operands, 2) if lowered.contrast else ()
+    return any(not _compares_models(operand, other) for operand, other in pairs)
+
+
+def _compares_models(operand: _Component, other: _Component) -> bool:
+    return _inputs(operand) == _inputs(other) and _models(operand) != _models(other)
+
+
+def _against_one(operand: _Component, other: _Component, *, literal: bool) -> Iterable[_Share]:
+    """One operand against one other: against its input as the baseline, or, on the same inputs, against its model."""
+    if _compares_models(operand, other):
+        yield from (replace(share, part="with") if literal else share for share in operand)
+        targets = {share.leaf.source: (share.leaf.target, share.leaf.output) for share in operand}
+        for share in other:
+            target, output = targets[share.leaf.source]
+            leaf = replace(share.leaf, target=target, output=output)
+            yield _Share(-share.coefficient, leaf, "without" if literal else "shapley", own=False)
+    else:
+        for mine in operand:
+            for theirs in other:
+                leaf = replace(mine.leaf, baseline=Given(theirs.leaf.source))
+                yield replace(mine, coefficient=mine.coefficient * theirs.coefficient, leaf=leaf)
+
+
+def _inputs(component: _Component) -> list[Source]:
+    return sorted({share.leaf.source for share in component}, key=lambda source: source.key)
+
+
+def _models(component: _Component) -> set[tuple[str, int | None]]:
+    return {(share.leaf.model, share.leaf.layer) for share in component}
+
+
+def _names(parts: Iterable[object]) -> str:
+    """What is named in a label: of many the first three, and how many more."""
+    names = list(dict.fromkeys(map(str, parts)))
+    return ", ".join(names if len(names) <= 4 else [*names[:3], f"… {len(names) - 3} more"])

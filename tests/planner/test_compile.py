@@ -1,0 +1,104 @@
+"""A query is lowered once and sized once a round: what a round plans is what its plans alone would be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from ialgebra import Strategy
+from ialgebra.language import syntax
+from ialgebra.language.bind import query as binder
+from ialgebra.planner.boards import Boards
+from ialgebra.planner.compile import Wanted, compile_plan, lower, size
+from ialgebra.planner.games import Answer, game_key
+from ialgebra.planner.physical import PhysicalPlan
+from ialgebra.planner.sampling import Effort
+from ialgebra.planner.strategy import PRESETS
+from tests import worlds
+
+CASE = worlds.case("image", seed=4)
+CATALOG = CASE.con._catalog
+
+
+def wanted(text: str) -> list[Wanted]:
+    return list(binder.bind(syntax.parse(text)[0], text, CATALOG).maps)
+
+
+def terms(answers: tuple[Answer, ...]) -> object:
+    return [(answer.shown, answer.baseline, answer.against, answer.component) for answer in answers] + [
+        (term.coefficient, game_key(term.game), term.part, term.board.swapped)
+        for answer in answers
+        for term in answer.terms
+    ]
+
+
+def said(plan: PhysicalPlan) -> object:
+    """Everything that a plan says, in values that can be compared."""
+    return (
+        [(job.spec, job.hybrids.key, [game_key(game) for game in job.games]) for job in plan.jobs],
+        [
+            (output.label, output.item, output.written, output.normal, output.readings, terms(output.answers))
+            for output in plan.outputs
+        ],
+        [(each.models, each.layers, each.jobs, each.rows, each.run, each.cost, each.rejected) for each in plan.passes],
+        (plan.trace, plan.game_laws, plan.cost, plan.overhead, plan.stages, plan.decisions, plan.strategy, plan.seed),
+    )
+
+
+TEXT = (
+    "select 2, *, 1 from (select * from f(x) where w) join (select 3 from (select * from f(nullify(x, ring)) where w))"
+)
+TEXTS = [
+    TEXT,
+    "select 2, 2, 7 from f(x) left join f(x')",
+    "select * from f(xs)",
+    "select 1, 2, 3, 4 from f(x) where ring",
+    "select *, *, 2 from f(x, players => pixels) join f(y, players => pixels) join f(x, players => pixels)",
+]
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_open_plans_of_a_lowered_query_are_planned_as_they_would_be_alone(name: str) -> None:
+    strategy = PRESETS[name]
+    for text in TEXTS:
+        plans = wanted(text)
+        lowered = lower(plans, CATALOG, strategy)
+        for numbers in ([*range(len(plans))], [0], [len(plans) - 1], [0, len(plans) - 1], [1]):
+            for effort in (None, Effort(0), Effort(4), Effort(9, {}, True)):
+                chosen = list(dict.fromkeys(numbers))
+                open_ = [plans[number] for number in chosen]
+                alone = compile_plan(open_, CATALOG, strategy, 3, effort=effort)
+                assert said(size(lowered, 3, numbers=chosen, effort=effort)) == said(alone), (text, chosen)
+        assert said(size(lowered, 3)) == said(compile_plan(plans, CATALOG, strategy, 3))
+
+
+def test_a_round_may_be_sized_with_the_decisions_of_the_first_taken() -> None:
+    for text in TEXTS:
+        lowered = lower(wanted(text), CATALOG, Strategy.BEST)
+        taken = size(lowered, 3, effort=Effort(4)).strategy
+        assert taken.share is not None
+        again = size(lowered, 3, effort=Effort(8), strategy=taken)
+        assert said(again) == said(compile_plan(wanted(text), CATALOG, taken, 3, effort=Effort(8)))
+        for other in (Strategy.AS_WRITTEN, replace(Strategy.BEST, rules=())):
+            with pytest.raises(ValueError, match="laws by which they were lowered"):
+                size(lowered, 3, strategy=other)
+
+
+def test_each_board_is_built_once_a_query_however_many_rounds_are_sized(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: Counter[tuple[object, ...]] = Counter()
+    build = Boards.build
+
+    def counted(self: Boards, leaf, prune, dual):  # type: ignore[no-untyped-def]
+        built[leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual] += 1
+        return build(self, leaf, prune, dual)
+
+    monkeypatch.setattr(Boards, "build", counted)
+    lowered = lower(wanted("select 1, 2, * from f(x) left join f(x') left join f(y)"), CATALOG, Strategy.BEST)
+    first = size(lowered, 0, effort=Effort(2))
+    for effort in (Effort(4), Effort(8), Effort(16), None):
+        size(lowered, 0, effort=effort, strategy=first.strategy)
+        size(lowered, 0, numbers=[1], effort=effort, strategy=first.strategy)
+    assert len(built) == 12, "each of three inputs against two others, as one game and as two"
+    assert set(built.values()) == {1}
