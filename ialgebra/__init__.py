@@ -22,14 +22,14 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from .planner.strategy import Strategy
-    from .results.files import load
-    from .results.relation import Attribution, Relation
+    from .results.attribution import Attribution
+    from .results.relation import Relation, load
     from .session.session import Session, connect
     from .system.runtime import tune_process
     from .version import __version__
 
 _HOMES = {
-    "Attribution": "results.relation",
+    "Attribution": "results.attribution",
     "BindError": "errors",
     "BudgetError": "errors",
     "CompositionError": "errors",
@@ -44,7 +44,7 @@ _HOMES = {
     "Strategy": "planner.strategy",
     "__version__": "version",
     "connect": "session.session",
-    "load": "results.files",
+    "load": "results.relation",
     "load_ipython_extension": "apps.magics",  # what `%load_ext ialgebra` looks for
     "tune_process": "system.runtime",
 }

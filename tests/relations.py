@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ialgebra.results.relation import Attribution, Relation, Stats
+from ialgebra.results.attribution import Attribution
+from ialgebra.results.relation import Relation, Stats
 
 STATS = Stats(rows=1024, seconds=1.25, bound_met=True, batches=32, forward_seconds=1.0, reused_rows=0)
 

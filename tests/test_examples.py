@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ialgebra import IalgebraError, Relation
-from ialgebra.results.relation import Attribution
+from ialgebra.results.attribution import Attribution
 
 FOLDER = Path(__file__).parents[1] / "examples"
 Main = Callable[..., dict[str, Relation]]

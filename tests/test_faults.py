@@ -31,7 +31,6 @@ from ialgebra import BindError, IalgebraError, IalgebraWarning, ModelError, Reso
 from ialgebra.execution.store import Origin, Store
 from ialgebra.models.heads import Head
 from ialgebra.models.profile import Profile
-from ialgebra.results import files
 from ialgebra.system import disk
 from tests import oracle, worlds
 from tests.faults import Faulty, Steps, fault_at, held_memory, in_child, raising, same
@@ -350,7 +349,7 @@ def saved(kind: str, folder: Path, number: int) -> Callable[[], object]:
 def content(kind: str, folder: Path) -> object:
     """What a reader finds there."""
     if kind == "relation":
-        return files.load(folder / "file")[0].values[0]
+        return ialgebra.load(folder / "file")[0].values[0]
     if kind == "heads":
         con = world()
         con.load_heads("f", folder / "file")
@@ -528,7 +527,7 @@ def test_threads_that_save_to_one_place_leave_one_whole_file(tmp_path):
         try:
             for _ in range(10):
                 answer.save(tmp_path / "answer")
-                files.load(tmp_path / "answer")
+                ialgebra.load(tmp_path / "answer")
         except BaseException as error:
             wrong.append(error)
 
@@ -558,7 +557,7 @@ def test_a_link_stays_a_link_and_a_private_file_private(tmp_path):
     (tmp_path / "link").symlink_to(real)
     relation(attribution([2.0])).save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
-    assert files.load(real)[0].values[0] == 2.0
+    assert ialgebra.load(real)[0].values[0] == 2.0
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
 
 

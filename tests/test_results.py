@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,6 @@ from hypothesis.extra.numpy import arrays
 
 import ialgebra
 from ialgebra.errors import IalgebraError, ShapeError
-from ialgebra.results import files
 from tests.relations import STATS, attribution, grid, relation, tabular, tokens
 
 ARRAYS = ("map", "values", "stderr", "players", "content")
@@ -252,7 +252,7 @@ def test_a_saved_relation_comes_back_bit_for_bit(tmp_path_factory, bits, label, 
     path = tmp_path_factory.mktemp("saved") / "answer.ialgebra"
     answer = relation(a, tokens("not bad", [1.0, 2.0], component=1, content=np.array(["not", "bad"])))
     assert answer.save(path) == path
-    back = files.load(path)
+    back = ialgebra.load(path)
     assert len(back) == 2
     assert all(map(same, answer, back))
     assert (back.stats, back.plan, back.details, back.query, back.provenance, back.text) == (
@@ -267,7 +267,7 @@ def test_a_saved_relation_comes_back_bit_for_bit(tmp_path_factory, bits, label, 
 
 def test_details_of_any_kind_can_be_saved(tmp_path):
     answer = relation(text="plan", details={"rows": np.int64(3), "ends": np.array([1, 2]), "device": object})
-    back = files.load(answer.save(tmp_path / "a"))
+    back = ialgebra.load(answer.save(tmp_path / "a"))
     assert back.details["rows"] == 3
     assert back.details["ends"] == [1, 2]
     assert "object" in back.details["device"]
@@ -281,7 +281,7 @@ def test_details_of_any_kind_can_be_saved(tmp_path):
 def test_words_that_no_file_can_hold_come_back_too(tmp_path):
     words = "select * from f(x) -- \ud800 é \0"
     answer = relation(attribution([1.0], label=words), query=words, provenance={"query": words})
-    back = files.load(answer.save(tmp_path / "a"))
+    back = ialgebra.load(answer.save(tmp_path / "a"))
     assert (back.query, back.provenance, back[0].label) == (words, {"query": words}, words)
 
 
@@ -321,13 +321,13 @@ def rewrite(path, **changes) -> None:
     """Save the file again with another header, whose digest is right."""
     if "document" in changes:
         changes["digest"] = hashlib.sha256(changes["document"].encode()).hexdigest()[:32]
-    with files.safetensors.safe_open(path, framework="numpy") as file:
+    with safetensors.safe_open(path, framework="numpy") as file:
         header = {key: value for key, value in (file.metadata() | changes).items() if value is not None}
     safetensors.numpy.save_file(safetensors.numpy.load_file(path), path, header)
 
 
 def damaged(path, edit) -> None:
-    with files.safetensors.safe_open(path, framework="numpy") as file:
+    with safetensors.safe_open(path, framework="numpy") as file:
         document = json.loads(file.metadata()["document"])
     edit(document)
     rewrite(path, document=json.dumps(document))
@@ -358,5 +358,5 @@ def test_a_file_that_is_not_a_whole_relation_is_a_named_error(tmp_path, harm, me
     path = relation(attribution([1.0, 2.0])).save(tmp_path / "answer.safetensors")
     harm(path)
     with pytest.raises(IalgebraError, match=message) as caught:
-        files.load(path)
+        ialgebra.load(path)
     assert str(path) in caught.value.message

@@ -32,8 +32,9 @@ from ..planner.sampling import Effort
 from ..planner.spending import Spending
 from ..planner.strategy import Strategy
 from ..results.assemble import attribution, warn
+from ..results.attribution import Attribution
 from ..results.provenance import environment, provenance
-from ..results.relation import Attribution, Relation, Stats
+from ..results.relation import Relation, Stats
 from ..system.runtime import peak_memory
 from .contest import Contest
 from .rounds import PILOT, Bounds, Place, Policy, Rounds, Standing, Watch

@@ -18,7 +18,7 @@ from ..estimation.maps import EstimatedMap
 from ..execution.executor import Outcome
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
-from .relation import Attribution
+from .attribution import Attribution
 
 
 def attribution(

@@ -1,16 +1,18 @@
 """Relations on disk: one safetensors file each, written whole or not at all, read without running any code from it.
 
-Comes in: a Relation, or a path. Goes out: a path, or a Relation equal to the one that was saved. May not know: how
-either was computed. Arrays are stored bit for bit, and an array that several maps share (players, the input) is stored
-once; all words and scalars are one JSON document in the file's header. Digests of both tell a file that rotted.
+Comes in: the plain fields of a relation and of its maps, or a path. Goes out: a path, or the same fields. May not know:
+how they were computed, or the classes that hold them. Arrays are stored bit for bit, and an array that several maps
+share (players, the input) is stored once; all words and scalars are one JSON document in the file's header. Digests of
+both tell whether a file was damaged.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import safetensors
@@ -19,24 +21,27 @@ import safetensors.numpy
 from ..errors import IalgebraError, ResourceError
 from ..system import disk
 from ..system.arrays import Array
-from .relation import Attribution, Relation, Stats
 
 FORMAT = "ialgebra.relation"
 VERSION = 3  # raised whenever an older reader would misread a newer file; 1 had no digest of its document, 2 no scores
 
+PlainFields: TypeAlias = Mapping[str, Any]
+"""Names of fields and their values: arrays, text, numbers, and containers of these."""
+
+_T = TypeVar("_T")
 _ARRAYS = ("map", "values", "stderr", "players", "content")
 
 
-def save(relation: Relation, path: str | Path) -> Path:
-    """Write `relation` to `path` atomically and return the path; raises IalgebraError where that cannot be done.
+def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) -> Path:
+    """Write the fields of `maps` and of the rest of a relation to `path`, atomically, and return the path.
 
-    Entries of `details` and `provenance` that JSON does not know are stored as their text.
+    Raises IalgebraError where that cannot be done. Entries that JSON does not know are stored as their text.
     """
     path = Path(path)
     if not path.name:
         raise IalgebraError(f"cannot save to '{path}': it names no file")
     try:
-        disk.write(path, _content(relation, path))
+        disk.write(path, _content(maps, document, path))
     except MemoryError as cause:
         raise ResourceError(f"cannot save to '{path}': out of memory") from cause
     except (OSError, ValueError) as cause:
@@ -44,23 +49,11 @@ def save(relation: Relation, path: str | Path) -> Path:
     return path
 
 
-def _content(relation: Relation, path: Path) -> bytes:
+def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> bytes:
     tensors: dict[str, Array] = {}
-    maps = []
-    for a in relation:
-        fields = {field.name: getattr(a, field.name) for field in dataclasses.fields(a)}
-        maps.append(fields | {name: _store(fields[name], tensors) for name in _ARRAYS})
-    document = {
-        "maps": maps,
-        "stats": dataclasses.asdict(relation.stats),
-        "plan": relation.plan,
-        "details": relation.details,
-        "text": relation.text if relation.is_text else None,
-        "query": relation.query,
-        "provenance": relation.provenance,
-    }
+    stored = [dict(fields) | {name: _store(fields[name], tensors) for name in _ARRAYS} for fields in maps]
     try:
-        text = json.dumps(document, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
+        text = json.dumps({"maps": stored, **document}, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
         digest = _digest(text.encode())
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
@@ -69,8 +62,11 @@ def _content(relation: Relation, path: Path) -> bytes:
     )
 
 
-def load(path: str | Path) -> Relation:
-    """The relation that `save` wrote to `path`; raises IalgebraError for a missing, damaged, foreign or newer file."""
+def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields], _T]) -> _T:
+    """What `build` makes of the fields (maps, document) that `write` wrote to `path`.
+
+    Raises IalgebraError for a missing, damaged, foreign or newer file; fields that `build` refuses are damage.
+    """
     path = Path(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -98,16 +94,13 @@ def load(path: str | Path) -> Relation:
         raise IalgebraError(f"'{path}' is damaged: its content is not what was saved; save the relation again")
     try:
         told = json.loads(document)
-        return Relation(
-            attributions=[_attribution(fields, tensors) for fields in told.pop("maps")],
-            stats=Stats(**told.pop("stats")),
-            **told,
-        )
+        maps = [_restored_arrays(fields, tensors) for fields in told.pop("maps")]
+        return build(maps, told)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, IalgebraError) as cause:
         raise IalgebraError(f"'{path}' is damaged: its description does not fit its arrays ({cause!r})") from cause
 
 
-def _store(array: Array, tensors: dict[str, Array]) -> object:
+def _store(array: Any, tensors: dict[str, Array]) -> object:
     """Put an array into `tensors`, once, and return its name there; an array of words becomes a nested list."""
     if array.dtype.kind not in "biuf":
         return array.astype(str).tolist()
@@ -125,15 +118,16 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _attribution(fields: dict[str, object], tensors: dict[str, Array]) -> Attribution:
+def _restored_arrays(fields: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
+    """The fields of one map, with its arrays and its tuples as they were."""
     for name in _ARRAYS:
         stored = fields[name]
         fields[name] = tensors[stored] if isinstance(stored, str) else np.array(stored)
     for name in ("target", "feature_names"):
         stored = fields[name]
         fields[name] = tuple(stored) if isinstance(stored, list) else stored
-    fields["scores"] = {name: tuple(each) for name, each in dict(fields.get("scores", {})).items()}  # type: ignore[call-overload]
-    return Attribution(**fields)  # type: ignore[arg-type]  # a wrong type here is a damaged file, which `load` reports
+    fields["scores"] = {name: tuple(each) for name, each in dict(fields.get("scores", {})).items()}
+    return fields
 
 
 def _plain(value: object) -> object:

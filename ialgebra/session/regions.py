@@ -13,7 +13,8 @@ from ..errors import BindError
 from ..language import syntax
 from ..language.bind.options import whole
 from ..results.assemble import say
-from ..results.relation import Attribution, Relation
+from ..results.attribution import Attribution
+from ..results.relation import Relation
 from ..system.arrays import Ints
 
 

@@ -24,7 +24,7 @@ from ..errors import BindError, BudgetError, CompositionError, IalgebraError
 from ..kernels.coalitions import METHODS
 from ..models.network import Model
 from ..planner.strategy import PRESETS, Strategy
-from ..results.relation import Attribution
+from ..results.attribution import Attribution
 from ..system.arrays import Floats
 from . import strategies
 from .definition import DefinedGame, columns, parts

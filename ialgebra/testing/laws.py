@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ..algebra.baselines import Blur
 from ..algebra.windows import sql_name
-from ..results.relation import Attribution
+from ..results.attribution import Attribution
 from ..system.arrays import Bools, Ints
 from . import strategies, variants
 from .case import BEST, Case, Side

@@ -29,7 +29,7 @@ from ..models.heads import Head
 from ..models.network import Model, Network
 from ..models.reading import pooled
 from ..planner.strategy import Strategy
-from ..results.relation import Attribution
+from ..results.attribution import Attribution
 from ..session.session import Session, connect
 from . import definition
 from .definition import Cut, Ground, Net

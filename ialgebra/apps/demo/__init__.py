@@ -19,7 +19,8 @@ import ialgebra
 from ialgebra.apps import zoo
 from ialgebra.errors import IalgebraError
 from ialgebra.results import plots
-from ialgebra.results.relation import Relation, error_text
+from ialgebra.results.relation import Relation
+from ialgebra.results.table import error_text
 from ialgebra.session.session import Session
 from ialgebra.system import runtime
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ialgebra.results.relation import Attribution, Relation
+from ialgebra.results.attribution import Attribution
+from ialgebra.results.relation import Relation
 
 LAYERS = (6, 12, 17)  # of Lite0's 19, the ends of stages: 28², 14² and 7² positions
 

@@ -1,0 +1,157 @@
+"""An `Attribution`: one attribution map with its standard errors, and the words that say where it came from.
+
+Comes in: finished numpy arrays and words. Goes out: figures about the map, pictures, data frames. May not know:
+sessions, plans, models, files or torch. matplotlib, pandas and shap are extras, imported where they are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import IalgebraError, ShapeError
+from ..system.arrays import Array, Floats, Ints
+from . import exports, notebook
+from .table import error_text
+
+if TYPE_CHECKING:
+    import pandas
+    import shap
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attribution:
+    """One attribution map (Eq. 2, or a combination of such maps) and where it came from.
+
+    `map`, `players` and `content` have the input's shape; `values` and `stderr` are `(d,)`, in units of the model's
+    output. A player's value is spread evenly over its features, so `map.sum() == values.sum()`. A stderr of 0 means
+    exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError where the arrays do not
+    fit together.
+    """
+
+    map: Floats
+    values: Floats
+    stderr: Floats
+    players: Ints
+    label: str
+    model: str
+    layer: int | None  # None is the model itself, `*`
+    input: str
+    baseline: str
+    target: int | tuple[int, ...]
+    target_name: str
+    base_value: float  # v(∅) of the (combined) game
+    full_value: float  # v(N)
+    kind: str  # 'image', 'tabular' or 'tokens'
+    content: Array
+    feature_names: tuple[str, ...] | None
+    method: str
+    component: int | None  # the index within an anti-join; its siblings share `item`
+    item: int  # the index of the select item
+    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # what a ranking read: value, stderr
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or self.values.shape != self.stderr.shape:
+            raise ShapeError(
+                f"'{self.label}' has values of shape {self.values.shape} and standard errors of shape "
+                f"{self.stderr.shape}; both are one per player, (d,)"
+            )
+        if not self.map.shape == self.players.shape == self.content.shape:
+            raise ShapeError(
+                f"'{self.label}' has a map of shape {self.map.shape}, players of shape {self.players.shape} and an "
+                f"input of shape {self.content.shape}; all three have the input's shape"
+            )
+        if self.players.size and int(self.players.max()) >= len(self.values):
+            raise ShapeError(
+                f"'{self.label}' labels a feature with player {int(self.players.max())}; "
+                f"it has {len(self.values)} players, counted from 0"
+            )
+
+    @property
+    def relative_error(self) -> float:
+        """The expected `‖φ̂ − φ‖₂ / ‖φ‖₂`, from the standard errors: 0 if exact, inf if unknown or all values are 0."""
+        error = float(np.hypot.reduce(self.stderr))  # squares of huge or tiny values would not be numbers
+        size = float(np.hypot.reduce(self.values))
+        if error == 0.0:
+            return 0.0
+        return error / size if size and math.isfinite(error) else math.inf
+
+    def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
+        """The normal interval `(low, high)` of each player's value, both `(d,)`; raises IalgebraError unless 0 < c <
+        1."""
+        if not 0.0 < confidence < 1.0:
+            raise IalgebraError(
+                f"a confidence of {confidence:g} is no probability; it lies between 0 and 1, such as 0.95"
+            )
+        reach = NormalDist().inv_cdf(0.5 + confidence / 2) * self.stderr
+        return self.values - reach, self.values + reach
+
+    def heat(self) -> Floats:
+        """The map of an image summed over its channels, `(H, W)`; raises ShapeError for any other kind of input."""
+        if self.kind != "image" or self.map.ndim < 2:
+            shape = self.map.shape
+            raise ShapeError(
+                f"'{self.label}' is a map of {self.kind} of shape {shape}; heat() is for images, read .map"
+            )
+        heat: Floats = self.map.sum(axis=tuple(range(self.map.ndim - 2)))
+        return heat
+
+    def player_names(self) -> list[str]:
+        """What a person would call each player: its features' names, or the rows and columns that it spans."""
+        if self.kind == "image":
+            return _boxes(self.players, len(self.values))
+        if self.feature_names is not None:
+            words = list(self.feature_names)
+        else:
+            words = [str(word) for word in self.content.ravel()] if self.kind == "tokens" else []
+        members: list[list[str]] = [[] for _ in self.values]
+        for feature, player in enumerate(self.players.ravel()):
+            if player >= 0:
+                members[player].append(words[feature] if feature < len(words) else f"feature {feature}")
+        return [", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "") for names in members]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw this map over its input, into `ax` or a figure of its own, and return the axes."""
+        from . import plots
+
+        return plots.panel(self, ax)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One line per player: what it is, its value, standard error and 95 % interval."""
+        return exports.frame([self])
+
+    def to_shap(self) -> shap.Explanation:
+        """This map as a `shap.Explanation` of one instance; an image's channels come last, as shap expects."""
+        return exports.explanation(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"Attribution({self.label!r}, target {self.target_name!r}, {len(self.values)} players, "
+            f"sum {self.values.sum():+.4g}, {error_text(self.relative_error)})"
+        )
+
+    def _repr_html_(self) -> str:
+        return notebook.picture([self], repr(self))
+
+
+def _boxes(players: Ints, count: int) -> list[str]:
+    """The rows and columns that every player of an image spans; `players` is `(…, H, W)`."""
+    rows, cols = np.broadcast_arrays(*np.ogrid[tuple(slice(n) for n in players.shape)])[-2:]
+    spans = []
+    for index in (rows, cols):
+        low, high = np.full(count, players.size), np.full(count, -1)
+        inside = players >= 0
+        np.minimum.at(low, players[inside], index[inside])
+        np.maximum.at(high, players[inside], index[inside])
+        spans.append((low.tolist(), high.tolist()))
+    (top, bottom), (left, right) = spans
+    return [
+        f"rows {first}-{last}, cols {near}-{far}" if last >= 0 else "no features"
+        for first, last, near, far in zip(top, bottom, left, right, strict=True)
+    ]

@@ -1,0 +1,20 @@
+"""Attribution maps as pictures: photos under a diverging map, signed bars, coloured text.
+
+What lives here: one module per drawing, each with one `Drawing` value (`image`, `tabular`, `text`), their registry, and
+`figure`, which lays panels out on one colour scale. Maps come in, as the protocol `ShownMap`; matplotlib Figures and
+Axes go out. It may not know sessions, plans, models, or the classes that hold answers. No global state of matplotlib
+is touched except by `show`. Importing this room raises IalgebraError where matplotlib is not installed.
+
+Red raises the target's output, blue lowers it (readable with the common colour blindnesses; zero is colourless).
+"""
+
+from ...errors import IalgebraError
+
+try:
+    import matplotlib  # noqa: F401
+except ImportError as cause:
+    raise IalgebraError('this needs matplotlib, which is not installed; run: pip install "ialgebra[plot]"') from cause
+
+from .figure import figure, panel, png, show
+
+__all__ = ["figure", "panel", "png", "show"]

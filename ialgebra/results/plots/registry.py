@@ -1,0 +1,13 @@
+"""The drawings, by the name that a kind of input calls for. A new drawing is added here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from .drawing import Drawing
+from .image import PHOTO
+from .tabular import BAR_CHART
+from .text import PASSAGE
+
+DRAWINGS: Final[Mapping[str, Drawing]] = {each.name: each for each in (PHOTO, BAR_CHART, PASSAGE)}

@@ -1,0 +1,89 @@
+"""Texts: the words themselves, each on the colour of its player's value.
+
+Comes in: maps of token sequences. Goes out: the drawing "passage". May not know: other drawings, or how panels are laid
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+
+from ..shown import ShownMap
+from .drawing import Body, Drawing
+from .style import COLOURS, INK, POINTS, cut, drawable, width
+
+WORDS = 200
+"""A panel shows this many tokens, those of the largest values."""
+
+WORD_LENGTH = 40
+"""The longest word in characters."""
+
+PANEL_WIDTH = 5.6
+"""Inches."""
+
+LINE_HEIGHT, FONT_SIZE = 19.0, 10.0
+"""The distance of two lines of tokens and their font size, in points."""
+
+
+def _measured(a: ShownMap) -> Body:
+    _, lines = _flow([word for word, _ in _passage(a)], PANEL_WIDTH * POINTS)
+    return Body(PANEL_WIDTH, (lines + 0.3) * LINE_HEIGHT / POINTS)
+
+
+def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
+    """The text itself, each token on the colour of its player's value; tokens outside the window are grey."""
+    passage = _passage(a)
+    places, _ = _flow([word for word, _ in passage], body.width * POINTS)
+    ax.set_xlim(0, body.width * POINTS)
+    ax.set_ylim(body.height * POINTS, 0)
+    ax.axis("off")
+    for (word, player), (x, line) in zip(passage, places, strict=True):
+        text = ax.text(
+            x + 3, (line + 0.5) * LINE_HEIGHT, word, fontsize=FONT_SIZE, va="center_baseline", parse_math=False
+        )
+        if player < 0:
+            text.set_color("#aaaaaa")
+            continue
+        red, green, blue, _ = COLOURS(float(scale(a.values[player])))
+        text.set_color("white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK)
+        text.set_bbox({"boxstyle": "round,pad=0.18", "facecolor": (red, green, blue), "edgecolor": "none"})
+
+
+def _passage(a: ShownMap) -> list[tuple[str, int]]:
+    """The words that are drawn, each with its player: of a long text those of the largest values, … for the others."""
+    words, players = _words(a), a.players.ravel()
+    sizes = np.append(np.abs(a.values), -1.0)[players]
+    drawn: list[tuple[str, int]] = []
+    last = -1
+    for place in [*sorted(np.argsort(-sizes, kind="stable")[:WORDS].tolist()), len(words)]:
+        if place > last + 1:
+            drawn.append(("…", -1))
+        if place < len(words):
+            drawn.append((words[place], int(players[place])))
+        last = place
+    return drawn
+
+
+def _words(a: ShownMap) -> list[str]:
+    names = a.feature_names if a.feature_names is not None else [str(token) for token in a.content.ravel()]
+    return [drawable(cut(name, WORD_LENGTH)) or "␣" for name in names]
+
+
+def _flow(words: Sequence[str], room: float) -> tuple[list[tuple[float, int]], int]:
+    """Where each word of a text that is `room` points wide begins: its x and its line; and the number of lines."""
+    places: list[tuple[float, int]] = []
+    x, line = 0.0, 0
+    for word in words:
+        advance = width(word, FONT_SIZE) + 8.0
+        if x and x + advance > room:
+            x, line = 0.0, line + 1
+        places.append((x, line))
+        x += advance
+    return places, line + 1
+
+
+PASSAGE = Drawing("passage", side_by_side=1, colour_bar=True, measure=_measured, draw=_drawn)

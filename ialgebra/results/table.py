@@ -1,0 +1,53 @@
+"""Maps as a table of text: one line per map, in aligned columns.
+
+Comes in: finished maps. Goes out: text. May not know: queries, plans, models, or how a map is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .shown import ShownMap
+
+LABEL_WIDTH, TARGET_WIDTH = 44, 24
+"""The longest label and target, in characters, that a table shows in full."""
+
+
+def error_text(relative_error: float) -> str:
+    """A map's error for people: `exact`, `± 3.1 %` or `error unknown`."""
+    if relative_error == 0.0:
+        return "exact"
+    return f"± {100 * relative_error:.2g} %" if math.isfinite(relative_error) else "error unknown"
+
+
+def table(maps: Sequence[ShownMap], cost: str) -> str:
+    """One line per map in aligned columns, and below them `cost`, what the query cost; `done` where there is no map."""
+    if not maps:
+        return "done"
+    head = ("map", "target", "v(∅)", "v(N)", "players", "error", "method")
+    lines = [
+        (
+            shorten(a.label, LABEL_WIDTH),
+            shorten(a.target_name, TARGET_WIDTH),
+            f"{a.base_value:.4g}",
+            f"{a.full_value:.4g}",
+            f"{len(a.values):,}",
+            error_text(a.relative_error),
+            a.method,
+        )
+        for a in maps
+    ]
+    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
+    sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust, str.ljust)
+    aligned = (
+        "  ".join(side(word, width) for side, word, width in zip(sides, line, widths, strict=True)).rstrip()
+        for line in (head, *lines)
+    )
+    return "\n".join([*aligned, cost])
+
+
+def shorten(text: str, width: int) -> str:
+    """The text on one line, cut with an ellipsis to `width` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
