@@ -49,7 +49,7 @@ SEED = 0
 HEAVY = ("torch", "numpy", "networkx", "sqlglot", "hypothesis", "rich.console", "rich.progress", "safetensors.torch")
 IMPORTED = (
     "ialgebra.session.session",
-    "ialgebra.answering.query",
+    "ialgebra.answering.loop",
     "ialgebra.results.assemble",
 )  # what `import ialgebra` leaves for later
 MISFIT = 77  # exit status of a fork that could not make a change in what was imported

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ialgebra.answering.allocation import Decay, Stratum, population, rows_to, unseen
-from ialgebra.estimation.maps import Draw, EstimatedMap
+from ialgebra.estimation.bound import Draw, pooled
+from ialgebra.estimation.maps import EstimatedMap
 from ialgebra.kernels.coalitions import Design, choose, design
 
 
@@ -103,7 +104,7 @@ def test_errors_of_designs_of_one_seed_are_added_pair_by_pair():
     assert sum(share for _, share in found.shares()) == pytest.approx(1)
     alone = [np.square(each.influence).sum() for each in draws]
     assert [share for _, share in found.shares(apart=True)] == pytest.approx([each / sum(alone) for each in alone])
-    assert np.square(found.pooled(apart=True)).sum() == pytest.approx(sum(alone))
+    assert np.square(pooled(found.draws, found.influence.shape[1], apart=True)).sum() == pytest.approx(sum(alone))
 
 
 def test_errors_of_other_seeds_and_of_other_methods_are_independent():

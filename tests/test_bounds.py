@@ -15,8 +15,9 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import BindError, Strategy
-from ialgebra.answering.query import refined
-from ialgebra.answering.rounds import Rounds, Standing
+from ialgebra.answering.loop import refined
+from ialgebra.answering.rounds import Course
+from ialgebra.answering.running import Standing
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.estimators.estimate import estimate
 from ialgebra.language import syntax
@@ -319,15 +320,15 @@ def test_games_of_a_mean_draw_their_own_coalitions_where_that_takes_fewer_rows()
 
 
 @pytest.fixture
-def courses(monkeypatch: pytest.MonkeyPatch) -> list[Rounds]:
+def courses(monkeypatch: pytest.MonkeyPatch) -> list[Course]:
     """The courses of the queries that a test asks."""
-    made: list[Rounds] = []
+    made: list[Course] = []
 
-    def course(*arguments: object) -> Rounds:
-        made.append(Rounds(*arguments))
+    def course(*arguments: object) -> Course:
+        made.append(Course(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("ialgebra.answering.query.Rounds", course)
+    monkeypatch.setattr("ialgebra.answering.loop.Course", course)
     return made
 
 

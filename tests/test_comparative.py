@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import Strategy
-from ialgebra.answering.rounds import Standing
+from ialgebra.answering.running import Standing
 from tests import oracle, worlds
 from tests.faults import resident
 from tests.oracle import Anti, Call, Join, Layer, Where
@@ -59,13 +59,13 @@ def session(count: int = MANY, side: int = 8, **options: bool) -> tuple[ialgebra
 
 def games(con: ialgebra.Session, text: str, strategy: Strategy = Strategy.BEST) -> int:
     """How many games the plan of a query plays, counted by their sets of hybrids and columns."""
-    from ialgebra.answering import query
+    from ialgebra.answering import question
     from ialgebra.language import syntax
 
     (statement,) = syntax.parse(text)
     assert isinstance(statement, syntax.Query)
-    request = query.Request(statement, text, 0, strategy)
-    return len(query.BoundQuery.of(request, con._catalog).plan(strategy).jobs)
+    request = question.Request(statement, text, 0, strategy)
+    return len(question.BoundQuery.of(request, con._catalog).plan().jobs)
 
 
 # --- joins with a collection
@@ -149,14 +149,13 @@ def taken() -> int:
 def test_its_progress_is_told() -> None:
     con, net = session()
     heard: list[Standing] = []
-    from ialgebra.answering import query
+    from ialgebra.answering.loop import answered
+    from ialgebra.answering.question import Request
     from ialgebra.language import syntax
 
     (statement,) = syntax.parse(JOIN)
     assert isinstance(statement, syntax.Query)
-    query.answered(
-        query.Request(statement, JOIN, 0, Strategy("slow", batch_size=64)), con._catalog, con._store, heard.append
-    )
+    answered(Request(statement, JOIN, 0, Strategy("slow", batch_size=64)), con._catalog, con._store, heard.append)
     rows = [each.rows for each in heard]
     assert len(rows) > 10
     assert rows == sorted(rows)

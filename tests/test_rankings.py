@@ -453,7 +453,7 @@ def contests(monkeypatch: pytest.MonkeyPatch) -> list[Contest]:
         made.append(Contest(*arguments))
         return made[-1]
 
-    monkeypatch.setattr("ialgebra.answering.query.Contest", contest)
+    monkeypatch.setattr("ialgebra.answering.question.Contest", contest)
     return made
 
 

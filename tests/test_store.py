@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import Strategy
-from ialgebra.answering import query
+from ialgebra.answering import running
 from ialgebra.errors import ModelError
 from ialgebra.execution.executor import Executor
 from ialgebra.execution.memory import ValueColumn
@@ -119,7 +119,7 @@ def outcomes(monkeypatch):
             found.append(super().run(plan))
             return found[-1]
 
-    monkeypatch.setattr(query, "Executor", Watched)
+    monkeypatch.setattr(running, "Executor", Watched)
     return found
 
 

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from ..algebra.rankings import (
     ranked,
 )
 from ..algebra.windows import Columns, evaluate
+from ..estimation.bound import reach
 from ..estimation.maps import EstimatedMap
 from ..system.arrays import Floats
 
@@ -179,14 +179,13 @@ class Contest:
 
     def read(self, maps: Mapping[int, EstimatedMap], references: Mapping[str, Sequence[EstimatedMap]]) -> None:
         """Read the scalars of the running elements' maps, which are those of `maps`, and the others' in their order."""
-        count = max(1, self.elements.count * len(self.scores))
-        reach = NormalDist().inv_cdf(1 - (1 - self.confidence) / (2 * count))
+        wide = reach(self.confidence, self.elements.count * len(self.scores))
         for name, scalar in self.ranking.scalars.items():
             others = references.get(name, ())
             for number, place in enumerate(self.running.tolist()):
                 other = others[number if len(others) > 1 else 0] if others else None
                 if self._read.get((name, place)) != (maps[place], other):  # settled maps are what they were
-                    self.scores[name][place] = score(scalar, maps[place], self.columns(place), reach, other)
+                    self.scores[name][place] = score(scalar, maps[place], self.columns(place), wide, other)
                     self._read[name, place] = (maps[place], other)
 
     def give_up(self) -> None:

@@ -1,43 +1,42 @@
 """From values to maps: each answer's linear combination of estimates, with the standard error of the combination.
 
-In: a plan's answers and its outcome. Out: players, values and standard errors of each map. Games whose designs draw
-from one sequence share coalitions, so their errors are added before they are squared.
+In: a plan's answers, and the tables of values that its execution filled. Out: players, values and standard errors of
+each map. It may not know how the values came: it runs no model and reads no store.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.catalog import Catalog
-from ..execution.executor import Outcome
 from ..interpreters.checked import estimated
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
-from ..kernels.coalitions import Design, units
+from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate, Part, estimate
-from ..planner.games import Answer, Game, GameTerm
+from ..planner.games import Answer, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
+from .bound import Draw, pooled, relative_bound, shares
 
-_TABLE = 1 << 20  # values of a design that are estimated at once, of more than one job
+_VALUES_AT_ONCE = 1 << 20  # of several jobs of one design that are estimated together: 8 MiB of values
 
 
-class Draw(NamedTuple):
-    """What one game of a map adds to its errors: `influence` (units, cells), a row for each unit of its design."""
+class ValueTables(NamedTuple):
+    """What an execution found, job by job: the design, its values (m, columns), and for interpreters that ask the model
+    themselves the input-shaped map of each (job, column)."""
 
-    game: Game
-    design: Design
-    influence: Floats
+    designs: Sequence[Design]
+    values: Sequence[Floats]
+    maps: Mapping[tuple[int, int], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,36 +67,11 @@ class EstimatedMap:
     @cached_property
     def influence(self) -> Floats | None:
         """(n, d): what each independent unit of the designs contributes to the errors; None where that is unknown."""
-        return self.pooled()
-
-    def pooled(self, *, apart: bool = False) -> Floats | None:
-        """The influences, added up where games share coalitions; `apart` as if different hybrids shared none."""
-        if not all(np.isfinite(draw.influence).all() for draw in self.draws):
-            return None
-        return np.concatenate([np.zeros((0, len(self.values))), *(_added(group)[0] for group in self._groups(apart))])
+        return pooled(self.draws, len(self.values))
 
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
-        """What part of the squared error, Σ stderr², each game brings: its own and half its covariances with others;
-        negative where it cancels theirs; 1 for each where the errors are unknown."""
-        if self.influence is None:
-            return [(draw, 1.0) for draw in self.draws]
-        scale = float(np.abs(self.influence).max(initial=0.0)) or 1.0
-        found = [
-            (draw, float((draw.influence / scale * (total[place] / scale)).sum()))
-            for group in self._groups(apart)
-            for total, places in (_added(group),)
-            for draw, place in zip(group, places, strict=True)
-        ]
-        whole = sum(part for _, part in found) or 1.0
-        return [(draw, part / whole) for draw, part in found]
-
-    def _groups(self, apart: bool) -> Iterable[list[Draw]]:
-        """The games that draw from one sequence of coalitions."""
-        groups: dict[object, list[Draw]] = {}
-        for draw in self.draws:
-            method, players, _, seed = draw.design.key
-            groups.setdefault((method, players, seed, apart and draw.game.hybrids.key), []).append(draw)
-        return groups.values()
+        """What part of the squared error each game brings, `apart` as if different hybrids shared no coalitions."""
+        return shares(self.draws, self.influence, apart=apart)
 
     @property
     def stderr(self) -> Floats:
@@ -109,50 +83,10 @@ class EstimatedMap:
         return error
 
     def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
-        """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known.
-
-        ‖φ̂ − φ‖² is taken for a sum of weighted χ²₁, matched in mean and variance by one scaled χ² (Satterthwaite,
-        1946), whose quantile is Wilson and Hilferty's (1931); ‖φ‖² for ‖φ̂‖² less the mean of that, which is unbiased,
-        and is at least (Σφ)² / d, which is known.
-        """
-        influence = self.pooled(apart=True) if apart else self.influence
-        if influence is None:
-            return math.inf
-        scale = float(np.abs(influence).max(initial=0.0)) or 1.0
-        influence = influence / scale
-        wide = len(influence) < len(self.values)
-        gram = influence @ influence.T if wide else influence.T @ influence
-        mean = float(np.trace(gram))
-        if mean == 0.0:
-            return 0.0
-        freedom = mean**2 / float(np.square(gram).sum())
-        spread = 2.0 / (9.0 * freedom)
-        quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
-        with np.errstate(over="ignore", invalid="ignore"):  # of values that are infinitely larger errors are nothing
-            values = self.values / scale
-            size = max(float(values @ values) - mean, float(values.sum() ** 2) / len(values))
-        return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
-
-
-def _added(draws: Sequence[Draw]) -> tuple[Floats, list[NDArray[np.int64]]]:
-    """Influences that are added unit by unit, (units, cells), and where the units of each game are among them."""
-    counts = [len(draw.influence) for draw in draws]
-    if len({draw.design.key for draw in draws}) == len(set(counts)) == 1:
-        every = np.arange(counts[0])
-        return np.sum([draw.influence for draw in draws], axis=0), [every] * len(draws)
-    known = [units(draw.design) for draw in draws]
-    if counts != [len(each) for each in known]:
-        # An interpreter's own units, which no design tells: of n errors that may all go together, the squares sum to
-        # at most n times their squares' sum.
-        root = math.sqrt(len(draws))
-        every = np.arange(sum(counts))
-        return root * np.concatenate([draw.influence for draw in draws]), np.split(every, np.cumsum(counts)[:-1])
-    _, place = np.unique(np.concatenate(known), return_inverse=True)
-    total = np.zeros((int(place.max()) + 1, draws[0].influence.shape[1]))
-    places = np.split(place.ravel(), np.cumsum(counts)[:-1])
-    for draw, here in zip(draws, places, strict=True):
-        total[here] += draw.influence
-    return total, places
+        """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known; `apart`
+        as if different hybrids shared no coalitions."""
+        influence = pooled(self.draws, len(self.values), apart=True) if apart else self.influence
+        return relative_bound(self.values, influence, confidence)
 
 
 def _summed(found: Floats, labels: NDArray[np.int64], count: int) -> Floats:
@@ -168,12 +102,12 @@ class Estimates:
     def __init__(
         self,
         plan: PhysicalPlan,
-        outcome: Outcome,
+        tables: ValueTables,
         catalog: Catalog,
         wanted: Iterable[tuple[Answer, Sequence[TermReading]]],
     ) -> None:
         self.plan = plan
-        self.outcome = outcome
+        self.tables = tables
         self.catalog = catalog
         self._found: dict[tuple[int, Part], list[Estimate]] = {}
         alike: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
@@ -181,12 +115,12 @@ class Estimates:
             for term, reading in zip(answer.terms, readings, strict=True):
                 alike.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
         for (spec, part), places in alike.items():
-            jobs, together = list(places), max(1, _TABLE // max(1, spec.rows))
+            jobs, together = list(places), max(1, _VALUES_AT_ONCE // max(1, spec.rows))
             for first in range(0, len(jobs), together):
                 self._found |= self._estimated(spec, part, jobs[first : first + together])
 
     def _estimated(self, spec: DesignSpec, part: Part, jobs: Sequence[int]) -> dict[tuple[int, Part], list[Estimate]]:
-        design, values = self.outcome.designs[jobs[0]], [self.outcome.values[job] for job in jobs]
+        design, values = self.tables.designs[jobs[0]], [self.tables.values[job] for job in jobs]
         interpreter, table = self.catalog.interpreter(spec.interpreter), np.concatenate(values, axis=1)
         if part != "shapley":
             found = estimate(design, table, part)
@@ -198,9 +132,9 @@ class Estimates:
         return {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
-        players, count = self.plan.jobs[job].hybrids.segments, self.outcome.designs[job].players
+        players, count = self.plan.jobs[job].hybrids.segments, self.tables.designs[job].players
         unknown = np.full((1, count), np.inf) if interpreter.sampled else np.zeros((0, count))
-        maps = [self.outcome.maps[job, k] for k in range(self.outcome.values[job].shape[1])]
+        maps = [self.tables.maps[job, k] for k in range(self.tables.values[job].shape[1])]
         return [Estimate(_summed(each, players, count), unknown, self.plan.jobs[job].spec.method) for each in maps]
 
     def map(self, answer: Answer, readings: Sequence[TermReading]) -> EstimatedMap:
@@ -215,15 +149,15 @@ class Estimates:
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
             found = self._found[reading.job, term.part][reading.column]
             share = float(-term.coefficient if term.board.swapped else term.coefficient)
-            if (own := self.outcome.maps.get((reading.job, reading.column))) is None:
+            if (own := self.tables.maps.get((reading.job, reading.column))) is None:
                 values += share * spread(found.values)
             else:
                 asked.append(share * own)
             if len(found.influence):
                 known = np.isfinite(found.influence).all()
                 influence = share * spread(found.influence if known else np.full((1, found.influence.shape[1]), np.inf))
-                draws.append(Draw(term.game, self.outcome.designs[reading.job], influence))
-            table = self.outcome.values[reading.job][:, reading.column]
+                draws.append(Draw(term.game, self.tables.designs[reading.job], influence))
+            table = self.tables.values[reading.job][:, reading.column]
             ends = (float(table[0]), float(table[min(1, len(table) - 1)]))
             low, high = reversed(ends) if term.board.swapped else ends
             base += float(term.coefficient) * low

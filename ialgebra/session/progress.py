@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..answering.rounds import Standing, Watch
+from ..answering.running import Standing, Watch
 
 _PATIENCE = 0.5  # seconds before a bar appears
 

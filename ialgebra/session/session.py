@@ -26,7 +26,8 @@ from ..algebra.baselines import Baseline, Constant, Given, check_baseline
 from ..algebra.players import Labels, Partition, check_partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask, Window
-from ..answering import query
+from ..answering import explaining, loop
+from ..answering.question import Request
 from ..catalog.catalog import Catalog, Entry, entry, hidden, labels_of, snapshot
 from ..errors import BindError, IalgebraError, ResourceError, did_you_mean
 from ..execution.store import Store
@@ -252,7 +253,7 @@ class Session:
             network = self._catalog.model(model)
             example = self._catalog.input(input or self._example(network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
-            return query.said(table(network, profile), f"calibrate {model}")
+            return explaining.said(table(network, profile), f"calibrate {model}")
 
     def names(self) -> dict[str, list[str]]:
         """What is registered, by kind."""
@@ -306,7 +307,7 @@ class Session:
             raise BindError("only one query can be streamed", statement.span).at(text)
         with self._lock:
             request = self._request(statement, text, seed, strategy)
-            rounds = query.refined(request, self._catalog.snapshot(), self._store)
+            rounds = loop.refined(request, self._catalog.snapshot(), self._store)
         with self._step(request.own_text, None, seed, strategy) as step:
             step.rounds, step.timed = 0, _timed(statement)
             while True:
@@ -328,7 +329,7 @@ class Session:
         with self._lock, _enough_memory(), self._step(words, strategy=strategy):
             if not isinstance(statement, syntax.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
-            return query.explained(self._request(statement, text, None, strategy), self._catalog).plan
+            return explaining.explained(self._request(statement, text, None, strategy), self._catalog).plan
 
     def _statement(
         self, statement: syntax.Statement, text: str, seed: int | None, strategy: Strategy | str | None
@@ -340,12 +341,12 @@ class Session:
                     return self._answered(self._request(statement, text, seed, strategy), analyze=False)
                 case syntax.Explain(inner, analyze):
                     request = self._request(inner, text, seed, strategy)
-                    return self._answered(request, analyze=True) if analyze else query.explained(request, catalog)
+                    return self._answered(request, analyze=True) if analyze else explaining.explained(request, catalog)
                 case syntax.CreateWindow(name, syntax.Region() as region, replace):
                     _free("window", name, catalog.windows, replace)
                     check_region(region)
                     request = self._request(region.query, text, seed, strategy)
-                    query.only_map(request, catalog)
+                    explaining.only_map(request, catalog)
                     answer = self._answered(request, analyze=False)
                     mask = region_of(answer, region, _named("window", name.value))
                     catalog.windows[mask.name] = mask
@@ -380,7 +381,7 @@ class Session:
         except IalgebraError as error:
             word = statement.name.span if isinstance(statement, syntax.Describe) else statement.span
             raise error.at(text, word) from error.__cause__
-        return query.said(said, text[statement.span.start : statement.span.end])
+        return explaining.said(said, text[statement.span.start : statement.span.end])
 
     def _registration(self, text: str, kind: str, name: str) -> AbstractContextManager[HistoryStep]:
         return self.history.step(HistoryStep(text, registration=True, defines=(kind, name)))
@@ -397,9 +398,7 @@ class Session:
             HistoryStep(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines)
         )
 
-    def _request(
-        self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None
-    ) -> query.Request:
+    def _request(self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None) -> Request:
         settings = self._catalog.settings
         wish = strategy if strategy is not None else settings.strategy or "BEST"
         chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
@@ -408,11 +407,11 @@ class Session:
         number = settings.seed or 0 if seed is None else seed
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
             raise BindError(f"a seed must be a whole number of at least 0, not {seed!r}")
-        return query.Request(tree, text, int(number), chosen)
+        return Request(tree, text, int(number), chosen)
 
-    def _answered(self, request: query.Request, *, analyze: bool) -> Relation:
+    def _answered(self, request: Request, *, analyze: bool) -> Relation:
         with bar(self._progress) as progress:
-            return query.answered(request, self._catalog, self._store, progress, analyze=analyze)
+            return loop.answered(request, self._catalog, self._store, progress, analyze=analyze)
 
     def _example(self, network: Network) -> str:
         """The name of an input that the model can be run on."""

@@ -231,10 +231,10 @@ DEFECTS = (
 
 def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     """Π_w as a mask on the finished map: the game is played on all features."""
-    from ialgebra.answering import query
+    from ialgebra.answering import loop
     from ialgebra.planner import boards
 
-    board, attribution = boards.Boards.board, query.attribution
+    board, attribution = boards.Boards.board, loop.attribution
 
     def everywhere(self, leaf, *, prune, dual):
         return board(self, replace(leaf, window=EVERYTHING), prune=prune, dual=dual)
@@ -247,7 +247,7 @@ def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(found, map=np.where(inside, found.map, 0.0))
 
     monkeypatch.setattr(boards.Boards, "board", everywhere)
-    monkeypatch.setattr(query, "attribution", masked)
+    monkeypatch.setattr(loop, "attribution", masked)
 
 
 def a_shortcut_that_forgets_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""What an answer must reach, and which decisions its rounds may take on the way.
+
+In: the syntax tree of a query, and a strategy. Out: frozen values. It may know no plan and no map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..errors import BindError
+from ..language import syntax
+from ..planner.strategy import Strategy
+
+_MOST_ERROR = 1e6  # a larger bound is a slip of the pen
+_CONFIDENCE = 0.95  # where a query states none
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What an answer must reach: a relative error with a confidence (fractions), and seconds for the whole query."""
+
+    error: float | None
+    confidence: float
+    seconds: float
+
+    @classmethod
+    def of(cls, query: syntax.Query) -> Bounds:
+        """The bounds that a query states; raises BindError where a number cannot be a bound."""
+        error = _fraction(query.error, "an error bound", _MOST_ERROR)
+        confidence = _fraction(query.confidence, "a confidence", 1.0)
+        seconds = math.inf if query.within is None else float(query.within.value)
+        return cls(error, _CONFIDENCE if confidence is None else confidence, seconds)
+
+    @property
+    def any(self) -> bool:
+        return self.error is not None or math.isfinite(self.seconds)
+
+
+def _fraction(number: syntax.Number | None, what: str, below: float) -> float | None:
+    if number is None:
+        return None
+    if not 0 < number.value < below:
+        raise BindError(f"{what} must lie above 0% and below {below:.0%}, not at {number.text}", number.span)
+    return float(number.value)
+
+
+class Policy(NamedTuple):
+    """Which decisions rounds may take: `retire` maps that are within their bound (D4), `allocate` rows among the games
+    of a join (D8), draw `common` coalitions for its games or own ones (D9; None: whichever costs less), and go `exact`
+    where that costs little more (D2)."""
+
+    retire: bool = True
+    allocate: bool = True
+    common: bool | None = None
+    exact: bool = True
+
+    @classmethod
+    def of(cls, strategy: Strategy) -> Policy:
+        """What a strategy leaves open or asks for."""
+        return cls(
+            strategy.retire is not False, strategy.allocate is not False, strategy.common, strategy.exact is not False
+        )

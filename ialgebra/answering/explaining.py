@@ -1,0 +1,60 @@
+"""Answers without a run: EXPLAIN, statements that answer in words, and whether a query has just one map.
+
+In: a query, or words. Out: a relation without maps, or nothing. It runs no model.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from ..algebra.operators import Identity
+from ..algebra.windows import EVERYTHING
+from ..catalog.catalog import Catalog
+from ..errors import BindError
+from ..language.bind.query import unpredicted
+from ..planner.explain import Details, explain, text
+from ..planner.sampling import Effort
+from ..planner.spending import Spending
+from ..results.provenance import environment
+from ..results.relation import Relation, Stats
+from .question import BoundQuery, Request
+from .rounds import PILOT
+
+
+def explained(request: Request, catalog: Catalog) -> Relation:
+    """EXPLAIN: the plan of a query, which is not run; what it filters by prediction is planned whole."""
+    first = Effort(PILOT) if request.bounds.any else None
+    question = BoundQuery.of(request, catalog)
+    details = explain(question.plan(first), catalog, ranking=question.ranking)
+    return said(text(details), request.own_text, details)
+
+
+def only_map(request: Request, catalog: Catalog) -> None:
+    """Raise BindError, before anything is run, where it is known that a query has not one map to answer with."""
+    asked: list[Identity] = []
+
+    def predicting(identity: Identity) -> list[None]:
+        asked.append(identity)
+        return unpredicted(identity)
+
+    question = BoundQuery.of(request, catalog, predicting)
+    count = sum(len(output.answers) for output in question.plan(Effort(0)).outputs)
+    ranking = None if question.contest is None else question.contest.ranking
+    if ranking is not None:
+        count = min(count, ranking.limit or count)
+    open_ = bool(asked) or (ranking is not None and ranking.having is not EVERYTHING)  # only a run can tell how many
+    if count != 1 and not (count and open_):
+        raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
+
+
+def said(words: str, query: str, details: Details | None = None) -> Relation:
+    """A relation without maps: what a statement other than a query answers."""
+    return Relation(
+        attributions=(),
+        stats=Stats.of(Spending(), 0.0, bound_met=True),
+        plan=words,
+        details=cast("dict[str, object]", details or {}),
+        text=words,
+        query=query,
+        provenance=environment(),
+    )

@@ -1,0 +1,264 @@
+"""One query from syntax tree to relations: bind it, then plan, execute, estimate and judge, round by round.
+
+In: a request, the session's catalog and store. Out: a relation for each round whose rows are in. Here the rooms below
+meet. It computes nothing itself, and may not know how rows are run, read or forecast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, cast
+
+from ..algebra.operators import Identity
+from ..catalog.catalog import Catalog
+from ..errors import BudgetError, ModelError
+from ..estimation.maps import EstimatedMap, Estimates, ValueTables
+from ..execution.executor import Outcome, Progress
+from ..execution.pace import Tape
+from ..execution.store import Store
+from ..planner.compile import Wanted, compile_plan
+from ..planner.explain import explain, measured_of, text
+from ..planner.games import Answer, Game, Predicted
+from ..planner.physical import PhysicalPlan, PlanOutput
+from ..planner.sampling import Effort
+from ..results.assemble import attribution, warn
+from ..results.provenance import provenance
+from ..results.relation import Relation, Stats
+from ..system.runtime import peak_memory
+from .bounds import Policy
+from .question import UNSHOWN, BoundQuery, Place, Request
+from .rounds import Course, Round
+from .running import Running, Standing, Watch
+
+_ENDS_ALONE = Effort(0)  # v(∅) and v(N) of every game, and no other coalition
+_CONFIDENCE_SHOWN = 0.95  # of the errors that EXPLAIN ANALYZE prints
+
+
+def answered(
+    request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
+) -> Relation:
+    """The answer to a query; with `analyze` the relation's text is the plan with what was measured."""
+    at_once = not request.bounds.any
+    *_, last = refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
+    return last
+
+
+def refined(
+    request: Request,
+    catalog: Catalog,
+    store: Store,
+    watch: Watch | None = None,
+    *,
+    analyze: bool = False,
+    at_once: bool = False,
+) -> Iterator[Relation]:
+    """Answers of growing rounds, each with all rows of those before it, until the bounds hold or the budget is spent.
+
+    When time is up, the answer is that of the last round whose rows are in. With `at_once`, which is for queries
+    without bounds, there is one round, of the whole budget. `watch` hears of every batch.
+    """
+    if analyze:
+        peak_memory(reset=True)
+    if not at_once and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
+        request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
+    running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds)
+    store.begin()
+    question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
+    for each in _rounds(question, running, watch, at_once=at_once):
+        yield _relation(question, each, running, analyze=analyze)
+
+
+def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_once: bool) -> Iterator[Round]:
+    """The rounds of a query whose rows are in; the last of them again, where time cut off the round after it."""
+    whole = question.plan() if question.request.bounds.error is None else None
+    course = _course(question, whole, at_once=at_once)
+    last: Round | None = None
+    plan: PhysicalPlan | None = whole if at_once else question.plan(course.effort)
+    while plan is not None:
+        outcome = running.execute(plan, _progress(watch, course, running), deadline=running.last_start(plan))
+        if outcome is None and last is not None:  # rows were paid for since, which are too few for another answer
+            yield replace(last, in_time=False)
+            return
+        if outcome is None:
+            plan = question.plan(_ENDS_ALONE, plan.strategy)
+            continue
+        maps = _estimated(question, plan, outcome, course)
+        _judge(question, course, plan, maps, running)
+        following = None if course.done else _following(question, course, plan, whole)
+        if running.late:
+            course.time_up()
+            following = None
+        last = _round(question, course, plan, outcome, maps)
+        contents = _contents(plan, outcome.contents, question.catalog) if following else {}
+        yield last
+        if following:
+            _check_unchanged(contents, following, question.catalog)
+        plan = following
+
+
+def _course(question: BoundQuery, whole: PhysicalPlan | None, *, at_once: bool) -> Course:
+    request, catalog = question.request, question.catalog
+    policy, rows = Policy.of(request.strategy), None if whole is None else whole.rows
+    return Course(request.bounds, policy, rows, partial(_row_cost, catalog), at_once)
+
+
+class _Map(NamedTuple):
+    """One map of a round: where it stands in the plan, and what was estimated, or settled in a round before."""
+
+    output: PlanOutput
+    answer: Answer
+    found: EstimatedMap
+
+
+_Maps = Mapping[Place, _Map]
+
+
+def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course) -> _Maps:
+    """The maps of a round; those that are settled stay as they are."""
+    entries = {
+        Place(number, k): (output, answer, readings)
+        for number, output in zip(question.open, plan.outputs, strict=True)
+        for k, (answer, readings) in enumerate(zip(output.answers, output.readings, strict=True))
+    }
+    growing = {
+        place: (answer, readings) for place, (_, answer, readings) in entries.items() if place not in course.settled
+    }
+    tables = ValueTables(outcome.designs, outcome.values, outcome.maps)
+    estimates = Estimates(plan, tables, question.catalog, growing.values())
+    maps = {
+        place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))
+        for place, (output, answer, readings) in entries.items()
+    }
+    for output in plan.outputs:
+        warn(output, outcome, question.catalog)
+    return maps
+
+
+def _judge(question: BoundQuery, course: Course, plan: PhysicalPlan, maps: _Maps, running: Running) -> None:
+    """Give up what cannot be in the answer, and look at the bounds of the rest."""
+    found = {place: each.found for place, each in maps.items()}
+    lost = question.judge(found, give_up=course.may_give_up)
+    kept = {place: each for place, each in found.items() if place not in lost}
+    course.judge(plan, kept, running.affordable, lost)
+
+
+def _following(
+    question: BoundQuery, course: Course, plan: PhysicalPlan, whole: PhysicalPlan | None
+) -> PhysicalPlan | None:
+    """The plan of the round after that of `plan`; None where no more rows can be had.
+
+    What rounds share was decided with the first plan: an effort names its games, and others would start from nothing.
+    """
+    try:
+        after = whole if whole and course.effort is None else question.plan(course.effort, plan.strategy)
+    except BudgetError:
+        course.exhaust()
+        return None
+    before = {(job.hybrids.key, job.spec) for job in plan.jobs}
+    if all((job.hybrids.key, job.spec) in before for job in after.jobs):
+        course.exhaust()
+        return None
+    return replace(after, decisions=plan.decisions)
+
+
+def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
+    """A round as it stands once it is judged, with the maps that answer the query so far."""
+    shown = [(place, maps[place]) for number in question.shown for place in maps if place.plan == number]
+    return Round(
+        plan=plan,
+        outcome=outcome,
+        answer=tuple(
+            attribution(output, answer, found, outcome, question.catalog, question.scores(place.plan))
+            for place, (output, answer, found) in shown
+        ),
+        errors=tuple(each.found.relative_bound(_CONFIDENCE_SHOWN) for _, each in shown),
+        bound_met=course.met,
+        ahead=course.ahead if course.number else None,
+        settled=len(course.settled),
+        given_up=course.given_up,
+        decisions=tuple(course.decisions),
+    )
+
+
+def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
+    """What a round answers, with all that the query has taken until now."""
+    request, catalog, plan = question.request, question.catalog, each.plan
+    spending, seconds = running.spending, running.seconds
+    measured = measured_of(
+        spending,
+        seconds,
+        peak=peak_memory() if analyze else None,
+        decisions=[decision for decision in each.decisions if decision not in plan.decisions],
+        errors=[(found.label, error) for found, error in zip(each.answer, each.errors, strict=True)],
+    )
+    details = explain(plan, catalog, measured, ranking=question.ranking)
+    words, ranked = text(details), question.bound.ranked
+    nothing = f"no element is left by: {ranked.ranking}" if ranked and not each.answer else None
+    return Relation(
+        attributions=each.answer,
+        stats=Stats.of(
+            spending,
+            seconds,
+            bound_met=each.bound_met,
+            forecast_rows=None if each.ahead is None else spending.rows + each.ahead,
+            given_up=each.given_up,
+        ),
+        plan=words,
+        details=cast("dict[str, object]", details),
+        text=words if analyze else nothing,
+        query=request.own_text,
+        provenance=provenance(request.query, catalog, plan, each.outcome, running.tape.batches),
+    )
+
+
+def _predicted(request: Request, running: Running, identity: Identity) -> list[int]:
+    """The classes that an identity's model predicts for its inputs: of their games the rows x_∅ and x_N, no more."""
+    model, inputs = identity.model, identity.inputs
+    rest = (identity.baselines[:1], identity.players, None, identity.output, identity.depth)
+    wanted = [Wanted(Identity(model, (source,), *rest), None, UNSHOWN) for source in inputs]
+    plan = compile_plan(wanted, running.catalog, request.strategy, request.seed, effort=_ENDS_ALONE)
+    outcome = running.execute(plan)
+    assert outcome is not None, "it has no deadline"
+    return [outcome.targets[Predicted(model, source)] for source in inputs]
+
+
+def _contents(plan: PhysicalPlan, names: Iterable[str], catalog: Catalog) -> dict[str, object]:
+    """What a plan computes with, as comparable values: of each model its content, and the heads that are read."""
+    found: dict[str, object] = {}
+    for name in names:
+        network = catalog.model(name)
+        layers = {layer for job in plan.jobs for layer in job.layers(name)}
+        heads = {layer: head for layer, head in network.heads_fingerprint().items() if layer in layers}
+        found[name] = (network.content(), heads)
+    return found
+
+
+def _check_unchanged(contents: Mapping[str, object], plan: PhysicalPlan, catalog: Catalog) -> None:
+    """Raise ModelError where a model is not what it was in the round before: some maps may be final, and the others
+    would be of another model."""
+    for name, content in _contents(plan, contents, catalog).items():
+        if content != contents[name]:
+            raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
+
+
+def _row_cost(catalog: Catalog, game: Game) -> float:
+    """What a row of a game costs beside those of other games of its model: the share of the layers it goes through.
+
+    Layers are counted, not timed, because rows are divided by this: answers may not depend on a clock.
+    """
+    return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
+
+
+def _progress(watch: Watch | None, course: Course, running: Running) -> Progress | None:
+    """What hears of an execution's rows, for a `watch` that is told how the whole query stands."""
+    if watch is None:
+        return None
+    before = running.spending.rows
+
+    def told(done: int, total: int) -> None:
+        forecast = before + max(total, course.ahead)
+        watch(Standing(before + done, forecast, running.seconds, course.error, course.bounds.error))
+
+    return told
