@@ -12,11 +12,8 @@ compare by identity (see `interning`). Equation numbers are those of Zhang et al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Literal, TypeVar, assert_never
-
-import networkx as nx
+from typing import Literal, assert_never
 
 from ..errors import CompositionError
 from .baselines import Baseline
@@ -27,7 +24,6 @@ from .windows import Window
 
 OutputKind = Literal["logit", "probability", "log_odds"]
 Contrast = Literal["difference", "literal"]
-_T = TypeVar("_T")
 
 
 @node
@@ -176,41 +172,16 @@ def rebuilt(plan: Operator, operands: tuple[Operator, ...]) -> Operator:
             assert_never(plan)
 
 
-def postorder(plans: Iterable[Operator]) -> Iterator[Operator]:
-    """Every distinct operator below `plans` once, operands before what reads them; no recursion, so depth is no
-    limit."""
-    seen: set[Operator] = set()
-    for root in plans:
-        stack: list[tuple[Operator, bool]] = [(root, False)]
-        while stack:
-            plan, ready = stack.pop()
-            if plan in seen:
-                continue
-            if ready:
-                seen.add(plan)
-                yield plan
-            else:
-                stack.append((plan, True))
-                stack.extend((operand, False) for operand in reversed(plan.operands))
-
-
-def fold(plan: Operator, function: Callable[[Operator, tuple[_T, ...]], _T]) -> _T:
-    """One traversal that hands each operator its operands' results; a shared subplan is visited once."""
-    results: dict[Operator, _T] = {}
-    for each in postorder([plan]):
-        results[each] = function(each, tuple(results[operand] for operand in each.operands))
-    return results[plan]
-
-
 def leaves(plan: Operator) -> tuple[Identity, ...]:
-    """The identities of a plan, left to right, each once."""
-    return tuple(each for each in postorder([plan]) if isinstance(each, Identity))
-
-
-def graph(plans: Iterable[Operator]) -> nx.DiGraph[Operator]:
-    """The plans' index: an edge from each operator to each of its operands; `in_degree > 1` marks what is shared."""
-    index: nx.DiGraph[Operator] = nx.DiGraph()
-    for plan in postorder(plans):
-        index.add_node(plan)
-        index.add_edges_from((plan, operand) for operand in plan.operands)
-    return index
+    """The identities of a plan, left to right, each once; no recursion, so depth is no limit."""
+    found: dict[Identity, None] = {}
+    seen: set[Operator] = set()
+    stack: list[Operator] = [plan]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, Identity):
+            found[each] = None
+        elif each not in seen:
+            seen.add(each)
+            stack.extend(reversed(each.operands))
+    return tuple(found)

@@ -20,11 +20,10 @@ from ..algebra.operators import (
     Operator,
     Projection,
     Selection,
-    fold,
     leaves,
-    postorder,
 )
 from ..algebra.windows import sql_name
+from ..planner.graph import PlanGraph
 
 
 class _Printed(NamedTuple):
@@ -46,9 +45,10 @@ class _Printed(NamedTuple):
 
 def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
     """Query text for `plan`; `sizes` are those of the collections."""
+    graph = PlanGraph([plan])
     wishes = {leaf.estimation for leaf in leaves(plan)}
     together = len(wishes) == 1
-    literal = any(isinstance(each, AntiJoin) and each.contrast == "literal" for each in postorder([plan]))
+    literal = any(isinstance(each, AntiJoin) and each.contrast == "literal" for each in graph.order())
 
     alone = _collection_alone(plan)
 
@@ -77,7 +77,8 @@ def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
                 assert_never(each)
 
     outer = next(iter(wishes)) if together else Estimation()
-    return fold(plan, visit).query + _clauses(outer, literal)
+    (printed,) = graph.fold(visit)
+    return printed.query + _clauses(outer, literal)
 
 
 def _kept(identity: Identity, sizes: Mapping[str, int]) -> str:

@@ -1,17 +1,18 @@
 """Definedness, checked on the plan as written, before any rewrite: an inside-out rewrite would hide σ₁σ₂σ₁ (L2, L5).
 
-In: a plan and where its operators stand in the text. Out: nothing, or a CompositionError placed in the text; a
-BudgetError where a plan, small as its text is, stands for more maps than can be planned.
+In: the graph of a query's plans, and where operators stand in the text. Out: nothing, or a CompositionError placed in
+the text; a BudgetError where plans, small as their text is, stand for more maps than can be planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection, fold
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection
 from ..errors import BudgetError, CompositionError, Span
+from .graph import PlanGraph
 
 MOST: Final = 100_000  # φ of a query, which take half a minute to plan
 
@@ -25,8 +26,8 @@ class _Below:
     anti: bool = False
 
 
-def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None:
-    """Raise CompositionError where `plan` is undefined: σ_l over σ_l' with l > l', or ⋈ and ⋄ within one another."""
+def check(graph: PlanGraph, places: Mapping[Operator, Span] | None = None) -> None:
+    """Raise CompositionError where a plan is undefined: σ_l over σ_l' with l > l', or ⋈ and ⋄ within one another."""
     spans = places or {}
 
     def visit(each: Operator, below: tuple[_Below, ...]) -> _Below:
@@ -61,13 +62,13 @@ def check(plan: Operator, places: Mapping[Operator, Span] | None = None) -> None
                 anti = True
         return _Below(lowest, join, anti)
 
-    fold(plan, visit)
+    graph.fold(visit)
 
 
-def check_size(plans: Iterable[Operator]) -> None:
-    """Raise BudgetError where `plans` stand for more than `MOST` φ: each view that joins another with itself doubles
+def check_size(graph: PlanGraph) -> None:
+    """Raise BudgetError where the plans stand for more than `MOST` φ: each view that joins another with itself doubles
     them, and an anti-join of n inputs explains each of them n − 1 times."""
-    count = sum(fold(plan, _size) for plan in plans)
+    count = sum(graph.fold(_size))
     if count > MOST:
         raise BudgetError(
             f"the query stands for {count:,} maps of one input against one baseline; the most is {MOST:,}"

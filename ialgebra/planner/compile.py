@@ -13,21 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Final, NamedTuple
 
-from ..algebra.operators import Operator
+from ..algebra.operators import Join, Operator
 from ..catalog.catalog import Catalog
 from ..errors import Span
 from .check import check, check_size
 from .cost import overhead, plan_cost
 from .fuse import fuse, schedule
 from .games import Answer
+from .graph import PlanGraph
 from .laws import flatten_join
 from .lower import Lowering
 from .meaning import check_meaning
 from .physical import Cost, PhysicalPlan, PlanOutput
-from .rewrite import RewriteStep, normalise
+from .rewrite import RewriteStep, Rewriting
 from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
@@ -47,35 +48,55 @@ class Wanted(NamedTuple):
 class Lowered:
     """A query's plans, by their number in `wanted`, with everything that no number of rows can change.
 
-    `normal` are the plans after the laws, and `traces` the laws that fired in each. Games and boards are built where
-    they are first asked for, and only then: what is `wanted` is lowered once, however often it is sized.
+    `normal` are the plans after the laws; they stand in `graph` beside the plans as written. Games and boards are built
+    where they are first asked for, and only then: what is `wanted` is lowered once, however often it is sized.
     """
 
     query: str
     wanted: tuple[Wanted, ...]
+    graph: PlanGraph
     normal: tuple[Operator, ...]
-    traces: tuple[tuple[RewriteStep, ...], ...]
     strategy: Strategy
     catalog: Catalog
-    lowering: Lowering
+    _rewriting: Rewriting
+    _lowering: Lowering
     _answers: dict[tuple[bool, bool], tuple[tuple[Answer, ...], ...]] = field(default_factory=dict)
+    _traces: dict[tuple[int, ...], tuple[RewriteStep, ...]] = field(default_factory=dict)
     _laws: dict[tuple[tuple[int, ...], bool], tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def _flat(self) -> tuple[Operator, ...]:
+        """The plans as written, but a chain of weights is one sum (L10): so read, it takes time in proportion to its
+        length."""
+        joins = [each for each in self.graph.order() if isinstance(each, Join)]
+        if not any(isinstance(operand, Join) for join in joins for operand in self.graph.operands(join)):
+            return self.graph.plans
+        flatten = Rewriting(self.graph, (flatten_join,))
+        return tuple(map(flatten.normal, self.graph.plans))
 
     def answers(self, *, rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
         """The answers of every plan, by its number: after the laws or as written, with or without duals (L13)."""
         if (rewrite, dual) not in self._answers:
-            # A chain of weights is one sum (L10) also as written: so read, it takes time in proportion to its length.
-            plans = self.normal if rewrite else [normalise(each.plan, (flatten_join,))[0] for each in self.wanted]
-            found = tuple(tuple(self.lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
+            plans = self.normal if rewrite else self._flat
+            self._lowering.read(plans)
+            found = tuple(tuple(self._lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
             self._answers[rewrite, dual] = found
         return self._answers[rewrite, dual]
+
+    def trace(self, numbers: tuple[int, ...]) -> tuple[RewriteStep, ...]:
+        """The laws of operators that fired in the plans of these numbers; none where nothing is rewritten."""
+        if not self.strategy.rewrite:
+            return ()
+        if numbers not in self._traces:
+            self._traces[numbers] = self._rewriting.trace(self.wanted[number].plan for number in numbers)
+        return self._traces[numbers]
 
     def game_laws(self, numbers: tuple[int, ...], *, dual: bool) -> tuple[str, ...]:
         """The laws of games that fired in the plans of these numbers; none where nothing is rewritten."""
         if not self.strategy.rewrite:
             return ()
         if (numbers, dual) not in self._laws:
-            self._laws[numbers, dual] = self.lowering.laws([self.normal[number] for number in numbers], dual=dual)
+            self._laws[numbers, dual] = self._lowering.laws([self.normal[number] for number in numbers], dual=dual)
         return self._laws[numbers, dual]
 
 
@@ -92,13 +113,14 @@ def lower(
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a plan
     stands for too many maps.
     """
-    for each in wanted:
-        check(each.plan, places)
-        check_meaning(each.plan, catalog.interpreter, places)
-    check_size([each.plan for each in wanted])
-    rewritten = [normalise(each.plan, strategy.rules) if strategy.rewrite else (each.plan, ()) for each in wanted]
-    normal, traces = tuple(plan for plan, _ in rewritten), tuple(steps for _, steps in rewritten)
-    lowered = Lowered(query, tuple(wanted), normal, traces, strategy, catalog, Lowering(catalog))
+    graph = PlanGraph(each.plan for each in wanted)
+    check(graph, places)
+    check_meaning(graph, catalog.interpreter, places)
+    check_size(graph)
+    rewriting = Rewriting(graph, strategy.rules)
+    normal = tuple(rewriting.normal(plan) if strategy.rewrite else plan for plan in graph.plans)
+    lowering = Lowering(graph, catalog)
+    lowered = Lowered(query, tuple(wanted), graph, normal, strategy, catalog, rewriting, lowering)
     lowered.answers(rewrite=strategy.rewrite, dual=strategy.dual is not False)
     return lowered
 
@@ -145,10 +167,11 @@ def size(
     )
     return PhysicalPlan(
         lowered.query,
+        lowered.graph,
         outputs,
         best.jobs,
         best.passes,
-        tuple(dict.fromkeys(step for number in numbers for step in lowered.traces[number])),
+        lowered.trace(numbers),
         lowered.game_laws(numbers, dual=taken.dual is True),
         best.cost,
         overhead(best.jobs, len(best.readings)),

@@ -16,6 +16,7 @@ from ..catalog.catalog import Catalog
 from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
 from .games import Game, Predicted
+from .graph import PlanGraph
 from .physical import Job, PhysicalPlan
 from .sampling import ENDS
 from .spending import Spending
@@ -126,8 +127,8 @@ def explain(
     return Details(
         strategy=plan.strategy.name,
         seed=plan.seed,
-        written=[_tree(output.written) for output in plan.outputs],
-        normal=[_tree(output.normal) for output in plan.outputs],
+        written=[_tree(plan.graph, output.written) for output in plan.outputs],
+        normal=[_tree(plan.graph, output.normal) for output in plan.outputs],
         laws=list(counts.items()),
         shared=[(what, cost.rows, cost.seconds) for what, cost in plan.stages],
         batches=batches,
@@ -269,31 +270,12 @@ def _distinct(trees: list[list[str]]) -> list[list[str]]:
     return shown if len(shown) <= 6 else [*shown[:6], [f"… and {len(shown) - 6} more"]]
 
 
-def _tree(plan: Operator) -> list[str]:
+def _tree(graph: PlanGraph, plan: Operator) -> list[str]:
     """A plan, an operator or a chain of them a line; of a large plan the first lines, for its tree may be as large as
     the square of its text."""
-    lines = list(islice(_branches(plan), _MOST_LINES + 1))
+    drawn = (head + "  ".join(map(str, chain)) for head, chain in graph.branches(plan))
+    lines = list(islice(drawn, _MOST_LINES + 1))
     return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], "…"]
-
-
-def _branches(plan: Operator) -> Iterator[str]:
-    stack = [(plan, "", "")]
-    while stack:
-        each, head, indent = stack.pop()
-        words = [str(each)]
-        while len(each.operands) == 1:  # a chain of Π and σ reads on one line
-            (each,) = each.operands
-            words.append(str(each))
-        yield head + "  ".join(words)
-        below = each.operands
-        stack.extend(
-            (
-                operand,
-                indent + ("└─ " if k == len(below) - 1 else "├─ "),
-                indent + ("   " if k == len(below) - 1 else "│  "),
-            )
-            for k, operand in reversed(list(enumerate(below)))
-        )
 
 
 def _job_lines(job: Job, catalog: Catalog) -> Iterator[str]:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, leaves
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ..algebra.windows import EVERYTHING, both
 
 Law = Callable[[Operator], Operator | None]
+
+
+def formula(law: Law) -> str:
+    """A law as people read it: the first line of its docstring, or else its name."""
+    return (law.__doc__ or law.__name__).strip().partition("\n")[0]
 
 
 def commute(plan: Operator) -> Operator | None:
@@ -50,7 +55,7 @@ def drop_everything(plan: Operator) -> Operator | None:
 def drop_last_layer(plan: Operator) -> Operator | None:
     """σ_n p = p where layer n is the model's own output (L4)"""
     match plan:
-        case Selection(layer, Identity() | Projection(_, Identity()) as p) if layer == leaves(p)[0].depth:
+        case Selection(layer, Identity() | Projection(_, Identity()) as p) if layer == first_leaf(p).depth:
             return p
     return None
 
@@ -139,9 +144,16 @@ def order_antijoin(plan: Operator) -> Operator | None:
     return None
 
 
+def first_leaf(plan: Operator) -> Identity:
+    """The leftmost φ of a plan."""
+    while not isinstance(plan, Identity):
+        plan = plan.operands[0]
+    return plan
+
+
 def _rank(plan: Operator) -> tuple[str, str, str]:
     """A total order of operators that a reader can follow: by input first, then by content."""
-    first = leaves(plan)[0]
+    first = first_leaf(plan)
     return first.model, str(first.inputs[0]), plan.key
 
 

@@ -1,9 +1,9 @@
 """Lowering: a plan becomes answers, each a linear combination of games (the normal form that is executed).
 
-In: operators and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a target
-that the model has yet to predict stays a `Predicted`. The laws of games are applied here and in `boards`: equal games
-are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), φ(nullify(x, w)) = Π_¬w φ(x) (L14),
-a collection of baselines is the mean of the maps (L18); and null players are pruned (L16).
+In: the plan graph and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a
+target that the model has yet to predict stays a `Predicted`. The laws of games are applied here and in `boards`: equal
+games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), φ(nullify(x, w)) = Π_¬w φ(x)
+(L14), a collection of baselines is the mean of the maps (L18); and null players are pruned (L16).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import assert_never
 
 from ..algebra.baselines import Baseline, Given
 from ..algebra.edits import Nullify, Substitute
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ..algebra.sources import Source
 from ..algebra.windows import Window, both
 from ..catalog.catalog import Catalog
@@ -24,6 +24,7 @@ from ..interpreters.protocol import GameInterpreter
 from ..kernels.estimators.estimate import Part
 from .boards import Boards
 from .games import Answer, Game, GameTerm, Hybrids, Leaf, Predicted, merged
+from .graph import PlanGraph
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,11 @@ _Component = tuple[_Share, ...]
 
 
 class Lowering:
-    """Lowers plans over one catalog, looking each tensor up, and building each board and each set of hybrids, once."""
+    """Lowers plans of one graph over one catalog, looking each tensor up, and building each board and each set of
+    hybrids, once."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, graph: PlanGraph, catalog: Catalog) -> None:
+        self._graph = graph
         self._boards = Boards(catalog)
         self._components: dict[Operator, tuple[_Component, ...]] = {}
         self._terms: dict[tuple[Operator, bool], list[list[GameTerm]]] = {}
@@ -77,9 +80,14 @@ class Lowering:
                 fired.update(dict.fromkeys(_laws(*each, readers)))
         return tuple(fired)
 
+    def read(self, plans: Iterable[Operator]) -> None:
+        """Read the leaves and coefficients of `plans` together, so that what they share is read once."""
+        new = tuple(dict.fromkeys(plan for plan in plans if plan not in self._components))
+        for plan, lowered in zip(new, self._graph.fold(_lowered, new), strict=True):
+            self._components[plan] = lowered.components
+
     def _components_of(self, plan: Operator) -> tuple[_Component, ...]:
-        if plan not in self._components:
-            self._components[plan] = fold(plan, _lowered).components
+        self.read([plan])
         return self._components[plan]
 
     def _terms_of(self, plan: Operator, dual: bool) -> list[list[GameTerm]]:
@@ -210,9 +218,9 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
     )
 
 
-def explained_against_inputs(plan: Operator) -> bool:
-    """Whether an anti-join in `plan` makes an input the baseline of another, and not only models each other's."""
-    lowered = fold(plan, _lowered)
+def explained_against_inputs(graph: PlanGraph, plan: Operator) -> bool:
+    """Whether an anti-join in a plan makes an input the baseline of another, and not only models each other's."""
+    (lowered,) = graph.fold(_lowered, [plan])
     pairs = permutations(lowered.operands, 2) if lowered.contrast else ()
     return any(not _compares_models(operand, other) for operand, other in pairs)
 

@@ -1,18 +1,20 @@
 """Which compositions an interpreter can mean, checked on the plan as written.
 
-In: a plan, where its operators stand in the text, the catalog's interpreters. Out: nothing, or a CompositionError
-placed in the text. What the algebra itself leaves undefined is `check`'s.
+In: the graph of a query's plans, where operators stand in the text, the catalog's interpreters. Out: nothing, or a
+CompositionError placed in the text. What the algebra itself leaves undefined is `check`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection, fold
+from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ..algebra.windows import EVERYTHING
 from ..errors import CompositionError, Span
 from ..interpreters.protocol import Interpreter, Operation
 from ..interpreters.shipped import SHAPLEY
+from .graph import PlanGraph
 from .lower import explained_against_inputs
 
 _REFUSED: dict[Operation, str] = {
@@ -23,45 +25,55 @@ _REFUSED: dict[Operation, str] = {
 }
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a plan contains: the interpreters that it asks, and the first of its anti-joins."""
+
+    names: frozenset[str]
+    anti: AntiJoin | None = None
+
+
 def check_meaning(
-    plan: Operator, interpreter: Callable[[str], Interpreter], places: Mapping[Operator, Span] | None = None
+    graph: PlanGraph, interpreter: Callable[[str], Interpreter], places: Mapping[Operator, Span] | None = None
 ) -> None:
-    """Raise CompositionError where an operator of `plan` stands over an interpreter that cannot mean it, and where an
+    """Raise CompositionError where an operator stands over an interpreter that cannot mean it, and where an
     anti-join would compare maps of two interpreters."""
     spans = places or {}
 
-    def refuse(each: Operator, operation: Operation, below: frozenset[str]) -> None:
-        for name in sorted(below):
+    def refuse(each: Operator, operation: Operation, names: frozenset[str]) -> None:
+        for name in sorted(names):
             reason = interpreter(name).cannot.get(operation)
             if reason is not None:
                 raise CompositionError(_REFUSED[operation].format(name, reason), spans.get(each))
 
-    def visit(each: Operator, operands: tuple[frozenset[str], ...]) -> frozenset[str]:
-        below = frozenset[str]().union(*operands)
+    def visit(each: Operator, below: tuple[_Asked, ...]) -> _Asked:
+        names = frozenset[str]().union(*(part.names for part in below))
+        anti = next((part.anti for part in below if part.anti is not None), None)
         match each:
             case Identity():
-                return frozenset({each.estimation.interpreter})
+                names = frozenset({each.estimation.interpreter})
             case Projection(window, _) if window is not EVERYTHING:
-                refuse(each, "project", below)
+                refuse(each, "project", names)
             case Selection():
-                refuse(each, "select", below)
+                refuse(each, "select", names)
             case Join():
-                refuse(each, "join", below)
+                refuse(each, "join", names)
             case AntiJoin(_, _, contrast):
-                if len(below) > 1:
+                if len(names) > 1:
                     raise CompositionError(
-                        f"an anti-join compares maps of one interpreter, not of {' and '.join(sorted(below))}",
+                        f"an anti-join compares maps of one interpreter, not of {' and '.join(sorted(names))}",
                         spans.get(each),
                     )
-                if contrast == "literal" and below != {SHAPLEY}:
+                if contrast == "literal" and names != {SHAPLEY}:
                     raise CompositionError(
-                        f"the literal contrast is one of Shapley values; {min(below)} has no two halves",
+                        f"the literal contrast is one of Shapley values; {min(names)} has no two halves",
                         spans.get(each),
                     )
-                anti.append(each)
-        return below
+                anti = anti or each
+        return _Asked(names, anti)
 
-    anti: list[Operator] = []
-    below = fold(plan, visit)
-    if anti and explained_against_inputs(plan):
-        refuse(anti[0], "antijoin", below)
+    for plan, asked in zip(graph.plans, graph.fold(visit), strict=True):
+        if asked.anti is None or all(interpreter(name).cannot.get("antijoin") is None for name in asked.names):
+            continue
+        if explained_against_inputs(graph, plan):
+            refuse(asked.anti, "antijoin", asked.names)

@@ -12,6 +12,7 @@ from ..algebra.operators import Operator
 from ..models.profile import Mode
 from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
+from .graph import PlanGraph
 from .rewrite import RewriteStep
 from .sampling import DesignSpec
 from .strategy import Strategy
@@ -110,6 +111,7 @@ class PhysicalPlan:
     """Everything that execution needs, and what EXPLAIN shows."""
 
     query: str
+    graph: PlanGraph  # of all plans of the query, as written and in normal form, with what is between
     outputs: tuple[PlanOutput, ...]
     jobs: tuple[Job, ...]
     passes: tuple[Pass, ...]

@@ -1,16 +1,17 @@
-"""Normalisation: apply laws, operands first, until none applies. In: a plan, a tuple of laws; out: a plan and a
-trace.
+"""Normalisation: apply laws, operands first, until none applies. In: the plan graph, a tuple of laws; out: normal forms
+and the laws that fired on the way to them.
 
 Only joins of joins are flattened from the outside: from the inside, a chain of n would pass through n sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..algebra.operators import Operator, rebuilt
-from .laws import LAWS, Law, flatten_join
+from .graph import PlanGraph
+from .laws import LAWS, Law, flatten_join, formula
 
 
 class RewriteStep(NamedTuple):
@@ -21,40 +22,85 @@ class RewriteStep(NamedTuple):
     after: Operator
 
 
-def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[RewriteStep, ...]]:
-    """The normal form of `plan` under `rules`, and the laws that fired, in order.
+class Rewriting:
+    """The operators of one graph under one tuple of laws: each is rewritten once, whatever plans it is part of, and
+    what it becomes is added to the graph.
 
     Every law moves operators towards the leaves, shrinks the plan or sorts it, so this ends; the normal form does not
     depend on the order of the rules (a property test holds this).
     """
-    trace: list[RewriteStep] = []
-    normal: dict[Operator, Operator] = {}
-    becomes: dict[Operator, Operator] = {}  # one step of rewriting
-    stack = [plan]
-    outermost = [rule for rule in rules if rule is flatten_join]
 
-    def rewrite(each: Operator, rules: Sequence[Law]) -> bool:
+    def __init__(self, graph: PlanGraph, rules: Sequence[Law] = LAWS) -> None:
+        self._graph = graph
+        self._rules = tuple(rules)
+        self._outermost = tuple(rule for rule in self._rules if rule is flatten_join)
+        self._normal: dict[Operator, Operator] = {}
+        self._becomes: dict[Operator, Operator] = {}  # one step of rewriting
+        self._steps: dict[Operator, RewriteStep] = {}  # where that step is a law's
+        self._outside: set[Operator] = set()  # what a law changed before its operands were looked at
+
+    def normal(self, plan: Operator) -> Operator:
+        """The normal form of a plan of the graph."""
+        normal, becomes, operands = self._normal, self._becomes, self._graph.operands
+        stack = [plan]
+        while stack:
+            each = stack[-1]
+            if each in normal:
+                stack.pop()
+                continue
+            if each not in becomes and self._rewrite(each, self._outermost):
+                self._outside.add(each)
+            below = (becomes[each],) if each in becomes else operands(each)
+            pending = [other for other in below if other not in normal]
+            if pending:
+                stack.extend(reversed(pending))
+            elif each in becomes:
+                normal[each] = normal[becomes[each]]
+            elif (current := rebuilt(each, tuple(normal[operand] for operand in below))) is not each:
+                self._become(each, current)
+            elif not self._rewrite(each, self._rules):
+                normal[each] = each
+        return normal[plan]
+
+    def trace(self, plans: Iterable[Operator]) -> tuple[RewriteStep, ...]:
+        """The laws that fired between some plans and their normal forms, each step once, in the order in which these
+        plans alone would be rewritten."""
+        fired: dict[RewriteStep, None] = {}
+        met: set[Operator] = set()
+        done: set[Operator] = set()
+        stack = list(reversed(tuple(plans)))
+        while stack:
+            each = stack[-1]
+            if each in done:
+                stack.pop()
+                continue
+            outside, after = each in self._outside, self._becomes.get(each)
+            if each not in met:
+                met.add(each)
+                if not outside and (below := self._graph.operands(each)):
+                    stack.extend(reversed(below))
+                    continue
+            if each in self._steps:
+                fired[self._steps[each]] = None
+            done.add(each)
+            if after is not None:
+                stack[-1] = after
+        return tuple(fired)
+
+    def _rewrite(self, each: Operator, rules: Sequence[Law]) -> bool:
         for rule in rules:
             if (after := rule(each)) is not None:
-                trace.append(RewriteStep((rule.__doc__ or rule.__name__).strip(), each, after))
-                becomes[each] = after
+                self._steps[each] = RewriteStep(formula(rule), each, after)
+                self._become(each, after)
                 return True
         return False
 
-    while stack:
-        each = stack[-1]
-        if each not in normal and each not in becomes:
-            rewrite(each, outermost)
-        pending = [becomes[each]] if each in becomes else list(each.operands)
-        pending = [other for other in pending if other not in normal]
-        if each in normal:
-            stack.pop()
-        elif pending:
-            stack.extend(reversed(pending))
-        elif each in becomes:
-            normal[each] = normal[becomes[each]]
-        elif (current := rebuilt(each, tuple(normal[operand] for operand in each.operands))) is not each:
-            becomes[each] = current
-        elif not rewrite(each, rules):
-            normal[each] = each
-    return normal[plan], tuple(trace)
+    def _become(self, each: Operator, after: Operator) -> None:
+        self._becomes[each] = after
+        self._graph.add(after)
+
+
+def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[RewriteStep, ...]]:
+    """The normal form of `plan` under `rules`, and the laws that fired, in order: a graph of one plan."""
+    rewriting = Rewriting(PlanGraph([plan]), rules)
+    return rewriting.normal(plan), rewriting.trace([plan])

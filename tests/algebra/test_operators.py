@@ -18,10 +18,7 @@ from ialgebra.algebra.operators import (
     Operator,
     Projection,
     Selection,
-    fold,
-    graph,
     leaves,
-    postorder,
     rebuilt,
 )
 from ialgebra.algebra.players import Features, Grid
@@ -166,42 +163,10 @@ def test_an_operator_over_other_operands_keeps_all_else() -> None:
 PLAN = Join((Selection(2, X), Projection(NOTHING, Join((X, Y), HALVES))), HALVES)
 
 
-def test_operands_come_before_what_reads_them_each_once_left_to_right() -> None:
-    inner = Join((X, Y), HALVES)
-    assert list(postorder([PLAN])) == [X, Selection(2, X), Y, inner, Projection(NOTHING, inner), PLAN]
-    assert list(postorder([Selection(2, X), PLAN, X]))[:2] == [X, Selection(2, X)]
-    assert len(list(postorder([PLAN, PLAN]))) == 6
+def test_leaves_are_read_left_to_right_each_once_at_any_depth() -> None:
     assert leaves(PLAN) == (X, Y)
     assert leaves(Join((Y, X), HALVES)) == (Y, X)
-
-
-def test_folding_hands_each_operator_its_operands_results() -> None:
-    visits: list[Operator] = []
-
-    def depth(plan: Operator, below: tuple[int, ...]) -> int:
-        visits.append(plan)
-        assert len(below) == len(plan.operands)
-        return 1 + max(below, default=0)
-
-    assert fold(PLAN, depth) == 4
-    assert len(visits) == 6
-    assert fold(PLAN, lambda plan, below: "(" + ",".join(below) + ")" if below else str(plan)) == (
-        "((φ f(x)),((φ f(x),φ f(y))))"
-    )
-
-
-def test_the_graph_of_a_plan_shows_what_is_shared() -> None:
-    index = graph([PLAN])
-    assert set(index.nodes) == set(postorder([PLAN]))
-    assert {plan for plan, count in index.in_degree() if count > 1} == {X}
-    assert set(index.successors(PLAN)) == set(PLAN.operands)
-    assert set(graph([X, Y]).nodes) == {X, Y}
-    assert index.number_of_edges() == 6
-
-
-def test_a_plan_deeper_than_any_recursion_is_visited() -> None:
-    plan: Operator = X
+    plan: Operator = Join((Y, PLAN), HALVES)
     for layer in range(5000, 0, -1):
         plan = Selection(layer, plan)
-    assert sum(1 for _ in postorder([plan])) == 5001
-    assert fold(plan, lambda _, below: 1 + sum(below)) == 5001
+    assert leaves(plan) == (Y, X)

@@ -21,6 +21,7 @@ from ialgebra.errors import ShapeError
 from ialgebra.language import syntax
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.games import Answer, Game, Hybrids, Predicted, game_key
+from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.lower import Lowering
 from ialgebra.planner.rewrite import normalise
 from tests import worlds
@@ -35,13 +36,14 @@ def answers(text: str, *, merge: bool = True, dual: bool = False, rewrite: bool 
     catalog = world().con._catalog
     (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
     plan = normalise(only.plan)[0] if rewrite else only.plan
-    return Lowering(catalog).answers(plan, merge=merge, dual=dual)
+    return Lowering(PlanGraph([plan]), catalog).answers(plan, merge=merge, dual=dual)
 
 
 def fired(text: str, dual: bool, rewrite: bool = True) -> list[str]:
     catalog = world().con._catalog
     (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
-    return list(Lowering(catalog).laws([normalise(only.plan)[0] if rewrite else only.plan], dual=dual))
+    plan = normalise(only.plan)[0] if rewrite else only.plan
+    return list(Lowering(PlanGraph([plan]), catalog).laws([plan], dual=dual))
 
 
 def games(answer: Answer) -> dict[str, Fraction]:
@@ -220,10 +222,12 @@ def test_a_window_keeps_what_is_outside_at_the_baseline() -> None:
 
 def test_equal_hybrids_are_one_object_whatever_asks_for_them() -> None:
     catalog = world().con._catalog
-    lowering = Lowering(catalog)
+    graph = PlanGraph([])
+    lowering = Lowering(graph, catalog)
 
     def hybrids(text: str) -> object:
         (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        graph.add(only.plan)
         return lowering.answers(only.plan, merge=True, dual=False)[0].terms[0].game.hybrids
 
     one = hybrids("select * from f(x)")
@@ -247,8 +251,8 @@ def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
     for baseline, players in product(["0", "y", "x'", "mean(xs)", "xs"], ["pixels", "tile(1)", "tile(4)", "blocks"]):
         options = f"target => 1, players => {players}, baseline => {baseline})"
         one = "nullify(x, ring)" if baseline != "xs" else "nullify(x, ring, baseline => 0)"
-        lowering = Lowering(catalog)
         plans = [bound(f"select * from f({one}, {options}"), bound(f"select * from f(x, {options} where not ring")]
+        lowering = Lowering(PlanGraph(plans), catalog)
         nullified, projected = (lowering.answers(plan, merge=True, dual=dual)[0].board for plan in plans)
         assert (nullified.hybrids is projected.hybrids) == (baseline != "xs"), (baseline, players)
         assert nullified.swapped == projected.swapped or baseline == "xs"
@@ -259,10 +263,12 @@ def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
 
 def test_a_game_is_named_by_who_plays_where_its_ends_differ() -> None:
     catalog = world().con._catalog
-    lowering = Lowering(catalog)
+    graph = PlanGraph([])
+    lowering = Lowering(graph, catalog)
 
     def hybrids(text: str) -> Hybrids:
         (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        graph.add(only.plan)
         return lowering.answers(only.plan, merge=True, dual=False)[0].board.hybrids
 
     whole = "select * from f(nullify(x, w), players => grid(2, 2))"

@@ -15,6 +15,7 @@ from ialgebra.algebra.windows import WindowConstant as Number
 from ialgebra.errors import CompositionError, Span
 from ialgebra.planner import laws
 from ialgebra.planner.check import check
+from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.laws import LAWS
 from ialgebra.planner.rewrite import RewriteStep, normalise
 
@@ -175,12 +176,12 @@ def test_a_plan_deeper_than_any_recursion_is_normalised() -> None:
 )
 def test_what_is_undefined_is_refused_where_it_stands(plan: Operator, said: str) -> None:
     with pytest.raises(CompositionError) as caught:
-        check(plan)
+        check(PlanGraph([plan]))
     assert caught.value.message.startswith(said)
     assert caught.value.span is None
     culprit = plan if not isinstance(plan, Selection) or plan.layer != 1 else plan.of
     with pytest.raises(CompositionError) as caught:
-        check(plan, {culprit: Span(3, 9), X: Span(0, 1)})
+        check(PlanGraph([plan]), {culprit: Span(3, 9), X: Span(0, 1)})
     assert caught.value.span == Span(3, 9)
 
 
@@ -196,5 +197,5 @@ def test_what_is_undefined_is_refused_where_it_stands(plan: Operator, said: str)
     ],
 )
 def test_what_is_defined_passes(plan: Operator) -> None:
-    check(plan)
-    check(plan, {plan: Span(0, 1)})
+    check(PlanGraph([plan]))
+    check(PlanGraph([plan]), {plan: Span(0, 1)})

@@ -91,7 +91,7 @@ DEFECTS = (
     ),
     Defect(
         "any layer passes for the output", "planner.laws",
-        "if layer == leaves(p)[0].depth:", "if leaves(p)[0].depth:",
+        "if layer == first_leaf(p).depth:", "if first_leaf(p).depth:",
         ("L1",), ("L4", "L5", "L16"),
     ),
     Defect(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ialgebra
-from ialgebra.algebra.operators import Operator, postorder
+from ialgebra.algebra.operators import Operator
 from ialgebra.algebra.players import labels
 from ialgebra.algebra.windows import Window, columns_of, evaluate
 from ialgebra.catalog.catalog import Catalog
@@ -22,6 +22,7 @@ from ialgebra.language.bind import options
 from ialgebra.language.bind import query as binder
 from ialgebra.language.bind.predicates import bind_window
 from ialgebra.planner.check import check
+from ialgebra.planner.graph import PlanGraph
 from ialgebra.testing import definition, registered, strategies
 from ialgebra.testing.plans import query
 from tests import oracle
@@ -77,7 +78,7 @@ def test_plans_are_defined():
     def planned(plan):
         (statement,) = syntax.parse(text := query(plan))
         for each in binder.bind(statement, text, con._catalog).maps:
-            check(each.plan)
+            check(PlanGraph([each.plan]))
 
     planned()
 
@@ -109,8 +110,7 @@ def test_hypothesis_draws_windows_and_operators_by_their_types(data):
     for kind in get_args(Operator):
         plan = data.draw(st.from_type(kind))
         assert isinstance(plan, kind)
-        check(plan)
-        assert len(list(postorder([plan]))) >= 1
+        check(PlanGraph([plan]))
 
 
 def test_importing_hypothesis_does_not_import_torch():
