@@ -29,7 +29,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import BindError, IalgebraError, IalgebraWarning, ModelError, ResourceError
 from ialgebra.execution.store import Origin, Store
-from ialgebra.models.heads import Head
+from ialgebra.models.head import Head
 from ialgebra.models.profile import Profile
 from ialgebra.system import disk
 from tests import oracle, worlds

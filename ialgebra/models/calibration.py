@@ -1,33 +1,25 @@
 """Calibration: a network and an input in; its profile, measured deliberately, and a table of it out.
 
 Queries refine a profile by what they run anyway; `calibrate` runs passes for the measuring alone, so that the first
-query is planned as well as the tenth. What a profile belongs to is named here too. Knows networks and tensors: no
-queries, no plans.
+query is planned as well as the tenth. Knows networks and tensors: no queries, no plans.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
-from collections.abc import Iterator, Sequence
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ResourceError
-from ..kernels.forward import is_out_of_memory, uncompiled
-from ..system.runtime import free_memory, keeps_memory, peak_memory
-from .layers import Layer, ModuleCall
+from ..kernels.forward import is_out_of_memory
+from ..system.machine import machine
+from ..system.runtime import free_memory, peak_memory
 from .modes import convolves
+from .network import Network
 from .profile import SAME, Mode, Profile
-
-if TYPE_CHECKING:
-    from .network import Network
 
 _REPEATS = 3  # passes of each batch size and mode; the first is slow, the median is not
 _MORE = 5  # passes that are added
@@ -161,41 +153,3 @@ def _time(seconds: float) -> str:
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
-
-
-def structure(module: object, calls: ModuleCall, layers: Sequence[Layer]) -> str:
-    """Names what decides a pass's cost: the modules that ran with the shapes of their outputs, and the parameters."""
-    model = uncompiled(module)
-    held = model.parameters() if isinstance(model, nn.Module) else ()
-    ran = [(call.name, type(call.module).__qualname__, call.shape) for call in calls.all()]
-    return _digest(ran, [(each.dtype, each.shape, _strides(each)) for each in held], [layer.name for layer in layers])
-
-
-def profile_key(structure: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> str:
-    """Names a profile: a model's structure, one input's form, and the machine as this process uses it."""
-    return _digest(structure, tuple(shape), dtype, *machine(device), torch.__version__, keeps_memory())
-
-
-def machine(device: torch.device) -> tuple[str, int]:
-    """The device's name, and the threads that torch uses on it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device), 1
-    return (_processor() if device.type == "cpu" else str(device)), torch.get_num_threads()
-
-
-@cache
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
-
-
-def _strides(tensor: torch.Tensor) -> tuple[int, ...]:
-    return tensor.stride() if tensor.layout == torch.strided else ()
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()

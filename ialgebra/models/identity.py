@@ -1,16 +1,18 @@
 """What a model computes with, as values that can be compared: a module or any callable in, a fingerprint out.
 
+`weights` and `settings` say what it computes; `structure` and `profile_key` say what decides how long that takes.
+
 Equal fingerprints: the model computes what it did. Weights are read in full, also where `.data` was written. Of the
 rest, `settings` reads what Python lets one read without running anything: the plain attributes of modules, their hooks,
 and what functions and objects hold. What hides elsewhere (a file, the clock, an attribute that begins with `_`) counts
-as constant. Knows modules, functions and tensors: no layers, no heads, no queries.
+as constant. Knows modules, functions, tensors and the traced calls of a pass: no heads, no queries.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -18,6 +20,11 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from ..kernels.forward import uncompiled
+from ..system.machine import machine
+from ..system.runtime import keeps_memory
+from .layers import Layer, ModuleCall
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 _DEPTH = 3  # how many references are followed: a callable's function, what that refers to, and what that holds
@@ -38,7 +45,7 @@ def settings(model: object) -> str:
     reader = _ContentReader()
     read = reader.attributes(model) if isinstance(model, nn.Module) else reader.content(model, _DEPTH)
     casts = [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
-    return hashlib.blake2b(repr((read, casts)).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+    return _digest(read, casts)
 
 
 def checksum(tensor: Tensor) -> int:
@@ -53,7 +60,7 @@ class _ContentReader:
     """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
 
     def __init__(self) -> None:
-        # The objects too, lest an id is given to another meanwhile.
+        # The objects are held too, so that no id is given to a new object during the walk.
         self.met: dict[tuple[int, int], tuple[int, object]] = {}
 
     def content(self, value: object, depth: int) -> object:
@@ -126,3 +133,24 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+
+
+def structure(module: object, calls: ModuleCall, layers: Sequence[Layer]) -> str:
+    """Names what decides a pass's cost: the modules that ran with the shapes of their outputs, and the parameters."""
+    model = uncompiled(module)
+    held = model.parameters() if isinstance(model, nn.Module) else ()
+    ran = [(call.name, type(call.module).__qualname__, call.shape) for call in calls.all()]
+    return _digest(ran, [(each.dtype, each.shape, _strides(each)) for each in held], [layer.name for layer in layers])
+
+
+def profile_key(structure: str, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> str:
+    """Names a profile: a model's structure, one input's form, and the machine as this process uses it."""
+    return _digest(structure, tuple(shape), dtype, *machine(device), torch.__version__, keeps_memory())
+
+
+def _strides(tensor: Tensor) -> tuple[int, ...]:
+    return tensor.stride() if tensor.layout == torch.strided else ()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=12).hexdigest()

@@ -24,9 +24,8 @@ from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeE
 from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
 from . import adapters
 from .arguments import class_names, known_device, positive
-from .calibration import structure
-from .heads import Head
-from .identity import checksum, settings, weights
+from .head import Head
+from .identity import checksum, settings, structure, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -395,7 +394,7 @@ class Network:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
 
         So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
-        `fingerprint.settings`. What the passes themselves write there (counters, caches) is no change.
+        `identity.settings`. What the passes themselves write there (counters, caches) is no change.
         """
         return (*self.content(), *self.heads_fingerprint().items())
 
@@ -493,7 +492,3 @@ class Network:
         if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
             raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")
         self.classes += [f"class {index}" for index in range(len(self.classes), count)]
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n")[0][:200]

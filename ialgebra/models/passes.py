@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import IalgebraError
 from ..kernels.forward import Tap, is_out_of_memory, stopwatch, tapped
 from ..system.runtime import keeps_memory
-from .calibration import profile_key
+from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out
 from .profile import Mode, Profile
 

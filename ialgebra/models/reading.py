@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import BindError, ModelError, ResourceError, ShapeError
 from ..kernels.forward import is_out_of_memory
-
-if TYPE_CHECKING:
-    from .network import Network
+from .head import pooled
+from .network import Network
 
 LARGEST = 1e15  # numbers beyond it have squares, summed over classes and inputs, that float32 cannot hold
 
@@ -30,13 +29,6 @@ class HiddenOutputs(NamedTuple):
     features: dict[int, Tensor]  # layer → (N, F)
     logits: Tensor  # (N, K)
     labels: Tensor | None  # (N,), where the inputs brought their own
-
-
-def pooled(value: Tensor, pool: Sequence[int]) -> Tensor:
-    """Features (B, F) of a layer's output (B, …): the mean over `pool`, the rest flattened; halves are widened."""
-    dtype = value.dtype if value.dtype == torch.float64 else torch.float32
-    mean = value.mean(dim=tuple(pool), dtype=dtype) if pool else value.to(dtype)
-    return mean.reshape(len(value), -1)
 
 
 def collect(

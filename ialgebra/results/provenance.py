@@ -23,9 +23,9 @@ from ..catalog.catalog import Catalog, Entry
 from ..execution.executor import Outcome
 from ..language import syntax
 from ..language.printer import baseline_text
-from ..models.calibration import machine
 from ..planner.physical import PhysicalPlan
 from ..planner.strategy import Batches
+from ..system.machine import machine
 from ..version import __version__
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..algebra.windows import Mask
 from ..catalog.catalog import Entry
 from ..errors import BindError, IalgebraError
-from ..models.heads import file_content
+from ..models.head_files import file_content
 from ..planner.laws import LAWS
 from ..planner.strategy import Strategy
 from ..system import disk

@@ -41,7 +41,8 @@ from ..language.bind import query as binder
 from ..language.bind.predicates import bind_window
 from ..language.printer import baseline_text
 from ..models.calibration import calibrate, table
-from ..models.heads import HeadReport, fit_heads, load_heads, save_heads, weights_digest
+from ..models.fitting import HeadReport, fit_heads
+from ..models.head_files import load_heads, save_heads, weights_digest
 from ..models.layers import LayerChoice
 from ..models.network import Model, Network, is_out_of_memory
 from ..planner.strategy import PRESETS, Strategy

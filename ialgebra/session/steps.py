@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..algebra.windows import Mask
 from ..catalog.catalog import Entry
-from ..models.heads import Head
+from ..models.head import Head
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
 

@@ -25,9 +25,8 @@ from ..algebra.baselines import Constant, materialise
 from ..algebra.players import Kind
 from ..catalog.catalog import Catalog, Element, Entry, Settings, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
-from ..models.heads import Head
+from ..models.head import Head, pooled
 from ..models.network import Model, Network
-from ..models.reading import pooled
 from ..planner.strategy import Strategy
 from ..results.attribution import Attribution
 from ..session.session import Session, connect

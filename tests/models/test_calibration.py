@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra.errors import BindError, ModelError, ResourceError
 from ialgebra.models.calibration import calibrate
-from ialgebra.models.heads import fit_heads
+from ialgebra.models.fitting import fit_heads
 from ialgebra.models.network import Network
 from ialgebra.models.profile import SAME, Mode, Profile
 from ialgebra.system.runtime import free_memory, keeps_memory, peak_memory

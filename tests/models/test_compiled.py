@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ialgebra.errors import BindError, ModelError
-from ialgebra.models.heads import fit_heads
+from ialgebra.models.fitting import fit_heads
 from ialgebra.models.network import Network
 from tests.models.zoo import ResNet, images, plain, seeded
 

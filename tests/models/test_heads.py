@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ialgebra.errors import BindError, IalgebraWarning, ModelError, ResourceError, ShapeError
-from ialgebra.models.heads import Head, fit_heads, load_heads, save_heads
+from ialgebra.models.fitting import fit_heads
+from ialgebra.models.head import Head
+from ialgebra.models.head_files import load_heads, save_heads
 from ialgebra.models.network import Network
 from tests.models.zoo import Functional, Recurrent, ResNet, images, plain, seeded, tokens
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ialgebra.errors import BindError, ModelError
-from ialgebra.models.heads import Head
+from ialgebra.models.head import Head
 from ialgebra.models.network import Network, is_out_of_memory
 from tests.models.zoo import (
     BertClassifier,
