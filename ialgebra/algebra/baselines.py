@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import BindError, ShapeError
 from .interning import Node, node
+from .kinds import kind_of
 from .sources import Source
 from .windows import sql_name
 
@@ -71,7 +72,8 @@ Baseline = Constant | Mean | Blur | Given
 
 def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Tensor]) -> None:
     """Raise ShapeError where another input has another shape than `x`, BindError where a baseline means nothing."""
-    tokens = x.dim() == 1 and not x.is_floating_point()
+    kind = kind_of(tuple(x.shape), x.dtype)
+    tokens = kind is not None and not kind.quantities
     other: Source | None = None
     match baseline:
         case Constant(value):
@@ -86,7 +88,7 @@ def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Te
             if tokens:
                 raise BindError(f"mean({name}) is no baseline for tokens; name one of its elements, or a constant")
         case Blur(source, _):
-            if x.dim() != 3:
+            if kind is None or kind.layout != "plane":
                 raise BindError("blur is a baseline of images (C, H, W) only")
             other = source
         case Given(source):

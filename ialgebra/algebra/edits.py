@@ -27,9 +27,9 @@ from torch import Tensor
 from ..errors import BindError, ShapeError
 from .baselines import Baseline, Blur, Given, Mean, materialise
 from .interning import node
-from .players import Kind
+from .kinds import columns_of
 from .sources import Edit, Source
-from .windows import Window, columns_of, evaluate
+from .windows import Window, evaluate
 
 
 @node
@@ -88,7 +88,7 @@ class Noise(Edit):
     seed: int
 
 
-MEANS: Final[Mapping[Kind, tuple[str, ...]]] = {
+MEANS: Final[Mapping[str, tuple[str, ...]]] = {
     "image": ("nullify", "substitute", "scale", "rotate", "shift", "clip", "noise"),
     "tabular": ("nullify", "substitute", "clip", "noise"),
     "tokens": ("nullify", "substitute", "shift"),
@@ -102,7 +102,7 @@ TAKES_BASELINE: Final = ("nullify", "scale", "rotate", "shift")
 def edited(
     x: Tensor,
     edit: Edit,
-    kind: Kind,
+    kind: str,
     feature_names: Sequence[str] | None,
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],

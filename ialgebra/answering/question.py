@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from ..algebra.kinds import columns_of
 from ..algebra.operators import leaves
-from ..algebra.windows import Columns, columns_of
+from ..algebra.windows import Columns
 from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, ModelError
 from ..estimation.maps import EstimatedMap

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
 from ..algebra.edits import edited, registered
+from ..algebra.kinds import KINDS, forms, is_batch, kind_of
 from ..algebra.operators import Estimation
-from ..algebra.players import Kind, Partition
+from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
 from ..algebra.windows import Window
 from ..errors import BindError, ShapeError, did_you_mean
@@ -33,7 +34,7 @@ _T = TypeVar("_T")
 _HIDING = "\0"
 _EDITED = 128 << 20  # bytes of edited inputs that are kept, so that a query makes each once
 _LABELS = 1 << 53  # below which every whole number has a float of its own
-_FORMS = "an image (C, H, W), a tabular vector (D,), integer tokens (T,), or a batch or list of these"
+_FORMS = forms()
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ class Entry:
     name: str
     elements: tuple[Element, ...]
     collection: bool
-    kind: Kind
+    kind: str  # one of `algebra.kinds.KINDS`
     feature_names: tuple[str, ...] | None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
@@ -87,7 +88,7 @@ class Entry:
     def vocabulary(self) -> tuple[str, ...] | None:
         """The words that tokens stand for, where the names of a token input are not those of its positions."""
         names = self.feature_names
-        return names if self.kind == "tokens" and names is not None and len(names) != self.shape[0] else None
+        return names if KINDS[self.kind].vocabulary and names is not None and len(names) != self.shape[0] else None
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -220,27 +221,26 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
             raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
     else:
         tensor = snapshot(name, value)
-        collection = tensor.dim() in (2, 4)
+        collection = is_batch(tensor.dim())
         tensors = list(tensor) if collection else [tensor]
     if not tensors or tensors[0].numel() == 0:
         raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
     first = tensors[0]
-    if first.dim() not in (1, 3):
-        raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
-    kind: Kind = "image" if first.dim() == 3 else "tokens"
     fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
-    if first.dim() == 1 and fractions is not None:  # rows of a table, some of which may hold whole numbers only
-        kind = "tabular"
+    kind = kind_of(tuple(first.shape), fractions or first.dtype)
+    if kind is None:
+        raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
+    if kind.common_dtype and fractions is not None:  # rows of a table, some of which may hold whole numbers only
         tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
     if feature_names is not None:
-        if kind == "image" or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
+        if kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
         if isinstance(feature_names, Mapping):  # from token to word
             feature_names = [feature_names.get(k, k) for k in range(max(feature_names, default=-1) + 1)]
         feature_names = tuple(map(str, feature_names))
-    if feature_names is not None and kind == "tabular" and len(feature_names) != first.numel():
+    if feature_names is not None and not kind.vocabulary and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
-    return Entry(name, tuple(Element(each) for each in tensors), collection, kind, feature_names)
+    return Entry(name, tuple(Element(each) for each in tensors), collection, kind.name, feature_names)
 
 
 def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:

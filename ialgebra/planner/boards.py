@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline, materialise
-from ..algebra.players import labels
+from ..algebra.kinds import columns_of
+from ..algebra.labelling import labels
 from ..algebra.sources import Source
-from ..algebra.windows import columns_of, evaluate
+from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog, Element, constant_element
 from .games import Board, Hybrids, Leaf
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..algebra.kinds import kind_named
 from ..errors import IalgebraError, ShapeError
 from ..system.arrays import Array, Floats, Ints
 from . import exports, notebook
@@ -94,7 +95,7 @@ class Attribution:
 
     def heat(self) -> Floats:
         """The map of an image summed over its channels, `(H, W)`; raises ShapeError for any other kind of input."""
-        if self.kind != "image" or self.map.ndim < 2:
+        if kind_named(self.kind).layout != "plane" or self.map.ndim < 2:
             shape = self.map.shape
             raise ShapeError(
                 f"'{self.label}' is a map of {self.kind} of shape {shape}; heat() is for images, read .map"
@@ -104,17 +105,8 @@ class Attribution:
 
     def player_names(self) -> list[str]:
         """What a person would call each player: its features' names, or the rows and columns that it spans."""
-        if self.kind == "image":
-            return _boxes(self.players, len(self.values))
-        if self.feature_names is not None:
-            words = list(self.feature_names)
-        else:
-            words = [str(word) for word in self.content.ravel()] if self.kind == "tokens" else []
-        members: list[list[str]] = [[] for _ in self.values]
-        for feature, player in enumerate(self.players.ravel()):
-            if player >= 0:
-                members[player].append(words[feature] if feature < len(words) else f"feature {feature}")
-        return [", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "") for names in members]
+        kind = kind_named(self.kind)
+        return kind.player_names(self.players, len(self.values), self.content, self.feature_names)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw this map over its input, into `ax` or a figure of its own, and return the axes."""
@@ -138,20 +130,3 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         return notebook.picture([self], repr(self))
-
-
-def _boxes(players: Ints, count: int) -> list[str]:
-    """The rows and columns that every player of an image spans; `players` is `(…, H, W)`."""
-    rows, cols = np.broadcast_arrays(*np.ogrid[tuple(slice(n) for n in players.shape)])[-2:]
-    spans = []
-    for index in (rows, cols):
-        low, high = np.full(count, players.size), np.full(count, -1)
-        inside = players >= 0
-        np.minimum.at(low, players[inside], index[inside])
-        np.maximum.at(high, players[inside], index[inside])
-        spans.append((low.tolist(), high.tolist()))
-    (top, bottom), (left, right) = spans
-    return [
-        f"rows {first}-{last}, cols {near}-{far}" if last >= 0 else "no features"
-        for first, last, near, far in zip(top, bottom, left, right, strict=True)
-    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..algebra.kinds import kind_named
 from ..errors import IalgebraError, ShapeError
 from ..system.arrays import Array
 from .shown import ShownMap
@@ -61,7 +62,7 @@ def explanations(maps: Sequence[ShownMap]) -> shap.Explanation:
 
 
 def _channels_last(a: ShownMap, array: Array) -> Array:
-    return np.moveaxis(array, 0, -1) if a.kind == "image" and array.ndim == 3 else array
+    return np.moveaxis(array, 0, -1) if kind_named(a.kind).layout == "plane" and array.ndim == 3 else array
 
 
 def _require(module: str, extra: str) -> ModuleType:

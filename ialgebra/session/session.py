@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline
-from ..algebra.players import Labels, Partition, check_partition
+from ..algebra.labelling import check_partition
+from ..algebra.players import Labels, Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask, Window
 from ..answering import explaining, loop

@@ -18,7 +18,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..algebra.players import Kind
 from ..system.arrays import Bools
 from . import definition
 from .plans import (
@@ -37,7 +36,7 @@ from .plans import (
 
 Shape = tuple[int, ...]
 
-SHAPES: dict[Kind, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
+SHAPES: dict[str, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
 """The shape of an input where none is asked for."""
 
 VOCABULARY = 8
@@ -75,7 +74,7 @@ class _Residual(nn.Module):
         return x + cast("Tensor", self.inner(x))
 
 
-def _architectures(kind: Kind, shape: Shape, classes: int) -> list[Callable[[], nn.Module]]:
+def _architectures(kind: str, shape: Shape, classes: int) -> list[Callable[[], nn.Module]]:
     size = math.prod(shape)
     match kind:
         case "image":
@@ -96,11 +95,16 @@ def _architectures(kind: Kind, shape: Shape, classes: int) -> list[Callable[[], 
                 lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), nn.Flatten(), nn.Linear(4 * size, classes)),
                 lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), _Recurrent(4), nn.Linear(4, classes)),
             ]
+    raise _no_strategies(kind)
+
+
+def _no_strategies(kind: str) -> ValueError:
+    return ValueError(f"there are no strategies for inputs of kind {kind!r}, only for {', '.join(SHAPES)}")
 
 
 @st.composite
 def models(
-    draw: DrawFn, kind: Kind = "image", shape: Shape | None = None, classes: int = 3, dtype: torch.dtype = torch.float32
+    draw: DrawFn, kind: str = "image", shape: Shape | None = None, classes: int = 3, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
     """A small random network in evaluation mode, from batches of inputs of this kind and shape to (B, classes)."""
     number, seed = draw(st.sampled_from(range(3 if kind != "tokens" else 2))), draw(st.integers(0, 2**16))
@@ -114,9 +118,7 @@ def models(
 
 
 @st.composite
-def inputs(
-    draw: DrawFn, kind: Kind = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def inputs(draw: DrawFn, kind: str = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """An input without batch dimension: numbers of the standard normal distribution, or token ids from 1 on.
 
     Some features are zero, that is null players against the default baseline.
@@ -162,7 +164,7 @@ def _among(column: str, values: frozenset[int]) -> DrawnWindow:
     return DrawnWindow(f"{column} in ({', '.join(map(str, chosen))})", lambda columns: np.isin(columns[column], chosen))
 
 
-def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[DrawnWindow]:
+def _atoms(kind: str, shape: Shape, scale: float) -> SearchStrategy[DrawnWindow]:
     values = st.sampled_from([scale * part for part in (0.0, -0.5, 0.5, -1.0, 1.0)])
     by_value = st.builds(_compared, st.just("value"), st.sampled_from([">", "<"]), values)
     match kind:
@@ -191,9 +193,10 @@ def _atoms(kind: Kind, shape: Shape, scale: float) -> SearchStrategy[DrawnWindow
                 st.builds(_among, st.just("position"), st.frozensets(position, min_size=1, max_size=4)),
                 st.builds(_compared, st.just("token"), st.sampled_from(["<>", "="]), st.integers(0, VOCABULARY)),
             )
+    raise _no_strategies(kind)
 
 
-def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnWindow]:
+def windows(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnWindow]:
     """Predicates over the columns of an input's features; `str(window)` is their text.
 
     `scale` is about the size of the input's values. Some windows are empty, some hold everything.
@@ -209,7 +212,7 @@ def windows(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0
     )
 
 
-def partitions(kind: Kind, shape: Shape, most: int) -> list[Players]:
+def partitions(kind: str, shape: Shape, most: int) -> list[Players]:
     """The partitions of an input into at most `most` players that the language has words for, coarse ones first."""
     if kind != "image":
         name = "features" if kind == "tabular" else "tokens"
@@ -223,7 +226,7 @@ def partitions(kind: Kind, shape: Shape, most: int) -> list[Players]:
     return found
 
 
-def players(kind: Kind = "image", shape: Shape | None = None, most: int = 6) -> SearchStrategy[Players]:
+def players(kind: str = "image", shape: Shape | None = None, most: int = 6) -> SearchStrategy[Players]:
     """Partitions of an input of this kind and shape into at most `most` players; `str(players)` is their text."""
     return st.sampled_from(partitions(kind, shape or SHAPES[kind], most))
 
@@ -258,7 +261,7 @@ def _shift(*by: int) -> DrawnEdit:
     return DrawnEdit("shift", ", ".join(map(str, by)), moved)
 
 
-def edits(kind: Kind = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnEdit]:
+def edits(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnEdit]:
     """Modifiers of an input: nullify, and clip and shift where they mean something."""
     shape = shape or SHAPES[kind]
     found = [windows(kind, shape, scale).map(nullify)]

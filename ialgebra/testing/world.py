@@ -22,7 +22,6 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ..algebra.baselines import Constant, materialise
-from ..algebra.players import Kind
 from ..catalog.catalog import Catalog, Element, Entry, Settings, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
 from ..models.head import Head, pooled
@@ -64,7 +63,7 @@ class World:
     elements: tuple[str, ...]
     masks: tuple[str, ...]
     layers: tuple[int, ...]
-    kind: Kind
+    kind: str
     shape: tuple[int, ...]
     told: Mapping[str, str]
     remarks: str

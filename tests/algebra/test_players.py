@@ -7,19 +7,17 @@ import sys
 import numpy as np
 import pytest
 
+from ialgebra.algebra.kinds import KINDS
+from ialgebra.algebra.labelling import check_partition, labels
 from ialgebra.algebra.players import (
     Features,
     Grid,
-    Kind,
     Labels,
     Partition,
     Pixels,
     Slic,
     Tile,
     Tokens,
-    check_partition,
-    default_partition,
-    labels,
 )
 from ialgebra.algebra.sources import Source
 from ialgebra.errors import BindError, ShapeError
@@ -75,7 +73,7 @@ def test_channels_that_are_alike_have_one_plane_of_labels() -> None:
 
 
 @pytest.mark.parametrize(("partition", "kind"), [(Features(), "tabular"), (Tokens(), "tokens")])
-def test_each_feature_in_the_window_is_a_player(partition: Partition, kind: Kind) -> None:
+def test_each_feature_in_the_window_is_a_player(partition: Partition, kind: str) -> None:
     window = np.array([True, False, True, True, False])
     assert labels(partition, kind, np.zeros(5), window, no_mask).tolist() == [0, -1, 1, 2, -1]
     assert labels(partition, kind, np.zeros(5), ~window, no_mask).tolist() == [-1, 0, -1, -1, 1]
@@ -136,9 +134,9 @@ def test_superpixels_need_a_package_that_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_defaults_are_those_of_the_kind() -> None:
-    assert default_partition("image") is Grid(4, 4)
-    assert default_partition("tabular") is Features()
-    assert default_partition("tokens") is Tokens()
+    assert KINDS["image"].default_partition is Grid(4, 4)
+    assert KINDS["tabular"].default_partition is Features()
+    assert KINDS["tokens"].default_partition is Tokens()
 
 
 def test_partitions_print_as_a_query_says_them() -> None:
@@ -159,16 +157,16 @@ def test_partitions_print_as_a_query_says_them() -> None:
 @pytest.mark.parametrize(
     ("partition", "kind", "said"),
     [
-        (Features(), "image", "players features mean nothing for an image input; it has pixels, grid, tile, slic or a"),
-        (Tokens(), "image", "players tokens mean nothing for an image input"),
+        (Features(), "image", "players features mean nothing for an image; it has pixels, grid, tile, slic or a"),
+        (Tokens(), "image", "players tokens mean nothing for an image"),
         (Tokens(), "tabular", "players tokens mean nothing for a tabular input; it has features or a feature mask"),
         (Grid(2, 3), "tabular", r"players grid\(2, 3\) mean nothing for a tabular input"),
-        (Pixels(), "tokens", "players pixels mean nothing for a token input; it has tokens or a feature mask"),
-        (Features(), "tokens", "players features mean nothing for a token input"),
+        (Pixels(), "tokens", "players pixels mean nothing for a token sequence; it has tokens or a feature mask"),
+        (Features(), "tokens", "players features mean nothing for a token sequence"),
         (Slic(3), "tokens", r"players slic\(3\) mean nothing"),
     ],
 )
-def test_a_partition_of_another_kind_is_refused(partition: Partition, kind: Kind, said: str) -> None:
+def test_a_partition_of_another_kind_is_refused(partition: Partition, kind: str, said: str) -> None:
     with pytest.raises(BindError, match=f"^{said}"):
         check_partition(partition, kind, (5,), no_mask)
     shape = SHAPE if kind == "image" else (5,)

@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
+from ialgebra.algebra.kinds import KINDS, columns_of
 from ialgebra.algebra.windows import (
-    COLUMNS,
     EVERYTHING,
     NOTHING,
     Absolute,
@@ -27,7 +27,6 @@ from ialgebra.algebra.windows import (
     WindowConstant,
     both,
     check_masks,
-    columns_of,
     complement,
     either,
     evaluate,
@@ -140,7 +139,7 @@ def test_the_columns_of_each_kind() -> None:
     tokens = columns_of("tokens", np.array([2, 0, 2]), ("x", "y", "z"))
     assert tokens["token_name"].tolist() == ["x", "y", "z"], "as many words as positions are the words themselves"
     for kind, columns in (("image", image), ("tabular", table), ("tokens", tokens)):
-        assert set(COLUMNS[kind]) <= set(columns)
+        assert set(KINDS[kind].columns) <= set(columns)
 
 
 def test_inputs_of_another_shape_are_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ialgebra.algebra.kinds import columns_of
 from ialgebra.algebra.windows import (
     EVERYTHING,
     NOTHING,
@@ -23,7 +24,6 @@ from ialgebra.algebra.windows import (
     Window,
     WindowConstant,
     both,
-    columns_of,
     complement,
     either,
     evaluate,

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from ialgebra.algebra.windows import EVERYTHING, columns_of, evaluate
+from ialgebra.algebra.kinds import columns_of
+from ialgebra.algebra.windows import EVERYTHING, evaluate
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ DEFECTS = (
         ("L3",), ("L5", "L16", "L17"),
     ),
     Defect(
-        "not false is nothing", "algebra.windows",
+        "not false is nothing", "algebra.windows.nodes",
         "            return EVERYTHING\n    return Not(window)", "            return NOTHING\n    return Not(window)",
         ("L4",), ("L1", "L10", "L17"),
     ),

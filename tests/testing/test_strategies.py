@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ialgebra
+from ialgebra.algebra.kinds import columns_of
+from ialgebra.algebra.labelling import labels
 from ialgebra.algebra.operators import Operator
-from ialgebra.algebra.players import labels
-from ialgebra.algebra.windows import Window, columns_of, evaluate
+from ialgebra.algebra.windows import Window, evaluate
 from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import syntax
 from ialgebra.language.bind import options

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...algebra import windows as algebra
+from ...algebra.kinds import all_columns, describe_columns, kind_named, named_columns
 from ...algebra.windows import (
-    COLUMNS,
     EVERYTHING,
     NOTHING,
     Column,
@@ -22,7 +22,6 @@ from ...algebra.windows import (
     WindowConstant,
     both,
     complement,
-    describe_columns,
     either,
     reads,
 )
@@ -82,8 +81,8 @@ class PredicateBinder:
     @property
     def columns(self) -> tuple[str, ...]:
         if self.kind is not None:
-            return COLUMNS[self.kind]
-        return tuple(dict.fromkeys(name for columns in COLUMNS.values() for name in columns))
+            return kind_named(self.kind).columns
+        return all_columns()
 
     def window(self, expression: Expression) -> Window:
         """What is true or false of a feature."""
@@ -153,7 +152,7 @@ class PredicateBinder:
     def column_of_names(self, of: Expression, text: Text) -> Column:
         """The column that `text` is a name in."""
         column = self.number(of) if isinstance(of, Name) else None
-        if not isinstance(column, Column) or column.name not in ("feature", "token"):
+        if not isinstance(column, Column) or column.name not in named_columns():
             raise BindError(f"'{text.value}' is a text; only a feature or a token is compared with a text", text.span)
         known = self.vocabulary if column.name == "token" else self.feature_names
         if known is not None and text.value not in known:
@@ -199,7 +198,7 @@ class PredicateBinder:
             raise BindError(f"'{name.value}' is a window, where a column is needed", name.span)
         near = did_you_mean(name.value, self.columns) if self.kind is None else f"; {describe_columns(self.kind)}"
         if name.value in (self.feature_names or self.vocabulary or ()):
-            column = "token" if self.kind == "tokens" else "feature"
+            column = "feature" if self.kind is None else kind_named(self.kind).named
             near = f"; a {column} is named in quotes: {column} = '{name.value}'"
         raise BindError(f"unknown column '{name.value}'{near}", name.span)
 
@@ -209,7 +208,7 @@ class PredicateBinder:
             raise BindError(
                 f"unknown function '{call.name.value}'{did_you_mean(word, [*SHAPES, 'not'])}", call.name.span
             )
-        if self.kind not in (None, "image"):
+        if self.kind is not None and kind_named(self.kind).layout != "plane":
             raise BindError(f"{word} is for images; {describe_columns(self.kind)}", call.span)
         numbers = [argument.value for argument in call.arguments if isinstance(argument, Number)]
         wanted = SHAPES[word]

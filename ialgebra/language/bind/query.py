@@ -17,6 +17,8 @@ from typing import TypeVar, cast
 import numpy as np
 
 from ...algebra.baselines import Baseline, check_baseline
+from ...algebra.kinds import KINDS
+from ...algebra.labelling import check_partition
 from ...algebra.operators import (
     AntiJoin,
     Contrast,
@@ -28,10 +30,6 @@ from ...algebra.operators import (
     Projection,
     Selection,
     leaves,
-)
-from ...algebra.players import (
-    check_partition,
-    default_partition,
 )
 from ...algebra.rankings import Elements, Interval, Ranking, possible
 from ...algebra.windows import check_masks
@@ -483,7 +481,7 @@ class _Binder:
             raise error.at(*context.using) if context.using else error from error.__cause__
         settings = self.catalog.settings
         baselines = in_force(entry)
-        players = entry.players or settings.players or default_partition(entry.kind)
+        players = entry.players or settings.players or KINDS[entry.kind].default_partition
         target: int | None = None
         output = settings.output or network.output
         contrast: Contrast | None = None

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from ...algebra.kinds import KINDS
 from ...algebra.rankings import (
     KNOWN,
     Argmax,
@@ -163,7 +164,7 @@ class _RankingBinder(PredicateBinder):
             case "entropy", _:
                 scalar, said = Entropy(), ""
             case _:
-                if self.entry.kind != "image":
+                if KINDS[self.entry.kind].layout != "plane":
                     raise BindError(f"{word} is for images; '{self.entry.name}' is {self.entry.kind}", call.span)
                 scalar, said = Argmax("row" if word == "argmax_row" else "col"), ""
         self.scalars.setdefault(name := f"{word}({said})", scalar)

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from torch import nn
 
+from ...algebra.kinds import KINDS
 from ...algebra.operators import Estimation
 from ...catalog.catalog import Catalog, Entry
 from ...errors import BindError, Span, did_you_mean
@@ -119,5 +120,5 @@ def check_asks(name: str, network: Network, entry: Entry, catalog: Catalog) -> N
         return
     if interpreter.needs_module and not isinstance(network.module, nn.Module):
         raise BindError(f"{name} looks inside a model, and '{network.name}' is a callable; register a torch.nn.Module")
-    if interpreter.needs_gradients and entry.kind == "tokens":
+    if interpreter.needs_gradients and not KINDS[entry.kind].quantities:
         raise BindError(f"{name} needs gradients, and '{entry.name}' holds tokens, which have none")

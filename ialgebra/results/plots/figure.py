@@ -14,6 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from ...algebra.kinds import kind_named
 from ...errors import IalgebraError
 from ..shown import ShownMap
 from ..table import error_text
@@ -21,7 +22,6 @@ from .drawing import Body, Drawing
 from .registry import DRAWINGS
 from .style import COLOURS, FAINT, INK, POINTS, fit
 
-_BY_KIND = {"image": "photo", "tabular": "bars", "tokens": "passage"}
 _NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 # Inches. A panel is a title above a body; the body's size depends on what is drawn.
@@ -113,7 +113,7 @@ def _scale(maps: Iterable[ShownMap]) -> Normalize:
 
 
 def _drawing(a: ShownMap) -> Drawing:
-    return DRAWINGS[_BY_KIND[a.kind]]
+    return DRAWINGS[kind_named(a.kind).drawing]
 
 
 def _draw(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:

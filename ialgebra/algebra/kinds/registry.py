@@ -1,0 +1,95 @@
+"""The kinds of inputs by name, and what is asked of them. A new kind is added here.
+
+In: a kind's name, a tensor's shape and type, an input's values. Out: the kind, its columns. May not
+know: the catalog, plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+
+from ...errors import BindError, ShapeError, did_you_mean
+from ...system.arrays import Array
+from .image import IMAGE
+from .kind import InputKind
+from .tabular import TABULAR
+from .tokens import TOKENS
+
+# The first kind that accepts an input is its kind.
+KINDS: Final[Mapping[str, InputKind]] = {
+    each.name: each
+    for each in (
+        IMAGE,
+        TABULAR,
+        TOKENS,
+    )
+}
+
+
+def kind_named(name: str) -> InputKind:
+    """The kind of this name; BindError for an unknown one."""
+    if name not in KINDS:
+        raise BindError(f"unknown kind of input '{name}'{did_you_mean(name, KINDS)}")
+    return KINDS[name]
+
+
+def kind_of(shape: tuple[int, ...], dtype: torch.dtype) -> InputKind | None:
+    """The kind of an input of this shape and type; None where it is of no kind."""
+    return next((kind for kind in KINDS.values() if kind.accepts(shape, dtype)), None)
+
+
+def is_batch(dimensions: int) -> bool:
+    """Whether a tensor of so many axes is a batch of inputs, and not one input."""
+    of_one = {kind.dimensions for kind in KINDS.values()}
+    return dimensions not in of_one and dimensions - 1 in of_one
+
+
+def forms() -> str:
+    """What may be registered, in words."""
+    return ", ".join(kind.form for kind in KINDS.values()) + ", or a batch or list of these"
+
+
+def all_columns() -> tuple[str, ...]:
+    """The columns that a predicate may read on inputs of one kind or another, each once."""
+    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.columns))
+
+
+def named_columns() -> tuple[str, ...]:
+    """The columns whose entries may have names, which texts are compared with."""
+    return tuple(dict.fromkeys(kind.named for kind in KINDS.values() if kind.named is not None))
+
+
+def describe_columns(name: str | None) -> str:
+    """`an image has row, col, channel and value`: the tail of a sentence about an unknown column."""
+    if name is None:
+        return "; ".join(map(describe_columns, KINDS))
+    kind = kind_named(name)
+    return f"{kind.article} has {', '.join(kind.columns[:-1])} and {kind.columns[-1]}"
+
+
+def columns_of(name: str, tensor: Array, feature_names: Sequence[str] | None = None) -> dict[str, Array]:
+    """The columns of one input of the kind `name`, as arrays that broadcast to the shape of `value`.
+
+    `feature_names` name the features or, for a kind with a vocabulary, the words that values stand for. They are added
+    as the column `feature_name` or `token_name`. ShapeError for a tensor or names of another length; BindError for an
+    unknown kind.
+    """
+    kind, value = kind_named(name), np.asarray(tensor)
+    if value.ndim != kind.dimensions:
+        raise ShapeError(f"{kind.article} has shape {kind.axes}, not {value.shape}")
+    columns = kind.index(value)
+    if feature_names is not None and kind.named is not None:
+        words = np.array(feature_names, dtype=np.object_)
+        if len(words) != len(value) and not (kind.vocabulary and _counts_within(value, len(words))):
+            raise ShapeError(f"{len(words)} feature names do not name the features of an input of shape {value.shape}")
+        columns[f"{kind.named}_name"] = words if len(words) == len(value) else words[value.astype(np.intp)]
+    return columns
+
+
+def _counts_within(value: Array, count: int) -> bool:
+    numbers = value.astype(np.float64)
+    return bool(((numbers >= 0) & (numbers < count)).all())

@@ -1,0 +1,86 @@
+"""Windows: predicates over the columns of an input's features, one interned node each.
+
+What lives here: the nodes and their normal forms (`nodes`), how they are written as query text (`text`), and which
+features they select (`evaluate`). Nodes and columns come in; boolean arrays and text go out. It may not know the kinds
+of inputs (`algebra.kinds` says which columns each has), the syntax of queries, or plans.
+"""
+
+from .evaluate import (
+    Columns,
+    Comparing,
+    Truth,
+    check_masks,
+    evaluate,
+    truth,
+)
+from .nodes import (
+    EVERYTHING,
+    NOTHING,
+    Absolute,
+    And,
+    Arithmetic,
+    ArithmeticOperator,
+    Box,
+    Circle,
+    Column,
+    Compare,
+    Comparison,
+    Everything,
+    In,
+    Mask,
+    Negate,
+    Not,
+    Nothing,
+    Or,
+    Term,
+    Window,
+    WindowConstant,
+    both,
+    complement,
+    either,
+    reads,
+    reads_term,
+)
+from .text import (
+    RESERVED,
+    sql_name,
+    sql_text,
+)
+
+__all__ = [
+    "EVERYTHING",
+    "NOTHING",
+    "RESERVED",
+    "Absolute",
+    "And",
+    "Arithmetic",
+    "ArithmeticOperator",
+    "Box",
+    "Circle",
+    "Column",
+    "Columns",
+    "Compare",
+    "Comparing",
+    "Comparison",
+    "Everything",
+    "In",
+    "Mask",
+    "Negate",
+    "Not",
+    "Nothing",
+    "Or",
+    "Term",
+    "Truth",
+    "Window",
+    "WindowConstant",
+    "both",
+    "check_masks",
+    "complement",
+    "either",
+    "evaluate",
+    "reads",
+    "reads_term",
+    "sql_name",
+    "sql_text",
+    "truth",
+]

@@ -1,0 +1,191 @@
+"""Which features a window selects. In: a window and the columns of an input. Out: a boolean array.
+
+A predicate follows SQL's logic of three values: where it divides by zero or meets NaN it is neither true nor false, so
+neither it nor its negation selects anything there. May not know: which columns which kind of input has, syntax, plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ...errors import BindError, ShapeError
+from ...system.arrays import Array, Bools, Floats
+from .nodes import (
+    Absolute,
+    And,
+    Arithmetic,
+    ArithmeticOperator,
+    Box,
+    Circle,
+    Column,
+    Compare,
+    Comparison,
+    Everything,
+    In,
+    Mask,
+    Negate,
+    Not,
+    Nothing,
+    Or,
+    Term,
+    Window,
+    WindowConstant,
+)
+
+Columns = Mapping[str, Array]
+Comparing = Callable[[Comparison, Term, Term], "Truth"]
+
+
+class Truth(NamedTuple):
+    """Where a predicate is true, and where it is false; it may be neither."""
+
+    holds: Bools
+    fails: Bools
+
+
+def check_masks(window: Window, shape: tuple[int, ...]) -> None:
+    """ShapeError where a mask in a window does not fit an input of this shape."""
+    match window:
+        case Mask():
+            _fitted(window, shape)
+        case And(parts) | Or(parts):
+            for part in parts:
+                check_masks(part, shape)
+        case Not(of):
+            check_masks(of, shape)
+
+
+def evaluate(window: Window, columns: Columns) -> Bools:
+    """The features that a window selects: boolean, of the shape of `columns["value"]`; a read-only view, which repeats
+    itself along the axes that the predicate does not read.
+
+    A mask has the input's shape or, for an image (C, H, W), also (H, W) or (1, H, W).
+    ShapeError for a mask of any other shape; BindError for a column that the input lacks.
+    """
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(truth(window, columns).holds, columns["value"].shape)
+
+
+def truth(window: Window, columns: Columns, compare: Comparing | None = None) -> Truth:
+    """Where a window's predicate is true, and where it is false; `compare` says what is compared with what, and how,
+    where columns are not the numbers themselves."""
+
+    def inner(part: Window) -> Truth:
+        return truth(part, columns, compare)
+
+    def compared(op: Comparison, left: Term, right: Term) -> Truth:
+        return compare(op, left, right) if compare else _compare(op, left, right, columns)
+
+    match window:
+        case Everything():
+            return _certain(np.array(True))
+        case Nothing():
+            return _certain(np.array(False))
+        case Mask():
+            return _certain(_fitted(window, columns["value"].shape))
+        case And(parts):
+            return _all(map(inner, parts))
+        case Or(parts):
+            return _not(_all(_not(inner(part)) for part in parts))
+        case Not(of):
+            return _not(inner(of))
+        case Compare(op, left, right):
+            return compared(op, left, right)
+        case In(of, values):
+            return _not(_all(_not(compared("=", of, value)) for value in values))
+        case Box(top, left, bottom, right):
+            row, col = _read("row", columns), _read("col", columns)
+            inside = (_number(top) <= row) & (row < _number(bottom)) & (_number(left) <= col) & (col < _number(right))
+            return _certain(inside)
+        case Circle(row, col, radius):
+            high, wide = np.abs(_read("row", columns) - _number(row)), np.abs(_read("col", columns) - _number(col))
+            reach = _number(radius)
+            near = (high <= reach) & (wide <= reach)  # also where squares overflow
+            return _certain(near & (high * high + wide * wide <= reach * reach))
+    raise AssertionError(f"not a window: {window!r}")
+
+
+def _certain(holds: Bools) -> Truth:
+    return Truth(holds, ~holds)
+
+
+def _not(truth: Truth) -> Truth:
+    return Truth(truth.fails, truth.holds)
+
+
+def _all(truths: Iterable[Truth]) -> Truth:
+    holds, fails = np.array(True), np.array(False)
+    for truth in truths:
+        holds, fails = holds & truth.holds, fails | truth.fails
+    return Truth(holds, fails)
+
+
+def _fitted(mask: Mask, shape: tuple[int, ...]) -> Bools:
+    if mask.shape != shape and not (len(shape) == 3 and mask.shape in (shape[1:], (1, *shape[1:]))):
+        raise ShapeError(f"window '{mask.name}' has shape {mask.shape}, which does not fit an input of shape {shape}")
+    return mask.array
+
+
+_COMPARISONS: dict[str, Callable[[Floats, Floats], Bools]] = {
+    "=": np.equal,
+    "<>": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+def _compare(op: str, left: Term, right: Term, columns: Columns) -> Truth:
+    match left, right:
+        case Column(name), WindowConstant(str(word)):
+            if f"{name}_name" not in columns:
+                _read(name, columns)
+                raise BindError(f"'{word}' names no {name}: the input was registered without feature_names")
+            same = np.asarray(columns[f"{name}_name"] == word)
+            return _certain(same if op == "=" else ~same)
+    one, other = _numbers(left, columns), _numbers(right, columns)
+    holds = _COMPARISONS[op](one, other)
+    known = ~(np.isnan(one) | np.isnan(other))
+    return Truth(holds & known, ~holds & known)
+
+
+def _numbers(term: Term, columns: Columns) -> Floats:
+    match term:
+        case Column(name):
+            return _read(name, columns)
+        case WindowConstant():
+            return np.array(_number(term))
+        case Negate(of):
+            return -_numbers(of, columns)
+        case Absolute(of):
+            return np.abs(_numbers(of, columns))
+        case Arithmetic(op, left, right):
+            return _calculate(op, _numbers(left, columns), _numbers(right, columns))
+    raise AssertionError(f"not a term: {term!r}")
+
+
+def _calculate(op: ArithmeticOperator, left: Floats, right: Floats) -> Floats:
+    match op:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+    divisor = np.where(right == 0, np.nan, right)
+    return left / divisor if op == "/" else np.mod(left, divisor)
+
+
+def _read(name: str, columns: Columns) -> Floats:
+    if name not in columns:
+        known = ", ".join(column for column in columns if not column.endswith("_name"))
+        raise BindError(f"the window reads '{name}', which this input does not have; it has {known}")
+    return columns[name].astype(np.float64)
+
+
+def _number(constant: WindowConstant) -> float:
+    return float(constant.value)
