@@ -145,6 +145,6 @@ def test_a_type_s_name_is_defined_in_one_module() -> None:
 
 
 def test_a_class_and_every_way_to_write_an_alias_counts_as_a_type() -> None:
-    text = "class A: ...|B = Union[int, str]|C = Callable[[int], str]|_D: TypeAlias = int|E = NewType('E', str)|NO = x[0]"
+    text = "class A: ...|B = List[int]|C = Callable[[int], str]|_D: TypeAlias = int|E = NewType('E', str)|NO = x[0]"
     assert list(types(ast.parse(text.replace("|", "\n")))) == ["A", "B", "C", "_D", "E"]
     assert list(types(ast.parse("F = int | None\nTWO = 1 | 2\nfound = a | b"))) == ["F"]
