@@ -166,7 +166,7 @@ def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monk
     con, model, x = faulty()
     where = {
         "estimate": "ialgebra.estimation.maps.estimated",
-        "design": "ialgebra.execution.executor.designed",
+        "design": "ialgebra.execution.execution.designed",
         "names": "ialgebra.execution.memory.hybrid_names",
         "store": "ialgebra.execution.store.Store.keep",
         "lowering": "ialgebra.planner.boards.labels",

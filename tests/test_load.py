@@ -270,7 +270,8 @@ def test_each_map_of_a_collection_is_that_of_its_element():
 
 def test_rows_that_are_listed_a_few_at_a_time_are_the_same(monkeypatch):
     wanted = collection(20).sql("select * from f(xs) left join (select * from f(y)) budget 40")
-    monkeypatch.setattr("ialgebra.execution.executor._LISTED", 50)
+    monkeypatch.setattr("ialgebra.execution.batches.ROWS_LISTED", 50)
+    monkeypatch.setattr("ialgebra.execution.coalitions.ROWS_LISTED", 50)
     found = collection(20).sql("select * from f(xs) left join (select * from f(y)) budget 40")
     assert same(found, wanted)
     assert found.stats.rows == wanted.stats.rows

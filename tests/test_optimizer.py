@@ -160,7 +160,7 @@ class Paced(nn.Module):
 
 
 def paced(monkeypatch: pytest.MonkeyPatch, long: float) -> tuple[Paced, ialgebra.Session]:
-    monkeypatch.setattr(pace, "_LONG", long)
+    monkeypatch.setattr(pace, "_WORTH_TRIALS", long)
     net = Paced()
     con = ialgebra.connect(progress=False)
     con.register_model("f", net)

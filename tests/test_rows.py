@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import Strategy
-from ialgebra.execution import executor
+from ialgebra.execution import lanes
 from tests import worlds
 
 BUDGET = 128
@@ -102,8 +102,8 @@ def test_a_comparison_of_models_composes_each_hybrid_once(using, monkeypatch):
         composed.append(len(masks))
         return compose(foreground, background, segments, masks)
 
-    compose = executor.compose
-    monkeypatch.setattr(executor, "compose", counting)
+    compose = lanes.compose
+    monkeypatch.setattr(lanes, "compose", counting)
     session = Session()
     session.con.sql(f"select * from f(x) left join (select * from f'(x)){using} budget {BUDGET}")
     f, g = session.models.values()

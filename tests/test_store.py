@@ -21,7 +21,7 @@ import ialgebra
 from ialgebra import Strategy
 from ialgebra.answering import running
 from ialgebra.errors import ModelError
-from ialgebra.execution.executor import Executor
+from ialgebra.execution.execution import Execution
 from ialgebra.execution.memory import ValueColumn
 from ialgebra.execution.store import Origin, Store
 from ialgebra.models import Head
@@ -114,12 +114,12 @@ def outcomes(monkeypatch):
     """The outcome of every execution."""
     found = []
 
-    class Watched(Executor):
-        def run(self, plan):
-            found.append(super().run(plan))
+    class Watched(Execution):
+        def run(self):
+            found.append(super().run())
             return found[-1]
 
-    monkeypatch.setattr(running, "Executor", Watched)
+    monkeypatch.setattr(running, "Execution", Watched)
     return found
 
 

@@ -117,7 +117,7 @@ def test_an_interrupt_before_the_first_row_is_an_interrupt(con, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ialgebra.execution.executor.designed", interrupt)
+    monkeypatch.setattr("ialgebra.execution.execution.designed", interrupt)
     with pytest.raises(KeyboardInterrupt):
         con.sql("select * from f(x)")
     monkeypatch.undo()

@@ -15,9 +15,10 @@ from ..algebra.operators import Identity
 from ..catalog.catalog import Catalog
 from ..errors import BudgetError, ModelError
 from ..estimation.maps import EstimatedMap, Estimates, ValueTables
-from ..execution.executor import Outcome, Progress
-from ..execution.pace import Tape
+from ..execution.execution import Progress
 from ..execution.store import Store
+from ..execution.tables import Outcome
+from ..execution.tape import Tape
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from ..estimation.bound import simultaneous
 from ..estimation.maps import EstimatedMap
-from ..execution.executor import Outcome
+from ..execution.tables import Outcome
 from ..planner.decisions import Alternative, Decision
 from ..planner.games import Game, game_key
 from ..planner.physical import PhysicalPlan

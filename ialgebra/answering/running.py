@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..catalog.catalog import Catalog
-from ..execution.executor import Executor, Outcome, Progress, TimeUp
-from ..execution.pace import Tape
+from ..execution.execution import Execution, Executor, Progress, TimeUp
 from ..execution.store import Store
+from ..execution.tables import Outcome
+from ..execution.tape import Tape
 from ..models.network import Network
 from ..planner.physical import PhysicalPlan
 from ..planner.spending import Spending
@@ -56,13 +57,14 @@ class Running:
     ) -> Outcome | None:
         """Run a plan, and count what it takes even where it fails; None where `deadline` passed before its rows were
         in."""
-        executor = Executor(self.catalog, self.store, progress, deadline, self.tape)
+        executor = Executor(self.catalog, self.store, self.tape, deadline, progress)
+        execution = Execution(executor, plan)
         try:
-            return executor.run(plan)
+            return execution.run()
         except TimeUp:
             return None
         finally:
-            self._count(executor.outcome)
+            self._count(execution.outcome)
 
     def last_start(self, plan: PhysicalPlan) -> float:
         """When the last batch of a plan must begin: one that begins later would end too late, and the estimate of what

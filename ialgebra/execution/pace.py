@@ -1,8 +1,7 @@
 """Which batch size and mode the next batch of a pass gets: the planned ones, or, in a long pass, ones worth a trial.
 
 In: a pass and its networks, whose profiles learn what every batch took. Out: how to run the next one. Trials spend the
-query's own rows, so learning what a model's passes cost takes no row of its own. What was run is written down, for
-batches decide the last bits of an answer: a query that is given those of a former run meets the same ones.
+query's own rows, so learning what a model's passes cost takes no row of its own. It may see no value of a row.
 """
 
 from __future__ import annotations
@@ -12,33 +11,11 @@ from collections.abc import Iterator, Sequence
 from ..models.network import Network
 from ..planner.cost import cheapest, forward_cost, forward_costs, runs
 from ..planner.physical import Pass, Run
-from ..planner.strategy import Batches
 
-_LONG = 2.0  # seconds of forward passes below which there is nothing to win by trials
-_SHARE = 3  # a trial may take one part in so many of the rows that are left
-_REPEATS = 2  # batches of a trial: the first of a kind pays for kernels being set up, and is not believed
-
-
-class Tape:
-    """The batches of one query, in order: those of a `former` run first, then as they are planned."""
-
-    def __init__(self, former: Batches | None = None) -> None:
-        self._former = iter([Run(size, mode) for size, mode, count in former or () for _ in range(count)])
-        self._ran: list[tuple[Run, int]] = []
-
-    def next(self, planned: Run) -> Run:
-        return next(self._former, planned)
-
-    def keep(self, run: Run) -> None:
-        """Write down a batch that was run."""
-        run = run._replace(explore=False)
-        count = self._ran.pop()[1] if self._ran and self._ran[-1][0] == run else 0
-        self._ran.append((run, count + 1))
-
-    @property
-    def batches(self) -> Batches:
-        """What was run so far."""
-        return tuple((run.batch_size, run.mode, count) for run, count in self._ran)
+_WORTH_TRIALS = 2.0  # seconds of forward passes; in shorter passes a trial takes more than it can win
+_TRIAL_SHARE = 3  # a trial may take one part in so many of the rows that are left
+_TRIAL_BATCHES = 2  # of each kind: the first also pays for setting up kernels, and is not counted
+_ALL_ROWS = 1 << 20  # rows for which ways to run a pass are compared where the number left does not matter
 
 
 class Pace:
@@ -49,14 +26,14 @@ class Pace:
         self.networks = networks
         self.planned = self.run = each.run
         self._trials: Iterator[Run] | None = self._alternatives() if each.run.explore else None
-        self._repeats = _REPEATS
+        self._repeats = _TRIAL_BATCHES
 
     def next(self, left: int) -> Run:
         """How to run the next batch, where `left` rows are to go."""
         if self._trials is not None and self._repeats == 0:
-            self._repeats = _REPEATS
+            self._repeats = _TRIAL_BATCHES
             trial = next(self._trials, None) if self._long(left) else None
-            if trial is not None and trial.batch_size * _REPEATS * _SHARE <= left:
+            if trial is not None and trial.batch_size * _TRIAL_BATCHES * _TRIAL_SHARE <= left:
                 self.run = trial
             else:
                 self._trials = None
@@ -66,7 +43,7 @@ class Pace:
 
     def _long(self, left: int) -> bool:
         seconds = forward_cost(self.networks, self.layers, left, self.run).seconds
-        return seconds is not None and seconds >= _LONG
+        return seconds is not None and seconds >= _WORTH_TRIALS
 
     def _best(self, left: int) -> Run:
         options = runs(self.networks, self.layers, self.planned.batch_size)
@@ -77,7 +54,7 @@ class Pace:
         for mode in self.networks[0].modes(self.layers[0]):
             if mode != "compiled":  # whose price is known to be minutes
                 yield from self._unknown(Run(self.planned.batch_size, mode))
-        best = self._best(1 << 20)
+        best = self._best(_ALL_ROWS)
         for size in (best.batch_size // 2, best.batch_size * 2):
             if size:
                 yield from self._unknown(best._replace(batch_size=size))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..catalog.catalog import Catalog, Entry
 from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
-from ..execution.executor import Outcome
+from ..execution.tables import Outcome
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from .attribution import Attribution

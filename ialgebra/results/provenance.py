@@ -20,7 +20,7 @@ from ..algebra.edits import registered
 from ..algebra.operators import Identity, leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog, Entry
-from ..execution.executor import Outcome
+from ..execution.tables import Outcome
 from ..language import syntax
 from ..language.printer import baseline_text
 from ..planner.physical import PhysicalPlan

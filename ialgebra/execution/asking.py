@@ -1,0 +1,80 @@
+"""Interpreters that ask a model by themselves (gradients, other packages): a job's columns in, their maps out.
+
+The store is asked first. The rows that an interpreter runs are counted; out of memory halves its batches. It may form
+no batch of its own, and it runs where the models are, in no lane.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from ..catalog.catalog import Catalog
+from ..errors import ResourceError
+from ..interpreters.checked import attributed
+from ..interpreters.protocol import ModelInterpreter, Question
+from ..kernels.forward import is_out_of_memory
+from ..models.inputs import cast
+from ..models.scalar import ExplainedScalar, asking
+from ..planner.games import Game
+from ..planner.physical import Job, Run
+from ..system.arrays import Floats
+from .ends import whole
+from .memory import ASKED
+from .tables import Tables
+from .tape import Tape
+
+
+def ask(number: int, planned: Run, tables: Tables, catalog: Catalog, tape: Tape, after_map: Callable[[], None]) -> None:
+    """The maps of a job's columns, from the interpreter or from the store; `after_map` is called when one was made."""
+    job, seed = tables.plan.jobs[number], tables.plan.seed
+    for k, game in enumerate(job.games):
+        interpreter = catalog.interpreter(game.estimation.interpreter)
+        assert isinstance(interpreter, ModelInterpreter)
+        column, identity = tables.column(game), interpreter.identity
+        known = tables.memory.find_map(number, k, column, seed, identity) if tables.plan.strategy.reuse else None
+        if known is not None:
+            tables.outcome.maps[number, k], rows = known
+            tables.spend(hits={ASKED: rows})
+            continue
+        before, started = tables.outcome.spending.rows, time.perf_counter()
+        run = tape.next(planned)
+        found = _asked(job, game, interpreter, run.batch_size, tables)
+        tape.keep(run)
+        tables.outcome.maps[number, k] = found
+        rows, seconds = tables.outcome.spending.rows - before, time.perf_counter() - started
+        tables.memory.keep_map(number, k, column, seed, identity, found, rows, seconds)
+        after_map()
+
+
+def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int, tables: Tables) -> Floats:
+    """The map of one game, in the shape of the input."""
+    network, hybrids, name = tables.networks[game.model], job.hybrids, game.estimation.interpreter
+    players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
+    if hybrids.players == 0:  # an empty window
+        return np.zeros(players.shape)
+    scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)
+    ends = cast(torch.stack([whole(job), hybrids.background]), network.module, network.runs_on)
+    layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
+    options, seed = dict(game.estimation.options), tables.plan.seed
+    question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)
+    started = time.perf_counter()
+    try:
+        with asking(network, seed):
+            return attributed(name, interpreter, question)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        if batch_size == 1:
+            raise ResourceError(
+                f"out of memory while {name} asks model '{game.model}' one row at a time; use a smaller model or "
+                "input, or options that ask for less"
+            ) from error
+    finally:
+        tables.spend(scalar.rows, scalar.passes, time.perf_counter() - started)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return _asked(job, game, interpreter, batch_size // 2, tables)

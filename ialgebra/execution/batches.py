@@ -1,0 +1,169 @@
+"""Rows that are to be evaluated become batches, and what comes back is applied in the order of submission.
+
+In: items that each stand for a row, how many to take at a time, and how a batch of them is made and read. Out: each
+item read once; the batches on the tape. Out of memory halves the batch and goes on. It may know no estimator and no
+store; `tables` counts what was run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from ..errors import ModelError, ResourceError
+from ..kernels.forward import is_out_of_memory, uncompiled
+from ..models.network import Network
+from ..planner.physical import Run
+from .lanes import Done, Lane, Work
+from .tables import Tables
+from .tape import Tape
+
+ROWS_LISTED = 1 << 16
+"""Rows of a pass that are listed at a time; each takes some 200 bytes. No batch has more."""
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, eq=False)
+class _Submitted(Generic[_Item]):
+    """A batch that was submitted: its items, of which the first is item number `first`, and its work by number."""
+
+    first: int
+    items: list[_Item]
+    planned: Run
+    run: Run
+    works: list[tuple[Work, int]]
+
+
+class Desk:
+    """Hands batches to a lane. `halt` is asked before every batch, with whether it heeds a deadline: an error
+    that it gives is raised once the batches under way are applied."""
+
+    def __init__(self, tables: Tables, lane: Lane, tape: Tape, halt: Callable[[bool], Exception | None]) -> None:
+        self.tables = tables
+        self._lane = lane
+        self._tape = tape
+        self._halt = halt
+        self._not_free: set[str] = set()  # models of which a layer that nobody asked for has failed
+        self._works: dict[int, Work] = {}  # submitted and not heard of, by number in order of submission
+        self._numbers: dict[int, int] = {}  # of work, by ticket
+        self._done: dict[int, Done] = {}
+        self._count = 0
+
+    def in_batches(
+        self,
+        items: Sequence[_Item],
+        next_run: Callable[[int], Run],
+        model: str,
+        works: Callable[[list[_Item], Run], Sequence[Work]],
+        read: Callable[[list[_Item], Work, Done], None],
+        named: Callable[[list[_Item], Work, int], str],
+        *,
+        timed: bool = True,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Evaluate `items` in batches as `next_run(rows left)` says: `works` makes the work of a batch, `read` takes
+        what became of one of them, `named` says in words which row is the one of that number in some work, and `after`
+        is called when a batch is in.
+
+        Raises what a model raises, ResourceError out of memory at one row (of `model`, it says), and what
+        `halt(timed)` gives.
+        """
+        first, most = 0, ROWS_LISTED
+        under_way: deque[_Submitted[_Item]] = deque()
+        returned: deque[Run] = deque()  # how batches were to be run that a larger one before them has pushed back
+        halted: Exception | None = None
+        while True:
+            if halted is None and first < len(items) and len(under_way) < self._lane.width:
+                halted = self._halt(timed)
+                if halted is None:
+                    planned = returned.popleft() if returned else self._tape.next(next_run(len(items) - first))
+                    run = planned._replace(batch_size=min(planned.batch_size, most))
+                    chunk = list(items[first : first + run.batch_size])
+                    submitted = [(work, self._submit(work)) for work in works(chunk, run)]
+                    under_way.append(_Submitted(first, chunk, planned, run, submitted))
+                    first += len(chunk)
+                continue
+            if not under_way:
+                break
+            batch = under_way.popleft()
+            try:
+                for work, number in batch.works:
+                    read(batch.items, work, self._result(number, partial(named, batch.items, work)))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch.items) == 1:
+                    raise ResourceError(
+                        f"out of memory at a batch of one row of model '{model}'; use a smaller model or input"
+                    ) from error
+                most = len(batch.items) // 2
+                first = batch.first
+                returned.extend(each.planned for each in under_way)
+                under_way.clear()
+                self._give_up()
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+            else:
+                self._tape.keep(batch.run)
+                after()
+        if halted is not None:
+            raise halted
+
+    def free_layers(self, model: str, layers: Sequence[int | None], mode: str) -> tuple[int, ...]:
+        """The layers with heads that a pass for `layers` comes by: a tap and a linear map more, and a later question
+        is answered. Taps would make a compiled model run eagerly, so that there they come only with other taps."""
+        network = self.tables.networks[model]
+        taps = [layer for layer in layers if layer is not None]
+        without_taps = (mode == "compiled" or _holds_compiled(network)) and not taps
+        if not self.tables.plan.strategy.reuse or model in self._not_free or without_taps:
+            return ()
+        deepest = math.inf if None in layers else max(taps)
+        return tuple(layer for layer in network.heads if layer < deepest and layer not in taps)
+
+    def _submit(self, work: Work) -> int:
+        self._count += 1
+        self._works[self._count] = work
+        self._numbers[self._lane.submit(work)] = self._count
+        return self._count
+
+    def _result(self, number: int, named: Callable[[int], str]) -> Done:
+        """What became of work, which is counted. Raises its error; a row at fault is `named` there."""
+        while number not in self._done:
+            ticket, done = self._lane.wait()
+            arrived = self._numbers.pop(ticket, 0)
+            if arrived not in self._works:
+                continue  # a second copy, or no longer wanted
+            if done is None:
+                self._numbers[self._lane.submit(self._works[arrived])] = arrived
+            else:
+                self._done[arrived] = done
+        done, work = self._done.pop(number), self._works.pop(number)
+        self.tables.spend(done.ran, int(done.error is None), done.seconds)
+        if not done.free:
+            self._not_free.add(work.model)
+        if done.error is None:
+            return done
+        if isinstance(done.error, ModelError) and done.error.row is not None:
+            done.error.message += f" ({named(done.error.row)})"
+        try:
+            raise done.error
+        finally:
+            del done  # the error holds this frame, and would hold itself
+
+    def _give_up(self) -> None:
+        """What is under way is wanted no more."""
+        self._works.clear()
+        self._done.clear()
+
+
+def _holds_compiled(network: Network) -> bool:
+    modules = network.module.modules() if isinstance(network.module, nn.Module) else ()
+    return any(uncompiled(module) is not module for module in modules)

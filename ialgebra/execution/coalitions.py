@@ -1,0 +1,127 @@
+"""Hybrids: the rows of a pass that are still to be evaluated, in full batches.
+
+In: a pass of the plan, the tables of the run. Out: every row of its jobs in the tables and in the store. Each hybrid is
+composed once a batch and goes through every model of the pass that lacks it. It may know no estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..planner.physical import Pass, Run
+from .batches import ROWS_LISTED, Desk
+from .lanes import Done, HybridRows, Rows, Work
+from .pace import Pace
+from .tables import Tables
+
+_SHOWN = 12  # players that the text of an error lists
+
+
+class _Place(NamedTuple):
+    """A row of the design of a job."""
+
+    job: int
+    row: int
+
+
+def evaluate_pass(each: Pass, tables: Tables, desk: Desk, after_batch: Callable[[], None]) -> None:
+    """Evaluate what the jobs of a pass lack; `after_batch` is called when a batch is in."""
+    pace = Pace(each, [tables.networks[model] for model in each.models])
+    layers = {model: tables.layers(each.jobs, model) for model in each.models}
+
+    def works(chunk: list[_Place], run: Run) -> list[Work]:
+        rows = Rows(hybrids=tuple(_hybrid_rows(tables, number, rows) for number, rows in _by_job(chunk)))
+        found = []
+        for model in each.models:
+            lacking = _lacking(tables, chunk, model)
+            if not lacking.any():
+                continue
+            lacked = _those(chunk, lacking)
+            read_at = layers[model]
+            if not tables.plan.strategy.reuse:
+                read_at = tables.layers((place.job for place in lacked), model)
+            free = desk.free_layers(model, read_at, run.mode)
+            compiles = run.mode == "compiled" and len(lacked) == run.batch_size
+            chosen = None if len(lacked) == len(chunk) else lacking
+            found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles))
+        return found
+
+    def read(chunk: list[_Place], work: Work, done: Done) -> None:
+        """Enter a batch in the tables."""
+        lacked = chunk if work.chosen is None else _those(chunk, work.chosen)
+        first = 0
+        for number, rows in _by_job(lacked):
+            block = slice(first, first + len(rows))
+            first += len(rows)
+            logits = {layer: logits[block] for layer, logits in done.logits.items()}
+            tables.fill(number, work.model, rows, logits, done.seconds / len(lacked))
+
+    def named(chunk: list[_Place], work: Work, row: int) -> str:
+        lacked = chunk if work.chosen is None else _those(chunk, work.chosen)
+        return _in_words(tables, lacked[row])
+
+    for jobs in _blocks(each, tables):
+        while pending := _pending(each, jobs, tables):
+            desk.in_batches(pending, pace.next, each.models[0], works, read, named, after=after_batch)
+
+
+def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
+    """The jobs of a pass, so many at a time that a list of their rows is short."""
+    block: list[int] = []
+    rows = 0
+    for number in each.jobs:
+        block.append(number)
+        rows += len(tables.outcome.designs[number].coalitions)
+        if rows >= ROWS_LISTED:
+            yield block
+            block, rows = [], 0
+    if block:
+        yield block
+
+
+def _pending(each: Pass, jobs: Sequence[int], tables: Tables) -> list[_Place]:
+    """The rows of some jobs of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs
+    find it in the store, or if that has forgotten it, evaluate it afterwards."""
+    reuse = tables.plan.strategy.reuse
+    pending: dict[object, _Place] = {}
+    for number in jobs:
+        if reuse:
+            tables.recall(number, within=True)
+        lacking = np.stack([tables.lacking(number, model) for model in each.models])
+        rows = np.flatnonzero(lacking.any(axis=0)).tolist()
+        places = [_Place(number, row) for row in rows]
+        names: Sequence[object] = tables.memory.named(number, rows) if reuse else places
+        for name, place in zip(names, places, strict=True):
+            pending.setdefault(name, place)
+    return list(pending.values())
+
+
+def _lacking(tables: Tables, chunk: list[_Place], model: str) -> NDArray[np.bool_]:
+    """Which rows of a batch a model has still to evaluate."""
+    return np.concatenate([tables.lacking(number, model, rows) for number, rows in _by_job(chunk)])
+
+
+def _hybrid_rows(tables: Tables, number: int, rows: list[int]) -> HybridRows:
+    return HybridRows(tables.plan.jobs[number].hybrids, tables.outcome.designs[number].coalitions[rows])
+
+
+def _those(chunk: list[_Place], chosen: NDArray[np.bool_]) -> list[_Place]:
+    return [place for place, take in zip(chunk, chosen.tolist(), strict=True) if take]
+
+
+def _by_job(chunk: list[_Place]) -> Iterator[tuple[int, list[int]]]:
+    """Consecutive rows of one job, together."""
+    for number, places in groupby(chunk, key=lambda place: place.job):
+        yield number, [place.row for place in places]
+
+
+def _in_words(tables: Tables, place: _Place) -> str:
+    """A row as the text of an error names it."""
+    present = np.flatnonzero(tables.outcome.designs[place.job].coalitions[place.row]).tolist()
+    shown = ", ".join(map(str, present[:_SHOWN])) + (", …" if len(present) > _SHOWN else "")
+    return f"row {place.row} of the plan's game {place.job}: players {{{shown}}} present"

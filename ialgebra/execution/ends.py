@@ -1,0 +1,155 @@
+"""Whole inputs: every x_∅ and x_N, and the predictions that decide which class a game reads.
+
+In: the tables of a run, the store behind them. Out: the targets, and v(∅) and v(N) of every game where they are known.
+All classes of these rows are kept. It may compose no hybrid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..catalog.catalog import Catalog
+from ..models.adapters import column
+from ..planner.physical import Job, Run
+from .batches import Desk
+from .lanes import Done, Rows, Work
+from .memory import WHOLE, input_name
+from .tables import Tables
+
+_Known = dict[tuple["_End", int | None], Tensor]  # the logits (K,) of a whole input at a layer; None: the model itself
+
+
+class _End(NamedTuple):
+    """A whole input that must be evaluated: an x_∅, an x_N or a prediction; `apart` is the job that does not share
+    it."""
+
+    model: str
+    row: bytes
+    apart: int | None
+
+
+class _Wanted(NamedTuple):
+    """A whole input, and the layers (an ordered set) at which it is read."""
+
+    tensor: Tensor
+    layers: dict[int | None, None]
+
+
+def whole(job: Job) -> Tensor:
+    """x_N: the foreground wherever a player sits."""
+    hybrids = job.hybrids
+    return torch.where(torch.from_numpy(hybrids.segments) >= 0, hybrids.foreground, hybrids.background)
+
+
+def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) -> None:
+    """Decide the targets and read the ends, from the store or from the models. Where nothing is `timed`, ends whose
+    classes are known may be left to the batches of their coalitions."""
+    wanted = _wanted(tables, catalog)
+    known, missing = _recalled(tables, wanted)
+    if missing and tables.plan.strategy.reuse and not timed:
+        # A batch of a few rows is slow: where the targets are known, ends go with the rows of their games.
+        predicted = list(_predictions(tables, catalog))
+        for end in predicted:
+            if (end, None) not in known:  # or its logits alone, where more layers are wanted
+                stored, _ = tables.memory.find_whole(end.model, end.row, (None,))
+                known |= {(end, layer): logits for layer, logits in stored.items()}
+        if all((end, None) in known for end in predicted):
+            missing = {}
+    for group in missing.values():
+        _evaluate(group, wanted, tables, desk, known)
+    for number in range(len(tables.plan.jobs)):
+        _read(number, tables, catalog, known)
+
+
+def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
+    """The whole inputs that the jobs need."""
+    wanted: dict[_End, _Wanted] = {}
+
+    def want(end: _End, tensor: Tensor, layers: Sequence[int | None]) -> None:
+        wanted.setdefault(end, _Wanted(tensor, {})).layers.update(dict.fromkeys(layers))
+
+    for number, job in enumerate(tables.plan.jobs):
+        (empty, *full), apart = tables.memory.ends(number), _apart(tables, number)
+        for model in job.models:
+            want(_End(model, full[0] if full else empty, apart), whole(job), job.layers(model))
+            want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
+        for target in job.predictions:
+            tensor = catalog.element(target.source).tensor
+            want(_End(target.model, input_name(tensor), apart), tensor, [None])
+    return wanted
+
+
+def _recalled(tables: Tables, wanted: dict[_End, _Wanted]) -> tuple[_Known, dict[tuple[object, ...], list[_End]]]:
+    """What the store knows of the ends, and the others, in groups that may share a batch."""
+    known: _Known = {}
+    missing: dict[tuple[object, ...], list[_End]] = {}
+    for end, (tensor, layers) in wanted.items():
+        stored: dict[int | None, Tensor] = {}
+        news = False
+        if tables.plan.strategy.reuse:
+            stored, news = tables.memory.find_whole(end.model, end.row, tuple(layers))
+        if stored:
+            tables.spend(hits={WHOLE: int(news)})
+            known |= {(end, layer): logits for layer, logits in stored.items()}
+        else:
+            missing.setdefault((end.model, tensor.shape, tensor.dtype, None in layers), []).append(end)
+    return known, missing
+
+
+def _evaluate(group: list[_End], wanted: dict[_End, _Wanted], tables: Tables, desk: Desk, known: _Known) -> None:
+    """Run whole inputs of one model and one form, and enter their logits in `known` and in the store."""
+    model = group[0].model
+    layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end].layers))
+
+    def works(chunk: list[_End], run: Run) -> list[Work]:
+        rows = Rows(whole=tuple(wanted[end].tensor for end in chunk))
+        return [Work(model, rows, layers, desk.free_layers(model, layers, run.mode), run.mode)]
+
+    def read(chunk: list[_End], work: Work, done: Done) -> None:
+        for row, end in enumerate(chunk):
+            logits = {layer: each[row] for layer, each in done.logits.items()}
+            known.update({(end, layer): each for layer, each in logits.items()})
+            tables.memory.keep_whole(model, end.row, logits, done.seconds / len(chunk))
+
+    def named(_chunk: list[_End], _work: Work, _row: int) -> str:
+        return "an input as a whole, or its baseline"
+
+    run = Run(_batch_size(tables, model), "eager")
+    desk.in_batches(group, lambda _: run, model, works, read, named, timed=False)
+
+
+def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
+    """Decide the job's targets, then read v(∅) and v(N) of its games where they are known."""
+    job, apart = tables.plan.jobs[number], _apart(tables, number)
+    for target in job.predictions:
+        row = input_name(catalog.element(target.source).tensor)
+        tables.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
+    for k, game in enumerate(job.games):
+        for position, row in enumerate(tables.memory.ends(number)):
+            logits = known.get((_End(game.model, row, apart), game.layer))
+            if logits is not None:
+                value = float(column(logits[None], tables.target(game), game.output))
+                tables.outcome.values[number][position, k] = value
+
+
+def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:
+    """The whole inputs whose class is a target; naming one reads all of it."""
+    for number, job in enumerate(tables.plan.jobs):
+        for target in job.predictions:
+            row = input_name(catalog.element(target.source).tensor)
+            yield _End(target.model, row, _apart(tables, number))
+
+
+def _apart(tables: Tables, number: int) -> int | None:
+    """What keeps the ends of a job from being shared with other jobs."""
+    return None if tables.plan.strategy.share else number
+
+
+def _batch_size(tables: Tables, model: str) -> int:
+    passes = tables.plan.passes
+    sizes = [each.run.batch_size for each in passes if model in each.models]
+    return min(sizes, default=passes[0].run.batch_size)

@@ -1,0 +1,138 @@
+"""Runs a physical plan: the ends, then every pass in full batches, then what asks the models by itself.
+
+In: a plan, and how plans are run (an `Executor`). Out: for each job its values (m, columns), for each prediction its
+class. Memory is bounded by the batches under way and the tables. Whatever happens, finished batches are in the store
+and the models are as they were found. It may estimate nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..catalog.catalog import Catalog
+from ..errors import IalgebraError
+from ..interpreters.checked import designed
+from ..interpreters.protocol import GameInterpreter
+from ..kernels.coalitions import Design
+from ..planner.physical import PhysicalPlan
+from ..planner.sampling import DesignSpec
+from .asking import ask
+from .batches import Desk
+from .coalitions import evaluate_pass
+from .ends import evaluate_ends
+from .lanes import OpenLane, local
+from .memory import input_name
+from .store import Store
+from .tables import Outcome, Tables
+from .tape import Tape
+
+Progress = Callable[[int, int], None]
+
+
+class TimeUp(Exception):
+    """The deadline passed before the plan's rows were in; those that are stay in the store."""
+
+
+class Cancelled(IalgebraError):
+    """Somebody cancelled the execution; the rows that are in stay in the store."""
+
+
+class Cancellation:
+    """Says to an execution, from any thread, that it shall end; it does so before its next batch."""
+
+    def __init__(self) -> None:
+        self._said = threading.Event()
+
+    def cancel(self) -> None:
+        """From now on no batch starts."""
+        self._said.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._said.is_set()
+
+
+@dataclass(frozen=True, eq=False)
+class Executor:
+    """How plans are run. No batch of coalitions starts after `deadline`, a time of `time.perf_counter`, and none at all
+    once it is cancelled. `progress(done, total)` hears of rows. `lane` opens what runs the batches."""
+
+    catalog: Catalog
+    store: Store
+    tape: Tape = field(default_factory=Tape)
+    deadline: float = math.inf
+    progress: Progress | None = None
+    lane: OpenLane = local
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def design(self, spec: DesignSpec) -> Design:
+        """The coalitions of a job."""
+        interpreter = self.catalog.interpreter(spec.interpreter)
+        if isinstance(interpreter, GameInterpreter):
+            return designed(spec.interpreter, interpreter, spec.method, spec.players, spec.rows, spec.seed)
+        ends = np.repeat([[False], [True]], spec.players, axis=1)[: spec.rows]
+        return Design(spec.method, spec.players, 0, ends, (spec.method, spec.players, spec.rows, 0))
+
+    def halt(self, timed: bool) -> Exception | None:
+        """Why the next batch shall not start, if so; only where it is `timed`, because time is up."""
+        if self.cancellation.cancelled:
+            return Cancelled("the query was cancelled; the rows that it had evaluated are kept")
+        return TimeUp() if timed and time.perf_counter() >= self.deadline else None
+
+
+class Execution:
+    """One run of one plan; `outcome` holds what is in so far."""
+
+    def __init__(self, executor: Executor, plan: PhysicalPlan) -> None:
+        self.executor = executor
+        self.plan = plan
+        self.outcome = Outcome([], [], {}, {}, {})
+
+    def run(self) -> Outcome:
+        """Evaluate every row that the plan needs.
+
+        Raises ModelError where a model fails or returns what cannot be used, ResourceError out of memory at one row,
+        Cancelled, and TimeUp after the deadline; what was counted until then is in `outcome`.
+        """
+        plan, executor = self.plan, self.executor
+        tables = self._tables()
+        with executor.lane(tables.networks) as lane:
+            desk = Desk(tables, lane, executor.tape, executor.halt)
+            evaluate_ends(tables, desk, executor.catalog, timed=not math.isinf(executor.deadline))
+            if plan.strategy.reuse:
+                for number in range(len(plan.jobs)):
+                    tables.recall(number)
+            asked = sum(each.rows for each in plan.passes if each.asked)
+            total = self.outcome.spending.rows + tables.rows_to_do() + asked
+
+            def told() -> None:
+                if executor.progress is not None:
+                    executor.progress(self.outcome.spending.rows, total)
+
+            for each in plan.passes:
+                evaluate_pass(each, tables, desk, told)
+        for each in plan.passes:  # with the lane closed: in its frame no gradient flows
+            for number in each.jobs if each.asked else ():
+                ask(number, each.run, tables, executor.catalog, executor.tape, told)
+        return self.outcome
+
+    def _tables(self) -> Tables:
+        """The tables of this run, in which the rows that told the models' layers are already."""
+        plan, catalog = self.plan, self.executor.catalog
+        names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
+        networks = {name: catalog.model(name) for name in dict.fromkeys(names)}
+        made = {spec: self.executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        tables = Tables(plan, [made[job.spec] for job in plan.jobs], networks, self.executor.store)
+        self.outcome = tables.outcome
+        for name, network in networks.items():
+            if (found := network.take_first_pass()) is not None:
+                example, logits = found
+                tables.memory.keep_whole(name, input_name(example), {None: logits}, 0.0)
+        return tables

@@ -1,0 +1,189 @@
+"""Lanes run batches: a batch of rows and what to read of its pass in; logits, rows and seconds, or an error, out.
+
+An execution submits `Work` and waits for what arrives. A lane may answer in any order, twice, or say that work was
+lost; whoever submits applies what arrives in the order of submission, so that no answer depends on the order of
+arrival. `Local` runs batches where they are submitted, one after the other. A lane may know no plan and no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import IalgebraError
+from ..kernels.compose import compose
+from ..models.network import Network
+from ..models.profile import Mode
+from ..planner.games import Hybrids
+
+
+class HybridRows(NamedTuple):
+    """Rows that are composed where they run: the hybrids of one game, one for each mask (m, players)."""
+
+    hybrids: Hybrids
+    masks: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one batch, in order: hybrids, or whole inputs (*shape) as they stand. Work that shares this object
+    shares what is composed of it."""
+
+    hybrids: tuple[HybridRows, ...] = ()
+    whole: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One batch through one model.
+
+    `chosen` (rows,) says which of the `rows` go through it; None: all. `layers` are read (None: the model itself); so
+    are the layers `free`, which cost nothing beside them, unless these fail. Where `compiles`, a model that is not
+    compiled for batches of this form is compiled first.
+    """
+
+    model: str
+    rows: Rows
+    layers: tuple[int | None, ...]
+    free: tuple[int, ...] = ()
+    mode: Mode = "eager"
+    chosen: NDArray[np.bool_] | None = None
+    compiles: bool = False
+
+
+class Done(NamedTuple):
+    """What became of work: the logits (rows, K) of each layer on the host, or the error that was raised.
+
+    `ran` rows went through the model in `seconds`; `free` says whether the free layers could be read.
+    """
+
+    logits: Mapping[int | None, Tensor]
+    ran: int
+    seconds: float
+    free: bool = True
+    error: Exception | None = None
+
+
+class Arrival(NamedTuple):
+    """What is known of the work that was submitted under `ticket`: what became of it, or None where it was lost."""
+
+    ticket: int
+    done: Done | None
+
+
+class Lane(Protocol):
+    """Runs batches of one execution, `width` of them at a time."""
+
+    @property
+    def width(self) -> int:
+        """How many batches may be submitted before the first of them is waited for; at least 1."""
+
+    def submit(self, work: Work) -> int:
+        """Take work on; its ticket, which no other work of this lane has."""
+
+    def wait(self) -> Arrival:
+        """What is known next of any work that was submitted. Called only while some of it was not heard of."""
+
+
+OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
+"""Opens a lane for one execution, which runs these models by name."""
+
+
+@contextmanager
+def local(networks: Mapping[str, Network]) -> Iterator[Lane]:
+    """A lane that runs each batch in the thread that waits for it; until it is closed, the models predict."""
+    with ExitStack() as frames:
+        for network in dict.fromkeys(networks.values()):
+            frames.enter_context(network.running())
+        yield Local(networks)
+
+
+class Local:
+    """See `local`."""
+
+    width = 1
+
+    def __init__(self, networks: Mapping[str, Network]) -> None:
+        self._networks = networks
+        self._queue: deque[tuple[int, Work]] = deque()
+        self._tickets = 0
+        self._composer = Composer()
+
+    def submit(self, work: Work) -> int:
+        """Put it at the end of the queue."""
+        self._tickets += 1
+        self._queue.append((self._tickets, work))
+        return self._tickets
+
+    def wait(self) -> Arrival:
+        """Run the first of the queue."""
+        ticket, work = self._queue.popleft()
+        return Arrival(ticket, performed(work, self._networks[work.model], self._composer))
+
+
+class Composer:
+    """Makes batches on the devices where they are wanted; it remembers the last batch, which several models may read,
+    and on each device the last hybrids' parts."""
+
+    def __init__(self) -> None:
+        self._parts: dict[torch.device, tuple[Hybrids, tuple[Tensor, ...]]] = {}
+        self._rows: Rows | None = None
+        self._batches: dict[torch.device, Tensor] = {}
+
+    def batch(self, rows: Rows, device: torch.device) -> Tensor:
+        """The rows (B, *shape) on a device."""
+        if rows is not self._rows:
+            self._rows, self._batches = None, {}  # the last batch is dropped before there is another
+        if device not in self._batches:
+            if rows.whole:
+                batch = torch.stack(rows.whole).to(device)
+            else:
+                parts = [self._composed(each, device) for each in rows.hybrids]
+                batch = parts[0] if len(parts) == 1 else torch.cat(parts)
+            self._rows, self._batches = rows, {**self._batches, device: batch}
+        return self._batches[device]
+
+    def _composed(self, rows: HybridRows, device: torch.device) -> Tensor:
+        hybrids = rows.hybrids
+        if device not in self._parts or self._parts[device][0] is not hybrids:
+            parts = (hybrids.foreground, hybrids.background, torch.from_numpy(hybrids.segments))
+            self._parts = {device: (hybrids, tuple(part.to(device) for part in parts))}
+        foreground, background, segments = self._parts[device][1]
+        return compose(foreground, background, segments, torch.from_numpy(rows.masks).to(device))
+
+
+def performed(work: Work, network: Network, composer: Composer) -> Done:
+    """Run one batch through its model. Errors are handed back; KeyboardInterrupt passes."""
+    started = ended = time.perf_counter()
+    before, free = network.rows, True
+    try:
+        batch = composer.batch(work.rows, network.runs_on)
+        if work.chosen is not None:
+            batch = batch[torch.from_numpy(work.chosen).to(batch.device)]
+        if work.compiles and not network.compiled_for(len(batch)):
+            network.compile(batch)
+        started, before = time.perf_counter(), network.rows
+        try:
+            try:
+                outputs = network.forward(batch, (*work.layers, *work.free), work.mode)
+            except IalgebraError as error:
+                own_fault = not isinstance(error.__cause__, IalgebraError | None)
+                if own_fault or not work.free:
+                    raise
+                free = False  # nobody asked for these layers, so they may not fail a query
+                outputs = network.forward(batch, work.layers, work.mode)
+        finally:
+            ended = time.perf_counter()
+        logits = {layer: each.cpu() for layer, each in outputs.items()}
+        return Done(logits, network.rows - before, ended - started, free)
+    except Exception as error:
+        return Done({}, network.rows - before, max(0.0, ended - started), free, error)

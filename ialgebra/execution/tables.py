@@ -1,0 +1,129 @@
+"""One run's tables of values: what is read of every row of every job, as far as it is in.
+
+In: a plan, its designs, the networks and the store. Out: which rows a model has still to evaluate, the values of those
+that are in, and what they took. It may run no model and form no batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import BindError
+from ..kernels.coalitions import Design
+from ..models.network import Network
+from ..planner.games import Game, Predicted
+from ..planner.physical import Job, PhysicalPlan
+from ..planner.spending import Spending
+from ..system.arrays import Floats
+from .memory import Memory, ValueColumn
+from .store import Store
+
+THIS_QUERY = "another game of this query"
+
+
+@dataclass
+class Outcome:
+    """What a plan's execution found, and what it took."""
+
+    designs: list[Design]
+    values: list[Floats]  # a job: (m, columns)
+    targets: dict[Predicted, int]
+    contents: dict[str, tuple[object, ...]]  # of each model that ran
+    heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
+    maps: dict[tuple[int, int], Floats] = field(default_factory=dict)  # input-shaped, by job and column, where asked
+    spending: Spending = field(default_factory=Spending)
+
+
+class Tables:
+    """The tables of one run of `plan`: `outcome` holds them, `memory` is the store as this plan sees it."""
+
+    def __init__(
+        self, plan: PhysicalPlan, designs: Sequence[Design], networks: Mapping[str, Network], store: Store
+    ) -> None:
+        self.plan = plan
+        self.networks = networks
+        self.memory = Memory(store, networks, plan.jobs, designs, plan.strategy.mode)
+        values = [
+            np.full((len(design.coalitions), len(job.games)), np.nan)
+            for design, job in zip(designs, plan.jobs, strict=True)
+        ]
+        self.outcome = Outcome(list(designs), values, {}, self.memory.contents, self.memory.heads)
+
+    def spend(
+        self, rows: int = 0, batches: int = 0, forward_seconds: float = 0.0, hits: Mapping[str, int] | None = None
+    ) -> None:
+        """Count what was run, and what the store knew."""
+        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {})
+
+    def target(self, game: Game) -> int:
+        """The class that a game reads. Raises BindError where its model has no such class."""
+        target = self.outcome.targets[game.target] if isinstance(game.target, Predicted) else game.target
+        classes = self.networks[game.model].class_count
+        if target >= classes:
+            raise BindError(
+                f"model '{game.model}' has {classes} classes; class {target} of the other model is not among them"
+            )
+        return target
+
+    def column(self, game: Game) -> ValueColumn:
+        """What a game reads of the passes of its rows."""
+        return ValueColumn(game.layer, self.target(game), game.output)
+
+    def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
+        """The job's columns that `model` fills: their numbers, and what they read."""
+        own = [k for k, game in enumerate(job.games) if game.model == model]
+        return own, [self.column(job.games[k]) for k in own]
+
+    def layers(self, jobs: Iterable[int], model: str) -> tuple[int | None, ...]:
+        """The layers of `model` that the jobs read."""
+        return tuple(dict.fromkeys(layer for number in jobs for layer in self.plan.jobs[number].layers(model)))
+
+    def lacking(self, number: int, model: str, rows: Sequence[int] | None = None) -> NDArray[np.bool_]:
+        """Which of these rows of a job, or of all, `model` has still to evaluate."""
+        values = self.outcome.values[number]
+        own = [k for k, game in enumerate(self.plan.jobs[number].games) if game.model == model]
+        read = values[:, own] if rows is None else values[np.ix_(rows, own)]
+        lacking: NDArray[np.bool_] = np.any(np.isnan(read), axis=1)
+        return lacking
+
+    def rows_to_do(self) -> int:
+        """How many rows are still to be evaluated: of the whole inputs, which games have in common, each once."""
+        rows = 0
+        ends: set[tuple[str, bytes]] = set()
+        for number, job in enumerate(self.plan.jobs):
+            for model in job.models:
+                lacking = self.lacking(number, model)
+                rows += int(lacking.sum())
+                if self.plan.strategy.reuse:
+                    names = [name for name, lacks in zip(self.memory.ends(number), lacking, strict=False) if lacks]
+                    rows -= len(names)
+                    ends.update((model, name) for name in names)
+        return rows + len(ends)
+
+    def recall(self, number: int, *, within: bool = False) -> None:
+        """Fill in what the store knows of a job's rows, and count it; all of it as this query's own while rows come in
+        (`within`)."""
+        job = self.plan.jobs[number]
+        for model in job.models:
+            rows = np.flatnonzero(self.lacking(number, model))
+            if len(rows):
+                own, columns = self.columns(job, model)
+                found, kinds = self.memory.find(number, model, rows, columns)
+                self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
+                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted once, not by game
+                self.spend(hits={THIS_QUERY: mine} if within else kinds)
+
+    def fill(
+        self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor], seconds: float
+    ) -> None:
+        """Enter what a pass said of rows of a job: logits (rows, K) on the host at each layer; and remember it. Each
+        row took `seconds`."""
+        own, columns = self.columns(self.plan.jobs[number], model)
+        read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
+        self.outcome.values[number][np.ix_(rows, own)] = read
+        self.memory.keep(number, model, rows, columns, logits, seconds)
