@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 from torch import Tensor
 
-from ialgebra.language import syntax
+from ialgebra.language import reader, tree
 from tests import oracle
 from tests.oracle import Anti, Call, Edit, Join, Layer, Plan, Where
 
@@ -32,11 +32,11 @@ class Reader:
     layers: Mapping[str, int]
     views: Mapping[str, str] = field(default_factory=dict)
 
-    def plans(self, query: syntax.Query) -> list[Plan]:
+    def plans(self, query: tree.Query) -> list[Plan]:
         """A plan for each item of the select list, and for each element of a collection that stands alone."""
         return [each for plan in self.query(query) for each in self.elements(plan)]
 
-    def query(self, query: syntax.Query) -> list[Plan]:
+    def query(self, query: tree.Query) -> list[Plan]:
         operands = [self.operand(query.operand), *(self.operand(joined.operand) for joined in query.joins)]
         count = max(map(len, operands))
         plans = [self.joined([_pick(each, k) for each in operands], query.joins) for k in range(count)]
@@ -45,16 +45,16 @@ class Reader:
         count = max(count, len(query.items))
         return [self.selected(_pick(plans, k), _pick(query.items, k)) for k in range(count)]
 
-    def selected(self, plan: Plan, item: syntax.Item) -> Plan:
+    def selected(self, plan: Plan, item: tree.Item) -> Plan:
         match item.what:
-            case syntax.StarItem():
+            case tree.StarItem():
                 return plan
-            case syntax.Number(value=number):
+            case tree.Number(value=number):
                 return Layer(int(number), plan)
-            case syntax.Name(value=name) | syntax.Text(value=name):
+            case tree.Name(value=name) | tree.Text(value=name):
                 return Layer(self.layers[name], plan)
 
-    def joined(self, operands: list[Plan], joins: tuple[syntax.Joined, ...]) -> Plan:
+    def joined(self, operands: list[Plan], joins: tuple[tree.Joined, ...]) -> Plan:
         plan, rest = operands[0], operands[1:]
         for (kind, weighted), run in groupby(joins, key=lambda each: (each.kind, each.weight is not None)):
             chain = list(run)
@@ -68,12 +68,12 @@ class Reader:
                     plan = Join((plan, other), each.weight.text)
         return plan
 
-    def operand(self, operand: syntax.Operand) -> list[Plan]:
+    def operand(self, operand: tree.Operand) -> list[Plan]:
         match operand:
-            case syntax.Subquery(query=query):
+            case tree.Subquery(query=query):
                 return self.query(query)
-            case syntax.Name(value=name):
-                (view,) = syntax.parse(self.views[name])
+            case tree.Name(value=name):
+                (view,) = reader.parse(self.views[name])
                 return self.query(view)
         said = {option.name.value: option.value for option in operand.options}
         target = said.get("target")
@@ -90,9 +90,9 @@ class Reader:
             )
         ]
 
-    def edited(self, argument: syntax.Expression) -> tuple[str, tuple[Edit, ...]]:
+    def edited(self, argument: tree.Expression) -> tuple[str, tuple[Edit, ...]]:
         """An input's name, and its modifiers from the inside."""
-        if isinstance(argument, syntax.Name):
+        if isinstance(argument, tree.Name):
             return argument.value, ()
         inner, *arguments = argument.arguments
         name, edits = self.edited(inner)
@@ -117,31 +117,31 @@ class Reader:
 
     # Predicates, feature by feature, as NumPy says them.
 
-    def window(self, where: syntax.Expression) -> str:
+    def window(self, where: tree.Expression) -> str:
         name = f"predicate {len(self.world.windows)}"
         self.world.windows[name] = lambda x: np.broadcast_to(self.truth(where, x), x.shape)
         return name
 
-    def truth(self, of: syntax.Expression, x: Tensor) -> np.ndarray:
+    def truth(self, of: tree.Expression, x: Tensor) -> np.ndarray:
         match of:
-            case syntax.AndExpr(parts=parts):
+            case tree.AndExpr(parts=parts):
                 return np.logical_and.reduce([np.broadcast_to(self.truth(each, x), x.shape) for each in parts])
-            case syntax.OrExpr(parts=parts):
+            case tree.OrExpr(parts=parts):
                 return np.logical_or.reduce([np.broadcast_to(self.truth(each, x), x.shape) for each in parts])
-            case syntax.NotExpr(of=inner):
+            case tree.NotExpr(of=inner):
                 return ~self.truth(inner, x)
-            case syntax.CompareExpr(op=op, left=left, right=right):
+            case tree.CompareExpr(op=op, left=left, right=right):
                 return _OPERATIONS[op](self.number(left, x), self.number(right, x))
-            case syntax.Between(of=inner, low=low, high=high):
+            case tree.Between(of=inner, low=low, high=high):
                 value = self.number(inner, x)
                 return (self.number(low, x) <= value) & (value <= self.number(high, x))
-            case syntax.InExpr(of=inner, values=values):
+            case tree.InExpr(of=inner, values=values):
                 return np.isin(self.number(inner, x), [each.value for each in values])
-            case syntax.Name(value=name) if name.lower() in ("true", "false"):
+            case tree.Name(value=name) if name.lower() in ("true", "false"):
                 return np.full(x.shape, name.lower() == "true")
-            case syntax.Name(value=name):
+            case tree.Name(value=name):
                 return self.world.windows[name](x)
-            case syntax.CallExpr(arguments=arguments):
+            case tree.CallExpr(arguments=arguments):
                 one, two, *others = (each.value for each in arguments)
                 row, col = self.column("row", x), self.column("col", x)
                 if len(others) == 2:
@@ -149,17 +149,17 @@ class Reader:
                 return (row - one) ** 2 + (col - two) ** 2 <= others[0] ** 2
         raise AssertionError(of)
 
-    def number(self, of: syntax.Expression, x: Tensor) -> np.ndarray:
+    def number(self, of: tree.Expression, x: Tensor) -> np.ndarray:
         match of:
-            case syntax.Number(value=value):
+            case tree.Number(value=value):
                 return np.asarray(float(value))
-            case syntax.Name(value=name):
+            case tree.Name(value=name):
                 return self.column(name.lower(), x)
-            case syntax.ArithmeticExpr(op=op, left=left, right=right):
+            case tree.ArithmeticExpr(op=op, left=left, right=right):
                 return _OPERATIONS[op](self.number(left, x), self.number(right, x))
-            case syntax.NegateExpr(of=inner):
+            case tree.NegateExpr(of=inner):
                 return -self.number(inner, x)
-            case syntax.AbsoluteExpr(of=inner):
+            case tree.AbsoluteExpr(of=inner):
                 return np.abs(self.number(inner, x))
         raise AssertionError(of)
 
@@ -174,14 +174,14 @@ def _pick(values, k: int):
     return values[0] if len(values) == 1 else values[k]
 
 
-def _text(value: syntax.ValueExpr | None) -> str | None:
+def _text(value: tree.ValueExpr | None) -> str | None:
     """An option's value as the oracle writes it."""
     match value:
         case None:
             return None
-        case syntax.Number(text=text):
+        case tree.Number(text=text):
             return text
-        case syntax.Name(value=word) | syntax.Text(value=word):
+        case tree.Name(value=word) | tree.Text(value=word):
             return "0" if word == "zeros" else word
-        case syntax.CallExpr(name=name, arguments=arguments):
+        case tree.CallExpr(name=name, arguments=arguments):
             return f"{name.value}({', '.join(str(each.value) for each in arguments)})"

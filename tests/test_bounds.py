@@ -20,7 +20,7 @@ from ialgebra.answering.rounds import Course
 from ialgebra.answering.running import Standing
 from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.estimators.estimate import estimate
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.models import Head
 from ialgebra.session.progress import error_line
 
@@ -378,7 +378,7 @@ def test_the_pilot_foretells_the_rows_of_a_bound():
 def test_a_watcher_hears_of_rows_forecast_error_and_what_was_asked():
     con, heard = session(batch_size=16), list[Standing]()
     text = "select * from g(x) error within 5%"
-    (statement,) = syntax.parse(text)
+    (statement,) = reader.parse(text)
     *_, last = refined(con._request(statement, text, 0, None), con._catalog, con._store, heard.append)
     assert [each.rows for each in heard] == sorted({each.rows for each in heard})
     assert heard[-1].rows == last.stats.rows

@@ -60,10 +60,10 @@ def session(count: int = MANY, side: int = 8, **options: bool) -> tuple[ialgebra
 def games(con: ialgebra.Session, text: str, strategy: Strategy = Strategy.BEST) -> int:
     """How many games the plan of a query plays, counted by their sets of hybrids and columns."""
     from ialgebra.answering import question
-    from ialgebra.language import syntax
+    from ialgebra.language import reader, tree
 
-    (statement,) = syntax.parse(text)
-    assert isinstance(statement, syntax.Query)
+    (statement,) = reader.parse(text)
+    assert isinstance(statement, tree.Query)
     request = question.Request(statement, text, 0, strategy)
     return len(question.BoundQuery.of(request, con._catalog).plan().jobs)
 
@@ -151,10 +151,10 @@ def test_its_progress_is_told() -> None:
     heard: list[Standing] = []
     from ialgebra.answering.loop import answered
     from ialgebra.answering.question import Request
-    from ialgebra.language import syntax
+    from ialgebra.language import reader, tree
 
-    (statement,) = syntax.parse(JOIN)
-    assert isinstance(statement, syntax.Query)
+    (statement,) = reader.parse(JOIN)
+    assert isinstance(statement, tree.Query)
     answered(Request(statement, JOIN, 0, Strategy("slow", batch_size=64)), con._catalog, con._store, heard.append)
     rows = [each.rows for each in heard]
     assert len(rows) > 10

@@ -68,7 +68,7 @@ def test_the_readme_s_tables_are_what_the_benchmarks_left():
 
 
 def test_every_law_and_statement_of_the_readme_s_page_parses():
-    from ialgebra.language.syntax import parse
+    from ialgebra.language.reader import parse
 
     for text in blocks("sql"):
         assert parse(text)

@@ -126,7 +126,7 @@ UNREACHED = {  # in queries, and why
     "{name} must be {kinds": CAPTUMS,
     "is not a number": "the lexer makes no such number",
     "a baseline must be a finite number": "the reader lets no other through",
-    "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and syntax where it does not",
+    "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and the reader where it does not",
     "error.at": "passes an error on",
     "type(error)": "passes an error on",
     "raise\n": "passes an error on",

@@ -17,7 +17,7 @@ import pytest
 import ialgebra
 from ialgebra import IalgebraError, ParseError
 from ialgebra.algebra.operators import leaves
-from ialgebra.language import printer, syntax
+from ialgebra.language import printer, reader, tree
 from ialgebra.language.bind import query as binder
 from ialgebra.language.dialect import MAX_DEPTH
 from tests import grammar, worlds
@@ -53,17 +53,17 @@ def test_every_text_of_the_grammar_parses_and_its_spelling_does_not_matter(block
     for each in drawn(block):
         words = each.rng.choice([each.query, each.script, each.explained, each.created, each.other])()
         spellings = [each.spelt(words) for _ in range(3)]
-        first = syntax.parse(spellings[0])
+        first = reader.parse(spellings[0])
         for text in spellings:
-            assert syntax.parse(text) == first, spellings
+            assert reader.parse(text) == first, spellings
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_predicates_of_the_grammar_parse_alone_as_in_a_query(block):
     for each in drawn(block):
         text = each.predicate_text()
-        (query,) = syntax.parse(f"select * from f(x) where {text}")
-        assert query.where == syntax.parse_predicate(text)
+        (query,) = reader.parse(f"select * from f(x) where {text}")
+        assert query.where == reader.parse_predicate(text)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
@@ -86,7 +86,7 @@ def test_queries_of_the_grammar_print_as_texts_of_the_same_plans(block, con):
 
 
 def bound(con: ialgebra.Session, text: str) -> list[object]:
-    (query,) = syntax.parse(text)
+    (query,) = reader.parse(text)
     return [each.plan for each in binder.bind(query, text, con._catalog).maps]
 
 
@@ -257,9 +257,9 @@ def test_no_text_reaches_files_imports_processes_or_the_interpreter(con):
     with audited() as heard:
         for text in [*tempting, *texts]:
             try:
-                statements = syntax.parse(text)
+                statements = reader.parse(text)
                 for statement in statements:
-                    if isinstance(statement, syntax.Query):
+                    if isinstance(statement, tree.Query):
                         binder.bind(statement, text, con._catalog)
                 con.explain(text)
             except IalgebraError:

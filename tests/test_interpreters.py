@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import BindError, CompositionError, IalgebraError, ModelError, ResourceError, ShapeError
 from ialgebra.interpreters import Design, Estimate, GameInterpreter, ModelInterpreter, Option, Question
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from tests import oracle
@@ -150,7 +150,7 @@ def printed_back(con, using: str) -> None:
     text = f"select * from f(x) using {using}"
 
     def plan(text: str):
-        (query,) = syntax.parse(text)
+        (query,) = reader.parse(text)
         return bind(query, text, con._catalog).maps[0].plan
 
     assert using in to_sql(plan(text))

@@ -14,7 +14,7 @@ import pytest
 
 import ialgebra
 from ialgebra import BindError, BudgetError
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.check import MOST
 from ialgebra.planner.laws import LAWS
@@ -111,7 +111,7 @@ def test_planning_a_chain_takes_time_in_proportion_to_its_length(con):
 
     def work(count: int) -> int:
         text = weighted(count)
-        (wanted,) = binder.bind(syntax.parse(text)[0], text, con._catalog).maps
+        (wanted,) = binder.bind(reader.parse(text)[0], text, con._catalog).maps
         _, steps = normalise(wanted.plan, LAWS)
         return sum(len(step.after.operands) for step in steps)
 

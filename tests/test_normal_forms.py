@@ -17,7 +17,7 @@ import pytest
 
 import ialgebra
 from ialgebra.algebra.operators import Identity, Operator, Projection, Selection
-from ialgebra.language import printer, syntax
+from ialgebra.language import printer, reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.rewrite import normalise
 from tests import snapshots, worlds
@@ -73,7 +73,7 @@ def world(kind: worlds.Kind) -> tuple[worlds.Case, Reader]:
 
 def normal_forms(kind: worlds.Kind, query: str) -> list[Operator]:
     case, _ = world(kind)
-    (tree,) = syntax.parse(query)
+    (tree,) = reader.parse(query)
     return [normalise(each.plan)[0] for each in binder.bind(tree, query, case.con._catalog).maps]
 
 
@@ -110,7 +110,7 @@ def test_the_pairs_are_many_and_say_each_law_and_construct():
 def test_a_query_has_this_normal_form_and_both_have_the_papers_answer(kind, title, query, normal):
     plans = normal_forms(kind, query)
     assert list(dict.fromkeys(printed(kind, each) for each in plans)) == normal, title
-    case, reader = world(kind)
+    case, oracle = world(kind)
     answers = list(case.con.sql(query, seed=1))
     again = [answer for text in normal if "[" not in text for answer in case.con.sql(text, seed=1)]
     if len(normal) == len(plans) and not any("[" in text for text in normal):  # one element has no word of its own
@@ -122,9 +122,9 @@ def test_a_query_has_this_normal_form_and_both_have_the_papers_answer(kind, titl
     if any(answer.stderr.any() for answer in answers):
         assert "budget" in query, "an estimate: the oracle says exact values only"
         return
-    (tree,) = syntax.parse(query)
+    (tree,) = reader.parse(query)
     literal = "literal" in query
-    expected = [map_ for plan in reader.plans(tree) for map_ in replace(reader.world, literal=literal).maps(plan)]
+    expected = [map_ for plan in oracle.plans(tree) for map_ in replace(oracle.world, literal=literal).maps(plan)]
     assert len(answers) == len(expected)
     scale = max(np.abs(map_).max() for map_ in expected) or 1.0
     for answer, map_ in zip(answers, expected, strict=True):

@@ -20,7 +20,7 @@ from torch import nn
 import ialgebra
 from ialgebra import CompositionError, Strategy
 from ialgebra.algebra.operators import Identity, Operator
-from ialgebra.language import printer, syntax
+from ialgebra.language import printer, reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.laws import LAWS
@@ -121,7 +121,7 @@ def _core(plan: Plan) -> Plan:
 
 
 def bound(case: worlds.Case, text: str) -> Operator:
-    (only,) = binder.bind(syntax.parse(text)[0], text, case.con._catalog).maps
+    (only,) = binder.bind(reader.parse(text)[0], text, case.con._catalog).maps
     return only.plan
 
 

@@ -35,7 +35,7 @@ from ialgebra.answering.contest import Contest
 from ialgebra.interpreters import ModelInterpreter
 from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
-from ialgebra.language.syntax import parse
+from ialgebra.language.reader import parse
 
 SIDE = 6
 

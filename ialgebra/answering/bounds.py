@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..errors import BindError
-from ..language import syntax
+from ..language import tree
 from ..planner.strategy import Strategy
 
 _MOST_ERROR = 1e6  # a larger bound is a slip of the pen
@@ -26,7 +26,7 @@ class Bounds:
     seconds: float
 
     @classmethod
-    def of(cls, query: syntax.Query) -> Bounds:
+    def of(cls, query: tree.Query) -> Bounds:
         """The bounds that a query states; raises BindError where a number cannot be a bound."""
         error = _fraction(query.error, "an error bound", _MOST_ERROR)
         confidence = _fraction(query.confidence, "a confidence", 1.0)
@@ -38,7 +38,7 @@ class Bounds:
         return self.error is not None or math.isfinite(self.seconds)
 
 
-def _fraction(number: syntax.Number | None, what: str, below: float) -> float | None:
+def _fraction(number: tree.Number | None, what: str, below: float) -> float | None:
     if number is None:
         return None
     if not 0 < number.value < below:

@@ -19,7 +19,7 @@ from ..algebra.windows import Columns
 from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, ModelError
 from ..estimation.maps import EstimatedMap
-from ..language import syntax
+from ..language import tree
 from ..language.bind.query import Bound, Predicting, bind, unpredicted
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.physical import PhysicalPlan
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 class Request:
     """A query to answer: its tree, the text that it stands in, and how."""
 
-    query: syntax.Query
+    query: tree.Query
     text: str
     seed: int
     strategy: Strategy
@@ -64,7 +64,7 @@ class Request:
         try:
             yield
         except IalgebraError as error:
-            clause: syntax.CallExpr | syntax.Number | syntax.Query | None = None
+            clause: tree.CallExpr | tree.Number | tree.Query | None = None
             if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
                 clause = self.query.using or self.query.budget
             if isinstance(error, ModelError):

@@ -3,7 +3,7 @@
 sqlglot lexes, and its ladder of precedences parses expressions. The grammar is closed at both ends: characters and
 words that the language lacks become tokens that no rule of sqlglot knows, and the leaves, clauses and statements are
 parsed here. Only stock nodes are built, so `sqlglot.parse(text, dialect="ialgebra")` gives trees that every tool reads.
-Every error is a ParseError at its word. This module knows no name's meaning; `syntax` makes our own tree of the nodes.
+Every error is a ParseError at its word. This module knows no name's meaning; `reader` makes our own tree of the nodes.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ..algebra.operators import Identity, leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog, Entry
 from ..execution.tables import Outcome
-from ..language import syntax
+from ..language import reader, tree
 from ..language.printer import baseline_text
 from ..planner.physical import PhysicalPlan
 from ..planner.strategy import Batches
@@ -48,7 +48,7 @@ def _versions() -> dict[str, str]:
 
 
 def provenance(
-    query: syntax.Query, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome, batches: Batches
+    query: tree.Query, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome, batches: Batches
 ) -> dict[str, object]:
     """What the answer to `query` was made from: its environment, the texts in force, contents by digest, and how its
     passes were planned and its batches run."""
@@ -78,17 +78,17 @@ def provenance(
     }
 
 
-def _names(query: syntax.Query, catalog: Catalog) -> Iterator[str]:
+def _names(query: tree.Query, catalog: Catalog) -> Iterator[str]:
     """The names that a query says, and those that its views say; a stack, for queries nest as deep as they like."""
     pending: list[object] = [query]
     views: set[str] = set()
     while pending:
         part = pending.pop()
-        if isinstance(part, syntax.Name):
+        if isinstance(part, tree.Name):
             yield part.value
             if part.value in catalog.views and part.value not in views:
                 views.add(part.value)
-                pending.extend(syntax.parse(catalog.views[part.value]))
+                pending.extend(reader.parse(catalog.views[part.value]))
         elif isinstance(part, tuple):
             pending.extend(part)
         elif dataclasses.is_dataclass(part):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..algebra.windows import Mask
 from ..errors import BindError
-from ..language import syntax
+from ..language import tree
 from ..language.bind.options import whole
 from ..results.assemble import say
 from ..results.attribution import Attribution
@@ -18,7 +18,7 @@ from ..results.relation import Relation
 from ..system.arrays import Ints
 
 
-def check_region(region: syntax.Region) -> None:
+def check_region(region: tree.Region) -> None:
     """BindError for an amount that means nothing, before the query is asked."""
     amount = region.amount
     if region.percent and not 0 < amount.value <= 100:
@@ -27,7 +27,7 @@ def check_region(region: syntax.Region) -> None:
         whole(amount, "a number of players", 1)
 
 
-def region_of(answer: Relation, region: syntax.Region, name: str) -> Mask:
+def region_of(answer: Relation, region: tree.Region, name: str) -> Mask:
     """The mask `name` of the chosen players of the one map of an answer; BindError where a filter left another number.
 
     `top` takes the players of the highest values, ties in their order, while they are positive: so many of them, or as
@@ -47,7 +47,7 @@ def region_of(answer: Relation, region: syntax.Region, name: str) -> Mask:
     return Mask.of(name, inside[0] if alike else inside, region.text)
 
 
-def _top(a: Attribution, region: syntax.Region) -> Ints:
+def _top(a: Attribution, region: tree.Region) -> Ints:
     best: Ints = np.argsort(-a.values, kind="stable")[: int((a.values > 0).sum())]
     if not region.percent:
         return best[: int(region.amount.value)]

@@ -36,7 +36,7 @@ from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..kernels.coalitions import METHODS
-from ..language import syntax
+from ..language import reader, tree
 from ..language.bind import inputs, options
 from ..language.bind import query as binder
 from ..language.bind.predicates import bind_window
@@ -178,7 +178,7 @@ class Session:
             if isinstance(mask_or_predicate, str):
                 given = mask_or_predicate
                 try:
-                    window = bind_window(syntax.parse_predicate(mask_or_predicate), self._catalog.windows, None)
+                    window = bind_window(reader.parse_predicate(mask_or_predicate), self._catalog.windows, None)
                 except IalgebraError as error:
                     raise error.at(mask_or_predicate) from error.__cause__
                 self._catalog.windows[name] = window
@@ -287,7 +287,7 @@ class Session:
     def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
         with _enough_memory():
-            statements = syntax.parse(script)
+            statements = reader.parse(script)
         for statement in statements:
             words = script[statement.span.start : statement.span.end]
             with self._lock, _enough_memory(), self._step(words, _defined(statement), seed, strategy) as step:
@@ -304,8 +304,8 @@ class Session:
         two answers.
         """
         with _enough_memory():
-            (statement, *more) = syntax.parse(text)
-        if more or not isinstance(statement, syntax.Query):
+            (statement, *more) = reader.parse(text)
+        if more or not isinstance(statement, tree.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
         with self._lock:
             request = self._request(statement, text, seed, strategy)
@@ -324,27 +324,27 @@ class Session:
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
         with self._lock, _enough_memory():
-            statement = syntax.parse(text)[-1]
-        if isinstance(statement, syntax.Explain):
+            statement = reader.parse(text)[-1]
+        if isinstance(statement, tree.Explain):
             statement = statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
         with self._lock, _enough_memory(), self._step(words, strategy=strategy):
-            if not isinstance(statement, syntax.Query):
+            if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             return explaining.explained(self._request(statement, text, None, strategy), self._catalog).plan
 
     def _statement(
-        self, statement: syntax.Statement, text: str, seed: int | None, strategy: Strategy | str | None
+        self, statement: tree.Statement, text: str, seed: int | None, strategy: Strategy | str | None
     ) -> Relation:
         catalog = self._catalog
         try:
             match statement:
-                case syntax.Query():
+                case tree.Query():
                     return self._answered(self._request(statement, text, seed, strategy), analyze=False)
-                case syntax.Explain(inner, analyze):
+                case tree.Explain(inner, analyze):
                     request = self._request(inner, text, seed, strategy)
                     return self._answered(request, analyze=True) if analyze else explaining.explained(request, catalog)
-                case syntax.CreateWindow(name, syntax.Region() as region, replace):
+                case tree.CreateWindow(name, tree.Region() as region, replace):
                     _free("window", name, catalog.windows, replace)
                     check_region(region)
                     request = self._request(region.query, text, seed, strategy)
@@ -354,34 +354,34 @@ class Session:
                     catalog.windows[mask.name] = mask
                     said = f"window {mask.name} created: {mask_text(mask)}"
                     return answer.told(said, text[statement.span.start : statement.span.end])
-                case syntax.CreateWindow(name, where, replace):
-                    assert not isinstance(where, syntax.Region)
+                case tree.CreateWindow(name, where, replace):
+                    assert not isinstance(where, tree.Region)
                     _free("window", name, catalog.windows, replace)
                     catalog.windows[_named("window", name.value)] = bind_window(where, catalog.windows, None)
                     said = f"window {name.value} created"
-                case syntax.CreateView(name, inner, view_text, replace):
+                case tree.CreateView(name, inner, view_text, replace):
                     _free("view", name, catalog.views, replace)
                     binder.bind(inner, text, catalog, within=(name.value,))
                     catalog.views[name.value] = view_text
                     said = f"view {name.value} created"
-                case syntax.Drop(kind, name):
+                case tree.Drop(kind, name):
                     known: dict[str, Window] | dict[str, str] = catalog.windows if kind == "window" else catalog.views
                     if name.value not in known:
                         raise BindError(f"unknown {kind} '{name.value}'{did_you_mean(name.value, known)}", name.span)
                     del known[name.value]
                     said = f"{kind} {name.value} dropped"
-                case syntax.Show("history"):
+                case tree.Show("history"):
                     said = str(self.history)
-                case syntax.Show(kind):
+                case tree.Show(kind):
                     said = show(kind, catalog)
-                case syntax.Describe(name):
+                case tree.Describe(name):
                     said = describe(name.value, catalog)
-                case syntax.SetOption(name, value):
+                case tree.SetOption(name, value):
                     said = set_option(name, value, catalog)
                 case _:
                     assert_never(statement)
         except IalgebraError as error:
-            word = statement.name.span if isinstance(statement, syntax.Describe) else statement.span
+            word = statement.name.span if isinstance(statement, tree.Describe) else statement.span
             raise error.at(text, word) from error.__cause__
         return explaining.said(said, text[statement.span.start : statement.span.end])
 
@@ -400,7 +400,7 @@ class Session:
             HistoryStep(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines)
         )
 
-    def _request(self, tree: syntax.Query, text: str, seed: int | None, strategy: Strategy | str | None) -> Request:
+    def _request(self, asked: tree.Query, text: str, seed: int | None, strategy: Strategy | str | None) -> Request:
         settings = self._catalog.settings
         wish = strategy if strategy is not None else settings.strategy or "BEST"
         chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
@@ -409,7 +409,7 @@ class Session:
         number = settings.seed or 0 if seed is None else seed
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
             raise BindError(f"a seed must be a whole number of at least 0, not {seed!r}")
-        return Request(tree, text, int(number), chosen)
+        return Request(asked, text, int(number), chosen)
 
     def _answered(self, request: Request, *, analyze: bool) -> Relation:
         with bar(self._progress) as progress:
@@ -445,7 +445,7 @@ class Session:
 
     def _baselines(self, name: str, wish: object) -> tuple[Baseline, ...]:
         if isinstance(wish, str):
-            return inputs.bind_baselines(syntax.parse_value(wish), self._catalog)
+            return inputs.bind_baselines(reader.parse_value(wish), self._catalog)
         if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
             value = float(wish)
             if not math.isfinite(value):
@@ -457,7 +457,7 @@ class Session:
 
     def _players(self, name: str, wish: object) -> Partition:
         if isinstance(wish, str):
-            return options.bind_players(syntax.parse_value(wish), self._catalog)
+            return options.bind_players(reader.parse_value(wish), self._catalog)
         own = entry(hidden(name, "players"), wish)
         self._catalog.inputs[own.name] = own
         return Labels(Source(own.name))
@@ -468,26 +468,26 @@ def _heads_of(network: Network) -> PythonCall:
     return PythonCall("load_heads", network.name, {"path": Heads(network.named_heads, weights_digest(network))})
 
 
-def _defined(statement: syntax.Statement) -> tuple[str, str] | None:
+def _defined(statement: tree.Statement) -> tuple[str, str] | None:
     """The kind and the name of what a statement gives a meaning, or takes it from."""
     match statement:
-        case syntax.CreateWindow(name):
+        case tree.CreateWindow(name):
             return "window", name.value
-        case syntax.CreateView(name):
+        case tree.CreateView(name):
             return "view", name.value
-        case syntax.Drop(kind, name):
+        case tree.Drop(kind, name):
             return kind, name.value
-        case syntax.SetOption(name):
+        case tree.SetOption(name):
             return "option", name.value.lower()
     return None
 
 
-def _timed(statement: syntax.Statement) -> bool:
+def _timed(statement: tree.Statement) -> bool:
     """Whether a clock may stop a statement."""
     match statement:
-        case syntax.Explain(asked) | syntax.CreateWindow(where=syntax.Region(query=asked)):
+        case tree.Explain(asked) | tree.CreateWindow(where=tree.Region(query=asked)):
             return asked.within is not None
-    return isinstance(statement, syntax.Query) and statement.within is not None
+    return isinstance(statement, tree.Query) and statement.within is not None
 
 
 @contextmanager
@@ -514,7 +514,7 @@ def _named(what: str, name: str) -> str:
     return name.replace("′", "'")
 
 
-def _free(what: str, name: syntax.Name, taken: Mapping[str, object], replace: bool) -> None:
+def _free(what: str, name: tree.Name, taken: Mapping[str, object], replace: bool) -> None:
     if name.value in taken and not replace:
         raise BindError(
             f"{what} '{name.value}' exists; create or replace {what} {name.value}, or drop it first", name.span

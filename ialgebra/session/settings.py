@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..catalog.catalog import Catalog
 from ..errors import BindError, did_you_mean
-from ..language import syntax
+from ..language import tree
 from ..language.bind.inputs import bind_baselines
 from ..language.bind.options import (
     CONTRASTS,
@@ -21,7 +21,7 @@ from ..language.bind.options import (
 from ..language.bind.using import bind_using
 from ..planner.strategy import PRESETS
 
-_READERS: dict[str, Callable[[syntax.ValueExpr, Catalog], object]] = {
+_READERS: dict[str, Callable[[tree.ValueExpr, Catalog], object]] = {
     "seed": lambda value, _: whole(value, "a seed", 0),
     "budget": lambda value, _: bind_budget(value),
     "method": lambda value, catalog: bind_using(value, catalog)[0],
@@ -36,12 +36,12 @@ _READERS: dict[str, Callable[[syntax.ValueExpr, Catalog], object]] = {
 }
 
 
-def set_option(name: syntax.Name, value: syntax.ValueExpr, catalog: Catalog) -> str:
+def set_option(name: tree.Name, value: tree.ValueExpr, catalog: Catalog) -> str:
     """Set a default; `default` takes it back. BindError for an unknown option or a value that does not fit."""
     option = name.value.lower()
     if option not in _READERS:
         raise BindError(f"unknown option '{name.value}'{did_you_mean(name.value, _READERS)}", name.span)
-    reset = isinstance(value, syntax.Name) and value.value.lower() == "default"
+    reset = isinstance(value, tree.Name) and value.value.lower() == "default"
     try:
         setattr(
             catalog.settings,

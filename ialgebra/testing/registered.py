@@ -67,7 +67,7 @@ def register_operators() -> None:
 
 def _windows() -> SearchStrategy[Window]:
     from ..language.bind.predicates import bind_window
-    from ..language.syntax import parse_predicate
+    from ..language.reader import parse_predicate
     from .strategies import windows
 
     return windows().map(lambda window: bind_window(parse_predicate(str(window)), {}, "image"))

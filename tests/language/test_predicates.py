@@ -30,7 +30,8 @@ from ialgebra.algebra.windows import (
 )
 from ialgebra.errors import BindError
 from ialgebra.language.bind.predicates import bind_window
-from ialgebra.language.syntax import (
+from ialgebra.language.reader import parse_predicate
+from ialgebra.language.tree import (
     AbsoluteExpr,
     AndExpr,
     ArithmeticExpr,
@@ -43,10 +44,9 @@ from ialgebra.language.syntax import (
     Number,
     OrExpr,
     Text,
-    parse_predicate,
 )
-from ialgebra.language.syntax import CompareExpr as Compared
-from ialgebra.language.syntax import InExpr as Member
+from ialgebra.language.tree import CompareExpr as Compared
+from ialgebra.language.tree import InExpr as Member
 
 IMAGE = np.random.default_rng(0).normal(size=(3, 6, 7)).round(1)
 IMAGE[1, 2, 3], IMAGE[0, 0, 0] = np.nan, np.inf

@@ -8,7 +8,7 @@ import torch
 
 from ialgebra.algebra.operators import AntiJoin, Identity, Operator, Projection, Selection, leaves
 from ialgebra.catalog.catalog import Catalog
-from ialgebra.language import syntax
+from ialgebra.language import reader, tree
 from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.planner.rewrite import normalise
@@ -33,8 +33,8 @@ def con():
 
 
 def plan_of(text: str, catalog: Catalog) -> Operator:
-    (statement,) = syntax.parse(text)
-    assert isinstance(statement, syntax.Query)
+    (statement,) = reader.parse(text)
+    assert isinstance(statement, tree.Query)
     return bind(statement, text, catalog).maps[0].plan
 
 

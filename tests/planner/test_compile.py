@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ialgebra import Strategy
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.compile import Wanted, compile_plan, lower, size
@@ -23,7 +23,7 @@ CATALOG = CASE.con._catalog
 
 
 def wanted(text: str) -> list[Wanted]:
-    return list(binder.bind(syntax.parse(text)[0], text, CATALOG).maps)
+    return list(binder.bind(reader.parse(text)[0], text, CATALOG).maps)
 
 
 def terms(answers: tuple[Answer, ...]) -> object:

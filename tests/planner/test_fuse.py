@@ -11,7 +11,7 @@ from torch import nn
 
 import ialgebra
 from ialgebra import CompositionError, Strategy
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.compile import Wanted, compile_plan
 from ialgebra.planner.games import game_key
@@ -31,7 +31,7 @@ def compiled(
     text: str, strategy: Strategy = Strategy.FUSED, con: ialgebra.Session | None = None, **more
 ) -> PhysicalPlan:  # type: ignore[no-untyped-def]
     catalog = (con or world().con)._catalog
-    bound = binder.bind(syntax.parse(text)[0], text, catalog)
+    bound = binder.bind(reader.parse(text)[0], text, catalog)
     wanted = [Wanted(each.plan, each.label, each.item) for each in bound.maps]
     return compile_plan(wanted, catalog, strategy, more.pop("seed", 5), **more)
 
@@ -120,7 +120,7 @@ def test_inputs_of_another_form_go_through_in_batches_of_their_own() -> None:
         wanted = [
             Wanted(each.plan, None, 0)
             for text in texts
-            for each in binder.bind(syntax.parse(text)[0], text, catalog).maps
+            for each in binder.bind(reader.parse(text)[0], text, catalog).maps
         ]
         assert len(compile_plan(wanted, catalog, Strategy.FUSED, 0).passes) == count
 
@@ -210,7 +210,7 @@ def test_undefined_plans_are_refused_before_anything_is_rewritten() -> None:
     with pytest.raises(CompositionError, match="layer 3"):
         compiled("select 1 from (select 3 from (select 1 from f(x)))")
     text = "select * from f(x) join (select * from f(x) left join f(y))"
-    bound = binder.bind(syntax.parse(text)[0], text, world().con._catalog)
+    bound = binder.bind(reader.parse(text)[0], text, world().con._catalog)
     wanted = [Wanted(each.plan, each.label, each.item) for each in bound.maps]
     with pytest.raises(CompositionError) as caught:
         compile_plan(wanted, world().con._catalog, Strategy.BEST, 0, places=bound.places)

@@ -18,7 +18,7 @@ from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
 from ialgebra.catalog.catalog import content_digest
 from ialgebra.errors import ShapeError
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.games import Answer, Game, Hybrids, Predicted, game_key
 from ialgebra.planner.graph import PlanGraph
@@ -34,14 +34,14 @@ def world() -> worlds.Case:
 
 def answers(text: str, *, merge: bool = True, dual: bool = False, rewrite: bool = True) -> list[Answer]:
     catalog = world().con._catalog
-    (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+    (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
     plan = normalise(only.plan)[0] if rewrite else only.plan
     return Lowering(PlanGraph([plan]), catalog).answers(plan, merge=merge, dual=dual)
 
 
 def fired(text: str, dual: bool, rewrite: bool = True) -> list[str]:
     catalog = world().con._catalog
-    (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+    (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
     plan = normalise(only.plan)[0] if rewrite else only.plan
     return list(Lowering(PlanGraph([plan]), catalog).laws([plan], dual=dual))
 
@@ -226,7 +226,7 @@ def test_equal_hybrids_are_one_object_whatever_asks_for_them() -> None:
     lowering = Lowering(graph, catalog)
 
     def hybrids(text: str) -> object:
-        (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
         graph.add(only.plan)
         return lowering.answers(only.plan, merge=True, dual=False)[0].terms[0].game.hybrids
 
@@ -245,7 +245,7 @@ def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
     world().con.register_input("blocks", blocks)
 
     def bound(text: str) -> Operator:
-        (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
         return only.plan
 
     for baseline, players in product(["0", "y", "x'", "mean(xs)", "xs"], ["pixels", "tile(1)", "tile(4)", "blocks"]):
@@ -267,7 +267,7 @@ def test_a_game_is_named_by_who_plays_where_its_ends_differ() -> None:
     lowering = Lowering(graph, catalog)
 
     def hybrids(text: str) -> Hybrids:
-        (only,) = binder.bind(syntax.parse(text)[0], text, catalog).maps
+        (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
         graph.add(only.plan)
         return lowering.answers(only.plan, merge=True, dual=False)[0].board.hybrids
 

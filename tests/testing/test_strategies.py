@@ -18,7 +18,7 @@ from ialgebra.algebra.labelling import labels
 from ialgebra.algebra.operators import Operator
 from ialgebra.algebra.windows import Window, evaluate
 from ialgebra.catalog.catalog import Catalog
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import options
 from ialgebra.language.bind import query as binder
 from ialgebra.language.bind.predicates import bind_window
@@ -37,7 +37,7 @@ usual = settings(max_examples=15, deadline=None, database=None, derandomize=True
 @given(st.data(), st.sampled_from(KINDS))
 def test_windows_hold_where_the_engine_says_they_do(data, kind):
     x, window = data.draw(strategies.inputs(kind)), data.draw(strategies.windows(kind))
-    bound = bind_window(syntax.parse_predicate(str(window)), {}, kind)
+    bound = bind_window(reader.parse_predicate(str(window)), {}, kind)
     found = np.broadcast_to(evaluate(bound, columns_of(kind, x.numpy())), x.shape)
     assert np.array_equal(window.holds(definition.columns(x)), found), str(window)
 
@@ -48,7 +48,7 @@ def test_players_are_those_of_the_engine(data, kind):
     x, window = data.draw(strategies.inputs(kind)), data.draw(strategies.windows(kind))
     players = data.draw(strategies.players(kind))
     bits = window.holds(definition.columns(x))
-    bound = options.bind_players(syntax.parse_value(str(players)), Catalog())
+    bound = options.bind_players(reader.parse_value(str(players)), Catalog())
     found = labels(bound, kind, x.numpy(), bits, lambda source: np.zeros(0))
     assert np.array_equal(players.divide(bits), np.broadcast_to(found, x.shape))
 
@@ -77,7 +77,7 @@ def test_plans_are_defined():
     @usual
     @given(strategies.plans(layers=(1, 2, 3), windows=strategies.windows()))
     def planned(plan):
-        (statement,) = syntax.parse(text := query(plan))
+        (statement,) = reader.parse(text := query(plan))
         for each in binder.bind(statement, text, con._catalog).maps:
             check(PlanGraph([each.plan]))
 

@@ -17,7 +17,7 @@ from ...algebra.sources import Edit, Source
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog, Entry
 from ...errors import BindError, IalgebraError, Span, did_you_mean
-from .. import syntax
+from .. import tree
 from .options import call, own_word, whole
 from .predicates import bind_window
 
@@ -41,23 +41,23 @@ def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
     return entry.baselines or catalog.settings.baselines or (Constant(0.0),)
 
 
-def bind_input(value: syntax.Expression, catalog: Catalog, in_force: InForce | None = None) -> tuple[Source, ...]:
+def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | None = None) -> tuple[Source, ...]:
     """References to what `value` names: an input, or each element of a collection, edited as it says.
 
     `in_force` tells the baselines that edits take for absent features (None: each input's default).
     """
     match value:
-        case syntax.Name(name, span):
+        case tree.Name(name, span):
             with _at(span):
                 return catalog.input(name).sources
-        case syntax.CallExpr() if value.name.value.lower() in MODIFIERS:
+        case tree.CallExpr() if value.name.value.lower() in MODIFIERS:
             return _edited(value, catalog, in_force)
-        case syntax.CallExpr(name):
+        case tree.CallExpr(name):
             raise BindError(f"unknown modifier '{name.value}'{did_you_mean(name.value, MODIFIERS)}", name.span)
     raise BindError("an input is the name of a registered input, or a modifier such as nullify(x, w)", value.span)
 
 
-def _edited(said: syntax.CallExpr, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
+def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
     """The inputs of a modifier under its edit."""
     name = said.name.value.lower()
     if not said.arguments:
@@ -87,14 +87,14 @@ def _form(name: str, kind: str) -> str:
 class _Modifier:
     """One modifier of an input, with what its arguments are read by."""
 
-    said: syntax.CallExpr
+    said: tree.CallExpr
     name: str
     form: str
     entry: Entry
     catalog: Catalog
     in_force: InForce | None
 
-    def edit(self, first: syntax.Expression, *more: syntax.Expression) -> Edit:
+    def edit(self, first: tree.Expression, *more: tree.Expression) -> Edit:
         if self.name in TAKES_BASELINE:
             return self.leaving(self.baseline(), first, *more)
         for option in self.said.options:
@@ -114,7 +114,7 @@ class _Modifier:
             raise BindError(f"the standard deviation must be at least 0, not {sigma:g}", first.span)
         return Noise(sigma, whole(more[0], "the seed", 0))
 
-    def leaving(self, baseline: Baseline, first: syntax.Expression, *more: syntax.Expression) -> Edit:
+    def leaving(self, baseline: Baseline, first: tree.Expression, *more: tree.Expression) -> Edit:
         """An edit that leaves something absent."""
         match self.name:
             case "nullify":
@@ -131,15 +131,15 @@ class _Modifier:
             raise BindError("tokens are shifted by whole positions", first.span)
         return Shift(by, baseline)
 
-    def window(self, value: syntax.Expression) -> Window:
+    def window(self, value: tree.Expression) -> Window:
         entry = self.entry
         with _at(value.span):
             window = bind_window(value, self.catalog.windows, entry.kind, entry.vocabulary, entry.feature_names)
             check_masks(window, entry.shape)
         return window
 
-    def number(self, value: syntax.Expression, what: str) -> float:
-        if not isinstance(value, syntax.Number):
+    def number(self, value: tree.Expression, what: str) -> float:
+        if not isinstance(value, tree.Number):
             raise BindError(f"{what} must be a number: {self.form}", value.span)
         return float(value.value)
 
@@ -167,26 +167,26 @@ class _Modifier:
                 return baseline
 
 
-def bind_baselines(value: syntax.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
+def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
     """A baseline, or one for each element of a collection, from zeros, a number, mean(xs), blur(…) or an input, edited
     or not."""
     match value:
-        case syntax.Number(value=number):
+        case tree.Number(value=number):
             if not math.isfinite(number):
                 raise BindError("a baseline must be a finite number", value.span)
             return (Constant(float(number)),)
-        case syntax.Name(value=name) if name in catalog.inputs:
+        case tree.Name(value=name) if name in catalog.inputs:
             return tuple(Given(source) for source in catalog.input(name).sources)
-        case syntax.CallExpr() if value.name.value.lower() in MODIFIERS:
+        case tree.CallExpr() if value.name.value.lower() in MODIFIERS:
             return tuple(Given(source) for source in bind_input(value, catalog))
     name, arguments = call(value)
     match name:
         case "zeros" if not arguments:
             return (Constant(0.0),)
-        case "constant" if len(arguments) == 1 and isinstance(arguments[0], syntax.Number):
+        case "constant" if len(arguments) == 1 and isinstance(arguments[0], tree.Number):
             return (Constant(float(arguments[0].value)),)
         case "mean":
-            if len(arguments) != 1 or not isinstance(arguments[0], syntax.Name):
+            if len(arguments) != 1 or not isinstance(arguments[0], tree.Name):
                 raise BindError("mean takes the name of a registered collection, as in mean(xs)", value.span)
             return (Mean(catalog.input(arguments[0].value).name),)
         case "blur":
@@ -195,14 +195,14 @@ def bind_baselines(value: syntax.ValueExpr, catalog: Catalog) -> tuple[Baseline,
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", own_word(value))
 
 
-def _blur(value: syntax.ValueExpr, arguments: tuple[syntax.Expression, ...], catalog: Catalog) -> Blur:
+def _blur(value: tree.ValueExpr, arguments: tuple[tree.Expression, ...], catalog: Catalog) -> Blur:
     source: Source | None = None
     sigma: float | None = None
     for argument in arguments:
         match argument:
-            case syntax.Number(value=number) if sigma is None and 0 < number < 1e4:
+            case tree.Number(value=number) if sigma is None and 0 < number < 1e4:
                 sigma = float(number)
-            case syntax.Name(value=name) if source is None and sigma is None:
+            case tree.Name(value=name) if source is None and sigma is None:
                 source = Source(name)
                 catalog.element(source)
             case _:

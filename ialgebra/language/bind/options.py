@@ -14,7 +14,7 @@ from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
 from ...errors import BindError, BudgetError, Span, did_you_mean
 from ...models.adapters import OUTPUTS
-from .. import syntax
+from .. import tree
 
 CONTRASTS = ("difference", "literal")
 
@@ -40,49 +40,49 @@ def choice(what: str, given: str, legal: Iterable[str]) -> str:
     return name
 
 
-def whole(value: syntax.Expression, what: str, least: int) -> int:
+def whole(value: tree.Expression, what: str, least: int) -> int:
     """A whole number ≥ `least`; BindError otherwise (BudgetError is the planner's)."""
-    if not isinstance(value, syntax.Number) or not math.isfinite(value.value) or value.value != int(value.value):
+    if not isinstance(value, tree.Number) or not math.isfinite(value.value) or value.value != int(value.value):
         raise BindError(f"{what} must be a whole number", value.span)
     if value.value < least:
         raise BindError(f"{what} must be at least {least}, not {value.text}", value.span)
     return int(value.value)
 
 
-def bind_budget(value: syntax.ValueExpr) -> int:
+def bind_budget(value: tree.ValueExpr) -> int:
     """Rows a game, at least the two ends v(∅) and v(N); BudgetError below."""
-    if isinstance(value, syntax.Number) and value.value < 2:
+    if isinstance(value, tree.Number) and value.value < 2:
         raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
     return whole(value, "a budget", 2)
 
 
-def word(value: syntax.ValueExpr, what: str) -> str:
+def word(value: tree.ValueExpr, what: str) -> str:
     """A name or a text."""
-    if isinstance(value, (syntax.Name, syntax.Text)):
+    if isinstance(value, (tree.Name, tree.Text)):
         return value.value
     raise BindError(f"{what} must be a name or a text", value.span)
 
 
-def class_reference(value: syntax.ValueExpr) -> int | str:
-    if isinstance(value, syntax.Number):
+def class_reference(value: tree.ValueExpr) -> int | str:
+    if isinstance(value, tree.Number):
         return whole(value, "a class", 0)
     return word(value, "a class")
 
 
-def call(value: syntax.ValueExpr) -> tuple[str, tuple[syntax.Expression, ...]]:
+def call(value: tree.ValueExpr) -> tuple[str, tuple[tree.Expression, ...]]:
     """`name` and `name(arguments)` alike, the name in lower case."""
-    if isinstance(value, syntax.CallExpr):
+    if isinstance(value, tree.CallExpr):
         if value.options:
             raise BindError(f"{value.name.value} takes no options", value.options[0].span)
         return value.name.value.lower(), value.arguments
     return word(value, "this option").lower(), ()
 
 
-def own_word(value: syntax.ValueExpr) -> Span:
-    return value.name.span if isinstance(value, syntax.CallExpr) else value.span
+def own_word(value: tree.ValueExpr) -> Span:
+    return value.name.span if isinstance(value, tree.CallExpr) else value.span
 
 
-def _arguments(value: syntax.ValueExpr, what: str, names: Sequence[str]) -> list[int]:
+def _arguments(value: tree.ValueExpr, what: str, names: Sequence[str]) -> list[int]:
     _, arguments = call(value)
     if len(arguments) != len(names):
         raise BindError(
@@ -94,11 +94,11 @@ def _arguments(value: syntax.ValueExpr, what: str, names: Sequence[str]) -> list
 _SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Features, "tokens": Tokens}
 
 
-def bind_players(value: syntax.ValueExpr, catalog: Catalog) -> Partition:
+def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
     """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
     mask."""
     name, arguments = call(value)
-    if isinstance(value, syntax.Name) and value.value in catalog.inputs:
+    if isinstance(value, tree.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
     match name:
         case "pixels" | "features" | "tokens":

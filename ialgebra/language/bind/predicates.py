@@ -26,7 +26,7 @@ from ...algebra.windows import (
     reads,
 )
 from ...errors import BindError, did_you_mean
-from ..syntax import (
+from ..tree import (
     AbsoluteExpr,
     AndExpr,
     ArithmeticExpr,

@@ -37,7 +37,7 @@ from ...catalog.catalog import Catalog, Entry
 from ...errors import BindError, IalgebraError, ShapeError, Span
 from ...interpreters.protocol import ModelInterpreter
 from ...planner.compile import Wanted
-from .. import syntax
+from .. import reader, tree
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
 from .options import (
     CONTRASTS,
@@ -112,7 +112,7 @@ def unpredicted(identity: Identity) -> list[None]:
 
 
 def bind(
-    query: syntax.Query,
+    query: tree.Query,
     text: str,
     catalog: Catalog,
     within: tuple[str, ...] = (),
@@ -193,7 +193,7 @@ class _Binder:
 
     # Queries.
 
-    def query(self, query: syntax.Query, context: _Context) -> _Rows:
+    def query(self, query: tree.Query, context: _Context) -> _Rows:
         context = self._estimation(query, context)
         operands = [self.operand(query.operand, context)]
         operands += [self.operand(joined.operand, context) for joined in query.joins]
@@ -214,7 +214,7 @@ class _Binder:
 
     # Rankings.
 
-    def _ranked(self, query: syntax.Query, rows: _Rows, context: _Context) -> _Rows:
+    def _ranked(self, query: tree.Query, rows: _Rows, context: _Context) -> _Rows:
         """What HAVING, ORDER BY and LIMIT leave of the elements, as far as that is known before anything is
         explained."""
         clauses = [each.span for each in (query.having, *query.order, query.limit) if each is not None]
@@ -227,7 +227,7 @@ class _Binder:
         entry, classes = self._entries(collection)[0], tuple(self.catalog.model(collection.model).classes or ())
         references: dict[str, tuple[Operator, ...]] = {}
 
-        def refer(subquery: syntax.Subquery) -> str:
+        def refer(subquery: tree.Subquery) -> str:
             span = subquery.query.span
             words = " ".join(self.text[span.start : span.end].split())
             references[f"distance(({words}))"] = self._reference(subquery, entry, len(collection.inputs), context)
@@ -253,9 +253,7 @@ class _Binder:
         }
         return replace(rows, ranked=Ranked(ranking, elements.taken(kept), references), kept=kept.tolist())
 
-    def _reference(
-        self, subquery: syntax.Subquery, entry: Entry, count: int, context: _Context
-    ) -> tuple[Operator, ...]:
+    def _reference(self, subquery: tree.Subquery, entry: Entry, count: int, context: _Context) -> tuple[Operator, ...]:
         """The plans of the query that a distance is measured from: one map, or one for each of `count` elements."""
         with self.at(subquery.span):
             rows = self._settled(self.operand(subquery, context), subquery.span)
@@ -287,12 +285,12 @@ class _Binder:
         plans = [self.placed(_taken(plan, rows.kept), span) for plan in rows.plans]
         return _Rows(plans, rows.labels, rows.contrast)
 
-    def refuse_bounds(self, query: syntax.Query) -> None:
+    def refuse_bounds(self, query: tree.Query) -> None:
         for bound in (query.error, query.confidence, query.within):
             if bound is not None:
                 raise BindError("a bound on error or time belongs to the outermost query", bound.span).at(self.text)
 
-    def refuse_bounds_without_errors(self, query: syntax.Query, plans: Sequence[Operator]) -> None:
+    def refuse_bounds_without_errors(self, query: tree.Query, plans: Sequence[Operator]) -> None:
         """What asks the model itself answers at once, and states no error that rounds could lower."""
         asked = {leaf.estimation.interpreter for plan in plans for leaf in leaves(plan)}
         for name in sorted(asked):
@@ -310,7 +308,7 @@ class _Binder:
             raise BindError(f"{what} have {shown} items; they must have equally many, or one", span).at(self.text)
         return lengths.pop() if lengths else 1
 
-    def _estimation(self, query: syntax.Query, context: _Context) -> _Context:
+    def _estimation(self, query: tree.Query, context: _Context) -> _Context:
         estimation, contrast = context.estimation, context.contrast
         if query.using is not None:
             with self.at(query.using.span):
@@ -326,10 +324,10 @@ class _Binder:
         using = (self.text, query.using.span) if query.using else context.using
         return replace(context, estimation=estimation, contrast=contrast, using=using)
 
-    def _contrast(self, value: syntax.ValueExpr) -> Contrast:
+    def _contrast(self, value: tree.ValueExpr) -> Contrast:
         return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
 
-    def _joined(self, operands: list[Operator], joins: Sequence[syntax.Joined], contrast: Contrast) -> Operator:
+    def _joined(self, operands: list[Operator], joins: Sequence[tree.Joined], contrast: Contrast) -> Operator:
         """A chain: left-deep in runs of one kind; a run of joins without weights is one uniform mean."""
         plan = operands[0]
         remaining = iter(operands[1:])
@@ -355,13 +353,13 @@ class _Binder:
             self.placed(plan, run[0].span)
         return plan
 
-    def _weight(self, weight: syntax.Number) -> Fraction:
+    def _weight(self, weight: tree.Number) -> Fraction:
         value = float(weight.value)
         if not 0 <= value <= 1:
             raise BindError(f"a weight must lie in [0, 1], not {weight.text}", weight.span).at(self.text)
         return Fraction(repr(value))
 
-    def _same_shape(self, first: Operator, right: Sequence[Operator], run: Sequence[syntax.Joined]) -> None:
+    def _same_shape(self, first: Operator, right: Sequence[Operator], run: Sequence[tree.Joined]) -> None:
         entry = self._entries(first)[0]
         for operand, joined in zip(right, run, strict=True):
             for other in self._entries(operand):
@@ -375,21 +373,21 @@ class _Binder:
     def _entries(self, plan: Operator) -> list[Entry]:
         return [self.catalog.input(leaf.inputs[0].name) for leaf in leaves(plan)]
 
-    def _projected(self, plan: Operator, where: syntax.Expression) -> Operator:
+    def _projected(self, plan: Operator, where: tree.Expression) -> Operator:
         entry = self._entries(plan)[0]
         with self.at(where.span):
             window = bind_window(where, self.catalog.windows, entry.kind, entry.vocabulary, entry.feature_names)
             check_masks(window, entry.shape)
         return self.placed(Projection(window, plan), where.span)
 
-    def _selected(self, plan: Operator, item: syntax.Item) -> Operator:
+    def _selected(self, plan: Operator, item: tree.Item) -> Operator:
         match item.what:
-            case syntax.StarItem():
+            case tree.StarItem():
                 return plan
-            case syntax.Number() as number:
+            case tree.Number() as number:
                 with self.at(number.span):
                     reference: int | str = whole(number, "a layer", 1)
-            case syntax.Name(value=value) | syntax.Text(value=value):
+            case tree.Name(value=value) | tree.Text(value=value):
                 reference = value
         with self.at(item.what.span):
             found = {leaf.model: self._layer(leaf, reference) for leaf in leaves(plan)}
@@ -409,14 +407,14 @@ class _Binder:
 
     # Operands.
 
-    def operand(self, operand: syntax.Operand, context: _Context) -> _Rows:
+    def operand(self, operand: tree.Operand, context: _Context) -> _Rows:
         match operand:
-            case syntax.Subquery(query=query):
+            case tree.Subquery(query=query):
                 self.refuse_bounds(query)
                 return self.query(query, context)
-            case syntax.Name(value=name, span=span):
+            case tree.Name(value=name, span=span):
                 return self._view(name, span, context)
-            case syntax.CallExpr():
+            case tree.CallExpr():
                 with self.at(operand.span):
                     identity, contrast = self._identity(operand, context)
                 return _Rows([self.placed(identity, operand.span)], [None], contrast)
@@ -441,8 +439,8 @@ class _Binder:
     def _expansion(self, name: str, context: _Context) -> tuple[_Rows, tuple[Operator, ...]]:
         """The plans of a view, and all operators in them."""
         text = self.catalog.view(name)
-        (statement,) = syntax.parse(text)
-        assert isinstance(statement, syntax.Query)
+        (statement,) = reader.parse(text)
+        assert isinstance(statement, tree.Query)
         inner = _Binder(self.catalog, text, self.predicting, self.expanded)
         try:
             inner.refuse_bounds(statement)
@@ -452,7 +450,7 @@ class _Binder:
             raise type(error)(said) from error
         return rows, tuple(inner.places)
 
-    def _identity(self, call: syntax.CallExpr, context: _Context) -> tuple[Identity, Contrast | None]:
+    def _identity(self, call: tree.CallExpr, context: _Context) -> tuple[Identity, Contrast | None]:
         name = call.name.value
         with self.at(call.name.span):
             if name not in self.catalog.models and name.lower() in MODIFIERS:
@@ -514,7 +512,7 @@ class _Binder:
         return identity, contrast
 
     @contextmanager
-    def _default(self, option: str, options: dict[str, syntax.ValueExpr], call: syntax.CallExpr) -> Iterator[None]:
+    def _default(self, option: str, options: dict[str, tree.ValueExpr], call: tree.CallExpr) -> Iterator[None]:
         """Errors of an option that the query leaves out say that a default is at fault."""
         try:
             with self.at(options[option].span if option in options else call.span):
@@ -524,8 +522,8 @@ class _Binder:
                 error.message += f" (the default {option} of this input or session)"
             raise
 
-    def _options(self, call: syntax.CallExpr) -> dict[str, syntax.ValueExpr]:
-        found: dict[str, syntax.ValueExpr] = {}
+    def _options(self, call: tree.CallExpr) -> dict[str, tree.ValueExpr]:
+        found: dict[str, tree.ValueExpr] = {}
         for option in call.options:
             with self.at(option.name.span):
                 name = choice(
@@ -537,10 +535,10 @@ class _Binder:
         return found
 
 
-def _says_nothing(query: syntax.Query) -> bool:
+def _says_nothing(query: tree.Query) -> bool:
     """Whether a query is `select * from operand`, and no more than that."""
     (item, *items), more = query.items, (*query.joins, *query.order, query.where, query.having, query.limit)
-    return isinstance(item.what, syntax.StarItem) and item.label is None and not items and not any(more)
+    return isinstance(item.what, tree.StarItem) and item.label is None and not items and not any(more)
 
 
 def _contrasts(plan: Operator) -> bool:

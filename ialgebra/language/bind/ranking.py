@@ -30,7 +30,7 @@ from ...algebra.sources import Source
 from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
 from ...catalog.catalog import Entry
 from ...errors import BindError, ShapeError, did_you_mean
-from .. import syntax
+from .. import tree
 from .options import whole
 from .predicates import PredicateBinder, bind_window
 
@@ -40,12 +40,12 @@ _HAS: Final = (
     "argmax_col()"
 )
 
-Refer = Callable[[syntax.Subquery], str]
+Refer = Callable[[tree.Subquery], str]
 """Told of each query that a distance is measured from; answers with its words."""
 
 
 def bind_ranking(
-    query: syntax.Query,
+    query: tree.Query,
     entry: Entry,
     windows: Mapping[str, Window],
     classes: tuple[str, ...],
@@ -96,14 +96,14 @@ class _RankingBinder(PredicateBinder):
     def _named_labels(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(label for label in self.entry.labels or () if isinstance(label, str)))
 
-    def column(self, name: syntax.Name) -> Column:
+    def column(self, name: tree.Name) -> Column:
         column = self._column(name)
         if column.name == "label" and self._named_labels and not set(self._named_labels) & set(self.classes):
             message = f"the labels of '{self.entry.name}' are names, none of a class; compare them with texts"
             raise BindError(message, name.span)
         return column
 
-    def _column(self, name: syntax.Name) -> Column:
+    def _column(self, name: tree.Name) -> Column:
         word = name.value.lower()
         if word in _ARGUMENTS:
             raise BindError(f"{word} is a function of a map: {word}({_ARGUMENTS[word]})", name.span)
@@ -117,8 +117,8 @@ class _RankingBinder(PredicateBinder):
             )
         return Column(word)
 
-    def column_of_names(self, of: syntax.Expression, text: syntax.Text) -> Column:
-        column = self._column(of) if isinstance(of, syntax.Name) else None
+    def column_of_names(self, of: tree.Expression, text: tree.Text) -> Column:
+        column = self._column(of) if isinstance(of, tree.Name) else None
         if column is None or column.name == "index":
             raise BindError(
                 f"'{text.value}' is a text; only a label or a prediction is compared with a text", text.span
@@ -130,7 +130,7 @@ class _RankingBinder(PredicateBinder):
             raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
         return column
 
-    def named(self, name: syntax.Name) -> Window:
+    def named(self, name: tree.Name) -> Window:
         if name.value.lower() in ("true", "false"):
             return super().named(name)
         if name.value in self.windows:
@@ -140,11 +140,11 @@ class _RankingBinder(PredicateBinder):
         column = self._column(name).name
         raise BindError(f"{column} alone selects nothing; compare it, as in {column} = 3", name.span)
 
-    def shape(self, call: syntax.CallExpr) -> Window:
+    def shape(self, call: tree.CallExpr) -> Window:
         term = self.number(call)
         raise BindError(f"{term} alone selects nothing; compare it with a number", call.span)
 
-    def function(self, call: syntax.CallExpr) -> Term:
+    def function(self, call: tree.CallExpr) -> Term:
         word = call.name.value.lower()
         if word not in _ARGUMENTS:
             raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)
@@ -153,12 +153,12 @@ class _RankingBinder(PredicateBinder):
         scalar: Scalar
         match word, call.arguments:
             case "mass", (argument,):
-                if isinstance(argument, syntax.Subquery):
+                if isinstance(argument, tree.Subquery):
                     raise BindError("mass takes a window: mass(row < 14)", argument.span)
                 window = self._window(argument)
                 scalar, said = Mass(window), str(window)
             case "distance", (argument,):
-                if not isinstance(argument, syntax.Subquery):
+                if not isinstance(argument, tree.Subquery):
                     raise BindError("distance takes a query in parentheses: distance((select …))", argument.span)
                 scalar, said = Distance(), f"({self.refer(argument)})"
             case "entropy", _:
@@ -170,7 +170,7 @@ class _RankingBinder(PredicateBinder):
         self.scalars.setdefault(name := f"{word}({said})", scalar)
         return Column(name)
 
-    def _window(self, argument: syntax.Expression) -> Window:
+    def _window(self, argument: tree.Expression) -> Window:
         entry = self.entry
         window = bind_window(argument, self.windows, entry.kind, entry.vocabulary, entry.feature_names)
         try:

@@ -19,15 +19,15 @@ from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
 from ...interpreters.shipped import SHAPLEY
 from ...kernels.coalitions import METHODS
 from ...models.network import Network
-from .. import syntax
+from .. import tree
 from .options import whole, word
 
 
 def bind_using(
-    value: syntax.ValueExpr, catalog: Catalog, budget: int | None = None
-) -> tuple[Estimation, syntax.ValueExpr | None]:
+    value: tree.ValueExpr, catalog: Catalog, budget: int | None = None
+) -> tuple[Estimation, tree.ValueExpr | None]:
     """`name` or `name(option => value, …)`: what it asks for, and the contrast of two models that it names, if any."""
-    call = value if isinstance(value, syntax.CallExpr) else None
+    call = value if isinstance(value, tree.CallExpr) else None
     written = word(call.name if call else value, "a method")
     name = _interpreter(written, call.name.span if call else value.span, catalog)
     if call and call.arguments:
@@ -38,7 +38,7 @@ def bind_using(
     legal = dict(catalog.interpreter(name).options)
     if "method" in found:
         del legal["method"]
-    contrast: syntax.ValueExpr | None = None
+    contrast: tree.ValueExpr | None = None
     for option in call.options if call else ():
         known = {*legal, "contrast"} if name == SHAPLEY else set(legal)
         if option.name.value not in known:
@@ -64,28 +64,28 @@ def _interpreter(written: str, span: Span, catalog: Catalog) -> str:
     raise BindError(f"unknown method '{written}'{did_you_mean(written, known.values())}", span)
 
 
-def _value(option: syntax.OptionExpr, legal: Option) -> OptionValue:
+def _value(option: tree.OptionExpr, legal: Option) -> OptionValue:
     """What an option's value says, of the kind that is wanted."""
     name, value = option.name.value, option.value
     match legal.kind, value:
         case "whole", _:
             least = -(1 << 62) if legal.least is None else math.ceil(legal.least)
             return whole(value, name, least)
-        case "number", syntax.Number(value=number) if legal.least is None or number >= legal.least:
+        case "number", tree.Number(value=number) if legal.least is None or number >= legal.least:
             return float(number)
-        case "flag", syntax.Name(value=said) if said.lower() in ("true", "false"):
+        case "flag", tree.Name(value=said) if said.lower() in ("true", "false"):
             return said.lower() == "true"
-        case "word", syntax.Name(value=said) | syntax.Text(value=said):
+        case "word", tree.Name(value=said) | tree.Text(value=said):
             if not legal.legal or said.lower() in legal.legal:
                 return said.lower() if legal.legal else said
             raise BindError(f"unknown {name} '{said}'{did_you_mean(said, legal.legal)}", value.span)
-        case "numbers", syntax.Number() | syntax.NumberTuple():
-            values = value.values if isinstance(value, syntax.NumberTuple) else (value,)
+        case "numbers", tree.Number() | tree.NumberTuple():
+            values = value.values if isinstance(value, tree.NumberTuple) else (value,)
             if all(legal.least is None or each.value >= legal.least for each in values):
                 return tuple(each.value for each in values)
-        case "layer", syntax.Number():
+        case "layer", tree.Number():
             return whole(value, name, 1)
-        case "layer", syntax.Name(value=said) | syntax.Text(value=said):
+        case "layer", tree.Name(value=said) | tree.Text(value=said):
             return said
     _refuse(name, value.span, legal)
 

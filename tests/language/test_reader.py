@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from ialgebra.algebra.windows import RESERVED
 from ialgebra.errors import IalgebraError, ParseError, Span
-from ialgebra.language import syntax
+from ialgebra.language import tree
 from ialgebra.language.dialect import MAX_DEPTH, STATEMENTS
-from ialgebra.language.syntax import (
+from ialgebra.language.reader import parse, parse_predicate, parse_value
+from ialgebra.language.tree import (
     AbsoluteExpr,
     AndExpr,
     ArithmeticExpr,
@@ -48,9 +49,6 @@ from ialgebra.language.syntax import (
     Statement,
     Subquery,
     Text,
-    parse,
-    parse_predicate,
-    parse_value,
 )
 
 AT = Span(0, 0)  # spans take no part in equality
@@ -64,12 +62,12 @@ def number(value: float) -> Number:
     return Number(value, "", AT)
 
 
-def call(model: str, *arguments: syntax.Expression, **options: syntax.ValueExpr) -> CallExpr:
+def call(model: str, *arguments: tree.Expression, **options: tree.ValueExpr) -> CallExpr:
     given = tuple(OptionExpr(name(option), value, AT) for option, value in options.items())
     return CallExpr(name(model), arguments, given, AT)
 
 
-def query(item: str | int, operand: syntax.Operand, *joins: Joined, where: syntax.Expression | None = None) -> Query:
+def query(item: str | int, operand: tree.Operand, *joins: Joined, where: tree.Expression | None = None) -> Query:
     what = StarItem(AT) if item == "*" else name(item) if isinstance(item, str) else number(item)
     return Query((Item(what, None, AT),), operand, joins, where, None, (), None, None, None, None, None, None, AT)
 
@@ -78,11 +76,11 @@ def subquery(*args: object, **kwargs: object) -> Subquery:
     return Subquery(query(*args, **kwargs), AT)  # type: ignore[arg-type]
 
 
-def joined(operand: syntax.Operand, weight: float | None = None) -> Joined:
+def joined(operand: tree.Operand, weight: float | None = None) -> Joined:
     return Joined("join", operand, None if weight is None else number(weight), AT)
 
 
-def anti(operand: syntax.Operand) -> Joined:
+def anti(operand: tree.Operand) -> Joined:
     return Joined("anti", operand, None, AT)
 
 
