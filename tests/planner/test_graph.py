@@ -13,7 +13,7 @@ from ialgebra.algebra.operators import Identity, Join, Operator, Projection, Sel
 from ialgebra.algebra.players import Features
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import NOTHING
-from ialgebra.language import syntax
+from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
 from ialgebra.planner.check import check, check_size
 from ialgebra.planner.compile import compile_plan, lower
@@ -120,7 +120,7 @@ CATALOG = worlds.case("image", seed=4).con._catalog
 
 
 def plans(text: str) -> list[Operator]:
-    return [each.plan for each in binder.bind(syntax.parse(text)[0], text, CATALOG).maps]
+    return [each.plan for each in binder.bind(reader.parse(text)[0], text, CATALOG).maps]
 
 
 TEXT = "select 2, 3, * from f(x) join f(y) where w"
@@ -128,7 +128,7 @@ TEXT = "select 2, 3, * from f(x) join f(y) where w"
 
 def test_plans_as_written_and_their_normal_forms_stand_in_one_graph() -> None:
     text = TEXT
-    wanted = binder.bind(syntax.parse(text)[0], text, CATALOG).maps
+    wanted = binder.bind(reader.parse(text)[0], text, CATALOG).maps
     plan = compile_plan(wanted, CATALOG, Strategy.BEST, 0)
     for output in plan.outputs:
         for root in (output.written, output.normal):
@@ -188,7 +188,7 @@ def test_without_the_graph_there_is_no_check_no_rewriting_no_sharing_and_no_expl
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = TEXT
-    wanted = list(binder.bind(syntax.parse(text)[0], text, CATALOG).maps)
+    wanted = list(binder.bind(reader.parse(text)[0], text, CATALOG).maps)
     plan = compile_plan(wanted, CATALOG, Strategy.BEST, 0)
 
     def fresh() -> PlanGraph:
