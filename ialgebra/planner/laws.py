@@ -1,7 +1,10 @@
 """The rewrite laws of the algebra: one formula, one `match`, one result.
 
 A law takes an operator and returns an equal one, or None where it does not apply. Laws never raise: definedness is
-`check`'s work. Laws of games rather than of operators (L11, L12's zero, L13, L18) are applied in `games`.
+`check`'s work. Laws of games rather than of operators (L11, L12's zero, L13, L18) are applied in `lower`.
+
+The first line of a law's docstring is its formula, which EXPLAIN prints; an example follows, in which p, q and r are φ
+of three inputs, w and v windows, and half is (1/2, 1/2).
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ def formula(law: Law) -> str:
 
 
 def commute(plan: Operator) -> Operator | None:
-    """Π_w σ_l = σ_l Π_w (L1)"""
+    """Π_w σ_l = σ_l Π_w (L1)
+
+    >>> commute(Projection(w, Selection(2, p))) is Selection(2, Projection(w, p))
+    True
+    """
     match plan:
         case Projection(window, Selection(layer, p)):
             return Selection(layer, Projection(window, p))
@@ -29,7 +36,13 @@ def commute(plan: Operator) -> Operator | None:
 
 
 def stack_layers(plan: Operator) -> Operator | None:
-    """σ_l σ_l' = σ_l if l ≤ l' (L2)"""
+    """σ_l σ_l' = σ_l if l ≤ l' (L2)
+
+    >>> stack_layers(Selection(2, Selection(3, p))) is Selection(2, p)
+    True
+    >>> stack_layers(Selection(3, Selection(2, p))) is None  # undefined: `check` refuses it
+    True
+    """
     match plan:
         case Selection(outer, Selection(inner, p)) if outer <= inner:
             return Selection(outer, p)
@@ -37,7 +50,11 @@ def stack_layers(plan: Operator) -> Operator | None:
 
 
 def stack_windows(plan: Operator) -> Operator | None:
-    """Π_w Π_w' = Π_{w∩w'} (L3)"""
+    """Π_w Π_w' = Π_{w∩w'} (L3)
+
+    >>> stack_windows(Projection(w, Projection(v, p))) is Projection(both(w, v), p)
+    True
+    """
     match plan:
         case Projection(outer, Projection(inner, p)):
             return Projection(both(outer, inner), p)
@@ -45,7 +62,11 @@ def stack_windows(plan: Operator) -> Operator | None:
 
 
 def drop_everything(plan: Operator) -> Operator | None:
-    """Π_everything p = p (L4)"""
+    """Π_everything p = p (L4)
+
+    >>> drop_everything(Projection(EVERYTHING, p)) is p
+    True
+    """
     match plan:
         case Projection(window, p) if window is EVERYTHING:
             return p
@@ -53,7 +74,11 @@ def drop_everything(plan: Operator) -> Operator | None:
 
 
 def drop_last_layer(plan: Operator) -> Operator | None:
-    """σ_n p = p where layer n is the model's own output (L4)"""
+    """σ_n p = p where layer n is the model's own output (L4)
+
+    >>> drop_last_layer(Selection(p.depth, p)) is p
+    True
+    """
     match plan:
         case Selection(layer, Identity() | Projection(_, Identity()) as p) if layer == first_leaf(p).depth:
             return p
@@ -61,7 +86,11 @@ def drop_last_layer(plan: Operator) -> Operator | None:
 
 
 def project_join(plan: Operator) -> Operator | None:
-    """Π_w (p ⋈ q) = Π_w p ⋈ Π_w q (L6)"""
+    """Π_w (p ⋈ q) = Π_w p ⋈ Π_w q (L6)
+
+    >>> project_join(Projection(w, Join((p, q), half))) is Join((Projection(w, p), Projection(w, q)), half)
+    True
+    """
     match plan:
         case Projection(window, Join(operands, weights)):
             return Join(tuple(Projection(window, p) for p in operands), weights)
@@ -69,7 +98,11 @@ def project_join(plan: Operator) -> Operator | None:
 
 
 def select_join(plan: Operator) -> Operator | None:
-    """σ_l (p ⋈ q) = σ_l p ⋈ σ_l q (L7)"""
+    """σ_l (p ⋈ q) = σ_l p ⋈ σ_l q (L7)
+
+    >>> select_join(Selection(2, Join((p, q), half))) is Join((Selection(2, p), Selection(2, q)), half)
+    True
+    """
     match plan:
         case Selection(layer, Join(operands, weights)):
             return Join(tuple(Selection(layer, p) for p in operands), weights)
@@ -77,7 +110,13 @@ def select_join(plan: Operator) -> Operator | None:
 
 
 def project_antijoin(plan: Operator) -> Operator | None:
-    """Π_w (p ⋄ q) = Π_w p ⋄ Π_w q (L8)"""
+    """Π_w (p ⋄ q) = Π_w p ⋄ Π_w q (L8)
+
+    >>> project_antijoin(Projection(w, AntiJoin((p, q), (0, 1)))) is AntiJoin(
+    ...     (Projection(w, p), Projection(w, q)), (0, 1)
+    ... )
+    True
+    """
     match plan:
         case Projection(window, AntiJoin(operands, order, contrast)):
             return AntiJoin(tuple(Projection(window, p) for p in operands), order, contrast)
@@ -85,7 +124,13 @@ def project_antijoin(plan: Operator) -> Operator | None:
 
 
 def select_antijoin(plan: Operator) -> Operator | None:
-    """σ_l (p ⋄ q) = σ_l p ⋄ σ_l q (L9)"""
+    """σ_l (p ⋄ q) = σ_l p ⋄ σ_l q (L9)
+
+    >>> select_antijoin(Selection(2, AntiJoin((p, q), (0, 1)))) is AntiJoin(
+    ...     (Selection(2, p), Selection(2, q)), (0, 1)
+    ... )
+    True
+    """
     match plan:
         case Selection(layer, AntiJoin(operands, order, contrast)):
             return AntiJoin(tuple(Selection(layer, p) for p in operands), order, contrast)
@@ -93,7 +138,12 @@ def select_antijoin(plan: Operator) -> Operator | None:
 
 
 def flatten_join(plan: Operator) -> Operator | None:
-    """(p ⋈_ε q) ⋈_δ r = δε p + δ(1−ε) q + (1−δ) r (L10)"""
+    """(p ⋈_ε q) ⋈_δ r = δε p + δ(1−ε) q + (1−δ) r (L10)
+
+    >>> quarters = (Fraction(1, 4), Fraction(1, 4), Fraction(1, 2))
+    >>> flatten_join(Join((Join((p, q), half), r), half)) is Join((p, q, r), quarters)
+    True
+    """
     match plan:
         case Join(operands, weights) if any(isinstance(p, Join) for p in operands):
             flat: list[tuple[Operator, Fraction]] = []
@@ -110,7 +160,11 @@ def flatten_join(plan: Operator) -> Operator | None:
 
 
 def order_join(plan: Operator) -> Operator | None:
-    """p ⋈_ε q = q ⋈_{1−ε} p: one order for one sum (L10)"""
+    """p ⋈_ε q = q ⋈_{1−ε} p: one order for one sum (L10)
+
+    >>> order_join(Join((q, p), (Fraction(1, 4), Fraction(3, 4)))) is Join((p, q), (Fraction(3, 4), Fraction(1, 4)))
+    True
+    """
     match plan:
         case Join(operands, weights):
             order = sorted(range(len(operands)), key=lambda k: _rank(operands[k]))
@@ -120,7 +174,13 @@ def order_join(plan: Operator) -> Operator | None:
 
 
 def merge_join(plan: Operator) -> Operator | None:
-    """p ⋈ p = p, p ⋈₁ q = p (L11)"""
+    """p ⋈ p = p, p ⋈₁ q = p (L11)
+
+    >>> merge_join(Join((p, p), half)) is p
+    True
+    >>> merge_join(Join((p, q), (Fraction(1), Fraction(0)))) is p
+    True
+    """
     match plan:
         case Join(operands, weights):
             shares: dict[Operator, Fraction] = {}
@@ -135,7 +195,11 @@ def merge_join(plan: Operator) -> Operator | None:
 
 
 def order_antijoin(plan: Operator) -> Operator | None:
-    """x' ⋄ x = swap(x ⋄ x') (L12)"""
+    """x' ⋄ x = swap(x ⋄ x') (L12)
+
+    >>> order_antijoin(AntiJoin((q, p), (0, 1))) is AntiJoin((p, q), (1, 0))
+    True
+    """
     match plan:
         case AntiJoin(operands, order, contrast):
             places = sorted(range(len(operands)), key=lambda k: _rank(operands[k]))

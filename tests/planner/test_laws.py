@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from fractions import Fraction
 
 import pytest
@@ -35,6 +36,19 @@ def join(*operands: Operator, weights: tuple[Fraction, ...] | None = None) -> Jo
 
 def anti(*operands: Operator, order: tuple[int, ...] | None = None) -> AntiJoin:
     return AntiJoin(operands, order or tuple(range(len(operands))), "literal")
+
+
+NAMES = {"p": X, "q": Y, "r": Z, "w": W, "v": V, "half": (HALF, HALF)}
+
+
+@pytest.mark.parametrize("law", LAWS, ids=[law.__name__ for law in LAWS])
+def test_a_law_says_its_formula_and_an_example_that_holds(law: laws.Law) -> None:
+    assert laws.formula(law) == (law.__doc__ or "").split("\n")[0]
+    assert laws.formula(law).endswith(")")
+    (example,) = doctest.DocTestFinder(recurse=False).find(law, law.__name__, globs=vars(laws) | NAMES)
+    assert any(each.want == "True\n" for each in example.examples)
+    said: list[str] = []
+    assert doctest.DocTestRunner().run(example, out=said.append).failed == 0, "".join(said)
 
 
 RESULTS = {
