@@ -7,7 +7,8 @@
     ├── ShapeError         tensors that do not fit together
     ├── ModelError         the model raised, or returned what cannot be used
     ├── BudgetError        rows that cannot pay for what was asked
-    └── ResourceError      out of memory: at a batch of one row, or beside the batches
+    ├── ResourceError      out of memory: at a batch of one row, or beside the batches
+    └── InternalError      a plan that contradicts itself: a fault of this package, found by `Strategy(verify=True)`
 
 An error's text is one sentence that names the culprit and what would be right. Where the culprit stands in a query, the
 line, the column and a caret under the very word follow. This module knows nothing of the rest of the package.
@@ -98,6 +99,10 @@ class BudgetError(IalgebraError):
 
 class ResourceError(IalgebraError):
     """Out of memory at a batch of one row, or beside the batches, where no smaller one helps."""
+
+
+class InternalError(IalgebraError):
+    """A plan that contradicts itself: a fault of this package, which `Strategy(verify=True)` looks for."""
 
 
 class IalgebraWarning(UserWarning):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("IALGEBRA_VERIFY", "1")  # every plan of every test is checked against itself
 torch.set_num_threads(1)  # the nets of the tests are too small to share among threads
 
 

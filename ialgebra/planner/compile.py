@@ -11,6 +11,7 @@ Neither runs a model.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -32,8 +33,10 @@ from .rewrite import RewriteStep, Rewriting
 from .sampling import Effort
 from .search import Sketch, search
 from .strategy import Strategy
+from .verify import verify
 
 MOST_SEARCHED: Final = 1000  # games of a query; of more, what can be shared is: to search would take seconds
+ALWAYS_VERIFY: Final = "IALGEBRA_VERIFY"  # the variable of the environment that has every plan verified
 
 
 class Wanted(NamedTuple):
@@ -165,7 +168,7 @@ def size(
         for number, found in zip(numbers, answers(taken.rewrite, taken.dual is True), strict=True)
         for each in (lowered.wanted[number],)
     )
-    return PhysicalPlan(
+    plan = PhysicalPlan(
         lowered.query,
         lowered.graph,
         outputs,
@@ -180,6 +183,9 @@ def size(
         taken,
         seed,
     )
+    if strategy.verify or (strategy.verify is None and ALWAYS_VERIFY in os.environ):
+        verify(plan)
+    return plan
 
 
 def compile_plan(

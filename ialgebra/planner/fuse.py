@@ -54,7 +54,7 @@ def fuse(
     jobs = {
         place: Job(place.hybrids, place.design, tuple(sorted(games, key=game_key))) for place, games in columns.items()
     }
-    ordered = sorted(jobs, key=lambda place: _job_key(jobs[place])) if strategy.share else list(jobs)
+    ordered = sorted(jobs, key=lambda place: job_order(jobs[place])) if strategy.share else list(jobs)
     numbers = {place: number for number, place in enumerate(ordered)}
     readings = [
         tuple(TermReading(numbers[place], jobs[place].games.index(game)) for place, game in entries)
@@ -63,8 +63,14 @@ def fuse(
     return [jobs[place] for place in ordered], readings
 
 
-def _job_key(job: Job) -> tuple[object, ...]:
+def job_order(job: Job) -> tuple[object, ...]:
+    """The order of jobs that share what they can: by content, the same for every writing of a query."""
     return (job.models, job.hybrids.key, job.spec, min(game.estimation.key for game in job.games))
+
+
+def form(job: Job) -> tuple[object, ...]:
+    """What inputs have in common that can be rows of one batch."""
+    return tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[Pass]:
@@ -75,9 +81,8 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
         if job.spec.method == ENDS:
             groups[(number, ENDS)] = [number]
             continue
-        form = (tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype)
         depths = tuple(deepest(job.layers(model)) for model in job.models)
-        key: tuple[object, ...] = (job.models, depths, form) if strategy.pack else (number,)
+        key: tuple[object, ...] = (job.models, depths, form(job)) if strategy.pack else (number,)
         groups.setdefault(key, []).append(number)
 
     @cache  # where each job is a pass of its own, most are alike

@@ -38,6 +38,7 @@ class Strategy:
     mode: Mode | None = None  # D10: how a pass is run
     batches: Batches | None = None  # D1, D10: those of a former run, one after the other, before any others
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
+    verify: bool | None = None  # check every plan against itself: a search for faults of the planner, no decision
     rules: tuple[laws.Law, ...] = laws.LAWS
 
     def __post_init__(self) -> None:

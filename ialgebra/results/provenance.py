@@ -55,6 +55,7 @@ def provenance(
     names = set(_names(query, catalog))
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
     del decisions["batches"]  # which are what was run
+    del decisions["verify"]  # which decides nothing
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
     return environment() | {
         "query": plan.query,
