@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import BindError, Strategy
+from ialgebra.answering import question
 from ialgebra.answering.loop import refined
 from ialgebra.answering.rounds import Course
 from ialgebra.answering.running import Standing
@@ -22,6 +24,8 @@ from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.estimators.estimate import estimate
 from ialgebra.language import reader
 from ialgebra.models import Head
+from ialgebra.planner.boards import Boards
+from ialgebra.planner.compile import size
 from ialgebra.session.progress import error_line
 
 PHOTO = np.load(Path(__file__).parent / "data" / "lite0_chelsea_3x4.npz")["logits"][:, 0].astype(np.float64)
@@ -360,6 +364,74 @@ def test_a_method_or_a_budget_is_obeyed_where_the_exact_answer_would_be_cheaper(
         answer = rounds(session(), f"select * from g(x) {bounded.format(clause)}")[-1]
         assert answer[0].method != "exact"
         assert answer.stats.rows <= 1 << 10
+
+
+# Planning.
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Counter[object]:
+    """How often each board was built, by its leaf."""
+    count: Counter[object] = Counter()
+    build = Boards.build
+
+    def counted(self, leaf, *options):
+        count[leaf] += 1
+        return build(self, leaf, *options)
+
+    monkeypatch.setattr(Boards, "build", counted)
+    return count
+
+
+@pytest.fixture
+def sized(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many plans each physical plan was of."""
+    counts: list[int] = []
+
+    def counted(*arguments, numbers, **options):
+        counts.append(len(numbers))
+        return size(*arguments, numbers=numbers, **options)
+
+    monkeypatch.setattr(question, "size", counted)
+    return counts
+
+
+def forty_inputs() -> ialgebra.Session:
+    """The photo's game with something added for the first features, more for some inputs than for others."""
+    con = session(lambda batch: table(batch) + 10 * batch[:, :3].square().sum(dim=1, keepdim=True))
+    con.register_input("xs", 0.6 + 0.8 * torch.rand(40, PLAYERS, generator=torch.Generator().manual_seed(0)))
+    return con
+
+
+@pytest.mark.parametrize("within", ["error within 2%", "within 60 seconds", "error within 2% within 60 seconds"])
+def test_a_query_of_many_rounds_lowers_each_of_its_games_once(built, sized, within):
+    con = forty_inputs()
+    answers = rounds(con, f"select * from g(xs, target => 0) {within}")
+    assert len(answers) > 2
+    assert len(sized) > 2
+    assert set(sized) == {40}
+    assert len(built) == 40
+    assert set(built.values()) == {1}
+
+
+def test_a_ranking_that_gives_elements_up_sizes_fewer_plans_and_lowers_none_again(built, sized):
+    text = "select * from g(xs, target => 0) order by mass(feature < 3) desc limit 2 error within 2%"
+    answers = rounds(forty_inputs(), text)
+    assert answers[-1].stats.given_up > 0
+    assert sized[0] == 40 > sized[-1]
+    assert sized == sorted(sized, reverse=True)
+    assert set(built.values()) == {1}
+
+
+def test_a_query_without_bounds_is_answered_in_one_round_of_its_whole_budget(sized):
+    con = session()
+    streamed = rounds(con, "select * from g(x) budget 500")
+    del sized[:]
+    answer = session().sql("select * from g(x) budget 500")
+    assert len(sized) == 1
+    assert len(streamed) > 1
+    assert np.array_equal(answer[0].values, streamed[-1][0].values)
+    assert np.array_equal(answer[0].stderr, streamed[-1][0].stderr)
 
 
 # Forecasts.

@@ -2,8 +2,9 @@
 
 In: what each game has contributed to an answer's squared error, at how many rows. Out: rows. Numbers only.
 
-An error falls as u^rate, where u = 1/rows − 1/population counts the rows yet unseen: the rate is 1/2 for means over
-permutations; regressions measure about 1, because more rows also raise how much their surrogates explain.
+An error falls as u^rate, where u = 1/rows − 1/population counts the rows not yet seen. The rate is 1/2 for means over
+permutations; about 1 was measured for regressions, because with more rows their surrogates also explain more
+(docs/architecture.md, "Answers to a bound").
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-_EXPONENT = 60  # players above which a population is endless
+_MOST_COUNTED_PLAYERS = 60  # of more players the coalitions count as infinitely many
+_HALVINGS = 50  # of a bisection on [0, 1]: down to the last bits of a float
+_PRIOR_WEIGHT = math.log(2) ** 2  # of what is believed about a decay before: as much as one halving of the gap
+_SLOWEST, _FASTEST = 0.5, 2.0  # rates that are believed: that of plain means, and twice that of regressions
 
 
 class Stratum(NamedTuple):
-    """One game's part of an answer: `rows` so far, of `population`, at most `cap`; its `variance`, its share of the
-    answer's squared error (negative where it cancels others'); the `cost` of a row."""
+    """One game's part of an answer: `rows` so far, of `population`, at most `cap`; its `variance`, which is its share
+    of the answer's squared error (negative where it cancels that of others); the `cost` of a row."""
 
     rows: float
     cap: float
@@ -31,7 +35,7 @@ class Stratum(NamedTuple):
 
 def population(players: int) -> float:
     """How many coalitions there are."""
-    return 2.0**players if players <= _EXPONENT else math.inf
+    return 2.0**players if players <= _MOST_COUNTED_PLAYERS else math.inf
 
 
 def unseen(rows: float, population: float) -> float:
@@ -55,7 +59,7 @@ def rows_to(strata: Sequence[Stratum], ratio: float, rate: float, *, allocate: b
     weight /= weight.min()
     # Σ share · (gap shrunk)^(2 rate) = ratio² Σ share, by bisection on one factor for all games.
     low, high = 0.0, 1.0
-    for _ in range(50):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         shrunk = np.clip(middle * weight, lowest, 1)
         reached = float(share @ shrunk ** (2 * rate)) <= ratio**2 * float(share.sum())
@@ -69,12 +73,12 @@ def rows_to(strata: Sequence[Stratum], ratio: float, rate: float, *, allocate: b
 class Decay:
     """How fast an answer's error has fallen so far: a regression through its first round, in logarithms.
 
-    `prior` is what is believed before: it counts as much as one halving.
+    `prior` is the rate that is believed before any is measured.
     """
 
     prior: float
     first: tuple[float, float] | None = None
-    square: float = math.log(2) ** 2
+    square: float = _PRIOR_WEIGHT
     product: float = 0.0
 
     def __post_init__(self) -> None:
@@ -93,4 +97,4 @@ class Decay:
 
     @property
     def rate(self) -> float:
-        return min(2.0, max(0.5, self.product / self.square))
+        return min(_FASTEST, max(_SLOWEST, self.product / self.square))

@@ -3,9 +3,9 @@
 In: a round's maps of the elements, and of the queries that distances are measured from. Out: scores with their errors,
 and the elements that can still be in the answer; the others are given up (D4). It plans nothing and runs nothing.
 
-Errors come from draws: values that the estimator could as well have found, normal with its covariance, of which each
-scalar is read as of the map itself. An interval is as wide as makes all intervals of a ranking hold at once with the
-confidence that the query asks for, so that the elements given up are, with that confidence, none of the answer's.
+Errors come from draws: values that the estimator could as well have found, normally distributed with its covariance.
+Each scalar is read of every draw as it is read of the map. Intervals are so wide that all intervals of a ranking hold
+at once with the confidence that the query asks for: with that confidence no element of the answer is given up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from ..estimation.bound import reach
 from ..estimation.maps import EstimatedMap
 from ..system.arrays import Floats
 
-_DRAWS = 32  # and as many mirrored: what they have in common with the map is then the bend of a scalar, not chance
+_DRAWS = 32  # and as many mirrored ones: the mean of all differs from the map by how a scalar bends, not by chance
+_NORMALS_KEPT = 8  # sets of normal numbers that are kept, by their count and seed
 
 
 class Score(NamedTuple):
@@ -49,8 +50,11 @@ class Score(NamedTuple):
 
 
 class _Cells(NamedTuple):
-    """A map and its draws, (1 + draws, cells): the value of each feature of a cell, how many features each has, and the
-    cell of every feature, flat, −1 for none. `factor` (n, cells) has the covariance factorᵀ factor; None: unknown."""
+    """A map and its draws by cells, which are sets of features of equal value.
+
+    `values` (1 + draws, cells) are those of one feature of a cell, `sizes` how many features a cell has, `where` the
+    cell of every feature, flat, −1 for none. The covariance is factorᵀ factor, `factor` (n, cells); None: unknown.
+    """
 
     values: Floats
     sizes: Floats
@@ -58,7 +62,7 @@ class _Cells(NamedTuple):
     factor: Floats | None
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=_NORMALS_KEPT)
 def _normal(count: int, seed: int) -> Floats:
     half = np.random.default_rng(seed).standard_normal((_DRAWS, count))
     return np.concatenate([half, -half])
@@ -111,7 +115,7 @@ def score(
     if not known:
         return Score(value, math.inf, *limits)
     draws = np.zeros(len(values) - 1)
-    np.subtract(values[1:], value, out=draws, where=values[1:] != value)  # as far as ∞ is ∞ for certain
+    np.subtract(values[1:], value, out=draws, where=values[1:] != value)  # ∞ − ∞ is 0 here: such a value is certain
     if not np.isfinite(draws).all():
         return Score(value, math.inf, *limits)
     mean = float(draws.mean())
@@ -121,7 +125,7 @@ def score(
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole, and 0 of nothing."""
+    """part / whole, and 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
 
 
@@ -130,8 +134,8 @@ def _distances(cells: _Cells, other: _Cells) -> Floats:
     pairs, counts = np.unique(np.stack([cells.where, other.where]), axis=1, return_counts=True)
     rows = max(len(cells.values), len(other.values))
     ours, theirs = (
-        np.broadcast_to(np.pad(each.values, ((0, 0), (0, 1)))[:, place], (rows, len(counts)))
-        for each, place in zip((cells, other), pairs, strict=True)
+        np.broadcast_to(np.pad(each.values, ((0, 0), (0, 1)))[:, cell], (rows, len(counts)))
+        for each, cell in zip((cells, other), pairs, strict=True)
     )
     root = np.sqrt(counts)  # squares of huge or tiny values would not be numbers
     apart, size = np.hypot.reduce((ours - theirs) * root, axis=1), np.hypot.reduce(theirs * root, axis=1)
@@ -162,13 +166,13 @@ def _argmax(cells: _Cells, position: NDArray[np.generic], reach: float, *, sampl
 
 @dataclass
 class Contest:
-    """The elements of one ranking: `running` are the places of those that may be in the answer, `scores` what their
-    maps say so far, by scalar and place."""
+    """The elements of one ranking, by number: `running` are those that may be in the answer, `scores` what their maps
+    say so far, by scalar and element."""
 
     ranking: Ranking
     elements: Elements
     confidence: float
-    columns: Callable[[int], Columns]  # of an element's features, by its place
+    columns: Callable[[int], Columns]  # of an element's features
     running: NDArray[np.intp] = field(init=False)
     scores: dict[str, dict[int, Score]] = field(init=False)
 
@@ -182,11 +186,11 @@ class Contest:
         wide = reach(self.confidence, self.elements.count * len(self.scores))
         for name, scalar in self.ranking.scalars.items():
             others = references.get(name, ())
-            for number, place in enumerate(self.running.tolist()):
+            for number, element in enumerate(self.running.tolist()):
                 other = others[number if len(others) > 1 else 0] if others else None
-                if self._read.get((name, place)) != (maps[place], other):  # settled maps are what they were
-                    self.scores[name][place] = score(scalar, maps[place], self.columns(place), wide, other)
-                    self._read[name, place] = (maps[place], other)
+                if self._read.get((name, element)) != (maps[element], other):  # settled maps are what they were
+                    self.scores[name][element] = score(scalar, maps[element], self.columns(element), wide, other)
+                    self._read[name, element] = (maps[element], other)
 
     def give_up(self) -> None:
         """Leave out the elements that cannot be in the answer."""
@@ -194,21 +198,21 @@ class Contest:
         self.running = self.running[kept]
 
     def answer(self) -> list[int]:
-        """The places of the answer's elements as the maps are, in their order."""
+        """The answer's elements as the maps are, in their order."""
         exactly = self._scored(lambda score: (score.value, score.value))
-        return [int(self.running[place]) for place in ranked(self.ranking, exactly)]
+        return [int(self.running[number]) for number in ranked(self.ranking, exactly)]
 
-    def about(self, place: int) -> dict[str, tuple[float, float]]:
+    def about(self, element: int) -> dict[str, tuple[float, float]]:
         """An element's index, and all numbers that the ranking reads of it: values and their standard errors."""
-        known = {name: (float(each.low[place]), 0.0) for name, each in self.elements.numbers.items()}
+        known = {name: (float(each.low[element]), 0.0) for name, each in self.elements.numbers.items()}
         read = {"index"} | {name for name, (value, _) in known.items() if not math.isnan(value)} & self.ranking.columns
         return {name: known[name] for name in known if name in read} | {
-            name: each[place][:2] for name, each in self.scores.items()
+            name: each[element][:2] for name, each in self.scores.items()
         }
 
     def _scored(self, interval: Callable[[Score], tuple[float, float]]) -> Elements:
         found = {
-            name: Interval(*np.array([interval(each[place]) for place in self.running.tolist()]).reshape(-1, 2).T)
+            name: Interval(*np.array([interval(each[element]) for element in self.running.tolist()]).reshape(-1, 2).T)
             for name, each in self.scores.items()
         }
         return self.elements.taken(self.running).joined(found)

@@ -76,7 +76,7 @@ class EstimatedMap:
     @property
     def stderr(self) -> Floats:
         """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
-        if self.influence is None:  # players that no sampled game has are exact all the same: null ones, above all
+        if self.influence is None:  # players that no sampled game has are exact nevertheless, such as null players
             sampled = np.any([draw.influence.any(axis=0) for draw in self.draws], axis=0)
             return np.where(sampled, np.inf, 0.0)
         error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
