@@ -13,8 +13,8 @@ import pytest
 from ialgebra import Strategy
 from ialgebra.algebra.operators import Estimation
 from ialgebra.errors import IalgebraError, InternalError
-from ialgebra.language import syntax
 from ialgebra.language.bind import query as binder
+from ialgebra.language.reader import parse
 from ialgebra.planner import compile as pipeline
 from ialgebra.planner.compile import ALWAYS_VERIFY, compile_plan
 from ialgebra.planner.graph import PlanGraph
@@ -30,7 +30,7 @@ TEXT = "select 2, * from f(x) join f(y) on weight = 0.3 join g(x) on weight = 0.
 
 def planned(text: str = TEXT, strategy: Strategy = Strategy.FUSED, effort: Effort | None = None) -> PhysicalPlan:
     catalog = CON._catalog
-    bound = binder.bind(syntax.parse(text)[0], text, catalog)
+    bound = binder.bind(parse(text)[0], text, catalog)
     return compile_plan(bound.maps, catalog, replace(strategy, verify=False), 5, effort=effort)
 
 
