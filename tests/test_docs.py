@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ialgebra
-from ialgebra.algebra.edits import MEANS
+from ialgebra.algebra.edits import EDITS
 
 README = Path(__file__).parent.parent / "README.md"
 INTERPRETERS = README.parent / "docs" / "interpreters.md"
@@ -136,7 +136,7 @@ def test_the_tutorial_on_what_if_runs_and_says_what_is_so():
     assert names["upper"].map[:, :4].any()
     assert names["distance"] < 0.2
     told = set(re.findall(r"^\| `(\w+)\(", page.read_text(), flags=re.MULTILINE))
-    assert told == set(MEANS["image"])
+    assert told == set(EDITS)
 
 
 def test_the_tutorial_on_rankings_runs_and_finds_the_marked_corner():

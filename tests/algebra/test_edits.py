@@ -11,11 +11,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ialgebra.algebra.baselines import Baseline, Blur, Constant, Given, Mean, gaussian_blur
-from ialgebra.algebra.edits import Clip, Noise, Nullify, Rotate, Scale, Shift, Substitute, edited, registered
+from ialgebra.algebra.edits import (
+    EDITS,
+    Clip,
+    EditForm,
+    InputArgument,
+    Noise,
+    Nullify,
+    NumberArgument,
+    Rotate,
+    Scale,
+    Shift,
+    Substitute,
+    Surroundings,
+    WholeArgument,
+    WindowArgument,
+    edit_form,
+    edited,
+    form_of,
+    meaningful,
+    registered,
+)
+from ialgebra.algebra.edits.registry import _FORMS
+from ialgebra.algebra.kinds import KINDS
 from ialgebra.algebra.sources import Edit, Source
 from ialgebra.algebra.windows import Box, Column, Compare
 from ialgebra.algebra.windows import WindowConstant as Number
+from ialgebra.catalog.catalog import Catalog, entry
 from ialgebra.errors import BindError, ShapeError
+from ialgebra.language.bind.inputs import bind_input
+from ialgebra.language.reader import parse
 
 ZERO = Constant(0.0)
 OTHERS = {"y": torch.full((2, 7, 9), 5.0), "tokens": torch.tensor([7, 7, 7, 7, 7]), "small": torch.zeros(2, 3, 3)}
@@ -279,3 +304,74 @@ def test_edits_are_nodes_that_print_as_they_are_written():
     assert Source("two words", None, (Nullify(window, ZERO), Rotate(15.0, Constant(0.5)), Noise(0.1, 3))) is source
     assert Source("two words", None, (Rotate(15.0, Constant(0.5)), Nullify(window, ZERO), Noise(0.1, 3))) is not source
     assert str(Source("xs", 2, (Clip(0.0, 1e-9), Scale(1 / 3, ZERO)))) == f"scale(clip(xs[2], 0, 1e-09), {1 / 3!r})"
+
+
+# --- forms
+
+
+KIND_INPUTS = {"image": photo(), "tabular": torch.tensor([1.0, -2.0, 3.0]), "tokens": torch.tensor([1, 2, 3, 4, 5])}
+ARGUMENTS = {WindowArgument: "value > 1", InputArgument: "x", NumberArgument: "2", WholeArgument: "3"}
+FORMS = [(kind, form) for kind in KIND_INPUTS for form in EDITS.values() if form.arguments(KINDS[kind]) is not None]
+
+
+def bound(text: str, **inputs: torch.Tensor) -> Source:
+    catalog = Catalog(inputs={name: entry(name, x) for name, x in inputs.items()})
+    (query,) = parse(f"select * from f({text})")
+    (source,) = bind_input(query.operand.arguments[0], catalog)
+    return source
+
+
+@pytest.mark.parametrize(("kind", "form"), FORMS, ids=lambda each: each if isinstance(each, str) else each.name)
+def test_every_edit_is_written_as_its_form_says_reads_what_it_says_and_keeps_the_shape(kind: str, form: EditForm):
+    x = KIND_INPUTS[kind]
+    given = [ARGUMENTS[type(each)] for each in form.arguments(KINDS[kind])]
+    if kind == "tokens":
+        given = [each.replace("value", "position") for each in given]
+    source = bound(f"{form.name}({', '.join(['x', *given])})", x=x)
+    (edit,) = source.edits
+    assert form_of(edit) is form
+    assert isinstance(edit, form.node)
+    assert edited(x, edit, kind, None, lambda source: x, lambda name: [x]).shape == x.shape
+    assert form.written(KINDS[kind]).count(",") == len(given)
+    assert set(registered([source])) == {"x"}
+    assert ("baseline" in edit.around("x", whole=True)) == form.takes_baseline
+    assert bound(source.text, x=x) is source
+
+
+def test_what_means_nothing_for_a_kind_is_no_edit_of_it():
+    assert meaningful(KINDS["image"]) == tuple(EDITS)
+    assert meaningful(KINDS["tabular"]) == ("nullify", "substitute", "clip", "noise")
+    assert meaningful(KINDS["tokens"]) == ("nullify", "substitute", "shift")
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_an_edit_that_is_expensive_is_not_made_before_it_is_asked_for(tried: bool, monkeypatch: pytest.MonkeyPatch):
+    calls: list[Edit] = []
+
+    def apply(edit: Edit, x: torch.Tensor, surroundings: Surroundings) -> torch.Tensor:
+        calls.append(edit)
+        return x
+
+    slow = edit_form(Noise, apply, EDITS["noise"].arguments, takes_baseline=False, tried=tried)
+    monkeypatch.setitem(EDITS, "noise", slow)
+    monkeypatch.setitem(_FORMS, Noise, slow)
+    source = bound("clip(noise(x, 1, 2), 0, 1)", x=photo())
+    assert bool(calls) == tried
+    calls.clear()
+    Catalog(inputs={"x": entry("x", photo())}).element(source)
+    assert calls == [Noise(1.0, 2)]
+
+
+def test_other_inputs_are_made_only_when_an_edit_asks_for_them():
+    asked: list[str] = []
+
+    def element(source: Source) -> torch.Tensor:
+        asked.append(source.name)
+        return OTHERS[source.name]
+
+    x = photo()
+    for edit in (Clip(0.0, 1.0), Noise(1.0, 0), Nullify(Box(*map(Number, (1, 2, 4, 9))), ZERO)):
+        edited(x, edit, "image", None, element, lambda name: [])
+    assert not asked
+    edited(x, Substitute(Compare("<", Column("col"), Number(4)), Source("y")), "image", None, element, lambda name: [])
+    assert asked == ["y"]

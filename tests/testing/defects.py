@@ -178,8 +178,9 @@ DEFECTS = (
         ("L13",), ("L5",),
     ),
     Defect(
-        "a window is nullified on the outside", "algebra.edits",
-        "_where(inside(window), materialise(", "_where(~inside(window), materialise(",
+        "a window is nullified on the outside", "algebra.edits.replacements",
+        "mixed(surroundings.inside(edit.window, x), surroundings.baseline(",
+        "mixed(~surroundings.inside(edit.window, x), surroundings.baseline(",
         ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(

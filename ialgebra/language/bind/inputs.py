@@ -12,7 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, check_baseline
-from ...algebra.edits import MEANS, TAKES_BASELINE, Clip, Noise, Nullify, Rotate, Scale, Shift, Substitute
+from ...algebra.edits import (
+    EDITS,
+    EditArgument,
+    EditForm,
+    InputArgument,
+    NumberArgument,
+    WholeArgument,
+    WindowArgument,
+    form_of,
+    meaningful,
+)
+from ...algebra.kinds import KINDS
 from ...algebra.sources import Edit, Source
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog, Entry
@@ -21,19 +32,8 @@ from .. import tree
 from .options import call, own_word, whole
 from .predicates import bind_window
 
-MODIFIERS = MEANS["image"]
+MODIFIERS = tuple(EDITS)
 InForce = Callable[[Entry], tuple[Baseline, ...]]
-
-_ARGUMENTS = {
-    "nullify": "w",
-    "substitute": "w, other",
-    "scale": "factor",
-    "rotate": "degrees",
-    "shift": "rows, cols",
-    "clip": "low, high",
-    "noise": "sigma, seed",
-}
-_KINDS = {"image": "an image", "tabular": "a tabular input", "tokens": "a token sequence"}
 
 
 def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
@@ -59,28 +59,25 @@ def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | Non
 
 def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
     """The inputs of a modifier under its edit."""
-    name = said.name.value.lower()
+    form = EDITS[said.name.value.lower()]
     if not said.arguments:
-        raise BindError(f"{name} takes an input: {_form(name, 'image')}", said.span)
+        raise BindError(f"{form.name} takes an input: {form.written()}", said.span)
     inner = bind_input(said.arguments[0], catalog, in_force)
     entry = catalog.input(inner[0].name)
-    if name not in MEANS[entry.kind]:
-        legal = ", ".join(MEANS[entry.kind])
-        raise BindError(f"{name} means nothing for {_KINDS[entry.kind]}; it has {legal}", said.name.span)
-    form = _form(name, entry.kind)
-    if len(said.arguments) != (count := form.count(",") + 1):
-        raise BindError(f"{name} takes {count} arguments, {form}; got {len(said.arguments)}", said.span)
-    edit = _Modifier(said, name, form, entry, catalog, in_force).edit(*said.arguments[1:])
+    kind = KINDS[entry.kind]
+    written, arguments = form.written(kind), form.arguments(kind)
+    if arguments is None:
+        legal = ", ".join(meaningful(kind))
+        raise BindError(f"{form.name} means nothing for {kind.article}; it has {legal}", said.name.span)
+    if len(said.arguments) != (count := len(arguments) + 1):
+        raise BindError(f"{form.name} takes {count} arguments, {written}; got {len(said.arguments)}", said.span)
+    edit = _Modifier(said, form, written, entry, catalog, in_force).edit(arguments)
     sources = tuple(replace(source, edits=(*source.edits, edit)) for source in inner)
     with _at(said.span):
         for source in sources:
-            catalog.element(source)
+            if all(form_of(each).tried for each in source.edits):
+                catalog.element(source)
     return sources
-
-
-def _form(name: str, kind: str) -> str:
-    """How a modifier is written."""
-    return f"{name}(x, {'positions' if (name, kind) == ('shift', 'tokens') else _ARGUMENTS[name]})"
 
 
 @dataclass(frozen=True)
@@ -88,48 +85,38 @@ class _Modifier:
     """One modifier of an input, with what its arguments are read by."""
 
     said: tree.CallExpr
-    name: str
-    form: str
+    form: EditForm
+    written: str
     entry: Entry
     catalog: Catalog
     in_force: InForce | None
 
-    def edit(self, first: tree.Expression, *more: tree.Expression) -> Edit:
-        if self.name in TAKES_BASELINE:
-            return self.leaving(self.baseline(), first, *more)
-        for option in self.said.options:
-            raise BindError(f"{self.name} takes no options", option.name.span)
-        if self.name == "substitute":
-            other = bind_input(more[0], self.catalog, self.in_force)
-            if len(other) > 1:
-                raise BindError("substitute takes one other input, not a collection", more[0].span)
-            return Substitute(self.window(first), other[0].collection)
-        if self.name == "clip":
-            low, high = (self.number(each, "a bound") for each in (first, *more))
-            if low > high:
-                raise BindError(f"clip needs low ≤ high, not {low:g} and {high:g}", more[0].span)
-            return Clip(low, high)
-        sigma = self.number(first, "the standard deviation")
-        if sigma < 0:
-            raise BindError(f"the standard deviation must be at least 0, not {sigma:g}", first.span)
-        return Noise(sigma, whole(more[0], "the seed", 0))
+    def edit(self, arguments: tuple[EditArgument, ...]) -> Edit:
+        """The edit that the modifier means; `arguments` are those of its form."""
+        baselines = [self.baseline()] if self.form.takes_baseline else []
+        for option in () if self.form.takes_baseline else self.said.options:
+            raise BindError(f"{self.form.name} takes no options", option.name.span)
+        given = self.said.arguments[1:]
+        values = [self.value(*each) for each in zip(arguments, given, strict=True)]
+        with _at(given[-1].span if given else self.said.span):
+            return self.form.make(*values, *baselines)
 
-    def leaving(self, baseline: Baseline, first: tree.Expression, *more: tree.Expression) -> Edit:
-        """An edit that leaves something absent."""
-        match self.name:
-            case "nullify":
-                return Nullify(self.window(first), baseline)
-            case "rotate":
-                return Rotate(self.number(first, "the angle in degrees"), baseline)
-            case "scale":
-                factor = self.number(first, "the factor")
-                if factor <= 0:
-                    raise BindError("the factor must be above 0: 2 is twice as large, 0.5 half", first.span)
-                return Scale(factor, baseline)
-        by = tuple(self.number(each, "a shift") for each in (first, *more))
-        if self.entry.kind == "tokens" and by[0] != int(by[0]):
-            raise BindError("tokens are shifted by whole positions", first.span)
-        return Shift(by, baseline)
+    def value(self, argument: EditArgument, given: tree.Expression) -> Window | Source | float | int:
+        match argument:
+            case WindowArgument():
+                return self.window(given)
+            case InputArgument():
+                other = bind_input(given, self.catalog, self.in_force)
+                if len(other) > 1:
+                    raise BindError(f"{self.form.name} takes one other input, not a collection", given.span)
+                return other[0].collection
+            case WholeArgument(_, what, least):
+                return whole(given, what, least)
+        assert isinstance(argument, NumberArgument)
+        number = self.number(given, argument.what)
+        if (wrong := argument.refuses(number)) is not None:
+            raise BindError(wrong, given.span)
+        return number
 
     def window(self, value: tree.Expression) -> Window:
         entry = self.entry
@@ -140,7 +127,7 @@ class _Modifier:
 
     def number(self, value: tree.Expression, what: str) -> float:
         if not isinstance(value, tree.Number):
-            raise BindError(f"{what} must be a number: {self.form}", value.span)
+            raise BindError(f"{what} must be a number: {self.written}", value.span)
         return float(value.value)
 
     def baseline(self) -> Baseline:
@@ -149,13 +136,13 @@ class _Modifier:
         baselines = self.in_force(self.entry) if self.in_force else default_baselines(self.entry, self.catalog)
         for option in self.said.options:
             if option.name.value.lower() != "baseline":
-                raise BindError(f"{self.name} has one option, baseline", option.name.span)
+                raise BindError(f"{self.form.name} has one option, baseline", option.name.span)
             span = option.value.span
             with _at(span):
                 baselines = bind_baselines(option.value, self.catalog)
         if len(baselines) > 1:
-            named = f"{self.form[:-1]}, baseline => 0)"
-            message = f"{self.name} takes one baseline, not the {len(baselines)} in force; name one: {named}"
+            named = f"{self.written[:-1]}, baseline => 0)"
+            message = f"{self.form.name} takes one baseline, not the {len(baselines)} in force; name one: {named}"
             raise BindError(message, span)
         with _at(span):
             x = self.entry.elements[0].tensor

@@ -1,0 +1,47 @@
+"""Edits: what-if changes of an input, made before anything is explained.
+
+    nullify  substitute  scale  rotate  shift  clip  noise
+
+What lives here: the nodes of edits and one `EditForm` value per edit (how a query writes it, what it reads, how it is
+applied), and their registry. Edits and tensors come in; tensors of the same shape go out. Other inputs come through
+functions that the caller passes in, and are made only when an edit asks for them. This room may not know the catalog,
+the syntax of queries, models or plans.
+"""
+
+from .form import (
+    EditArgument,
+    EditForm,
+    InputArgument,
+    NumberArgument,
+    Surroundings,
+    WholeArgument,
+    WindowArgument,
+    edit_form,
+)
+from .moves import Rotate, Scale, Shift
+from .registry import EDITS, edited, form_of, meaningful, registered
+from .replacements import Nullify, Substitute
+from .values import Clip, Noise
+
+__all__ = [
+    "EDITS",
+    "Clip",
+    "EditArgument",
+    "EditForm",
+    "InputArgument",
+    "Noise",
+    "Nullify",
+    "NumberArgument",
+    "Rotate",
+    "Scale",
+    "Shift",
+    "Substitute",
+    "Surroundings",
+    "WholeArgument",
+    "WindowArgument",
+    "edit_form",
+    "edited",
+    "form_of",
+    "meaningful",
+    "registered",
+]

@@ -1,0 +1,79 @@
+"""The edits by name, and what is asked of them. A new edit is added here.
+
+In: an edit, a tensor, other inputs through functions of the caller. Out: the edited tensor; the names that edits read.
+May not know: the catalog, syntax trees, models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Final
+
+from torch import Tensor
+
+from ..baselines import Baseline, Blur, Constant, Given, Mean
+from ..kinds import InputKind, kind_named
+from ..sources import Edit, Source
+from .form import EditForm, Surroundings
+from .moves import ROTATE, SCALE, SHIFT
+from .replacements import NULLIFY, SUBSTITUTE
+from .values import CLIP, NOISE
+
+EDITS: Final[Mapping[str, EditForm]] = {
+    each.name: each
+    for each in (
+        NULLIFY,
+        SUBSTITUTE,
+        SCALE,
+        ROTATE,
+        SHIFT,
+        CLIP,
+        NOISE,
+    )
+}
+_FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in EDITS.values()}
+
+
+def form_of(edit: Edit) -> EditForm:
+    """The form that an edit has."""
+    return _FORMS[type(edit)]
+
+
+def meaningful(kind: InputKind) -> tuple[str, ...]:
+    """The names of the edits that mean something for inputs of this kind."""
+    return tuple(name for name, form in EDITS.items() if form.arguments(kind) is not None)
+
+
+def edited(
+    x: Tensor,
+    edit: Edit,
+    kind: str,
+    feature_names: Sequence[str] | None,
+    element: Callable[[Source], Tensor],
+    collection: Callable[[str], Sequence[Tensor]],
+) -> Tensor:
+    """`x` after one edit, in its shape; `x` itself stays as it is.
+
+    Raises ShapeError where another input, a baseline or a mask does not fit, BindError where values leave the range of
+    the input's numbers.
+    """
+    return form_of(edit).apply(edit, x, Surroundings(kind_named(kind), feature_names, element, collection))
+
+
+def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
+    """The names of all registered inputs that sources and baselines read, edits included."""
+    for part in parts:
+        match part:
+            case Source(name, _, edits):
+                yield name
+                for edit in edits:
+                    values = (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
+                    yield from registered(value for value in values if isinstance(value, _READ))
+            case Given(source) | Blur(source, _) if source is not None:
+                yield from registered([source])
+            case Mean(name):
+                yield name
+
+
+_READ = (Source, Constant, Mean, Blur, Given)
