@@ -21,7 +21,6 @@ ROOMS = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent 
 SILENT_ROOMS = {
     "ialgebra.algebra",
     "ialgebra.apps",
-    "ialgebra.catalog",
     "ialgebra.execution",
     "ialgebra.kernels",
     "ialgebra.kernels.estimators",

@@ -20,7 +20,8 @@ from ..algebra.kinds import columns_of
 from ..algebra.labelling import labels
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
-from ..catalog.catalog import Catalog, Element, constant_element
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Element, constant_element
 from .games import Board, Hybrids, Leaf
 
 

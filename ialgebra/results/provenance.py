@@ -19,7 +19,8 @@ import torch
 from ..algebra.edits import registered
 from ..algebra.operators import Identity, leaves
 from ..algebra.players import Labels
-from ..catalog.catalog import Catalog, Entry
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry
 from ..execution.tables import Outcome
 from ..language import reader, tree
 from ..language.printer import baseline_text

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from ..algebra.windows import Mask, Window
-from ..catalog.catalog import Catalog, Entry
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry
 from ..errors import BindError, did_you_mean
 from ..models.network import Network
 

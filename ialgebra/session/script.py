@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..algebra.windows import Mask
-from ..catalog.catalog import Entry
+from ..catalog.inputs import Entry
 from ..errors import BindError, IalgebraError
 from ..models.head_files import file_content
 from ..planner.laws import LAWS

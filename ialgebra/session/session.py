@@ -29,7 +29,8 @@ from ..algebra.sources import Source
 from ..algebra.windows import Mask, Window
 from ..answering import explaining, loop
 from ..answering.question import Request
-from ..catalog.catalog import Catalog, Entry, entry, hidden, labels_of, snapshot
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry, entry, hidden, labels_of, snapshot
 from ..errors import BindError, IalgebraError, ResourceError, did_you_mean
 from ..execution.store import Store
 from ..interpreters.checked import known_interpreter

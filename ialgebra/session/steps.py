@@ -15,7 +15,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from ..algebra.windows import Mask
-from ..catalog.catalog import Entry
+from ..catalog.inputs import Entry
 from ..models.head import Head
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation

@@ -22,7 +22,8 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ..algebra.baselines import Constant, materialise
-from ..catalog.catalog import Catalog, Element, Entry, Settings, entry
+from ..catalog.catalog import Catalog, Settings
+from ..catalog.inputs import Element, Entry, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
 from ..models.head import Head, pooled
 from ..models.network import Model, Network

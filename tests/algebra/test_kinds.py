@@ -8,7 +8,7 @@ import torch
 
 from ialgebra.algebra.kinds import KINDS, InputKind, columns_of, describe_columns, is_batch, kind_named, kind_of
 from ialgebra.algebra.labelling import labels
-from ialgebra.catalog.catalog import entry
+from ialgebra.catalog.inputs import entry
 from ialgebra.errors import BindError
 from tests.relations import attribution, relation
 

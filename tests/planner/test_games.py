@@ -16,7 +16,7 @@ from ialgebra.algebra.baselines import Constant, Given
 from ialgebra.algebra.operators import Estimation, Operator
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
-from ialgebra.catalog.catalog import content_digest
+from ialgebra.catalog.inputs import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import reader
 from ialgebra.language.bind import query as binder

@@ -26,7 +26,8 @@ from ...algebra.edits import (
 from ...algebra.kinds import KINDS
 from ...algebra.sources import Edit, Source
 from ...algebra.windows import Window, check_masks
-from ...catalog.catalog import Catalog, Entry
+from ...catalog.catalog import Catalog
+from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError, Span, did_you_mean
 from .. import tree
 from .options import call, own_word, whole

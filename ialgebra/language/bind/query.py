@@ -33,7 +33,8 @@ from ...algebra.operators import (
 )
 from ...algebra.rankings import Elements, Interval, Ranking, possible
 from ...algebra.windows import check_masks
-from ...catalog.catalog import Catalog, Entry
+from ...catalog.catalog import Catalog
+from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError, ShapeError, Span
 from ...interpreters.protocol import ModelInterpreter
 from ...planner.compile import Wanted

@@ -28,7 +28,7 @@ from ...algebra.rankings import (
 )
 from ...algebra.sources import Source
 from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
-from ...catalog.catalog import Entry
+from ...catalog.inputs import Entry
 from ...errors import BindError, ShapeError, did_you_mean
 from .. import tree
 from .options import whole

@@ -13,7 +13,8 @@ from torch import nn
 
 from ...algebra.kinds import KINDS
 from ...algebra.operators import Estimation
-from ...catalog.catalog import Catalog, Entry
+from ...catalog.catalog import Catalog
+from ...catalog.inputs import Entry
 from ...errors import BindError, Span, did_you_mean
 from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
 from ...interpreters.shipped import SHAPLEY

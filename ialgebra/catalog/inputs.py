@@ -1,0 +1,184 @@
+"""Registered inputs: tensors, their kinds, and what the queries over them use by default.
+
+In: tensors, arrays and lists as a caller has them. Out: an Entry, whose elements are snapshots on the CPU, or a
+ShapeError or BindError that says what to register. It knows no model, no window and no query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ..algebra.baselines import Baseline, Constant, materialise
+from ..algebra.kinds import KINDS, forms, is_batch, kind_of
+from ..algebra.players import Partition
+from ..algebra.sources import Source
+from ..errors import BindError, ShapeError
+
+_HIDDEN_MARK = "\0"  # no query can say a name that contains it
+_LABEL_LIMIT = 1 << 53  # below it every whole number has a float of its own
+_FORMS = forms()
+
+
+@dataclass(frozen=True, eq=False)
+class Element:
+    """One input, as registered: a snapshot on the CPU that later changes of the caller's tensor do not reach."""
+
+    tensor: Tensor
+
+    @cached_property
+    def array(self) -> NDArray[np.generic]:
+        """The same values for NumPy."""
+        return cast("NDArray[np.generic]", self.tensor.numpy())
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the content: dtype, shape and bytes."""
+        return content_digest(self.tensor)
+
+
+@lru_cache(maxsize=32)
+def constant_element(baseline: Constant, shape: torch.Size, dtype: torch.dtype) -> Element:
+    """The constant baseline of inputs of this form; kept, for most queries share their baseline."""
+    return Element(materialise(baseline, torch.empty(shape, dtype=dtype), lambda _: torch.empty(0), lambda _: ()))
+
+
+def content_digest(tensor: Tensor) -> str:
+    """A name for a tensor's content: equal tensors of one dtype and shape have equal digests."""
+    raw = tensor.contiguous().view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
+    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
+    return hashlib.blake2b(raw.numpy().tobytes(), digest_size=12, key=head[:64]).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A registered input or collection, with the baseline and the players that its queries use by default."""
+
+    name: str
+    elements: tuple[Element, ...]
+    collection: bool
+    kind: str  # one of `algebra.kinds.KINDS`
+    feature_names: tuple[str, ...] | None
+    baselines: tuple[Baseline, ...] | None = None
+    players: Partition | None = None
+    labels: tuple[int, ...] | tuple[str, ...] | None = None  # one an element
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.elements[0].tensor.shape)
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The words that tokens stand for, where the names of a token input are not those of its positions."""
+        names = self.feature_names
+        return names if KINDS[self.kind].vocabulary and names is not None and len(names) != self.shape[0] else None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """References to the elements."""
+        if not self.collection:
+            return (Source(self.name),)
+        return tuple(Source(self.name, index) for index in range(len(self.elements)))
+
+
+def hidden(name: str, what: str) -> str:
+    """A name for the baseline or the players of an input that came as tensors; no query can say it."""
+    return f"{name}{_HIDDEN_MARK}{what}"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether `hidden` made a name."""
+    return _HIDDEN_MARK in name
+
+
+def entry(name: str, value: object, feature_names: Iterable[str] | None = None) -> Entry:
+    """A registered input from a tensor, array, nested list, or a list or batch of them (a collection).
+
+    Raises ShapeError for anything else, and for a list whose elements differ in shape.
+    """
+    if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
+        tensors = [snapshot(name, each) for each in value]
+        shapes = {tuple(each.shape) for each in tensors}
+        if len(shapes) > 1:
+            raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
+        collection = True
+        if tensors[0].dim() == 0:
+            raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
+    else:
+        tensor = snapshot(name, value)
+        collection = is_batch(tensor.dim())
+        tensors = list(tensor) if collection else [tensor]
+    if not tensors or tensors[0].numel() == 0:
+        raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
+    first = tensors[0]
+    fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
+    kind = kind_of(tuple(first.shape), fractions or first.dtype)
+    if kind is None:
+        raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
+    if kind.common_dtype and fractions is not None:  # rows of a table, some of which may hold whole numbers only
+        tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
+    if feature_names is not None:
+        if kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
+            raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
+        if isinstance(feature_names, Mapping):  # from token to word
+            feature_names = [feature_names.get(k, k) for k in range(max(feature_names, default=-1) + 1)]
+        feature_names = tuple(map(str, feature_names))
+    if feature_names is not None and not kind.vocabulary and len(feature_names) != first.numel():
+        raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
+    return Entry(name, tuple(Element(each) for each in tensors), collection, kind.name, feature_names)
+
+
+def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:
+    """A label for each element of a collection, all of them whole numbers or all of them names; BindError for others,
+    ShapeError for too few or too many."""
+    if not entry.collection:
+        raise BindError(f"labels are for collections; '{entry.name}' is one input")
+    values = given.tolist() if isinstance(given, Tensor | np.ndarray) else given
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BindError(f"the labels of '{entry.name}' must be a list, one an element, not {type(given).__name__}")
+    labels = [each.item() if isinstance(each, Tensor | np.generic) and np.ndim(each) == 0 else each for each in values]
+    if len(labels) != len(entry.elements):
+        raise ShapeError(f"collection '{entry.name}' has {len(entry.elements)} elements and {len(labels)} labels")
+    kinds = {type(each) for each in labels}
+    if kinds not in ({int}, {str}):
+        shown = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise BindError(f"the labels of '{entry.name}' must be all whole numbers or all names, not {shown}")
+    for position, label in enumerate(labels):
+        if isinstance(label, int) and abs(label) >= _LABEL_LIMIT:
+            raise BindError(
+                f"label {position} of '{entry.name}' is not below 2^53 in size; register such numbers as names"
+            )
+    return cast("tuple[int, ...] | tuple[str, ...]", tuple(labels))
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, (Tensor, np.ndarray)) or hasattr(value, "__array_interface__")
+
+
+def snapshot(name: str, value: object) -> Tensor:
+    """One tensor on the CPU, which later changes of `value` do not reach; ShapeError for what is no real, dense one."""
+    try:
+        if isinstance(value, Tensor):
+            tensor = value
+        else:
+            array = np.array(cast("ArrayLike", value), order="C")  # torch wants writable arrays, no negative strides
+            tensor = torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
+    if tensor.is_complex() or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise ShapeError(
+            f"input '{name}' is {tensor.layout} {tensor.dtype} on {tensor.device}; register real, dense numbers"
+        )
+    tensor = tensor.detach().to("cpu", copy=True).contiguous()
+    if tensor.dtype == torch.bool:
+        return tensor.to(torch.uint8)
+    half = tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)
+    return tensor.float() if half else tensor  # NumPy has no bfloat16; float32 holds every narrower float
