@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import ialgebra
-from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimators.estimate import estimate
+from ialgebra.kernels.estimators.registry import choose, design, estimate
 
 from .estimators import games
 

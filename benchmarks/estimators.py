@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimators.estimate import Estimate, estimate
+from ialgebra.kernels.estimators.estimate import Estimate
+from ialgebra.kernels.estimators.registry import choose, design, estimate
 
 Floats = NDArray[np.float64]
 

@@ -27,9 +27,8 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import Session, Strategy
-from ialgebra.kernels.coalitions import choose, design
 from ialgebra.kernels.compose import compose
-from ialgebra.kernels.estimators.estimate import estimate
+from ialgebra.kernels.estimators.registry import choose, design, estimate
 from ialgebra.models.profile import Mode
 
 from .report import Data, goal, machine, median_seconds, number, parser, publish, said, table, timed

@@ -12,7 +12,8 @@ import pytest
 from ialgebra.answering.allocation import Decay, Stratum, population, rows_to, unseen
 from ialgebra.estimation.bound import Draw, pooled
 from ialgebra.estimation.maps import EstimatedMap
-from ialgebra.kernels.coalitions import Design, choose, design
+from ialgebra.kernels.coalitions import Design
+from ialgebra.kernels.estimators.registry import choose, design
 
 
 def error(strata: list[Stratum], rows: list[float], rate: float) -> float:

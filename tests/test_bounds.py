@@ -20,8 +20,7 @@ from ialgebra.answering import question
 from ialgebra.answering.loop import refined
 from ialgebra.answering.rounds import Course
 from ialgebra.answering.running import Standing
-from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimators.estimate import estimate
+from ialgebra.kernels.estimators.registry import choose, design, estimate
 from ialgebra.language import reader
 from ialgebra.models import Head
 from ialgebra.planner.boards import Boards

@@ -22,16 +22,13 @@ SILENT_ROOMS = {
     "ialgebra.algebra",
     "ialgebra.apps",
     "ialgebra.execution",
-    "ialgebra.kernels",
-    "ialgebra.kernels.estimators",
     "ialgebra.language",
     "ialgebra.language.bind",
     "ialgebra.planner",
     "ialgebra.results",
     "ialgebra.session",
-    "ialgebra.system",
 }
-KNOWN_CIRCLES = [{f"ialgebra.models.{each}" for each in ("calibration", "heads", "network", "passes", "reading")}]
+KNOWN_CIRCLES: list[set[str]] = []
 
 
 @cache

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from ..estimation.bound import Draw
 from ..estimation.maps import EstimatedMap
 from ..kernels.coalitions import MAX_EXACT_PLAYERS
+from ..kernels.estimators.estimator import LEAST_STEP, RATE_OF_REGRESSIONS
+from ..kernels.estimators.registry import find, reader_of
 from ..planner.decisions import Alternative, Decision
 from ..planner.games import Game
 from .allocation import Decay, Stratum, population, rows_to, unseen
@@ -25,7 +27,6 @@ _LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 4096, 1.3  # rows from which an estimate t
 _STEP_TOWARDS_FORECAST = 2 / 3  # of the way, in logarithms: a forecast is corrected before all of it is paid for
 _NEARLY_ALL = 0.6  # of all coalitions: where a forecast is above this, the exact answer is the better one
 _TRUSTED_GROWTH = 4  # times the rows so far: the exact answer is not chosen on a forecast that reaches further
-_RATE_OF_MEANS, _RATE_OF_REGRESSIONS = 0.5, 1.0  # see `allocation`
 
 
 class TableKey(NamedTuple):
@@ -66,8 +67,7 @@ def learn(decays: dict[Place, Decay], place: Place, found: EstimatedMap, reached
     """Note how far a map's bound has fallen, at its share of unseen rows."""
     designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in found.draws}.values()
     rows, everything = sum(len(each.coalitions) for each in designs), sum(population(d.players) for d in designs)
-    means = any(each.pairs is None for each in designs)  # which learn nothing from rows but their number
-    prior = _RATE_OF_MEANS if means else _RATE_OF_REGRESSIONS
+    prior = min((reader_of(each).rate for each in designs), default=RATE_OF_REGRESSIONS)
     decays.setdefault(place, Decay(prior)).learn(unseen(rows, everything), reached)
 
 
@@ -131,7 +131,8 @@ class Forecast:
         smallest = LEAST_GROWTH if goal.rows <= _LARGE_GAME else _LEAST_GROWTH_OF_LARGE
         growth = max(smallest, (goal.goal / goal.rows) ** _STEP_TOWARDS_FORECAST)
         part: float = goal.rows * min(MOST_GROWTH, growth)
-        least = 2 * (players - 1) if method == "permutations" else 2  # a pair of chains, a pair of coalitions
+        estimator = find(method)
+        least = LEAST_STEP if estimator is None else estimator.least_step(players)
         return min(max(part, goal.rows + least), goal.population), None
 
     def _better_exact(self, table: TableKey, goal: TableGoal) -> bool:

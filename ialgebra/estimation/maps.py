@@ -20,7 +20,8 @@ from ..interpreters.checked import estimated
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design
-from ..kernels.estimators.estimate import Estimate, Part, estimate
+from ..kernels.estimators.estimate import Estimate, Part
+from ..kernels.estimators.registry import estimate
 from ..planner.games import Answer, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec

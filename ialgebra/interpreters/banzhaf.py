@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..kernels import coalitions
 from ..kernels.coalitions import Design
-from ..kernels.estimators import banzhaf
 from ..kernels.estimators.estimate import Estimate
+from ..kernels.estimators.registry import BANZHAF_VALUES
+from ..system.arrays import Floats
 from .protocol import GameInterpreter, Options
 
 
@@ -25,14 +22,10 @@ class Banzhaf(GameInterpreter):
     dual: bool = True
 
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
-        method, rows = coalitions.choose(players, budget)
-        if method == "exact":
-            return method, rows
-        _, rows = coalitions.choose(players, budget, "regression")
-        return "uniform", rows
+        return BANZHAF_VALUES.choose(players, budget)
 
     def design(self, method: str, players: int, rows: int, seed: int) -> Design:
-        return banzhaf.design(method, players, rows, seed)
+        return BANZHAF_VALUES.design(method, players, rows, seed)
 
-    def estimate(self, design: Design, values: NDArray[np.float64]) -> Sequence[Estimate]:
-        return banzhaf.estimate(design, values)
+    def estimate(self, design: Design, values: Floats) -> Sequence[Estimate]:
+        return BANZHAF_VALUES.estimate(design, values)

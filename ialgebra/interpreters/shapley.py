@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..kernels import coalitions
-from ..kernels.coalitions import METHODS, Design
-from ..kernels.estimators.estimate import Estimate, estimate
+from ..kernels.coalitions import Design
+from ..kernels.estimators.estimate import Estimate
+from ..kernels.estimators.registry import SHAPLEY_VALUES
+from ..system.arrays import Floats
 from .protocol import GameInterpreter, Option, Options
 
 
@@ -19,15 +17,17 @@ from .protocol import GameInterpreter, Option, Options
 class Shapley(GameInterpreter):
     """The value of the paper; `method => 'exact'` is what `USING exact()` says."""
 
-    options: Mapping[str, Option] = field(default_factory=lambda: {"method": Option("word", legal=METHODS)})
+    options: Mapping[str, Option] = field(
+        default_factory=lambda: {"method": Option("word", legal=SHAPLEY_VALUES.methods)}
+    )
     dual: bool = True
 
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
         method = options.get("method")
-        return coalitions.choose(players, budget, None if method is None else str(method))
+        return SHAPLEY_VALUES.choose(players, budget, None if method is None else str(method))
 
     def design(self, method: str, players: int, rows: int, seed: int) -> Design:
-        return coalitions.design(method, players, rows, seed)
+        return SHAPLEY_VALUES.design(method, players, rows, seed)
 
-    def estimate(self, design: Design, values: NDArray[np.float64]) -> Sequence[Estimate]:
-        return estimate(design, values)
+    def estimate(self, design: Design, values: Floats) -> Sequence[Estimate]:
+        return SHAPLEY_VALUES.estimate(design, values)

@@ -26,15 +26,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Design
-from ialgebra.kernels.covariance import Prior, distance, mixture, pairs, sizes, slopes
-
 from ..system.arrays import Floats, Ints
+from .coalitions import Design
+from .covariance import Prior, distance, mixture, pairs, sizes, slopes
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise over that of a process
 
@@ -311,6 +310,12 @@ class Ladder:
             told = math.isfinite(rungs[0].press[column]) or not self.unseen.any()
             own = influence[column] if told else np.full((1, self.players), np.inf)
             yield Fit(values[column], own, " & ".join(parts))
+
+
+@lru_cache(maxsize=2)
+def factorised(design: Design) -> Ladder:
+    """The factorised regression of a design, kept while the games of one query that share the design are read."""
+    return Ladder(design)
 
 
 def _read(targets: Floats, reading: Floats) -> Floats:

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..catalog.catalog import Catalog
-from ..kernels.ladder import MOST_THREES, centres
+from ..kernels.estimators.estimator import seconds_of_means
+from ..kernels.estimators.registry import find
 from ..models.network import Network
 from ..models.profile import Profile
 from .physical import Cost, Job, Pass, Run
@@ -26,8 +27,6 @@ _BATCH_LIMIT = 512
 _A_BATCH = 1.5e-3  # to begin a batch, and to read and remember its values
 _A_ROW, _AN_ELEMENT = 1.5e-5, 4e-9  # to compose a hybrid
 _A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 2e-3  # to parse and plan, and to build what is answered
-_A_FIT, _A_COLUMN = 3e-3, 3e-4  # to set up a regression, and to read a column by it
-_A_COVARIANCE = 2.6e-7  # of those between pairs and centres, to take the spectrum of a process
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
@@ -122,13 +121,9 @@ def _drawing(spec: DesignSpec) -> float:
 
 
 def _estimating(spec: DesignSpec, columns: int) -> float:
-    """Of a regression, spectra: one for the design, and for each column two, or one where pairs are very many."""
-    if spec.method != "regression":
-        return 1e-8 * spec.rows * spec.players * columns
-    pairs = max(0, spec.rows - 2) // 2
-    each = 2 if pairs <= MOST_THREES else 1
-    spectrum = _A_COVARIANCE * centres(pairs) * (centres(pairs) + pairs) / 2
-    return _A_FIT + _A_COLUMN * columns + spectrum * (1 + each * columns)
+    estimator = find(spec.method)  # none where an interpreter of the user's own draws: about as cheap as means
+    seconds = seconds_of_means if estimator is None else estimator.seconds
+    return seconds(spec.players, spec.rows, columns)
 
 
 def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..interpreters.checked import chosen
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
-from ..kernels.coalitions import choose
+from ..kernels.estimators.registry import choose, complete
 from .games import Answer, Game, game_key
 
 ENDS = "ends"  # the design of what asks the model itself: v(∅) and v(N), for the answer's sake
@@ -69,7 +69,7 @@ def spec(
         if rows == 0:  # the ends alone, whatever was asked for: they tell no more than what is to be shared out
             method, rows = choose(players, 2, None, halves)
             return DesignSpec(method, players, rows, seed)
-        if method != "exact":
+        if not complete(method):
             budget = max(2, min(rows, budget or rows))
     if halves:
         method, rows = choose(players, budget, method, halves)

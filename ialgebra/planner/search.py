@@ -17,7 +17,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..interpreters.shipped import SHAPLEY
-from ..kernels.coalitions import MAX_EXACT_PLAYERS, choose
+from ..kernels.coalitions import MAX_EXACT_PLAYERS
+from ..kernels.estimators.estimator import TINY_GAME
+from ..kernels.estimators.exact import EXACT
+from ..kernels.estimators.registry import choose, complete
+from ..kernels.estimators.regression import REGRESSION
 from .decisions import Alternative, Decision
 from .physical import Cost, Job, Pass, TermReading
 from .strategy import Strategy
@@ -109,8 +113,9 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
     """Exact values beside sampled ones; a game of more players than can be enumerated has no choice."""
     for spec in dict.fromkeys(job.spec for job in jobs if job.spec.interpreter == SHAPLEY):
-        sampled = choose(spec.players, None, "regression") if spec.method == "exact" and spec.players > 3 else None
+        about, exact = f"{spec.players} players", complete(spec.method)
+        sampled = choose(spec.players, None, REGRESSION.name) if exact and spec.players > TINY_GAME else None
         if sampled is not None and sampled[1] < spec.rows:
-            yield Decision("D2", f"{spec.players} players", "exact", (Alternative(*sampled),))
-        elif spec.method != "exact" and spec.players <= MAX_EXACT_PLAYERS:
-            yield Decision("D2", f"{spec.players} players", spec.method, (Alternative("exact", 1 << spec.players),))
+            yield Decision("D2", about, spec.method, (Alternative(*sampled),))
+        elif not exact and spec.players <= MAX_EXACT_PLAYERS:
+            yield Decision("D2", about, spec.method, (Alternative(EXACT.name, 1 << spec.players),))

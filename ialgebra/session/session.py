@@ -36,7 +36,7 @@ from ..execution.store import Store
 from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
-from ..kernels.coalitions import METHODS
+from ..kernels.estimators.registry import METHODS
 from ..language import reader, tree
 from ..language.bind import inputs, options
 from ..language.bind import query as binder

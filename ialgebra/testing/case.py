@@ -21,7 +21,7 @@ from torch import nn
 
 from ..algebra.windows import sql_name
 from ..errors import BindError, BudgetError, CompositionError, IalgebraError
-from ..kernels.coalitions import METHODS
+from ..kernels.estimators.registry import METHODS
 from ..models.network import Model
 from ..planner.strategy import PRESETS, Strategy
 from ..results.attribution import Attribution

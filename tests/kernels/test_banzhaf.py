@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ialgebra.interpreters.banzhaf import Banzhaf
-from ialgebra.kernels.estimators.banzhaf import design, estimate
+from ialgebra.kernels.estimators.registry import BANZHAF_VALUES
+
+design, estimate = BANZHAF_VALUES.design, BANZHAF_VALUES.estimate
 
 
 def banzhaf(value, d):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ialgebra.errors import BindError, BudgetError
-from ialgebra.kernels import coalitions
-from ialgebra.kernels.coalitions import MAX_EXACT_PLAYERS, Chains, Pairs, choose, design
+from ialgebra.kernels import pairs as pairing
+from ialgebra.kernels.coalitions import MAX_EXACT_PLAYERS, Chains, Pairs
+from ialgebra.kernels.estimators.registry import choose, design
 
 
 def codes(coalitions: np.ndarray) -> list[int]:
@@ -247,6 +248,6 @@ def test_a_design_is_the_same_whatever_was_drawn_before(method: str) -> None:
     """From a sequence that is kept for longer ones, as from one that is as long as itself."""
     for rows in (500, 30, 66, 68, 130, 30):
         found = design(method, 9, rows, 3)
-        turns, drawn = coalitions._in_turn.__wrapped__(9, (rows - 2) // 2, 3, method == "unbiased")
+        turns, drawn = pairing._in_turn.__wrapped__(9, (rows - 2) // 2, 3, method == "unbiased")
         assert (found.coalitions[2::2] == drawn[np.argsort(turns, kind="stable")]).all()
         assert (found.coalitions[3::2] == ~found.coalitions[2::2]).all()

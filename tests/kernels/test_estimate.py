@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ialgebra.errors import BudgetError, ShapeError
-from ialgebra.kernels.coalitions import choose, design
-from ialgebra.kernels.estimators.estimate import Estimate, estimate
+from ialgebra.kernels.estimators.estimate import Estimate
+from ialgebra.kernels.estimators.registry import choose, design, estimate
 from ialgebra.kernels.ladder import STRENGTHS, Ladder, _shares, student
 
 Game = Callable[[np.ndarray], np.ndarray]  # (m, d) bool → (m,) or (m, k)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ialgebra.kernels.estimators.regression import A_FIT
 from ialgebra.planner import cost as formulas
 from ialgebra.planner.cost import NOTHING, batch_size, cheapest, deepest, ends, forward_cost, overhead, plan_cost, runs
 from ialgebra.planner.physical import Cost, Job, Pass, Run
@@ -223,7 +224,7 @@ def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> Non
     spectrum = 2.6e-7 * 499**2  # of 499 pairs, all of them centres
     assert (more - few) / 10 == pytest.approx(3e-4 + 2 * spectrum, rel=1e-6)
     drawing = 7e-5 * 500 + 1e-9 * 1000 * 20
-    beside = formulas._A_QUERY + formulas._A_JOB + formulas._A_FIT
+    beside = formulas._A_QUERY + formulas._A_JOB + A_FIT
     assert few == pytest.approx(beside + drawing + 3e-4 + 3 * spectrum, rel=1e-6)
     growth = estimating(8002, 20, 11) - estimating(
         8002, 20, 1

@@ -189,7 +189,7 @@ DEFECTS = (
         ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
-        "coalitions are weighted as Banzhaf's", "kernels.estimators.estimate",
+        "coalitions are weighted as Banzhaf's", "kernels.estimators.exact",
         "share = np.array([1 / (d * math.comb(d - 1, s)) for s in range(d)])",
         "share = np.array([1 / 2 ** (d - 1) for s in range(d)])",
         ("L15",), ("L3", "L13", "L16"),
@@ -201,7 +201,7 @@ DEFECTS = (
         ("L16",), ("L5",),
     ),
     Defect(
-        "what a game has without a player counts twice where the first is strong", "kernels.estimators.estimate",
+        "what a game has without a player counts twice where the first is strong", "kernels.estimators.exact",
         'return Estimate({"shapley": a - b, "with": a, "without": b}[part], np.zeros((0, d)), "exact")',
         'return Estimate({"shapley": a - b * (1 + (abs(a[0]) > 1)), "with": a, "without": b}[part], '
         'np.zeros((0, d)), "exact")',
@@ -223,7 +223,7 @@ DEFECTS = (
         ("L4",), ("L5",),
     ),
     Defect(
-        "coalitions hang on who asks", "kernels.coalitions",
+        "coalitions hang on who asks", "kernels.estimators.permutations",
         "coalitions, chains = _permutations(players, rows, seed)",
         "coalitions, chains = _permutations(players, rows, np.random.default_rng().integers(1 << 30))",
         ("L4",), ("L5",),

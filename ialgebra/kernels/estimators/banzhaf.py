@@ -14,35 +14,40 @@ fit, or its error is the smaller one.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import MAX_EXACT_PLAYERS, Design, only_distinct
-from ialgebra.kernels.coalitions import design as every_coalition
-from ialgebra.kernels.estimators.estimate import Estimate
-from ialgebra.kernels.ladder import student
-
 from ...system.arrays import Bools, Floats
+from ..coalitions import MAX_EXACT_PLAYERS, Design, only_distinct
+from ..ladder import student
+from .estimate import Estimate, Part
+from .estimator import RATE_OF_MEANS, Estimator, seconds_of_means
+from .exact import EXACT
 
 _WIDE_GAME = 2048  # players above which a fit takes minutes
 _SPARE = 8  # pairs beyond one a player before a fit is looked at
 
 
-def design(method: str, players: int, rows: int, seed: int) -> Design:
-    """'exact': every coalition; 'uniform': ∅, N and (rows − 2) / 2 other pairs, of which more rows contain fewer.
+def _suits(players: int, rows: int, halves: bool) -> bool:
+    """Every game whose coalitions cannot all be paid for."""
+    return True
 
-    Raises BudgetError where exact values are asked of too few rows or too many players.
-    """
-    if method == "exact":
-        return every_coalition("exact", players, rows, seed)
+
+def _rows(players: int, most: int) -> int:
+    return 2 + 2 * ((most - 2) // 2)
+
+
+def _draw(players: int, rows: int, seed: int) -> Design:
+    """∅, N and (rows − 2) / 2 other pairs, of which more rows contain fewer."""
     pairs = (rows - 2) // 2
     rng = np.random.default_rng([seed, players])
-    smaller = _of_codes(players, pairs, rng) if players <= MAX_EXACT_PLAYERS else _drawn(players, pairs, rng)
+    smaller = _of_codes(players, pairs, rng) if players <= MAX_EXACT_PLAYERS else _endless(players, pairs, rng)
     smaller = np.concatenate([np.zeros((1, players), dtype=bool), smaller])
     coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
-    return Design(method, players, seed, coalitions, (method, players, len(coalitions), seed))
+    return Design("uniform", players, seed, coalitions, ("uniform", players, len(coalitions), seed))
 
 
 def _of_codes(players: int, pairs: int, rng: np.random.Generator) -> Bools:
@@ -53,7 +58,7 @@ def _of_codes(players: int, pairs: int, rng: np.random.Generator) -> Bools:
     return masks
 
 
-def _drawn(players: int, pairs: int, rng: np.random.Generator) -> Bools:
+def _endless(players: int, pairs: int, rng: np.random.Generator) -> Bools:
     """The first `pairs` distinct ones of an endless sequence of draws."""
     masks = np.zeros((1, players), dtype=bool)  # ∅ itself is there already
     while len(masks) <= pairs:
@@ -62,13 +67,13 @@ def _drawn(players: int, pairs: int, rng: np.random.Generator) -> Bools:
     return masks[1:]
 
 
-def estimate(design: Design, values: Floats) -> list[Estimate]:
-    """One Estimate for each column of `values` (m, k), in the unit of the values; errors that are unknown are +inf."""
-    table = np.asarray(values, dtype=np.float64)
-    columns = [np.ascontiguousarray(column) for column in table.T]
-    if design.method == "exact":
-        return [_exact(design, column) for column in columns]
-    return [_sampled(design, column) for column in columns]
+def _read_all(design: Design, values: Floats, part: Part) -> list[Estimate]:
+    return [_exact(design, np.ascontiguousarray(column)) for column in values.T]
+
+
+def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
+    """An Estimate for each column of `values` (m, k), in their unit; errors that are unknown are +inf."""
+    return [_sampled(design, np.ascontiguousarray(column)) for column in values.T]
 
 
 def _exact(design: Design, column: Floats) -> Estimate:
@@ -144,3 +149,15 @@ def _fitted(fit: _OddFit, odd: Floats) -> Estimate:
     influence = (fit.weight * rest)[1:, None] * (fit.signs[1:] @ fit.inverse)
     _, missing = _weights(d, n - 1)
     return Estimate(2.0 * values, influence * (2.0 * math.sqrt(missing) * student(n - 1 - d)), "least squares")
+
+
+EVERY_COALITION = replace(EXACT, read=_read_all, halves=False)
+UNIFORM = Estimator(
+    name="uniform",
+    suits=_suits,
+    rows=_rows,
+    draw=_draw,
+    read=_read,
+    seconds=seconds_of_means,
+    rate=RATE_OF_MEANS,
+)

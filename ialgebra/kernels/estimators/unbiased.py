@@ -1,7 +1,7 @@
 """Shapley values without bias: a surrogate's, and a weighted mean of what it leaves (Witter et al., NeurIPS 2025).
 
-In: a design of pairs that were drawn each without regard to the others, then columns. Out: values, influences, a name.
-Knows nothing of models, names, budgets or plans.
+In: a number of players, rows and a seed, then values of a design's coalitions. Out: a `Design` of pairs, each drawn
+without regard to the others, and an `Estimate` for each column. Knows nothing of models, names, budgets or plans.
 
 With g the odd part of the game and C(d, s) coalitions of size s, φ_i = Δ / d + Σ c_i(S) g(S) over pairs {S, N∖S},
 c_i = 2 / (s C(d, s)) for members and −2 / ((d − s) C(d, s)) for others. The pairs of each size are dealt to two halves.
@@ -14,13 +14,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from ialgebra.kernels.coalitions import Design
-from ialgebra.kernels.ladder import PAIRS_A_FEATURE, Fit, Ladder, student
-
+from ...errors import BudgetError
 from ...system.arrays import Floats
+from .. import pairs
+from ..coalitions import Design
+from ..ladder import PAIRS_A_FEATURE, Fit, Ladder, factorised, student
+from .estimate import Estimate, Part
+from .estimator import RATE_OF_REGRESSIONS, Estimator, seconds_of_means
 
 
-def fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
+def _suits(players: int, rows: int, halves: bool) -> bool:
+    """Only where it is asked for by name: regression errs less."""
+    return False
+
+
+def _rows(players: int, most: int) -> int:
+    least = 2 + 2 * pairs.least(players)
+    if most < least:
+        raise BudgetError(f"unbiased values of {players} players need {least} rows at least; the budget is {most}")
+    return 2 + 2 * ((most - 2) // 2)
+
+
+def _draw(players: int, rows: int, seed: int) -> Design:
+    coalitions, found = pairs.draw(players, rows, seed, independent=True)
+    return Design("unbiased", players, seed, coalitions, ("unbiased", players, len(coalitions), seed), pairs=found)
+
+
+def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
+    return [Estimate(*_fit(design, factorised(design), np.ascontiguousarray(column))) for column in values.T]
+
+
+def _fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
     """Values of one column (rows,), and what each pair adds to their errors where it is not the surrogate's.
 
     The surrogate is the ladder's free features, as many as half the pairs can tell: which must not depend on values.
@@ -52,3 +76,14 @@ def fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
         influence += (np.sqrt(missed) * weight * rest)[:, None] * share / 2
     widening = student(max(len(size) - d, 1))
     return Fit(values * scale, influence * widening * scale, f"{width} features")
+
+
+UNBIASED = Estimator(
+    name="unbiased",
+    suits=_suits,
+    rows=_rows,
+    draw=_draw,
+    read=_read,
+    seconds=seconds_of_means,
+    rate=RATE_OF_REGRESSIONS,
+)

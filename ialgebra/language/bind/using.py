@@ -18,7 +18,7 @@ from ...catalog.inputs import Entry
 from ...errors import BindError, Span, did_you_mean
 from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
 from ...interpreters.shipped import SHAPLEY
-from ...kernels.coalitions import METHODS
+from ...kernels.estimators.registry import METHODS
 from ...models.network import Network
 from .. import tree
 from .options import whole, word

@@ -1,0 +1,80 @@
+"""Exact Shapley values: every coalition is evaluated, and each counts as Eq. 2 of the paper says.
+
+In: a number of players, then values of all their coalitions. Out: a `Design` and an `Estimate` for each column, without
+error. Knows nothing of models, names, budgets or plans.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...errors import BudgetError
+from ...system.arrays import Bools, Floats
+from ..coalitions import MAX_EXACT_PLAYERS, Design
+from .estimate import Estimate, Part
+from .estimator import RATE_OF_MEANS, Estimator, seconds_of_means
+
+
+def _suits(players: int, rows: int, halves: bool) -> bool:
+    """Where the rows pay for every coalition."""
+    return rows == 1 << players and players <= MAX_EXACT_PLAYERS
+
+
+def _rows(players: int, most: int) -> int:
+    """2^players; raises BudgetError where there are too many players, or that is more than `most`."""
+    everything = 1 << players
+    if players > MAX_EXACT_PLAYERS:
+        raise BudgetError(
+            f"exact values of {players} players need 2^{players} rows; the most is {MAX_EXACT_PLAYERS} players"
+        )
+    if most < everything:
+        raise BudgetError(f"exact values of {players} players need {everything} rows; the budget is {most}")
+    return everything
+
+
+def _draw(players: int, rows: int, seed: int) -> Design:
+    """Every coalition. Raises BudgetError for too many players, or fewer rows than coalitions."""
+    if players > MAX_EXACT_PLAYERS or rows < 1 << players:
+        raise BudgetError(f"exact values of {players} players need 2^{players} rows, not {rows}")
+    return Design("exact", players, seed, _every_coalition(players), ("exact", players, 1 << players, 0))
+
+
+def _every_coalition(players: int) -> Bools:
+    """∅, N, then the integers between them in ascending order, bit i for player i."""
+    last = (1 << players) - 1
+    codes = np.concatenate([np.unique([0, last]), np.arange(1, last)])
+    masks: Bools = (codes[:, None] >> np.arange(players)) & 1 == 1
+    return masks
+
+
+def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
+    return [_exact(design, np.ascontiguousarray(column), part) for column in values.T]
+
+
+def _exact(design: Design, column: Floats, part: Part) -> Estimate:
+    """Eq. 2 in full: each coalition counts 1 / (d C(d−1, s)) in the mean over the coalitions that lack the player."""
+    d = design.players
+    if d == 0:
+        return Estimate(np.zeros(0), np.zeros((0, 0)), "exact")
+    size = design.coalitions.sum(axis=1)
+    share = np.array([1 / (d * math.comb(d - 1, s)) for s in range(d)])
+    present = column * np.r_[0, share][size]
+    absent = column * np.r_[share, 0][size]
+    a = np.array([present[member].sum() for member in design.coalitions.T])
+    b = np.array([absent[~member].sum() for member in design.coalitions.T])
+    return Estimate({"shapley": a - b, "with": a, "without": b}[part], np.zeros((0, d)), "exact")
+
+
+EXACT = Estimator(
+    name="exact",
+    suits=_suits,
+    rows=_rows,
+    draw=_draw,
+    read=_read,
+    seconds=seconds_of_means,
+    rate=RATE_OF_MEANS,  # of no consequence: an exact answer needs no second round
+    halves=True,
+    complete=True,
+)

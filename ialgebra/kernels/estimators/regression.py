@@ -1,0 +1,57 @@
+"""Shapley values by regression on pairs: the estimator of most games. The mathematics are in `ladder`.
+
+In: a number of players, rows and a seed, then values of a design's coalitions. Out: a `Design` of pairs, and an
+`Estimate` for each column. Knows nothing of models, names, budgets or plans.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...system.arrays import Floats
+from .. import pairs
+from ..coalitions import Design
+from ..ladder import MOST_THREES, centres, factorised
+from .estimate import Estimate, Part
+from .estimator import RATE_OF_REGRESSIONS, Estimator
+
+# Seconds on one core, fitted by `benchmarks.costmodel`.
+A_FIT, A_COLUMN = 3e-3, 3e-4  # to set up a regression, and to read a column by it
+_A_COVARIANCE = 2.6e-7  # of those between pairs and centres, to take the spectrum of a process
+
+
+def _suits(players: int, rows: int, halves: bool) -> bool:
+    """It serves every game that the estimators before it leave."""
+    return not halves
+
+
+def _rows(players: int, most: int) -> int:
+    return 2 + 2 * ((most - 2) // 2)
+
+
+def _draw(players: int, rows: int, seed: int) -> Design:
+    coalitions, found = pairs.draw(players, rows, seed, independent=False)
+    return Design("regression", players, seed, coalitions, ("regression", players, len(coalitions), seed), pairs=found)
+
+
+def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
+    return [Estimate(*fit) for fit in factorised(design).fit(np.ascontiguousarray(values.T))]
+
+
+def _seconds(players: int, rows: int, columns: int) -> float:
+    """Spectra: one for the design, and for each column two, or one where pairs are very many."""
+    count = max(0, rows - 2) // 2
+    each = 2 if count <= MOST_THREES else 1
+    spectrum = _A_COVARIANCE * centres(count) * (centres(count) + count) / 2
+    return A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
+
+
+REGRESSION = Estimator(
+    name="regression",
+    suits=_suits,
+    rows=_rows,
+    draw=_draw,
+    read=_read,
+    seconds=_seconds,
+    rate=RATE_OF_REGRESSIONS,
+)

@@ -1,0 +1,150 @@
+"""Pairs {S, N∖S}, stratified by size, each size sampled without replacement.
+
+In: a number of players, a number of rows and a seed. Out: the coalitions of a design, and the pairs that they are. Of
+one seed, more rows contain fewer. Knows nothing of values, models, names or plans.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from functools import lru_cache
+
+import numpy as np
+
+from ..system.arrays import Bools, Ints
+from .coalitions import Pairs, only_distinct
+
+_CANDIDATES = 32  # coalitions that are compared for each pair that is drawn
+_MOST_BALANCED = 2048  # pairs up to which designs are balanced: a tenth of a millisecond each
+_MOST_PRODUCTS = 1 << 20  # multiplications that a pair may cost
+_KEPT_SEQUENCES = 64  # sequences of pairs that are kept
+_LARGEST_KEPT = 1 << 17  # bytes of a sequence that is kept
+_FEW_PAIRS = 32  # that are drawn at least: they take a millisecond
+
+
+def draw(players: int, rows: int, seed: int, independent: bool) -> tuple[Bools, Pairs]:
+    """Pairs of every size, each size sampled without replacement; of one seed, more rows contain fewer.
+
+    Where they are `independent`, each pair is drawn without regard to others, and every size at least twice.
+    """
+    wanted = max(least(players) if independent else 0, (rows - 2) // 2)
+    enough = max(_FEW_PAIRS, 1 << (wanted - 1).bit_length())
+    turns, drawn = (
+        _in_turn(players, enough, seed, independent)
+        if players * enough <= _LARGEST_KEPT
+        else _in_turn.__wrapped__(players, wanted, seed, independent)
+    )
+    turns, drawn = turns[:wanted], drawn[:wanted]
+    order = np.argsort(turns, kind="stable")
+    smaller = np.concatenate([np.zeros((1, players), dtype=bool), drawn[order]])
+    coalitions = np.stack([smaller, ~smaller], axis=1).reshape(-1, players)
+    rates = [count / _pairs_of(players, size) for size, count in enumerate(np.bincount(turns).tolist()) if size]
+    return coalitions, Pairs(turns[order], np.array([0.0, *rates])[turns[order]])
+
+
+@lru_cache(maxsize=_KEPT_SEQUENCES)
+def _in_turn(players: int, pairs: int, seed: int, independent: bool) -> tuple[Ints, Bools]:
+    """The size of each pair in turn, and the pairs' smaller coalitions (pairs, players).
+
+    The first are those of a design of fewer, so that one sequence serves the rounds of a query, and the next query.
+    """
+    available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
+    turns = _turns(players, available, pairs, least=2 if independent else 0)
+    place = np.arange(len(turns))
+    most = np.where(place < (0 if independent else _MOST_BALANCED), _CANDIDATES, 1)
+    looks = np.clip(_MOST_PRODUCTS // (players * (place + 1)), 1, most)
+    enough = np.bincount(turns, weights=looks, minlength=len(available) + 1)[1:]
+    orders = [
+        _coalitions_of(players, size, min(int(count), every), np.random.default_rng([seed, players, size]))
+        for size, (count, every) in enumerate(zip(enough, available, strict=True), start=1)
+    ]
+    return turns, _balanced(turns, looks, orders)
+
+
+def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
+    """(pairs, players): at each turn, of a size's next few coalitions, the one least like those taken so far.
+
+    Least Σ (x·y)^8 over the pairs y taken, both as signs ±1. Σ (x·y)^4 over a whole design is how far it lets joint
+    effects of three players pass for effects of one; higher powers look at joint effects of more. The rule treats all
+    players alike, so every coalition of a size remains as likely as any other. Coalitions passed over wait at the end
+    of their order.
+    """
+    queues = [deque(range(len(order))) for order in orders]
+    most, players = int((looks > 1).sum()), orders[0].shape[1]
+    signs = [(2 * order.astype(np.float32) - 1) / np.float32(math.sqrt(players)) for order in orders]
+    taken = np.empty((players, most), dtype=np.float32)
+    picked = np.empty((len(turns), players), dtype=bool)
+    for turn, (size, look) in enumerate(zip((turns - 1).tolist(), looks.tolist(), strict=True)):
+        queue = queues[size]
+        some = [queue.popleft() for _ in range(min(look, len(queue)))]
+        if turn < most:
+            alike = signs[size][some] @ taken[:, :turn]
+            alike *= alike
+            alike *= alike
+            some.insert(0, some.pop(int(np.einsum("cp,cp->c", alike, alike).argmin())))
+            taken[:, turn] = signs[size][some[0]]
+        picked[turn] = orders[size][some[0]]
+        queue.extend(some[1:])
+    return picked
+
+
+def _pairs_of(players: int, size: int) -> int:
+    """How many pairs {S, N∖S} have |S| = size ≤ players / 2."""
+    every = math.comb(players, size)
+    return every // 2 if 2 * size == players else every
+
+
+def least(players: int) -> int:
+    """Of an unbiased design: two of every size, where there are two."""
+    return sum(min(2, _pairs_of(players, size)) for size in range(1, players // 2 + 1))
+
+
+def _turns(players: int, available: list[int], pairs: int, least: int) -> Ints:
+    """The size s = 1, 2, … of each pair in turn, in proportion to (s (d − s))^−½ and half of that for halves.
+
+    Between leverage scores, equal for all sizes (Musco & Witter, ICLR 2025), and the Shapley kernel (Lundberg & Lee,
+    NeurIPS 2017). Handed out one at a time to the size furthest behind its share (Sainte-Laguë): more pairs only add.
+    Before that, every size gets its `least`.
+    """
+    counts = [min(least, every) for every in available]
+    turns = [h + 1 for h, count in enumerate(counts) for _ in range(count)]
+    share = [(0.5 if 2 * s == players else 1) / math.sqrt(s * (players - s)) for s in range(1, len(available) + 1)]
+    queue = [((counts[h] + 0.5) / share[h], h) for h in range(len(available)) if counts[h] < available[h]]
+    heapq.heapify(queue)
+    for _ in range(min(pairs, sum(available)) - len(turns)):
+        h = heapq.heappop(queue)[1]
+        turns.append(h + 1)
+        counts[h] += 1
+        if counts[h] < available[h]:
+            heapq.heappush(queue, ((counts[h] + 0.5) / share[h], h))
+    return np.array(turns, dtype=np.int64)
+
+
+def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator) -> Bools:
+    """The first `count` coalitions of a random order of those of `size`; of halves, only those with player 0.
+
+    The first half of the order is drawn until distinct, so that a few of very many cost little; the rest is shuffled.
+    """
+    every = _pairs_of(players, size)
+    masks = np.empty((0, players), dtype=bool)
+    while len(masks) < min(count, every // 2):
+        drawn = _of_members(rng.random((count, players)).argsort(axis=1)[:, :size], players)
+        if 2 * size == players:
+            drawn ^= ~drawn[:, :1]
+        masks = only_distinct(np.concatenate([masks, drawn]))
+    masks = masks[: every // 2]
+    if len(masks) < count:
+        members = np.array(list(itertools.combinations(range(players), size)))[:every]
+        rest = rng.spawn(1)[0]  # whose order does not depend on how many were drawn before
+        masks = only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
+    return masks[:count]
+
+
+def _of_members(members: Ints, players: int) -> Bools:
+    """(n, players) masks of coalitions that are given by their members (n, size)."""
+    masks = np.zeros((len(members), players), dtype=bool)
+    np.put_along_axis(masks, members, True, axis=1)
+    return masks
