@@ -22,8 +22,6 @@ SILENT_ROOMS = {
     "ialgebra.algebra",
     "ialgebra.apps",
     "ialgebra.execution",
-    "ialgebra.language",
-    "ialgebra.language.bind",
     "ialgebra.planner",
     "ialgebra.results",
     "ialgebra.session",

@@ -8,8 +8,9 @@ own place. Nothing here knows which models, inputs, windows or columns exist.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NoReturn, cast
+from typing import Final, Literal, NoReturn, cast
 
 from sqlglot import exp
 
@@ -113,30 +114,36 @@ class _TreeReader:
         raise ParseError(message, _span(node), self.text)
 
     def statement(self, node: exp.Expr) -> Statement:
-        span = _span(node)
-        match node:
-            case exp.Select():
-                return self.query(node)
-            case exp.Describe(this=exp.Select() as select):
-                return Explain(self.query(select), node.args["style"] is not None, span)
-            case exp.Describe():
-                return Describe(self.name(node.this), span)
-            case exp.Create(expression=exp.Select() as select):
-                query = self.query(select)
-                text = self.text[query.span.start : query.span.end]
-                return CreateView(self.name(node.this), query, text, node.args["replace"], span)
-            case exp.Create():
-                where = self.region(node.expression) or self.expression(node.expression)
-                return CreateWindow(self.name(node.this), where, node.args["replace"], span)
-            case exp.Drop():
-                return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), span)
-            case exp.Show():
-                return Show(cast("Shown", node.name.lower()), span)
-            case exp.SetItem(this=exp.EQ(this=name, expression=value)):
-                return SetOption(self.name(name), self.value(value), span)
-        self.refuse(node, "this statement is not in the language")
+        make = _STATEMENTS.get(type(node))
+        if make is None:
+            self.refuse(node, "this statement is not in the language")
+        return make(self, node)
 
-    def query(self, node: exp.Select) -> Query:
+    def explain_or_describe(self, node: exp.Expr) -> Explain | Describe:
+        if isinstance(node.this, exp.Select):
+            return Explain(self.query(node.this), node.args["style"] is not None, _span(node))
+        return Describe(self.name(node.this), _span(node))
+
+    def create(self, node: exp.Expr) -> CreateView | CreateWindow:
+        body, replace, span = node.args["expression"], node.args["replace"], _span(node)
+        if isinstance(body, exp.Select):
+            query = self.query(body)
+            text = self.text[query.span.start : query.span.end]
+            return CreateView(self.name(node.this), query, text, replace, span)
+        where = self.region(body) or self.expression(body)
+        return CreateWindow(self.name(node.this), where, replace, span)
+
+    def drop(self, node: exp.Expr) -> Drop:
+        return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), _span(node))
+
+    def show(self, node: exp.Expr) -> Show:
+        return Show(cast("Shown", node.name.lower()), _span(node))
+
+    def set_option(self, node: exp.Expr) -> SetOption:
+        equation = node.this
+        return SetOption(self.name(equation.this), self.value(equation.expression), _span(node))
+
+    def query(self, node: exp.Expr) -> Query:
         args = node.args
         within = args.get("within")
         return Query(
@@ -295,6 +302,17 @@ class _TreeReader:
             case exp.Binary() if sign := _OPERATIONS.get(type(node)):
                 return ArithmeticExpr(sign, inner(node.this), inner(node.expression), span)
         self.refuse(node, f"'{self.text[slice(*span)]}' is not in the language")
+
+
+_STATEMENTS: Final[Mapping[type[exp.Expr], Callable[[_TreeReader, exp.Expr], Statement]]] = {
+    exp.Select: _TreeReader.query,
+    exp.Describe: _TreeReader.explain_or_describe,
+    exp.Create: _TreeReader.create,
+    exp.Drop: _TreeReader.drop,
+    exp.Show: _TreeReader.show,
+    exp.SetItem: _TreeReader.set_option,
+}
+"""Which method makes our statement of each of sqlglot's nodes."""
 
 
 def _chain(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
