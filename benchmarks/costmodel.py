@@ -136,7 +136,7 @@ def beyond_pilot(found: Sequence[Data]) -> list[Data]:
 
 
 def markdown(data: Data) -> str:
-    """The shares of good predictions, as the README has them."""
+    """The shares of good predictions, as docs/benchmarks.md has them."""
     lines = []
     for what, about, bound in KINDS:
         every = [ratios(world[what]) for world in data["worlds"]]

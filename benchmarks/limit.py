@@ -203,7 +203,7 @@ def fastest(data: Data) -> tuple[str, int, float]:
 
 
 def markdown(data: Data) -> str:
-    """Efficiency and the share of estimation, as the README has them."""
+    """Efficiency and the share of estimation, as docs/benchmarks.md has them."""
     mode, size, speed = fastest(data)
     lines = [
         [

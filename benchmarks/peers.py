@@ -3,7 +3,7 @@
     python -m benchmarks.peers        (`make peers` installs the three libraries, `make newest` shapiq's latest beside)
 
 1. Games on real data, four budgets, ten seeds: the relative L2 error of every explainer that these libraries offer for
-   one game, each in its best setting, against the goals that we set ourselves.
+   one game, each in its best setting, against the goals that the benchmark states.
 2. One statement that asks for eight maps, against the same eight maps asked of an explainer one at a time.
 
 In: the games of `benchmarks.games`, the explainers of `benchmarks.explainers`. Out: `bench-out/peers.json`, `peers.md`
@@ -229,7 +229,7 @@ def duels(results: Sequence[Result]) -> Iterator[tuple[Result, Result]]:
 
 
 def brief(results: Sequence[Result]) -> str:
-    """A line a game, as the README has it: our error, and its share of the best peer's, from few rows to many."""
+    """A line a game, as docs/benchmarks.md has it: our error, its share of the best peer's, from few rows to many."""
     rows = []
     for (game, players), group in itertools.groupby(duels(results), key=lambda each: (each[0].game, each[0].players)):
         pairs = list(group)
@@ -308,7 +308,7 @@ def eight(plan: Sequence[Cost]) -> str:
 
 
 def markdown(data: dict[str, Any]) -> str:
-    """The tables of `bench-out/peers.json` that the README shows."""
+    """The tables of `bench-out/peers.json` that docs/benchmarks.md shows."""
     results = [Result.loaded(each) for each in data["equal_rows"]]
     one = data["one_plan"]
     plan = [Cost(**each) for each in one["costs"]]

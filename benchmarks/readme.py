@@ -1,8 +1,8 @@
-"""The README's tables of measurements, written from what the benchmarks left in bench-out/.
+"""The tables of docs/benchmarks.md, written from what the benchmarks left in bench-out/.
 
     python -m benchmarks.readme
 
-In: the JSON of benchmarks that have run. Out: README.md, in which whatever stands between `<!-- name -->` and
+In: the JSON of benchmarks that have run. Out: docs/benchmarks.md, in which whatever stands between `<!-- name -->` and
 `<!-- /name -->` is that benchmark's own Markdown; a section whose JSON is not there stays as it is. Knows the
 benchmarks by name only.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 OUT = Path("bench-out")
 SECTIONS = ("peers", "seconds", "strategies", "limit")  # benchmarks with a `markdown(data)` and a `bench-out/name.json`
 
@@ -40,7 +40,7 @@ def filled(text: str, out: Path = OUT) -> str:
 
 
 def main() -> int:
-    README.write_text(filled(README.read_text()))
+    PAGE.write_text(filled(PAGE.read_text()))
     return 0
 
 

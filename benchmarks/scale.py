@@ -105,7 +105,7 @@ def collect(world: World, sizes: dict[str, tuple[int, ...]], repeats: int) -> Da
 
 
 def markdown(data: Data) -> str:
-    """The ends of every scale, as the README has them."""
+    """The ends of every scale, as docs/benchmarks.md has them."""
     lines = []
     for what, found in data["scale"].items():
         first, last = found[0], found[-1]

@@ -220,7 +220,7 @@ def without(data: Data) -> str:
 
 
 def markdown(data: Data) -> str:
-    """The main table, as the README has it."""
+    """The main table, as docs/benchmarks.md has it."""
     return f"""{data["world"]}, {data["rows"]} rows a game, {data["rounds"]} rounds, on {data["device"]}.
 "× rows" times "× seconds a row" is "× seconds": what BEST takes as a share of what AS_WRITTEN takes, on equal answers.
 

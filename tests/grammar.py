@@ -1,6 +1,6 @@
 """Random texts of the query language: drawn from its grammar, nearly so, or made to hurt. In: a seed; out: text.
 
-`Grammar` says every construct of the README's page on the language, with the names that `worlds.case("image")` and
+`Grammar` says every construct of docs/language.md, with the names that `worlds.case("image")` and
 `session` register; what it draws always parses, and mostly binds. `spoilt` breaks such a text in a place or two, and
 `HOSTILE` are texts that nobody would write. Nothing here knows ialgebra's own parser.
 """

@@ -99,7 +99,7 @@ def test_what_was_built_by_the_same_recipe_is_not_built_again(tmp_path: Path, mo
     assert len(built) == 2
 
 
-# --- The README's tables
+# --- The tables of docs/benchmarks.md
 
 
 def test_a_section_of_the_readme_is_written_anew_and_others_stay(

@@ -28,8 +28,8 @@ from . import page
 from .story import CHAPTERS, LAYERS, MISTAKES, Mistake, Scene
 
 CROPS = 12  # random crops of each photo that the heads are trained on
-README = ("first-map", "antijoin")  # the scenes whose pictures the README shows
-_DPI, _SMALL, _CSS = 160, 96, 118  # pixels an inch: of pictures, of the README's, and on the page
+README = ("first-map", "antijoin")  # the scenes whose pictures README.md and docs/language.md show
+_DPI, _SMALL, _CSS = 160, 96, 118  # pixels an inch: of pictures, of those in the documentation, and on the page
 
 TITLE = "Ask a neural network why"
 LEAD = (
@@ -73,7 +73,7 @@ def main(out: Path) -> int:
 
 
 def readme_pictures(folder: Path) -> list[Path]:
-    """Write the README's two pictures into `folder` and return their paths; they are the demo's own queries."""
+    """Write the documentation's two pictures into `folder` and return their paths; the queries are the demo's own."""
     runtime.tune_process()
     folder.mkdir(parents=True, exist_ok=True)
     with ialgebra.connect() as con:
