@@ -7,7 +7,7 @@
     ├── ShapeError         tensors that do not fit together
     ├── ModelError         the model raised, or returned what cannot be used
     ├── BudgetError        rows that cannot pay for what was asked
-    ├── ResourceError      out of memory: at a batch of one row, or beside the batches
+    ├── ResourceError      out of memory: at a batch of one row, or outside a batch
     └── InternalError      a plan that contradicts itself: a fault of this package, found by `Strategy(verify=True)`
 
 An error's text is one sentence that names the culprit and what would be right. Where the culprit stands in a query, the
@@ -98,7 +98,7 @@ class BudgetError(IalgebraError):
 
 
 class ResourceError(IalgebraError):
-    """Out of memory at a batch of one row, or beside the batches, where no smaller one helps."""
+    """Out of memory at a batch of one row, or outside a batch, where no smaller batch helps."""
 
 
 class InternalError(IalgebraError):

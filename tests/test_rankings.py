@@ -325,7 +325,7 @@ def test_a_method_of_an_unknown_error_is_certain_where_nobody_plays():
 @pytest.mark.parametrize("large", [2**53, -(2**53), 2**64, 10**400], ids=["2^53", "-2^53", "2^64", "10^400"])
 def test_labels_that_a_comparison_could_not_tell_apart_are_refused(large):
     con, xs = ialgebra.connect(progress=False), torch.zeros(2, 3)
-    with pytest.raises(ialgebra.BindError, match=r"label 1 of 'xs' is no number below 2\^53 in size"):
+    with pytest.raises(ialgebra.BindError, match=r"label 1 of 'xs' is not below 2\^53 in size"):
         con.register_input("xs", xs, labels=[0, large])
     con.register_input("xs", xs, labels=[2**53 - 1, 1 - 2**53])
 

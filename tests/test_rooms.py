@@ -24,7 +24,6 @@ SILENT_ROOMS = {
     "ialgebra.execution",
     "ialgebra.planner",
     "ialgebra.results",
-    "ialgebra.session",
 }
 KNOWN_CIRCLES: list[set[str]] = []
 

@@ -67,9 +67,13 @@ class History:
         return found
 
     def __str__(self) -> str:
-        return "\n".join(_table(self._steps)) or "no steps"
+        return "\n".join(self.lines()) or "no steps"
 
     __repr__ = __str__
+
+    def lines(self) -> Iterator[str]:
+        """A line a step, in columns: its number, its words, rows, seconds, and what went wrong."""
+        return _table(self._steps)
 
     def run(self, number: int) -> Relation:
         """Ask a statement again, with its seed and decisions, of what the names mean now; BindError for a step that

@@ -1,47 +1,16 @@
-"""What SHOW and DESCRIBE say. In: the catalog; out: text. It changes nothing."""
+"""What models, inputs and windows are, in words. In: one of them; out: a line, or several. It changes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 
 from ..algebra.windows import Mask, Window
-from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
-from ..errors import BindError, did_you_mean
 from ..models.network import Network
 
 
-def show(kind: str, catalog: Catalog) -> str:
-    """One line for each registered model, input, window or view."""
-    lines: dict[str, Callable[[], Iterable[str]]] = {
-        "models": lambda: (_model_line(each) for each in catalog.models.values()),
-        "inputs": lambda: (input_line(each) for each in catalog.visible.values()),
-        "windows": lambda: (f"{name}: {_window(window)}" for name, window in catalog.windows.items()),
-        "views": lambda: (f"{name}: {query}" for name, query in catalog.views.items()),
-    }
-    return "\n".join(lines[kind]()) or f"no {kind}"
-
-
-def describe(name: str, catalog: Catalog) -> str:
-    """Everything that `name` is: a model with its layers, an input, a window or a view. BindError if it is none of
-    them."""
-    parts = []
-    if name in catalog.models:
-        parts.append(_model(catalog.models[name]))
-    if name in catalog.inputs:
-        parts.append(_input(catalog.inputs[name]))
-    if name in catalog.windows:
-        parts.append(f"window {name}: {_window(catalog.windows[name])}")
-    if name in catalog.views:
-        parts.append(f"view {name}: {catalog.views[name]}")
-    if not parts:
-        known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
-        raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}")
-    return "\n".join(parts)
-
-
-def _window(window: Window) -> str:
+def window_text(window: Window) -> str:
+    """A predicate as it is written, or how much a mask selects."""
     return f"{window.origin or 'a mask'}, {mask_text(window)}" if isinstance(window, Mask) else str(window)
 
 
@@ -51,7 +20,8 @@ def mask_text(mask: Mask) -> str:
     return f"{int(mask.array.sum()):,} of {mask.array.size:,} {what}"
 
 
-def _model_line(network: Network) -> str:
+def model_line(network: Network) -> str:
+    """A model's name, type, and how many layers, classes and trained heads it has."""
     kind = type(network.module).__name__
     if not network.probed:
         return f"{network.name}: {kind}, not run yet"
@@ -59,8 +29,9 @@ def _model_line(network: Network) -> str:
     return f"{network.name}: {kind}, {len(network.layers)} layers, {network.class_count} classes, {heads} trained heads"
 
 
-def _model(network: Network) -> str:
-    lines = [f"model {_model_line(network)}, output {network.output}, on {network.runs_on}"]
+def model_text(network: Network) -> str:
+    """A model and its layers, one a line."""
+    lines = [f"model {model_line(network)}, output {network.output}, on {network.runs_on}"]
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"
@@ -78,7 +49,8 @@ def input_line(entry: Entry) -> str:
     return f"{entry.name}: {entry.kind}, {count}{entry.shape}, {entry.elements[0].tensor.dtype}"
 
 
-def _input(entry: Entry) -> str:
+def input_text(entry: Entry) -> str:
+    """An input with its baseline, players, feature names and labels."""
     lines = [f"input {input_line(entry)}"]
     if entry.baselines is not None:
         shown = ", ".join(map(str, entry.baselines[:4])) + (", …" if len(entry.baselines) > 4 else "")

@@ -1,0 +1,193 @@
+"""What `Session.register_…` and the methods for trained heads do.
+
+In: Python objects as a caller gives them, the catalog and the history. Out: the catalog changed, and the call by which
+a script registers the same again. Nothing here takes locks or lists steps; `session` does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from ..algebra.baselines import Baseline, Constant, Given, check_baseline
+from ..algebra.labelling import check_partition
+from ..algebra.players import Labels, Partition
+from ..algebra.sources import Source
+from ..algebra.windows import Mask
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry, entry, hidden, labels_of, snapshot
+from ..errors import BindError, IalgebraError, did_you_mean
+from ..interpreters.checked import known_interpreter
+from ..interpreters.protocol import GameInterpreter, ModelInterpreter
+from ..interpreters.shipped import SHIPPED
+from ..kernels.estimators.registry import METHODS
+from ..language import reader
+from ..language.bind.inputs import bind_baselines
+from ..language.bind.options import bind_players
+from ..language.bind.predicates import bind_window
+from ..language.printer import baseline_text
+from ..models.head_files import weights_digest
+from ..models.layers import LayerChoice
+from ..models.network import Model, Network
+from .history import History
+from .names import valid_name
+from .steps import Heads, PythonCall, PythonValue
+
+Wish = str | float | ArrayLike | Tensor  # a baseline or players: text as in a query, a number, or a tensor
+
+
+def register_model(
+    catalog: Catalog,
+    history: History,
+    name: str,
+    module: nn.Module | Model,
+    layers: Sequence[LayerChoice] | None,
+    classes: Sequence[str] | Mapping[int, str] | None,
+    output: str,
+    device: str | torch.device | None,
+    batch_size: int | None,
+    example: ArrayLike | Tensor | None,
+) -> PythonCall:
+    """See `Session.register_model`."""
+    name = valid_name("model", name)
+    network = Network(name, module, layers, classes, output, device, batch_size)
+    if example is not None:
+        network.probe(snapshot(f"example of {name}", example))
+    if isinstance(classes, Mapping):
+        words: PythonValue = {int(k): str(word) for k, word in classes.items()}
+    else:
+        words = None if classes is None else tuple(map(str, classes))
+    call = history.model(
+        network,
+        catalog.models.get(name),
+        classes=words,
+        output=output,
+        device=None if device is None else str(device),
+        batch_size=network.batch_size,
+    )
+    catalog.models[name] = network
+    return call
+
+
+def register_input(
+    catalog: Catalog,
+    name: str,
+    tensor: object,
+    baseline: Wish | None,
+    players: Wish | None,
+    feature_names: Sequence[str] | None,
+    labels: Sequence[int] | Sequence[str] | ArrayLike | None,
+) -> PythonCall:
+    """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
+    name = valid_name("input", name)
+    made = entry(name, tensor, feature_names)
+    if labels is not None:
+        made = dataclasses.replace(made, labels=labels_of(made, labels))
+    before = dict(catalog.inputs)
+    catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
+    try:
+        baselines = None if baseline is None else _baselines(catalog, name, baseline)
+        partition = None if players is None else _players(catalog, name, players)
+        for each in baselines or ():
+            check_baseline(each, made.elements[0].tensor, lambda source: catalog.element(source).tensor)
+        if partition is not None:
+            check_partition(partition, made.kind, made.shape, catalog.mask)
+        made = dataclasses.replace(made, baselines=baselines, players=partition)
+        catalog.inputs[name] = made
+    except BaseException:
+        catalog.inputs = before  # with the tensors of the baseline and players that were there
+        raise
+    return PythonCall("register_input", name, _as_registered(catalog, made))
+
+
+def register_window(catalog: Catalog, name: str, mask_or_predicate: object) -> PythonCall:
+    """See `Session.register_window`."""
+    name = valid_name("window", name)
+    given: PythonValue
+    if isinstance(mask_or_predicate, str):
+        given = mask_or_predicate
+        try:
+            window = bind_window(reader.parse_predicate(mask_or_predicate), catalog.windows, None)
+        except IalgebraError as error:
+            raise error.at(mask_or_predicate) from error.__cause__
+        catalog.windows[name] = window
+    else:
+        mask = mask_or_predicate
+        if isinstance(mask, Tensor):  # NumPy knows neither bfloat16 nor sparse tensors
+            dense = mask.detach().cpu().to_dense()
+            mask = (dense.float() if dense.is_floating_point() else dense).numpy()
+        given = catalog.windows[name] = Mask.of(name, np.asarray(mask))
+    return PythonCall("register_window", name, {"mask_or_predicate": given})
+
+
+def register_interpreter(
+    catalog: Catalog, history: History, name: str, interpreter: GameInterpreter | ModelInterpreter
+) -> PythonCall:
+    """See `Session.register_interpreter`."""
+    name = valid_name("interpreter", name)
+    if name.lower() in {each.lower() for each in (*METHODS, *SHIPPED)}:
+        raise BindError(f"'{name}' is an interpreter that is shipped; choose another name")
+    again = catalog.interpreters.get(name) is interpreter
+    catalog.interpreters[name] = known_interpreter(name, interpreter)
+    return PythonCall("register_interpreter", name, {"interpreter": history.given("interpreters", name, again)})
+
+
+def heads_of(network: Network) -> PythonCall:
+    """The call that loads the heads that a model has now, whether they were trained or loaded."""
+    return PythonCall("load_heads", network.name, {"path": Heads(network.named_heads, weights_digest(network))})
+
+
+def example_of(catalog: Catalog, network: Network) -> str:
+    """The name of an input that a model can be run on; BindError where none is known, or several could be meant."""
+    inputs = catalog.visible
+    fitting = [name for name, each in inputs.items() if not network.probed or network.row_shape == each.shape]
+    if not fitting or not (network.probed or len(fitting) == 1):
+        raise BindError(f"name an input to run model '{network.name}' on{did_you_mean('', inputs)}")
+    return fitting[0]
+
+
+def _baselines(catalog: Catalog, name: str, wish: object) -> tuple[Baseline, ...]:
+    if isinstance(wish, str):
+        return bind_baselines(reader.parse_value(wish), catalog)
+    if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
+        value = float(wish)
+        if not math.isfinite(value):
+            raise BindError(f"the baseline of '{name}' is {value}; a finite number is needed")
+        return (Constant(value),)
+    own = entry(hidden(name, "baseline"), wish)
+    catalog.inputs[own.name] = own
+    return tuple(Given(source) for source in own.sources)
+
+
+def _players(catalog: Catalog, name: str, wish: object) -> Partition:
+    if isinstance(wish, str):
+        return bind_players(reader.parse_value(wish), catalog)
+    own = entry(hidden(name, "players"), wish)
+    catalog.inputs[own.name] = own
+    return Labels(Source(own.name))
+
+
+def _as_registered(catalog: Catalog, made: Entry) -> dict[str, PythonValue]:
+    """The arguments that register an input again as it is."""
+    baseline: PythonValue = made.baselines and baseline_text(made.baselines)
+    players: PythonValue = None if made.players is None else str(made.players)
+    inputs = catalog.inputs  # an earlier registration's tensors may still be in it; nothing reads them
+    own = {name: inputs[name] for what in ("baseline", "players") if (name := hidden(made.name, what)) in inputs}
+    if made.baselines and isinstance(first := made.baselines[0], Given):
+        baseline = own.get(first.source.name, baseline)
+    if isinstance(made.players, Labels):
+        players = own.get(made.players.source.name, players)
+    return {
+        "tensor": made,
+        "baseline": baseline,
+        "players": players,
+        "feature_names": made.feature_names,
+        "labels": made.labels,
+    }

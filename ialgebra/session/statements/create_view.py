@@ -1,0 +1,25 @@
+"""`create view v as query` names a query, which other queries read. In: a query; out: its text in the catalog."""
+
+from __future__ import annotations
+
+from ...language import tree
+from ...language.bind.query import bind
+from ...results.relation import Relation
+from ..names import check_free
+from .kind import StatementContext, StatementKind
+
+
+def _run(statement: tree.CreateView, context: StatementContext) -> Relation:
+    name, catalog = statement.name.value, context.catalog
+    check_free("view", statement.name, catalog.views, statement.replace)
+    bind(statement.query, context.text, catalog, within=(name,))
+    catalog.views[name] = statement.text
+    return context.said(statement, f"view {name} created")
+
+
+CREATE_VIEW = StatementKind(
+    tree.CreateView,
+    _run,
+    keywords="create replace view",
+    defines=lambda statement: ("view", statement.name.value),
+)

@@ -1,0 +1,26 @@
+"""`drop window | view name` forgets a name. In: a kind and a name; out: the catalog without it."""
+
+from __future__ import annotations
+
+from ...algebra.windows import Window
+from ...errors import BindError, did_you_mean
+from ...language import tree
+from ...results.relation import Relation
+from .kind import StatementContext, StatementKind
+
+
+def _run(statement: tree.Drop, context: StatementContext) -> Relation:
+    kind, name, catalog = statement.kind, statement.name.value, context.catalog
+    known: dict[str, Window] | dict[str, str] = catalog.windows if kind == "window" else catalog.views
+    if name not in known:
+        raise BindError(f"unknown {kind} '{name}'{did_you_mean(name, known)}", statement.name.span)
+    del known[name]
+    return context.said(statement, f"{kind} {name} dropped")
+
+
+DROP = StatementKind(
+    tree.Drop,
+    _run,
+    keywords="drop window view",
+    defines=lambda statement: (statement.kind, statement.name.value),
+)

@@ -1,0 +1,107 @@
+"""What a statement of the language is to the session, and what it may work with.
+
+In: a syntax tree and its text, the catalog, the store, the history. Out: values that `registry` lists. It knows no
+statement by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Generic, Protocol, TypeVar
+
+from ...answering import explaining, loop
+from ...answering.question import Request
+from ...catalog.catalog import Catalog
+from ...errors import BindError, Span
+from ...execution.store import Store
+from ...language import tree
+from ...planner.strategy import PRESETS, Strategy
+from ...results.relation import Relation
+from ..history import History
+from ..progress import bar
+
+
+class Spanned(Protocol):
+    """Anything of the syntax tree: it has its place in the text."""
+
+    @property
+    def span(self) -> Span: ...
+
+
+_Node = TypeVar("_Node", bound=Spanned)
+
+
+@dataclass(frozen=True, eq=False)
+class StatementContext:
+    """What a statement is run with: the session's belongings, and how the caller asked.
+
+    `text` is the script that the statement stands in. `seed` and `strategy` are the caller's, None where the session's
+    settings decide. `progress` says whether a bar is shown.
+    """
+
+    catalog: Catalog
+    store: Store
+    history: History
+    progress: bool
+    text: str
+    seed: int | None = None
+    strategy: Strategy | str | None = None
+
+    def words(self, node: Spanned) -> str:
+        """A node's own text."""
+        return self.text[node.span.start : node.span.end]
+
+    def request(self, query: tree.Query) -> Request:
+        """A query with its seed and strategy; BindError for a seed or a strategy that is none."""
+        settings = self.catalog.settings
+        wish = self.strategy if self.strategy is not None else settings.strategy or "BEST"
+        chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
+        if not isinstance(chosen, Strategy):
+            raise BindError(f"unknown strategy {wish!r}; choose one of {', '.join(PRESETS)}, or a Strategy")
+        number = settings.seed or 0 if self.seed is None else self.seed
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
+            raise BindError(f"a seed must be a whole number of at least 0, not {self.seed!r}")
+        return Request(query, self.text, int(number), chosen)
+
+    def answered(self, request: Request, *, analyze: bool = False) -> Relation:
+        """The answer to a query; with `analyze` its text is the plan with what was measured."""
+        with bar(self.progress) as progress:
+            return loop.answered(request, self.catalog, self.store, progress, analyze=analyze)
+
+    def said(self, node: Spanned, words: str) -> Relation:
+        """The answer of a statement in words."""
+        return explaining.said(words, self.words(node))
+
+
+def _nothing(statement: object) -> None:
+    return None
+
+
+def _whole(statement: Spanned) -> Span:
+    return statement.span
+
+
+@dataclass(frozen=True)
+class StatementKind(Generic[_Node]):
+    """One statement of the language.
+
+    `node` is its type in the syntax tree, and `run` answers it. `keywords` are completed by the shell, besides those
+    of queries; `help` has a line for each example: the statement, and what it does. `defines` names what the statement
+    gives a meaning or takes it from, as a kind and a name; `query` is the query that it runs, whose WITHIN may stop it;
+    `at_fault` is where an error belongs that has no place of its own.
+    """
+
+    node: type[_Node]
+    run: Callable[[_Node, StatementContext], Relation]
+    keywords: str
+    help: tuple[tuple[str, str], ...] = ()
+    defines: Callable[[_Node], tuple[str, str] | None] = _nothing
+    query: Callable[[_Node], tree.Query | None] = _nothing
+    at_fault: Callable[[_Node], Span] = _whole
+
+    def timed(self, statement: _Node) -> bool:
+        """Whether a clock may stop it."""
+        query = self.query(statement)
+        return query is not None and query.within is not None

@@ -1,0 +1,24 @@
+"""`select … from … ;` asks for maps. In: a query; out: its relation."""
+
+from __future__ import annotations
+
+from ...language import tree
+from ...results.relation import Relation
+from .kind import StatementContext, StatementKind
+
+
+def _run(query: tree.Query, context: StatementContext) -> Relation:
+    return context.answered(context.request(query))
+
+
+QUERY = StatementKind(
+    tree.Query,
+    _run,
+    keywords="select",
+    help=(
+        ("select * from f(x);", "the map of x under f"),
+        ("select 2, * from f(x) where row < 112 budget 2000;", "layer 2 and the whole model, inside a window"),
+        ("select * from f(x) left join (select * from f(y));", "what tells x from y, and y from x"),
+    ),
+    query=lambda query: query,
+)

@@ -1,0 +1,36 @@
+"""`show models | inputs | windows | views | history` lists what there is. In: the catalog and the history; out: lines.
+
+It changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ...language import tree
+from ...results.relation import Relation
+from ..descriptions import input_line, model_line, window_text
+from .kind import StatementContext, StatementKind
+
+# What SHOW can list, and its lines.
+LISTS: dict[tree.Shown, Callable[[StatementContext], Iterable[str]]] = {
+    "models": lambda context: map(model_line, context.catalog.models.values()),
+    "inputs": lambda context: map(input_line, context.catalog.visible.values()),
+    "windows": lambda context: (f"{name}: {window_text(each)}" for name, each in context.catalog.windows.items()),
+    "views": lambda context: (f"{name}: {query}" for name, query in context.catalog.views.items()),
+    "history": lambda context: context.history.lines(),
+}
+_EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where there is nothing, if not "no models"
+
+
+def _run(statement: tree.Show, context: StatementContext) -> Relation:
+    kind = statement.kind
+    return context.said(statement, "\n".join(LISTS[kind](context)) or _EMPTY.get(kind, f"no {kind}"))
+
+
+SHOW = StatementKind(
+    tree.Show,
+    _run,
+    keywords=" ".join(("show", *LISTS)),
+    help=(("   ".join(f"show {kind};" for kind in LISTS), ""),),
+)
