@@ -6,6 +6,7 @@ in its last bit, whichever batch a row was evaluated in.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import Counter, OrderedDict
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ialgebra.execution.execution import Execution
 from ialgebra.execution.memory import ValueColumn
 from ialgebra.execution.store import Origin, Store
 from ialgebra.models import Head
+from ialgebra.models.identity import serial
 
 TILES = "players => tile(2)"  # four players, and a window of two rows holds two of them whole
 
@@ -341,6 +343,82 @@ def test_of_many_classes_those_asked_for_are_kept_where_all_are_too_many():
         world.cost(text.format("*", 7))
         assert world.cost(text.format("l, act2, *", 7)) == 0, "the same class of the layers on the way"
         assert (world.cost(text.format("*", 8)) == 0) == kept
+
+
+# --- names of tables
+
+
+class Masked(nn.Module):
+    """Reads a sparse mask, which a fingerprint knows by identity only."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask.to_sparse())
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return (self.mask.to_dense() @ batch.flatten(1).T).T
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["mask", "model", "interpreter", "ask"]), st.integers(0, 3)), max_size=12))
+def test_no_object_that_died_lends_its_rows_to_one_that_takes_its_place_in_memory(steps):
+    """Masks, models and interpreters come and go; each time the answer is that of a session that saw no other."""
+    masks = [torch.eye(3, 4).double() * (1 + number) for number in range(4)]
+    x, text = torch.arange(1, 5).double(), "select * from f(x, target => 0)"
+    con = ialgebra.connect(progress=False)
+    con.register_input("x", x)
+    con.register_model("f", Masked(masks[0]))
+    now = 0
+    for what, number in [*steps, ("ask", 0)]:
+        if what == "mask":
+            now = number
+            del con._catalog.model("f").module.mask
+            con._catalog.model("f").module.register_buffer("mask", masks[number].to_sparse())
+        elif what == "model":
+            now = number
+            con.register_model("f", Masked(masks[number]))
+        elif what == "interpreter":
+            con.register_interpreter("times", Times(number))
+            found = con.sql(f"{text} using times()")[0]
+            assert found.values.tolist() == [number] * 4
+        else:
+            assert con.sql(text)[0].values.tolist() == [x[0] * (1 + now), 0, 0, 0]
+
+
+class Times(ialgebra.interpreters.ModelInterpreter):
+    """Gives each feature the same value."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def attribute(self, question: ialgebra.interpreters.Question) -> Tensor:
+        return torch.full_like(question.foreground, self.value)
+
+
+def test_a_serial_number_is_given_once():
+    ids, numbers = set(), []
+    for _ in range(1000):
+        thing = torch.empty(0)
+        ids.add(id(thing))
+        numbers += [serial(thing), serial(thing)]
+        del thing
+    assert len(ids) < 1000, "ids are used again"
+    assert numbers[::2] == numbers[1::2]
+    assert len(set(numbers)) == 1000
+
+
+def test_tables_of_models_that_are_gone_are_forgotten_first():
+    con = ialgebra.connect(progress=False, store_bytes=60_000)
+    con.register_input("x", integers(2, 4, 4))
+    for _ in range(8):
+        con.register_model("f", network())
+        con.sql("select * from f(x) budget 60")
+        gc.collect()
+    alive = [key for key in con._store.tables if key.owner() is not None]
+    con.sql("select * from f(x) budget 400")
+    assert [key for key in con._store.tables if key.owner() is None] == []
+    assert len(alive) == 1
+    assert all(len(key.digest) == 16 for key in con._store.tables)
 
 
 def names(block: str) -> list[bytes]:

@@ -64,8 +64,7 @@ def refined(
         peak_memory(reset=True)
     if not at_once and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
-    running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds)
-    store.begin()
+    running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
     for each in _rounds(question, running, watch, at_once=at_once):
         yield _relation(question, each, running, analyze=analyze)

@@ -45,6 +45,7 @@ class Running:
     store: Store
     tape: Tape
     seconds_allowed: float = math.inf
+    now: float | None = None  # when it began, as the store counts
     started: float = field(default_factory=time.perf_counter)
     spending: Spending = field(default_factory=Spending)
     _unknown: list[Network] = field(init=False)
@@ -57,7 +58,7 @@ class Running:
     ) -> Outcome | None:
         """Run a plan, and count what it takes even where it fails; None where `deadline` passed before its rows were
         in."""
-        executor = Executor(self.catalog, self.store, self.tape, deadline, progress)
+        executor = Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now)
         execution = Execution(executor, plan)
         try:
             return execution.run()

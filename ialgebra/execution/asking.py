@@ -34,8 +34,8 @@ def ask(number: int, planned: Run, tables: Tables, catalog: Catalog, tape: Tape,
     for k, game in enumerate(job.games):
         interpreter = catalog.interpreter(game.estimation.interpreter)
         assert isinstance(interpreter, ModelInterpreter)
-        column, identity = tables.column(game), interpreter.identity
-        known = tables.memory.find_map(number, k, column, seed, identity) if tables.plan.strategy.reuse else None
+        column = tables.column(game)
+        known = tables.memory.find_map(number, k, column, seed, interpreter) if tables.plan.strategy.reuse else None
         if known is not None:
             tables.outcome.maps[number, k], rows = known
             tables.spend(hits={ASKED: rows})
@@ -46,7 +46,7 @@ def ask(number: int, planned: Run, tables: Tables, catalog: Catalog, tape: Tape,
         tape.keep(run)
         tables.outcome.maps[number, k] = found
         rows, seconds = tables.outcome.spending.rows - before, time.perf_counter() - started
-        tables.memory.keep_map(number, k, column, seed, identity, found, rows, seconds)
+        tables.memory.keep_map(number, k, column, seed, interpreter, found, rows, seconds)
         after_map()
 
 

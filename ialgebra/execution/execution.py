@@ -71,6 +71,7 @@ class Executor:
     progress: Progress | None = None
     lane: OpenLane = local
     cancellation: Cancellation = field(default_factory=Cancellation)
+    now: float | None = None  # when the query began, as the store counts
 
     def design(self, spec: DesignSpec) -> Design:
         """The coalitions of a job."""
@@ -129,7 +130,7 @@ class Execution:
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
         networks = {name: catalog.model(name) for name in dict.fromkeys(names)}
         made = {spec: self.executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
-        tables = Tables(plan, [made[job.spec] for job in plan.jobs], networks, self.executor.store)
+        tables = Tables(plan, [made[job.spec] for job in plan.jobs], networks, self.executor.store, self.executor.now)
         self.outcome = tables.outcome
         for name, network in networks.items():
             if (found := network.take_first_pass()) is not None:

@@ -11,6 +11,7 @@ import hashlib
 import weakref
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,11 +24,12 @@ from ..algebra.operators import OutputKind
 from ..kernels.coalitions import Design
 from ..kernels.naming import element_numbers, hybrid_names, whole_name
 from ..models.adapters import column
+from ..models.identity import serial
 from ..models.network import Network
 from ..models.profile import Mode
 from ..planner.physical import Job
 from ..system.arrays import Floats
-from .store import Origin, Store, StoredValues
+from .store import Origin, Store, StoredValues, TableKey
 
 LayerNumber = int | None  # None: the model itself
 
@@ -59,7 +61,7 @@ class ValueColumn(NamedTuple):
 
 
 class Memory:
-    """The store as a plan sees it."""
+    """The store as a plan sees it, which is of the query that began at `now`."""
 
     def __init__(
         self,
@@ -68,15 +70,18 @@ class Memory:
         jobs: Sequence[Job],
         designs: Sequence[Design],
         mode: Mode | None = None,
+        now: float | None = None,
     ) -> None:
         self.store = store
+        self.now = now
         self.jobs = jobs
         self.contents = {name: network.content() for name, network in networks.items()}
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
         # The network itself too: what a callable reads from elsewhere is in no content. And bfloat16 is another model.
         narrow = mode == "autocast"
-        self.models: dict[str, Hashable] = {
-            name: (weakref.ref(network), self.contents[name], narrow) for name, network in networks.items()
+        self.models = {
+            name: TableKey(_digest(serial(network), self.contents[name], narrow), weakref.ref(network))
+            for name, network in networks.items()
         }
         self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 
@@ -97,12 +102,13 @@ class Memory:
     ) -> tuple[dict[LayerNumber, Tensor], bool]:
         """The logits (K,) of a whole input at each layer, empty unless all are known; and whether that is news to the
         query."""
-        table = self.store.table(self.models[model])
-        places = table.places([name])
-        found = {layer: table.read(places, self._layer(model, layer))[1] for layer in layers}
-        if not all(map(len, found.values())):
-            return {}, False
-        (news,) = self.store.use(self.models[model], places).tolist()
+        with self.store.lock:
+            table = self.store.table(self.models[model])
+            places = table.places([name])
+            found = {layer: table.read(places, self._layer(model, layer))[1] for layer in layers}
+            if not all(map(len, found.values())):
+                return {}, False
+            (news,) = self.store.use(self.models[model], places, self.now).tolist()
         return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}, news
 
     def keep_whole(self, model: str, name: bytes, logits: Mapping[LayerNumber, Tensor], seconds: float) -> None:
@@ -110,23 +116,25 @@ class Memory:
         columns: dict[Hashable, StoredValues] = {
             self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
         }
-        self.store.keep(self.models[model], [name], columns, seconds, _NOTHING)
+        self.store.keep(self.models[model], [name], columns, seconds, _NOTHING, self.now)
 
     # Maps that interpreters made for themselves: a table of their own, one row a map.
 
     def find_map(
-        self, number: int, k: int, column: ValueColumn, seed: int, identity: object
+        self, number: int, k: int, column: ValueColumn, seed: int, interpreter: object
     ) -> tuple[Floats, int] | None:
         """The map of a job's column k, and the rows that it took, those of a map that this query has met apart; None
         where it is not known."""
-        model, name = self._asked(number, k, column, seed, identity)
-        table, shape = self.store.table(model), self.jobs[number].hybrids.foreground.shape
-        places = table.places([name])
-        known, found = table.read(places, ("map", tuple(shape)))
-        if not known.any():
-            return None
-        _, rows = table.read(places, "rows")
-        (news,) = self.store.use(model, places).tolist()
+        model, name = self._asked(number, k, column, seed, interpreter)
+        shape = self.jobs[number].hybrids.foreground.shape
+        with self.store.lock:
+            table = self.store.table(model)
+            places = table.places([name])
+            known, found = table.read(places, ("map", tuple(shape)))
+            if not known.any():
+                return None
+            _, rows = table.read(places, "rows")
+            (news,) = self.store.use(model, places, self.now).tolist()
         return found[0].reshape(shape).astype(np.float64), int(rows[0, 0]) * int(news)
 
     def keep_map(
@@ -135,26 +143,28 @@ class Memory:
         k: int,
         column: ValueColumn,
         seed: int,
-        identity: object,
+        interpreter: object,
         found: Floats,
         rows: int,
         seconds: float,
     ) -> None:
         """Remember a map and what it took."""
-        model, name = self._asked(number, k, column, seed, identity)
+        model, name = self._asked(number, k, column, seed, interpreter)
         columns: dict[Hashable, StoredValues] = {
             ("map", found.shape): found.reshape(1, -1),
             "rows": np.array([[float(rows)]]),
         }
-        self.store.keep(model, [name], columns, seconds, _NOTHING)
+        self.store.keep(model, [name], columns, seconds, _NOTHING, self.now)
 
-    def _asked(self, number: int, k: int, column: ValueColumn, seed: int, identity: object) -> tuple[Hashable, bytes]:
+    def _asked(
+        self, number: int, k: int, column: ValueColumn, seed: int, interpreter: object
+    ) -> tuple[TableKey, bytes]:
         """The table of an interpreter's maps of a model, and the name of one."""
         job = self.jobs[number]
         game = job.games[k]
         words = (job.hybrids.key, game.estimation.key, self._scalar(game.model, column), seed)
-        name = hashlib.blake2b(repr(words).encode(), digest_size=16).digest()
-        return (self.models[game.model], identity), name
+        model = self.models[game.model]
+        return replace(model, digest=_digest(model.digest, serial(interpreter))), _digest(*words)
 
     # Hybrids.
 
@@ -163,23 +173,25 @@ class Memory:
     ) -> tuple[Floats, Counter[str]]:
         """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
         they had been evaluated for, but for those that the query paid for or found before."""
-        table = self.store.table(self.models[model])
-        places = table.places(self.named(number, rows))
+        names = self.named(number, rows)
         found = np.full((len(rows), len(columns)), np.nan)
-        for k, each in enumerate(columns):
-            known, logits = table.read(places, self._layer(model, each.layer))
-            if len(logits):
-                found[known, k] = each.read(torch.from_numpy(logits))
-            known, values = table.read(places, self._scalar(model, each))
-            found[known, k] = values[:, 0]
-        places = places[~np.isnan(found).any(axis=1)]
         kinds: Counter[str] = Counter()
-        if len(places):
-            news = self.store.use(self.models[model], places)
-            now, asked = self._origin(number, model), {self._scalar(model, each) for each in columns}
-            for origin, count in Counter(table.origin[places[news]].tolist()).items():
-                kinds[_kind(origin, now, asked)] += count
-            now.asked |= asked
+        with self.store.lock:
+            table = self.store.table(self.models[model])
+            places = table.places(names)
+            for k, each in enumerate(columns):
+                known, logits = table.read(places, self._layer(model, each.layer))
+                if len(logits):
+                    found[known, k] = each.read(torch.from_numpy(logits))
+                known, values = table.read(places, self._scalar(model, each))
+                found[known, k] = values[:, 0]
+            places = places[~np.isnan(found).any(axis=1)]
+            if len(places):
+                news = self.store.use(self.models[model], places, self.now)
+                own, asked = self._origin(number, model), {self._scalar(model, each) for each in columns}
+                for origin, count in Counter(table.origin[places[news]].tolist()).items():
+                    kinds[_kind(origin, own, asked)] += count
+                own.asked |= asked
         return found, kinds
 
     def keep(
@@ -207,9 +219,11 @@ class Memory:
             else:
                 for each in dict.fromkeys(each._replace(layer=layer) for each in columns):
                     kept[self._scalar(model, each)] = each.read(logits)[:, None]
-        origin = self._origin(number, model)
-        origin.asked.update(self._scalar(model, each) for each in columns)
-        self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin)
+        names = self.named(number, rows)
+        with self.store.lock:
+            origin = self._origin(number, model)
+            origin.asked.update(self._scalar(model, each) for each in columns)
+            self.store.keep(self.models[model], names, kept, seconds, origin, self.now)
 
     def _layer(self, model: str, layer: LayerNumber) -> Hashable:
         """The name of a layer's logits; another head makes another layer."""
@@ -223,6 +237,11 @@ class Memory:
         hybrids = self.jobs[number].hybrids
         ends = (input_name(hybrids.foreground), input_name(hybrids.background))
         return self.store.origin(self.models[model], hybrids.key, *ends)
+
+
+def _digest(*words: object) -> bytes:
+    """A name for plain values and tuples of them."""
+    return hashlib.blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def input_name(tensor: Tensor) -> bytes:

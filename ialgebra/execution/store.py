@@ -3,12 +3,15 @@
 In: blocks of values as batches finish; out: what is known of the rows that a plan asks for, and what they were
 evaluated for. Rows are named by `kernels.naming`, so that a hybrid is found again from another window, another
 partition, another estimator or the other side of an anti-join. Bounded in bytes; what would cost least to evaluate
-again, for its bytes and its age, goes first. It knows no plan and runs no model.
+again, for its bytes and its age, goes first. Several threads may use it; each call is one step for the others, and
+`lock` makes one of several calls. It may know no plan and run no model.
 """
 
 from __future__ import annotations
 
 import math
+import threading
+import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -21,8 +24,17 @@ from ..system.arrays import Ints
 StoredValues = NDArray[np.float32] | NDArray[np.float64]
 _ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 
-_ENTRY = 150  # bytes of a name and its entry in a dictionary
-_KEPT = 0.75  # of the limit, once it was passed: forgetting takes a moment
+_NAME_BYTES = 150  # a name and its entry in a dictionary
+_KEPT_SHARE = 0.75  # of the limit, once it was passed: forgetting takes a moment, and shall not come with every batch
+
+
+@dataclass(frozen=True)
+class TableKey:
+    """Names a table by a digest that no other table has or will have. `owner` is the model that it is of: once that is
+    gone, the table can be read no more and is the first to go."""
+
+    digest: bytes
+    owner: weakref.ref[object] = field(compare=False)
 
 
 @dataclass(eq=False)
@@ -50,12 +62,12 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        return len(self.rows) * _ENTRY + sum(array.nbytes for array in self._arrays)
+        return len(self.rows) * _NAME_BYTES + sum(array.nbytes for array in self._arrays)
 
     @property
     def width(self) -> int:
         """Bytes a row."""
-        return _ENTRY + sum(array.itemsize * math.prod(array.shape[1:]) for array in self._arrays)
+        return _NAME_BYTES + sum(array.itemsize * math.prod(array.shape[1:]) for array in self._arrays)
 
     @property
     def _arrays(self) -> list[NDArray[np.generic]]:
@@ -85,7 +97,7 @@ class Table:
     ) -> None:
         """Remember what was read of the rows of these names.
 
-        Names come last: where this breaks off (Ctrl-C, no memory), what was written is nobody's.
+        Names come last: where this breaks off (Ctrl-C, no memory), rows without a name are not seen.
         """
         fresh: dict[bytes, int] = {}
         for name in names:
@@ -97,7 +109,9 @@ class Table:
         self.origin = _grown(self.origin, end, None)
         for column, held in self.columns.items():
             self.columns[column] = _grown(held, end, np.nan)
-            self.columns[column][first:end] = np.nan  # lest something of a row that broke off here be left
+            self.columns[column][first:end] = (
+                np.nan
+            )  # where keeping other rows broke off here, their values may still be there
         for column, values in columns.items():
             if column not in self.columns:
                 self.columns[column] = np.full((len(self.used), values.shape[1]), np.nan, dtype=values.dtype)
@@ -106,7 +120,8 @@ class Table:
             self.columns[column][places] = values
         self.seconds[first:end] = 0.0
         self.seconds[places] = np.maximum(self.seconds[places], seconds)
-        self.used[places] = now
+        self.used[first:end] = 0.0
+        self.used[places] = np.maximum(self.used[places], now)
         self.origin[places] = origin
         self.origins[origin.hybrids] = origin
         self.rows.update(fresh)
@@ -133,29 +148,38 @@ def _grown(array: _ArrayT, rows: int, blank: object) -> _ArrayT:
 
 
 class Store:
-    """The session's tables within `limit` bytes; time is counted in queries."""
+    """The session's tables within `limit` bytes; time is counted in queries.
+
+    A query's time is what `begin` gave it; where a call is given none, it is of the last query.
+    """
 
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
         self.tables: dict[Hashable, Table] = {}
         self.now = 0.0
+        self.lock = threading.RLock()
 
-    def begin(self) -> None:
-        """Another query begins: what it does not use is older by one."""
-        self.now += 1.0
+    def begin(self) -> float:
+        """Another query begins, at the time that is returned: what it does not use is older by one."""
+        with self.lock:
+            self.now += 1.0
+            return self.now
 
     def table(self, model: Hashable) -> Table:
         """The table of a model (by content), to read from; `keep` writes."""
         return self.tables.get(model, Table())
 
-    def use(self, model: Hashable, places: Ints) -> NDArray[np.bool_]:
-        """The rows at `places` are of use; which of them are so to this query for the first time."""
+    def use(self, model: Hashable, places: Ints, now: float | None = None) -> NDArray[np.bool_]:
+        """The rows at `places` are of use; which of them are so to this query, or to one after it, for the first
+        time."""
         if not len(places):
             return np.zeros(0, dtype=bool)
-        used = self.tables[model].used
-        news: NDArray[np.bool_] = used[places] < self.now
-        used[places] = self.now
-        return news
+        with self.lock:
+            now = self.now if now is None else now
+            used = self.tables[model].used
+            news: NDArray[np.bool_] = used[places] < now
+            used[places] = np.maximum(used[places], now)
+            return news
 
     def origin(self, model: Hashable, hybrids: str, foreground: bytes, background: bytes) -> Origin:
         """The record of what is asked of a set of hybrids; made if it is not there."""
@@ -169,19 +193,25 @@ class Store:
         columns: Mapping[Hashable, StoredValues],
         seconds: float,
         origin: Origin,
+        now: float | None = None,
     ) -> None:
         """Remember what was read of the rows of these names, one (rows, width) a column; they took `seconds` each."""
-        table = self.tables.setdefault(model, Table())
-        table.keep(names, columns, seconds, self.now, origin)
-        if sum(each.nbytes for each in self.tables.values()) > self.limit:
-            self._forget()
+        with self.lock:
+            table = self.tables.setdefault(model, Table())
+            table.keep(names, columns, seconds, self.now if now is None else now, origin)
+            if sum(each.nbytes for each in self.tables.values()) > self.limit:
+                self._forget()
 
     def _forget(self) -> None:
         """Keep the rows that would take the most seconds to evaluate again, for their bytes and their age.
 
         A kin of GreedyDual-Size (Cao & Irani, USITS 1997) and of hyperbolic caching (Blankstein et al., ATC 2017).
         """
+        for key in [key for key in self.tables if isinstance(key, TableKey) and key.owner() is None]:
+            del self.tables[key]
         tables = list(self.tables.values())
+        if not tables:
+            return
         lengths = [len(table.rows) for table in tables]
         widths = np.repeat([table.width for table in tables], lengths)
         seconds, used = (
@@ -190,11 +220,13 @@ class Store:
         )
         order = np.argsort(-seconds / widths / (self.now - used + 1.0), kind="stable")
         kept = np.empty(len(order), dtype=bool)
-        kept[order] = np.cumsum(widths[order]) <= _KEPT * self.limit
+        kept[order] = np.cumsum(widths[order]) <= _KEPT_SHARE * self.limit
         parts = np.split(kept, np.cumsum(lengths)[:-1])
         for (model, table), part in zip(list(self.tables.items()), parts, strict=True):
             self.tables[model] = table.retained(part)  # the old table or the new one, whatever happens on the way
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def clear(self) -> None:
-        self.tables.clear()
+        """Forget everything."""
+        with self.lock:
+            self.tables.clear()

@@ -40,14 +40,20 @@ class Outcome:
 
 
 class Tables:
-    """The tables of one run of `plan`: `outcome` holds them, `memory` is the store as this plan sees it."""
+    """The tables of one run of `plan`: `outcome` holds them, `memory` is the store as this plan sees it,
+    which is of the query that began at `now`."""
 
     def __init__(
-        self, plan: PhysicalPlan, designs: Sequence[Design], networks: Mapping[str, Network], store: Store
+        self,
+        plan: PhysicalPlan,
+        designs: Sequence[Design],
+        networks: Mapping[str, Network],
+        store: Store,
+        now: float | None = None,
     ) -> None:
         self.plan = plan
         self.networks = networks
-        self.memory = Memory(store, networks, plan.jobs, designs, plan.strategy.mode)
+        self.memory = Memory(store, networks, plan.jobs, designs, plan.strategy.mode, now)
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)

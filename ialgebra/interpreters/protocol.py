@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -50,11 +49,6 @@ class Interpreter:
 
     options: Mapping[str, Option] = MappingProxyType({})
     cannot: Mapping[Operation, str] = MappingProxyType({})
-
-    @cached_property
-    def identity(self) -> object:
-        """Tells its maps from those of another interpreter that takes its name."""
-        return object()
 
 
 class GameInterpreter(Interpreter, ABC):

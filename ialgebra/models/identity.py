@@ -1,6 +1,7 @@
 """What a model computes with, as values that can be compared: a module or any callable in, a fingerprint out.
 
-`weights` and `settings` say what it computes; `structure` and `profile_key` say what decides how long that takes.
+`weights` and `settings` say what it computes; `structure` and `profile_key` say what decides how long that takes;
+`serial` tells one object from all others of the process.
 
 Equal fingerprints: the model computes what it did. Weights are read in full, also where `.data` was written. Of the
 rest, `settings` reads what Python lets one read without running anything: the plain attributes of modules, their hooks,
@@ -11,6 +12,9 @@ as constant. Knows modules, functions, tensors and the traced calls of a pass: n
 from __future__ import annotations
 
 import hashlib
+import itertools
+import threading
+import weakref
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +33,27 @@ from .layers import Layer, ModuleCall
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 _DEPTH = 3  # how many references are followed: a callable's function, what that refers to, and what that holds
 _OF_OBJECTS = 2  # the last of them not into objects, which lead to loggers and trainers as soon as to the model
+
+_numbers = itertools.count()
+_serials: dict[int, tuple[weakref.ref[object], int]] = {}  # by id
+_lock = threading.RLock()  # re-entrant: an object may be collected, which calls back, while it is held
+
+
+def serial(thing: object) -> int:
+    """A number that no other object has or will have in this process, unlike its `id`, which is used again."""
+    place = id(thing)
+    with _lock:
+        known = _serials.get(place)
+        if known is None or known[0]() is not thing:
+            known = weakref.ref(thing, partial(_forget, place)), next(_numbers)
+            _serials[place] = known
+        return known[1]
+
+
+def _forget(place: int, gone: weakref.ref[object]) -> None:
+    with _lock:
+        if place in _serials and _serials[place][0] is gone:
+            del _serials[place]
 
 
 def weights(module: nn.Module) -> tuple[tuple[str, tuple[int, ...], int], ...]:
@@ -49,9 +74,9 @@ def settings(model: object) -> str:
 
 
 def checksum(tensor: Tensor) -> int:
-    """A checksum of a tensor's numbers; of one without a plain array of them (sparse, meta), its identity."""
+    """A checksum of a tensor's numbers; of one without a plain array of them (sparse, meta), its serial number."""
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
-        return id(tensor)
+        return serial(tensor)
     content = tensor.detach().resolve_conj().resolve_neg().reshape(-1).contiguous().cpu()
     return zlib.crc32(content.view(torch.uint8).numpy().data) if content.numel() else 0
 
