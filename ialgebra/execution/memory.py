@@ -29,7 +29,7 @@ from ..models.network import Network
 from ..models.profile import Mode
 from ..planner.physical import Job
 from ..system.arrays import Floats
-from .store import Origin, Store, StoredValues, TableKey
+from .store import Origin, Store, StoredValues, StoreKey
 
 LayerNumber = int | None  # None: the model itself
 
@@ -80,7 +80,7 @@ class Memory:
         # The network itself too: what a callable reads from elsewhere is in no content. And bfloat16 is another model.
         narrow = mode == "autocast"
         self.models = {
-            name: TableKey(_digest(serial(network), self.contents[name], narrow), weakref.ref(network))
+            name: StoreKey(_digest(serial(network), self.contents[name], narrow), weakref.ref(network))
             for name, network in networks.items()
         }
         self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
@@ -158,7 +158,7 @@ class Memory:
 
     def _asked(
         self, number: int, k: int, column: ValueColumn, seed: int, interpreter: object
-    ) -> tuple[TableKey, bytes]:
+    ) -> tuple[StoreKey, bytes]:
         """The table of an interpreter's maps of a model, and the name of one."""
         job = self.jobs[number]
         game = job.games[k]

@@ -29,7 +29,7 @@ _KEPT_SHARE = 0.75  # of the limit, once it was passed: forgetting takes a momen
 
 
 @dataclass(frozen=True)
-class TableKey:
+class StoreKey:
     """Names a table by a digest that no other table has or will have. `owner` is the model that it is of: once that is
     gone, the table can be read no more and is the first to go."""
 
@@ -207,7 +207,7 @@ class Store:
 
         A kin of GreedyDual-Size (Cao & Irani, USITS 1997) and of hyperbolic caching (Blankstein et al., ATC 2017).
         """
-        for key in [key for key in self.tables if isinstance(key, TableKey) and key.owner() is None]:
+        for key in [key for key in self.tables if isinstance(key, StoreKey) and key.owner() is None]:
             del self.tables[key]
         tables = list(self.tables.values())
         if not tables:
