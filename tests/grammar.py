@@ -19,7 +19,7 @@ from tests import worlds
 KEYWORDS = frozenset(
     "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
     "not between in explain analyze create replace window view drop show describe set models inputs windows "
-    "views history top percent above having order by asc desc limit".split()
+    "views history top percent above having order by asc desc limit format json dot".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
 MODELS = ["f", "f", "f", "f'", "g", "f′"]
@@ -76,7 +76,8 @@ class Grammar:
         return joined if self.rng.random() < 0.5 else joined[:-1]
 
     def explained(self) -> list[str]:
-        return ["explain", *self.maybe(0.3, lambda: ["analyze"]), *self.query()]
+        how = [["analyze"], ["(", "format", "json", ")"], ["(", "analyze", ",", "format", "dot", ")"]]
+        return ["explain", *self.maybe(0.5, lambda: self.rng.choice(how)), *self.query()]
 
     def created(self) -> list[str]:
         head = ["create", *self.maybe(0.9, lambda: ["or", "replace"])]

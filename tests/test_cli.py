@@ -252,7 +252,7 @@ def test_a_statement_may_take_several_lines(shell, con):
     [
         ("desc", ["describe"]),
         ("describe es", ["espresso"]),
-        ("SELECT * FROM F", ["f", "f'", "from", "feature"]),
+        ("SELECT * FROM F", ["f", "f'", "from", "format", "feature"]),
         ("select * from f'", ["f'"]),
         ("select * from f(es", ["espresso"]),
     ],

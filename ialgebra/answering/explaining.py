@@ -12,7 +12,8 @@ from ..algebra.windows import EVERYTHING
 from ..catalog.catalog import Catalog
 from ..errors import BindError
 from ..language.bind.query import unpredicted
-from ..planner.explain import Details, explain, text
+from ..planner.explain import Details, explain
+from ..planner.formats import PlanFormat, written_as
 from ..planner.sampling import Effort
 from ..planner.spending import Spending
 from ..results.provenance import environment
@@ -21,12 +22,17 @@ from .question import BoundQuery, Request
 from .rounds import PILOT
 
 
-def explained(request: Request, catalog: Catalog) -> Relation:
+def explained(request: Request, catalog: Catalog, form: PlanFormat = "text") -> Relation:
     """EXPLAIN: the plan of a query, which is not run; what it filters by prediction is planned whole."""
     first = Effort(PILOT) if request.bounds.any else None
     question = BoundQuery.of(request, catalog)
-    details = explain(question.plan(first), catalog, ranking=question.ranking)
-    return said(text(details), request.own_text, details)
+    details = explain(question.plan(first), catalog, ranking=question.ranking, graph=True)
+    return said(written_as(details, form), request.own_text, details)
+
+
+def drawn(answer: Relation, form: PlanFormat) -> Relation:
+    """The answer to EXPLAIN ANALYZE, whose text is its plan in a format."""
+    return answer.told(written_as(cast("Details", answer.details), form), answer.query)
 
 
 def only_map(request: Request, catalog: Catalog) -> None:

@@ -193,7 +193,7 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
         decisions=[decision for decision in each.decisions if decision not in plan.decisions],
         errors=[(found.label, error) for found, error in zip(each.answer, each.errors, strict=True)],
     )
-    details = explain(plan, catalog, measured, ranking=question.ranking)
+    details = explain(plan, catalog, measured, ranking=question.ranking, graph=analyze)
     words, ranked = text(details), question.bound.ranked
     nothing = f"no element is left by: {ranked.ranking}" if ranked and not each.answer else None
     return Relation(

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 KEYWORDS = re.findall(
     r"\w+",
     "select from where join left anti on weight as and or not in between using budget error within at confidence "
-    "seconds milliseconds explain analyze create replace window view top percent above drop show models inputs windows "
-    "views history describe set target baseline players output box circle row col channel value feature position token",
+    "seconds milliseconds explain analyze format create replace window view top percent above drop show models inputs "
+    "windows views history describe set target baseline players output box circle row col channel value feature "
+    "position token",
 )
 HELP = """\
 A statement ends with a semicolon and may take several lines; Tab completes keywords and registered names.

@@ -48,6 +48,7 @@ MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to pa
 RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that stand before, between or after the others
 CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
+FORMATS: Final = ("TEXT", "JSON", "DOT")  # of EXPLAIN
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
 NO_QUERY: Final = (
@@ -165,10 +166,11 @@ class IAlgebra(Dialect):
                 return self._query(outermost=True)
             match self._take(*STATEMENTS):
                 case "EXPLAIN":
-                    style = self._take("ANALYZE")
-                    if not self._at("SELECT"):
-                        self._expected("ANALYZE or SELECT", ("ANALYZE", "SELECT"))
-                    return self._placed(first, exp.Describe(this=self._query(outermost=True), style=style))
+                    said = self._explaining()
+                    query = self._query(outermost=True)
+                    return self._placed(
+                        first, exp.Describe(this=query, style=said.get("ANALYZE"), format=said.get("FORMAT"))
+                    )
                 case "CREATE":
                     return self._create(first)
                 case "DROP":
@@ -185,6 +187,25 @@ class IAlgebra(Dialect):
                     equation = exp.EQ(this=option, expression=self._parse_disjunction())
                     return self._placed(first, exp.SetItem(this=equation))
             self._expected(f"a statement ({', '.join(STATEMENTS)})", STATEMENTS)
+
+        def _explaining(self) -> dict[str, str]:
+            """What stands between EXPLAIN and its query: ANALYZE, or (ANALYZE, FORMAT JSON) in any order."""
+            said: dict[str, str] = {}
+            expected: tuple[str, ...] = ("ANALYZE", "SELECT")
+            if self._match(T.L_PAREN):
+                while not said or self._match(T.COMMA):
+                    option = self._need("ANALYZE", "FORMAT")
+                    if option in said:
+                        self.raise_error(f"{option} is said twice", self._prev)
+                    said[option] = self._need(*FORMATS) if option == "FORMAT" else option
+                if not self._match(T.R_PAREN):
+                    self._expected("',' or ')'")
+                expected = ("SELECT",)
+            elif word := self._take("ANALYZE"):
+                said[word] = word
+            if not self._at("SELECT"):
+                self._expected(_either(expected), expected)
+            return said
 
         def _create(self, first: Token) -> exp.Expr:
             replace = bool(self._take("OR") and self._need("REPLACE"))

@@ -121,7 +121,8 @@ class _TreeReader:
 
     def explain_or_describe(self, node: exp.Expr) -> Explain | Describe:
         if isinstance(node.this, exp.Select):
-            return Explain(self.query(node.this), node.args["style"] is not None, _span(node))
+            form = cast("Literal['text', 'json', 'dot']", (node.args["format"] or "text").lower())
+            return Explain(self.query(node.this), node.args["style"] is not None, _span(node), form)
         return Describe(self.name(node.this), _span(node))
 
     def create(self, node: exp.Expr) -> CreateView | CreateWindow:

@@ -228,11 +228,12 @@ class Query:
 
 @dataclass(frozen=True)
 class Explain:
-    """explain [analyze] query"""
+    """explain [analyze] query | explain (analyze, format json | dot | text) query"""
 
     query: Query
     analyze: bool
     span: Span = field(compare=False)
+    format: Literal["text", "json", "dot"] = "text"
 
 
 @dataclass(frozen=True)

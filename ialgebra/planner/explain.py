@@ -82,6 +82,45 @@ class BatchLine(TypedDict):
     peak: int
 
 
+class NodeLine(TypedDict):
+    """An operator, in the words of the paper, and whether more than one operator or map reads it."""
+
+    operator: str
+    shared: bool
+
+
+class EdgeLine(TypedDict):
+    """An operand of an operator, both by their numbers, and at which positions it stands."""
+
+    reader: int
+    operand: int
+    positions: list[int]
+
+
+class PlanLines(TypedDict):
+    """The plans of all maps as one graph: operators by number, each after its operands; for each map its last one."""
+
+    nodes: list[NodeLine]
+    edges: list[EdgeLine]
+    maps: list[int]
+
+
+class JobLine(TypedDict):
+    """The games over one set of hybrids, the batches that they are in, and the maps that read them, by number."""
+
+    job: str
+    batch: int
+    maps: list[int]
+
+
+class GraphLines(TypedDict):
+    """Operators as written and in normal form, and the jobs that they become."""
+
+    written: PlanLines
+    normal: PlanLines
+    jobs: list[JobLine]
+
+
 class Details(TypedDict):
     """A plan in plain values, ready for JSON."""
 
@@ -100,12 +139,19 @@ class Details(TypedDict):
     decisions: list[DecisionLine]
     ranking: str | None  # what HAVING, ORDER BY and LIMIT say, and of how many elements
     measured: Measured | None
+    graph: GraphLines | None  # what EXPLAIN draws; None for a query that was not to be explained
 
 
 def explain(
-    plan: PhysicalPlan, catalog: Catalog, measured: Measured | None = None, *, ranking: str | None = None
+    plan: PhysicalPlan,
+    catalog: Catalog,
+    measured: Measured | None = None,
+    *,
+    ranking: str | None = None,
+    graph: bool = False,
 ) -> Details:
-    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured."""
+    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured;
+    with `graph` also its operators one by one."""
     counts: dict[str, int] = {}
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
@@ -140,6 +186,37 @@ def explain(
         decisions=decision_lines(plan.decisions),
         ranking=ranking,
         measured=measured,
+        graph=_graph(plan, catalog) if graph else None,
+    )
+
+
+def _graph(plan: PhysicalPlan, catalog: Catalog) -> GraphLines:
+    batches = {number: batch for batch, each in enumerate(plan.passes) for number in each.jobs}
+    readers: dict[int, dict[int, None]] = {number: {} for number in range(len(plan.jobs))}
+    for number, output in enumerate(plan.outputs):
+        for reading in (reading for readings in output.readings for reading in readings):
+            readers[reading.job][number] = None
+    return GraphLines(
+        written=_operators(plan.graph, [output.written for output in plan.outputs]),
+        normal=_operators(plan.graph, [output.normal for output in plan.outputs]),
+        jobs=[
+            JobLine(job=line, batch=batches[number], maps=list(readers[number]))
+            for number, job in enumerate(plan.jobs)
+            for line in _job_lines(job, catalog)
+        ],
+    )
+
+
+def _operators(graph: PlanGraph, plans: Sequence[Operator]) -> PlanLines:
+    order, shared = graph.order(plans), graph.shared(plans)
+    numbers = {each: number for number, each in enumerate(order)}
+    return PlanLines(
+        nodes=[NodeLine(operator=str(each), shared=each in shared) for each in order],
+        edges=[
+            EdgeLine(reader=numbers[edge.reader], operand=numbers[edge.operand], positions=list(edge.positions))
+            for edge in graph.edges(plans)
+        ],
+        maps=[numbers[plan] for plan in plans],
     )
 
 

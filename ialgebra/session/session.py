@@ -30,6 +30,7 @@ from ..models.fitting import HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
 from ..models.layers import LayerChoice
 from ..models.network import Model, is_out_of_memory
+from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
 from . import registration
@@ -258,14 +259,15 @@ class Session:
         """The plan of a query, which is not run."""
         with self._lock, _enough_memory():
             statement = reader.parse(text)[-1]
+        form: PlanFormat = "text"
         if isinstance(statement, tree.Explain):
-            statement = statement.query
+            form, statement = statement.format, statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
         with self._lock, _enough_memory(), self._step(words, strategy=strategy):
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
-            return explaining.explained(request, self._catalog).plan
+            return explaining.explained(request, self._catalog, form).plan
 
     def _context(self, text: str, seed: int | None, strategy: Strategy | str | None) -> StatementContext:
         return StatementContext(self._catalog, self._store, self.history, self._progress, text, seed, strategy)

@@ -198,6 +198,8 @@ def test_having_order_by_and_limit_keep_their_order_among_themselves_only(clause
 def test_the_other_statements() -> None:
     text = """
         explain select * from v; EXPLAIN ANALYZE select * from v;
+        explain (format json) select * from v; explain (analyze) select * from v;
+        explain (Format DOT, ANALYZE) select * from v; explain (analyze, format text) select * from v;
         create window w as row < 3; create or replace window "my w" as not w;
         create view v as select * from f(x); create or replace view v as select l from f(x);
         drop window w; drop view v; show models; show INPUTS; show windows; show views; describe f'; set seed = -3;
@@ -207,6 +209,10 @@ def test_the_other_statements() -> None:
     assert parse(text) == (
         Explain(on_v, False, AT),
         Explain(on_v, True, AT),
+        Explain(on_v, False, AT, "json"),
+        Explain(on_v, True, AT),
+        Explain(on_v, True, AT, "dot"),
+        Explain(on_v, True, AT, "text"),
         CreateWindow(name("w"), small, False, AT),
         CreateWindow(name("my w"), NotExpr(name("w"), AT), True, AT),
         CreateView(name("v"), query("*", FX), "", False, AT),
@@ -424,6 +430,14 @@ ERRORS = [
     ("select * from f(x) where row between 3 «adn» 4", "expected AND, found 'adn'; did you mean AND?"),
     ("select * from f(x) where row between 3«»", "expected AND, found the end"),
     ("explain «analyse» select * from v", "expected ANALYZE or SELECT, found 'analyse'; did you mean ANALYZE?"),
+    ("explain («selct» * from v)", "expected ANALYZE or FORMAT, found 'selct'"),
+    ("explain («»", "expected ANALYZE or FORMAT, found the end"),
+    ("explain («formt» json) select * from v", "expected ANALYZE or FORMAT, found 'formt'; did you mean FORMAT?"),
+    ("explain (format «jsn») select * from v", "expected TEXT, JSON or DOT, found 'jsn'; did you mean JSON?"),
+    ("explain (format «'json'») select * from v", "expected TEXT, JSON or DOT, found 'json'"),
+    ("explain (format json, «format» dot) select * from v", "FORMAT is said twice"),
+    ("explain (analyze «format» json) select * from v", "expected ',' or ')', found 'format'"),
+    ("explain (analyze) «show» models", "expected SELECT, found 'show'"),
     ("create «windw» w as a", "expected OR REPLACE, WINDOW or VIEW, found 'windw'; did you mean WINDOW?"),
     ("create window w «row» < 3", "expected AS, found 'row'"),
     ("drop «model» f", "expected WINDOW or VIEW, found 'model'"),
@@ -588,6 +602,7 @@ CORPUS = [
     "create or replace window w as row between 40 and 120 and not w2 or col in (1, 2)",
     "create or replace view v as select * from f(x) anti join g(x) where a or b using m() budget 3 within 2 seconds",
     "drop window w; drop view v; show models; show inputs; describe f; set seed = 3",
+    "explain (analyze, format json) select * from f(x)",
 ]
 KEYWORDS = re.compile(
     r"\b(select|from|left|anti|join|where|and|or|not(?! *\()|between|in|as|on|weight|using|budget|error|within|at|"

@@ -1,4 +1,6 @@
-"""`explain [analyze] query` tells how a query is, or was, answered. In: a query; out: its plan as text."""
+"""`explain [analyze] query` tells how a query is, or was, answered. In: a query; out: its plan as text, as JSON or as a
+drawing in DOT.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ from .kind import StatementContext, StatementKind
 def _run(statement: tree.Explain, context: StatementContext) -> Relation:
     request = context.request(statement.query)
     if statement.analyze:
-        return context.answered(request, analyze=True)
-    return explaining.explained(request, context.catalog)
+        return explaining.drawn(context.answered(request, analyze=True), statement.format)
+    return explaining.explained(request, context.catalog, statement.format)
 
 
 EXPLAIN = StatementKind(
     tree.Explain,
     _run,
-    keywords="explain analyze",
-    help=(("explain analyze select * from f(x);", "the plan, its estimates and what was measured"),),
+    keywords="explain analyze format",
+    help=(
+        ("explain analyze select * from f(x);", "the plan, its estimates and what was measured"),
+        ("explain (format dot) select * from f(x);", "the plan as a drawing, or as JSON: format json"),
+    ),
     query=lambda statement: statement.query,
 )
