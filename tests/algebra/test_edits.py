@@ -37,7 +37,8 @@ from ialgebra.algebra.kinds import KINDS
 from ialgebra.algebra.sources import Edit, Source
 from ialgebra.algebra.windows import Box, Column, Compare
 from ialgebra.algebra.windows import WindowConstant as Number
-from ialgebra.catalog.catalog import Catalog, entry
+from ialgebra.catalog.catalog import Catalog
+from ialgebra.catalog.inputs import entry
 from ialgebra.errors import BindError, ShapeError
 from ialgebra.language.bind.inputs import bind_input
 from ialgebra.language.reader import parse

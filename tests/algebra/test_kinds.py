@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import ialgebra
 from ialgebra.algebra.kinds import KINDS, InputKind, columns_of, describe_columns, is_batch, kind_named, kind_of
 from ialgebra.algebra.labelling import labels
 from ialgebra.catalog.inputs import entry
@@ -23,6 +24,10 @@ every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: ki
 def example(kind: InputKind) -> torch.Tensor:
     """An input of this kind; a new kind needs one here."""
     return EXAMPLES[kind.name]
+
+
+def test_there_is_an_example_of_every_kind():
+    assert set(EXAMPLES) == set(KINDS)
 
 
 @every_kind
@@ -75,6 +80,17 @@ def test_a_map_of_a_kind_can_be_drawn_by_its_drawing_alone(kind):
     assert bool(bars) == drawings[kind.drawing].colour_bar
     others = {each.drawing for each in KINDS.values()}
     assert others <= set(drawings)
+
+
+@every_kind
+def test_an_input_of_any_kind_is_explained_by_a_query(kind):
+    x = example(kind)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", lambda batch: batch.flatten(1).double() @ torch.ones(x.numel(), 2, dtype=torch.float64))
+    con.register_input("x", x)
+    (a,) = con.sql("select * from f(x, target => 0) budget 40")
+    assert a.kind == kind.name
+    assert a.values == pytest.approx(np.bincount(a.players.ravel(), x.double().numpy().ravel()))
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_nearest():
