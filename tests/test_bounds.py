@@ -16,9 +16,9 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import BindError, Strategy
-from ialgebra.answering import question
+from ialgebra.answering import loop, question
 from ialgebra.answering.loop import refined
-from ialgebra.answering.rounds import Course
+from ialgebra.answering.rounds import Course, Round
 from ialgebra.answering.running import Standing
 from ialgebra.kernels.estimators.registry import choose, design, estimate
 from ialgebra.language import reader
@@ -363,6 +363,54 @@ def test_a_method_or_a_budget_is_obeyed_where_the_exact_answer_would_be_cheaper(
         answer = rounds(session(), f"select * from g(x) {bounded.format(clause)}")[-1]
         assert answer[0].method != "exact"
         assert answer.stats.rows <= 1 << 10
+
+
+# What a round says.
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Round]:
+    """The rounds of the queries that a test asks."""
+    found: list[Round] = []
+    relation = loop._relation
+
+    def noted(question, each, *arguments, **options):
+        found.append(each)
+        return relation(question, each, *arguments, **options)
+
+    monkeypatch.setattr(loop, "_relation", noted)
+    return found
+
+
+def test_a_round_says_what_is_settled_what_is_ahead_and_whether_the_bound_is_met(told):
+    answers = rounds(two_layers()[0], "select 1, * from f(x) error within 5%")
+    assert [each.settled for each in told] == sorted(each.settled for each in told)
+    assert (told[0].settled, told[-1].settled) == (0, 2)
+    assert [each.bound_met for each in told] == [False] * (len(told) - 1) + [True]
+    assert told[-1].ahead == 0 < told[0].ahead
+    for each, answer in zip(told, answers, strict=True):
+        assert each.in_time
+        assert len(each.answer) == len(each.errors) == 2
+        assert answer.stats.forecast_rows == answer.stats.rows + each.ahead
+
+
+def test_where_time_cuts_a_round_off_the_round_before_it_is_the_answer_again(told, monkeypatch):
+    now = [0.0]
+
+    def slower(inputs: Tensor) -> Tensor:
+        now[0] += (0.002 if now[0] < 0.22 else 0.02) * len(inputs)
+        return table(inputs)
+
+    con = session(slower, batch_size=1)
+    con.sql("select * from g(x) budget 2")
+    told.clear()
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])  # nothing but the model takes time
+    answers = rounds(con, "select * from g(x) error within 0.1% within 400 milliseconds", seed=1)
+    assert [each.in_time for each in told] == [True] * (len(told) - 1) + [False]
+    assert told[-1].answer is told[-2].answer
+    assert not told[-1].bound_met
+    assert answers[-1].stats.rows > answers[-2].stats.rows
+    assert answers[-2].stats.seconds < 0.2 < answers[-1].stats.seconds <= 0.4
 
 
 # Planning.

@@ -86,10 +86,7 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
             continue
         maps = _estimated(question, plan, outcome, course)
         _judge(question, course, plan, maps, running)
-        following = None if course.done else _following(question, course, plan, whole)
-        if running.late:
-            course.time_up()
-            following = None
+        following = _following(question, course, plan, whole, running)
         last = _round(question, course, plan, outcome, maps)
         contents = _contents(plan, outcome.contents, question.catalog) if following else {}
         yield last
@@ -145,9 +142,20 @@ def _judge(question: BoundQuery, course: Course, plan: PhysicalPlan, maps: _Maps
 
 
 def _following(
+    question: BoundQuery, course: Course, plan: PhysicalPlan, whole: PhysicalPlan | None, running: Running
+) -> PhysicalPlan | None:
+    """The plan of the round after that of `plan`; None where the course is done or time is up."""
+    after = None if course.done else _larger(question, course, plan, whole)
+    if running.late:
+        course.time_up()
+        return None
+    return after
+
+
+def _larger(
     question: BoundQuery, course: Course, plan: PhysicalPlan, whole: PhysicalPlan | None
 ) -> PhysicalPlan | None:
-    """The plan of the round after that of `plan`; None where no more rows can be had.
+    """The plan of the course's effort; None where it has no row that `plan` did not have.
 
     What rounds share was decided with the first plan: an effort names its games, and others would start from nothing.
     """

@@ -20,7 +20,6 @@ from ..execution.tape import Tape
 from ..models.network import Network
 from ..planner.physical import PhysicalPlan
 from ..planner.spending import Spending
-from ..planner.strategy import Batches
 
 
 class Standing(NamedTuple):
@@ -46,11 +45,12 @@ class Running:
     tape: Tape
     seconds_allowed: float = math.inf
     now: float | None = None  # when it began, as the store counts
-    started: float = field(default_factory=time.perf_counter)
+    started: float = field(init=False)
     spending: Spending = field(default_factory=Spending)
     _unknown: list[Network] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.started = time.perf_counter()
         self._unknown = [network for network in self.catalog.models.values() if not network.probed]
 
     def execute(
@@ -96,8 +96,3 @@ class Running:
         now = time.perf_counter()
         rows = self.spending.rows
         return (self.deadline - now) * rows / (now - self.started) if rows else math.inf
-
-    @property
-    def batches(self) -> Batches:
-        """What was run so far."""
-        return self.tape.batches
