@@ -498,7 +498,7 @@ def test_a_watcher_hears_of_rows_forecast_error_and_what_was_asked():
     con, heard = session(batch_size=16), list[Standing]()
     text = "select * from g(x) error within 5%"
     (statement,) = reader.parse(text)
-    *_, last = refined(con._request(statement, text, 0, None), con._catalog, con._store, heard.append)
+    *_, last = refined(question.Request(statement, text, 0, Strategy.BEST), con._catalog, con._store, heard.append)
     assert [each.rows for each in heard] == sorted({each.rows for each in heard})
     assert heard[-1].rows == last.stats.rows
     assert all(each.forecast is not None and each.forecast >= each.rows for each in heard)
