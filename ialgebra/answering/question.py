@@ -20,7 +20,8 @@ from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, ModelError
 from ..estimation.maps import EstimatedMap
 from ..language import tree
-from ..language.bind.query import Bound, Predicting, bind, unpredicted
+from ..language.bind.query import Bound, bind, unpredicted
+from ..language.bind.scope import Predicting
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final, cast, get_args
 
+from ...algebra.operators import Contrast
 from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens
 from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
@@ -16,12 +18,13 @@ from ...errors import BindError, BudgetError, Span, did_you_mean
 from ...models.adapters import OUTPUTS
 from .. import tree
 
-CONTRASTS = ("difference", "literal")
+CONTRASTS: Final[tuple[Contrast, ...]] = get_args(Contrast)
 
 __all__ = [
     "CONTRASTS",
     "OUTPUTS",
     "bind_budget",
+    "bind_contrast",
     "bind_players",
     "call",
     "choice",
@@ -54,6 +57,11 @@ def bind_budget(value: tree.ValueExpr) -> int:
     if isinstance(value, tree.Number) and value.value < 2:
         raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
     return whole(value, "a budget", 2)
+
+
+def bind_contrast(value: tree.ValueExpr) -> Contrast:
+    """How the two maps of an anti-join are contrasted; BindError for another word."""
+    return cast("Contrast", choice("contrast", word(value, "a contrast"), CONTRASTS))
 
 
 def word(value: tree.ValueExpr, what: str) -> str:

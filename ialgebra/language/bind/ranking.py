@@ -1,19 +1,20 @@
-"""Binds HAVING, ORDER BY and LIMIT to a ranking. In: their syntax trees, and the collection that they are about. Out:
-the algebra's ranking, and the queries that its distances are measured from.
+"""HAVING, ORDER BY and LIMIT: which elements of a collection are the answer, and in which order.
 
-A predicate is read as WHERE's are (`predicates`), over the columns of an element in place of a feature's. Nothing is
-evaluated here, and no tensor is seen.
+In: the clauses' syntax trees, and the plans that they are about. Out: the plans with the algebra's ranking, and the
+elements that it leaves, as far as that is known before anything is explained. A predicate is read as WHERE's are
+(`predicates`), over the columns of an element in place of a feature's. No map and no tensor is seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from ...algebra.kinds import KINDS
+from ...algebra.operators import Identity, Operator
 from ...algebra.rankings import (
     KNOWN,
     Argmax,
@@ -25,6 +26,7 @@ from ...algebra.rankings import (
     Mass,
     Ranking,
     Scalar,
+    possible,
 )
 from ...algebra.sources import Source
 from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
@@ -32,7 +34,9 @@ from ...catalog.inputs import Entry
 from ...errors import BindError, ShapeError, did_you_mean
 from .. import tree
 from .options import whole
+from .plans import OperandPlans, Ranked, collection_of, identity_of
 from .predicates import PredicateBinder, bind_window
+from .scope import Scope
 
 _ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
 _HAS: Final = (
@@ -40,16 +44,60 @@ _HAS: Final = (
     "argmax_col()"
 )
 
-Refer = Callable[[tree.Subquery], str]
+MeasuredFrom = Callable[[tree.Subquery, Identity], tuple[Operator, ...]]
+"""The plans of the query that a distance of a collection's elements is measured from: one, or one an element."""
+
+_Refer = Callable[[tree.Subquery], str]
 """Told of each query that a distance is measured from; answers with its words."""
 
 
-def bind_ranking(
+def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_from: MeasuredFrom) -> OperandPlans:
+    """What HAVING, ORDER BY and LIMIT leave of the elements, as far as that is known before anything is explained.
+
+    BindError where there are no elements to choose among, and for a word that means nothing here.
+    """
+    clauses = [each.span for each in (query.having, *query.order, query.limit) if each is not None]
+    if not clauses:
+        return selected
+    collection = collection_of(selected.plans[0])
+    if collection is None:
+        message = "HAVING, ORDER BY and LIMIT choose among the elements of a collection; this query has one map"
+        raise BindError(message, clauses[0]).at(scope.text)
+    entry, classes = scope.entries(collection)[0], tuple(scope.catalog.model(collection.model).classes or ())
+    references: dict[str, tuple[Operator, ...]] = {}
+
+    def refer(subquery: tree.Subquery) -> str:
+        span = subquery.query.span
+        words = " ".join(scope.text[span.start : span.end].split())
+        references[f"distance(({words}))"] = measured_from(subquery, collection)
+        return words
+
+    with scope.at(clauses[0]):
+        ranking = _bind_ranking(query, entry, scope.catalog.windows, classes, refer)
+    count = len(collection.inputs)
+    elements = _known(collection.inputs, entry, classes, [None] * count)
+    unknown = {name: Interval.unknown(count) for name in ranking.scalars}
+    kept = possible(ranking, elements.joined(unknown))
+    if "prediction" in ranking.columns and len(kept):
+        predictions: list[int | None] = [None] * count
+        asked = identity_of(collection, kept.tolist())
+        for position, predicted in zip(kept.tolist(), scope.predicting(asked), strict=True):
+            predictions[position] = predicted
+        elements = _known(collection.inputs, entry, classes, predictions)
+        kept = kept[np.isin(kept, possible(ranking, elements.joined(unknown)))]
+    left = {
+        name: plans if len(plans) == 1 else tuple(plans[position] for position in kept)
+        for name, plans in references.items()
+    }
+    return replace(selected, ranked=Ranked(ranking, elements.taken(kept), left), kept=kept.tolist())
+
+
+def _bind_ranking(
     query: tree.Query,
     entry: Entry,
     windows: Mapping[str, Window],
     classes: tuple[str, ...],
-    refer: Refer,
+    refer: _Refer,
 ) -> Ranking:
     """The ranking that a query over the collection `entry` states; `classes` are the names of its model's classes, if
     they have any. BindError for a word that means nothing here."""
@@ -60,7 +108,7 @@ def bind_ranking(
     return Ranking(having, order, limit, binder.scalars)
 
 
-def known(
+def _known(
     inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[int | None]
 ) -> Elements:
     """The columns of a collection's elements that are known before anything of them is explained; None is a class that
@@ -85,7 +133,7 @@ def known(
 class _RankingBinder(PredicateBinder):
     entry: Entry
     classes: tuple[str, ...]
-    refer: Refer
+    refer: _Refer
     scalars: dict[str, Scalar] = field(default_factory=dict)
 
     @property

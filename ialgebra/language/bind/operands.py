@@ -1,0 +1,118 @@
+"""A model call of FROM or JOIN, `f(x, option => value, …)`. In: the call, and what it inherits. Out: an Identity with
+every default filled in, and the contrast of two models that the call names, if it does.
+
+An option that the call leaves out has the default of its input, else that of the session. This module may not know
+joins, windows, layers or rankings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, cast
+
+from ...algebra.baselines import Baseline, check_baseline
+from ...algebra.kinds import KINDS
+from ...algebra.labelling import check_partition
+from ...algebra.operators import Contrast, Identity, OutputKind
+from ...catalog.inputs import Entry
+from ...errors import BindError, IalgebraError
+from .. import tree
+from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
+from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
+from .scope import Inherited, Scope
+from .using import bound_to, check_asks
+
+_OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
+
+
+def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[Identity, Contrast | None]:
+    """The identity that a model call means, and the contrast that it names.
+
+    Raises BindError or ShapeError at the word that is at fault, ModelError where the model fails on the input.
+    """
+    with scope.at(call.span):
+        return _CallBinder(call, scope, inherited).identity()
+
+
+@dataclass(frozen=True)
+class _CallBinder:
+    call: tree.CallExpr
+    scope: Scope
+    inherited: Inherited
+
+    def identity(self) -> tuple[Identity, Contrast | None]:
+        call, scope, inherited = self.call, self.scope, self.inherited
+        catalog, name = scope.catalog, call.name.value
+        with scope.at(call.name.span):
+            if name not in catalog.models and name.lower() in MODIFIERS:
+                raise BindError(f"{name} changes a model's input and stands inside its call, as in f({name}(x, …))")
+            network = catalog.model(name)
+        if len(call.arguments) != 1:
+            raise BindError(f"model '{name}' takes one input, as in {name}(x); got {len(call.arguments)}")
+        (argument,), options = call.arguments, self.options
+        with scope.at(argument.span):
+            sources = bind_input(argument, catalog, self.baselines)
+            entry = catalog.input(sources[0].name)
+            network.probe(entry.elements[0].tensor)
+            check_asks(inherited.estimation.interpreter, network, entry, catalog)
+        try:
+            estimation = bound_to(inherited.estimation, network, catalog)
+        except IalgebraError as error:  # of an option, whose place is that of USING
+            raise error.at(*inherited.using) if inherited.using else error from error.__cause__
+        baselines = self.baselines(entry)
+        players = entry.players or catalog.settings.players or KINDS[entry.kind].default_partition
+        target: int | None = None
+        output = catalog.settings.output or network.output
+        contrast: Contrast | None = None
+        for option, value in options.items():
+            with scope.at(value.span):
+                match option:
+                    case "players":
+                        players = bind_players(value, catalog)
+                    case "target":
+                        target = network.class_index(class_reference(value))
+                    case "output":
+                        output = choice("output", word(value, "an output"), OUTPUTS)
+                    case "contrast":
+                        contrast = bind_contrast(value)
+        with self.default("baseline"):
+            for baseline in baselines:
+                check_baseline(baseline, entry.elements[0].tensor, lambda source: catalog.element(source).tensor)
+        with self.default("players"):
+            check_partition(players, entry.kind, entry.shape, catalog.mask)
+        kind = cast("OutputKind", output)
+        return Identity(name, sources, baselines, players, target, kind, network.depth, estimation), contrast
+
+    @cached_property
+    def options(self) -> dict[str, tree.ValueExpr]:
+        """The values of the call's options by name; BindError for an unknown one, and for one that is given twice."""
+        found: dict[str, tree.ValueExpr] = {}
+        for option in self.call.options:
+            with self.scope.at(option.name.span):
+                name = choice("option of a model call", option.name.value, _OPTIONS)
+                if name in found:
+                    raise BindError(f"option '{name}' is given twice")
+            found[name] = option.value
+        return found
+
+    def baselines(self, entry: Entry) -> tuple[Baseline, ...]:
+        """The baselines in force: the call's own, or the default of the input that it reads."""
+        if "baseline" not in self.options:
+            return default_baselines(entry, self.scope.catalog)
+        with self.scope.at(self.options["baseline"].span):
+            return bind_baselines(self.options["baseline"], self.scope.catalog)
+
+    @contextmanager
+    def default(self, option: str) -> Iterator[None]:
+        """Errors of an option that the call leaves out say that a default is at fault."""
+        given = self.options.get(option)
+        try:
+            with self.scope.at(given.span if given else self.call.span):
+                yield
+        except IalgebraError as error:
+            if given is None:
+                error.message += f" (the default {option} of this input or session)"
+            raise
