@@ -1,7 +1,7 @@
 """The package as users get it: an sdist, the wheel made from it, and that wheel alone in an empty environment.
 
-In: the tree. Nothing is downloaded, and nothing is written outside the tests' folders; the dependencies are those of the
-environment that runs the tests.
+In: the tree. Nothing is downloaded, and nothing is written outside the tests' folders; the dependencies are those of
+the environment that runs the tests.
 """
 
 import subprocess
