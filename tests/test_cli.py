@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from ialgebra.apps import cli, magics
+from ialgebra.apps import shell as shells
 from ialgebra.errors import BindError, IalgebraError, IalgebraWarning, Span
 from ialgebra.results.relation import Relation
+from ialgebra.session.statements.registry import STATEMENTS
 from tests.relations import attribution, relation
 
 pytest.importorskip("matplotlib").use("agg")
@@ -239,7 +241,7 @@ QUIT = "\\q\r"
     ],
 )
 def test_enter_sends_what_ends_with_a_semicolon(text, complete):
-    assert cli.is_complete(text) is complete
+    assert shells.is_complete(text) is complete
 
 
 def test_a_statement_may_take_several_lines(shell, con):
@@ -252,13 +254,13 @@ def test_a_statement_may_take_several_lines(shell, con):
     [
         ("desc", ["describe"]),
         ("describe es", ["espresso"]),
-        ("SELECT * FROM F", ["f", "f'", "from", "format", "feature"]),
+        ("SELECT * FROM F", ["f", "f'", "from", "feature", "format"]),
         ("select * from f'", ["f'"]),
         ("select * from f(es", ["espresso"]),
     ],
 )
 def test_tab_completes_registered_names_then_keywords(con, text, words):
-    found = cli.completer(con.names).get_completions(Document(text), CompleteEvent(completion_requested=True))
+    found = shells.completer(con.names).get_completions(Document(text), CompleteEvent(completion_requested=True))
     assert [completion.text for completion in found] == words
 
 
@@ -306,6 +308,7 @@ def test_help_shows_examples(shell):
     out, _ = shell("\\help\r" + QUIT)
     assert "left join" in out
     assert "\\q" in out
+    assert all(example in out for kind in STATEMENTS for example, _ in kind.help)
 
 
 # --- the notebook

@@ -20,7 +20,6 @@ ROOMS = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent 
 # What is still to be mended; these lists only shrink.
 SILENT_ROOMS = {
     "ialgebra.algebra",
-    "ialgebra.apps",
     "ialgebra.execution",
     "ialgebra.planner",
     "ialgebra.results",

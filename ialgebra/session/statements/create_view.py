@@ -20,6 +20,7 @@ def _run(statement: tree.CreateView, context: StatementContext) -> Relation:
 CREATE_VIEW = StatementKind(
     tree.CreateView,
     _run,
-    keywords="create replace view",
+    keywords="create or replace view as",
+    help=(("create view v as select 2 from f(x);", "a name for a query, which others read: select * from v"),),
     defines=lambda statement: ("view", statement.name.value),
 )

@@ -41,7 +41,7 @@ def _query(statement: tree.CreateWindow) -> tree.Query | None:
 CREATE_WINDOW = StatementKind(
     tree.CreateWindow,
     _run,
-    keywords="create replace window top percent above",
+    keywords="create or replace window as top percent above",
     help=(("create window hot as top(10 percent, select * from f(x));", "where the map is highest, for `where hot`"),),
     defines=lambda statement: ("window", statement.name.value),
     query=_query,

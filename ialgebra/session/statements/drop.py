@@ -22,5 +22,6 @@ DROP = StatementKind(
     tree.Drop,
     _run,
     keywords="drop window view",
+    help=(("drop window hot;   drop view v;", "forget a name"),),
     defines=lambda statement: (statement.kind, statement.name.value),
 )

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from ...algebra.edits.registry import EDITS
+from ...algebra.kinds import all_columns
 from ...language import tree
+from ...language.bind.predicates import SHAPES
+from ...language.dialect import CLAUSES, PER_SECOND
 from ...results.relation import Relation
 from .kind import StatementContext, StatementKind
+
+_KEYWORDS = (
+    "select as from left anti on weight and or not in between at confidence",
+    *CLAUSES,
+    *PER_SECOND,
+    *all_columns(),
+    *EDITS,
+    *SHAPES,
+)
 
 
 def _run(query: tree.Query, context: StatementContext) -> Relation:
@@ -14,7 +27,7 @@ def _run(query: tree.Query, context: StatementContext) -> Relation:
 QUERY = StatementKind(
     tree.Query,
     _run,
-    keywords="select",
+    keywords=" ".join(_KEYWORDS).lower(),
     help=(
         ("select * from f(x);", "the map of x under f"),
         ("select 2, * from f(x) where row < 112 budget 2000;", "layer 2 and the whole model, inside a window"),

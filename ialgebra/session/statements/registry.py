@@ -1,6 +1,6 @@
 """All statements of the language, in the order in which the shell's help lists them.
 
-In: a statement's syntax tree. Out: its kind, and its answer.
+In: a statement's syntax tree. Out: its kind, and its answer. The words that a shell completes are read from here too.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .set_option import SET_OPTION
 from .show import SHOW
 
 STATEMENTS: tuple[StatementKind[Any], ...] = (
-    SHOW,
-    DESCRIBE,
     QUERY,
+    EXPLAIN,
     CREATE_WINDOW,
     CREATE_VIEW,
     DROP,
+    SHOW,
+    DESCRIBE,
     SET_OPTION,
-    EXPLAIN,
 )
 _BY_NODE: dict[type, StatementKind[Any]] = {each.node: each for each in STATEMENTS}
 
@@ -36,6 +36,11 @@ _BY_NODE: dict[type, StatementKind[Any]] = {each.node: each for each in STATEMEN
 def kind_of_statement(statement: tree.Statement) -> StatementKind[Any]:
     """What a statement is to the session."""
     return _BY_NODE[type(statement)]
+
+
+def keywords() -> tuple[str, ...]:
+    """The words of all statements, each once: what a shell completes beside the registered names."""
+    return tuple(dict.fromkeys(word for kind in STATEMENTS for word in kind.keywords.split()))
 
 
 def run(statement: tree.Statement, context: StatementContext) -> Relation:

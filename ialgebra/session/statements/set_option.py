@@ -59,5 +59,6 @@ SET_OPTION = StatementKind(
     tree.SetOption,
     _run,
     keywords=" ".join(("set", *OPTIONS)),
+    help=(("set seed = 3;   set seed = default;", "a default of the queries that follow"),),
     defines=lambda statement: ("option", statement.name.value.lower()),
 )

@@ -1,0 +1,85 @@
+"""Answers, errors and warnings on the terminal, and pictures as PNG files.
+
+In: relations, errors, warnings. Out: text on stdout and stderr, and one picture for each answer that has maps. It knows
+no session.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from ..errors import IalgebraError, IalgebraWarning
+
+if TYPE_CHECKING:
+    from ..results.relation import Relation
+
+
+class Printer:
+    """Puts answers on the terminal and pictures into a folder; `name` is the stem of the pictures' file names."""
+
+    def __init__(self, out: Path, name: str, *, keep: bool) -> None:
+        self.out, self.name, self.keep = out, name, keep
+        self.console = Console(highlight=False)
+        self.errors = Console(stderr=True, highlight=False)
+        self._pictures = 0
+
+    def answer(self, relation: Relation) -> None:
+        self.console.print(Text(relation.text), soft_wrap=True)
+        if relation.is_text:
+            return
+        path = self._next_path()
+        try:
+            picture = relation.plot()
+        except IalgebraError as error:  # the answer stands without its picture
+            self.console.print(Text(f"no picture: {error.message}", "dim"), soft_wrap=True)
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.savefig(path, dpi=150)
+        except OSError as cause:
+            raise IalgebraError(f"cannot write the picture '{path}': {cause.strerror or cause}") from cause
+        self.console.print(Text(f"picture: {path}", "dim"), soft_wrap=True)
+
+    def error(self, error: IalgebraError) -> None:
+        sentence, *place = str(error).split("\n")
+        self.errors.print(Text.assemble(("error: ", "bold red"), sentence), soft_wrap=True)
+        for line in place:
+            self.errors.print(Text(line, "red" if set(line) <= set(" ^") else ""), soft_wrap=True)
+
+    def warning(self, message: Warning | str) -> None:
+        self.errors.print(Text.assemble(("warning: ", "bold yellow"), str(message)), soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        self.errors.print(Text(text, "dim"), soft_wrap=True)
+
+    def _next_path(self) -> Path:
+        """The next free file of an interactive session; a script overwrites its own, so that reruns are alike."""
+        while True:
+            self._pictures += 1
+            path = self.out / f"{self.name}-{self._pictures:02d}.png"
+            if not (self.keep and path.exists()):
+                return path
+
+
+@contextmanager
+def shown_warnings(printer: Printer) -> Iterator[None]:
+    """Show the engine's warnings as sentences instead of source lines, each time that they apply."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", IalgebraWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+            if issubclass(category, IalgebraWarning):
+                printer.warning(message)
+            else:
+                usual(message, category, *place, **more)  # type: ignore[arg-type]  # passed on as it came
+
+        warnings.showwarning = show
+        yield
