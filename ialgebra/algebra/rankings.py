@@ -42,7 +42,7 @@ KNOWN: Final = ("label", "prediction", "index")
 
 @dataclass(frozen=True)
 class Mass:
-    """The share of a map's absolute values that lies in a window: 0 to 1, and 0 of a map that is 0."""
+    """The share of a map's absolute values that lies in a window: 0 to 1, and 0 for a map of zeros."""
 
     window: Window
 
@@ -54,7 +54,7 @@ class Entropy:
 
 @dataclass(frozen=True)
 class Distance:
-    """‖map − map'‖₂ / ‖map'‖₂ from another query's map: infinite from a map that is 0, but for 0 itself."""
+    """‖map − map'‖₂ / ‖map'‖₂ from another query's map: infinite if map' is all zeros and map is not, 0 if both are."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`having`, then `order`, where ties keep the order of registration, and of these the first `limit`. `scalars` are
-    the columns that maps bring, by name."""
+    """Keep the elements for which `having` holds, sort them by `order` (ties in the order of registration), and keep
+    the first `limit`. `scalars` are the columns that are read from maps, by name."""
 
     having: Window = EVERYTHING
     order: tuple[Key, ...] = ()
@@ -99,32 +99,33 @@ class Ranking:
 
 
 class Interval(NamedTuple):
-    """Where a value lies for each element, (n,) twice; NaN twice is no value at all, and −∞ to ∞ may be none too."""
+    """Bounds of one value per element, both (n,). NaN for both means that there is no value; from −∞ to ∞ means that
+    the value, if there is one, is unknown."""
 
     low: Floats
     high: Floats
 
     @classmethod
     def exactly(cls, values: object) -> Interval:
-        """Values that are known; NaN is none."""
+        """Values that are known; NaN stands for no value."""
         known = np.asarray(values, dtype=np.float64)
         return cls(known, known)
 
     @classmethod
     def unknown(cls, count: int) -> Interval:
-        """Values of which nothing is known."""
+        """Values about which nothing is known."""
         return cls(np.full(count, -np.inf), np.full(count, np.inf))
 
     @property
     def vague(self) -> Bools:
-        """Where it may be no value."""
+        """Where there may be no value."""
         vague: Bools = (self.low == -np.inf) & (self.high == np.inf)
         return vague
 
 
 @dataclass(frozen=True)
 class Elements:
-    """The columns of `count` elements: numbers, by name, and of some the names that go with them (None: not known)."""
+    """The columns of `count` elements: numbers by column, and for some columns also names (None: not known)."""
 
     count: int
     numbers: Mapping[str, Interval]
@@ -136,13 +137,13 @@ class Elements:
         return Elements(len(places), numbers, {name: each[places] for name, each in self.names.items()})
 
     def joined(self, numbers: Mapping[str, Interval]) -> Elements:
-        """With more columns."""
+        """The same elements with more columns."""
         return Elements(self.count, {**self.numbers, **numbers}, self.names)
 
 
 def possible(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
-    """The places of the elements that may be in the answer: HAVING may be true of them, and fewer than `limit` others,
-    of which it must be, are certain to come before them."""
+    """The positions of the elements that may be in the answer: HAVING may be true for them, and fewer than `limit`
+    other elements are certain both to satisfy HAVING and to come before them."""
     may, must = _holds(ranking.having, elements, sure=False), _holds(ranking.having, elements, sure=True)
     if ranking.limit is not None:
         may &= _certainly_before(ranking, elements, must) < ranking.limit
@@ -150,7 +151,7 @@ def possible(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
 
 
 def ranked(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
-    """The places of the answer's elements, in its order, where every interval is a point."""
+    """The positions of the answer's elements, in the answer's order; every interval must be a point."""
     kept = _holds(ranking.having, elements, sure=True)
     keys = [first for first, _ in _keys(ranking, elements)]
     order = np.lexsort([np.arange(elements.count), *reversed(keys)])
@@ -158,7 +159,7 @@ def ranked(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
 
 
 def _keys(ranking: Ranking, elements: Elements) -> list[tuple[Floats, Floats]]:
-    """For each key the least and the greatest that it can be, so that what comes first is least."""
+    """The least and the greatest value that each key can have, with signs chosen so that what comes first is least."""
     found = []
     for key in ranking.order:
         within = bounds(key.term, elements)
@@ -183,14 +184,14 @@ def _certainly_before(ranking: Ranking, elements: Elements, sure: Bools) -> NDAr
 
 
 def _holds(having: Window, elements: Elements, *, sure: bool) -> Bools:
-    """Of which elements a predicate must be true, or may be."""
+    """The elements for which a predicate must be true (`sure`), or may be true."""
     compare = partial(_compare, elements=elements, sure=sure)
     with np.errstate(all="ignore"):
         return np.broadcast_to(truth(having, {}, compare).holds, (elements.count,)).copy()
 
 
 def _compare(op: Comparison, left: Term, right: Term, *, elements: Elements, sure: bool) -> Truth:
-    """Where a comparison must be true, and must be false; or else where it may be. It is neither where a side has no
+    """Where a comparison must be true or must be false (`sure`), or may be. It is neither where a side has no
     value."""
     match left, right:
         case Column(name), WindowConstant(str(word)):
@@ -264,7 +265,8 @@ def _calculated(op: ArithmeticOperator, one: Interval, two: Interval) -> Interva
         case "%":
             points = (one.low == one.high) & (two.low == two.high) & (two.low != 0)
             found = Interval.exactly(np.where(points, np.mod(one.low, two.low), np.nan))
-    # No number: there is none if a side has none, where a zero divides, or of points as ∞ − ∞; else it may be none.
+    # There is no value where a side has none, where the divisor is zero, and for points such as ∞ − ∞. Where a bound
+    # alone is NaN, there may or may not be a value.
     none = np.isnan(one.low) | np.isnan(two.low)
     none |= (one.low == one.high) & (two.low == two.high) & np.isnan(found.low)
     if op in ("/", "%"):

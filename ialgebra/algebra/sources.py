@@ -1,4 +1,4 @@
-"""References to inputs: a registered name, for an element of a collection its place, and the edits made of it."""
+"""References to inputs: a registered name, for an element of a collection its position, and the edits made to it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .windows import sql_name
 
 
 class Edit(Node):
-    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name with
-    its fields for arguments, and its baseline, if any, for an option."""
+    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name;
+    the fields are the arguments, and the baseline, if there is one, is an option."""
 
     def around(self, inner: str, *, whole: bool = False) -> str:
-        """The modifier's text around that of its input; the `whole` text leaves nothing to a query's defaults."""
+        """The modifier's text around that of its input; `whole` also writes what is a query's default."""
         words, option = [inner], []
         for name in (field.name for field in fields(self)):  # type: ignore[arg-type]
             match name, getattr(self, name):
@@ -49,7 +49,7 @@ class Source(Node):
 
     @property
     def text(self) -> str:
-        """As a query would say it; one element of a collection is for reading only, the language has no word for it."""
+        """As a query writes it. The language cannot name one element of a collection: `x[2]` is for readers only."""
         text = sql_name(self.name) if self.index is None else f"{sql_name(self.name)}[{self.index}]"
         for edit in self.edits:
             text = edit.around(text, whole=True)
@@ -57,5 +57,5 @@ class Source(Node):
 
     @property
     def collection(self) -> Source:
-        """The collection that an element is of, under the same edits; an input of its own is itself."""
+        """The collection that an element belongs to, under the same edits; a single input is its own collection."""
         return Source(self.name, None, self.edits)

@@ -81,7 +81,7 @@ def _label(answer: Answer) -> str:
 
 
 def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
-    """A join of different classes and an anti-join of equal classes are legal, and rarely what was meant."""
+    """A join of different classes and an anti-join of equal classes are legal, but rarely what was meant."""
     leaves = [leaf for answer in output.answers for leaf in answer.shown]
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
@@ -95,7 +95,7 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
 
 
 def say(message: str) -> None:
-    """Warn at the line of the caller's own code that asked."""
+    """Warn at the line of the user's code that called ialgebra."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ialgebra":
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""Provenance: what an answer was made from, in plain values that are saved with it, so that it can be had again.
+"""Provenance: what an answer was made from, in plain values that are saved with it, so that it can be computed again.
 
 In: a query as it was asked, planned and run. Out: a dictionary of texts, numbers and digests. `docs/repeating.md` says
 what each entry is for, and how far equal entries mean equal answers. It reads no clock and holds no tensors.
