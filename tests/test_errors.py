@@ -129,6 +129,8 @@ UNREACHED = {  # in queries, and why
     "is not a number": "the lexer makes no such number",
     "a baseline must be a finite number": "the reader lets no other through",
     "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and the reader where it does not",
+    "raise NotKnownYet": "is answered, and no user sees it",
+    "raise answer": "passes an error on",
     "error.at": "passes an error on",
     "type(error)": "passes an error on",
     "raise\n": "passes an error on",

@@ -17,8 +17,8 @@ import pytest
 import ialgebra
 from ialgebra import IalgebraError, ParseError
 from ialgebra.algebra.operators import leaves
+from ialgebra.answering import binding as binder
 from ialgebra.language import printer, reader, tree
-from ialgebra.language.bind import query as binder
 from ialgebra.language.dialect import MAX_DEPTH
 from tests import grammar, worlds
 from tests.grammar import Grammar

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import BindError, CompositionError, IalgebraError, ModelError, ResourceError, ShapeError
+from ialgebra.answering.binding import bind
 from ialgebra.interpreters import Design, Estimate, GameInterpreter, ModelInterpreter, Option, Question
 from ialgebra.language import reader
-from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from tests import oracle
 from tests.kernels.test_banzhaf import banzhaf

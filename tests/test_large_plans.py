@@ -14,8 +14,8 @@ import pytest
 
 import ialgebra
 from ialgebra import BindError, BudgetError
+from ialgebra.answering import binding as binder
 from ialgebra.language import reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.check import MOST
 from ialgebra.planner.laws import LAWS
 from ialgebra.planner.rewrite import normalise

@@ -17,8 +17,8 @@ import pytest
 
 import ialgebra
 from ialgebra.algebra.operators import Identity, Operator, Projection, Selection
+from ialgebra.answering import binding as binder
 from ialgebra.language import printer, reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.rewrite import normalise
 from tests import snapshots, worlds
 from tests.reading import Reader

@@ -20,8 +20,8 @@ from torch import nn
 import ialgebra
 from ialgebra import CompositionError, Strategy
 from ialgebra.algebra.operators import Identity, Operator
+from ialgebra.answering import binding as binder
 from ialgebra.language import printer, reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.laws import LAWS, formula
 from ialgebra.planner.rewrite import normalise

@@ -31,9 +31,9 @@ from ialgebra.algebra.windows import (
     complement,
     either,
 )
+from ialgebra.answering.binding import bind
 from ialgebra.answering.contest import Contest
 from ialgebra.interpreters import ModelInterpreter
-from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.language.reader import parse
 

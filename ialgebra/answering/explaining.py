@@ -1,6 +1,7 @@
 """Answers without a run: EXPLAIN, statements that answer in words, and whether a query has just one map.
 
-In: a query, or words. Out: a relation without maps, or nothing. It runs no model.
+In: a query, or words. Out: a relation without maps, or nothing. It runs no model but for the one
+row that tells the layers of a model that is not known yet.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from ..algebra.operators import Identity
 from ..algebra.windows import EVERYTHING
 from ..catalog.catalog import Catalog
 from ..errors import BindError
-from ..language.bind.query import unpredicted
 from ..planner.explain import Details, explain
 from ..planner.formats import PlanFormat, written_as
 from ..planner.sampling import Effort
 from ..planner.spending import Spending
 from ..results.provenance import environment
 from ..results.relation import Relation, Stats
+from .binding import unpredicted
 from .question import BoundQuery, Request
 from .rounds import PILOT
 

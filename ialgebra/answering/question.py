@@ -1,8 +1,8 @@
 """The question that a query asks: its plans by number, and the contest between the elements that it ranks.
 
 In: a parsed query with its text, the catalog. Out: a bound query, which is lowered once and sized for every round, of
-those plans that are still open. Every error is placed in the query's text. It runs nothing: a query that filters by
-prediction is bound with a function that predicts.
+those plans that are still open. Every error is placed in the query's text. It runs nothing but the
+probe of a model that is not known yet; a query that filters by prediction is bound with a function that predicts.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, ModelError
 from ..estimation.maps import EstimatedMap
 from ..language import tree
-from ..language.bind.query import Bound, bind, unpredicted
-from ..language.bind.scope import Predicting
+from ..language.bind.query import Bound
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
+from .binding import Predicting, bind, unpredicted
 from .bounds import Bounds
 from .contest import Contest
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ialgebra.algebra.operators import AntiJoin, Identity, Operator, Projection, Selection, leaves
+from ialgebra.answering.binding import bind
 from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import reader, tree
-from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
 from ialgebra.planner.rewrite import normalise
 from ialgebra.session.session import Session

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from ialgebra import Strategy
+from ialgebra.answering import binding as binder
 from ialgebra.language import reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.compile import Wanted, compile_plan, lower, size
 from ialgebra.planner.games import Answer, game_key

@@ -11,8 +11,8 @@ from torch import nn
 
 import ialgebra
 from ialgebra import CompositionError, Strategy
+from ialgebra.answering import binding as binder
 from ialgebra.language import reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.compile import Wanted, compile_plan
 from ialgebra.planner.games import game_key
 from ialgebra.planner.physical import PhysicalPlan, Run

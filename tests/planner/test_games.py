@@ -16,10 +16,10 @@ from ialgebra.algebra.baselines import Constant, Given
 from ialgebra.algebra.operators import Estimation, Operator
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import EVERYTHING
+from ialgebra.answering import binding as binder
 from ialgebra.catalog.inputs import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.games import Answer, Game, Hybrids, Predicted, game_key
 from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.lower import Lowering

@@ -13,8 +13,8 @@ from ialgebra.algebra.operators import Identity, Join, Operator, Projection, Sel
 from ialgebra.algebra.players import Features
 from ialgebra.algebra.sources import Source
 from ialgebra.algebra.windows import NOTHING
+from ialgebra.answering import binding as binder
 from ialgebra.language import reader
-from ialgebra.language.bind import query as binder
 from ialgebra.planner.check import check, check_size
 from ialgebra.planner.compile import compile_plan, lower
 from ialgebra.planner.explain import explain

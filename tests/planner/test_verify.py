@@ -12,8 +12,8 @@ import pytest
 
 from ialgebra import Strategy
 from ialgebra.algebra.operators import Estimation
+from ialgebra.answering import binding as binder
 from ialgebra.errors import IalgebraError, InternalError
-from ialgebra.language.bind import query as binder
 from ialgebra.language.reader import parse
 from ialgebra.planner import compile as pipeline
 from ialgebra.planner.compile import ALWAYS_VERIFY, compile_plan

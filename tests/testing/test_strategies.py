@@ -17,10 +17,10 @@ from ialgebra.algebra.kinds import columns_of
 from ialgebra.algebra.labelling import labels
 from ialgebra.algebra.operators import Operator
 from ialgebra.algebra.windows import Window, evaluate
+from ialgebra.answering import binding as binder
 from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import reader
 from ialgebra.language.bind import options
-from ialgebra.language.bind import query as binder
 from ialgebra.language.bind.predicates import bind_window
 from ialgebra.planner.check import check
 from ialgebra.planner.graph import PlanGraph

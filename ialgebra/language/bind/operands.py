@@ -21,6 +21,7 @@ from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError
 from .. import tree
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
+from .models import UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
 from .scope import Inherited, Scope
 from .using import bound_to, check_asks
@@ -31,7 +32,7 @@ _OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
 def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[Identity, Contrast | None]:
     """The identity that a model call means, and the contrast that it names.
 
-    Raises BindError or ShapeError at the word that is at fault, ModelError where the model fails on the input.
+    Raises BindError or ShapeError at the word that is at fault, NotKnownYet where the model is not known.
     """
     with scope.at(call.span):
         return _CallBinder(call, scope, inherited).identity()
@@ -49,14 +50,15 @@ class _CallBinder:
         with scope.at(call.name.span):
             if name not in catalog.models and name.lower() in MODIFIERS:
                 raise BindError(f"{name} changes a model's input and stands inside its call, as in f({name}(x, …))")
-            network = catalog.model(name)
+            network = scope.model(name)
         if len(call.arguments) != 1:
             raise BindError(f"model '{name}' takes one input, as in {name}(x); got {len(call.arguments)}")
         (argument,), options = call.arguments, self.options
         with scope.at(argument.span):
             sources = bind_input(argument, catalog, self.baselines)
             entry = catalog.input(sources[0].name)
-            network.probe(entry.elements[0].tensor)
+            if not network.probed:
+                scope.told(UnprobedModel(name, entry.name))
             check_asks(inherited.estimation.interpreter, network, entry, catalog)
         try:
             estimation = bound_to(inherited.estimation, network, catalog)

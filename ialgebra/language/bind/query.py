@@ -2,12 +2,12 @@
 
 A name, class, layer, option or window that means nothing is a BindError at its own word. Scope is SQL's: the select
 list and the WHERE of a query apply to its whole FROM. This module says what each clause means; model calls, views and
-rankings are bound by modules of their own. It rewrites nothing, and runs nothing but a model's probe of one row.
+rankings are bound by modules of their own. It rewrites nothing and runs no model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby, islice
@@ -30,12 +30,13 @@ from ...errors import BindError, Span
 from ...interpreters.protocol import ModelInterpreter
 from ...planner.compile import Wanted
 from .. import tree
+from .models import NOTHING_TOLD, Told, Unknown
 from .operands import bind_call
 from .options import bind_budget, bind_contrast, whole
 from .plans import OperandPlans, Ranked, contrasts, one_each, taken
 from .predicates import bind_window
 from .ranking import ranked
-from .scope import Inherited, Predicting, Scope, check_same_shape
+from .scope import Inherited, Scope, check_same_shape
 from .using import bind_using
 from .views import Views
 
@@ -52,24 +53,19 @@ class Bound:
     ranked: Ranked | None = None
 
 
-def unpredicted(identity: Identity) -> list[None]:
-    """No model is run: what is filtered by prediction stays whole."""
-    return [None] * len(identity.inputs)
-
-
 def bind(
     query: tree.Query,
     text: str,
     catalog: Catalog,
     within: tuple[str, ...] = (),
-    predicting: Predicting = unpredicted,
+    answers: Mapping[Unknown, Told] = NOTHING_TOLD,
 ) -> Bound:
-    """The plans of `query`; raises BindError or ShapeError placed in `text`.
+    """The plans of `query`; `within` names the views that the query is to define, which it may not read.
 
-    `within` names the views that the query is to define, which it may not read. `predicting` is asked where a HAVING
-    or an ORDER BY reads predictions.
+    Raises BindError or ShapeError placed in `text`, and NotKnownYet for what only a run of a model can tell, unless
+    `answers` tell it.
     """
-    scope, settings = Scope(catalog, text, predicting), catalog.settings
+    scope, settings = Scope(catalog, text, answers), catalog.settings
     if within:
         _refuse_bounds(query, scope)
     default = settings.method or Estimation()
@@ -264,7 +260,7 @@ class _QueryBinder:
 
     def layer(self, leaf: Identity, reference: int | str) -> int:
         """The number of a layer of a leaf's model; BindError where it has no such layer, or no head for it."""
-        network = self.scope.catalog.model(leaf.model)
+        network = self.scope.model(leaf.model)
         layer = network.layer_index(reference)
         if network.needs_head(layer):
             network.require_head(layer)

@@ -33,6 +33,7 @@ from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
 from ...catalog.inputs import Entry
 from ...errors import BindError, ShapeError, did_you_mean
 from .. import tree
+from .models import UnknownPredictions
 from .options import whole
 from .plans import OperandPlans, Ranked, collection_of, identity_of
 from .predicates import PredicateBinder, bind_window
@@ -54,7 +55,8 @@ _Refer = Callable[[tree.Subquery], str]
 def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_from: MeasuredFrom) -> OperandPlans:
     """What HAVING, ORDER BY and LIMIT leave of the elements, as far as that is known before anything is explained.
 
-    BindError where there are no elements to choose among, and for a word that means nothing here.
+    Raises BindError where there are no elements to choose among and for a word that means nothing here, NotKnownYet
+    where predictions are read that are not told.
     """
     clauses = [each.span for each in (query.having, *query.order, query.limit) if each is not None]
     if not clauses:
@@ -63,7 +65,7 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
     if collection is None:
         message = "HAVING, ORDER BY and LIMIT choose among the elements of a collection; this query has one map"
         raise BindError(message, clauses[0]).at(scope.text)
-    entry, classes = scope.entries(collection)[0], tuple(scope.catalog.model(collection.model).classes or ())
+    entry, classes = scope.entries(collection)[0], tuple(scope.model(collection.model).classes or ())
     references: dict[str, tuple[Operator, ...]] = {}
 
     def refer(subquery: tree.Subquery) -> str:
@@ -80,8 +82,8 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
     kept = possible(ranking, elements.joined(unknown))
     if "prediction" in ranking.columns and len(kept):
         predictions: list[int | None] = [None] * count
-        asked = identity_of(collection, kept.tolist())
-        for position, predicted in zip(kept.tolist(), scope.predicting(asked), strict=True):
+        asked = UnknownPredictions(identity_of(collection, kept.tolist()))
+        for position, predicted in zip(kept.tolist(), scope.told(asked), strict=True):
             predictions[position] = predicted
         elements = _known(collection.inputs, entry, classes, predictions)
         kept = kept[np.isin(kept, possible(ranking, elements.joined(unknown)))]

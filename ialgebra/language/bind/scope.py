@@ -1,21 +1,20 @@
 """What all parts of one query's binding share: the text, the catalog, and the place of each operator in the text.
 
-In: a text and a catalog. Out: errors and operators at their places. It may not know what any clause of a query means.
+In: a text, a catalog, and what is told of its models. Out: errors and operators at their places. It may not know what
+any clause of a query means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ...algebra.operators import Contrast, Estimation, Identity, Operator, leaves
+from ...algebra.operators import Contrast, Estimation, Operator, leaves
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Entry
 from ...errors import IalgebraError, ShapeError, Span
-
-Predicting = Callable[[Identity], Sequence[int | None]]
-"""Tells the classes that the model of an identity predicts for its inputs; None where that is not to be known yet."""
+from .models import KnownModel, NotKnownYet, Told, Unknown
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Scope:
 
     catalog: Catalog
     text: str
-    predicting: Predicting
+    answers: Mapping[Unknown, Told]
     places: dict[Operator, Span] = field(default_factory=dict)
 
     @contextmanager
@@ -49,6 +48,19 @@ class Scope:
         """The plan itself, which from now on stands at `span`, unless it has a place already."""
         self.places.setdefault(plan, span)
         return plan
+
+    def model(self, name: str) -> KnownModel:
+        """A registered model; BindError for an unknown name."""
+        return self.catalog.model(name)
+
+    def told(self, unknown: Unknown) -> Sequence[int | None]:
+        """What binding was told of `unknown`; raises the error that came instead, NotKnownYet where nothing came."""
+        answer = self.answers.get(unknown)
+        if answer is None:
+            raise NotKnownYet(unknown)
+        if isinstance(answer, IalgebraError):
+            raise answer
+        return answer
 
     def entries(self, plan: Operator) -> list[Entry]:
         """The registered inputs that the leaves of a plan read."""

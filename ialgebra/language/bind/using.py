@@ -19,8 +19,8 @@ from ...errors import BindError, Span, did_you_mean
 from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
 from ...interpreters.shipped import SHAPLEY
 from ...kernels.estimators.registry import METHODS
-from ...models.network import Network
 from .. import tree
+from .models import KnownModel
 from .options import whole, word
 
 
@@ -103,7 +103,7 @@ def _refuse(name: str, span: Span, legal: Option) -> NoReturn:
     raise BindError(f"{name} must be {kinds[legal.kind]}", span)
 
 
-def bound_to(estimation: Estimation, network: Network, catalog: Catalog) -> Estimation:
+def bound_to(estimation: Estimation, network: KnownModel, catalog: Catalog) -> Estimation:
     """The estimation with its layers as numbers of this model's; BindError where it has no such layer."""
     legal = catalog.interpreter(estimation.interpreter).options
     layers = {each for each, option in legal.items() if option.kind == "layer"}
@@ -114,7 +114,7 @@ def bound_to(estimation: Estimation, network: Network, catalog: Catalog) -> Esti
     return Estimation(estimation.interpreter, options, estimation.budget)
 
 
-def check_asks(name: str, network: Network, entry: Entry, catalog: Catalog) -> None:
+def check_asks(name: str, network: KnownModel, entry: Entry, catalog: Catalog) -> None:
     """BindError where an interpreter cannot ask this model, or of this input."""
     interpreter = catalog.interpreter(name)
     if not isinstance(interpreter, ModelInterpreter):

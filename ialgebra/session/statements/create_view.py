@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...answering.binding import bind
 from ...language import tree
-from ...language.bind.query import bind
 from ...results.relation import Relation
 from ..names import check_free
 from .kind import StatementContext, StatementKind
