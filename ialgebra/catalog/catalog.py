@@ -6,6 +6,7 @@ nearest one. It runs no query and knows no plan.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from ..models.network import Network
 from .inputs import Element, Entry, is_hidden
 
 _T = TypeVar("_T")
+_edits = threading.Lock()  # catalogs and their snapshots share edited inputs
 _EDITED_BYTES = 128 << 20  # of edited inputs that are kept, so that a query makes each once
 
 
@@ -59,7 +61,7 @@ class Catalog:
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
 
     def snapshot(self) -> Catalog:
-        """What the names mean now, whatever is registered, dropped or set later."""
+        """What the names mean now, whatever is registered, dropped or set later. Both share edited inputs."""
         return Catalog(
             dict(self.models),
             dict(self.inputs),
@@ -67,7 +69,7 @@ class Catalog:
             dict(self.views),
             dict(self.interpreters),
             replace(self.settings),
-            self.edited.copy(),
+            self.edited,
         )
 
     def model(self, name: str) -> Network:
@@ -103,7 +105,11 @@ class Catalog:
         """`x` after one edit, made once while it is in use; the inputs that the edit reads belong to its name."""
         read = (self.input(name) for name in registered([Source(entry.name, None, (edit,))]))
         key = (x, edit, *read)
-        if key not in self.edited:
+        with _edits:
+            made = self.edited.get(key)
+            if made is not None:
+                self.edited.move_to_end(key)
+        if made is None:
             tensor = edited(
                 x.tensor,
                 edit,
@@ -112,11 +118,11 @@ class Catalog:
                 lambda source: self.element(source).tensor,
                 lambda name: [each.tensor for each in self.input(name).elements],
             )
-            self.edited[key] = Element(tensor)
-            if len(self.edited) * tensor.nbytes > _EDITED_BYTES and len(self.edited) > 1:
-                self.edited.popitem(last=False)
-        self.edited.move_to_end(key)
-        return self.edited[key]
+            with _edits:
+                made = self.edited.setdefault(key, Element(tensor))
+                if len(self.edited) * tensor.nbytes > _EDITED_BYTES and len(self.edited) > 1:
+                    self.edited.popitem(last=False)
+        return made
 
     def mask(self, source: Source) -> NDArray[np.generic]:
         """A registered feature mask; one of two dimensions (H, W) was registered as a collection of its rows."""

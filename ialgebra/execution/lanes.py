@@ -19,11 +19,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import IalgebraError
+from ..errors import IalgebraError, ModelError
 from ..kernels.compose import compose
 from ..models.network import Network
 from ..models.profile import Mode
+from ..models.turns import turn, wanted
 from ..planner.games import Hybrids
+
+TURN_SECONDS = 0.1
+"""How long a query has its models before it gives way between two batches: getting them ready again takes time."""
+
+TURN_WORTH = 20.0
+"""How many times longer it has them than giving way took."""
 
 
 class HybridRows(NamedTuple):
@@ -100,11 +107,12 @@ OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
 
 @contextmanager
 def local(networks: Mapping[str, Network]) -> Iterator[Lane]:
-    """A lane that runs each batch in the thread that waits for it; until it is closed, the models predict."""
+    """A lane that runs each batch in the thread that waits for it. Until it is closed, the models are its own and ready
+    to predict; between two batches, other threads that wait for one of them have their turn."""
     with ExitStack() as frames:
-        for network in dict.fromkeys(networks.values()):
-            frames.enter_context(network.running())
-        yield Local(networks)
+        lane = Local(networks, frames)
+        lane.open()
+        yield lane
 
 
 class Local:
@@ -112,11 +120,50 @@ class Local:
 
     width = 1
 
-    def __init__(self, networks: Mapping[str, Network]) -> None:
+    def __init__(self, networks: Mapping[str, Network], frames: ExitStack, priority: int = 0) -> None:
         self._networks = networks
+        self._frames = frames
+        self._priority = priority
         self._queue: deque[tuple[int, Work]] = deque()
         self._tickets = 0
         self._composer = Composer()
+        self._turn_seconds = TURN_SECONDS
+        self._began = 0.0
+
+    def open(self) -> None:
+        """Take a turn at all models, and make them ready."""
+        self._take_turn()
+        self._make_ready()
+
+    def _take_turn(self) -> None:
+        modules = [network.module for network in self._networks.values()]
+        self._claim = self._frames.enter_context(turn(*modules, priority=self._priority))
+        self._began = time.perf_counter()
+
+    def _make_ready(self) -> None:
+        self._ready = self._frames.enter_context(ExitStack())
+        for network in dict.fromkeys(self._networks.values()):
+            self._ready.enter_context(network.running())
+
+    def _let_others_in(self) -> None:
+        """Give way to threads that wait for one of the models. Raises ModelError where one is another afterwards."""
+        started = time.perf_counter()
+        if started - self._began < self._turn_seconds or not wanted(self._claim):
+            return
+        self._ready.close()
+        before = self._states()
+        left = time.perf_counter()
+        self._frames.close()
+        self._take_turn()
+        for (name, state), after in zip(before.items(), self._states().values(), strict=True):
+            if state != after:
+                raise ModelError(f"model '{name}' was changed while a query ran it; ask again")
+        self._make_ready()
+        self._turn_seconds = max(TURN_SECONDS, TURN_WORTH * (left - started + time.perf_counter() - self._began))
+
+    def _states(self) -> dict[str, object]:
+        """What a query computes with of each model, as values that can be compared."""
+        return {name: (network.content(), network.heads_fingerprint()) for name, network in self._networks.items()}
 
     def submit(self, work: Work) -> int:
         """Put it at the end of the queue."""
@@ -126,6 +173,7 @@ class Local:
 
     def wait(self) -> Arrival:
         """Run the first of the queue."""
+        self._let_others_in()
         ticket, work = self._queue.popleft()
         return Arrival(ticket, performed(work, self._networks[work.model], self._composer))
 

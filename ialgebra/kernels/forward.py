@@ -9,10 +9,12 @@ layer names, no heads, no classes.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -153,7 +155,80 @@ def uncompiled(model: _Model) -> _Model:
 def eagerly() -> AbstractContextManager[object]:
     """A frame in which what `torch.compile` made runs as if it had not been: it would compile our hooks, or fail."""
     loaded = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+    return stance("force_eager") if loaded else nullcontext()
+
+
+@dataclass(eq=False)
+class _StanceFrame:
+    """A frame with a stance of the compiler; the one of those that share it that is to end it holds the `setter`."""
+
+    name: str
+    thread: int
+    setter: AbstractContextManager[object] | None = None
+
+
+_stance_left = threading.Condition()
+_stances: list[_StanceFrame] = []
+
+
+@contextmanager
+def stance(name: str) -> Iterator[None]:
+    """A frame in which torch's compiler has this stance. The process has only one: threads that want the same share
+    it, and those that want another wait."""
+    frame = _StanceFrame(name, threading.get_ident())
+    try:
+        with _stance_left:
+            _stance_left.wait_for(lambda: all(frame.thread == each.thread or name == each.name for each in _stances))
+            if not _stances or _stances[-1].name != name:
+                setter: AbstractContextManager[object] = torch.compiler.set_stance(name)
+                frame.setter = setter
+            _stances.append(frame)
+        yield
+    finally:
+        try:
+            _end_stance(frame)
+        except BaseException:  # Interrupted while ending: finish ending, then re-raise.
+            _end_stance(frame)
+            raise
+
+
+def _end_stance(frame: _StanceFrame) -> None:
+    """With the last of the frames that share a stance, the one before it comes back."""
+    with _stance_left:
+        if frame.setter is not None:
+            others = (each for each in _stances if each.name == frame.name and each is not frame)
+            heir = next((each for each in others if each.setter is None), None)
+            if heir is None:
+                frame.setter.__exit__(None, None, None)
+            else:
+                heir.setter = frame.setter
+            frame.setter = None
+        if frame in _stances:
+            _stances.remove(frame)
+        _stance_left.notify_all()
+
+
+_fused_changed = threading.Lock()
+_unfused: list[object] = []  # a token for each frame without the fused transformer path
+_fused_before = True
+
+
+def _leave_fused_path(token: object) -> None:
+    """From now on, until every token has come back, the process does without the fused transformer path."""
+    global _fused_before
+    with _fused_changed:
+        if not _unfused:
+            _fused_before = torch.backends.mha.get_fastpath_enabled()
+        _unfused.append(token)
+        torch.backends.mha.set_fastpath_enabled(False)
+
+
+def _return_to_fused_path(token: object) -> None:
+    with _fused_changed:
+        if token in _unfused:
+            _unfused.remove(token)
+            if not _unfused:
+                torch.backends.mha.set_fastpath_enabled(_fused_before)
 
 
 @contextmanager
@@ -163,7 +238,8 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     Afterwards every submodule's train flag, every parameter's and buffer's device and storage, requires_grad and the
     autograd mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a
     model's own `train()` may do more than set them (merge adapters, freeze norms). A callable that is no module gets
-    `inference_mode` only. Threads must take turns in such frames, which would put back each other's changes.
+    `inference_mode` only. Threads must take turns in such frames of one model: they would put back each other's
+    changes.
     """
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     training = [module for module in modules if getattr(module, "training", False)]  # a frozen script has no flag
@@ -173,10 +249,10 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     buffers = [(module, name, buffer) for module in modules for name, buffer in module._buffers.items()]
     # The fused transformer path is skipped in hooked modules and zeroes padded positions: with it, a tapped pass and a
     # plain one would differ.
-    fused = torch.backends.mha.get_fastpath_enabled()
+    token = object()
 
     def restore() -> None:
-        torch.backends.mha.set_fastpath_enabled(fused)
+        _return_to_fused_path(token)
         for module in training:
             module.training = True
         for parameter, data in stored:
@@ -192,7 +268,7 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
             _release(modules)
 
     try:
-        torch.backends.mha.set_fastpath_enabled(False)
+        _leave_fused_path(token)
         if device is not None:
             with torch.inference_mode(False):  # ordinary copies, whatever mode the caller is in
                 _move(stored, buffers, modules, device)

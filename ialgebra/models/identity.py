@@ -73,6 +73,28 @@ def settings(model: object) -> str:
     return _digest(read, casts)
 
 
+def parts(model: object, depth: int = _DEPTH) -> Iterator[object]:
+    """The objects that a model computes with and that other models may share: itself, and the modules in it, or those
+    that a callable refers to."""
+    yield model
+    if isinstance(model, nn.Module):
+        yield from model.modules()
+    elif isinstance(model, MethodType) and depth:
+        yield from parts(model.__self__, depth)
+    elif depth:
+        held: tuple[object, ...] = ()
+        if isinstance(model, partial):
+            held = (model.func, *model.args, *model.keywords.values())
+        elif isinstance(model, FunctionType):
+            shared = (model.__globals__.get(name) for name in dict.fromkeys(_names(model.__code__)))
+            held = (*(model.__defaults__ or ()), *_enclosed(model), *shared)
+        elif type(model).__dictoffset__ and not isinstance(model, type | ModuleType | Tensor):
+            held = tuple(vars(model).values())
+        for each in held:
+            if isinstance(each, nn.Module | MethodType | FunctionType | partial):
+                yield from parts(each, depth - 1)
+
+
 def checksum(tensor: Tensor) -> int:
     """A checksum of a tensor's numbers; of one without a plain array of them (sparse, meta), its serial number."""
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:

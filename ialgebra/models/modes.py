@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..kernels.forward import stance
 from .profile import Mode
 
 Backend = str | Callable[..., Callable[..., object]]
@@ -72,8 +73,7 @@ def laid_out(batch: Tensor, mode: Mode) -> Tensor:
 def frame(mode: Mode, device: torch.device) -> AbstractContextManager[object]:
     """The frame in which a pass of this mode runs. What is compiled already runs, and compiles nothing anew."""
     if mode == "compiled":
-        stance: AbstractContextManager[object] = torch.compiler.set_stance("fail_on_recompile")
-        return stance
+        return stance("fail_on_recompile")
     return torch.autocast(device.type, torch.bfloat16) if mode == "autocast" else nullcontext()
 
 

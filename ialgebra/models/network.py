@@ -31,13 +31,13 @@ from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolv
 from .modes import Backend
 from .passes import Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
+from .turns import turn
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
 
-# Sessions of several threads may share modules, and the process has one fast path and one stance of its compiler.
-_one_at_a_time = threading.RLock()
+_profiles = threading.RLock()  # held for moments: profiles are read while a model runs
 
 
 class Network:
@@ -86,7 +86,7 @@ class Network:
         self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
-        self._running = False
+        self._runner: int | None = None  # the thread that is in the frame for passes
         self._settings = self._left = ""
         self._passes: Passes | None = None
 
@@ -98,7 +98,12 @@ class Network:
         `take_first_pass` hands out what the pass found. Raises ModelError when the model fails on the row,
         ResourceError when memory runs out, BindError when the chosen layers or class names do not fit.
         """
-        if self._layers is not None:
+        if self._layers is None:
+            with turn(self.module):
+                self._probe(example)
+
+    def _probe(self, example: Tensor) -> None:
+        if self._layers is not None:  # another thread had its turn first
             return
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
@@ -126,12 +131,12 @@ class Network:
         self._check_names(logits.shape[1])
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
-        self._layers = found
         self._first_pass = (example, logits[0].cpu(), self.content())
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
+        self._layers = found  # last: other threads read what is known of a model without taking a turn
         try:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
@@ -282,7 +287,8 @@ class Network:
                     f"over dimensions {head.pool}; the layer needs {wanted} over {layer.pool}"
                 )
             fitting[layer.index] = head.to(self.runs_on)
-        self.heads.update(fitting)
+        with turn(self.module):
+            self.heads.update(fitting)
 
     # Costs ------------------------------------------------------------------------------------------------------------
 
@@ -296,7 +302,7 @@ class Network:
 
     def profile_of(self, shape: Sequence[int]) -> Profile:
         """What passes of rows of this shape cost; see `profile`."""
-        with _one_at_a_time:
+        with _profiles:
             return self._timed.profile_of(shape, self.runs_on)
 
     def compiled_for(self, batch_size: int) -> bool:
@@ -311,7 +317,7 @@ class Network:
     def modes(self, layer: int | None) -> tuple[Mode, ...]:
         """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
         the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
-        with _one_at_a_time:
+        with _profiles:
             return self._timed.modes(self.profile, layer)
 
     @property
@@ -324,18 +330,19 @@ class Network:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The frame for passes (see `kernels.forward.as_found`); entering it again inside is free."""
-        with _one_at_a_time:
-            if self._running:
-                yield
-                return
+        """The frame for passes (see `kernels.forward.as_found`), in which no other thread has a part of the model;
+        entering it again inside is free."""
+        if self._runner == threading.get_ident():
+            yield
+            return
+        with turn(self.module):
             self._notice()
             try:
                 with as_found(self.module, self.device):
-                    self._running = True
+                    self._runner = threading.get_ident()
                     yield
             finally:
-                self._running = False
+                self._runner = None
                 self._left = settings(uncompiled(self.module))
                 if self._passes is not None:
                     self._passes.save()
@@ -404,7 +411,7 @@ class Network:
 
     def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
-        with _one_at_a_time:
+        with turn(self.module):
             self._notice()
             return (*self.weights_fingerprint(), self._settings)
 

@@ -65,10 +65,11 @@ class Profile:
         """The share of a full pass that reaching layer l = 1…n takes, at [l − 1]; it never falls with l."""
         if not self.passes:
             return self.cold_shares
-        if self._shares is None:  # plans ask for them hundreds of times
+        shares = self._shares
+        if shares is None:  # plans ask for them hundreds of times
             middle = [median(layer) for layer in zip(*self.passes, strict=True)]
-            self._shares = tuple(accumulate(middle, max))
-        return self._shares
+            shares = self._shares = tuple(accumulate(middle, max))
+        return shares
 
     def share(self, layer: int | None) -> float:
         """The share of a full pass that reaching `layer` takes; 1 for the model's own output (None)."""
@@ -77,7 +78,9 @@ class Profile:
 
     def known(self, mode: Mode) -> bool:
         """Whether passes in this mode were measured, some batch size more than once, and may be used."""
-        return mode not in self.unusable and any(len(seconds) > 1 for seconds in self.curves.get(mode, {}).values())
+        return mode not in self.unusable and any(
+            len(seconds) > 1 for seconds in list(self.curves.get(mode, {}).values())
+        )
 
     def sizes(self, mode: Mode) -> tuple[int, ...]:
         """The batch sizes that were measured in this mode, more than once where any was."""
@@ -126,11 +129,12 @@ class Profile:
 
     def _per_row(self, mode: Mode) -> dict[int, float]:
         """Seconds a row by batch size, in ascending order. What ran once was slow for once: other sizes count first."""
-        if mode not in self._rates:
+        rates = self._rates.get(mode)
+        if rates is None:
             samples = sorted(self.curves.get(mode, {}).items())
             again = [(size, seconds) for size, seconds in samples if len(seconds) > 1]
-            self._rates[mode] = {size: median_low(seconds) / size for size, seconds in again or samples}
-        return self._rates[mode]
+            rates = self._rates[mode] = {size: median_low(seconds) / size for size, seconds in again or samples}
+        return rates
 
     # What is learned --------------------------------------------------------------------------------------------------
 

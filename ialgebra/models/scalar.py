@@ -8,6 +8,7 @@ the model is as it was. Knows networks and tensors: no query, no plan.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ from ..kernels.forward import is_out_of_memory, tapped, uncompiled
 from . import adapters
 from .inputs import cast
 from .network import Network
+
+_generators = threading.RLock()
 
 
 class ExplainedScalar(nn.Module):
@@ -76,8 +79,9 @@ def asking(network: Network, seed: int) -> Iterator[None]:
     Weights take no gradients, and in-place activations compute in place no more, which hooks could not bear. Afterwards
     hooks, gradients, flags and the states of all generators are as they were.
     """
-    # The frame of `running` puts back modes, devices and which weights take gradients; threads take turns in it.
-    with network.running(), torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+    # The frame of `running` puts back modes, devices and which weights take gradients; threads take turns at the model,
+    # and at the generators, which are the process's.
+    with network.running(), _generators, torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
         modules = list(network.module.modules()) if isinstance(network.module, nn.Module) else []
         parameters = list(network.module.parameters()) if isinstance(network.module, nn.Module) else []
         hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]

@@ -40,6 +40,10 @@ class History:
 
     def clear(self) -> None:
         """Forget all steps."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
         self._steps: list[HistoryStep] = []
         self._count = 0
         self._strategies: dict[Strategy, Strategy] = {}
@@ -116,8 +120,9 @@ class History:
 
     def given(self, where: str, name: str, again: bool) -> GivenObject:
         """What is registered by this name, `again` or as a new object: then the key has a number."""
-        self._given[where, name] += not again
-        count = self._given[where, name]
+        with self._lock:
+            self._given[where, name] += not again
+            count = self._given[where, name]
         return GivenObject(where, name if count <= 1 else f"{name} {count}")
 
     def model(self, network: Network, before: Network | None, **options: PythonValue) -> PythonCall:
@@ -126,7 +131,8 @@ class History:
         model = self.given("models", name, before is not None and before.module is network.module)
         layers = None if network.chosen is None else Layers(model, network.chosen)
         call = PythonCall("register_model", name, {"module": model, "layers": layers, **options})
-        self._unknown.append((weakref.ref(network), call))
+        with self._lock:
+            self._unknown.append((weakref.ref(network), call))
         return call
 
     def _examples(self) -> None:

@@ -90,21 +90,18 @@ def register_input(
     made = entry(name, tensor, feature_names)
     if labels is not None:
         made = dataclasses.replace(made, labels=labels_of(made, labels))
-    before = dict(catalog.inputs)
-    catalog.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
-    try:
-        baselines = None if baseline is None else _baselines(catalog, name, baseline)
-        partition = None if players is None else _players(catalog, name, players)
-        for each in baselines or ():
-            check_baseline(each, made.elements[0].tensor, lambda source: catalog.element(source).tensor)
-        if partition is not None:
-            check_partition(partition, made.kind, made.shape, catalog.mask)
-        made = dataclasses.replace(made, baselines=baselines, players=partition)
-        catalog.inputs[name] = made
-    except BaseException:
-        catalog.inputs = before  # with the tensors of the baseline and players that were there
-        raise
-    return PythonCall("register_input", name, _as_registered(catalog, made))
+    draft = catalog.snapshot()
+    draft.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
+    baselines = None if baseline is None else _baselines(draft, name, baseline)
+    partition = None if players is None else _players(draft, name, players)
+    for each in baselines or ():
+        check_baseline(each, made.elements[0].tensor, lambda source: draft.element(source).tensor)
+    if partition is not None:
+        check_partition(partition, made.kind, made.shape, draft.mask)
+    draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition)
+    call = PythonCall("register_input", name, _as_registered(draft, made))
+    catalog.inputs = draft.inputs  # in one step: a query that begins meanwhile sees all of it or nothing
+    return call
 
 
 def register_window(catalog: Catalog, name: str, mask_or_predicate: object) -> PythonCall:

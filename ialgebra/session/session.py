@@ -1,8 +1,9 @@
 """The façade: `connect()` gives a Session, in which models and inputs are registered and queries asked.
 
-One session is one catalog, one store of values already paid for, and one lock: threads take turns. A failed or
-interrupted query leaves it usable. Everything that a session does is a method here; the work is done elsewhere:
-registrations in `registration`, statements in `statements`.
+One session is one catalog, one store of values already paid for, and one history. Queries of several threads run at
+the same time, but for turns at a model that they share. A failed or interrupted query leaves it usable. Everything that
+a session does is a method here; the work is done elsewhere: registrations in `registration`, statements in
+`statements`.
 """
 
 from __future__ import annotations
@@ -52,13 +53,15 @@ def connect(*, store_bytes: int = 256 << 20, progress: bool | None = None) -> Se
 class Session:
     """A database for explanations: registered models, inputs, windows and views, and the queries over them.
 
-    Use it as a context manager, or call `close`. Methods may be called from several threads; they take turns.
+    Use it as a context manager, or call `close`. Methods may be called from several threads. A query is answered over
+    what the names meant when it began; queries that run one model take turns between its batches, and nothing else
+    waits for a query.
     """
 
     def __init__(self, *, store_bytes: int = 256 << 20, progress: bool | None = None) -> None:
         self._catalog = Catalog()
         self._store = Store(store_bytes)
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of who changes the catalog; no query is run with it
         self.history = History(self.sql, store_bytes)
         self._progress = sys.stderr.isatty() if progress is None else progress
 
@@ -155,7 +158,7 @@ class Session:
         (whole `groups` where given: crops of one photo, say) measures each layer's agreement with the model. Raises
         BindError or ShapeError for what does not fit, ModelError for a failing model.
         """
-        with self._registration(f"fit heads of {model}", "heads", model) as step:
+        with self._step_of(f"fit heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
@@ -165,13 +168,13 @@ class Session:
 
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
-        with self._lock, _enough_memory():
+        with _enough_memory():
             return save_heads(self._catalog.model(model), path)
 
     def load_heads(self, model: str, path: str | Path) -> None:
         """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
         model."""
-        with self._registration(f"load heads of {model}", "heads", model) as step:
+        with self._step_of(f"load heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             load_heads(network, path)
             step.call = registration.heads_of(network)
@@ -184,7 +187,7 @@ class Session:
         are planned with it. Answers with a table as text. Raises BindError for unknown names, ModelError for a failing
         model, ResourceError out of memory.
         """
-        with self._registration(f"calibrate {model}", "profile", model):
+        with self._step_of(f"calibrate {model}", "profile", model):
             network = self._catalog.model(model)
             example = self._catalog.input(input or registration.example_of(self._catalog, network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
@@ -224,7 +227,7 @@ class Session:
         for statement in statements:
             kind = kind_of_statement(statement)
             words = script[statement.span.start : statement.span.end]
-            with self._lock, _enough_memory(), self._step(words, kind.defines(statement), seed, strategy) as step:
+            with _enough_memory(), self._step(words, kind.defines(statement), seed, strategy) as step:
                 answer = answer_statement(statement, self._context(script, seed, strategy))
                 step.answered(answer)
                 step.timed = kind.timed(statement)
@@ -241,13 +244,12 @@ class Session:
             (statement, *more) = reader.parse(text)
         if more or not isinstance(statement, tree.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
-        with self._lock:
-            request = self._context(text, seed, strategy).request(statement)
-            rounds = loop.refined(request, self._catalog.snapshot(), self._store)
+        request = self._context(text, seed, strategy).request(statement)
+        rounds = loop.refined(request, self._catalog.snapshot(), self._store)
         with self._step(request.own_text, None, seed, strategy) as step:
             step.rounds, step.timed = 0, kind_of_statement(statement).timed(statement)
             while True:
-                with self._lock, _enough_memory():
+                with _enough_memory():
                     answer = next(rounds, None)
                 if answer is None:
                     return
@@ -257,26 +259,33 @@ class Session:
 
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
-        with self._lock, _enough_memory():
+        with _enough_memory():
             statement = reader.parse(text)[-1]
         form: PlanFormat = "text"
         if isinstance(statement, tree.Explain):
             form, statement = statement.format, statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
-        with self._lock, _enough_memory(), self._step(words, strategy=strategy):
+        with _enough_memory(), self._step(words, strategy=strategy):
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
-            return explaining.explained(request, self._catalog, form).plan
+            return explaining.explained(request, self._catalog.snapshot(), form).plan
 
     def _context(self, text: str, seed: int | None, strategy: Strategy | str | None) -> StatementContext:
-        return StatementContext(self._catalog, self._store, self.history, self._progress, text, seed, strategy)
+        return StatementContext(
+            self._catalog, self._store, self.history, self._lock, self._progress, text, seed, strategy
+        )
 
     @contextmanager
     def _registration(self, text: str, kind: str, name: str) -> Iterator[HistoryStep]:
-        """A step that registers something, with the session's lock held."""
-        step = HistoryStep(text, registration=True, defines=(kind, name))
-        with self._lock, _enough_memory(), self.history.step(step):
+        """A step that changes the catalog, with the session's lock held."""
+        with self._lock, self._step_of(text, kind, name) as step:
+            yield step
+
+    @contextmanager
+    def _step_of(self, text: str, kind: str, name: str) -> Iterator[HistoryStep]:
+        """A step that is no statement."""
+        with _enough_memory(), self.history.step(HistoryStep(text, registration=True, defines=(kind, name))) as step:
             yield step
 
     def _step(

@@ -11,9 +11,10 @@ from .kind import StatementContext, StatementKind
 
 def _run(statement: tree.CreateView, context: StatementContext) -> Relation:
     name, catalog = statement.name.value, context.catalog
-    check_free("view", statement.name, catalog.views, statement.replace)
-    bind(statement.query, context.text, catalog, within=(name,))
-    catalog.views[name] = statement.text
+    with context.lock:
+        check_free("view", statement.name, catalog.views, statement.replace)
+        bind(statement.query, context.text, catalog, within=(name,))
+        catalog.views[name] = statement.text
     return context.said(statement, f"view {name} created")
 
 

@@ -17,20 +17,24 @@ from .kind import StatementContext, StatementKind
 
 def _run(statement: tree.CreateWindow, context: StatementContext) -> Relation:
     windows = context.catalog.windows
-    check_free("window", statement.name, windows, statement.replace)
+    with context.lock:
+        check_free("window", statement.name, windows, statement.replace)
+        if not isinstance(statement.where, tree.Region):
+            windows[valid_name("window", statement.name.value)] = bind_window(statement.where, windows, None)
     if isinstance(statement.where, tree.Region):
         return _from_answer(statement, statement.where, context)
-    windows[valid_name("window", statement.name.value)] = bind_window(statement.where, windows, None)
     return context.said(statement, f"window {statement.name.value} created")
 
 
 def _from_answer(statement: tree.CreateWindow, region: tree.Region, context: StatementContext) -> Relation:
     check_region(region)
     request = context.request(region.query)
-    explaining.only_map(request, context.catalog)
+    explaining.only_map(request, context.catalog.snapshot())
     answer = context.answered(request)
     mask = region_of(answer, region, valid_name("window", statement.name.value))
-    context.catalog.windows[mask.name] = mask
+    with context.lock:
+        check_free("window", statement.name, context.catalog.windows, statement.replace)  # the query took its time
+        context.catalog.windows[mask.name] = mask
     return answer.told(f"window {mask.name} created: {mask_text(mask)}", context.words(statement))
 
 

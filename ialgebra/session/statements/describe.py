@@ -10,7 +10,7 @@ from .kind import StatementContext, StatementKind
 
 
 def _run(statement: tree.Describe, context: StatementContext) -> Relation:
-    name, catalog = statement.name.value, context.catalog
+    name, catalog = statement.name.value, context.catalog.snapshot()
     parts = []
     if name in catalog.models:
         parts.append(model_text(catalog.models[name]))

@@ -12,9 +12,10 @@ from .kind import StatementContext, StatementKind
 def _run(statement: tree.Drop, context: StatementContext) -> Relation:
     kind, name, catalog = statement.kind, statement.name.value, context.catalog
     known: dict[str, Window] | dict[str, str] = catalog.windows if kind == "window" else catalog.views
-    if name not in known:
-        raise BindError(f"unknown {kind} '{name}'{did_you_mean(name, known)}", statement.name.span)
-    del known[name]
+    with context.lock:
+        if name not in known:
+            raise BindError(f"unknown {kind} '{name}'{did_you_mean(name, known)}", statement.name.span)
+        del known[name]
     return context.said(statement, f"{kind} {name} dropped")
 
 

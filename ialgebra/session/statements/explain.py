@@ -14,7 +14,7 @@ def _run(statement: tree.Explain, context: StatementContext) -> Relation:
     request = context.request(statement.query)
     if statement.analyze:
         return explaining.drawn(context.answered(request, analyze=True), statement.format)
-    return explaining.explained(request, context.catalog, statement.format)
+    return explaining.explained(request, context.catalog.snapshot(), statement.format)
 
 
 EXPLAIN = StatementKind(

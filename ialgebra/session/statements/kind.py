@@ -7,6 +7,7 @@ statement by name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Generic, Protocol, TypeVar
@@ -37,6 +38,7 @@ _Node = TypeVar("_Node", bound=Spanned)
 class StatementContext:
     """What a statement is run with: the session's belongings, and how the caller asked.
 
+    Who changes the catalog holds `lock` meanwhile; queries run without it, over what the names mean when they begin.
     `text` is the script that the statement stands in. `seed` and `strategy` are the caller's, None where the session's
     settings decide. `progress` says whether a bar is shown.
     """
@@ -44,6 +46,7 @@ class StatementContext:
     catalog: Catalog
     store: Store
     history: History
+    lock: AbstractContextManager[object]
     progress: bool
     text: str
     seed: int | None = None
@@ -68,7 +71,7 @@ class StatementContext:
     def answered(self, request: Request, *, analyze: bool = False) -> Relation:
         """The answer to a query; with `analyze` its text is the plan with what was measured."""
         with bar(self.progress) as progress:
-            return loop.answered(request, self.catalog, self.store, progress, analyze=analyze)
+            return loop.answered(request, self.catalog.snapshot(), self.store, progress, analyze=analyze)
 
     def said(self, node: Spanned, words: str) -> Relation:
         """The answer of a statement in words."""

@@ -51,7 +51,8 @@ def _run(statement: tree.SetOption, context: StatementContext) -> Relation:
     except BindError as error:
         error.span = error.span or value.span
         raise
-    setattr(context.catalog.settings, _FIELDS.get(option, option), setting)
+    with context.lock:
+        setattr(context.catalog.settings, _FIELDS.get(option, option), setting)
     return context.said(statement, f"{option} set")
 
 

@@ -6,6 +6,7 @@ It changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ...language import tree
 from ...results.relation import Relation
@@ -24,7 +25,7 @@ _EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where th
 
 
 def _run(statement: tree.Show, context: StatementContext) -> Relation:
-    kind = statement.kind
+    kind, context = statement.kind, replace(context, catalog=context.catalog.snapshot())
     return context.said(statement, "\n".join(LISTS[kind](context)) or _EMPTY.get(kind, f"no {kind}"))
 
 
