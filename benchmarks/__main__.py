@@ -49,6 +49,7 @@ BENCHMARKS = (
     Benchmark("estimators", ("30",)),
     Benchmark("bounds", ("10",)),
     Benchmark("ranking"),
+    Benchmark("planning"),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
     Benchmark("seconds", needs=("captum", "shap", "shapiq")),
 )

@@ -7,8 +7,7 @@ the text; a BudgetError where plans, small as their text is, stand for more maps
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection
 from ..errors import BudgetError, CompositionError, Span
@@ -17,8 +16,7 @@ from .graph import PlanGraph
 MOST: Final = 100_000  # φ of a query, which take half a minute to plan
 
 
-@dataclass(frozen=True)
-class _Below:
+class _Below(NamedTuple):
     """What a plan contains: its lowest selected layer, and whether joins or anti-joins are in it."""
 
     lowest: int | None = None

@@ -22,7 +22,7 @@ from ..catalog.catalog import Catalog
 from ..errors import Span
 from .check import check, check_size
 from .cost import overhead, plan_cost
-from .fuse import fuse, schedule
+from .fuse import fuse, schedule, ways
 from .games import Answer
 from .graph import PlanGraph
 from .laws import flatten_join
@@ -151,11 +151,13 @@ def size(
         every = lowered.answers(rewrite=rewrite, dual=dual)
         return [every[number] for number in numbers]
 
+    known_ways = ways(strategy, lowered.catalog)
+
     @cache  # what the search looked at is asked for again, to tell what each thing shared saves
     def sketch(taken: Strategy) -> Sketch:
         flat = [answer for each in answers(taken.rewrite, taken.dual is True) for answer in each]
         jobs, readings = fuse(flat, taken, seed, lowered.catalog, effort)
-        passes = schedule(jobs, taken, lowered.catalog)
+        passes = schedule(jobs, taken, lowered.catalog, known_ways)
         cost = plan_cost(jobs, passes, lowered.catalog, share=taken.share is True)
         return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
 

@@ -3,7 +3,7 @@ allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from .strategy import Strategy
 
 
 class _JobKey(NamedTuple):
-    """What games must have in common to be columns of one job; `apart` keeps those asunder that may not share."""
+    """What games must have in common to be columns of one job; `apart` separates games that must not share rows."""
 
     hybrids: Hybrids
     design: DesignSpec
@@ -73,9 +73,9 @@ def form(job: Job) -> tuple[object, ...]:
     return tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype
 
 
-def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[Pass]:
+def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Ways) -> list[Pass]:
     """Which jobs share batches (D6), those that go through the same models, to the same depth, with inputs of one form;
-    and how each pass is run (D1, D10)."""
+    and how each pass is run (D1, D10), which `ways` knows."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
         if job.spec.method == ENDS:
@@ -84,10 +84,6 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> list[
         depths = tuple(deepest(job.layers(model)) for model in job.models)
         key: tuple[object, ...] = (job.models, depths, form(job)) if strategy.pack else (number,)
         groups.setdefault(key, []).append(number)
-
-    @cache  # where each job is a pass of its own, most are alike
-    def ways(models: tuple[str, ...], layers: tuple[int | None, ...], rows: int, elements: int) -> _Ways:
-        return _ways([catalog.model(name) for name in models], layers, rows, elements, strategy, catalog)
 
     passes = []
     for group in groups.values():
@@ -115,7 +111,7 @@ def _asked(job: Job, number: int, run: Run, catalog: Catalog) -> Pass:
     return Pass(job.models, layers, (number,), cost.rows, run, cost, asked=str(job.games[0].estimation))
 
 
-class _Ways(NamedTuple):
+class _Way(NamedTuple):
     """How a pass is run, at what cost, and how else it could be."""
 
     chosen: Run
@@ -123,14 +119,31 @@ class _Ways(NamedTuple):
     rejected: tuple[tuple[Run, Cost], ...]
 
 
-def _ways(
+Ways = Callable[[tuple[str, ...], tuple[int | None, ...], int, int], _Way]
+"""How a pass is run: of its models, the layers at which they stop, its rows and the elements of an input."""
+
+
+def ways(strategy: Strategy, catalog: Catalog) -> Ways:
+    """How passes are run under what `strategy` says of batch sizes and modes.
+
+    Each way is looked up once: most passes of the plans that are compared are alike.
+    """
+
+    @cache
+    def way(models: tuple[str, ...], layers: tuple[int | None, ...], rows: int, elements: int) -> _Way:
+        return _way([catalog.model(name) for name in models], layers, rows, elements, strategy, catalog)
+
+    return way
+
+
+def _way(
     networks: list[Network],
     layers: tuple[int | None, ...],
     rows: int,
     elements: int,
     strategy: Strategy,
     catalog: Catalog,
-) -> _Ways:
+) -> _Way:
     usual = batch_size(elements, all(network.runs_on.type == "cpu" for network in networks))
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
@@ -144,4 +157,4 @@ def _ways(
     chosen = cheapest(costs)
     rejected = tuple((run, cost) for run, cost in costs.items() if run != chosen and cost.seconds is not None)
     explore = strategy.measured and not wished and strategy.mode is None
-    return _Ways(chosen._replace(explore=explore), costs[chosen], rejected)
+    return _Way(chosen._replace(explore=explore), costs[chosen], rejected)

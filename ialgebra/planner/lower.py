@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from ..algebra.baselines import Baseline, Given
 from ..algebra.edits import Nullify, Substitute
@@ -27,8 +27,7 @@ from .games import Answer, Game, GameTerm, Hybrids, Leaf, Predicted, merged
 from .graph import PlanGraph
 
 
-@dataclass(frozen=True)
-class _Share:
+class _Share(NamedTuple):
     """A leaf's part in a component, before tensors are looked at."""
 
     coefficient: Fraction
@@ -160,10 +159,8 @@ class _Lowered:
     contrast: AntiJoin | None = None
 
     def mapped(self, change: Callable[[Leaf], Leaf]) -> _Lowered:
-        changed = tuple(
-            tuple(replace(share, leaf=change(share.leaf)) for share in operand) for operand in self.operands
-        )
-        return replace(self, operands=changed)
+        changed = (tuple([share._replace(leaf=change(share.leaf)) for share in operand]) for operand in self.operands)
+        return _Lowered(tuple(changed), self.contrast)
 
     @property
     def components(self) -> tuple[_Component, ...]:
@@ -185,7 +182,7 @@ def _lowered(plan: Operator, below: tuple[_Lowered, ...]) -> _Lowered:
             return below[0].mapped(lambda leaf: _cut(leaf, layer))
         case Join(_, weights):
             shares = (
-                replace(share, coefficient=share.coefficient * weight)
+                share._replace(coefficient=share.coefficient * weight)
                 for each, weight in zip(below, weights, strict=True)
                 for share in each.operands[0]
             )
@@ -212,7 +209,7 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
     """Component k of an anti-join: the mean over the other operands of operand k explained against each (Eq. 6)."""
     others = [operand for i, operand in enumerate(operands) if i != k]
     return tuple(
-        replace(share, coefficient=share.coefficient / len(others))
+        share._replace(coefficient=share.coefficient / len(others))
         for other in others
         for share in _against_one(operands[k], other, literal=literal)
     )
@@ -232,7 +229,7 @@ def _compares_models(operand: _Component, other: _Component) -> bool:
 def _against_one(operand: _Component, other: _Component, *, literal: bool) -> Iterable[_Share]:
     """One operand against one other: against its input as the baseline, or, on the same inputs, against its model."""
     if _compares_models(operand, other):
-        yield from (replace(share, part="with") if literal else share for share in operand)
+        yield from (share._replace(part="with") if literal else share for share in operand)
         targets = {share.leaf.source: (share.leaf.target, share.leaf.output) for share in operand}
         for share in other:
             target, output = targets[share.leaf.source]
@@ -242,7 +239,7 @@ def _against_one(operand: _Component, other: _Component, *, literal: bool) -> It
         for mine in operand:
             for theirs in other:
                 leaf = replace(mine.leaf, baseline=Given(theirs.leaf.source))
-                yield replace(mine, coefficient=mine.coefficient * theirs.coefficient, leaf=leaf)
+                yield mine._replace(coefficient=mine.coefficient * theirs.coefficient, leaf=leaf)
 
 
 def _inputs(component: _Component) -> list[Source]:

@@ -7,7 +7,7 @@ CompositionError placed in the text. What the algebra itself leaves undefined is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ..algebra.windows import EVERYTHING
@@ -25,8 +25,7 @@ _REFUSED: dict[Operation, str] = {
 }
 
 
-@dataclass(frozen=True)
-class _Asked:
+class _Asked(NamedTuple):
     """What a plan contains: the interpreters that it asks, and the first of its anti-joins."""
 
     names: frozenset[str]
@@ -47,7 +46,7 @@ def check_meaning(
                 raise CompositionError(_REFUSED[operation].format(name, reason), spans.get(each))
 
     def visit(each: Operator, below: tuple[_Asked, ...]) -> _Asked:
-        names = frozenset[str]().union(*(part.names for part in below))
+        names = below[0].names if len(below) == 1 else frozenset[str]().union(*(part.names for part in below))
         anti = next((part.anti for part in below if part.anti is not None), None)
         match each:
             case Identity():

@@ -39,7 +39,7 @@ class Job:
         return tuple(dict.fromkeys(game.target for game in self.games if isinstance(game.target, Predicted)))
 
 
-_CLEARLY = 0.95
+_CLEARLY_LESS = 0.95  # of another's seconds: a twentieth is noise
 
 
 class Cost(NamedTuple):
@@ -59,7 +59,7 @@ class Cost(NamedTuple):
     def less(self, other: Cost) -> bool:
         """Whether this one is known to take clearly less time: a twentieth is noise."""
         known = self.seconds is not None and other.seconds is not None
-        return known and cast(float, self.seconds) < _CLEARLY * cast(float, other.seconds)
+        return known and cast(float, self.seconds) < _CLEARLY_LESS * cast(float, other.seconds)
 
 
 class Run(NamedTuple):

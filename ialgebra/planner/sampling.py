@@ -61,7 +61,7 @@ def spec(
     players, method, budget = game.hybrids.players, game.estimation.method, game.estimation.budget
     if isinstance(interpreter, ModelInterpreter):
         return DesignSpec(ENDS, players, min(2, 1 << players), seed, game.estimation.interpreter)
-    if players == 0:  # an empty game is worth nothing to nobody, whoever is asked
+    if players == 0:  # no players: every interpreter gives an empty map
         method, rows = choose(players, None)
         return DesignSpec(method, players, rows, seed)
     if effort is not None:

@@ -6,9 +6,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import nn
 
+import ialgebra
 from ialgebra import Strategy
 from ialgebra.answering import binding as binder
+from ialgebra.answering import question
 from ialgebra.language import reader
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.compile import Wanted, compile_plan, lower, size
@@ -101,4 +105,32 @@ def test_each_board_is_built_once_a_query_however_many_rounds_are_sized(monkeypa
         size(lowered, 0, effort=effort, strategy=first.strategy)
         size(lowered, 0, numbers=[1], effort=effort, strategy=first.strategy)
     assert len(built) == 12, "each of three inputs against two others, as one game and as two"
+    assert set(built.values()) == {1}
+
+
+def test_a_bounded_query_over_forty_inputs_builds_each_board_once_in_all_its_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.Tanh(), nn.Linear(8, 3)))
+    con.register_input("many", torch.rand(40, 1, 6, 6), players="pixels")
+    built: Counter[object] = Counter()
+    sized: list[int] = []
+    build, resize = Boards.build, question.size
+
+    def counted(self: Boards, leaf, prune, dual):  # type: ignore[no-untyped-def]
+        built[leaf.source] += 1
+        return build(self, leaf, prune, dual)
+
+    def timed(lowered, seed, **more):  # type: ignore[no-untyped-def]
+        sized.append(len(more["numbers"]))
+        return resize(lowered, seed, **more)
+
+    monkeypatch.setattr(Boards, "build", counted)
+    monkeypatch.setattr(question, "size", timed)
+    answers = con.sql("select * from f(many) error within 4%")
+    assert len(answers) == 40
+    assert answers.stats.bound_met
+    assert len(sized) >= 2, "one round after the other"
+    assert len(built) == 40
     assert set(built.values()) == {1}

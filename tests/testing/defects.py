@@ -147,7 +147,7 @@ DEFECTS = (
     ),
     Defect(
         "a collection under a join is not divided by its size", "planner.lower",
-        "replace(share, coefficient=share.coefficient * weight)", "replace(share, coefficient=Fraction(weight))",
+        "share._replace(coefficient=share.coefficient * weight)", "share._replace(coefficient=Fraction(weight))",
         ("L18",), ("L8", "L13", "L17"),
     ),
     Defect(
@@ -158,7 +158,7 @@ DEFECTS = (
     ),
     Defect(
         "p ⋈ p counts twice", "planner.lower",
-        "replace(share, coefficient=share.coefficient * weight)", "share",
+        "share._replace(coefficient=share.coefficient * weight)", "share",
         ("L11",), ("L8", "L13", "L17"),
     ),
     Defect(
