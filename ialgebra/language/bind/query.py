@@ -75,8 +75,8 @@ def bind(
     _refuse_bounds_without_errors(query, found.plans, scope)
     maps = [
         Wanted(plan, label, item)
-        for item, (row, label) in enumerate(zip(found.plans, found.labels, strict=True))
-        for plan in one_each(row, found.kept)
+        for item, (whole_plan, label) in enumerate(zip(found.plans, found.labels, strict=True))
+        for plan in one_each(whole_plan, found.kept)
     ]
     return Bound(tuple(maps), scope.places, found.ranked)
 
@@ -250,13 +250,13 @@ class _QueryBinder:
             case tree.Name(value=value) | tree.Text(value=value):
                 reference = value
         with self.scope.at(item.what.span):
-            found = {leaf.model: self.layer(leaf, reference) for leaf in leaves(plan)}
-            if len(set(found.values())) > 1:
-                shown = ", ".join(f"{layer} of '{model}'" for model, layer in found.items())
+            layers = {leaf.model: self.layer(leaf, reference) for leaf in leaves(plan)}
+            if len(set(layers.values())) > 1:
+                shown = ", ".join(f"{layer} of '{model}'" for model, layer in layers.items())
                 raise BindError(
                     f"layer '{reference}' is number {shown}; select by number, or in each operand's own subquery"
                 )
-        return self.scope.placed(Selection(next(iter(found.values())), plan), item.what.span)
+        return self.scope.placed(Selection(next(iter(layers.values())), plan), item.what.span)
 
     def layer(self, leaf: Identity, reference: int | str) -> int:
         """The number of a layer of a leaf's model; BindError where it has no such layer, or no head for it."""

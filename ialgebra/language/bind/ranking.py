@@ -115,20 +115,20 @@ def _known(
 ) -> Elements:
     """The columns of a collection's elements that are known before anything of them is explained; None is a class that
     is not known yet."""
-    places = [source.index or 0 for source in inputs]
+    positions = [source.index or 0 for source in inputs]
     known = np.array([np.nan if each is None else each for each in predictions], dtype=np.float64)
     unknown = np.isnan(known)
     guess = Interval(np.where(unknown, -np.inf, known), np.where(unknown, np.inf, known))
-    numbers = {"index": Interval.exactly(places), "prediction": guess}
+    numbers = {"index": Interval.exactly(positions), "prediction": guess}
     named = [None if each is None else classes[each] if classes else "" for each in predictions]
     names = {"prediction": np.array(named, dtype=np.object_)}
     if entry.labels is not None:
-        labels = [entry.labels[place] for place in places]
-        number, name = {word: place for place, word in enumerate(classes)}, dict(enumerate(classes))
+        labels = [entry.labels[position] for position in positions]
+        number, name = {word: k for k, word in enumerate(classes)}, dict(enumerate(classes))
         numbers["label"] = Interval.exactly([number.get(x, np.nan) if isinstance(x, str) else x for x in labels])
         words = [x if isinstance(x, str) else name.get(x, "") for x in labels]
         names["label"] = np.array(words, dtype=np.object_)
-    return Elements(len(places), numbers, names)
+    return Elements(len(positions), numbers, names)
 
 
 @dataclass(frozen=True)
