@@ -200,8 +200,8 @@ def test_an_interruption_and_a_failing_model_are_listed() -> None:
 
 
 def test_steps_take_no_memory_and_what_still_means_something_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ialgebra.session.history._STEPS", 100)
-    monkeypatch.setattr("ialgebra.session.history._BYTES", 1 << 20)
+    monkeypatch.setattr("ialgebra.session.history._MOST_STEPS", 100)
+    monkeypatch.setattr("ialgebra.session.history._MOST_IDLE_BYTES", 1 << 20)
     con = worlds.case("tabular", seed=2).con
     con.register_input("kept", torch.randn(5).double())
     con.sql(
@@ -279,7 +279,7 @@ def test_a_script_says_where_a_map_is_not_the_same(tmp_path: Path) -> None:
 def test_a_script_leaves_out_what_was_asked_of_inputs_that_are_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ialgebra.session.history._BYTES", 1 << 14)
+    monkeypatch.setattr("ialgebra.session.history._MOST_IDLE_BYTES", 1 << 14)
     models = nets()
     con = ialgebra.connect(progress=False)
     con.register_model("f", models["f"])

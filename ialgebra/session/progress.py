@@ -1,4 +1,4 @@
-"""One live line on stderr for queries that take longer than a glance.
+"""One live line on stderr for queries that take longer than half a second.
 
 In: how a query stands, batch by batch. Out: rows done and forecast, seconds, the error reached and the one asked for.
 """
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..answering.running import Standing, Watch
 
-_PATIENCE = 0.5  # seconds before a bar appears
+_BAR_AFTER = 0.5  # seconds
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def bar(shown: bool) -> Iterator[Watch | None]:
     def watch(standing: Standing) -> None:
         nonlocal live
         progress.update(task, completed=standing.rows, total=standing.forecast, description=error_line(standing))
-        if not live and time.perf_counter() - started > _PATIENCE:
+        if not live and time.perf_counter() - started > _BAR_AFTER:
             progress.start()
             live = True
 

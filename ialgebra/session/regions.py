@@ -19,7 +19,7 @@ from ..system.arrays import Ints
 
 
 def check_region(region: tree.Region) -> None:
-    """BindError for an amount that means nothing, before the query is asked."""
+    """BindError for an amount that makes no sense, before the query is run."""
     amount = region.amount
     if region.percent and not 0 < amount.value <= 100:
         raise BindError(f"a percentage of the features is more than 0 and at most 100, not {amount.text}", amount.span)
@@ -30,9 +30,9 @@ def check_region(region: tree.Region) -> None:
 def region_of(answer: Relation, region: tree.Region, name: str) -> Mask:
     """The mask `name` of the chosen players of the one map of an answer; BindError where a filter left another number.
 
-    `top` takes the players of the highest values, ties in their order, while they are positive: so many of them, or as
-    many as cover no more than that percentage of the features that play, but one at least. `above` takes all players
-    whose value is higher, in units of the model's output. Where nobody is chosen the window is empty, with a warning.
+    `top` takes the players of the highest positive values, ties in their order: as many as the number says, or as many
+    as cover at most the percentage of the features that play, but at least one. `above` takes all players with a higher
+    value, in units of the model's output. If no player is chosen, the window is empty, with a warning.
     """
     if len(answer) != 1:
         left = f"this query answered with {len(answer)}" if len(answer) else answer.text

@@ -1,7 +1,7 @@
 """A session's steps as a Python script that takes them again. In: steps; out: a .py file, and its tensors beside it.
 
-A script meets the session's bits by repeating what decides them: the rows that its store holds, hence every step, also
-those that failed; and the batches that rows were evaluated in. Every name and text stands in it as a literal.
+A script gets the same bits as the session because it repeats what decides them: every step, also those that failed,
+since they fill the store; and the batches that rows were evaluated in. Every name and text is written as a literal.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ if __name__ == "__main__":
 
 
 def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_bytes: int) -> Path:
-    """Write the script at `path` and what it reads beside it, each file whole or not at all."""
+    """Write the script at `path` and what it reads beside it; a file that cannot be written leaves the old one."""
     if path.suffix != ".py":
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
     script = _Script(path.stem, gaps=forgotten > 0)
@@ -89,7 +89,7 @@ def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_by
     )
     files = {f"{path.stem}.safetensors": save(script.tensors)} | script.heads | {path.name: text.encode()}
     try:
-        for name, content in files.items():  # the script comes last: what it reads is there
+        for name, content in files.items():  # the script comes last, when what it reads is there
             disk.write(path.with_name(name), content)
     except (OSError, ValueError) as cause:
         raise IalgebraError(f"cannot export to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
@@ -112,7 +112,7 @@ class _Script:
         """The lines of one step."""
         if step.interrupted:
             yield f"# {step.number}: {step.text!r} was interrupted; rows that it had paid for are not here"
-        elif step.call is None and step.registration:  # it failed, or tells nothing but how long passes take
+        elif step.call is None and step.registration:  # it failed, or only measured how long passes take
             yield f"# {step.number}: {step.text!r}"
         elif step.call is not None:
             given = {name: value for name, value in step.call.arguments.items() if value is not None}
@@ -120,7 +120,7 @@ class _Script:
             yield f"con.{step.call.method}({', '.join([repr(step.call.name), *arguments])})  # {step.number}"
         else:
             strategy = "" if step.strategy is None else f", strategy={self.strategy(step)}"
-            seed = int(step.seed) if isinstance(step.seed, Integral) else None  # some failed for want of one
+            seed = int(step.seed) if isinstance(step.seed, Integral) else None  # a bad seed is an error
             call = f"({step.text!r}, seed={seed}{strategy})"
             if step.rounds is not None:
                 call = f"[answer for answer, _ in zip(con.stream{call}, range({step.rounds}))][-1]"
@@ -153,21 +153,21 @@ class _Script:
     def value(self, step: HistoryStep, name: str, value: PythonValue) -> str:
         """An argument as a literal, or as what the script reads or is given."""
         assert step.call is not None
-        place = f"{step.number} {step.call.name} {name}"
+        tensor_name = f"{step.number} {step.call.name} {name}"
         match value:
             case GivenObject(where, key):
                 return f"{where}[{key!r}]"
             case Layers(model, chosen):
                 return f"[{', '.join(self.layer(model, *each) for each in chosen)}]"
             case Tensor():
-                return self.tensor(place, value)
+                return self.tensor(tensor_name, value)
             case Mask():
-                return self.tensor(place, torch.from_numpy(np.array(value.array)))
+                return self.tensor(tensor_name, torch.from_numpy(np.array(value.array)))
             case Entry(elements=elements, collection=collection):
                 content = [each.tensor for each in elements]
-                if len({each.dtype for each in content}) > 1:  # which a stack would make one
-                    return f"[{', '.join(self.tensor(f'{place} {k}', each) for k, each in enumerate(content))}]"
-                return self.tensor(place, torch.stack(content) if collection else content[0])
+                if len({each.dtype for each in content}) > 1:  # a stack would give all one type
+                    return f"[{', '.join(self.tensor(f'{tensor_name} {k}', each) for k, each in enumerate(content))}]"
+                return self.tensor(tensor_name, torch.stack(content) if collection else content[0])
             case Heads(heads, weights):
                 file = f"{self.stem}.heads-{step.number}.safetensors"
                 self.heads[file] = file_content(heads, weights)
@@ -182,6 +182,6 @@ class _Script:
         module = f"{model.where}[{model.key!r}].get_submodule({path!r})"
         return f"({name!r}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
 
-    def tensor(self, place: str, tensor: Tensor) -> str:
-        self.tensors[place] = tensor.clone()
-        return f"tensors[{place!r}]"
+    def tensor(self, name: str, tensor: Tensor) -> str:
+        self.tensors[name] = tensor.clone()
+        return f"tensors[{name!r}]"

@@ -1,7 +1,7 @@
 """The façade: `connect()` gives a Session, in which models and inputs are registered and queries asked.
 
-One session is one catalog, one store of values already paid for, and one history. Queries of several threads run at
-the same time, but for turns at a model that they share. A failed or interrupted query leaves it usable. Everything that
+One session is one catalog, one store of values already computed, and one history. Queries of several threads run at the
+same time; where they share a model, they take turns. A failed or interrupted query leaves it usable. Everything that
 a session does is a method here; the work is done elsewhere: registrations in `registration`, statements in
 `statements`.
 """
@@ -74,7 +74,7 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Forget everything registered and everything paid for."""
+        """Forget everything that is registered or stored."""
         with self._lock:
             self._catalog = Catalog()
             self._store.clear()
@@ -236,7 +236,7 @@ class Session:
     def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
-        The first comes after at most 8 model rows a player. With ERROR WITHIN rounds go on until the bound holds. All
+        The first comes after at most 8 model rows per player. With ERROR WITHIN rounds go on until the bound holds. All
         answers use what the names meant when the first was asked for. Raises ModelError where a model has changed
         between two answers.
         """

@@ -1,7 +1,7 @@
 """One step of a session: a registration or a statement, in the words and values that make it again.
 
-In: what the session did, and its answer. Out: frozen values and a `Step` that is filled in while it is under way. Only
-registrations hold tensors, the catalog's own.
+In: what the session did, and its answer. Out: frozen values, and a `HistoryStep` that is filled in while it runs. Only
+registrations hold tensors: the catalog's own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Heads:
 
 @dataclass(frozen=True)
 class GivenObject:
-    """What only the user has, one of the `models` or `interpreters` that a script is given."""
+    """An object that a script cannot make itself: one of the `models` or `interpreters` that it is given."""
 
     where: str
     key: str
@@ -39,7 +39,7 @@ class GivenObject:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers chosen of a module: name, path of the submodule, and which of its calls, where that was said."""
+    """The chosen layers of a module: each has a name, its submodule's path, and which call of it, if one was named."""
 
     model: GivenObject
     chosen: tuple[tuple[str, str, int | None], ...]
@@ -52,8 +52,8 @@ PythonValue = (
 
 @dataclass(frozen=True, eq=False)
 class PythonCall:
-    """A registration as it can be made again: a method of the session, what it names, and its other arguments, those
-    apart that are None."""
+    """A registration that can be made again: a method of the session, the name, and the other arguments. A script
+    leaves out arguments that are None."""
 
     method: str
     name: str
@@ -61,16 +61,16 @@ class PythonCall:
 
     @property
     def nbytes(self) -> int:
-        """The tensors that it holds, apart from the models'."""
+        """Bytes of the tensors that it holds; those of models do not count."""
         return sum(_nbytes(value) for value in self.arguments.values())
 
 
 @dataclass(eq=False, slots=True)
 class HistoryStep:
-    """One registration or statement, and what became of it; once it is listed, it does not change.
+    """One registration or statement, and how it ended; once it is listed, it does not change.
 
-    `seed` and `strategy` are as they were decided, down to the batches; `rows` went through a model for it; `maps`
-    names the bits of its maps; `rounds` counts the answers of a stream; `timed` says that a clock may have stopped it.
+    `seed` and `strategy` are as they were decided, down to the batches; `rows` is how many went through a model for it;
+    `maps` is a digest of its maps; `rounds` counts the answers of a stream; `timed`: a clock may have stopped it.
     """
 
     text: str
@@ -83,13 +83,13 @@ class HistoryStep:
     maps: str | None = None
     rounds: int | None = None
     timed: bool = False
-    interrupted: bool = False  # by Ctrl-C, or by what is no IalgebraError
+    interrupted: bool = False  # by Ctrl-C, or by an error that is not an IalgebraError
     registration: bool = False
     call: PythonCall | None = None
-    defines: tuple[str, str] | None = None  # a kind and a name, which means something else from then on
+    defines: tuple[str, str] | None = None  # a kind and a name, which has a new meaning from then on
 
     def answered(self, answer: Relation) -> None:
-        """Take down an answer, and how it was decided."""
+        """Note an answer, and how it was decided."""
         told = answer.provenance
         self.rows = answer.stats.rows
         if "decisions" in told:
@@ -102,7 +102,7 @@ class HistoryStep:
 
 
 def digest(answer: Relation) -> str:
-    """Names the values and standard errors of an answer's maps, bit for bit."""
+    """A digest of the values and standard errors of an answer's maps, bit for bit."""
     found = hashlib.blake2b(digest_size=8)
     for a in answer:
         found.update(a.values.tobytes() + a.stderr.tobytes())

@@ -1,6 +1,6 @@
 """The demo: the paper's queries on EfficientNet-Lite0 and real photos, as text, PNG pictures and one HTML page.
 
-Comes in: a folder. Goes out: what a shell would print, a PNG per query and `index.html`. It uses the session's public
+In: a folder. Out: what a shell would print, a PNG per query and `index.html`. It uses the session's public
 surface only, as any script would.
 """
 
