@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ import ialgebra
 from ialgebra import Strategy
 from ialgebra.execution import pace
 from tests import worlds
+from tests.clock import FakeClock
 
 ANTI = "select 2, * from f(x) left join f(x') budget 100"
 
@@ -147,21 +147,21 @@ def test_rows_in_bfloat16_answer_no_query_that_did_not_ask_for_them():
 class Paced(nn.Module):
     """A net whose passes take longest in small and in large batches; 64 rows are best."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         super().__init__()
-        self.inner = convolutional()
+        self.inner, self.clock = convolutional(), clock
         self.sizes: Counter[int] = Counter()
 
     def forward(self, batch: Tensor) -> Tensor:
         rows = len(batch)
         self.sizes[rows] += 1
-        time.sleep(1e-3 + 2e-5 * rows * (8 if rows > 64 else 1))
+        self.clock.sleep(1e-3 + 2e-5 * rows * (8 if rows > 64 else 1))
         return self.inner(batch)
 
 
 def paced(monkeypatch: pytest.MonkeyPatch, long: float) -> tuple[Paced, ialgebra.Session]:
     monkeypatch.setattr(pace, "_WORTH_TRIALS", long)
-    net = Paced()
+    net = Paced(FakeClock(monkeypatch))
     con = ialgebra.connect(progress=False)
     con.register_model("f", net)
     con.register_input("x", torch.rand(3, 96, 96))

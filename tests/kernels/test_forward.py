@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from typing import Any
 
@@ -23,6 +22,7 @@ from ialgebra.kernels.forward import (
     tapped,
     uncompiled,
 )
+from tests.clock import FakeClock
 
 CPU = torch.device("cpu")
 
@@ -73,7 +73,6 @@ class Twice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         once = self.act(self.first(x))
-        time.sleep(0.02)
         return self.act(once) + len(self.odd(x))
 
 
@@ -133,16 +132,17 @@ def test_a_stop_of_another_pass_goes_through() -> None:
 # --- Frames
 
 
-def test_a_stopwatch_tells_when_each_tapped_call_ended() -> None:
-    model, batch = Twice().eval(), torch.ones(2, 3)
+def test_a_stopwatch_tells_when_each_tapped_call_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, model, batch = FakeClock(monkeypatch), Twice().eval(), torch.ones(2, 3)
+    model.act.register_forward_pre_hook(lambda module, inputs: clock.sleep(0.02))
     taps = [Tap(model.first), Tap(model.act, 0), Tap(model.act, 1), Tap(model.act, 2)]
-    before = time.perf_counter()
+    before = clock.now
     with stopwatch(taps, CPU) as ended:
         model(batch)
-    after = time.perf_counter()
+    after = clock.now
     assert set(ended) == set(taps[:3])
-    assert before < ended[taps[0]] < ended[taps[1]] < ended[taps[2]] < after
-    assert ended[taps[2]] - ended[taps[1]] >= 0.02
+    assert before < ended[taps[0]] < ended[taps[1]] < ended[taps[2]] <= after
+    assert ended[taps[2]] - ended[taps[1]] == pytest.approx(0.02, abs=1e-4)
     assert not any(module._forward_hooks for module in model.modules())
     with pytest.raises(ZeroDivisionError), stopwatch(taps, CPU):
         raise ZeroDivisionError

@@ -676,9 +676,9 @@ def outcome(reader: Callable[[str], object], text: str) -> object:
 def test_mutated_queries_raise_nothing_but_our_errors_and_quickly() -> None:
     parsed = 0
     for text in mutations(seed=7, count=2000):
-        start = time.perf_counter()
+        start = time.process_time()  # of this process: others may be busy
         found = outcome(parse, text)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
         if isinstance(found, IalgebraError):
             assert found.text == text
             assert found.span is not None
