@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ialgebra
 from ialgebra import Relation
@@ -94,7 +95,7 @@ def collect(world: World, maker: str, rows: int) -> Data:
         with tempfile.TemporaryDirectory() as folder:
             again = repeated(con, maker, Path(folder))[: len(ours)]
         written = alone(world, list(named.values()), hot.players >= 0)
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "step": name,
             "statement": text,

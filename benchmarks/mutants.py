@@ -471,8 +471,8 @@ def report(files: Sequence[Path], most: int | None) -> None:
     for name, hits in sorted(groups.items()):
         low, high = wilson(sum(hits), len(hits))
         print(f"{name:36}{sum(hits):6} of {len(hits):5}  {sum(hits) / len(hits):6.1%}  ({low:.1%} to {high:.1%})")
-    for file, line, change in sorted(alive):
-        print(f"\n{file}:{line}  {change}")
+    for place, line, change in sorted(alive):
+        print(f"\n{place}:{line}  {change}")
 
 
 def main() -> None:

@@ -125,7 +125,7 @@ class _Visitor(MutationVisitor):
         around = statement if inside or not functions else functions[0]
         span = self.get_metadata(PositionProvider, around or self._stack[0])
         last = span.end.line
-        if inside and hasattr(around, "body") and isinstance(around.body, cst.BaseSuite):
+        if inside and around is not None and hasattr(around, "body") and isinstance(around.body, cst.BaseSuite):
             body = self.get_metadata(PositionProvider, around.body, None)
             last = body.start.line if body else last
         return _Place(

@@ -33,7 +33,7 @@ LIMIT = 2.0
 INPUTS, LARGEST_SHARE = 40, 0.03  # of the bounded query
 
 
-def _plans(count: int, windows: Sequence[Any]) -> dict[str, list[object]]:
+def _plans(count: int, windows: Sequence[Any]) -> dict[str, Sequence[object]]:
     """For each name the plans of a query over six `windows`; `count` operators in the large ones."""
     from ialgebra.algebra.baselines import Constant
     from ialgebra.algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection

@@ -92,7 +92,8 @@ def markdown(found: Sequence[Compared], count: int, bound: float) -> str:
 
 def main() -> int:
     arguments = [float(each) for each in sys.argv[1:]]
-    count, seeds, bound = (*arguments, *(500, 2, 5)[len(arguments) :])
+    given: list[float] = [*arguments, *(500, 2, 5)[len(arguments) :]]
+    count, seeds, bound = given
     if (folder := fashion_folder()) is None:
         print("Fashion-MNIST is not here: apt-get install dataset-fashion-mnist, or IALGEBRA_DATA", file=sys.stderr)
         return 0

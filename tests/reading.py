@@ -174,7 +174,7 @@ def _pick(values, k: int):
     return values[0] if len(values) == 1 else values[k]
 
 
-def _text(value: tree.ValueExpr | None) -> str | None:
+def _text(value: tree.ValueExpr | None) -> str | None:  # type: ignore[return]
     """An option's value as the oracle writes it."""
     match value:
         case None:

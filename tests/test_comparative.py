@@ -179,7 +179,7 @@ def test_an_antijoin_with_a_collection_plays_each_pair_once() -> None:
     separate = [
         few.sql(f"select * from f(x, target => 1, baseline => only{k}) using exact()")[0].map
         for k in range(MANY)
-        if few.register_input(f"only{k}", few._catalog.input("xs").elements[k].tensor) is None
+        if few.register_input(f"only{k}", few._catalog.input("xs").elements[k].tensor) is None  # type: ignore[func-returns-value]
     ]
     assert close(found[0].map, np.mean(separate, axis=0), 1e-5)
 

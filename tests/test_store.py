@@ -25,6 +25,7 @@ from ialgebra.errors import ModelError
 from ialgebra.execution.execution import Execution
 from ialgebra.execution.memory import ValueColumn
 from ialgebra.execution.store import Origin, Store
+from ialgebra.interpreters import ModelInterpreter, Question
 from ialgebra.models import Head
 from ialgebra.models.identity import serial
 
@@ -385,13 +386,13 @@ def test_no_object_that_died_lends_its_rows_to_one_that_takes_its_place_in_memor
             assert con.sql(text)[0].values.tolist() == [x[0] * (1 + now), 0, 0, 0]
 
 
-class Times(ialgebra.interpreters.ModelInterpreter):
+class Times(ModelInterpreter):
     """Gives each feature the same value."""
 
     def __init__(self, value: int) -> None:
         self.value = value
 
-    def attribute(self, question: ialgebra.interpreters.Question) -> Tensor:
+    def attribute(self, question: Question) -> Tensor:
         return torch.full_like(question.foreground, self.value)
 
 

@@ -60,7 +60,7 @@ def train(kind: type[nn.Module], images: Tensor, labels: Tensor, seed: int, epoc
     """A new network of a kind: SGD on a one-cycle schedule, in batches of 128."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = kind().to(memory_format=torch.channels_last)
+        net = kind().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
         steps = epochs * math.ceil(len(images) / 128)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps)

@@ -74,7 +74,7 @@ def test_a_compiled_model_has_the_layers_and_the_answers_of_the_original(
 
 def test_layers_of_a_compiled_model_go_by_the_originals_names(graphs: list[int]) -> None:
     model = seeded(ResNet)
-    network = Network("f", wholly(model, backend(graphs)), layers=["conv1", model.layer2, "fc"])
+    network = Network("f", wholly(model, backend(graphs)), layers=["conv1", model.layer2, "fc"])  # type: ignore[list-item]
     network.probe(images(1)[0])
     assert [layer.name for layer in network.layers] == ["conv1", "layer2", "fc"]
 

@@ -136,7 +136,7 @@ def test_modes_depend_on_where_a_pass_ends() -> None:
 
     def network_of(name: str) -> Any:
         made = network({"eager": {8: 1.0}})
-        made.modes = lambda layer: asked.append((name, layer)) or ["eager"]
+        made.modes = lambda layer: asked.append((name, layer)) or ["eager"]  # type: ignore[func-returns-value]
         return made
 
     runs([network_of("one"), network_of("other")], [3, None], 16)

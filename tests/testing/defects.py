@@ -242,7 +242,7 @@ def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
         return board(self, replace(leaf, window=EVERYTHING), prune=prune, dual=dual)
 
     def masked(output, answer, estimate, outcome, catalog):
-        found = attribution(output, answer, estimate, outcome, catalog)
+        found = attribution(output, answer, estimate, outcome, catalog)  # type: ignore[call-arg]
         inside = np.ones(found.map.shape, dtype=bool)
         for leaf in answer.shown:
             inside &= evaluate(leaf.window, columns_of(found.kind, found.content))

@@ -10,6 +10,7 @@ In: a panel. Out: the maps of every picture, and what the queries took.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def ask(con: ialgebra.Session, panel: Panel, players: str, output: str, budget: 
         against.append(con.sql(anti_join(output, f"budget {budget}")))
     spent = [answer.stats for answer in (*own, *against)]
     return Answers(
-        _maps(list(zip(*own, strict=True))),
+        _maps([*zip(*own, strict=True)]),
         _maps(against),
         own[0][0].players[0],
         sum(each.rows for each in spent),
@@ -74,7 +75,7 @@ def _error(answers: list[ialgebra.Relation]) -> float:
     return float(np.mean([a.relative_error for answer in answers for a in answer if a.values.any()]))
 
 
-def _maps(pairs: list[ialgebra.Relation]) -> Maps:
+def _maps(pairs: Sequence[Sequence[ialgebra.Attribution]]) -> Maps:
     return Maps(
         np.stack([[a.values for a in pair] for pair in pairs]), np.stack([[a.map[0] for a in pair] for pair in pairs])
     )

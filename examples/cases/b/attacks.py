@@ -19,7 +19,7 @@ from typing import Any
 import eagerpy
 import numpy as np
 import torch
-from foolbox import PyTorchModel, TargetedMisclassification
+from foolbox import Model, PyTorchModel, TargetedMisclassification
 from foolbox.attacks import LinfAdamPGD, LinfPGD
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,7 +68,7 @@ class _Adv2(LinfAdamPGD):
         super().__init__(steps=steps, rel_stepsize=0.1, random_start=False)
         self.views, self.weight = list(zip(explanations, aims, strict=True)), weight
 
-    def get_loss_fn(self, model: PyTorchModel, labels: eagerpy.Tensor) -> Callable[[eagerpy.Tensor], eagerpy.Tensor]:
+    def get_loss_fn(self, model: Model, labels: eagerpy.Tensor) -> Callable[[eagerpy.Tensor], eagerpy.Tensor]:
         classes = labels.raw
 
         def loss(inputs: eagerpy.Tensor) -> eagerpy.Tensor:

@@ -138,7 +138,7 @@ def look_for_the_class(figures: Figures, attacked: Attack, con: ialgebra.Session
         rows, seconds = rows + answer.rel.stats.rows, seconds + answer.rel.stats.seconds
     own = shares.pop(attacked.target)
     name = f"unusual among the {glance} most suspicious of a class"
-    figures.note(name, "share", attacked=own, mean_of_others=np.mean(shares), most_of_others=max(shares))
+    figures.note(name, "share", attacked=own, mean_of_others=float(np.mean(shares)), most_of_others=max(shares))
     figures.note("question", "which class is attacked?", rows=rows, seconds=seconds)
 
 
