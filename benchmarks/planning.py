@@ -129,7 +129,7 @@ def share_of_a_bounded_query(inputs: int) -> float:
 
         return plan
 
-    question.lower, question.size = timed(question.lower), timed(question.size)
+    question.lower, question.size = timed(question.lower), timed(question.size)  # type: ignore[attr-defined]
     torch.manual_seed(0)
     con = ialgebra.connect(progress=False)
     layers = (nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU())
