@@ -48,7 +48,7 @@ class Node(metaclass=_Interning):
         """A digest of the content, the same in every process (hex)."""
         for part in _inner_first(self, without_key=True):
             if part is not self:
-                _ = part.key  # of which its own parts' keys are known by now
+                _ = part.key  # the keys of its own parts are known by now
         digest = hashlib.blake2b((self.digested_as or type(self).__name__).encode(), digest_size=12)
         for value in _values(self):
             digest.update(_content(value))
@@ -114,7 +114,7 @@ def _nodes_in(value: object) -> Iterator[Node]:
 
 def _inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
     """Every distinct node in `root` and at last `root` itself, parts before what holds them; with `without_key` only
-    nodes whose key nobody has asked for yet."""
+    nodes whose key is not known yet."""
     seen: set[Node] = set()
     stack = [(root, False)]
     while stack:

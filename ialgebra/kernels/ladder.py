@@ -48,7 +48,7 @@ _MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
 _CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
 MOST_THREES = 1024  # pairs up to which there is time for one process more
 _MOST_PLAYERS = 256  # of a process
-_STACKED = 1 << 17  # covariances of a stack: more columns wait for the next, lest they leave the cache
+_STACKED = 1 << 17  # covariances of a stack: more would leave the cache, and wait for the next stack
 _REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
 
 
@@ -272,7 +272,7 @@ class Ladder:
         return [found[column] for column in range(len(columns))]
 
     def _rungs(self, free: Rungs, targets: Floats, even: Floats) -> Iterator[tuple[Ints, list[Rungs]]]:
-        """The best of each path, for the columns of which the free features leave something to explain; for the others
+        """The best of each path, for the columns whose free features leave something to explain; for the others
         the best of those alone. Of very many pairs without the threes."""
         climbing = np.zeros(len(targets), dtype=bool)
         if self.smooth is not None:
@@ -297,7 +297,9 @@ class Ladder:
             return sum((share.reshape(-1, *[1] * (part.ndim - 1)) * part for share, part in shared), np.zeros(()))
 
         reading, errors = mixed(each.reading for each in rungs), mixed(each.errors for each in rungs)
-        if len(rungs) > 1:  # part of what the smooth process could not foresee, lest a learned one fits but what it met
+        if (
+            len(rungs) > 1
+        ):  # part of the smooth rung's error is added, so that an overfitted learned process is not trusted
             errors = np.copysign(np.hypot(errors, _UNFORESEEN * rungs[1].errors), errors)
         # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
         learned = mixed(each.learned for each in rungs)

@@ -21,12 +21,12 @@ from .modes import convolves
 from .network import Network
 from .profile import SAME, Mode, Profile
 
-_REPEATS = 3  # passes of each batch size and mode; the first is slow, the median is not
-_MORE = 5  # passes that are added
-_SHORT = 0.01  # where one takes fewer seconds
-_GAIN = 0.97  # a batch size that does not bring seconds a row down to this is no gain
-_PATIENCE = 2  # sizes without a gain that are tried
-_MEMORY = 0.5  # of what is free
+_PASSES_OF_A_SIZE = 3  # passes of each batch size and mode; the first is slow, the median is not
+_MORE_SHORT_PASSES = 5  # passes that are added
+_SHORT_PASS = 0.01  # where one takes fewer seconds
+_WORTHWHILE_GAIN = 0.97  # a batch size that does not bring seconds a row down to this is no gain
+_SIZES_WITHOUT_GAIN = 2  # sizes without a gain that are tried
+_SHARE_OF_FREE_MEMORY = 0.5  # of what is free
 
 
 def calibrate(network: Network, example: Tensor, *, compile: bool = False, limit: float = 10.0) -> Profile:
@@ -101,13 +101,13 @@ def _steps(network: Network, profile: Profile, deadline: float) -> Iterator[tupl
                 del best[mode]
                 continue
             seconds, found = profile.per_row(size, mode), best[mode]
-            if seconds <= _GAIN * found[0]:
+            if seconds <= _WORTHWHILE_GAIN * found[0]:
                 best[mode] = (seconds, size)
-            elif size >= found[1] << _PATIENCE:
+            elif size >= found[1] << _SIZES_WITHOUT_GAIN:
                 del best[mode]
         size *= 2
-        coming = sum(_REPEATS * size * seconds for seconds, _ in best.values())
-        fits = free is None or size * profile.bytes_per_row <= _MEMORY * free
+        coming = sum(_PASSES_OF_A_SIZE * size * seconds for seconds, _ in best.values())
+        fits = free is None or size * profile.bytes_per_row <= _SHARE_OF_FREE_MEMORY * free
         if network.batch_size is not None or not fits or time.perf_counter() + coming > deadline:
             return
 
@@ -115,8 +115,8 @@ def _steps(network: Network, profile: Profile, deadline: float) -> Iterator[tupl
 def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> None:
     """A few passes of `rows` (B, *shape) in `mode`, which the profile sees; none where they run out of memory."""
     try:
-        for repeat in range(_REPEATS + _MORE):
-            if repeat < _REPEATS or profile.seconds(len(rows), len(rows), mode=mode) < _SHORT:
+        for repeat in range(_PASSES_OF_A_SIZE + _MORE_SHORT_PASSES):
+            if repeat < _PASSES_OF_A_SIZE or profile.seconds(len(rows), len(rows), mode=mode) < _SHORT_PASS:
                 network.forward(rows, [None], mode)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -130,7 +130,7 @@ def _measure(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> No
 def _measure_depths(network: Network, rows: Tensor, mode: Mode, profile: Profile) -> None:
     """The layers' shares in a few passes of `rows`, instead of those that earlier, smaller batches showed."""
     profile.forget_shares()
-    for _ in range(_REPEATS):
+    for _ in range(_PASSES_OF_A_SIZE):
         network.forward(rows, [None], mode)
 
 

@@ -41,7 +41,7 @@ Answers = tuple[list[Tensor], Tensor | None]
 
 
 class Passes:
-    """The passes of `module`, of which `first` is known from the pass of one `row` (1, *shape) that found `layers`.
+    """The passes of `module`, with `first`, the profile from the pass of one `row` (1, *shape) that found `layers`.
 
     `structure` names the model in the keys of profiles; `copies` has every pass given a copy of its batch.
     """
@@ -117,7 +117,7 @@ class Passes:
         return agree((each[rows] for each in _together(found)), _together(self._pass("eager", batch[rows], read)))
 
     def compile(self, batch: Tensor, read: ReadingOfBatch, settings: str, backend: Backend) -> bool:
-        """Compile the module for batches of the form of `batch`, of which `read` reads the output.
+        """Compile the module for batches of the form of `batch`; `read` reads its output.
 
         False where it cannot be compiled, or answers otherwise then.
         """

@@ -30,11 +30,11 @@ SAME: tuple[Mode, ...] = ("eager", "channels-last", "compiled")
 """The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
 
 _FORMAT = "ialgebra profile 1"
-_KEPT = 8  # samples of a batch size
-_PASSES = 5  # passes in which the layers' shares were measured
-_SIZES = 64  # batch sizes that are kept
-_ALIKE = 1.03  # costs within this factor
-_MOVED = 0.05  # a relative change of a median that is worth writing down
+_SAMPLES_KEPT = 8  # samples of a batch size
+_PASSES_KEPT = 5  # passes in which the layers' shares were measured
+_SIZES_KEPT = 64  # batch sizes that are kept
+_ALIKE_WITHIN = 1.03  # costs within this factor
+_WORTH_WRITING = 0.05  # a relative change of a median that is worth writing down
 _LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
 
 
@@ -122,7 +122,7 @@ class Profile:
         costs = {batch: self.per_row(batch, mode) for batch in candidates}
         least, measured = min(costs.values()), self._per_row(mode)
         best = min(
-            (batch for batch, cost in costs.items() if not cost > _ALIKE * least),
+            (batch for batch, cost in costs.items() if not cost > _ALIKE_WITHIN * least),
             key=lambda batch: (batch not in measured, batch),
         )
         return best, costs[best]
@@ -143,18 +143,18 @@ class Profile:
         self._rates.pop(mode, None)
         curve = self.curves.setdefault(mode, {})
         before = median_low(curve[batch]) if batch in curve else math.inf
-        curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_KEPT:]
-        self.changed |= not abs(median_low(curve[batch]) - before) <= _MOVED * before
-        if len(curve) > _SIZES:  # the rests of many queries
+        curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_SAMPLES_KEPT:]
+        self.changed |= not abs(median_low(curve[batch]) - before) <= _WORTH_WRITING * before
+        if len(curve) > _SIZES_KEPT:  # the rests of many queries
             del curve[min(curve, key=lambda size: (len(curve[size]), size == batch))]
 
     def wants_shares(self, batch: int) -> bool:
         """Whether a full pass of `batch` rows should measure the layers' shares: not its first, and a few times."""
-        return len(self.passes) < _PASSES and any(batch in curve for curve in self.curves.values())
+        return len(self.passes) < _PASSES_KEPT and any(batch in curve for curve in self.curves.values())
 
     def observe_shares(self, shares: Sequence[float]) -> None:
         """Reaching each layer took these shares of one full pass."""
-        self.passes = [*self.passes, tuple(shares)][-_PASSES:]
+        self.passes = [*self.passes, tuple(shares)][-_PASSES_KEPT:]
         self.changed, self._shares = True, None
 
     def forget(self) -> None:
@@ -210,7 +210,7 @@ class Profile:
                 bytes_per_row=_whole(told["bytes_per_row"]),
                 cold_seconds=_optional(told["cold_seconds"]),
                 cold_shares=cold,
-                passes=passes[-_PASSES:],
+                passes=passes[-_PASSES_KEPT:],
                 curves={_mode(mode): _samples(curve) for mode, curve in told["curves"].items()},
                 unusable={_mode(mode): _text(why) for mode, why in told["unusable"].items()},
                 compile_seconds=_optional(told["compile_seconds"]),
@@ -244,7 +244,7 @@ def _file(key: str) -> Path:
 
 
 def _samples(told: dict[str, list[object]]) -> dict[int, list[float]]:
-    curve = {int(size): [_positive(each) for each in seconds][-_KEPT:] for size, seconds in told.items()}
+    curve = {int(size): [_positive(each) for each in seconds][-_SAMPLES_KEPT:] for size, seconds in told.items()}
     if any(size < 1 or not seconds for size, seconds in curve.items()):
         raise ValueError("a batch of no rows, or without a sample")
     return curve

@@ -42,7 +42,7 @@ class ExplainedScalar(nn.Module):
         self.rows = self.passes = 0
 
     def forward(self, batch: Tensor) -> Tensor:
-        ready = cast(batch, self.model, self.network.device).clone()  # of which the model may write to
+        ready = cast(batch, self.model, self.network.device).clone()  # a copy: the model may write to what it is given
         self.rows += len(ready)
         self.passes += 1
         try:

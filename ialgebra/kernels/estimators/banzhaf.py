@@ -41,7 +41,7 @@ def _rows(players: int, most: int) -> int:
 
 
 def _draw(players: int, rows: int, seed: int) -> Design:
-    """∅, N and (rows − 2) / 2 other pairs, of which more rows contain fewer."""
+    """∅, N and (rows − 2) / 2 other pairs; a design of more rows contains that of fewer."""
     pairs = (rows - 2) // 2
     rng = np.random.default_rng([seed, players])
     smaller = _of_codes(players, pairs, rng) if players <= MAX_EXACT_PLAYERS else _endless(players, pairs, rng)

@@ -31,7 +31,7 @@ class Estimate:
 
     @property
     def stderr(self) -> Floats:
-        """(players,) standard errors, such that |φ̂ − φ| ≤ 1.96 stderr holds 95 times in 100."""
+        """(players,) standard errors: |φ̂ − φ| ≤ 1.96 stderr holds 95 times in 100."""
         error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of small values would underflow
         return error
 

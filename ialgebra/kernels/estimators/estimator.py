@@ -29,7 +29,7 @@ class Estimator:
 
     `suits(players, rows, halves)`: whether it is taken for so many rows where no method is named; the first in the
     registry's order that suits is. `rows(players, most)`: how many of at most `most` rows its design takes; raises
-    BudgetError where they are too few. `draw(players, rows, seed)`: the design, of which more rows of one seed contain
+    BudgetError where they are too few. `draw(players, rows, seed)`: the design; of one seed, more rows contain
     fewer. `read(design, values, part)`: an Estimate for each column of `values` (m, k). `seconds(players, rows,
     columns)`: what reading takes. `rate`: how fast its error falls, see `RATE_OF_MEANS`. `halves`: whether it can give
     the two parts of Eq. 2 apart. `complete`: whether it needs every coalition, and has no error. `least_step(players)`:

@@ -17,7 +17,7 @@ from .estimate import Estimate, Part
 from .estimator import RATE_OF_MEANS, TINY_GAME, Estimator, seconds_of_means
 
 _WIDE_GAME = 1024  # players above which a regression takes minutes, and is only run where it is asked for by name
-_FEW_ROWS = 4  # rows a player below which a regression is worse than permutations: see docs/estimators.md
+_FEW_ROWS = 4  # rows a player below which permutations are taken: their chains need no fit
 _PRIOR = 4  # degrees of freedom that the players' mean variance brings to each of theirs
 
 

@@ -21,7 +21,7 @@ from .permutations import PERMUTATIONS
 from .regression import REGRESSION
 from .unbiased import UNBIASED
 
-_SMALL_GAME = 1024  # rows up to which nobody wants an approximation
+_SMALL_GAME = 1024  # rows up to which exact values are the default
 _ROWS_A_PLAYER, _USUAL_ROWS, _LEAST_ROWS_A_PLAYER = 32, 2048, 8  # of a sampled design without a budget
 _MOST_ROWS = 1 << 20  # of a design, which is what exact values of the most players take
 _MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a player and row
