@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,10 +18,13 @@ import torch
 from torch import Tensor, nn
 
 import ialgebra
+from ialgebra.answering import running
 from ialgebra.errors import ModelError
 from ialgebra.execution import lanes
+from ialgebra.execution.execution import Executor
+from ialgebra.execution.lanes import local
 from ialgebra.kernels import forward
-from ialgebra.models import Head
+from ialgebra.models import Head, turns
 from ialgebra.models.turns import turn, wanted
 from tests.test_lanes import told
 
@@ -224,19 +228,13 @@ def test_a_model_that_is_another_after_a_turn_fails_its_query(short_turns):
         attached = pool.submit(
             con._catalog.model("f").attach, {layer.name: Head(head.weight * 2, head.bias, layer.pool)}
         )
-        while not wanted_by_somebody():
+        while not turns._waiting:
             pass
         model._leave.set()
         with pytest.raises(ModelError, match="changed while a query ran it"):
             answer.result(PATIENCE)
         attached.result(PATIENCE)
     assert con.sql("select 1 from f(x, target => 0) budget 100")[0].values.any()
-
-
-def wanted_by_somebody() -> bool:
-    from ialgebra.models import turns
-
-    return bool(turns._waiting)
 
 
 def test_a_turn_is_of_a_thread_and_of_all_models_at_once():
@@ -256,19 +254,13 @@ def test_a_turn_is_of_a_thread_and_of_all_models_at_once():
             [("low", 0, f, g), ("late", 0, f), ("high", 1, f[0]), ("free", 0, nn.Identity())], 1
         ):
             waiting.append(pool.submit(take, name, priority, *models))
-            while name != "free" and waiting_claims() < count:
+            while name != "free" and len(turns._waiting) < count:
                 pass
         waiting[-1].result(PATIENCE)
         assert order == ["free"], "who shares no part does not wait"
         assert wanted(claim)
     assert order[1] == "high"
     assert sorted(order) == ["free", "high", "late", "low"]
-
-
-def waiting_claims() -> int:
-    from ialgebra.models import turns
-
-    return len(turns._waiting)
 
 
 def test_the_compiler_s_stance_outlives_the_first_of_two_threads_that_share_it():
@@ -289,3 +281,30 @@ def test_the_compiler_s_stance_outlives_the_first_of_two_threads_that_share_it()
         left.set()
         assert other.result(PATIENCE) == "force_eager"
     assert frames._stance.stance == "default"
+
+
+@pytest.mark.parametrize(("priority", "last"), [(1, "long"), (0, "long"), (-1, "short")])
+def test_a_query_gives_way_between_batches_to_one_of_no_lower_priority(short_turns, priority, last):
+    model, passes = Blocking(net()), []
+    con, other = session(f=model), session(f=model)
+    opened = {"long": local, "short": partial(local, priority=priority)}
+
+    def ask(name: str, asked: ialgebra.Session, budget: int) -> None:
+        lane.name = name
+        asked.sql(f"select * from f(x, target => 0) budget {budget}")
+
+    lane = threading.local()
+    model.net.register_forward_hook(lambda *_: passes.append(lane.name))
+    chosen = partial(Executor, lane=lambda networks: opened[lane.name](networks))
+    with mock.patch.object(running, "Executor", chosen), ThreadPoolExecutor(2) as pool:
+        model._armed.set()
+        asked = [pool.submit(ask, "long", con, 400)]
+        assert model._begun.wait(PATIENCE)
+        asked.append(pool.submit(ask, "short", other, 8))
+        while not turns._waiting:
+            pass
+        model._armed.clear()
+        model._leave.set()
+        for each in asked:
+            each.result(PATIENCE)
+    assert passes[-1] == last, "whose batches come last"

@@ -106,11 +106,11 @@ OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
 
 
 @contextmanager
-def local(networks: Mapping[str, Network]) -> Iterator[Lane]:
+def local(networks: Mapping[str, Network], priority: int = 0) -> Iterator[Lane]:
     """A lane that runs each batch in the thread that waits for it. Until it is closed, the models are its own and ready
-    to predict; between two batches, other threads that wait for one of them have their turn."""
+    to predict; between two batches, threads of no lower `priority` that wait for one have their turn."""
     with ExitStack() as frames:
-        lane = Local(networks, frames)
+        lane = Local(networks, frames, priority)
         lane.open()
         yield lane
 

@@ -73,6 +73,27 @@ def settings(model: object) -> str:
     return _digest(read, casts)
 
 
+class Noticed:
+    """The settings of a model that hold, and those that the last pass left, which may have written to them. All who
+    run the model share it, since each would take what others' passes write for a change."""
+
+    def __init__(self) -> None:
+        self.settings = self.left = ""
+
+
+_noticed: weakref.WeakValueDictionary[int, Noticed] = weakref.WeakValueDictionary()  # by the model's serial number
+
+
+def noticed(model: object) -> Noticed:
+    """What is noticed of a model, kept while somebody holds it. A callable without weak references is its holder's."""
+    try:
+        number = serial(model)
+    except TypeError:
+        return Noticed()
+    with _lock:
+        return _noticed.setdefault(number, Noticed())
+
+
 def parts(model: object, depth: int = _DEPTH) -> Iterator[object]:
     """The objects that a model computes with and that other models may share: itself, and the modules in it, or those
     that a callable refers to."""

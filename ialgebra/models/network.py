@@ -25,7 +25,7 @@ from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompi
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .head import Head
-from .identity import checksum, settings, structure, weights
+from .identity import checksum, noticed, settings, structure, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -87,7 +87,7 @@ class Network:
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
-        self._settings = self._left = ""
+        self._noticed = noticed(uncompiled(module))
         self._passes: Passes | None = None
 
     # What is known of the model ---------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Network:
         self._first_pass = (example, logits[0].cpu(), self.content())
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
-        named = structure(self.module, calls, found) if calls else self._settings
+        named = structure(self.module, calls, found) if calls else self._noticed.settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
         self._layers = found  # last: other threads read what is known of a model without taking a turn
         try:
@@ -307,7 +307,7 @@ class Network:
 
     def compiled_for(self, batch_size: int) -> bool:
         """Whether passes of so many rows like the probed one run compiled without being compiled first."""
-        return self._timed.compiled_for(batch_size, self._settings)
+        return self._timed.compiled_for(batch_size, self._noticed.settings)
 
     @property
     def rows(self) -> int:
@@ -343,7 +343,7 @@ class Network:
                     yield
             finally:
                 self._runner = None
-                self._left = settings(uncompiled(self.module))
+                self._noticed.left = settings(uncompiled(self.module))
                 if self._passes is not None:
                     self._passes.save()
 
@@ -377,7 +377,7 @@ class Network:
         ready = cast(batch, self.module, self.device)
         with self.running():
             try:
-                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._settings)
+                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._noticed.settings)
             except TapError as error:
                 raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
             except IalgebraError:
@@ -395,7 +395,7 @@ class Network:
         self.probe(batch[0])
         ready = cast(batch, self.module, self.device)
         with self.running():
-            return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
+            return self._timed.compile(ready, self._reading({}, True), self._noticed.settings, backend)
 
     def fingerprint(self) -> tuple[object, ...]:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
@@ -413,7 +413,7 @@ class Network:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with turn(self.module):
             self._notice()
-            return (*self.weights_fingerprint(), self._settings)
+            return (*self.weights_fingerprint(), self._noticed.settings)
 
     def weights_fingerprint(self) -> tuple[object, ...]:
         """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
@@ -422,8 +422,8 @@ class Network:
     def _notice(self) -> None:
         """Settings that are not as the last pass left them were changed by somebody, and hold from now on."""
         found = settings(uncompiled(self.module))
-        if found != self._left:
-            self._settings = self._left = found
+        if found != self._noticed.left:
+            self._noticed.settings = self._noticed.left = found
 
     def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> ReadingOfBatch:
         def of(rows: int) -> PassReading:
