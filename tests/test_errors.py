@@ -102,7 +102,12 @@ def test_an_error_names_the_culprit_and_where_it_stands(kind, text, con):
 
 
 ROOT = Path(ialgebra.__file__).parent
-INVENTORY = ["language/*.py", "language/bind/*.py", "planner/check.py", "session/settings.py", "session/describe.py"]
+INVENTORY = [
+    "language/*.py",
+    "language/bind/*.py",
+    "planner/check.py",
+    *(f"session/statements/{name}.py" for name in ("describe", "drop", "set_option")),
+]
 CAPTUMS = "of Captum's methods, which may be absent: fixtures/captum_errors.txt"
 UNREACHED = {  # in queries, and why
     "expected one predicate, not several": "of register_window's text",
