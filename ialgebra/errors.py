@@ -4,14 +4,14 @@
     ├── ParseError         the text is not in the language
     ├── BindError          a name, class, layer or option that means nothing here
     ├── CompositionError   operators composed where the algebra leaves them undefined (L2, L5)
-    ├── ShapeError         tensors that do not fit together
+    ├── ShapeError         tensors whose shapes do not fit together
     ├── ModelError         the model raised, or returned what cannot be used
-    ├── BudgetError        rows that cannot pay for what was asked
-    ├── ResourceError      out of memory: at a batch of one row, or outside a batch
-    └── InternalError      a plan that contradicts itself: a fault of this package, found by `Strategy(verify=True)`
+    ├── BudgetError        the budget of rows is too small for the query
+    ├── ResourceError      out of memory, with a batch of one row or outside a batch
+    └── InternalError      a plan that contradicts itself: a bug in this package, found by `Strategy(verify=True)`
 
-An error's text is one sentence that names the culprit and what would be right. Where the culprit stands in a query, the
-line, the column and a caret under the very word follow. This module knows nothing of the rest of the package.
+An error's text is one sentence: what is wrong, and what would be right. If a word of a query is wrong, the line, the
+column and a caret under that word follow. This module imports nothing from the rest of the package.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """Where a word stands in a query's text: 0-based offsets, half-open."""
+    """The position of a word in a query's text: 0-based offsets, without the end."""
 
     start: int
     end: int
 
 
 class IalgebraError(Exception):
-    """Base of all errors; `message` is the sentence, `line` and `column` are 1-based, or None where no text is at
-    fault."""
+    """Base of all errors. `message` is the sentence; `line` and `column` count from 1, and are None if the error is not
+    about a query's text."""
 
     def __init__(self, message: str, span: Span | None = None, text: str | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class IalgebraError(Exception):
         self.text = text
 
     def at(self, text: str, span: Span | None = None) -> IalgebraError:
-        """This error, placed in `text`; a place that is already known is kept."""
+        """This error with its position in `text`. An error that already has a position keeps it."""
         if self.text is None:
             self.text = text
             self.span = self.span or span
@@ -62,7 +62,7 @@ class IalgebraError(Exception):
             return self.message
         source = self.text.split("\n")[self.line - 1]
         width = max(1, min(self.span.end - self.span.start, len(source) - self.column + 1))
-        first = max(0, self.column - 1 - 100)  # a window of a long line, so that the caret stays in sight
+        first = max(0, self.column - 1 - 100)  # of a long line, show only the part around the caret
         shown = source[first : first + 200].replace("\t", " ")
         caret = " " * (self.column - 1 - first) + "^" * min(width, 200)
         return f"{self.message} (line {self.line}, column {self.column})\n  {shown}\n  {caret}"
@@ -73,7 +73,7 @@ class ParseError(IalgebraError):
 
 
 class BindError(IalgebraError):
-    """An unknown model, input, layer, window, view, class, method or option, or a value outside its range."""
+    """A model, input, layer, window, view, class, method or option is unknown, or a value is outside its range."""
 
 
 class CompositionError(IalgebraError):
@@ -81,28 +81,28 @@ class CompositionError(IalgebraError):
 
 
 class ShapeError(IalgebraError):
-    """Tensors that do not fit together; the message states both shapes."""
+    """The shapes of tensors do not fit together; the message states both."""
 
 
 class ModelError(IalgebraError):
     """The model raised, or returned NaN, infinities, a wrong batch size or something that is not a tensor.
 
-    `row` is the row at fault within its batch, where one is.
+    `row` is the index of the wrong row in its batch; None if no single row is wrong.
     """
 
     row: int | None = None
 
 
 class BudgetError(IalgebraError):
-    """The exact value asked for too many players, or a budget below two rows."""
+    """Exact values were asked for with too many players, or the budget is below two rows."""
 
 
 class ResourceError(IalgebraError):
-    """Out of memory at a batch of one row, or outside a batch, where no smaller batch helps."""
+    """Out of memory with a batch of one row, or outside a batch, where smaller batches do not help."""
 
 
 class InternalError(IalgebraError):
-    """A plan that contradicts itself: a fault of this package, which `Strategy(verify=True)` looks for."""
+    """A plan contradicts itself: a bug in this package. `Strategy(verify=True)` checks for it."""
 
 
 class IalgebraWarning(UserWarning):
@@ -110,7 +110,7 @@ class IalgebraWarning(UserWarning):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The tail of a sentence about an unknown name: `; did you mean 'x'?`, or what is known, or nothing."""
+    """The end of a sentence about an unknown name: `; did you mean 'x'?`, or the list of known names."""
     names = sorted(known)
     folded = {candidate.lower(): candidate for candidate in names}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)

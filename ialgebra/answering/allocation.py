@@ -1,6 +1,7 @@
 """How rows are divided among the games of an answer, and how many it will take to reach a bound (decision D8).
 
-In: what each game has contributed to an answer's squared error, at how many rows. Out: rows. Numbers only.
+In: for each game its part of an answer's squared error, and its rows so far. Out: the rows that each game needs. It
+works on numbers only.
 
 An error falls as u^rate, where u = 1/rows − 1/population counts the rows not yet seen. The rate is 1/2 for means over
 permutations; about 1 was measured for regressions, because with more rows their surrogates also explain more
@@ -16,15 +17,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-_MOST_COUNTED_PLAYERS = 60  # of more players the coalitions count as infinitely many
-_HALVINGS = 50  # of a bisection on [0, 1]: down to the last bits of a float
-_PRIOR_WEIGHT = math.log(2) ** 2  # of what is believed about a decay before: as much as one halving of the gap
-_SLOWEST, _FASTEST = 0.5, 2.0  # rates that are believed: that of plain means, and twice that of regressions
+_MOST_COUNTED_PLAYERS = 60  # with more players, the number of coalitions is taken to be infinite
+_HALVINGS = 50  # steps of a bisection on [0, 1], enough for the last bits of a float
+_PRIOR_WEIGHT = math.log(2) ** 2  # the prior rate counts as much as one measured halving of u
+_SLOWEST, _FASTEST = 0.5, 2.0  # limits of a rate: that of plain means, and twice that of regressions
 
 
 class Stratum(NamedTuple):
-    """One game's part of an answer: `rows` so far, of `population`, at most `cap`; its `variance`, which is its share
-    of the answer's squared error (negative where it cancels that of others); the `cost` of a row."""
+    """One game's part of an answer: `rows` so far of the `population`, and the most rows that it may have, `cap`;
+    `variance`, its share of the answer's squared error (negative if it cancels errors of other games); the `cost` of
+    a row."""
 
     rows: float
     cap: float
@@ -39,18 +41,19 @@ def population(players: int) -> float:
 
 
 def unseen(rows: float, population: float) -> float:
-    """1/rows − 1/population, to whose power an error is proportional: 0 where all rows are in."""
+    """u = 1/rows − 1/population: 0 when all rows are evaluated. An error is proportional to a power of u."""
     return max(0.0, 1 / rows - 1 / population)
 
 
 def rows_to(strata: Sequence[Stratum], ratio: float, rate: float, *, allocate: bool) -> list[float]:
-    """The rows of each game with which the answer's error falls to `ratio` ≤ 1 times what it is, at the least cost.
+    """The rows that each game needs so that the answer's error becomes `ratio` ≤ 1 times the present one, at least
+    cost.
 
-    With `allocate` rows are in the proportion that minimises Σ cost · rows, Neyman's (1934) for rate 1/2: rows^(2 rate
-    + 1) ∝ variance / cost at equal rows. Otherwise all games grow alike. Rows already paid for are kept; where the
-    caps do not allow the ratio, rows are the caps.
+    With `allocate`, rows are divided among the games so that Σ cost · rows is least (for rate 1/2 this is Neyman's
+    allocation, 1934): rows^(2 rate + 1) ∝ variance / cost at equal rows. Without it, all games grow by one factor.
+    A game never gets fewer rows than it has. If the caps do not allow the ratio, each game gets its cap.
     """
-    rows, _, whole, variance, cost = (np.array(each, dtype=np.float64) for each in zip(*strata, strict=True))
+    rows, _, whole, variance, cost = (np.array(field, dtype=np.float64) for field in zip(*strata, strict=True))
     gap = np.array([unseen(each.rows, each.population) for each in strata])
     capped = np.array([unseen(max(each.rows, each.cap), each.population) for each in strata])
     lowest = np.divide(capped, gap, out=np.ones_like(gap), where=gap > 0)
@@ -65,15 +68,15 @@ def rows_to(strata: Sequence[Stratum], ratio: float, rate: float, *, allocate: b
         reached = float(share @ shrunk ** (2 * rate)) <= ratio**2 * float(share.sum())
         low, high = (middle, high) if reached else (low, middle)
     left = np.clip(high * weight, lowest, 1) * gap + 1 / whole
-    found: list[float] = np.maximum(rows, 1 / left).tolist()
-    return found
+    needed: list[float] = np.maximum(rows, 1 / left).tolist()
+    return needed
 
 
 @dataclass
 class Decay:
-    """How fast an answer's error has fallen so far: a regression through its first round, in logarithms.
+    """How fast an answer's error falls: the slope of log(error) over log(u), on a line through the first round.
 
-    `prior` is the rate that is believed before any is measured.
+    `prior` is the rate that is assumed before any is measured.
     """
 
     prior: float
@@ -85,7 +88,7 @@ class Decay:
         self.product = self.prior * self.square
 
     def learn(self, gap: float, error: float) -> None:
-        """One round's error at its share of unseen rows."""
+        """Add one round: its `gap` u, and the error reached."""
         if not (gap > 0 and 0 < error < math.inf):
             return
         if self.first is None:

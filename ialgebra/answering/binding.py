@@ -1,7 +1,7 @@
-"""Binding a query when its models may be unknown yet: what binding stops at is found out here, and it starts again.
+"""Binding a query. If binding needs a fact that only a model can give, this module gets the fact and binds again.
 
-In: a parsed query, the catalog, and a function that predicts. Out: the bound query. A model's probe is the one thing
-that is run here; it may not know how predictions are made.
+In: a parsed query, the catalog, and a function that predicts classes. Out: the bound query. It may run a model's probe
+(one row, which shows its layers), and may not know how predictions are made.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..language.bind.models import NotKnownYet, Told, Unknown, UnknownPrediction
 from ..language.bind.query import Bound
 
 Predicting = Callable[[Identity], Sequence[int | None]]
-"""Tells the classes that the model of an identity predicts for its inputs; None where that is not to be known yet."""
+"""The classes that an identity's model predicts for its inputs; None for an input whose class is not predicted now."""
 
 
 def unpredicted(identity: Identity) -> list[None]:
-    """No class is predicted: what is filtered by prediction stays whole."""
+    """Predicts no class: a filter by prediction then keeps every element."""
     return [None] * len(identity.inputs)
 
 
@@ -32,25 +32,26 @@ def bind(
     within: tuple[str, ...] = (),
     predicting: Predicting = unpredicted,
 ) -> Bound:
-    """The plans of `query`, whose models are probed where they were not; errors are placed in `text`.
+    """The plans of `query`; errors carry their position in `text`. Models that were not probed are probed.
 
-    `within` names the views that the query is to define, which it may not read. `predicting` is asked, once for each
-    identity, where a HAVING or an ORDER BY reads predictions. Raises BindError or ShapeError for what means nothing,
-    ModelError or ResourceError where a model fails.
+    `within` names the views that the query defines; the query may not read them. `predicting` is called once for each
+    identity whose predictions a HAVING or an ORDER BY reads. Raises BindError or ShapeError if a part of the query has
+    no meaning, ModelError or ResourceError if a model fails.
     """
-    told: dict[Unknown, Told] = {}
+    known: dict[Unknown, Told] = {}
     while True:
         try:
-            return language.bind(query, text, catalog, within, told)
+            return language.bind(query, text, catalog, within, known)
         except NotKnownYet as stopped:
             unknown = stopped.unknown
         try:
-            told[unknown] = _found_out(unknown, catalog, predicting)
+            known[unknown] = _resolve(unknown, catalog, predicting)
         except IalgebraError as error:
-            told[unknown] = error
+            known[unknown] = error
 
 
-def _found_out(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequence[int | None]:
+def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequence[int | None]:
+    """Get what binding needs to know: probe a model, or predict the classes of an identity."""
     match unknown:
         case UnprobedModel(model, name):
             catalog.model(model).probe(catalog.input(name).elements[0].tensor)

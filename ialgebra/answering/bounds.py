@@ -1,6 +1,6 @@
 """What an answer must reach, and which decisions its rounds may take on the way.
 
-In: the syntax tree of a query, and a strategy. Out: frozen values. It may know no plan and no map.
+In: the syntax tree of a query, and a strategy. Out: frozen values. It may not know plans or maps.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from ..errors import BindError
 from ..language import tree
 from ..planner.strategy import Strategy
 
-_MOST_ERROR = 1e6  # a larger bound is a slip of the pen
-_CONFIDENCE = 0.95  # where a query states none
+_MOST_ERROR = 1e6  # a larger bound is a typing mistake
+_DEFAULT_CONFIDENCE = 0.95  # of a query that states none
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an answer must reach: a relative error with a confidence (fractions), and seconds for the whole query."""
+    """What an answer must reach: a relative error that holds with a confidence (both are fractions), and the seconds
+    that the whole query may take."""
 
     error: float | None
     confidence: float
@@ -27,11 +28,11 @@ class Bounds:
 
     @classmethod
     def of(cls, query: tree.Query) -> Bounds:
-        """The bounds that a query states; raises BindError where a number cannot be a bound."""
+        """The bounds that a query states; raises BindError if a number is outside a bound's range."""
         error = _fraction(query.error, "an error bound", _MOST_ERROR)
         confidence = _fraction(query.confidence, "a confidence", 1.0)
         seconds = math.inf if query.within is None else float(query.within.value)
-        return cls(error, _CONFIDENCE if confidence is None else confidence, seconds)
+        return cls(error, _DEFAULT_CONFIDENCE if confidence is None else confidence, seconds)
 
     @property
     def any(self) -> bool:
@@ -47,9 +48,9 @@ def _fraction(number: tree.Number | None, what: str, below: float) -> float | No
 
 
 class Policy(NamedTuple):
-    """Which decisions rounds may take: `retire` maps that are within their bound (D4), `allocate` rows among the games
-    of a join (D8), draw `common` coalitions for its games or own ones (D9; None: whichever costs less), and go `exact`
-    where that costs little more (D2)."""
+    """Which decisions rounds may take: `retire` maps that are within their bound, so that they get no more rows (D4);
+    `allocate` rows among the games of a join (D8); draw `common` coalitions for all games of a join, or own ones for
+    each (D9; None: whichever costs less); change to the `exact` answer if that costs little more (D2)."""
 
     retire: bool = True
     allocate: bool = True
@@ -58,7 +59,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, strategy: Strategy) -> Policy:
-        """What a strategy leaves open or asks for."""
+        """The decisions that a strategy allows; what it leaves open is allowed."""
         return cls(
             strategy.retire is not False, strategy.allocate is not False, strategy.common, strategy.exact is not False
         )

@@ -1,7 +1,7 @@
-"""Answers without a run: EXPLAIN, statements that answer in words, and whether a query has just one map.
+"""Answers without a run: EXPLAIN, statements that answer with text, and whether a query has exactly one map.
 
-In: a query, or words. Out: a relation without maps, or nothing. It runs no model but for the one
-row that tells the layers of a model that is not known yet.
+In: a query, or a text. Out: a relation without maps, or nothing. It runs no model, except one row of a model whose
+layers are not known yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from .rounds import PILOT
 
 
 def explained(request: Request, catalog: Catalog, form: PlanFormat = "text") -> Relation:
-    """EXPLAIN: the plan of a query, which is not run; what it filters by prediction is planned whole."""
+    """EXPLAIN: the plan of a query, without running it. If the query filters by prediction, all elements are
+    planned."""
     first = Effort(PILOT) if request.bounds.any else None
     question = BoundQuery.of(request, catalog)
     details = explain(question.plan(first), catalog, ranking=question.ranking, graph=True)
@@ -32,12 +33,12 @@ def explained(request: Request, catalog: Catalog, form: PlanFormat = "text") -> 
 
 
 def drawn(answer: Relation, form: PlanFormat) -> Relation:
-    """The answer to EXPLAIN ANALYZE, whose text is its plan in a format."""
+    """The answer to EXPLAIN ANALYZE: the query's answer, with its plan in the format `form` as text."""
     return answer.told(written_as(cast("Details", answer.details), form), answer.query)
 
 
 def only_map(request: Request, catalog: Catalog) -> None:
-    """Raise BindError, before anything is run, where it is known that a query has not one map to answer with."""
+    """Raise BindError if it is known without running the query that its answer does not have exactly one map."""
     asked: list[Identity] = []
 
     def predicting(identity: Identity) -> list[None]:
@@ -49,13 +50,14 @@ def only_map(request: Request, catalog: Catalog) -> None:
     ranking = None if question.contest is None else question.contest.ranking
     if ranking is not None:
         count = min(count, ranking.limit or count)
-    open_ = bool(asked) or (ranking is not None and ranking.having is not EVERYTHING)  # only a run can tell how many
+    # Only a run shows how many maps remain.
+    open_ = bool(asked) or (ranking is not None and ranking.having is not EVERYTHING)
     if count != 1 and not (count and open_):
         raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
 
 def said(words: str, query: str, details: Details | None = None) -> Relation:
-    """A relation without maps: what a statement other than a query answers."""
+    """A relation without maps: the answer to a statement that is not a query, with `words` as its text."""
     return Relation(
         attributions=(),
         stats=Stats.of(Spending(), 0.0, bound_met=True),

@@ -1,7 +1,7 @@
-"""How many rows each table of values needs until its maps are within a bound (D8), and the next step there.
+"""How many rows each table of values needs until its maps are within a bound (D8), and how many in the next round.
 
 In: estimated maps with their bounds, and how fast their errors have fallen. Out: a goal for each table, in rows, and
-the rows of the next round. It plans nothing, runs nothing and keeps nothing: the same maps give the same goals.
+the rows of the next round. It plans nothing, runs nothing and has no state: the same maps give the same goals.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from .allocation import Decay, Stratum, population, rows_to, unseen
 from .bounds import Policy
 from .question import Place
 
-LEAST_GROWTH, MOST_GROWTH = 1.06, 2.0  # how much a round may grow by
-_LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 4096, 1.3  # rows from which an estimate takes longer than small steps save
-_STEP_TOWARDS_FORECAST = 2 / 3  # of the way, in logarithms: a forecast is corrected before all of it is paid for
-_NEARLY_ALL = 0.6  # of all coalitions: where a forecast is above this, the exact answer is the better one
-_TRUSTED_GROWTH = 4  # times the rows so far: the exact answer is not chosen on a forecast that reaches further
+LEAST_GROWTH, MOST_GROWTH = 1.06, 2.0  # the factors by which a round may grow
+# Above this many rows, an estimate takes more time than small steps save; the least growth is then larger.
+_LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 4096, 1.3
+_STEP_TOWARDS_FORECAST = 2 / 3  # of the way, in logarithms; the next round corrects the forecast
+_NEARLY_ALL = 0.6  # of all coalitions: if a forecast needs more than this, the exact answer is better
+_TRUSTED_GROWTH = 4  # times the rows so far: a forecast beyond this does not decide for the exact answer
 
 
 class TableKey(NamedTuple):
-    """The columns of one job: the hybrids and the design that they share."""
+    """The key of a table of values: the hybrids and the design that its columns share."""
 
     hybrids: str
     design: tuple[str, int, int, int]
@@ -38,7 +39,8 @@ class TableKey(NamedTuple):
 
 @dataclass
 class TableGoal:
-    """Where a table is to grow: its `rows`, how many there are and may be, the games that need more, and the `goal`."""
+    """A table's `rows` now, all possible rows (`population`), the most that it may get (`cap`), the games that need
+    more, and the rows that it should get (`goal`)."""
 
     rows: int
     population: float
@@ -51,7 +53,7 @@ class TableGoal:
         return len({game.model for game in self.games})
 
     def missing(self, goal: float | None = None) -> float:
-        """Model rows that are still to pay for `goal` rows; for the table's own goal where none is given."""
+        """How many more rows the models must evaluate to reach `goal` rows (default: the table's own goal)."""
         return ((self.goal if goal is None else goal) - self.rows) * self.models
 
 
@@ -59,21 +61,21 @@ Goals = dict[TableKey, TableGoal]
 
 
 def a_row(game: Game) -> float:
-    """What a row of a game costs beside those of other games: alike, as long as nothing was measured."""
+    """The cost of a game's row relative to other games: 1 for all, if nothing better is known."""
     return 1.0
 
 
-def learn(decays: dict[Place, Decay], place: Place, found: EstimatedMap, reached: float) -> None:
-    """Note how far a map's bound has fallen, at its share of unseen rows."""
-    designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in found.draws}.values()
-    rows, everything = sum(len(each.coalitions) for each in designs), sum(population(d.players) for d in designs)
-    prior = min((reader_of(each).rate for each in designs), default=RATE_OF_REGRESSIONS)
+def learn(decays: dict[Place, Decay], place: Place, estimate: EstimatedMap, reached: float) -> None:
+    """Add a map's bound `reached`, at its number of unseen rows, to the decay of its place."""
+    designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in estimate.draws}.values()
+    rows, everything = sum(len(d.coalitions) for d in designs), sum(population(d.players) for d in designs)
+    prior = min((reader_of(design).rate for design in designs), default=RATE_OF_REGRESSIONS)
     decays.setdefault(place, Decay(prior)).learn(unseen(rows, everything), reached)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Foretells rows to a relative `error`; `cost` is what a row of a game costs beside those of others."""
+    """Forecasts the rows that a relative `error` needs; `cost` is the cost of a game's row relative to other games."""
 
     error: float
     policy: Policy
@@ -87,14 +89,14 @@ class Forecast:
         *,
         apart: bool,
     ) -> Goals:
-        """The rows of each table with which all its maps are forecast to be within the bound.
+        """For each table, the rows with which all its maps are expected to be within the bound.
 
-        `reached` are the bounds of the maps so far; `apart` tells whether different hybrids draw their own coalitions.
+        `reached` are the bounds of the maps so far; `apart` says whether different hybrids draw their own coalitions.
         """
         goals: Goals = {}
-        for place, found in maps.items():
+        for place, estimate in maps.items():
             own: dict[TableKey, float] = {}
-            for draw, share in found.shares(apart=apart):
+            for draw, share in estimate.shares(apart=apart):
                 table = TableKey(draw.game.hybrids.key, draw.design.key)
                 own[table] = own.get(table, 0.0) + share
                 goals.setdefault(table, _no_goal(draw)).games[draw.game] = None
@@ -107,20 +109,22 @@ class Forecast:
             allocate = self.policy.allocate and known
             needed = rows_to(strata, ratio, decays[place].rate, allocate=allocate)
             for table, rows in zip(own, needed, strict=True):
-                again = LEAST_GROWTH * goals[table].rows if ratio == 1 else 0.0  # within its bound, not yet believed
+                # A map that is within its bound needs another round to confirm that.
+                again = LEAST_GROWTH * goals[table].rows if ratio == 1 else 0.0
                 goals[table].goal = max(goals[table].goal, rows, again)
         return goals
 
     def _row_cost(self, games: Iterable[Game]) -> float:
-        """A row of a table goes once through each model, as deep as its deepest game."""
+        """The cost of a table's row: it goes once through each model, as deep as the deepest game of that model
+        needs."""
         costs: dict[str, float] = {}
         for game in games:
             costs[game.model] = max(costs.get(game.model, 0.0), self.cost(game))
         return sum(costs.values())
 
     def step(self, table: TableKey, goal: TableGoal) -> tuple[float, Decision | None]:
-        """The rows of the next round: part of the way, at least a little more, or all there are if it comes to that;
-        and the decision for the exact answer (D2), where it is taken."""
+        """The rows of the next round: part of the way to the goal, with a least step, and at most all rows there are.
+        If the exact answer is chosen instead (D2), also that decision."""
         if goal.goal <= goal.rows:
             return goal.rows, None
         if self._better_exact(table, goal):
@@ -136,7 +140,7 @@ class Forecast:
         return min(max(part, goal.rows + least), goal.population), None
 
     def _better_exact(self, table: TableKey, goal: TableGoal) -> bool:
-        """Whether every coalition is to be evaluated: the choice is free, and the forecast asks for nearly all."""
+        """Whether to evaluate every coalition: the query names no method, and the forecast needs nearly all of them."""
         free = all(game.estimation.method is None for game in goal.games)
         return (
             self.policy.exact

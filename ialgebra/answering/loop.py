@@ -1,7 +1,7 @@
 """One query from syntax tree to relations: bind it, then plan, execute, estimate and judge, round by round.
 
-In: a request, the session's catalog and store. Out: a relation for each round whose rows are in. Here the rooms below
-meet. It computes nothing itself, and may not know how rows are run, read or forecast.
+In: a request, the session's catalog and store. Out: a relation for each finished round. It calls the planner, the
+execution and the estimation in turn, and computes nothing itself; it may not know how rows are run, read or forecast.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
 from .running import Running, Standing, Watch
 
-_ENDS_ALONE = Effort(0)  # v(∅) and v(N) of every game, and no other coalition
-_CONFIDENCE_SHOWN = 0.95  # of the errors that EXPLAIN ANALYZE prints
+_ENDS_ALONE = Effort(0)  # only v(∅) and v(N) of every game
+_CONFIDENCE_SHOWN = 0.95  # of the errors in EXPLAIN ANALYZE
 
 
 def answered(
     request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
 ) -> Relation:
-    """The answer to a query; with `analyze` the relation's text is the plan with what was measured."""
+    """The answer to a query; with `analyze` the relation's text is the plan with its measurements."""
     at_once = not request.bounds.any
     *_, last = refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
     return last
@@ -55,14 +55,14 @@ def refined(
     analyze: bool = False,
     at_once: bool = False,
 ) -> Iterator[Relation]:
-    """Answers of growing rounds, each with all rows of those before it, until the bounds hold or the budget is spent.
+    """One answer per round, until the bounds hold or the budget is spent; each round has all rows of the rounds before.
 
-    When time is up, the answer is that of the last round whose rows are in. With `at_once`, which is for queries
-    without bounds, there is one round, of the whole budget. `watch` hears of every batch.
+    When time is up, the answer is that of the last finished round. With `at_once` (for queries without bounds) there
+    is one round with the whole budget. `watch` is called after every batch.
     """
     if analyze:
         peak_memory(reset=True)
-    if not at_once and request.strategy.reuse is False:  # rounds build on each other's rows, if not on the session's
+    if not at_once and request.strategy.reuse is False:  # rounds reuse each other's rows, but not the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
@@ -71,14 +71,14 @@ def refined(
 
 
 def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_once: bool) -> Iterator[Round]:
-    """The rounds of a query whose rows are in; the last of them again, where time cut off the round after it."""
+    """The finished rounds of a query. If time ends a round early, the round before it comes again as the last one."""
     whole = question.plan() if question.request.bounds.error is None else None
     course = _course(question, whole, at_once=at_once)
     last: Round | None = None
     plan: PhysicalPlan | None = whole if at_once else question.plan(course.effort)
     while plan is not None:
         outcome = running.execute(plan, _progress(watch, course, running), deadline=running.last_start(plan))
-        if outcome is None and last is not None:  # rows were paid for since, which are too few for another answer
+        if outcome is None and last is not None:  # the rows of the unfinished round are too few for an answer
             yield replace(last, in_time=False)
             return
         if outcome is None:
@@ -102,18 +102,19 @@ def _course(question: BoundQuery, whole: PhysicalPlan | None, *, at_once: bool) 
 
 
 class _Map(NamedTuple):
-    """One map of a round: where it stands in the plan, and what was estimated, or settled in a round before."""
+    """One map of a round: its output and answer in the plan, and its estimate from this round or, if it is settled,
+    from an earlier one."""
 
     output: PlanOutput
     answer: Answer
-    found: EstimatedMap
+    estimate: EstimatedMap
 
 
 _Maps = Mapping[Place, _Map]
 
 
 def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course) -> _Maps:
-    """The maps of a round; those that are settled stay as they are."""
+    """The maps of a round; settled maps are not estimated again."""
     entries = {
         Place(number, k): (output, answer, readings)
         for number, output in zip(question.open, plan.outputs, strict=True)
@@ -134,17 +135,17 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
 
 
 def _judge(question: BoundQuery, course: Course, plan: PhysicalPlan, maps: _Maps, running: Running) -> None:
-    """Give up what cannot be in the answer, and look at the bounds of the rest."""
-    found = {place: each.found for place, each in maps.items()}
-    lost = question.judge(found, give_up=course.may_give_up)
-    kept = {place: each for place, each in found.items() if place not in lost}
+    """Give up the maps that cannot be in the answer, and check the bounds of the others."""
+    estimates = {place: each.estimate for place, each in maps.items()}
+    lost = question.judge(estimates, give_up=course.may_give_up)
+    kept = {place: estimate for place, estimate in estimates.items() if place not in lost}
     course.judge(plan, kept, running.affordable, lost)
 
 
 def _following(
     question: BoundQuery, course: Course, plan: PhysicalPlan, whole: PhysicalPlan | None, running: Running
 ) -> PhysicalPlan | None:
-    """The plan of the round after that of `plan`; None where the course is done or time is up."""
+    """The plan of the next round after `plan`; None if the course is done or time is up."""
     after = None if course.done else _larger(question, course, plan, whole)
     if running.late:
         course.time_up()
@@ -155,9 +156,10 @@ def _following(
 def _larger(
     question: BoundQuery, course: Course, plan: PhysicalPlan, whole: PhysicalPlan | None
 ) -> PhysicalPlan | None:
-    """The plan of the course's effort; None where it has no row that `plan` did not have.
+    """The plan of the course's effort; None if it has no row that `plan` did not have.
 
-    What rounds share was decided with the first plan: an effort names its games, and others would start from nothing.
+    It keeps the decisions of the first plan: an effort names the games of that plan, and other games would have to
+    start without rows.
     """
     try:
         after = whole if whole and course.effort is None else question.plan(course.effort, plan.strategy)
@@ -172,16 +174,16 @@ def _larger(
 
 
 def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
-    """A round as it stands once it is judged, with the maps that answer the query so far."""
+    """A judged round, with the maps that answer the query so far."""
     shown = [(place, maps[place]) for number in question.shown for place in maps if place.plan == number]
     return Round(
         plan=plan,
         outcome=outcome,
         answer=tuple(
-            attribution(output, answer, found, outcome, question.catalog, question.scores(place.plan))
-            for place, (output, answer, found) in shown
+            attribution(output, answer, estimate, outcome, question.catalog, question.scores(place.plan))
+            for place, (output, answer, estimate) in shown
         ),
-        errors=tuple(each.found.relative_bound(_CONFIDENCE_SHOWN) for _, each in shown),
+        errors=tuple(each.estimate.relative_bound(_CONFIDENCE_SHOWN) for _, each in shown),
         bound_met=course.met,
         ahead=course.ahead if course.number else None,
         settled=len(course.settled),
@@ -191,7 +193,7 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
 
 
 def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
-    """What a round answers, with all that the query has taken until now."""
+    """The answer of a round, with the cost of the query until now."""
     request, catalog, plan = question.request, question.catalog, each.plan
     spending, seconds = running.spending, running.seconds
     measured = measured_of(
@@ -199,7 +201,7 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
         seconds,
         peak=peak_memory() if analyze else None,
         decisions=[decision for decision in each.decisions if decision not in plan.decisions],
-        errors=[(found.label, error) for found, error in zip(each.answer, each.errors, strict=True)],
+        errors=[(shown.label, error) for shown, error in zip(each.answer, each.errors, strict=True)],
     )
     details = explain(plan, catalog, measured, ranking=question.ranking, graph=analyze)
     words, ranked = text(details), question.bound.ranked
@@ -222,51 +224,52 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
 
 
 def _predicted(request: Request, running: Running, identity: Identity) -> list[int]:
-    """The classes that an identity's model predicts for its inputs: of their games the rows x_∅ and x_N, no more."""
+    """The classes that an identity's model predicts for its inputs. Only the rows x_∅ and x_N of their games are
+    run."""
     model, inputs = identity.model, identity.inputs
     rest = (identity.baselines[:1], identity.players, None, identity.output, identity.depth)
     wanted = [Wanted(Identity(model, (source,), *rest), None, UNSHOWN) for source in inputs]
     plan = compile_plan(wanted, running.catalog, request.strategy, request.seed, effort=_ENDS_ALONE)
     outcome = running.execute(plan)
-    assert outcome is not None, "it has no deadline"
+    assert outcome is not None, "an execution without a deadline always finishes"
     return [outcome.targets[Predicted(model, source)] for source in inputs]
 
 
 def _contents(plan: PhysicalPlan, names: Iterable[str], catalog: Catalog) -> dict[str, object]:
-    """What a plan computes with, as comparable values: of each model its content, and the heads that are read."""
-    found: dict[str, object] = {}
+    """For each model of a plan its content and the heads that are read, as values that can be compared."""
+    contents: dict[str, object] = {}
     for name in names:
         network = catalog.model(name)
         layers = {layer for job in plan.jobs for layer in job.layers(name)}
         heads = {layer: head for layer, head in network.heads_fingerprint().items() if layer in layers}
-        found[name] = (network.content(), heads)
-    return found
+        contents[name] = (network.content(), heads)
+    return contents
 
 
 def _check_unchanged(contents: Mapping[str, object], plan: PhysicalPlan, catalog: Catalog) -> None:
-    """Raise ModelError where a model is not what it was in the round before: some maps may be final, and the others
-    would be of another model."""
+    """Raise ModelError if a model has changed since the last round: settled maps belong to the old model, and later
+    maps would belong to the new one."""
     for name, content in _contents(plan, contents, catalog).items():
         if content != contents[name]:
             raise ModelError(f"model '{name}' was changed between two rounds of a query; ask again")
 
 
 def _row_cost(catalog: Catalog, game: Game) -> float:
-    """What a row of a game costs beside those of other games of its model: the share of the layers it goes through.
+    """The cost of a game's row relative to other games of its model: the share of the layers that it goes through.
 
-    Layers are counted, not timed, because rows are divided by this: answers may not depend on a clock.
+    Layers are counted, not timed: this cost decides how rows are divided, and answers must not depend on a clock.
     """
     return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
 
 
 def _progress(watch: Watch | None, course: Course, running: Running) -> Progress | None:
-    """What hears of an execution's rows, for a `watch` that is told how the whole query stands."""
+    """A function for an execution to report its rows to; it tells `watch` how far the whole query is."""
     if watch is None:
         return None
     before = running.spending.rows
 
-    def told(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         forecast = before + max(total, course.ahead)
         watch(Standing(before + done, forecast, running.seconds, course.error, course.bounds.error))
 
-    return told
+    return report

@@ -1,8 +1,9 @@
-"""The question that a query asks: its plans by number, and the contest between the elements that it ranks.
+"""A bound query: its plans by number, and the contest between the elements that it ranks.
 
-In: a parsed query with its text, the catalog. Out: a bound query, which is lowered once and sized for every round, of
-those plans that are still open. Every error is placed in the query's text. It runs nothing but the
-probe of a model that is not known yet; a query that filters by prediction is bound with a function that predicts.
+In: a parsed query with its text, the catalog. Out: a bound query. It is lowered once; each round then gets a physical
+plan of those plans that are still open. Every error carries its position in the query's text. It runs only the probe of
+a model whose layers are not known yet; for a query that filters by prediction, the caller passes a function that
+predicts.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from .binding import Predicting, bind, unpredicted
 from .bounds import Bounds
 from .contest import Contest
 
-UNSHOWN = -1  # the item of a plan that the select list does not name
+UNSHOWN = -1  # the item number of a plan that is not an item of the select list
 
 
 class Place(NamedTuple):
-    """Where a map stands in its query: the number of its plan, and that of the plan's answer."""
+    """The position of a map in its query: the number of its plan, and the number of the answer in that plan."""
 
     plan: int
     answer: int
@@ -41,7 +42,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """A query to answer: its tree, the text that it stands in, and how."""
+    """A query to answer: its tree, the text that contains it, the seed and the strategy."""
 
     query: tree.Query
     text: str
@@ -50,23 +51,25 @@ class Request:
 
     @property
     def own_text(self) -> str:
-        """The query's own words within a script."""
+        """The part of the text that is this query."""
         return self.text[self.query.span.start : self.query.span.end]
 
     @property
     def bounds(self) -> Bounds:
-        """The bounds that the query states; raises BindError, placed in its text, where a number is no bound."""
+        """The bounds that the query states; raises BindError, with its position in the text, if a number is
+        outside a bound's range."""
         with self.placing():
             return Bounds.of(self.query)
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Within this, every error is placed in the query's text: at its own words, or at the clause at fault."""
+        """Within this, every error gets its position in the query's text: its own words, or the clause that is
+        wrong."""
         try:
             yield
         except IalgebraError as error:
             clause: tree.CallExpr | tree.Number | tree.Query | None = None
-            if isinstance(error, BindError | BudgetError | ModelError):  # of a budget, or of an interpreter's options
+            if isinstance(error, BindError | BudgetError | ModelError):  # of the budget or an option
                 clause = self.query.using or self.query.budget
             if isinstance(error, ModelError):
                 clause = clause or self.query
@@ -75,8 +78,9 @@ class Request:
 
 @dataclass(frozen=True)
 class BoundQuery:
-    """A query that is bound: its plans, by number, of which the first are those of its maps and the others those that
-    distances are measured from; and the contest between the elements that it ranks, if it does."""
+    """A bound query: its plans by number, and the contest between the elements that it ranks (None: it ranks nothing).
+
+    The first plans are those of the query's maps; the others are those of the maps that distances are measured from."""
 
     request: Request
     catalog: Catalog
@@ -85,7 +89,7 @@ class BoundQuery:
 
     @classmethod
     def of(cls, request: Request, catalog: Catalog, predicting: Predicting = unpredicted) -> BoundQuery:
-        """Bind a query; every error is placed in its text."""
+        """Bind a query; every error carries its position in the text."""
         with request.placing():
             bound = bind(request.query, request.text, catalog, predicting=predicting)
         ranked, contest = bound.ranked, None
@@ -106,20 +110,20 @@ class BoundQuery:
 
     @property
     def shown(self) -> list[int]:
-        """The numbers of the plans whose maps are the answer, in its order, as far as is known."""
+        """The numbers of the plans whose maps are the answer so far, in its order."""
         contest = self.contest
         return list(range(len(self.bound.maps))) if contest is None else self._items(contest.answer())
 
     def _items(self, elements: Iterable[int]) -> list[int]:
-        """The numbers of some elements' plans, those of each item of the select list together."""
+        """The numbers of the plans of these elements, grouped by the items of the select list."""
         assert self.contest is not None
         count, elements = self.contest.elements.count, list(elements)
         return [first + element for first in range(0, len(self.bound.maps), count or 1) for element in elements]
 
     @property
     def open(self) -> list[int]:
-        """The numbers of the plans that a round is of: those of what may be in the answer, and what they are compared
-        with."""
+        """The numbers of the plans that a round computes: those of elements that may be in the answer, and those of
+        maps that distances are measured from."""
         if self.contest is None:
             return list(range(len(self._wanted)))
         running = self.contest.running.tolist()
@@ -127,48 +131,50 @@ class BoundQuery:
 
     @property
     def _references(self) -> dict[str, list[int]]:
-        """For each distance the numbers of the plans that it is measured from: one, or one a running element."""
+        """For each distance the numbers of the plans that it is measured from: one for all, or one per running
+        element."""
         assert self.contest is not None
         assert self.bound.ranked is not None
-        found, first = {}, len(self.bound.maps)
+        numbers, first = {}, len(self.bound.maps)
         for name, plans in self.bound.ranked.references.items():
             one = len(plans) == 1
-            found[name] = [first] if one else [first + element for element in self.contest.running.tolist()]
+            numbers[name] = [first] if one else [first + element for element in self.contest.running.tolist()]
             first += len(plans)
-        return found
+        return numbers
 
     @cached_property
     def _lowered(self) -> Lowered:
-        """All plans of the query, checked and lowered to games: once, for what rounds change is their rows."""
+        """All plans of the query, checked and lowered to games. This is done once: rounds differ only in their rows."""
         request = self.request
         places = self.bound.places
         return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places)
 
     def plan(self, effort: Effort | None = None, strategy: Strategy | None = None) -> PhysicalPlan:
-        """The physical plan of the open plans, or of one round of them; every error is placed in the query's text.
+        """The physical plan of the open plans: with `effort` of one round, without it of the whole budget.
 
-        `strategy` is the request's, or that of a plan of this query, in which every decision is taken.
+        Every error carries its position in the query's text. `strategy` is that of an earlier plan of this query, whose
+        decisions are then kept; by default it is the request's.
         """
         with self.request.placing():
             return size(self._lowered, self.request.seed, numbers=self.open, effort=effort, strategy=strategy)
 
-    def judge(self, found: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:
-        """Read a round's maps for the contest; those that are given up, because they cannot be in the answer."""
+    def judge(self, maps: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:
+        """Pass a round's maps to the contest; return those that are given up, because they cannot be in the answer."""
         if self.contest is None:
             return {}
-        others = {name: [found[Place(number, 0)] for number in each] for name, each in self._references.items()}
-        self.contest.read({element: found[Place(element, 0)] for element in self.contest.running.tolist()}, others)
+        others = {name: [maps[Place(number, 0)] for number in each] for name, each in self._references.items()}
+        self.contest.read({element: maps[Place(element, 0)] for element in self.contest.running.tolist()}, others)
         if give_up:
             self.contest.give_up()
         kept = set(self.open)
-        return {place: each for place, each in found.items() if place.plan not in kept}
+        return {place: estimate for place, estimate in maps.items() if place.plan not in kept}
 
     def scores(self, number: int) -> dict[str, tuple[float, float]]:
-        """What the ranking reads of the element that a plan is of, with standard errors."""
+        """The numbers that the ranking reads of a plan's element, each with its standard error."""
         return {} if self.contest is None else self.contest.about(number % self.contest.elements.count)
 
     @property
     def ranking(self) -> str | None:
-        """The ranking in words, and among how many elements it chooses."""
+        """The ranking as query text, and the number of elements that it chooses from."""
         contest = self.contest
         return None if contest is None else f"{contest.ranking}, among {contest.elements.count:,} elements"

@@ -1,12 +1,12 @@
 """Answers to a bound, in rounds: a pilot, a forecast, and steps towards it until every map is within its bound.
 
-In: the maps that a round estimated, and the plan that they come from. Out: the effort of the next round, what is still
-to pay, and what was decided on the way. It plans nothing and runs nothing.
+In: the maps that a round estimated, and their plan. Out: the effort of the next round, the rows that are still to come,
+and the decisions. It plans nothing and runs nothing.
 
-A bound is believed once it has been looked at in two rounds: it must hold in a round that is not the first. Then its
-map is settled: it stays as it is and pays for no more rows (D4). The others grow part of the way to where the forecast
-says that they will be within the bound (D8), so that a forecast is corrected before it costs. Nothing here depends on a
-clock except `WITHIN t SECONDS`, so equal queries have equal rounds.
+A bound is trusted only if it holds in a round that is not the first. Then its map is settled: it does not change and
+gets no more rows (D4). The other maps get rows for part of the way to their forecast (D8), so that a wrong forecast is
+corrected before all its rows are run. Nothing here depends on a clock except `WITHIN t SECONDS`, so equal queries have
+equal rounds.
 """
 
 from __future__ import annotations
@@ -28,32 +28,34 @@ from .bounds import Bounds, Policy
 from .forecast import LEAST_GROWTH, MOST_GROWTH, Forecast, Goals, TableKey, a_row, learn
 from .question import Place
 
-PILOT = 8  # rows a player of the first round, whose errors can be trusted
-FEWEST = 4  # rows a player of the first round where time is short; below, designs of another kind share no rows
+PILOT = 8  # rows per player of the first round: enough to trust its errors
+# Rows per player of the first round if time is limited. With fewer rows the design is of another kind, and the next
+# round could not reuse its rows.
+FEWEST = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One round of a query: what it planned and found, the answer so far, and where the query stands after it."""
+    """One round of a query: its plan and outcome, the answer so far, and how far the query is after it."""
 
     plan: PhysicalPlan
     outcome: Outcome
     answer: tuple[Attribution, ...]
-    errors: tuple[float, ...]  # of each map of the answer: its relative bound at 95 %
+    errors: tuple[float, ...]  # the relative bound at 95 % of each map of the answer
     bound_met: bool
-    ahead: int | None  # model rows still to pay, as forecast; None where no bound on the error was looked at
+    ahead: int | None  # the forecast of model rows still to come; None if no bound was checked yet
     settled: int  # maps that are final
-    given_up: int  # maps that cannot be in the answer of a ranking, in this round or before
-    decisions: tuple[Decision, ...]  # that were taken while rows came in
-    in_time: bool = True  # False: rows were paid for after this round, too few for another answer when time was up
+    given_up: int  # maps that cannot be in the answer of a ranking, of this round and earlier ones
+    decisions: tuple[Decision, ...]  # taken between rounds
+    in_time: bool = True  # False: time ended the round after this one, which gave no answer
 
 
 @dataclass
 class Course:
-    """The course of one query: `effort` is what the next round spends; None is the whole budget of every game.
+    """The course of one query: `effort` is the effort of the next round; None is the whole budget of every game.
 
-    `whole` is the rows of the whole budget, where that is what is asked for; `cost` what a row of a game costs. With
-    `at_once` the first round spends the whole budget and is the last.
+    `whole` is the number of rows of the whole budget, for queries without a bound on the error; `cost` is the cost of a
+    game's row. With `at_once` the first round spends the whole budget and is the last.
     """
 
     bounds: Bounds
@@ -62,16 +64,16 @@ class Course:
     cost: Callable[[Game], float] = a_row
     at_once: bool = False
     effort: Effort | None = field(init=False)
-    number: int = field(default=0, init=False)  # rounds in which bounds were looked at
+    number: int = field(default=0, init=False)  # rounds in which bounds were checked
     settled: dict[Place, EstimatedMap] = field(default_factory=dict, init=False)
     error: float | None = field(default=None, init=False)  # the worst bound of the last round
     met: bool = field(default=False, init=False)
     done: bool = field(default=False, init=False)
-    ahead: int = field(default=0, init=False)  # model rows still to pay, as forecast
+    ahead: int = field(default=0, init=False)  # the forecast of model rows still to come
     decisions: list[Decision] = field(default_factory=list, init=False)
     count: int = field(default=1, init=False)  # maps of the query
-    given_up: int = field(default=0, init=False)  # of these
-    spared: float = field(default=0.0, init=False)  # rows that they would have taken to the bound
+    given_up: int = field(default=0, init=False)  # maps that cannot be in the answer
+    spared: float = field(default=0.0, init=False)  # rows that the maps given up would have needed
     _decays: dict[Place, Decay] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class Course:
 
     @property
     def may_give_up(self) -> bool:
-        """Whether maps may be given up for their errors: on the way to a bound, and after rows enough to trust them."""
+        """Whether maps may be given up: only in a query with a bound, and after enough rows to trust their errors."""
         enough = self.effort is not None and self.effort.a_player >= PILOT
         return self.policy.retire and self.bounds.error is not None and enough
 
@@ -92,12 +94,13 @@ class Course:
         affordable: float = math.inf,
         lost: Mapping[Place, EstimatedMap] | None = None,
     ) -> None:
-        """Learn from a round's maps, and choose the next round, of at most `affordable` more rows. Those of the round
-        that are `lost` cannot be in the answer, and pay for no more (D4)."""
+        """Check a round's maps, and choose the effort of the next round, at most `affordable` more rows. `lost` are the
+        maps of this round that cannot be in the answer; they get no more rows (D4)."""
         if self.at_once:
             self.exhaust()
             return
-        self.count = max(self.count, len(maps) + len(lost or ()))  # bounds hold also for those that were lost before
+        # All bounds hold at once, also those of maps that were given up earlier.
+        self.count = max(self.count, len(maps) + len(lost or ()))
         if lost:
             self._give_up(lost)
         reached = self._reached(maps)
@@ -116,21 +119,21 @@ class Course:
             self._advance(plan, growing, reached, affordable)
 
     def exhaust(self) -> None:
-        """No more rows can be had: what holds now, holds."""
+        """No more rows are possible: the query ends with the bounds reached so far."""
         self.met = self.met or (self.error or 0.0) <= (math.inf if self.bounds.error is None else self.bounds.error)
         self.done, self.ahead = True, 0
 
     def time_up(self) -> None:
-        """No round may begin: the bounds count as not met."""
+        """Time is up before the next round: the bounds count as not met."""
         self.met, self.done = False, True
 
     def _reached(self, maps: Mapping[Place, EstimatedMap], *, apart: bool = False) -> dict[Place, float]:
-        """The bound of each map, where all hold at once with the confidence asked for."""
+        """The bound of each map, so wide that all bounds hold at once with the confidence asked for."""
         confidence = simultaneous(self.bounds.confidence, self.count)
         return {place: found.relative_bound(confidence, apart=apart) for place, found in maps.items()}
 
     def _settle(self, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], asked: float) -> None:
-        """The maps whose bound holds, and is believed, are final."""
+        """Settle the maps whose bound holds and is trusted."""
         held = {place for place, bound in reached.items() if bound == 0 or (bound <= asked and self.number > 1)}
         if self.policy.retire:
             self.settled |= {place: maps[place] for place in held - self.settled.keys()}
@@ -138,10 +141,10 @@ class Course:
         self.ahead = 0
 
     def _give_up(self, maps: Mapping[Place, EstimatedMap]) -> None:
-        """Count maps that pay for no more rows, and the rows that they are spared."""
+        """Record the decision to give maps up (D4): how many, and how many rows that saves."""
         assert self.effort is not None
         reached = self._reached({place: found for place, found in maps.items() if place not in self.settled})
-        sampled = {place: maps[place] for place, bound in reached.items() if bound}  # what is exact takes no more rows
+        sampled = {place: maps[place] for place, bound in reached.items() if bound}  # exact maps need no more rows
         for place, found in sampled.items():
             learn(self._decays, place, found, reached[place])
         goals = self._goals(sampled, reached, apart=self.effort.apart)
@@ -152,7 +155,7 @@ class Course:
         self.decisions = [*(each for each in self.decisions if each.id != "D4"), chosen]
 
     def _double(self, plan: PhysicalPlan, affordable: float) -> None:
-        """Without a bound on the error rounds double twice; the last is of the whole budget, if time allows."""
+        """Without a bound on the error, rounds double twice; then comes the whole budget, if time allows."""
         self.met, self.ahead = True, max(0, (self.whole or 0) - plan.rows)
         growth = min(MOST_GROWTH, 1 + affordable / max(1, plan.rows))
         if self.effort is None or self.error == 0 or growth < LEAST_GROWTH:
@@ -167,7 +170,7 @@ class Course:
     def _advance(
         self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], affordable: float
     ) -> None:
-        """Set the effort of the next round: each table takes a step towards the rows that its maps are to need."""
+        """Set the effort of the next round: each table takes a step towards the rows that its maps need."""
         assert self.effort is not None
         for place, found in maps.items():
             learn(self._decays, place, found, reached[place])
@@ -186,7 +189,7 @@ class Course:
         rows = {game_key(game): job.spec.rows for job in plan.jobs for game in job.games}
         for table, goal in goals.items():
             more_rows = math.ceil(room * (steps[table] - goal.rows))
-            # A design may hold fewer rows than it was given: permutations meet coalitions twice.
+            # A design may hold fewer rows than it was given: permutations visit some coalitions twice.
             rows |= {key: max(rows.get(key, 0), goal.rows) + more_rows for key in map(game_key, goal.games)}
         self.effort = replace(self.effort, rows=rows)
         self.ahead += sum(math.ceil(max(goal.goal, steps[t]) - goal.rows) * goal.models for t, goal in goals.items())
@@ -202,7 +205,7 @@ class Course:
     def _drawn(self, plan: PhysicalPlan, maps: Mapping[Place, EstimatedMap], goals: Goals) -> Goals:
         """Whether games over different hybrids go on with common coalitions, or draw their own from here on (D9).
 
-        Own ones cost the pilot's rows again, except for the hybrids that keep the query's seed.
+        Own coalitions cost the rows of the pilot again, except for hybrids that keep the query's seed.
         """
         assert self.effort is not None
         apart = replace(self.effort, apart=True)

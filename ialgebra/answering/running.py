@@ -1,7 +1,6 @@
-"""The executions of one query, one after the other: what they may take, and what they have taken together.
+"""The executions of one query, one after the other: how long they may take, and what they have cost together.
 
-In: physical plans. Out: their outcomes, the sum of what they took, and for watchers how the query stands, batch by
-batch. It decides nothing and estimates nothing.
+In: physical plans. Out: their outcomes, and the sum of their costs. It decides nothing and estimates nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from ..planner.spending import Spending
 
 
 class Standing(NamedTuple):
-    """How a query stands: rows and seconds so far, the rows forecast in all, the error reached and the one asked for
-    (None where not known, or not asked)."""
+    """The progress of a query: rows and seconds so far, the forecast of all rows, the error reached (None: unknown) and
+    the error asked for (None: no bound)."""
 
     rows: int
     forecast: int | None
@@ -38,13 +37,14 @@ Watch = Callable[[Standing], None]
 
 @dataclass
 class Running:
-    """One query under way. A model's first row, which tells its layers, is counted with the query that ran it."""
+    """One running query. The probe of a model, one row that shows its layers, counts as a row of the query that ran
+    it."""
 
     catalog: Catalog
     store: Store
     tape: Tape
     seconds_allowed: float = math.inf
-    now: float | None = None  # when it began, as the store counts
+    now: float | None = None  # the store's time at which the query began
     started: float = field(init=False)
     spending: Spending = field(default_factory=Spending)
     _unknown: list[Network] = field(init=False)
@@ -56,8 +56,7 @@ class Running:
     def execute(
         self, plan: PhysicalPlan, progress: Progress | None = None, *, deadline: float = math.inf
     ) -> Outcome | None:
-        """Run a plan, and count what it takes even where it fails; None where `deadline` passed before its rows were
-        in."""
+        """Run a plan; None if `deadline` passed before all its rows were run. Its cost is counted also if it fails."""
         executor = Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now)
         execution = Execution(executor, plan)
         try:
@@ -68,8 +67,8 @@ class Running:
             self._count(execution.outcome)
 
     def last_start(self, plan: PhysicalPlan) -> float:
-        """When the last batch of a plan must begin: one that begins later would end too late, and the estimate of what
-        is in takes its time too."""
+        """The latest time at which a batch of a plan may begin, so that the batch and the estimation after it end
+        before the deadline."""
         return self.deadline - self.spending.batch_seconds - plan.overhead
 
     def _count(self, outcome: Outcome) -> None:
@@ -78,7 +77,7 @@ class Running:
 
     @property
     def deadline(self) -> float:
-        """A time of `time.perf_counter`."""
+        """When the query must end, in the time of `time.perf_counter`."""
         return self.started + self.seconds_allowed
 
     @property

@@ -1,8 +1,8 @@
 """The command line: the shell, scripts, one-liners, the demo, and the laws of a user's own models.
 
 In: arguments, statements and a setup file that registers models and inputs. Out: what a Printer shows, and an exit code
-(0, 1 after an error, 130 after Ctrl-C; `verify`: 1 where a law fails, 2 after an error). It knows only the session's
-public methods.
+(0, 1 after an error, 130 after Ctrl-C; `verify`: 1 where a law fails, 2 after an error). It calls only the
+session's public methods.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    # Not the parser's own defaults: a command's would overwrite an option that stands before it.
+    # The defaults are not given to the parser: those of a command would overwrite an option written before the command.
     defaults = argparse.Namespace(out="ialgebra-out", setup=None, seed=None)
     arguments = _parser().parse_args(argv, defaults)
     runtime.tune_process()
@@ -61,13 +61,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None = None) -> None:
-    """Run a script that `Session.history.export` wrote, with the models that a setup file registers, and leave.
+    """Run a script that `Session.history.export` wrote, with the models that a setup file registers.
 
-    `threads` are those of the session's torch, for they may decide a last digit.
+    `threads` is the number of torch threads in the recorded session: it may change the last digit of an answer.
     """
-    parser = argparse.ArgumentParser(description="Take the steps of a session again.")
+    parser = argparse.ArgumentParser(description="Replay the steps of a session.")
     parser.add_argument("setup", help="registers the models: setup(con), or a global con")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="keep every answer that has maps, in a file each")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save every answer that has maps to a file")
     arguments = parser.parse_args()
     runtime.tune_process()
     printer = Printer(Path(), "", keep=False)
@@ -76,8 +76,8 @@ def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None =
             import torch
 
             torch.set_num_threads(threads or torch.get_num_threads())
-            given = {kind: _Arguments(found) for kind, found in con.registered().items()}
-            for number, relation in enumerate(analysis(**given)):
+            arguments_by_kind = {kind: _Arguments(by_name) for kind, by_name in con.registered().items()}
+            for number, relation in enumerate(analysis(**arguments_by_kind)):
                 printer.console.print(Text(relation.text), soft_wrap=True)
                 if arguments.save is not None and len(relation):
                     arguments.save.mkdir(parents=True, exist_ok=True)
@@ -88,30 +88,30 @@ def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None =
 
 
 class _Arguments(dict[str, object]):
-    """What a setup file registered, by name."""
+    """What a setup file registered, by name; an IalgebraError for a name that it did not register."""
 
     def __missing__(self, name: str) -> object:
         raise IalgebraError(f"the setup file registers nothing as '{name}', which this script needs")
 
 
 def _verify(arguments: argparse.Namespace, printer: Printer) -> int:
-    """Check the laws of what a factory makes, and print and write what became of them."""
+    """Check the laws on what a factory makes; print the results, and write them to files where asked."""
     from .. import testing
 
-    laws = None if arguments.laws is None else [each.strip() for each in arguments.laws.split(",") if each.strip()]
+    laws = None if arguments.laws is None else [law.strip() for law in arguments.laws.split(",") if law.strip()]
     results = testing.verify(arguments.factory, laws, arguments.examples, arguments.seed or 0, arguments.using)
     testing.report.show(results, printer.console)
     if arguments.json is not None:
         testing.report.write(testing.report.as_json(results, arguments.factory), arguments.json)
     if arguments.junit is not None:
         testing.report.write(testing.report.as_junit(results, arguments.factory), arguments.junit)
-    return 1 if any(each.passed is False for each in results) else 0
+    return 1 if any(result.passed is False for result in results) else 0
 
 
 @contextmanager
 def _session(setup: str | None) -> Iterator[AskedSession]:
-    """A session in which the setup file has registered its models and inputs; closed at the end."""
-    from ..session.session import connect  # brings torch, which must come after `tune_process`
+    """A session in which the setup file has registered its models and inputs. It is closed at the end."""
+    from ..session.session import connect  # imports torch, which must happen after `tune_process`
 
     con: AskedSession = connect()
     try:
@@ -126,7 +126,7 @@ def _set_up(con: AskedSession, path: Path) -> None:
     """Run a setup file with a global `con`; if it defines `setup(con)`, call that too."""
     if not path.is_file():
         raise IalgebraError(f"no setup file '{path}'; it is a Python file that registers models and inputs with con")
-    sys.path.insert(0, str(path.resolve().parent))  # as `python setup.py` would: a setup may import its neighbours
+    sys.path.insert(0, str(path.resolve().parent))  # as `python FILE` does, so that it can import modules beside it
     try:
         setup = runpy.run_path(str(path), init_globals={"con": con}, run_name="ialgebra_setup").get("setup")
         if callable(setup):
@@ -134,7 +134,7 @@ def _set_up(con: AskedSession, path: Path) -> None:
     except IalgebraError:
         raise
     except Exception as cause:
-        traceback.print_exc()  # the user's own code: its traceback is what helps
+        traceback.print_exc()  # the error is in the user's code, so the traceback helps
         raise IalgebraError(f"the setup file '{path}' failed: {type(cause).__name__}: {cause}") from cause
 
 

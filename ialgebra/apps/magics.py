@@ -1,8 +1,8 @@
-"""`%load_ext ialgebra`, then `%%ialgebra` at the head of a notebook cell: its statements run and are answered.
+"""The notebook magic: after `%load_ext ialgebra`, a cell that begins with `%%ialgebra` runs its statements.
 
-In: a cell's text and the name of a session in the notebook (`%%ialgebra con2`; `con` if none is given). Out:
-the last answer, as the cell's value; those before it are displayed. Needs nothing of IPython but the object that
-loads it.
+In: a cell's text and the name of a session in the notebook (`%%ialgebra con2`; `con` if none is given). Out: the last
+answer, as the cell's value; earlier answers are displayed. It does not import IPython: it uses only the object that
+`%load_ext` passes in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Notebook(Protocol):
-    """What we use of an IPython shell."""
+    """The part of an IPython shell that this module uses."""
 
     user_ns: dict[str, object]
 

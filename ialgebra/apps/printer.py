@@ -1,7 +1,7 @@
 """Answers, errors and warnings on the terminal, and pictures as PNG files.
 
-In: relations, errors, warnings. Out: text on stdout and stderr, and one picture for each answer that has maps. It knows
-no session.
+In: relations, errors, warnings. Out: text on stdout and stderr, and one picture for each answer that has maps. It does
+not know sessions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Printer:
         path = self._next_path()
         try:
             picture = relation.plot()
-        except IalgebraError as error:  # the answer stands without its picture
+        except IalgebraError as error:  # the answer is shown without its picture
             self.console.print(Text(f"no picture: {error.message}", "dim"), soft_wrap=True)
             return
         try:
@@ -60,7 +60,8 @@ class Printer:
         self.errors.print(Text(text, "dim"), soft_wrap=True)
 
     def _next_path(self) -> Path:
-        """The next free file of an interactive session; a script overwrites its own, so that reruns are alike."""
+        """The file for the next picture. An interactive session takes a free name; a script overwrites the pictures of
+        its last run, so that every run gives the same files."""
         while True:
             self._pictures += 1
             path = self.out / f"{self.name}-{self._pictures:02d}.png"
@@ -70,7 +71,7 @@ class Printer:
 
 @contextmanager
 def shown_warnings(printer: Printer) -> Iterator[None]:
-    """Show the engine's warnings as sentences instead of source lines, each time that they apply."""
+    """Within this, warnings of this package are printed as sentences, without a source line, every time they occur."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", IalgebraWarning)
         usual = warnings.showwarning
@@ -79,7 +80,7 @@ def shown_warnings(printer: Printer) -> Iterator[None]:
             if issubclass(category, IalgebraWarning):
                 printer.warning(message)
             else:
-                usual(message, category, *place, **more)  # type: ignore[arg-type]  # passed on as it came
+                usual(message, category, *place, **more)  # type: ignore[arg-type]  # passed on unchanged
 
         warnings.showwarning = show
         yield

@@ -1,7 +1,7 @@
 """The interactive shell: a prompt for statements, with completion, help and a history.
 
-In: keys, and a session that answers. Out: what a Printer shows; an error or Ctrl-C ends a statement, never the shell.
-It knows only the session's surface and what the statements say of themselves.
+In: keys, and a session that answers. Out: what a Printer shows. An error or Ctrl-C ends a statement, never the shell.
+It knows only the session's public methods, and the help texts and keywords of the statements.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from ..results.relation import Relation
 
-_EXAMPLE_WIDTH = 52  # characters of a statement in the help, before what it does
+_EXAMPLE_WIDTH = 52  # characters of the help's first column, which shows a statement; the second says what it does
 
 
 class AskedSession(Protocol):
-    """What the command line needs of a session."""
+    """The methods of a session that the command line calls."""
 
     def run(self, script: str, seed: int | None = None) -> Iterator[Relation]: ...
     def names(self) -> dict[str, list[str]]: ...
@@ -38,8 +38,8 @@ class AskedSession(Protocol):
 
 
 def help_text() -> str:
-    """What \\help shows: an example of each statement, and what it does."""
-    from ..session.statements.registry import STATEMENTS  # brings torch, as the session does
+    """The text that \\help shows: an example of each statement, and what it does."""
+    from ..session.statements.registry import STATEMENTS  # imports torch, as the session does
 
     lines = ["A statement ends with a semicolon and may take several lines; Tab completes keywords and names.", ""]
     for kind in STATEMENTS:
@@ -78,12 +78,13 @@ def interact(
             printer.error(error)
         except KeyboardInterrupt:
             printer.note("cancelled; rows already computed are kept")
-        except Exception:  # a bug in us, or a picture that could not be written, must not cost the user's session
+        except Exception:  # a bug of ours, or a picture that cannot be written, must not end the user's session
             traceback.print_exc(file=printer.errors.file)
 
 
 def is_complete(text: str) -> bool:
-    """Whether Enter sends what was typed: a backslash command, or text that ends with a semicolon, comments aside."""
+    """Whether Enter sends the text: a backslash command, or text that ends with a semicolon. A comment at the end is
+    ignored."""
     bare = re.sub(r"(/\*([^*]|\*(?!/))*\*/|--[^\n]*)\s*\Z", "", text).strip()
     return not bare or bare.startswith("\\") or bare.endswith(";") or bare in ("quit", "exit", "help")
 
@@ -94,17 +95,17 @@ def history_path() -> Path:
 
 
 def completer(names: Callable[[], dict[str, list[str]]]) -> WordCompleter:
-    """Completes registered names, then keywords; `names` is asked anew each time."""
+    """Completes registered names, then keywords; `names` is called at each completion."""
     from prompt_toolkit.completion import WordCompleter
 
-    from ..session.statements.registry import keywords  # brings torch, as the session does
+    from ..session.statements.registry import keywords  # imports torch, as the session does
 
     known = keywords()
 
     def words() -> list[str]:
         return [*(name for kind in names().values() for name in kind), *known]
 
-    return WordCompleter(words, ignore_case=True, pattern=re.compile(r"[\w'\u2032.]+"))  # names have primes
+    return WordCompleter(words, ignore_case=True, pattern=re.compile(r"[\w'\u2032.]+"))  # names have primes: x'
 
 
 def _prompt(names: Callable[[], dict[str, list[str]]]) -> PromptSession[str]:
@@ -139,6 +140,6 @@ def _history() -> History:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    except OSError:  # a read-only home is no reason to have no shell
+    except OSError:  # the home folder is read-only: use a shell without a saved history
         return InMemoryHistory()
     return FileHistory(path)

