@@ -1,7 +1,7 @@
-"""Baselines: what an absent feature is replaced by. In: a description and the input; out: the baseline's tensor.
+"""Baselines: the values that absent features take. In: a description and the input. Out: the baseline's tensor.
 
-`str(baseline)` is the text that a query would use. The tensors of other inputs come through functions that the caller
-passes in, for nothing here knows the catalog.
+`str(baseline)` is its text in a query. The tensors of other inputs come from functions that the caller passes in,
+because this module may not know the catalog.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .windows import sql_name
 
 @node
 class Constant(Node):
-    """Every feature at one value; zero is the default baseline."""
+    """The same value for every feature; zero is the default baseline."""
 
     value: float = 0.0
 
@@ -41,8 +41,7 @@ class Mean(Node):
 
 @node
 class Blur(Node):
-    """The input itself (or another) under a Gaussian blur of `sigma` pixels; None takes a twentieth of the shorter
-    side."""
+    """The input, or another one, after a Gaussian blur of `sigma` pixels (None: a twentieth of the shorter side)."""
 
     source: Source | None = None
     sigma: float | None = None
@@ -71,7 +70,8 @@ Baseline = Constant | Mean | Blur | Given
 
 
 def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Tensor]) -> None:
-    """Raise ShapeError where another input has another shape than `x`, BindError where a baseline means nothing."""
+    """Raise ShapeError if the baseline is an input whose shape is not that of `x`; BindError if the baseline has no
+    meaning for `x`."""
     kind = kind_of(tuple(x.shape), x.dtype)
     tokens = kind is not None and not kind.quantities
     other: Source | None = None
@@ -112,7 +112,8 @@ def materialise(
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],
 ) -> Tensor:
-    """The baseline of `x`, in its shape; floating-point where it has fractions. Raises as `check_baseline`."""
+    """The baseline of `x`, in the shape of `x`; floating-point if it has fractions. Raises the errors of
+    `check_baseline`."""
     check_baseline(baseline, x, element)
     match baseline:
         case Constant(value):
@@ -136,7 +137,7 @@ def _floating(x: Tensor) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """A separable Gaussian blur of an image (C, H, W), its borders replicated; cut off at 3 sigma."""
+    """A separable Gaussian blur of an image (C, H, W), with replicated borders; the kernel ends at 3 sigma."""
     for axis in (-2, -1):
         reach = min(int(3 * sigma + 0.5), 4 * image.shape[axis])
         offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)

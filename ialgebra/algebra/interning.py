@@ -1,10 +1,11 @@
 """Interned nodes: building the same node twice gives the same object.
 
-Equality is therefore identity, hashing is free, and a shared subplan is one node. A copy of a node is the node, and so
-is what comes back from a pickle of it in the same process; in another process it is the node of the same content and
-`key` there. `key` is a digest of a node's content that does not depend on the process, for canonical orders and seeds.
+So equal nodes are identical, hashing is cheap, and a shared subplan is one node. Copying a node, or pickling and
+loading it in the same process, gives the same object; loading it in another process gives the node with the same
+content and `key` there. `key` is a digest of a node's content that is the same in every process, for canonical orders
+and seeds.
 
-Nodes may be nested as deep as memory allows: nothing here recurses from a node into its operands.
+Nodes may be nested as deep as memory allows: no function here recurses from a node into its operands.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ _T = TypeVar("_T")
 
 
 class _Interning(type):
-    """Hands out the one object of a class with the given fields."""
+    """The metaclass of nodes: a constructor returns the existing node with the same class and fields, if there is
+    one."""
 
     _pool: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
     _lock = threading.Lock()
 
     def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:
         node = super().__call__(*args, **kwargs)  # type: ignore[misc]
-        # 1, 1.0, True and Fraction(1) are equal to a dictionary; the types keep them apart.
+        # As dictionary keys 1, 1.0, True and Fraction(1) are equal, so the key also has the types of the fields.
         content = _values(node)
         identity = (cls, content, tuple(map(type, content)))
         with _Interning._lock:
@@ -38,7 +40,7 @@ class _Interning(type):
 class Node(metaclass=_Interning):
     """Base of interned frozen dataclasses; subclass it with `@node`.
 
-    `digested_as` keeps the keys of a class that was renamed; orders and seeds are derived from keys.
+    `digested_as` is the former name of a renamed class: with it, keys stay the same, and so do orders and seeds.
     """
 
     digested_as: ClassVar[str | None] = None
@@ -48,7 +50,7 @@ class Node(metaclass=_Interning):
         """A digest of the content, the same in every process (hex)."""
         for part in _inner_first(self, without_key=True):
             if part is not self:
-                _ = part.key  # the keys of its own parts are known by now
+                _ = part.key  # does not recurse: the keys of its parts are cached already
         digest = hashlib.blake2b((self.digested_as or type(self).__name__).encode(), digest_size=12)
         for value in _values(self):
             digest.update(_content(value))
@@ -61,7 +63,7 @@ class Node(metaclass=_Interning):
         return self
 
     def __reduce__(self) -> tuple[Callable[..., Node], tuple[list[_Record]]]:
-        """All nodes below and this one, flat: a pickle that followed the operands would recurse once an operand."""
+        """A flat list of this node and all nodes below it; pickling operands one inside the other would recurse."""
         places: dict[Node, _Numbered] = {}
         records: list[_Record] = []
         for part in _inner_first(self):
@@ -71,7 +73,7 @@ class Node(metaclass=_Interning):
 
 
 class _Numbered(NamedTuple):
-    """Stands in a pickle for a node: where its record lies among those of all nodes."""
+    """A reference to a node in a pickle: the position of its record in the list of records."""
 
     number: int
 
@@ -80,7 +82,7 @@ _Record = tuple[type[Node], tuple[object, ...]]
 
 
 def _rebuilt(records: list[_Record]) -> Node:
-    """The last of the nodes that `Node.__reduce__` wrote down, each after its parts."""
+    """Build the nodes that `Node.__reduce__` recorded, parts before the nodes that hold them; return the last one."""
     built: list[Node] = []
     for kind, values in records:
         built.append(kind(*(_filled_in(value, built) for value in values)))
@@ -104,7 +106,7 @@ def _values(node: object) -> tuple[object, ...]:
 
 
 def _nodes_in(value: object) -> Iterator[Node]:
-    """The nodes in a field's value: itself, or those in a tuple or in tuples of tuples."""
+    """The nodes in a field's value: the value itself, or the nodes in a tuple, also in nested tuples."""
     if isinstance(value, Node):
         yield value
     elif isinstance(value, tuple):
@@ -113,8 +115,8 @@ def _nodes_in(value: object) -> Iterator[Node]:
 
 
 def _inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
-    """Every distinct node in `root` and at last `root` itself, parts before what holds them; with `without_key` only
-    nodes whose key is not known yet."""
+    """Every distinct node in `root`, parts before the nodes that hold them, and `root` last; with `without_key` only
+    nodes whose key is not computed yet."""
     seen: set[Node] = set()
     stack = [(root, False)]
     while stack:
@@ -140,5 +142,6 @@ def _content(value: object) -> bytes:
 
 @dataclass_transform(frozen_default=True)
 def node(cls: type[_T]) -> type[_T]:
-    """A frozen dataclass that compares and hashes by identity, which interning makes the same as by content."""
+    """A frozen dataclass that compares and hashes by identity, which is the same as by content because nodes are
+    interned."""
     return dataclass(frozen=True, eq=False)(cls)

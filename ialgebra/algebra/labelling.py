@@ -1,7 +1,7 @@
 """Labels: which feature belongs to which player. In: a partition, the input, a window. Out: one integer per feature.
 
-Labels are 0 … d−1 for the players, −1 outside the window. May not know: the catalog (masks come through a function that
-the caller passes in), plans, models.
+Labels are 0 … d−1 for the players, −1 outside the window. May not know: the catalog (the caller passes in a function
+that returns masks), plans, models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .sources import Source
 def check_partition(
     partition: Partition, kind: str, shape: tuple[int, ...], mask: Callable[[Source], NDArray[np.generic]]
 ) -> None:
-    """Raise BindError where a partition means nothing for this kind of input, ShapeError where a mask does not fit."""
+    """Raise BindError if a partition has no meaning for this kind of input, ShapeError if a mask does not fit."""
     of_kind = kind_named(kind)
     if not isinstance(partition, of_kind.partitions):
         legal = ", ".join(each.__name__.lower() for each in of_kind.partitions if each is not Labels)
@@ -49,7 +49,7 @@ def labels(
 ) -> NDArray[np.int64]:
     """The players of `content`: integers that broadcast to its shape, consecutive from 0, −1 where `window` is False.
 
-    `mask` fetches a registered feature mask. Raises BindError for a partition that means nothing for this kind of
+    `mask` fetches a registered feature mask. Raises BindError for a partition that has no meaning for this kind of
     input, ShapeError for a feature mask that does not broadcast to the input's shape.
     """
     check_partition(partition, kind, content.shape, mask)
@@ -77,7 +77,8 @@ def labels(
 
 
 def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The non-negative labels `raw`, renumbered 0 … d−1 in their order; −1 outside. One plane if channels are alike."""
+    """The non-negative labels `raw`, renumbered 0 … d−1 in their order; −1 outside. One plane if all channels are
+    equal."""
     raw = raw.reshape((1,) * (window.ndim - raw.ndim) + raw.shape)
     inside = window
     if window.ndim == 3 and raw.shape[0] == 1:
@@ -92,7 +93,8 @@ def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[n
 
 
 def _cells(occupied: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-    """The cell of each row (or column) when `count` equal cells lie over the occupied stretch."""
+    """The cell of each row (or column), if the range from the first to the last occupied one has `count` equal
+    cells."""
     where = np.flatnonzero(occupied)
     if where.size == 0:
         return np.zeros(occupied.size, dtype=np.int64)
@@ -110,7 +112,7 @@ def _slic(content: NDArray[np.generic], segments: int) -> NDArray[np.int64]:
     low, high = image.min(), image.max()
     scaled = (image - low) / (high - low) if high > low else np.zeros_like(image)
     if scaled.shape[-1] == 3:
-        found = slic(scaled, n_segments=segments, start_label=0, channel_axis=-1)
-    else:  # SLIC's colour space is for three channels
-        found = slic(scaled, n_segments=segments, start_label=0, channel_axis=-1, convert2lab=False)
-    return np.asarray(found, dtype=np.int64)
+        segment = slic(scaled, n_segments=segments, start_label=0, channel_axis=-1)
+    else:  # SLIC's colour space needs three channels
+        segment = slic(scaled, n_segments=segments, start_label=0, channel_axis=-1, convert2lab=False)
+    return np.asarray(segment, dtype=np.int64)

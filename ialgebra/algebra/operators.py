@@ -1,4 +1,5 @@
-"""The five operators of i-Algebra as interned trees: what a query means, before any decision of how to answer it.
+"""The five operators of i-Algebra as interned trees: what a query means, before anything is decided about how to answer
+it.
 
     φ(x; x̄, f)      Identity      Eqs. 1–2: the Shapley value of v(S) = f(x_S) over the players
     Π_w p            Projection    Eq. 3: only the features in w play
@@ -6,8 +7,8 @@
     p ⋈ q            Join          Eq. 5: a weighted mean
     p ⋄ q            AntiJoin      Eq. 6: each input explained against the others
 
-Nodes hold names and numbers only; tensors stay in the catalog. They validate themselves, never know a query's text, and
-compare by identity (see `interning`). Equation numbers are those of Zhang et al., i-Algebra (AAAI 2021).
+Nodes hold names and numbers only; tensors stay in the catalog. They validate themselves, do not know a query's text,
+and compare by identity (see `interning`). Equation numbers are those of Zhang et al., i-Algebra (AAAI 2021).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Contrast = Literal["difference", "literal"]
 
 @node
 class Estimation(Node):
-    """Which interpreter explains, with what options (in the order of their names), and rows a game, or None."""
+    """Which interpreter explains, its options (sorted by name), and the budget: rows per game, or None."""
 
     interpreter: str = "shapley"
     options: tuple[tuple[str, bool | int | float | str | tuple[int | float, ...]], ...] = ()
@@ -41,7 +42,7 @@ class Estimation(Node):
         return None if named is None else str(named)
 
     def __str__(self) -> str:
-        """As USING says it."""
+        """Its text after USING."""
         if self.interpreter == "shapley" and self.method is not None:
             return f"{self.method}()"
         options = ", ".join(f"{name} => {_said(value)}" for name, value in self.options)
@@ -61,10 +62,10 @@ def _said(value: bool | int | float | str | tuple[int | float, ...]) -> str:
 
 @node
 class Identity(Node):
-    """φ(x; x̄, f): several inputs stand for the mean over them, several baselines likewise (L18).
+    """φ(x; x̄, f): several inputs mean the mean over them, and so do several baselines (L18).
 
     `target` is a class index, or None for the class that the full model predicts for the input itself. `depth` is the
-    number of the layer that is the model's own output, or None where no layer is.
+    number of the layer that is the model's own output; None if no layer is.
     """
 
     model: str
@@ -118,8 +119,8 @@ class Selection(Node):
 
 @node
 class Join(Node):
-    """⋈: Σ weight · operand, with weights that sum to one (Eq. 5). Weights are exact, so that no order of rewriting
-    shows."""
+    """⋈: Σ weight · operand, with weights that sum to one (Eq. 5). Weights are exact fractions, so that the order of
+    rewriting does not change them."""
 
     operands: tuple[Operator, ...]
     weights: tuple[Fraction, ...]
@@ -136,7 +137,7 @@ class Join(Node):
 class AntiJoin(Node):
     """⋄: component i explains operand i against the mean of the others (Eq. 6).
 
-    `order[k]` is the operand that the k-th component shows: the swap of L12. `contrast` says how two models on one
+    `order[k]` is the operand of the k-th component (L12 swaps operands). `contrast` says how two models on one
     input are compared: by the difference of their contributions, or by the printed formula E[f(x_{S∪i}) − f'(x_S)].
     """
 
@@ -173,7 +174,7 @@ def rebuilt(plan: Operator, operands: tuple[Operator, ...]) -> Operator:
 
 
 def leaves(plan: Operator) -> tuple[Identity, ...]:
-    """The identities of a plan, left to right, each once; no recursion, so depth is no limit."""
+    """The identities of a plan, left to right, each once; without recursion, so a plan may be deep."""
     found: dict[Identity, None] = {}
     seen: set[Operator] = set()
     stack: list[Operator] = [plan]

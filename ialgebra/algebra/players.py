@@ -1,7 +1,7 @@
 """Partitions: descriptions of the players that the coalition game is played on.
 
-In: their parameters. Out: interned nodes; `str(partition)` is the text that a query would use. May not know: inputs, or
-which partition means something for which kind of input (see `kinds`); `labelling` makes labels of them.
+In: their parameters. Out: interned nodes; `str(partition)` is the text in a query. `labelling` computes their labels.
+May not know: inputs, or which partitions a kind of input has (see `kinds`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tokens(Node):
 
 @node
 class Grid(Node):
-    """rows × cols cells over the bounding box of the window: drilling down zooms in."""
+    """rows × cols cells over the bounding box of the window, so that a smaller window has smaller cells."""
 
     rows: int
     cols: int
@@ -47,7 +47,7 @@ class Grid(Node):
 
 @node
 class Tile(Node):
-    """Squares of `size` pixels anchored at the origin; a window cuts them and the cut part plays."""
+    """Squares of `size` pixels anchored at the origin; of a square, only the part in the window plays."""
 
     size: int
 

@@ -1,11 +1,12 @@
-"""Rankings: what HAVING, ORDER BY and LIMIT say of the elements of a collection. In: columns, one value an element.
-Out: which elements may stay, and in what order.
+"""Rankings: what HAVING, ORDER BY and LIMIT mean for the elements of a collection. In: columns, with one value per
+element. Out: which elements may be in the answer, and their order.
 
-    label  prediction  index                                   known of an element before anything of it is explained
+    label  prediction  index                                   known before an element is explained
     mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()              scalars, read from its map
 
-A HAVING is a predicate as any window is, over these columns in place of a feature's. While maps are estimates, a scalar
-is an interval: a predicate may then be true, or must be. This module knows no maps and no queries.
+A HAVING is a predicate like a window's, over these columns instead of a feature's columns. While maps are estimates, a
+scalar is an interval: a predicate is then certainly true, possibly true, or false. This module may not know maps or
+queries.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .windows import (
 )
 
 KNOWN: Final = ("label", "prediction", "index")
-"""The columns that are known of an element before anything of it is explained."""
+"""The columns whose values are known before an element is explained."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ Scalar = Mass | Entropy | Distance | Argmax
 
 @dataclass(frozen=True)
 class Key:
-    """A term to order by; what has no value comes last."""
+    """A term to order by; elements without a value come last."""
 
     term: Term
     descending: bool = False
@@ -91,11 +92,13 @@ class Ranking:
         return reads(self.having).union(*(reads_term(key.term) for key in self.order))
 
     def __str__(self) -> str:
-        """As a query says it."""
-        said = [] if self.having is EVERYTHING else [f"having {self.having}"]
+        """Its text in a query."""
+        clauses = [] if self.having is EVERYTHING else [f"having {self.having}"]
         if self.order:
-            said.append("order by " + ", ".join(f"{key.term}{' desc' if key.descending else ''}" for key in self.order))
-        return " ".join([*said, *([] if self.limit is None else [f"limit {self.limit}"])])
+            clauses.append(
+                "order by " + ", ".join(f"{key.term}{' desc' if key.descending else ''}" for key in self.order)
+            )
+        return " ".join([*clauses, *([] if self.limit is None else [f"limit {self.limit}"])])
 
 
 class Interval(NamedTuple):
@@ -107,7 +110,7 @@ class Interval(NamedTuple):
 
     @classmethod
     def exactly(cls, values: object) -> Interval:
-        """Values that are known; NaN stands for no value."""
+        """Known values; NaN means that there is no value."""
         known = np.asarray(values, dtype=np.float64)
         return cls(known, known)
 
@@ -118,7 +121,7 @@ class Interval(NamedTuple):
 
     @property
     def vague(self) -> Bools:
-        """Where there may be no value."""
+        """Where it is unknown whether there is a value."""
         vague: Bools = (self.low == -np.inf) & (self.high == np.inf)
         return vague
 
@@ -131,10 +134,10 @@ class Elements:
     numbers: Mapping[str, Interval]
     names: Mapping[str, NDArray[np.object_]]
 
-    def taken(self, places: Sequence[int] | NDArray[np.intp]) -> Elements:
-        """Some of the elements, in the order of `places`."""
-        numbers = {name: Interval(each.low[places], each.high[places]) for name, each in self.numbers.items()}
-        return Elements(len(places), numbers, {name: each[places] for name, each in self.names.items()})
+    def taken(self, positions: Sequence[int] | NDArray[np.intp]) -> Elements:
+        """The elements at these positions, in the order of `positions`."""
+        numbers = {name: Interval(each.low[positions], each.high[positions]) for name, each in self.numbers.items()}
+        return Elements(len(positions), numbers, {name: each[positions] for name, each in self.names.items()})
 
     def joined(self, numbers: Mapping[str, Interval]) -> Elements:
         """The same elements with more columns."""
@@ -159,23 +162,23 @@ def ranked(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:
 
 
 def _keys(ranking: Ranking, elements: Elements) -> list[tuple[Floats, Floats]]:
-    """The least and the greatest value that each key can have, with signs chosen so that what comes first is least."""
-    found = []
+    """The least and the greatest value that each key can have, with signs such that the first element has the least."""
+    ends = []
     for key in ranking.order:
         within = bounds(key.term, elements)
         best, worst = (-within.high, -within.low) if key.descending else within
-        found.append((best, np.where(within.vague, np.nan, worst)))
-    return found
+        ends.append((best, np.where(within.vague, np.nan, worst)))
+    return ends
 
 
 def _certainly_before(ranking: Ranking, elements: Elements, sure: Bools) -> NDArray[np.intp]:
-    """How many of the `sure` elements come before each element, wherever in their intervals the values are.
+    """How many of the `sure` elements come before each element, for any values within the intervals.
 
-    The worst that a sure one can be, key by key, is sorted among the best that each can be.
+    The worst possible keys of the sure elements are sorted together with the best possible keys of all elements.
     """
-    keys, places, count = _keys(ranking, elements), np.arange(elements.count), elements.count
+    keys, positions, count = _keys(ranking, elements), np.arange(elements.count), elements.count
     columns = [np.concatenate([best, worst[sure]]) for best, worst in keys]
-    columns += [np.concatenate([places, places[sure]]), np.repeat([0, 1], [count, int(sure.sum())])]
+    columns += [np.concatenate([positions, positions[sure]]), np.repeat([0, 1], [count, int(sure.sum())])]
     order = np.lexsort(columns[::-1])
     worst = order >= count
     before = np.zeros(count, dtype=np.intp)
@@ -184,15 +187,15 @@ def _certainly_before(ranking: Ranking, elements: Elements, sure: Bools) -> NDAr
 
 
 def _holds(having: Window, elements: Elements, *, sure: bool) -> Bools:
-    """The elements for which a predicate must be true (`sure`), or may be true."""
+    """The elements for which a predicate is certainly true (`sure`), or possibly true (not `sure`)."""
     compare = partial(_compare, elements=elements, sure=sure)
     with np.errstate(all="ignore"):
         return np.broadcast_to(truth(having, {}, compare).holds, (elements.count,)).copy()
 
 
 def _compare(op: Comparison, left: Term, right: Term, *, elements: Elements, sure: bool) -> Truth:
-    """Where a comparison must be true or must be false (`sure`), or may be. It is neither where a side has no
-    value."""
+    """Where a comparison is certainly (`sure`) or possibly true, and where it is certainly or possibly false. It is
+    neither where a side has no value."""
     match left, right:
         case Column(name), WindowConstant(str(word)):
             names = elements.names[name]
@@ -225,7 +228,7 @@ def _equal(one: Interval, two: Interval, sure: bool) -> Truth:
 
 
 def bounds(term: Term, elements: Elements) -> Interval:
-    """Where a term lies for each element, by interval arithmetic."""
+    """The interval of a term's value for each element, by interval arithmetic."""
     with np.errstate(all="ignore"):
         return _bounds(term, elements)
 
@@ -265,8 +268,8 @@ def _calculated(op: ArithmeticOperator, one: Interval, two: Interval) -> Interva
         case "%":
             points = (one.low == one.high) & (two.low == two.high) & (two.low != 0)
             found = Interval.exactly(np.where(points, np.mod(one.low, two.low), np.nan))
-    # There is no value where a side has none, where the divisor is zero, and for points such as ∞ − ∞. Where a bound
-    # alone is NaN, there may or may not be a value.
+    # There is no value if a side has none, if the divisor is zero, or if an operation on two known values gives NaN (as
+    # ∞ − ∞). If only a bound is NaN, it is unknown whether there is a value.
     none = np.isnan(one.low) | np.isnan(two.low)
     none |= (one.low == one.high) & (two.low == two.high) & np.isnan(found.low)
     if op in ("/", "%"):

@@ -1,4 +1,5 @@
-"""References to inputs: a registered name, for an element of a collection its position, and the edits made to it."""
+"""References to inputs: a registered name, an index for an element of a collection, and edits. In: names, edits. Out:
+interned nodes. May not know: tensors, or what any edit does."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from .windows import sql_name
 
 
 class Edit(Node):
-    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name;
-    the fields are the arguments, and the baseline, if there is one, is an option."""
+    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name:
+    the fields are the arguments, and a field `baseline` is an option."""
 
     def around(self, inner: str, *, whole: bool = False) -> str:
-        """The modifier's text around that of its input; `whole` also writes what is a query's default."""
+        """The edit's text around its input's text; `whole` also writes what a query may leave out."""
         words, option = [inner], []
         for name in (field.name for field in fields(self)):  # type: ignore[arg-type]
             match name, getattr(self, name):
@@ -34,14 +35,14 @@ def _argument(value: object) -> str:
 
 @node
 class Source(Node):
-    """A registered input under a chain of edits; `index` picks one element of a collection (0-based)."""
+    """A registered input after a chain of edits; `index` picks one element of a collection (0-based)."""
 
     name: str
     index: int | None = None
     edits: tuple[Edit, ...] = ()
 
     def __str__(self) -> str:
-        text = self.name.replace("\0", " ")  # an input's own baseline, registered with it
+        text = self.name.replace("\0", " ")  # a hidden name, such as an input's own baseline
         text = text if self.index is None else f"{text}[{self.index}]"
         for edit in self.edits:
             text = edit.around(text)
@@ -49,7 +50,8 @@ class Source(Node):
 
     @property
     def text(self) -> str:
-        """As a query writes it. The language cannot name one element of a collection: `x[2]` is for readers only."""
+        """Its text in a query. But a query cannot name one element of a collection: `x[2]` is only for people to
+        read."""
         text = sql_name(self.name) if self.index is None else f"{sql_name(self.name)}[{self.index}]"
         for edit in self.edits:
             text = edit.around(text, whole=True)
@@ -57,5 +59,6 @@ class Source(Node):
 
     @property
     def collection(self) -> Source:
-        """The collection that an element belongs to, under the same edits; a single input is its own collection."""
+        """The collection that an element belongs to, with the same edits; a single input counts as its own
+        collection."""
         return Source(self.name, None, self.edits)

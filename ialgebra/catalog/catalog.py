@@ -1,7 +1,7 @@
-"""What names mean: registered models, inputs, windows and views, and the session's settings.
+"""The catalog: registered models, inputs, windows, views and interpreters by name, and the session's settings.
 
-The catalog holds tensors and networks; plans hold names. Every look-up of an unknown name is a BindError that names the
-nearest one. It runs no query and knows no plan.
+In: names. Out: what is registered under them; an unknown name is a BindError that suggests the nearest one. Plans hold
+only names: tensors and networks stay here. It runs no query and knows no plan.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ from ..models.network import Network
 from .inputs import Element, Entry, is_hidden
 
 _T = TypeVar("_T")
-_edits = threading.Lock()  # catalogs and their snapshots share edited inputs
-_EDITED_BYTES = 128 << 20  # of edited inputs that are kept, so that a query makes each once
+_edited_lock = threading.Lock()  # one for all, because catalogs and their snapshots share edited inputs
+_EDITED_BYTES = 128 << 20  # of edited inputs that are cached, so that a query makes each edited input once
 
 
 @dataclass(eq=False)
 class Settings:
-    """What `SET option = value` changes: the defaults of the queries that follow; None leaves the choice to the
-    planner."""
+    """What `SET option = value` changes: the defaults of later queries. None leaves the choice to the planner."""
 
     seed: int | None = None
     budget: int | None = None
@@ -50,7 +49,7 @@ class Settings:
 
 @dataclass(eq=False)
 class Catalog:
-    """The session's name space."""
+    """The names of a session, each with what it stands for."""
 
     models: dict[str, Network] = field(default_factory=dict)
     inputs: dict[str, Entry] = field(default_factory=dict)
@@ -61,7 +60,7 @@ class Catalog:
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
 
     def snapshot(self) -> Catalog:
-        """What the names mean now, whatever is registered, dropped or set later. Both share edited inputs."""
+        """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
         return Catalog(
             dict(self.models),
             dict(self.inputs),
@@ -90,7 +89,8 @@ class Catalog:
         return _look_up("interpreter", name, self.interpreters)
 
     def element(self, source: Source) -> Element:
-        """The input that `source` names, edited as it says; BindError for a collection of several without an index."""
+        """The input that `source` names, after its edits; BindError for a collection of several inputs without an
+        index."""
         entry = self.input(source.name)
         if source.index is None and len(entry.elements) > 1:
             raise BindError(
@@ -102,10 +102,10 @@ class Catalog:
         return element
 
     def _edited(self, x: Element, edit: Edit, entry: Entry) -> Element:
-        """`x` after one edit, made once while it is in use; the inputs that the edit reads belong to its name."""
+        """`x` after one edit, from the cache if possible. The cache key contains the inputs that the edit reads."""
         read = (self.input(name) for name in registered([Source(entry.name, None, (edit,))]))
         key = (x, edit, *read)
-        with _edits:
+        with _edited_lock:
             made = self.edited.get(key)
             if made is not None:
                 self.edited.move_to_end(key)
@@ -118,14 +118,15 @@ class Catalog:
                 lambda source: self.element(source).tensor,
                 lambda name: [each.tensor for each in self.input(name).elements],
             )
-            with _edits:
+            with _edited_lock:
                 made = self.edited.setdefault(key, Element(tensor))
                 if len(self.edited) * tensor.nbytes > _EDITED_BYTES and len(self.edited) > 1:
                     self.edited.popitem(last=False)
         return made
 
     def mask(self, source: Source) -> NDArray[np.generic]:
-        """A registered feature mask; one of two dimensions (H, W) was registered as a collection of its rows."""
+        """A registered feature mask. A mask (H, W) is registered as a collection of H inputs, and is put together
+        here."""
         entry = self.input(source.name)
         if entry.collection and source.index is None:
             rows = np.stack([each.array for each in entry.elements])

@@ -1,7 +1,7 @@
-"""Registered inputs: tensors, their kinds, and what the queries over them use by default.
+"""Registered inputs: tensors, their kinds, and the defaults of queries over them.
 
-In: tensors, arrays and lists as a caller has them. Out: an Entry, whose elements are snapshots on the CPU, or a
-ShapeError or BindError that says what to register. It knows no model, no window and no query.
+In: tensors, arrays and lists of a caller. Out: an Entry, whose elements are copies on the CPU, or a ShapeError or
+BindError that says what to register. It may not know models, windows or queries.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
 
-_HIDDEN_MARK = "\0"  # no query can say a name that contains it
-_LABEL_LIMIT = 1 << 53  # below it every whole number has a float of its own
+_HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
+_LABEL_LIMIT = 1 << 53  # below it, different whole numbers are different floats
 _FORMS = forms()
 
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """One input, as registered: a snapshot on the CPU that later changes of the caller's tensor do not reach."""
+    """One registered input: a copy on the CPU, which does not change if the caller changes the original tensor."""
 
     tensor: Tensor
 
     @cached_property
     def array(self) -> NDArray[np.generic]:
-        """The same values for NumPy."""
+        """The same values as a NumPy array."""
         return cast("NDArray[np.generic]", self.tensor.numpy())
 
     @cached_property
     def digest(self) -> str:
-        """Names the content: dtype, shape and bytes."""
+        """A digest of the content: dtype, shape and bytes."""
         return content_digest(self.tensor)
 
 
 @lru_cache(maxsize=32)
 def constant_element(baseline: Constant, shape: torch.Size, dtype: torch.dtype) -> Element:
-    """The constant baseline of inputs of this form; kept, for most queries share their baseline."""
+    """The constant baseline of inputs of this shape and dtype; cached, because most queries use the same one."""
     return Element(materialise(baseline, torch.empty(shape, dtype=dtype), lambda _: torch.empty(0), lambda _: ()))
 
 
@@ -69,7 +69,7 @@ class Entry:
     feature_names: tuple[str, ...] | None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
-    labels: tuple[int, ...] | tuple[str, ...] | None = None  # one an element
+    labels: tuple[int, ...] | tuple[str, ...] | None = None  # one per element
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,20 +77,21 @@ class Entry:
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
-        """The words that tokens stand for, where the names of a token input are not those of its positions."""
+        """The words that token ids stand for; None if the names of a token input are one per position."""
         names = self.feature_names
         return names if KINDS[self.kind].vocabulary and names is not None and len(names) != self.shape[0] else None
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """References to the elements."""
+        """One reference for each element."""
         if not self.collection:
             return (Source(self.name),)
         return tuple(Source(self.name, index) for index in range(len(self.elements)))
 
 
 def hidden(name: str, what: str) -> str:
-    """A name for the baseline or the players of an input that came as tensors; no query can say it."""
+    """The name under which the baseline or the players of input `name` are registered, if they are tensors. A query
+    cannot contain this name."""
     return f"{name}{_HIDDEN_MARK}{what}"
 
 
@@ -123,7 +124,7 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
     kind = kind_of(tuple(first.shape), fractions or first.dtype)
     if kind is None:
         raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
-    if kind.common_dtype and fractions is not None:  # rows of a table, some of which may hold whole numbers only
+    if kind.common_dtype and fractions is not None:  # some rows of a table may have only whole numbers
         tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
     if feature_names is not None:
         if kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
@@ -137,8 +138,8 @@ def entry(name: str, value: object, feature_names: Iterable[str] | None = None) 
 
 
 def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:
-    """A label for each element of a collection, all of them whole numbers or all of them names; BindError for others,
-    ShapeError for too few or too many."""
+    """The labels of a collection's elements: all whole numbers, or all names. BindError for other values, ShapeError
+    for too few or too many labels."""
     if not entry.collection:
         raise BindError(f"labels are for collections; '{entry.name}' is one input")
     values = given.tolist() if isinstance(given, Tensor | np.ndarray) else given
@@ -164,12 +165,14 @@ def _is_array(value: object) -> bool:
 
 
 def snapshot(name: str, value: object) -> Tensor:
-    """One tensor on the CPU, which later changes of `value` do not reach; ShapeError for what is no real, dense one."""
+    """A copy of `value` as a tensor on the CPU; ShapeError if `value` is not a dense tensor of real numbers."""
     try:
         if isinstance(value, Tensor):
             tensor = value
         else:
-            array = np.array(cast("ArrayLike", value), order="C")  # torch wants writable arrays, no negative strides
+            array = np.array(
+                cast("ArrayLike", value), order="C"
+            )  # torch needs writable arrays without negative strides
             tensor = torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
@@ -181,4 +184,4 @@ def snapshot(name: str, value: object) -> Tensor:
     if tensor.dtype == torch.bool:
         return tensor.to(torch.uint8)
     half = tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)
-    return tensor.float() if half else tensor  # NumPy has no bfloat16; float32 holds every narrower float
+    return tensor.float() if half else tensor  # NumPy has no bfloat16; float32 holds all values of narrower floats

@@ -1,9 +1,9 @@
 """How wrong a map may be: errors of games that share coalitions, and bounds that hold with a confidence.
 
-In: for each sampled game of a map its influences, which are what each unit of its design contributes to the errors of
-the map's values. Out: influences added up, each game's share of the squared error, relative bounds. Games whose designs
-draw from one sequence share coalitions, so their influences are added before they are squared. It may know numbers and
-designs, and no outcome, no catalog and no model.
+In: for each sampled game of a map its influences: what each unit of its design contributes to the errors of the map's
+values. Out: the sums of influences, each game's share of the squared error, relative bounds. Games whose designs draw
+from one sequence share coalitions, so their influences are added before they are squared. It knows numbers and designs;
+it may not know outcomes, the catalog or models.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Draw(NamedTuple):
 
 
 def pooled(draws: Sequence[Draw], cells: int, *, apart: bool = False) -> Floats | None:
-    """The influences (n, cells) of all games, added up where games share coalitions; None where one is unknown.
+    """The influences (n, cells) of all games, added for games that share coalitions; None if one is unknown.
 
-    With `apart` games over different hybrids are taken to share none.
+    With `apart`, games over different hybrids count as sharing no coalitions.
     """
     if not all(np.isfinite(draw.influence).all() for draw in draws):
         return None
@@ -40,30 +40,31 @@ def pooled(draws: Sequence[Draw], cells: int, *, apart: bool = False) -> Floats 
 
 
 def shares(draws: Sequence[Draw], influence: Floats | None, *, apart: bool = False) -> list[tuple[Draw, float]]:
-    """What part of the squared error, Σ stderr², each game brings: its own and half its covariances with others.
+    """The part of the squared error, Σ stderr², that each game causes: its variance and half of its covariances.
 
-    A part is negative where it cancels those of others. `influence` is that of the whole map, as `pooled` tells it;
-    where it is None, the errors are unknown and each game's part is 1.
+    A part is negative if it cancels errors of other games. `influence` is the result of `pooled` for the whole map; if
+    it is None, the errors are unknown and each game's part is 1.
     """
     if influence is None:
         return [(draw, 1.0) for draw in draws]
     scale = _largest(influence)
-    found = [
-        (draw, float((draw.influence / scale * (total[place] / scale)).sum()))
+    parts = [
+        (draw, float((draw.influence / scale * (total[units_of_game] / scale)).sum()))
         for group in _groups(draws, apart)
-        for total, places in (_added(group),)
-        for draw, place in zip(group, places, strict=True)
+        for total, units_of_games in (_added(group),)
+        for draw, units_of_game in zip(group, units_of_games, strict=True)
     ]
-    whole = sum(part for _, part in found) or 1.0
-    return [(draw, part / whole) for draw, part in found]
+    whole = sum(part for _, part in parts) or 1.0
+    return [(draw, part / whole) for draw, part in parts]
 
 
 def relative_bound(values: Floats, influence: Floats | None, confidence: float) -> float:
-    """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known.
+    """An upper bound of ‖φ̂ − φ‖₂ / ‖φ‖₂ with this confidence: 0 if the map is exact, inf if the error is unknown.
 
-    `values` (d,) are the estimates φ̂, `influence` (n, d) their errors' parts. ‖φ̂ − φ‖² is taken for a sum of weighted
-    χ²₁, matched in mean and variance by one scaled χ² (Satterthwaite, 1946), whose quantile is Wilson and Hilferty's
-    (1931); ‖φ‖² for ‖φ̂‖² less the mean of that, which is unbiased, and is at least (Σφ)² / d, which is known.
+    `values` (d,) are the estimates φ̂, `influence` (n, d) the parts of their errors. ‖φ̂ − φ‖² is modelled as a sum of
+    weighted χ²₁ variables. One scaled χ² variable with the same mean and variance replaces the sum (Satterthwaite,
+    1946); its quantile is that of Wilson and Hilferty (1931). ‖φ‖² is estimated by ‖φ̂‖² minus the mean of
+    ‖φ̂ − φ‖², without bias, and taken to be at least (Σφ)² / d, which is known.
     """
     if influence is None:
         return math.inf
@@ -77,7 +78,7 @@ def relative_bound(values: Floats, influence: Floats | None, confidence: float) 
     freedom = mean**2 / float(np.square(gram).sum())
     spread = 2.0 / (9.0 * freedom)
     quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
-    with np.errstate(over="ignore", invalid="ignore"):  # beside values that are infinitely larger, errors are nothing
+    with np.errstate(over="ignore", invalid="ignore"):  # values may be infinitely larger than errors
         scaled = values / scale
         size = max(float(scaled @ scaled) - mean, float(scaled.sum() ** 2) / len(scaled))
     return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
@@ -89,18 +90,19 @@ def simultaneous(confidence: float, count: int) -> float:
 
 
 def reach(confidence: float, count: int) -> float:
-    """How many standard errors each of `count` two-sided intervals reaches, so that all hold at once with
+    """Half the width, in standard errors, of each of `count` two-sided intervals that all hold at once with
     `confidence`."""
     return NormalDist().inv_cdf(1 - (1 - confidence) / (2 * max(1, count)))
 
 
 def _largest(influence: Floats) -> float:
-    """The unit in which influences are squared: squares of huge or tiny values would not be numbers."""
+    """The largest influence. Influences are divided by it before they are squared, because squares of huge or tiny
+    values overflow or vanish."""
     return float(np.abs(influence).max(initial=0.0)) or 1.0
 
 
 def _groups(draws: Iterable[Draw], apart: bool) -> Iterable[list[Draw]]:
-    """The games that draw from one sequence of coalitions."""
+    """Groups of games that draw from one sequence of coalitions; with `apart`, only games over the same hybrids."""
     groups: dict[object, list[Draw]] = {}
     for draw in draws:
         method, players, _, seed = draw.design.key
@@ -109,15 +111,16 @@ def _groups(draws: Iterable[Draw], apart: bool) -> Iterable[list[Draw]]:
 
 
 def _added(draws: Sequence[Draw]) -> tuple[Floats, list[NDArray[np.int64]]]:
-    """Influences that are added unit by unit, (units, cells), and where the units of each game are among them."""
+    """The influences of games added unit by unit, (units, cells), and for each game the rows of its own units."""
     counts = [len(draw.influence) for draw in draws]
     if len({draw.design.key for draw in draws}) == len(set(counts)) == 1:
         every = np.arange(counts[0])
         return np.sum([draw.influence for draw in draws], axis=0), [every] * len(draws)
     known = [units(draw.design) for draw in draws]
     if counts != [len(each) for each in known]:
-        # The units are an interpreter's own, which no design knows. Errors of n games may all go the same way, and then
-        # the square of their sum is n times the sum of their squares; so much is assumed.
+        # An interpreter defines its own units here, so it is unknown which games share units. The errors of n games may
+        # all have the same sign. Then the square of their sum is n times the sum of their squares: assume this worst
+        # case.
         root = math.sqrt(len(draws))
         every = np.arange(sum(counts))
         return root * np.concatenate([draw.influence for draw in draws]), np.split(every, np.cumsum(counts)[:-1])

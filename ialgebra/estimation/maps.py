@@ -1,7 +1,7 @@
 """From values to maps: each answer's linear combination of estimates, with the standard error of the combination.
 
 In: a plan's answers, and the tables of values that its execution filled. Out: players, values and standard errors of
-each map. It may not know how the values came: it runs no model and reads no store.
+each map. It may not know how the values were computed: it runs no model and reads no store.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
 from .bound import Draw, pooled, relative_bound, shares
 
-_VALUES_AT_ONCE = 1 << 20  # of several jobs of one design that are estimated together: 8 MiB of values
+_VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs with one design
 
 
 class ValueTables(NamedTuple):
-    """What an execution found, job by job: the design, its values (m, columns), and for interpreters that ask the model
-    themselves the input-shaped map of each (job, column)."""
+    """The results of an execution, by job: the designs and their values (m, columns); and by (job, column) the
+    input-shaped maps of interpreters that call the model themselves."""
 
     designs: Sequence[Design]
     values: Sequence[Floats]
@@ -53,12 +53,12 @@ class EstimatedMap:
     base: float
     full: float
     method: str
-    asked: Floats | None = None  # the value of each feature, where some did not come from their player's
+    asked: Floats | None = None  # input-shaped; not None if a term's map came from a ModelInterpreter
 
     @property
     def map(self) -> Floats:
-        """The value of each feature, input-shaped: its player's, spread evenly over the player's features, if not its
-        own."""
+        """The value of each feature, input-shaped: its own value if an interpreter gave one, otherwise the value of its
+        player, spread evenly over the player's features."""
         if self.asked is not None:
             return self.asked
         sizes = np.bincount(self.labels[self.labels >= 0], minlength=len(self.values))
@@ -67,38 +67,39 @@ class EstimatedMap:
 
     @cached_property
     def influence(self) -> Floats | None:
-        """(n, d): what each independent unit of the designs contributes to the errors; None where that is unknown."""
+        """(n, d): what each independent unit of the designs contributes to the errors; None if that is unknown."""
         return pooled(self.draws, len(self.values))
 
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
-        """What part of the squared error each game brings, `apart` as if different hybrids shared no coalitions."""
+        """The part of the squared error that each game causes; with `apart`, as if different hybrids shared no
+        coalitions."""
         return shares(self.draws, self.influence, apart=apart)
 
     @property
     def stderr(self) -> Floats:
-        """The standard error of each value, (d,): 0 where exact, inf where it cannot be known."""
-        if self.influence is None:  # players that no sampled game has are exact nevertheless, such as null players
+        """The standard error of each value, (d,): 0 if it is exact, inf if it is unknown."""
+        if self.influence is None:  # players that are in no sampled game, such as null players, are still exact
             sampled = np.any([draw.influence.any(axis=0) for draw in self.draws], axis=0)
             return np.where(sampled, np.inf, 0.0)
-        error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values would not be numbers
+        error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values overflow or vanish
         return error
 
     def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
-        """What ‖φ̂ − φ‖₂ / ‖φ‖₂ stays below with this confidence: 0 where exact, inf where it cannot be known; `apart`
-        as if different hybrids shared no coalitions."""
+        """An upper bound of ‖φ̂ − φ‖₂ / ‖φ‖₂ with this confidence: 0 if the map is exact, inf if the error is unknown.
+        With `apart`, as if different hybrids shared no coalitions."""
         influence = pooled(self.draws, len(self.values), apart=True) if apart else self.influence
         return relative_bound(self.values, influence, confidence)
 
 
-def _summed(found: Floats, labels: NDArray[np.int64], count: int) -> Floats:
-    """The values of `count` players: the sums over their features."""
-    labels = np.broadcast_to(labels, found.shape)
+def _summed(features: Floats, labels: NDArray[np.int64], count: int) -> Floats:
+    """The values of `count` players: the sums over the values of their features."""
+    labels = np.broadcast_to(labels, features.shape)
     inside = labels >= 0
-    return np.bincount(labels[inside], found[inside], minlength=count).astype(np.float64)
+    return np.bincount(labels[inside], features[inside], minlength=count).astype(np.float64)
 
 
 class Estimates:
-    """The estimates of some answers of a plan: those of one design are made together, each once."""
+    """The estimates of some answers of a plan. Jobs with the same design are estimated together, each job once."""
 
     def __init__(
         self,
@@ -110,26 +111,26 @@ class Estimates:
         self.plan = plan
         self.tables = tables
         self.catalog = catalog
-        self._found: dict[tuple[int, Part], list[Estimate]] = {}
-        alike: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
+        self._estimates: dict[tuple[int, Part], list[Estimate]] = {}
+        jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
         for answer, readings in wanted:
             for term, reading in zip(answer.terms, readings, strict=True):
-                alike.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
-        for (spec, part), places in alike.items():
-            jobs, together = list(places), max(1, _VALUES_AT_ONCE // max(1, spec.rows))
+                jobs_by_design.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
+        for (spec, part), jobs_of_design in jobs_by_design.items():
+            jobs, together = list(jobs_of_design), max(1, _VALUES_AT_ONCE // max(1, spec.rows))
             for first in range(0, len(jobs), together):
-                self._found |= self._estimated(spec, part, jobs[first : first + together])
+                self._estimates |= self._estimated(spec, part, jobs[first : first + together])
 
     def _estimated(self, spec: DesignSpec, part: Part, jobs: Sequence[int]) -> dict[tuple[int, Part], list[Estimate]]:
         design, values = self.tables.designs[jobs[0]], [self.tables.values[job] for job in jobs]
         interpreter, table = self.catalog.interpreter(spec.interpreter), np.concatenate(values, axis=1)
         if part != "shapley":
-            found = estimate(design, table, part)
+            estimates = estimate(design, table, part)
         elif isinstance(interpreter, GameInterpreter):
-            found = estimated(spec.interpreter, interpreter, design, table)
+            estimates = estimated(spec.interpreter, interpreter, design, table)
         else:
             return {(job, part): self._asked(job, interpreter) for job in jobs}
-        columns = iter(found)
+        columns = iter(estimates)
         return {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
@@ -139,7 +140,8 @@ class Estimates:
         return [Estimate(_summed(each, players, count), unknown, self.plan.jobs[job].spec.method) for each in maps]
 
     def map(self, answer: Answer, readings: Sequence[TermReading]) -> EstimatedMap:
-        """The map of one answer; terms on other players meet on the common refinement of their partitions."""
+        """The map of one answer. If its terms have different players, the map's players are the intersections of
+        theirs."""
         labels, spreads = _refined(answer)
         count = int(labels.max(initial=-1)) + 1
         values = np.zeros(count)
@@ -148,7 +150,7 @@ class Estimates:
         base = full = 0.0
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
-            found = self._found[reading.job, term.part][reading.column]
+            found = self._estimates[reading.job, term.part][reading.column]
             share = float(-term.coefficient if term.board.swapped else term.coefficient)
             if (own := self.tables.maps.get((reading.job, reading.column))) is None:
                 values += share * spread(found.values)
@@ -180,8 +182,8 @@ class Estimates:
 
 
 class _Spread:
-    """Carries a game's values (…, active players) to the cells of an answer's map (…, cells), spread evenly over
-    features."""
+    """Converts a game's values (…, active players) to values of the cells of an answer's map (…, cells): a player's
+    value is spread evenly over its features."""
 
     def __init__(self, term: GameTerm, cells: NDArray[np.int64] | None, sizes: NDArray[np.int64] | None) -> None:
         board = term.board
@@ -193,13 +195,13 @@ class _Spread:
             self.shares = sizes / np.maximum(features, 1)[cells]
 
     def __call__(self, values: Floats) -> Floats:
-        whole = np.zeros((*values.shape[:-1], self.count + 1))  # cells outside the game's window read the last: 0
+        whole = np.zeros((*values.shape[:-1], self.count + 1))  # the last is 0, for cells outside the game's window
         whole[..., self.active] = values
         return whole[..., :-1] if self.cells is None else whole[..., self.cells] * self.shares
 
 
 def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
-    """The players of the answer's map, and how each term's values get there."""
+    """The players of the answer's map, and for each term the conversion of its values to these players."""
     boards = {id(term.board.labels): term.board.labels for term in answer.terms}
     first = next(iter(boards.values()), answer.board.labels)
     if all(np.array_equal(first, labels) for labels in boards.values()):
@@ -209,7 +211,7 @@ def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
     names, where, inverse, sizes = np.unique(
         stack[:, inside], axis=1, return_index=True, return_inverse=True, return_counts=True
     )
-    order = np.argsort(where)  # as a reader meets them, whatever the order of the terms
+    order = np.argsort(where)  # by their first feature, so that the order of the terms does not matter
     names, sizes, inverse = names[:, order], sizes[order], np.argsort(order)[inverse.ravel()]
     labels = np.full(stack.shape[1], -1, dtype=np.int64)
     labels[inside] = inverse

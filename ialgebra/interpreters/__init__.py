@@ -1,9 +1,8 @@
 """Interpreters: what `USING name(option => value)` may name. `docs/interpreters.md` says how to write one.
 
-In comes a coalition game, as a number of players and values of coalitions, or a `Question` to the model itself; out
-comes a map, with errors where the interpreter knows them. Each is one frozen value (`shipped` lists those that come
-with the package), and `checked` looks at what one answers before it is believed. Nothing here knows a plan, a query or
-a catalog.
+In: a coalition game (a number of players and values of coalitions), or a `Question` about a model. Out: a map, with
+errors if the interpreter knows them. Each interpreter is one frozen value (`shipped` lists those of this package);
+`checked` validates what an interpreter returns. This room may not know plans, queries or the catalog.
 """
 
 from ..kernels.coalitions import Design

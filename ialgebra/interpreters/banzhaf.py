@@ -1,6 +1,6 @@
-"""Banzhaf values: the mean marginal contribution over all coalitions alike, whatever their size.
+"""Banzhaf values: the mean marginal contribution over all coalitions, each with equal weight.
 
-They do not sum to v(N) − v(∅): a map of them has no such total.
+In: a design and its values. Out: estimates. Banzhaf values do not sum to v(N) − v(∅).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .protocol import GameInterpreter, Options
 
 @dataclass(frozen=True)
 class Banzhaf(GameInterpreter):
-    """Exact where the budget pays for every coalition, as for Shapley values; else from uniform pairs."""
+    """Exact if the budget is enough for every coalition, as for Shapley values; otherwise from uniform pairs."""
 
     dual: bool = True
 

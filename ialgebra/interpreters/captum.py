@@ -1,8 +1,8 @@
 """Captum's methods by name: `USING captum.IntegratedGradients(n_steps => 50)`.
 
-In: a `Question`; out: the map that Captum itself answers with. A closed list of names leads to classes of
-`captum.attr`, and options are the plain parameters of their signatures, so that no text of a query names anything else.
-Captum is an extra, imported when the first query names one of its methods.
+In: a `Question`. Out: Captum's own map. A fixed list of names maps to classes of `captum.attr`, and options are the
+parameters of their signatures that have plain values, so that a query cannot name anything else in Captum. Captum is an
+extra, imported when the first query names one of its methods.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from torch import Tensor
 from ..errors import BindError
 from .protocol import ModelInterpreter, Operation, Option, Options, Question
 
-# What is no plain value, or changes the form of the answer.
-_OTHERS = {"return_convergence_delta", "return_input_shape", "attr_dim_summation", "show_progress", "verbose"}
-_SIZES = {
+# Parameters that are not options: they have no plain value, or change the form of the answer.
+_NOT_OPTIONS = {"return_convergence_delta", "return_input_shape", "attr_dim_summation", "show_progress", "verbose"}
+_OPTIONS_WITHOUT_DEFAULT = {
     "sliding_window_shapes": Option("numbers", required=True, least=1),
     "strides": Option("numbers", least=1),
     "internal_batch_size": Option("whole", least=1),
@@ -37,11 +37,11 @@ _MODES = ("nearest", "bilinear", "bicubic", "area")
 
 @dataclass(frozen=True)
 class CaptumMethod(ModelInterpreter):
-    """One attribution class of `captum.attr`; it explains against a baseline, and by the query's players, where its
-    `attribute` takes `baselines` and a `feature_mask`."""
+    """One attribution class of `captum.attr`. It uses the query's baseline if its `attribute` takes `baselines`, and
+    the query's players if its `attribute` takes a `feature_mask`."""
 
     name: str
-    of: str = ""  # the class, where its name is another
+    of: str = ""  # the name of the class, if it is not `name`
     needs_gradients: bool = True
     needs_module: bool = False
     sampled: bool = False
@@ -115,7 +115,7 @@ class CaptumMethod(ModelInterpreter):
             if name in options:
                 options[name] = _sizes(options[name], x.shape[1:])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of hooks that it sets, and takes back
+            warnings.simplefilter("ignore")  # about hooks that Captum sets and removes
             found = getattr(attr, self._class)(question.scalar, **made).attribute(x, **asked, **options)
             if mode:
                 found = _upsampled(attr.LayerAttribution.interpolate, found, tuple(x.shape[1:]), mode)
@@ -143,8 +143,8 @@ def _defaults(function: Callable[..., object]) -> dict[str, object]:
 
 
 def _option(name: str, default: object) -> Option | None:
-    """How a query says a parameter; None for what it cannot say."""
-    if name in _OTHERS:
+    """The option for a parameter; None if a query cannot set it."""
+    if name in _NOT_OPTIONS:
         return None
     match default:
         case bool():
@@ -155,11 +155,11 @@ def _option(name: str, default: object) -> Option | None:
             return Option("number", least=0)
         case str():
             return Option("word")
-    return _SIZES.get(name)
+    return _OPTIONS_WITHOUT_DEFAULT.get(name)
 
 
 def _sizes(given: object, shape: Sequence[int]) -> tuple[int, ...]:
-    """One number for each dimension; one alone is that of all but an image's channels."""
+    """One number for each dimension. A single number is used for all dimensions, except an image's channels."""
     if isinstance(given, tuple) and len(given) > 1:
         if len(given) != len(shape):
             raise BindError(f"{given} has {len(given)} numbers; an input of shape {tuple(shape)} needs {len(shape)}")
@@ -170,12 +170,12 @@ def _sizes(given: object, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _mask(players: NDArray[np.int64]) -> Tensor:
-    """The players as groups from 0 on; what is outside the window is one more."""
+    """The players as groups counted from 0; the features outside the window are one more group."""
     return torch.from_numpy(np.where(players < 0, players.max() + 1, players))
 
 
 def _spread(found: Tensor, players: NDArray[np.int64]) -> Tensor:
-    """Captum gives every feature of a group the whole group's value; here it is spread evenly over them."""
+    """Captum gives every feature of a group the value of the whole group; divide it by the group's size."""
     mask = _mask(players)
     return found / torch.bincount(mask.flatten())[mask].to(found.device, found.dtype)
 
@@ -183,14 +183,14 @@ def _spread(found: Tensor, players: NDArray[np.int64]) -> Tensor:
 def _upsampled(
     interpolate: Callable[[Tensor, tuple[int, ...], str], Tensor], found: Tensor, shape: tuple[int, ...], mode: str
 ) -> Tensor:
-    """A layer's map (1, 1, h, w) in the input's size, each place's value shared by the channels."""
+    """A layer's map (1, 1, h, w) in the input's size; the value at a position is divided equally among the channels."""
     if len(shape) != 3 or found.dim() != 4:
         raise BindError("captum.GradCam needs an image, and a layer whose output is (C, H, W)")
     return interpolate(found, shape[1:], mode).expand(1, *shape) / shape[0]
 
 
 def methods() -> dict[str, CaptumMethod]:
-    """Every method that is shipped, by the name that a query uses."""
+    """Every Captum method, by its name in queries."""
     found = [CaptumMethod(name) for name in ("IntegratedGradients", "Saliency", "InputXGradient")]
     found += [CaptumMethod("GradientShap", sampled=True)]
     found += [CaptumMethod(name, needs_module=True) for name in ("DeepLift", "GuidedBackprop", "Deconvolution")]

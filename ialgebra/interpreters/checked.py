@@ -1,7 +1,8 @@
-"""What interpreters answer, looked at before it is believed.
+"""Calls of interpreters, with validation of what they return.
 
-In: an interpreter, its name and what it is asked. Out: its answer, or an IalgebraError that names it: what it raised,
-or what is wrong with what it returned. An interpreter's own IalgebraErrors pass, and so does running out of memory.
+In: an interpreter, its name and its arguments. Out: its answer, or an IalgebraError that names the interpreter and says
+what it raised or what is wrong with its answer. IalgebraErrors of an interpreter pass unchanged, and so do
+out-of-memory errors. May not know: plans, queries or the catalog.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def known_interpreter(name: str, interpreter: object) -> GameInterpreter | Model
 def chosen(
     name: str, interpreter: GameInterpreter, players: int, budget: int | None, options: Options
 ) -> tuple[str, int]:
-    """The method and the rows that a game is given."""
+    """The method and the number of rows that the interpreter chooses for a game."""
     with _blamed(name):
         found = interpreter.choose(players, budget, options)
     match found:
@@ -42,7 +43,7 @@ def chosen(
 
 
 def designed(name: str, interpreter: GameInterpreter, method: str, players: int, rows: int, seed: int) -> Design:
-    """The design of a game; of no players, it has one row."""
+    """The design of a game; without players it has one row."""
     with _blamed(name):
         found = interpreter.design(method, players, rows, seed)
     if not isinstance(found, Design):

@@ -1,9 +1,10 @@
-"""What an interpreter is: something that explains an input of a model, the Shapley value being one of them.
+"""What an interpreter is: it explains an input of a model. The Shapley value is one interpreter.
 
-There are two kinds. A `GameInterpreter` is a function of the coalition game v(S): it says which coalitions to evaluate
-and what they are worth to each player, and the engine does the rest (shared rows, the store, rounds to a bound). A
-`ModelInterpreter` asks the model itself, as gradients need: it gets the explained scalar as a module. Subclass one of
-them; what is left out has the default given here. Knows no plan, no query and no catalog.
+There are two kinds. A `GameInterpreter` is a function of the coalition game v(S): it chooses the coalitions to
+evaluate, and computes each player's value from their values; the engine does the rest (shared rows, the store, rounds
+to a bound). A `ModelInterpreter` calls the model itself, for example for gradients: it gets the explained scalar as a
+module. Subclass one of them; attributes and methods that are not abstract have defaults. May not know: plans, queries
+or the catalog.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ Options = Mapping[str, OptionValue]
 @dataclass(frozen=True)
 class Option:
     """What `name => value` may be in USING: a `whole` number or any `number`, a `word` or text, a `flag` (true or
-    false), several `numbers` in parentheses (one alone counts too), or a `layer` of the model, handed on as its index.
+    false), several `numbers` in parentheses (or a single one), or a `layer` of the model, passed on as its index.
 
-    `legal` are the words to choose from, none for any; `least` is the least number.
+    `legal` are the allowed words (empty: any word); `least` is the least allowed number.
     """
 
     kind: Literal["whole", "number", "word", "flag", "numbers", "layer"]
@@ -41,9 +42,9 @@ class Option:
 
 
 class Interpreter:
-    """What both kinds tell the binder: the options of USING, and of what they cannot mean, why.
+    """What both kinds tell the binder: their options in USING, and which operations they refuse.
 
-    `cannot` has a reason for each operation that is refused: 'project' (Π_w: the rest of the input stays at the
+    `cannot` has the reason for each refused operation: 'project' (Π_w: the rest of the input stays at the
     baseline), 'select' (σ_l), 'join' (weighted sums of maps), 'antijoin' (another input is the baseline).
     """
 
@@ -52,31 +53,33 @@ class Interpreter:
 
 
 class GameInterpreter(Interpreter, ABC):
-    """A function of the values v(S) that gives a player who changes nothing 0, and no other player more or less for it:
-    such players are left out beforehand.
+    """A function of the values v(S). A player who never changes v must get 0 and must not change the values of others,
+    because the engine removes such players before it calls the interpreter.
 
-    `dual` says that it turns its sign when foreground and background change places (L13): φ(x'; x) = −φ(x; x').
+    `dual` says that the sign of all values changes if foreground and background are exchanged (L13):
+    φ(x'; x) = −φ(x; x').
     """
 
     dual: bool = False
 
     @abstractmethod
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
-        """The method, and the number of rows with ∅ and N, for `budget` rows; None leaves them to the interpreter.
+        """The method, and the number of rows (with ∅ and N), for a `budget` of rows; None: the interpreter chooses.
 
-        Raises BudgetError for a budget that cannot pay.
+        Raises BudgetError for a budget that is too small.
         """
 
     @abstractmethod
     def design(self, method: str, players: int, rows: int, seed: int) -> Design:
         """The coalitions to evaluate, ∅ and N first; a function of its arguments alone.
 
-        Of one seed, more rows should contain fewer, so that a longer answer pays for the difference only.
+        With equal seeds, a larger design should contain the smaller one, so that only its new rows are evaluated.
         """
 
     @abstractmethod
     def estimate(self, design: Design, values: NDArray[np.float64]) -> Sequence[Estimate]:
-        """An Estimate for each column of `values` (rows, columns), of it alone: they may be of several games."""
+        """An Estimate for each column of `values` (rows, columns). Columns are independent: they may be different
+        games."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +88,9 @@ class Question:
 
     `scalar` maps a batch (B, *shape) to what is explained, (B,): one class of the (truncated) model, as the output kind
     says. `foreground` is x inside the window and the baseline elsewhere; `players` (int64, *shape) numbers the players,
-    −1 outside the window. `layers` are the model's layers up to the cut, by index. `batch_size` is how many rows a pass
-    should have at most: out of memory, the question is asked again with half of it. torch, NumPy and `random` are
-    seeded with `seed` beforehand.
+    −1 outside the window. `layers` are the model's layers up to the cut, by index. `batch_size` is the most rows that
+    a pass should have; after an out-of-memory error, the engine asks again with half of it. Before each call, torch,
+    NumPy and `random` are seeded with `seed`.
     """
 
     scalar: nn.Module
@@ -101,10 +104,10 @@ class Question:
 
 
 class ModelInterpreter(Interpreter, ABC):
-    """Asks the model for itself, in passes that the engine counts and does not share.
+    """An interpreter that calls the model itself; the engine counts these passes, and does not share them.
 
-    `needs_module` and `needs_gradients` keep callables and tokens from it; `sampled` says that its maps have an error
-    that it cannot tell. Others have none: their standard errors are 0.
+    With `needs_module`, it is refused for models that are plain callables; with `needs_gradients`, for tokens.
+    `sampled` says that its maps have unknown errors (standard errors inf); otherwise they count as exact (0).
     """
 
     needs_module: bool = False
@@ -112,9 +115,10 @@ class ModelInterpreter(Interpreter, ABC):
     sampled: bool = False
 
     def rows(self, players: int, shape: Sequence[int], options: Options) -> int:
-        """About how many rows it will put through the model, there and back, for EXPLAIN: one and one."""
+        """About how many rows it will run, forward and backward, for EXPLAIN. The default is one forward and one
+        backward."""
         return 2
 
     @abstractmethod
     def attribute(self, question: Question) -> Tensor | NDArray[np.floating]:
-        """A value for each feature, in the foreground's shape; what it gives outside the window does not count."""
+        """A value for each feature, in the foreground's shape; values outside the window are ignored."""

@@ -1,5 +1,5 @@
-"""Shapley values (Eq. 2), the interpreter of queries that name none; `USING exact()` and its like choose the
-estimator."""
+"""Shapley values (Eq. 2), the default interpreter of queries. `USING exact()`, `USING permutations()` and so on choose
+the estimator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .protocol import GameInterpreter, Option, Options
 
 @dataclass(frozen=True)
 class Shapley(GameInterpreter):
-    """The value of the paper; `method => 'exact'` is what `USING exact()` says."""
+    """The Shapley value; `USING exact()` is short for the option `method => 'exact'`."""
 
     options: Mapping[str, Option] = field(
         default_factory=lambda: {"method": Option("word", legal=SHAPLEY_VALUES.methods)}

@@ -1,4 +1,4 @@
-"""The interpreters that every session knows from the start, by the names that queries use."""
+"""The interpreters that every session has, by their names in queries."""
 
 from __future__ import annotations
 

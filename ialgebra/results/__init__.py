@@ -1,7 +1,7 @@
-"""Results: what a user holds of an answer, and every form in which it is shown or kept.
+"""Results: the objects that a user gets as an answer, and all ways to show and save them.
 
-`attribution` is one map, `relation` the sequence of them with their cost; `table`, `notebook`, `exports` and `plots`
-show them, `files` keeps them, `provenance` says what they were made from, `assemble` makes them of estimated maps. In:
-estimated maps, and the plan that they come from. Out: values that know no session: a relation may be saved, loaded and
-drawn without one. This room may run no model and may not know how an answer was asked for.
+`attribution` is one map, `relation` the sequence of all maps with their cost. `table`, `notebook`, `exports` and
+`plots` show maps, `files` saves them, `provenance` records what they were computed from, `assemble` builds them from
+estimated maps. In: estimated maps and their plan. Out: values that need no session: a relation may be saved, loaded and
+drawn without one. This room runs no model, and may not know the session or the loop that answers a query.
 """

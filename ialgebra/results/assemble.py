@@ -1,4 +1,4 @@
-"""From estimated maps to what users hold: Attributions, their words, and the warnings that go with them.
+"""From estimated maps to the Attributions that users get, with their labels and warnings.
 
 In: a plan's outputs and their estimated maps. Out: Attributions. It plans nothing and runs nothing.
 """
@@ -60,7 +60,7 @@ def attribution(
 
 
 def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
-    """A name for each feature; tokens that were registered with a vocabulary are named by it."""
+    """A name for each feature; for tokens with a vocabulary, the words that they stand for."""
     if entry.vocabulary is None:
         return entry.feature_names
     return tuple(entry.vocabulary[int(token)] for token in content)
@@ -81,7 +81,7 @@ def _label(answer: Answer) -> str:
 
 
 def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
-    """A join of different classes and an anti-join of equal classes are legal, but rarely what was meant."""
+    """Warn about a join of different classes and an anti-join of equal classes: legal, but rarely what was meant."""
     leaves = [leaf for answer in output.answers for leaf in answer.shown]
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
@@ -89,7 +89,7 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     together = set[int]().union(*classes)
     if any(len(each) > 1 for each in classes):
         say(f"this join adds maps of different classes: {sorted(together)}")
-    itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # before and after an edit
+    itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # one input, before and after an edit
     if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
         say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
 

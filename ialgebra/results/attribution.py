@@ -1,6 +1,6 @@
-"""An `Attribution`: one attribution map with its standard errors, and the words that say where it came from.
+"""An `Attribution`: one attribution map with its standard errors, and texts that say where it came from.
 
-Comes in: finished numpy arrays and words. Goes out: figures about the map, pictures, data frames. May not know:
+In: finished numpy arrays and texts. Out: numbers about the map, pictures, data frames. May not know:
 sessions, plans, models, files or torch. matplotlib, pandas and shap are extras, imported where they are used.
 """
 
@@ -32,7 +32,7 @@ class Attribution:
 
     `map`, `players` and `content` have the input's shape; `values` and `stderr` are `(d,)`, in units of the model's
     output. A player's value is spread evenly over its features, so `map.sum() == values.sum()`. A stderr of 0 means
-    exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError where the arrays do not
+    exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError if the arrays do not
     fit together.
     """
 
@@ -42,7 +42,7 @@ class Attribution:
     players: Ints
     label: str
     model: str
-    layer: int | None  # None is the model itself, `*`
+    layer: int | None  # None: the whole model, `*`
     input: str
     baseline: str
     target: int | tuple[int, ...]
@@ -53,9 +53,11 @@ class Attribution:
     content: Array
     feature_names: tuple[str, ...] | None
     method: str
-    component: int | None  # the index within an anti-join; its siblings share `item`
+    component: int | None  # the index within an anti-join, whose other maps have the same `item`; None: no anti-join
     item: int  # the index of the select item
-    scores: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # what a ranking read: value, stderr
+    scores: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict
+    )  # what a ranking read, by name: (value, stderr)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.values.shape != self.stderr.shape:
@@ -77,7 +79,7 @@ class Attribution:
     @property
     def relative_error(self) -> float:
         """The expected `‖φ̂ − φ‖₂ / ‖φ‖₂`, from the standard errors: 0 if exact, inf if unknown or all values are 0."""
-        error = float(np.hypot.reduce(self.stderr))  # squares of huge or tiny values would not be numbers
+        error = float(np.hypot.reduce(self.stderr))  # squares of huge or tiny values overflow or vanish
         size = float(np.hypot.reduce(self.values))
         if error == 0.0:
             return 0.0
@@ -104,7 +106,7 @@ class Attribution:
         return heat
 
     def player_names(self) -> list[str]:
-        """What a person would call each player: its features' names, or the rows and columns that it spans."""
+        """A readable name of each player: its features' names, or its rows and columns."""
         kind = kind_named(self.kind)
         return kind.player_names(self.players, len(self.values), self.content, self.feature_names)
 

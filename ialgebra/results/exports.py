@@ -1,7 +1,7 @@
 """Maps for other libraries: data frames for pandas, explanations for shap.
 
-Comes in: finished maps. Goes out: their objects. May not know: queries, plans or models. pandas and shap are extras,
-imported where they are used; IalgebraError where one is not installed.
+In: finished maps. Out: objects of those libraries. May not know: queries, plans or models. pandas and shap are extras,
+imported where they are used; IalgebraError if one is not installed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _channels_last(a: ShownMap, array: Array) -> Array:
 
 
 def _require(module: str, extra: str) -> ModuleType:
-    """An optional module, or an IalgebraError that says which extra brings it."""
+    """An optional module, or an IalgebraError that says which extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError as cause:

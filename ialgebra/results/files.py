@@ -1,9 +1,9 @@
-"""Relations on disk: one safetensors file each, written whole or not at all, read without running any code from it.
+"""Relations on disk: one safetensors file each, written atomically; reading it runs no code from the file.
 
-Comes in: the plain fields of a relation and of its maps, or a path. Goes out: a path, or the same fields. May not know:
-how they were computed, or the classes that hold them. Arrays are stored bit for bit, and an array that several maps
-share (players, the input) is stored once; all words and scalars are one JSON document in the file's header. Digests of
-both tell whether a file was damaged.
+In: the plain fields of a relation and of its maps, or a path. Out: a path, or the same fields. May not know: how they
+were computed, or the classes that hold them. Arrays are stored bit for bit, and an array that several maps share
+(players, the input) is stored once; all texts and scalars are one JSON document in the file's header. Digests of both
+show whether a file is damaged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..system import disk
 from ..system.arrays import Array
 
 FORMAT = "ialgebra.relation"
-VERSION = 3  # raised whenever an older reader would misread a newer file; 1 had no digest of its document, 2 no scores
+VERSION = 3  # raised if an older reader would misread a newer file; 1 had no digest of the document, 2 no scores
 
 PlainFields: TypeAlias = Mapping[str, Any]
 """Names of fields and their values: arrays, text, numbers, and containers of these."""
@@ -35,7 +35,7 @@ _ARRAYS = ("map", "values", "stderr", "players", "content")
 def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) -> Path:
     """Write the fields of `maps` and of the rest of a relation to `path`, atomically, and return the path.
 
-    Raises IalgebraError where that cannot be done. Entries that JSON does not know are stored as their text.
+    Raises IalgebraError if the file cannot be written. Values that JSON does not have are stored as text.
     """
     path = Path(path)
     if not path.name:
@@ -53,7 +53,9 @@ def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> 
     tensors: dict[str, Array] = {}
     stored = [dict(fields) | {name: _store(fields[name], tensors) for name in _ARRAYS} for fields in maps]
     try:
-        text = json.dumps({"maps": stored, **document}, default=_plain)  # in ASCII: half a surrogate pair has no UTF-8
+        text = json.dumps(
+            {"maps": stored, **document}, default=_plain
+        )  # ASCII, because a lone surrogate cannot be UTF-8
         digest = _digest(text.encode())
     except (TypeError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
@@ -63,9 +65,9 @@ def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> 
 
 
 def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields], _T]) -> _T:
-    """What `build` makes of the fields (maps, document) that `write` wrote to `path`.
+    """The result of `build` for the fields (maps, document) that `write` wrote to `path`.
 
-    Raises IalgebraError for a missing, damaged, foreign or newer file; fields that `build` refuses are damage.
+    Raises IalgebraError for a missing, damaged, foreign or newer file; a file whose fields `build` refuses is damaged.
     """
     path = Path(path)
     try:
@@ -89,28 +91,29 @@ def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields],
             "upgrade: pip install -U ialgebra"
         )
     document = header.get("document", "")
-    rotten = [name for name, array in tensors.items() if name != _name(array)]
-    if rotten or (version != "1" and header.get("digest") != _digest(document.encode())):
+    damaged = [name for name, array in tensors.items() if name != _name(array)]
+    if damaged or (version != "1" and header.get("digest") != _digest(document.encode())):
         raise IalgebraError(f"'{path}' is damaged: its content is not what was saved; save the relation again")
     try:
-        told = json.loads(document)
-        maps = [_restored_arrays(fields, tensors) for fields in told.pop("maps")]
-        return build(maps, told)
+        fields_of_relation = json.loads(document)
+        maps = [_restored_arrays(fields, tensors) for fields in fields_of_relation.pop("maps")]
+        return build(maps, fields_of_relation)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, IalgebraError) as cause:
         raise IalgebraError(f"'{path}' is damaged: its description does not fit its arrays ({cause!r})") from cause
 
 
 def _store(array: Any, tensors: dict[str, Array]) -> object:
-    """Put an array into `tensors`, once, and return its name there; an array of words becomes a nested list."""
+    """Add an array to `tensors`, if it is not there yet, and return its name; an array of texts becomes a nested
+    list."""
     if array.dtype.kind not in "biuf":
         return array.astype(str).tolist()
-    array = np.ascontiguousarray(array)  # safetensors writes the buffer as it lies
+    array = np.ascontiguousarray(array)  # safetensors writes the buffer as it is in memory
     tensors.setdefault(name := _name(array), array)
     return name
 
 
 def _name(array: Array) -> str:
-    """An array is named by its content."""
+    """The name of an array in a file: a digest of its content."""
     return _digest(f"{array.dtype} {array.shape}".encode() + array.tobytes())
 
 
@@ -119,7 +122,7 @@ def _digest(content: bytes) -> str:
 
 
 def _restored_arrays(fields: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
-    """The fields of one map, with its arrays and its tuples as they were."""
+    """The fields of one map, with arrays and tuples in place of names and lists."""
     for name in _ARRAYS:
         stored = fields[name]
         fields[name] = tensors[stored] if isinstance(stored, str) else np.array(stored)
@@ -131,5 +134,5 @@ def _restored_arrays(fields: dict[str, Any], tensors: dict[str, Array]) -> dict[
 
 
 def _plain(value: object) -> object:
-    """JSON for numpy's scalars and arrays; anything else that JSON does not know is kept as its text."""
+    """JSON for numpy's scalars and arrays; other values that JSON does not have become text."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)

@@ -1,6 +1,6 @@
-"""Maps as HTML, for notebooks: a picture, or text where matplotlib is not installed.
+"""Maps as HTML, for notebooks: a picture, or text if matplotlib is not installed.
 
-Comes in: finished maps and a caption. Goes out: HTML. May not know: queries, plans or models.
+In: finished maps and a caption. Out: HTML. May not know: queries, plans or models.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ..errors import IalgebraError
 from .shown import ShownMap
 
 DRAWN = 24
-"""A notebook draws at most this many maps without being asked."""
+"""The most maps that a notebook draws for an answer; plot() draws all."""
 
 
 def preformatted(text: str) -> str:
-    """Text in its own lines and columns."""
+    """Text as HTML that keeps its lines and columns."""
     return f"<pre>{html.escape(text)}</pre>"
 
 
 def picture(maps: Sequence[ShownMap], caption: str) -> str:
-    """An HTML figure with the maps as an inline PNG, or their table where matplotlib is absent."""
+    """An HTML figure with the maps as an inline PNG, or text if matplotlib is not installed."""
     try:
         from . import plots
     except IalgebraError:

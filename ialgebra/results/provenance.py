@@ -1,7 +1,7 @@
-"""Provenance: what an answer was made from, in plain values that are saved with it, so that it can be computed again.
+"""Provenance: what an answer was computed from, as plain values that are saved with it, so that it can be repeated.
 
-In: a query as it was asked, planned and run. Out: a dictionary of texts, numbers and digests. `docs/repeating.md` says
-what each entry is for, and how far equal entries mean equal answers. It reads no clock and holds no tensors.
+In: a query, its plan and its outcome. Out: a dictionary of texts, numbers and digests. `docs/repeating.md` says what
+each entry is for, and when equal entries mean equal answers. It reads no clock and holds no tensors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..version import __version__
 
 
 def environment() -> dict[str, object]:
-    """What every answer depends on, whatever was asked: versions, and the machine as this process uses it."""
+    """What every answer depends on: versions, and the machine as this process uses it."""
     processor, threads = machine(torch.device("cpu"))
     capability = torch.backends.cpu.get_cpu_capability()
     return {**_versions(), "processor": processor, "capability": capability, "threads": threads}
@@ -55,8 +55,8 @@ def provenance(
     passes were planned and its batches run."""
     names = set(_names(query, catalog))
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
-    del decisions["batches"]  # which are what was run
-    del decisions["verify"]  # which decides nothing
+    del decisions["batches"]  # the batches that were run are another entry
+    del decisions["verify"]  # it changes no answer
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
     return environment() | {
         "query": plan.query,
@@ -81,7 +81,7 @@ def provenance(
 
 
 def _names(query: tree.Query, catalog: Catalog) -> Iterator[str]:
-    """The names that a query says, and those that its views say; a stack, for queries nest as deep as they like."""
+    """The names in a query and in its views. It uses a stack, because queries may be nested deeply."""
     pending: list[object] = [query]
     views: set[str] = set()
     while pending:
@@ -99,10 +99,10 @@ def _names(query: tree.Query, catalog: Catalog) -> Iterator[str]:
 
 def _settings(catalog: Catalog) -> dict[str, object]:
     """What `SET option = value` has changed, as the text or number of that value."""
-    found = dict(vars(catalog.settings))
-    baselines, players = found.pop("baselines"), found.pop("players")
-    found |= {"baseline": baselines and baseline_text(baselines), "players": players and str(players)}
-    return {option: value for option, value in found.items() if value is not None}
+    settings = dict(vars(catalog.settings))
+    baselines, players = settings.pop("baselines"), settings.pop("players")
+    settings |= {"baseline": baselines and baseline_text(baselines), "players": players and str(players)}
+    return {option: value for option, value in settings.items() if value is not None}
 
 
 def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
@@ -147,7 +147,8 @@ def _input(entry: Entry) -> dict[str, object]:
 
 
 def _shown(text: str) -> str:
-    """Names of inputs; that of a tensor which came with another's registration reads 'x baseline', as no query can."""
+    """The name of an input. A hidden name, of a tensor that was registered as the baseline of x, becomes 'x
+    baseline'."""
     return text.strip('"').replace("\0", " ") if "\0" in text else text
 
 

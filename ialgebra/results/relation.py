@@ -1,8 +1,7 @@
-"""What a query answers: a `Relation`, a sequence of `Attribution`s with what they cost, to be shown, saved and loaded.
+"""What a query answers: a `Relation`, a sequence of `Attribution`s with their cost; it can be shown, saved and loaded.
 
-Comes in: finished maps, their cost and the plan's words, or the path of a file. Goes out: text, data frames, pictures
-and files. May not know: sessions, plans, models or torch. matplotlib, pandas and shap are extras, imported where they
-are used.
+In: finished maps, their cost and the plan's text, or the path of a file. Out: text, data frames, pictures and files.
+May not know: sessions, plans, models or torch. matplotlib, pandas and shap are extras, imported where they are used.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Stats:
-    """What a query cost: `rows` inputs pushed through a model for it, and `reused_rows` that were paid for before.
+    """The cost of a query: `rows` were run through a model for it, `reused_rows` had been run before.
 
-    `forecast_rows` is what `rows` is expected to be when the bound on the error holds; None where none was asked for.
+    `forecast_rows` is the expected number of `rows` when the bound on the error holds; None if no bound was asked for.
     `given_up` counts the maps of a ranking that were not refined to the bound, because they could not be in the answer.
     """
 
@@ -52,7 +51,7 @@ class Stats:
         forecast_rows: int | None = None,
         given_up: int = 0,
     ) -> Stats:
-        """What a query's executions took together, in `seconds` of wall time."""
+        """The cost of all executions of a query together; `seconds` is wall time."""
         return cls(
             rows=spending.rows,
             seconds=seconds,
@@ -73,8 +72,8 @@ class Stats:
 class Relation(Sequence[Attribution]):
     """The answer to one statement: its maps, in the order of the select list, then of the operands, and their cost.
 
-    EXPLAIN, SHOW, DESCRIBE and the like answer with a text and no maps. `provenance` is what the answer was made from,
-    enough to have it again: the query and all texts in force, the seed, the strategy's decisions, contents by digest,
+    EXPLAIN, SHOW, DESCRIBE and the like answer with a text and no maps. `provenance` is what the answer was computed
+    from, enough to repeat it: the query and all texts in force, the seed, the strategy's decisions, contents by digest,
     versions, threads (docs/repeating.md lists its entries). It is plain values, which `save` keeps with the maps.
     """
 
@@ -107,13 +106,13 @@ class Relation(Sequence[Attribution]):
     def __getitem__(self, index: int | slice) -> Attribution | Relation:
         if not isinstance(index, slice):
             return self._attributions[index]
-        return self._but(attributions=self._attributions[index], text=None)
+        return self._changed(attributions=self._attributions[index], text=None)
 
     def told(self, text: str, query: str) -> Relation:
-        """The same answer to a statement that is more than the query, and says `text`."""
-        return self._but(text=text, query=query)
+        """The same answer with another text, for a statement that contains the query, such as EXPLAIN ANALYZE."""
+        return self._changed(text=text, query=query)
 
-    def _but(self, **changed: Any) -> Relation:
+    def _changed(self, **changed: Any) -> Relation:
         same = {name: getattr(self, name) for name in ("stats", "plan", "details", "query", "provenance")}
         return Relation(**{"attributions": self._attributions, "text": self._text, **same, **changed})
 
@@ -124,7 +123,7 @@ class Relation(Sequence[Attribution]):
 
     @property
     def is_text(self) -> bool:
-        """Whether the statement answered in words (EXPLAIN, SHOW, …) rather than in maps."""
+        """Whether the statement answered with text (EXPLAIN, SHOW, …) and not with maps."""
         return self._text is not None or not self._attributions
 
     def explain(self) -> str:
@@ -140,7 +139,7 @@ class Relation(Sequence[Attribution]):
         return plots.figure(self._attributions)
 
     def show(self) -> None:
-        """Print a statement's text, or display its maps; where there is no display, say how to save them."""
+        """Print a statement's text, or display its maps; without a display, say how to save them."""
         if self.is_text:
             print(self.text)
             return
@@ -158,7 +157,7 @@ class Relation(Sequence[Attribution]):
         return exports.explanations(self._attributions)
 
     def save(self, path: str | Path) -> Path:
-        """Write this relation to one safetensors file, whole or not at all; `ialgebra.load(path)` reads it back."""
+        """Write this relation to one safetensors file, atomically; `ialgebra.load(path)` reads it back."""
         fields = [{field.name: getattr(a, field.name) for field in dataclasses.fields(a)} for a in self]
         document = {
             "stats": dataclasses.asdict(self.stats),

@@ -1,7 +1,7 @@
-"""What drawings, tables and exports read of an attribution map: arrays and words, as a protocol.
+"""The part of an attribution map that drawings, tables and exports read: arrays and texts, as a protocol.
 
-Comes in: nothing. Goes out: `ShownMap`, which `Attribution` satisfies. It lies below everything that shows maps, so
-that none of it needs to know the class. May not know: where a map comes from, how it is drawn or stored.
+In: nothing. Out: `ShownMap`, which `Attribution` satisfies. Modules that show maps import this protocol and not the
+class. May not know: where a map comes from, how it is drawn or stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Maps as a table of text: one line per map, in aligned columns.
 
-Comes in: finished maps. Goes out: text. May not know: queries, plans, models, or how a map is drawn.
+In: finished maps. Out: text. May not know: queries, plans, models, or how a map is drawn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from .shown import ShownMap
 
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
-"""The longest label and target, in characters, that a table shows in full."""
+"""The most characters of a label and of a target in a table; longer ones are cut."""
 
 
 def error_text(relative_error: float) -> str:
@@ -22,7 +22,7 @@ def error_text(relative_error: float) -> str:
 
 
 def table(maps: Sequence[ShownMap], cost: str) -> str:
-    """One line per map in aligned columns, and below them `cost`, what the query cost; `done` where there is no map."""
+    """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map."""
     if not maps:
         return "done"
     head = ("map", "target", "v(∅)", "v(N)", "players", "error", "method")

@@ -1,5 +1,5 @@
 """The process and the machine: settings that make a CPU fast, memory, names of devices, whole files, array types.
 
-In come paths, bytes and devices; out come numbers, names and files. Nothing here knows models, queries or plans, and
-`runtime` knows only the standard library, so that it can run before torch is imported.
+In: paths, bytes and devices. Out: numbers, names and files. This room may not know models, queries or plans; `runtime`
+imports only the standard library, so that it can run before torch is imported.
 """

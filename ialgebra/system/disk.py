@@ -1,7 +1,8 @@
-"""Files that are whole: a path and its content in; the file with that content, or what was there before, out.
+"""Atomic writes. In: a path and its content. Out: the file has the new content or, if writing fails, the old one.
 
-Whatever happens on the way (a full disk, a kill, a power cut), a reader meets the old file or the new one. A kill
-leaves a hidden file of no consequence beside it. Knows nothing of what is written.
+Also after a full disk, a killed process or a power cut, a reader sees either the complete old file or the complete new
+one. A killed process may leave a hidden temporary file beside it, which may be deleted. It does not look at the
+content.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Put `content` into the file at `path`, whole or not at all; OSError or ValueError where that cannot be done.
+    """Write `content` to the file at `path`, completely or not at all; OSError or ValueError if that is impossible.
 
-    The bytes go to another file of the same folder first, which then takes the name. A link stays a link, and a file
-    that was there keeps its permissions; what is no file (a device, a pipe) is left alone. What need not be `durable`
-    does not wait for the disk, and may be lost in a power cut.
+    The bytes are written to a temporary file in the same folder, which is then renamed. A symbolic link stays a link,
+    and an existing file keeps its permissions. Devices and pipes are refused. With `durable=False` the call does not
+    wait for the disk, and the new content may be lost in a power cut.
     """
     path = Path(os.path.realpath(path))
     mode = path.stat().st_mode if path.exists() else None
     if mode is not None and not stat.S_ISREG(mode):
-        raise OSError(f"{path} is no regular file")
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.unfinished")  # threads and processes each have their own
+        raise OSError(f"{path} is not a regular file")
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.unfinished")  # unique among threads and processes
     try:
         with unfinished.open("xb") as file:
             if mode is not None:

@@ -1,4 +1,5 @@
-"""The machine: a device in; its name and how many threads torch uses on it, out. Knows torch: no models, no files."""
+"""The machine. In: a device. Out: its name, and the number of threads that torch uses on it. It imports torch; it may
+not know models or files."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import torch
 
 
 def machine(device: torch.device) -> tuple[str, int]:
-    """The device's name, and the threads that torch uses on it."""
+    """The device's name, and the number of threads that torch uses on it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device), 1
     return (_processor() if device.type == "cpu" else str(device)), torch.get_num_threads()

@@ -1,12 +1,12 @@
-"""The process: two settings without which a CPU runs networks two to four times slower than it can; its peak memory.
+"""The process: two settings that make networks on a CPU two to four times faster; peak and free memory.
 
-Comes in: nothing. Goes out: which settings were made, and bytes. Knows only the standard library, so that it can run
-before torch is imported. Nothing here happens by itself: the command line, the demo and the benchmarks call
-`tune_process()` first, and so may any script that wants the same speed.
+In: nothing. Out: which settings were made; numbers of bytes. It imports only the standard library, so that it can run
+before torch is imported. Importing it changes nothing: the command line, the demo and the benchmarks call
+`tune_process()` first, and any script may do the same.
 
-1. glibc gives a big activation back to the kernel as soon as it is freed, and the next one is faulted in page by page.
-   Keeping freed memory in the process saves that, at the price of a larger resident set.
-2. OpenMP threads spin while they wait for each other. When another process holds a core, they spin against it.
+1. glibc returns the memory of a big activation to the kernel as soon as it is freed, and the next activation is mapped
+   again page by page. Keeping freed memory in the process avoids this; the process then occupies more memory.
+2. OpenMP threads wait in busy loops. If another process uses a core, these loops take time from it and from ourselves.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _keeping = all(variable in os.environ for _, _, _, variable in _MALLOC)  # glibc
 def tune_process() -> dict[str, int | str]:
     """Set this process up for fast inference on a CPU and return what was set; call it before torch is imported.
 
-    The allocator's part takes effect at any time, and only where the C library is glibc; the OpenMP part only before
-    torch is imported, and a value of OMP_WAIT_POLICY that the user chose is kept.
+    The settings of the allocator work at any time, but only with glibc. The setting of OpenMP works only before torch
+    is imported; a value of OMP_WAIT_POLICY that the user chose is kept.
     """
     global _keeping
     done: dict[str, int | str] = {}
@@ -49,20 +49,20 @@ def tune_process() -> dict[str, int | str]:
 
 
 def keeps_memory() -> bool:
-    """Whether the allocator keeps what activations free, by `tune_process` or by the variables of `environment`."""
+    """Whether the allocator keeps freed memory, because of `tune_process` or the variables of `environment`."""
     return _keeping
 
 
 def environment() -> dict[str, str]:
-    """The same settings as variables, for the environment of a child process or the head of a Makefile."""
+    """The same settings as environment variables, for a child process or a Makefile."""
     return {variable: str(value) for _, _, value, variable in _MALLOC} | dict([_WAIT])
 
 
 def peak_memory(device: str = "cpu", *, reset: bool = False) -> int | None:
-    """The most bytes in use since the last reset, or since the start; None where that is not to be had.
+    """The most bytes in use since the last reset, or since the start; None if that is unknown.
 
-    On a CPU, what of the process was resident (Linux only); on 'cuda', what torch had allocated there. With `reset` the
-    next call counts from here.
+    On a CPU: the resident memory of the process (Linux only). On 'cuda': the memory that torch allocated there. With
+    `reset`, the next call counts from now.
     """
     if device.startswith("cuda"):
         torch = sys.modules.get("torch")
@@ -77,14 +77,14 @@ def peak_memory(device: str = "cpu", *, reset: bool = False) -> int | None:
     except OSError:
         return None
     if reset:
-        with suppress(OSError):  # some containers forbid it: the peak is then that of the process
+        with suppress(OSError):  # some containers forbid it; then the peak is that since the start of the process
             Path("/proc/self/clear_refs").write_text("5")
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return int(lines["VmHWM"].split()[0]) << 10 if "VmHWM" in lines else None
 
 
 def free_memory(device: str = "cpu") -> int | None:
-    """Bytes that can still be had; None where that is not known."""
+    """Bytes that can still be allocated; None if that is unknown."""
     if device.startswith("cuda"):
         torch = sys.modules.get("torch")
         return int(torch.cuda.mem_get_info(device)[0]) if torch is not None and torch.cuda.is_available() else None
@@ -96,11 +96,11 @@ def free_memory(device: str = "cpu") -> int | None:
 
 
 def _mallopt() -> Callable[[int, int], int] | None:
-    """glibc's `mallopt`, or None where the process runs on another C library."""
+    """glibc's `mallopt`; None if the process runs on another C library."""
     if not sys.platform.startswith("linux"):
         return None
     library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):  # musl has neither this nor a tunable allocator
+    if not hasattr(library, "gnu_get_libc_version"):  # musl has no such function, and its allocator has no settings
         return None
     function: Callable[[int, int], int] = library.mallopt
     return function

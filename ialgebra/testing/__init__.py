@@ -1,9 +1,9 @@
 """Laws to run on your own models, and hypothesis strategies to test with; needs the extra `testing`.
 
-    check_laws(con, "f", ["x", "y"])        every law of the algebra, on random cases: one LawResult a law
+    check_laws(con, "f", ["x", "y"])        every law of the algebra, on random cases: one LawResult per law
     strategies.{models, inputs, windows, players, plans, queries}
 
-Names are imported when first used, so that hypothesis can look for its extensions here at no cost.
+Names are imported when first used, so that hypothesis can load its plugin from here without importing torch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One case of a law: plans are drawn, asked for in cold sessions, and compared. Out: nothing, or `Broken`.
+"""One case of a law: plans are drawn, run in new sessions, and compared. Out: nothing, or `Broken`.
 
-Two sides of a rewrite law are asked as differently as can be: exactly, one as written and the other optimised, to
-rounding; on samples, bit for bit. What a plan means is worked out from questions without any operator, one for each of
-its games (`definition.parts`): on x_w, on f_l, against the baseline in force. So it is independent of all that composes
-maps, and holds for any interpreter.
+The two sides of a rewrite law are run in different ways. If answers are exact, one side runs as written and the other
+optimised, and they must agree up to rounding; if answers are sampled, they must agree bit for bit. The meaning of a
+plan is computed from queries without operators, one for each of its games (`definition.parts`): on x_w, on f_l, against
+the baseline in force. So it does not depend on the code that composes maps, and holds for any interpreter.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from .plans import DrawnCall, DrawnEdit, DrawnWindow, FeatureColumns, Plan, quer
 from .world import World
 
 SIGMAS = 6.0
-"""Standard errors that a sampled answer may be off."""
+"""How many standard errors a sampled answer may differ from the expected one."""
 
 WRITTEN = Strategy.AS_WRITTEN
-BEST = replace(Strategy.BEST, measured=False, mode="eager")  # nothing that hangs on the clock, for answers to the bit
+BEST = replace(
+    Strategy.BEST, measured=False, mode="eager"
+)  # without choices by timing, so that answers repeat bit for bit
 
 _T = TypeVar("_T")
 _REFUSALS = (BindError, CompositionError, BudgetError)
@@ -43,7 +45,7 @@ _REFUSALS = (BindError, CompositionError, BudgetError)
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One side of a comparison: how it was come by, its maps and their values' standard errors."""
+    """One side of a comparison: in words how it was computed, its maps, and the standard errors of their values."""
 
     said: str
     maps: tuple[Floats, ...]
@@ -53,7 +55,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """Where a law does not hold: what was claimed, the sides of the claim, and how to see it again."""
+    """A case for which a law does not hold: the claim, its sides, and code that reproduces it."""
 
     claim: str
     sides: tuple[Side, ...]
@@ -79,7 +81,7 @@ class Broken(Exception):
 
 
 def _shown(map_: Floats) -> str:
-    """A map in one line: its distinct values, for most are spread over many features."""
+    """A map in one line: its distinct values, because most values are spread over many features."""
     flat = map_.ravel()
     if flat.size <= 16:
         return np.array2string(map_, precision=6, max_line_width=200).replace("\n", " ")
@@ -89,12 +91,12 @@ def _shown(map_: Floats) -> str:
 
 
 class Refused(Exception):
-    """The engine refuses what is asked: the interpreter cannot mean it."""
+    """The engine refuses a query, because it has no meaning for the interpreter or its budget is too small."""
 
 
 @dataclass(eq=False)
 class CaseRun:
-    """What the cases of one law share: the world, the method asked for, plain answers that were asked for before."""
+    """What the cases of one law share: the world, the method asked for, and a cache of answers about single games."""
 
     world: World
     using: str | None
@@ -115,7 +117,7 @@ class CaseRun:
 
     @property
     def epsilon(self) -> float:
-        """What rounding may change, as a share of the values."""
+        """The largest relative difference that counts as rounding."""
         module = self.world.network.module
         floats = [each.dtype for each in module.parameters()] if isinstance(module, nn.Module) else []
         inputs = [self.world.x(name).dtype for name in self.world.names]
@@ -125,7 +127,7 @@ class CaseRun:
 
 @dataclass(eq=False)
 class Case:
-    """One case: what is drawn comes from hypothesis, so that a failure shrinks."""
+    """One case. Everything random is drawn by hypothesis, so that it can shrink a failure."""
 
     run: CaseRun
     data: DataObject
@@ -136,7 +138,7 @@ class Case:
 
     @classmethod
     def of(cls, run: CaseRun, data: DataObject) -> Case:
-        """A case with its way of asking: exactly or from few rows, unless the user said how."""
+        """A case that asks for exact answers or for few rows, unless the user chose a method."""
         seed = data.draw(st.integers(0, 1 << 16))
         if run.using is not None and (not run.shapley or run.method == "exact" or "budget" in run.using.lower()):
             return cls(run, data, run.shapley and run.method != "exact", f"using {run.using}", seed)
@@ -165,14 +167,14 @@ class Case:
         return self.draw(st.sampled_from(self.world.layers))
 
     def names(self, least: int = 1) -> list[str]:
-        """Distinct inputs, in some order."""
+        """The names of distinct inputs, in random order."""
         most = max(least, min(3, len(self.world.names)))
         return self.draw(st.lists(st.sampled_from(self.world.names), min_size=least, max_size=most, unique=True))
 
     def calls(self, *names: str, edits: SearchStrategy[DrawnEdit] | None = None) -> SearchStrategy[DrawnCall]:
         world = self.world
         classes = world.network.class_count
-        outputs = ("logit", "probability", "log_odds") if classes <= _CLASSES else ("logit",)
+        outputs = ("logit", "probability", "log_odds") if classes <= _MOST_CLASSES else ("logit",)
         players = st.sampled_from((world.many if self.sampled else world.few) or world.few)
         return strategies.calls(
             [world.model], names or world.names, players, world.names, range(min(3, classes)), outputs, edits
@@ -182,11 +184,11 @@ class Case:
         return self.draw(self.calls(*names))
 
     def columns(self, name: str) -> FeatureColumns:
-        """What predicates read of an input."""
+        """The columns of an input that predicates read."""
         return columns(self.world.x(name))
 
     def plan(self, least: int = 0, *, antijoins: bool = True, depth: int = 1) -> Plan:
-        """A plan that is defined, also under σ of layer `least`."""
+        """A plan that is defined, and is also defined under σ_least."""
         layers, windows = self.world.layers, self.world.windows
         several = antijoins and len(self.world.names) > 1
         return self.draw(strategies.plans(self.calls(), layers, windows, least=least, antijoins=several, depth=depth))
@@ -194,7 +196,7 @@ class Case:
     # --- what is asked
 
     def asked(self, plan: Plan, strategy: Strategy) -> Side:
-        """The engine's answers, asked for once; raises Refused where it says that they cannot be had."""
+        """The engine's answers to a plan, cached; raises Refused if the engine refuses it."""
         text = query(plan, self.clauses)
         if (text, strategy.name) not in self.sides:
             side = self._side(self.said(text, strategy), lambda: self.world.ask(text, strategy, self.seed))
@@ -206,7 +208,7 @@ class Case:
             answers = ask()
         except _REFUSALS as error:
             raise Refused(error.message) from error
-        except Exception as error:  # whatever an engine does but answer or refuse, it may not do
+        except Exception as error:  # an engine must answer or refuse; any other error breaks the law
             message = error.message if isinstance(error, IalgebraError) else str(error)
             self.fail(f"{type(error).__name__}: {message}", Side(said, (), ()))
         return Side(said, tuple(each.map for each in answers), tuple(each.stderr for each in answers), answers)
@@ -215,7 +217,7 @@ class Case:
         return f"con.sql({text!r}, seed={self.seed}, strategy={strategy.name!r})"
 
     def posed(self, game: DefinedGame, model: Model | None = None, strategy: Strategy = BEST) -> Side:
-        """φ of one game by a query without an operator: of x_w, on f_l or another model, against its baseline."""
+        """φ of one game, by a query without operators: of x_w, on f_l or another model, against the game's baseline."""
         if model is None and game.layer is not None:
             model = self.world.ground.net.at(game.layer)
         text = (
@@ -227,17 +229,17 @@ class Case:
         return self._side(said, lambda: self.world.ask_of(model, inputs, text, strategy, self.seed))
 
     def plain(self, game: DefinedGame) -> Attribution:
-        """The same, operator at a time; it is remembered, for cases have many games in common."""
+        """φ of one game, run as written. It is cached, because cases have many games in common."""
         digest = hashlib.blake2b(digest_size=16)
         for each in (game.full, game.baseline, torch.from_numpy(game.players)):
             digest.update(f"{each.dtype}".encode() + each.contiguous().numpy().tobytes())
         seed = self.seed if self.sampled or not self.run.shapley else None
-        place = (digest.digest(), game.layer, game.target, game.call.output, self.clauses, seed)
-        if place not in self.run.known:
-            if len(self.run.known) >= _KNOWN:
+        key = (digest.digest(), game.layer, game.target, game.call.output, self.clauses, seed)
+        if key not in self.run.known:
+            if len(self.run.known) >= _MOST_KNOWN_ANSWERS:
                 self.run.known.clear()
-            (self.run.known[place],) = self.posed(game, strategy=WRITTEN).answers
-        return self.run.known[place]
+            (self.run.known[key],) = self.posed(game, strategy=WRITTEN).answers
+        return self.run.known[key]
 
     # --- what is claimed
 
@@ -251,15 +253,18 @@ class Case:
         claim: str = "",
         seen: Callable[[Attribution], Attribution] | None = None,
     ) -> None:
-        """Both plans have the same answers, in the form that `seen` gives them: the k-th of `one` is the `order[k]`-th
-        of `other`, times `sign`. Raises Refused where neither is defined, or a budget cannot pay for one of them."""
+        """Both plans have the same answers: the k-th of `one` is the `order[k]`-th of `other`, times `sign`. `seen`
+        converts each answer before they are compared. Raises Refused if neither plan is defined, or if the budget is
+        too small for one of them."""
         sides = []
         refused = []
         for plan, strategy in ((one, BEST if self.sampled else WRITTEN), (other, BEST)):
             try:
                 sides.append(self.asked(plan, strategy) if seen is None else _seen(self.asked(plan, strategy), seen))
             except Refused as refusal:
-                if isinstance(refusal.__cause__, BudgetError):  # what the budget of a case cannot pay, no law promises
+                if isinstance(
+                    refusal.__cause__, BudgetError
+                ):  # a law says nothing about a case whose budget is too small
                     raise
                 refused.append(str(refusal))
                 sides.append(Side(f"{self.said(query(plan, self.clauses), strategy)}: {refusal}", (), ()))
@@ -284,7 +289,7 @@ class Case:
             self.close(first, second, claim or "both sides differ")
 
     def means(self, plan: Plan, claim: str = "the answer is not what its parts add up to") -> None:
-        """The optimised answer is the weighted sum of its games, each asked for by itself."""
+        """The optimised answer is the weighted sum of its games, each run by a query of its own."""
         found = self.asked(plan, BEST)
         maps, errors = [], []
         for component in parts(plan, self.world.ground):
@@ -296,7 +301,7 @@ class Case:
         self.close(found, Side(said, tuple(maps), tuple(errors)), claim)
 
     def close(self, one: Side, other: Side, claim: str, *, scale: float | None = None) -> None:
-        """The maps agree to rounding, beside what their standard errors allow."""
+        """The maps agree up to rounding and what their standard errors allow."""
         size = self.world.magnitude if scale is None else scale
         if len(one.maps) != len(other.maps):
             self.fail(claim, one, other)
@@ -312,7 +317,7 @@ class Case:
 
     @staticmethod
     def sums(answer: Attribution, game: DefinedGame) -> Floats:
-        """What a map gives to each player of a game."""
+        """The sum of a map over the features of each player of a game."""
         return np.array([answer.map[game.features(player)].sum() for player in range(game.count)])
 
     def undefined(self, plan: Plan, claim: str) -> None:
@@ -347,9 +352,9 @@ class Case:
         raise Broken(Counterexample(claim, sides, difference, "\n".join([*setup, *shown, self.run.again])))
 
 
-_BUDGETS = (20, 12, 40)  # rows of a sampled game: permutations, too few for a whole one, and a regression
-_KNOWN = 512  # plain answers that a run keeps
-_CLASSES = 20  # up to which probabilities are asked for: of a thousand, most are nothing but rounding
+_BUDGETS = (20, 12, 40)  # rows of a sampled game: for permutations, for less than one permutation, for a regression
+_MOST_KNOWN_ANSWERS = 512  # in the cache of a run
+_MOST_CLASSES = 20  # of a model that is asked for probabilities: with more, most are too small beside rounding
 
 
 def _seen(side: Side, seen: Callable[[Attribution], Attribution]) -> Side:

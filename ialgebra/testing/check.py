@@ -1,6 +1,6 @@
-"""Checking the laws of a registered model: every law that it has is put to random cases, and a failure is shrunk.
+"""Checking the laws on a registered model: each law runs on random cases, and a failing case is made smaller.
 
-In: a session, a model and inputs by name. Out: one `LawResult` a law. The user's session is read, never changed.
+In: a session, the names of a model and of inputs. Out: one `LawResult` per law. The user's session is not changed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from .laws import LAWS, NumericLaw
 from .world import World, world
 
 SHRINKS = 60
-"""Cases that are tried to make a counterexample smaller."""
+"""How many cases are tried to make a counterexample smaller."""
 
 
-class _Enough(KeyboardInterrupt):
-    """Ends the search for a smaller counterexample; hypothesis lets nothing else through."""
+class _StopShrinking(KeyboardInterrupt):
+    """Ends the search for a smaller counterexample. It is a KeyboardInterrupt because hypothesis catches other
+    errors."""
 
 
 @dataclass(frozen=True, eq=False)
 class LawResult:
-    """What became of one law: `passed` is None where it says nothing of this model.
+    """The result of checking one law: `passed` is None if the law is not applicable to this model.
 
-    `law` is its formula, `checked` the cases that were compared. `reason` says why it is not applicable, or what was
-    not checked of it.
+    `law` is its formula, `checked` the number of compared cases. `reason` says why the law is not applicable, or which
+    part of it was not checked.
     """
 
     id: str
@@ -63,11 +64,11 @@ def check_laws(
     seed: int = 0,
     using: str | None = None,
 ) -> list[LawResult]:
-    """Put the laws of the algebra to `examples` random cases each, on a registered model and inputs.
+    """Check each law of the algebra on `examples` random cases, with a registered model and registered inputs.
 
     `laws` are some of L1 … L18 (None: all of them). `using` is what a query would say after USING: a method or an
-    interpreter; left out, games are asked for exactly and from few rows.
-    Every question is asked in a session of its own; equal seeds check equal cases. Raises BindError for unknown names
+    interpreter; without it, some cases are exact and some are sampled with few rows.
+    Every query runs in a session of its own; equal seeds check equal cases. Raises BindError for unknown names
     and laws, ShapeError for inputs that differ in form.
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
@@ -117,7 +118,7 @@ def _checked(
         nonlocal cases, tries
         tries += bool(found)
         if tries > SHRINKS:
-            raise _Enough
+            raise _StopShrinking
         before = run.compared
         try:
             law.check(Case.of(run, data))
@@ -133,7 +134,7 @@ def _checked(
         holds()
     except Broken as broken:
         return result(False, cases + 1, broken.found)
-    except _Enough:  # the last that failed is the smallest
+    except _StopShrinking:  # the last counterexample is the smallest
         return result(False, cases + 1, found[-1])
     except Flaky:
         last = found[-1]

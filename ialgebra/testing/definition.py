@@ -1,8 +1,8 @@
 """Eqs. 1–6 written literally, by enumeration: slow, obvious, and free of the engine.
 
 In: a plan as a tree, and what its names mean (`Ground`). Out: `parts`, each of the plan's maps as a weighted sum of
-games; and `enumerated`, the Shapley values of one game, whose model is called on one coalition at a time. It shares no
-code with the planner, the kernels or the language, so that what these get wrong shows.
+games; and `enumerated`, the Shapley values of one game, with one call of the model per coalition. It shares no code
+with the planner, the kernels or the language, so that it does not share their mistakes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..models.adapters import logits as logits_of
 from ..system.arrays import Bools, Floats, Ints
 from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
 
-_REMEMBERED = 4096  # rows whose logits a net keeps: the coalitions of one game come again in the next case
+_MOST_KNOWN_ROWS = 4096  # whose logits a net caches: the next case often has the same coalitions
 
 
 # --- Eq. 4: models
@@ -48,7 +48,7 @@ class Cut:
 
 
 class Truncated(nn.Module):
-    """f_l as a network of its own: the whole of f runs, and what the cut saw in passing goes through its head."""
+    """f_l as a network of its own: all of f runs, and the output of the cut's module goes through the cut's head."""
 
     def __init__(self, model: nn.Module, cut: Cut) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Truncated(nn.Module):
 
 
 def _tensor(out: object) -> Tensor:
-    """The tensor that a module returned, by itself or first among others."""
+    """The tensor that a module returned, or the first of several."""
     while not isinstance(out, Tensor):
         out = next(iter(out.values() if isinstance(out, Mapping) else out))  # type: ignore[call-overload]
     return out
@@ -74,7 +74,7 @@ def _tensor(out: object) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A model, its cuts by layer, and the layer that is its own output, if one is."""
+    """A model, its cuts by layer, and `depth`, the layer that is its own output (None: no layer is)."""
 
     model: Callable[[Tensor], object]
     cuts: Mapping[int, Cut]
@@ -91,15 +91,15 @@ class Net:
 
     def logits(self, x: Tensor, layer: int | None = None) -> Floats:
         """f_l of one input, (K,)."""
-        place = (layer, x.dtype, hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest())
-        if place not in self._known:
+        key = (layer, x.dtype, hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest())
+        if key not in self._known:
             model = self.at(layer)
             with predicting(model):
                 raw = model(_ready(x, model, self.device).unsqueeze(0))
-                self._known[place] = logits_of(raw, 1)[0].double().cpu().numpy()
-            if len(self._known) > _REMEMBERED:
+                self._known[key] = logits_of(raw, 1)[0].double().cpu().numpy()
+            if len(self._known) > _MOST_KNOWN_ROWS:
                 self._known.popitem(last=False)
-        return self._known[place]
+        return self._known[key]
 
 
 def _ready(x: Tensor, model: Callable[[Tensor], object], device: torch.device) -> Tensor:
@@ -110,7 +110,7 @@ def _ready(x: Tensor, model: Callable[[Tensor], object], device: torch.device) -
 
 @contextmanager
 def predicting(model: Callable[[Tensor], object]) -> Iterator[None]:
-    """Evaluation mode, and no gradients; afterwards every part is in the mode that it was in."""
+    """Evaluation mode without gradients; afterwards every module has its former mode again."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     modes = [each.training for each in modules]
     try:
@@ -124,7 +124,7 @@ def predicting(model: Callable[[Tensor], object]) -> Iterator[None]:
 
 
 def scalar(logits: Floats, target: int, output: str) -> float:
-    """What is explained of the logits (K,): class `target`'s own, its probability, or the log-odds of that."""
+    """The explained number from logits (K,): the logit of class `target`, its probability, or its log-odds."""
     if output == "logit":
         return float(logits[target])
     others = np.delete(logits, target) if len(logits) > 1 else np.zeros(1)
@@ -136,7 +136,7 @@ def scalar(logits: Floats, target: int, output: str) -> float:
 
 
 def columns(x: Tensor) -> FeatureColumns:
-    """What predicates read of an input's features, in its shape."""
+    """The columns of an input's features that predicates read, each in the input's shape."""
     value = x.numpy()
     index = np.indices(value.shape)
     if x.dim() == 3:
@@ -170,7 +170,8 @@ def spread(phi: Floats, labels: Ints) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class DefinedGame:
-    """A weighted φ of a plan with all that its operators say of it: `x` plays inside `window` against `baseline`."""
+    """One weighted φ of a plan, after all its operators: the features of `x` inside `window` play against
+    `baseline`."""
 
     weight: float
     call: DrawnCall
@@ -190,7 +191,7 @@ class DefinedGame:
         return int(self.players.max(initial=-1)) + 1
 
     def features(self, player: int) -> Bools:
-        """Where a player's features are."""
+        """Which features belong to a player, in the shape of `x`."""
         return np.asarray(self.players == player)
 
     @property
@@ -200,7 +201,7 @@ class DefinedGame:
 
 
 def enumerated(game: DefinedGame, net: Net) -> Floats:
-    """The map of φ, every coalition evaluated on its own."""
+    """The map of φ, with one call of the model for every coalition."""
     labels = game.players
     d = int(labels.max(initial=-1)) + 1
 
@@ -222,7 +223,7 @@ def gain(game: DefinedGame, net: Net) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What names mean: the net, the inputs (several elements are a collection), and each input's own baselines."""
+    """What names mean: the net, the inputs (several elements are a collection), and the baselines of each input."""
 
     net: Net
     inputs: Mapping[str, Sequence[Tensor]]
@@ -230,7 +231,7 @@ class Ground:
 
 
 def parts(plan: Plan, ground: Ground) -> list[list[DefinedGame]]:
-    """The maps of a plan, one or one for each operand of its ⋄; each is the weighted sum of its games."""
+    """The maps of a plan: one, or one for each operand of its ⋄. Each map is the weighted sum of its games."""
     return [[game for each in component for game in _played(each, ground)] for component in _components(plan, ground)]
 
 
@@ -284,7 +285,7 @@ def _components(plan: Plan, ground: Ground) -> list[list[_DefinedLeaf]]:
 
 
 def _edited(call: DrawnCall, x: Tensor, ground: Ground) -> Tensor:
-    """The input that a call explains; the baseline is the one in force."""
+    """The input that a call explains, after its edits; they read the baseline in force."""
     for edit in call.edits:
         (baseline,) = ground.inputs[call.baseline] if call.baseline else ground.baselines[call.input]
         x = torch.from_numpy(np.ascontiguousarray(edit.of(x.numpy(), baseline.numpy())))
@@ -318,7 +319,7 @@ def _played(leaf: _DefinedLeaf, ground: Ground) -> Iterator[DefinedGame]:
 
 
 def renumbered(cell: NDArray[np.integer], window: Bools) -> Ints:
-    """The cells that a window meets as players 0, 1, …; −1 outside."""
+    """The players 0, 1, …: one for each cell that has features in the window; −1 outside the window."""
     cell = np.broadcast_to(cell, window.shape)
     result = np.full(window.shape, -1, dtype=np.int64)
     for player, number in enumerate(np.unique(cell[window])):
@@ -348,7 +349,7 @@ def grid(rows: int, cols: int) -> Players:
 
 
 def tile(size: int) -> Players:
-    """Squares anchored at the origin, which a window cuts."""
+    """Squares anchored at the origin; of a square, only the features in the window play."""
 
     def divide(window: Bools) -> Ints:
         _, row, col = np.indices(window.shape)

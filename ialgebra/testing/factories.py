@@ -1,4 +1,4 @@
-"""`ialgebra verify package.module:factory`: the laws of what a factory makes. In: its place; out: results.
+"""`ialgebra verify package.module:factory`: check the laws on what a factory makes. In: its address. Out: results.
 
 A factory takes no arguments and returns one of
 
@@ -21,15 +21,15 @@ from ..models.network import Model
 from ..session.session import Session, connect
 from .check import LawResult, check_laws
 
-_MADE = "a Session, (session, model name, input names) or (model, list of inputs)"
+_EXPECTED = "a Session, (session, model name, input names) or (model, list of inputs)"
 
 
 def verify(
     place: str, laws: Sequence[str] | None, examples: int, seed: int = 0, using: str | None = None
 ) -> list[LawResult]:
-    """Check the laws of what the factory at `place` makes.
+    """Check the laws on what the factory at `place` makes.
 
-    Raises BindError where there is no such factory, IalgebraError where it fails or where no law could be checked.
+    Raises BindError if there is no such factory, IalgebraError if it fails or if no law could be checked.
     """
     con, model, inputs = made(factory(place)(), place)
     with con:
@@ -40,7 +40,7 @@ def verify(
 
 
 def factory(place: str) -> Callable[[], object]:
-    """The function at 'package.module:name', looked for from the current folder too; IalgebraError where none is."""
+    """The function at 'package.module:name', searched also from the current folder; BindError if there is none."""
     module_name, _, name = place.partition(":")
     if not module_name or not name:
         raise BindError(f"'{place}' names no factory; write package.module:function")
@@ -72,12 +72,12 @@ def factory(place: str) -> Callable[[], object]:
 
 
 def _failed(place: str, cause: Exception) -> IalgebraError:
-    traceback.print_exception(cause)  # the user's own code: its traceback is what helps
+    traceback.print_exception(cause)  # the error is in the user's code, so the traceback helps
     return IalgebraError(f"the factory '{place}' failed: {type(cause).__name__}: {cause}")
 
 
 def made(what: object, place: str) -> tuple[Session, str, list[str]]:
-    """The session, and the names of the model and the inputs to check, in what a factory returned."""
+    """The session and the names of the model and inputs to check, from what a factory returned."""
     match what:
         case Session():
             names = what.names()
@@ -97,4 +97,4 @@ def made(what: object, place: str) -> tuple[Session, str, list[str]]:
                 registered.append(f"x{number}")
                 con.register_input(registered[-1], each)
             return con, "f", registered
-    raise BindError(f"the factory '{place}' returned a {type(what).__name__}; {_MADE} is needed")
+    raise BindError(f"the factory '{place}' returned a {type(what).__name__}; {_EXPECTED} is needed")

@@ -1,8 +1,9 @@
-"""The laws of the algebra as claims about answers: one function a law, one case a call.
+"""The laws of the algebra as claims about answers: one function per law, one case per call.
 
-In: a `Case`, of which plans are drawn. Out: nothing where the law holds for them, `Broken` where it does not. A rewrite
-law is a claim about two plans and about what they mean; an error law, about what is refused and what its legal
-neighbours are; an axiom, about numbers that the model itself is asked for. Formulas are the functions' docstrings.
+In: a `Case`, which draws plans. Out: nothing if the law holds for them, `Broken` if it does not. A rewrite law says
+that two plans have equal answers, and what they mean; an error law says which plans are refused, and that similar legal
+plans are not; an axiom compares an answer with numbers from calls of the model. The functions' docstrings are the
+formulas.
 """
 
 from __future__ import annotations
@@ -217,7 +218,7 @@ def nullified(case: Case) -> None:
             one, other = _both_wrapped(
                 case, Where(~w, replace(call, players=players)), replace(absent, players=players)
             )
-            case.asked(one, BEST)  # what has no projections has no such law
+            case.asked(one, BEST)  # Refused for interpreters without projections: the law says nothing then
             case.equal(one, other, seen=lambda answer: _by_cell(answer, cells))
         case "substituted":
             name = call.baseline or case.one_of(*case.world.names)
@@ -231,7 +232,7 @@ def nullified(case: Case) -> None:
 
 
 def _of_one_baseline(case: Case, call: DrawnCall) -> DrawnCall:
-    """`call` against one baseline, which does not depend on the input: an edit would change it too."""
+    """`call` with a single baseline that does not depend on the input, because an edit of the input would change it."""
     own = case.world.entries[call.input].baselines or ()
     if call.baseline is None and (len(own) > 1 or any(isinstance(each, Blur) for each in own)):
         return replace(call, baseline=case.one_of(*case.world.names))
@@ -239,13 +240,14 @@ def _of_one_baseline(case: Case, call: DrawnCall) -> DrawnCall:
 
 
 def _of_no_window(case: Case) -> list[Players]:
-    """Partitions that a window cuts, or leaves alone: all but those that are laid over its bounding box."""
+    """Partitions that are the same for every window: all except grids, which are laid over the window's bounding
+    box."""
     known = (case.world.many if case.sampled else case.world.few) or case.world.few
     return [players for players in known if not str(players).startswith("grid")]
 
 
 def _by_cell(answer: Attribution, cells: Ints) -> Attribution:
-    """An answer as the values of the whole input's players, where a window's has fewer, of their parts."""
+    """An answer converted to the players of the whole input, `cells`: a window's players are parts of these."""
     values, errors = np.zeros((2, int(cells.max()) + 1))
     for cell in range(len(values)):
         for player in set(answer.players[cells == cell].tolist()) - {-1}:
@@ -278,9 +280,11 @@ def efficiency(case: Case) -> None:
 def axioms(case: Case) -> None:
     """null players get 0; symmetric players get equal values; φ is linear in f"""
     game = _game(case)
-    told = [player for player in range(game.count) if ((game.x != game.baseline).numpy() & game.features(player)).any()]
-    kinds = [_linear] + [_null_in_the_model, _null_in_the_input] * bool(told) + [_symmetric] * (len(told) > 1)
-    case.one_of(*kinds)(case, game, case.draw(st.permutations(told)))
+    changing = [
+        player for player in range(game.count) if ((game.x != game.baseline).numpy() & game.features(player)).any()
+    ]
+    kinds = [_linear] + [_null_in_the_model, _null_in_the_input] * bool(changing) + [_symmetric] * (len(changing) > 1)
+    case.one_of(*kinds)(case, game, case.draw(st.permutations(changing)))
 
 
 def _null_in_the_input(case: Case, game: DefinedGame, players: Sequence[int]) -> None:
@@ -290,7 +294,7 @@ def _null_in_the_input(case: Case, game: DefinedGame, players: Sequence[int]) ->
     (answer,) = found.answers
     case.run.compared += 1
     errors = answer.stderr[np.unique(answer.players[mine])]
-    if answer.map[mine].any() or errors[np.isfinite(errors)].any():  # infinite: too few rows to tell any error
+    if answer.map[mine].any() or errors[np.isfinite(errors)].any():  # infinite: unknown, because of too few rows
         case.fail("a player that equals its baseline is given a value, or an error", found)
 
 
@@ -343,7 +347,7 @@ def linear_model(case: Case) -> None:
         "a linear model's map is not its weights times the change",
         scale=float(np.abs(change).sum()),
     )
-    known = answer.stderr[np.isfinite(answer.stderr)]  # of too few rows an answer cannot tell its own error
+    known = answer.stderr[np.isfinite(answer.stderr)]  # infinite: unknown, because of too few rows
     if case.run.shapley and known.sum() > case.run.epsilon * np.abs(change).sum():
         case.fail("a linear model leaves nothing to sample, but the answer states an error", found)
 
@@ -384,7 +388,7 @@ def _error(answer: Attribution, features: Bools) -> float:
 
 
 def _wrapped(case: Case, plan: Plan) -> Plan:
-    """`plan` under a window, or under a layer, or as it is."""
+    """`plan` under a window or a layer, or unchanged."""
     return _both_wrapped(case, plan, plan)[0]
 
 
@@ -395,13 +399,13 @@ def _both_wrapped(case: Case, one: Plan, other: Plan) -> tuple[Plan, Plan]:
             w = case.window()
             return Where(w, one), Where(w, other)
         case "σ":
-            layer = case.world.layers[0]  # the least that inner layers may be is unknown here
+            layer = case.world.layers[0]  # the first layer, because inner layers of the plan are unknown here
             return DrawnLayer(layer, one), DrawnLayer(layer, other)
     return one, other
 
 
 def _buried(case: Case, plan: Plan) -> Plan:
-    """`plan` below other operators, so that what is above it stands at some distance."""
+    """`plan` below other operators, so that an operator above is not directly above it."""
     above = case.one_of(
         "as it is", "Π", *(["⋄"] if isinstance(plan, DrawnLayer) and isinstance(plan.of, DrawnCall) else ["⋈"])
     )
@@ -416,7 +420,7 @@ def _buried(case: Case, plan: Plan) -> Plan:
 
 
 def _contrasts(plan: Plan) -> bool:
-    """Whether a ⋄ is in it."""
+    """Whether a plan contains a ⋄."""
     match plan:
         case DrawnCall():
             return False
@@ -459,7 +463,7 @@ def _decimal(share: Fraction) -> str:
 
 @dataclass(frozen=True)
 class NumericLaw:
-    """A law by its number; `layers` and `inputs` are what it cannot do without."""
+    """A law and its number; it needs at least `layers` layers and `inputs` inputs."""
 
     id: str
     check: Callable[[Case], None]
@@ -467,7 +471,7 @@ class NumericLaw:
     inputs: int = 1
 
     def remarks(self, world: World) -> str:
-        """What is not checked of the law in this world, or not as a user would meet it."""
+        """Which part of the law is not checked in this world, or is checked differently from a user's queries."""
         if self.layers:
             return world.remarks
         last = self.check is identities and world.network.depth is None
@@ -479,7 +483,7 @@ class NumericLaw:
         return (self.check.__doc__ or "").strip()
 
     def lacks(self, world: World) -> str:
-        """Why the law says nothing of this world; '' where it does."""
+        """Why the law is not applicable to this world; '' if it is."""
         if len(world.layers) < self.layers:
             had = "no layers" if not world.layers else "one layer only"
             return f"model '{world.model}' has {had} to select"

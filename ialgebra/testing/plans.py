@@ -1,7 +1,7 @@
 """Plans as people write them: trees of the five operators that print as queries. In: names and options; out: text.
 
-A tree is what the law checks draw, ask the engine as text, and work out by hand (`definition`). Windows and players
-carry their meaning beside their text, so that nobody has to read the text to know it. It knows no engine.
+The law checks draw a tree, run its text as a query, and compute its answer from the definition (`definition`). Windows
+and players hold a function beside their text, so that their meaning needs no parser. It may not know the engine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FeatureColumns = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class DrawnWindow:
-    """A predicate: its text, and where it holds, given the columns of an input's features."""
+    """A predicate: its text, and a function from the columns of an input's features to where it holds."""
 
     text: str
     holds: Callable[[FeatureColumns], Bools] = field(compare=False, repr=False)
@@ -44,7 +44,7 @@ EVERYTHING = DrawnWindow("true", lambda columns: np.ones(columns["value"].shape,
 
 @dataclass(frozen=True)
 class Players:
-    """A partition: its text, and the players (consecutive from 0, −1 outside) of an input under a window's bits."""
+    """A partition: its text, and a function from a window's bits to players (consecutive from 0, −1 outside)."""
 
     text: str
     divide: Callable[[Bools], Ints] = field(compare=False, repr=False)
@@ -55,7 +55,8 @@ class Players:
 
 @dataclass(frozen=True)
 class DrawnEdit:
-    """A modifier: its name, its arguments' text, and what it makes of an input, given the baseline in force."""
+    """An edit: its name, the text of its arguments, and a function from an input and the baseline to the edited
+    input."""
 
     name: str
     arguments: str
@@ -67,8 +68,8 @@ class DrawnEdit:
 
 @dataclass(frozen=True)
 class DrawnCall:
-    """f(x, option => value …); a baseline, a class or players left at None are the input's or the model's own. The
-    `edits` of the input are made in their order."""
+    """f(x, option => value …); None for a baseline, a class or players is the default of the input or the model. The
+    `edits` of the input are applied in order."""
 
     model: str
     input: str
@@ -102,7 +103,7 @@ class Where:
 
 @dataclass(frozen=True)
 class DrawnStar:
-    """*: the plan itself, in a query of its own."""
+    """*: the plan, unchanged, as a subquery."""
 
     of: Plan
 
@@ -123,7 +124,7 @@ class DrawnLayer:
 
 @dataclass(frozen=True)
 class DrawnJoin:
-    """⋈; `weight`, a decimal, is the left operand's of two; None is the uniform mean."""
+    """⋈; `weight` is a decimal, the weight of the first of two operands; None is the uniform mean."""
 
     of: tuple[Plan, ...]
     weight: str | None = None

@@ -1,7 +1,7 @@
-"""What hypothesis finds by its entry point: `from_type(Window)`, and `from_type(Join)` and its like.
+"""The plugin of hypothesis: strategies for `from_type(Window)`, `from_type(Join)` and the other operators.
 
-`register` is called whenever anybody imports hypothesis, so it may import nothing heavy: operators are registered
-where they, and so torch, are loaded already. A test that draws operators imports this module, and calls it again.
+hypothesis calls `register` whenever it is imported, so it may not import torch: operators are registered only if they
+(and so torch) are loaded already. A test that draws operators imports them first, and calls `register` again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
     from ..algebra.operators import Operator
 
-# hypothesis itself is imported where it is used: whoever imports this module first would meet its half.
+# hypothesis is imported inside functions. An import at the top would make hypothesis load its plugin, which is this
+# module, while it is only half loaded.
 
 
 def register() -> None:
     """Tell hypothesis how windows, and operators if they are loaded, are drawn."""
     from hypothesis import strategies as st
 
-    st.register_type_strategy(Window, lambda _: _windows())  # a function, which nobody calls before it is needed
+    st.register_type_strategy(Window, lambda _: _windows())  # a function, so that nothing is built before it is needed
     if "ialgebra.algebra.operators" in sys.modules:
         register_operators()
 

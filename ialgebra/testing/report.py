@@ -1,6 +1,6 @@
-"""What became of the laws, for people and for CI: a table, JSON, and JUnit's XML. In: law results; out: text or files.
+"""Results of the laws, for people and for CI: a table, JSON, and JUnit's XML. In: law results. Out: text or files.
 
-Knows results only. JSON holds everything that a result says; of JUnit, what every reader of it understands.
+It knows only results. JSON has everything in a result; JUnit XML uses only what all its readers understand.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def as_json(results: Sequence[LawResult], name: str) -> str:
             "verdict": each.verdict,
             "checked": each.checked,
             "reason": each.reason,
-            "counterexample": _told(each),
+            "counterexample": _counterexample(each),
         }
         for each in results
     ]
     return json.dumps({"checked": name, "laws": laws}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _told(result: LawResult) -> dict[str, object] | None:
+def _counterexample(result: LawResult) -> dict[str, object] | None:
     found = result.counterexample
     if found is None:
         return None
@@ -73,14 +73,14 @@ def _told(result: LawResult) -> dict[str, object] | None:
 
 
 def _numbers(values: Floats) -> object:
-    """The numbers as lists; JSON has no word for NaN and the infinities, which become null."""
+    """The numbers as lists; NaN and the infinities become null, because JSON cannot write them."""
     if values.ndim:
         return [_numbers(each) for each in values]
     return float(values) if math.isfinite(values) else None
 
 
 def as_junit(results: Sequence[LawResult], name: str) -> str:
-    """The results of checking `name` as one JUnit test suite, a test case a law."""
+    """The results of checking `name` as one JUnit test suite, with one test case per law."""
     suite = ElementTree.Element(
         "testsuite",
         name=f"ialgebra verify {name}",
@@ -103,7 +103,7 @@ def as_junit(results: Sequence[LawResult], name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without the control characters, which XML has no word for."""
+    """The text with � for control characters, which XML cannot contain."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
 
 

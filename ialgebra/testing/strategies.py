@@ -2,7 +2,7 @@
 
     @given(strategies.models(kind="tabular"), strategies.inputs(kind="tabular"), strategies.windows(kind="tabular"))
 
-Values shrink towards the plain: a linear map, few players, no operators, the whole input. Nothing here runs an engine.
+Values shrink to simple ones: a linear map, few players, no operators, the whole input. Nothing here runs the engine.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from .plans import (
 Shape = tuple[int, ...]
 
 SHAPES: dict[str, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
-"""The shape of an input where none is asked for."""
+"""The default shape of an input of each kind."""
 
 VOCABULARY = 8
-"""How many words token inputs and their models know."""
+"""The number of words in the vocabulary of token inputs and their models."""
 
 WEIGHTS = ("0.5", "0.25", "0.1", "0.7", "0.95", "0", "1")
-"""The weights of joins."""
+"""The weights that joins are drawn with, as text."""
 
 
 # --- models and inputs
@@ -121,7 +121,7 @@ def models(
 def inputs(draw: DrawFn, kind: str = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """An input without batch dimension: numbers of the standard normal distribution, or token ids from 1 on.
 
-    Some features are zero, that is null players against the default baseline.
+    Some features are zero, which makes them null players against the default baseline.
     """
     shape, seed = shape or SHAPES[kind], draw(st.integers(0, 2**16))
     generator = torch.Generator().manual_seed(seed)
@@ -213,7 +213,7 @@ def windows(kind: str = "image", shape: Shape | None = None, scale: float = 1.0)
 
 
 def partitions(kind: str, shape: Shape, most: int) -> list[Players]:
-    """The partitions of an input into at most `most` players that the language has words for, coarse ones first."""
+    """The partitions of an input into at most `most` players that a query can write, coarse ones first."""
     if kind != "image":
         name = "features" if kind == "tabular" else "tokens"
         return [Players(name, definition.each_feature)] if shape[0] <= most else []
@@ -235,7 +235,7 @@ def players(kind: str = "image", shape: Shape | None = None, most: int = 6) -> S
 
 
 def nullify(window: DrawnWindow) -> DrawnEdit:
-    """The baseline inside a window."""
+    """The edit that puts the baseline inside a window."""
     return DrawnEdit(
         "nullify", str(window), lambda x, baseline: np.where(_held(window, x), baseline, x).astype(x.dtype)
     )
@@ -262,7 +262,7 @@ def _shift(*by: int) -> DrawnEdit:
 
 
 def edits(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnEdit]:
-    """Modifiers of an input: nullify, and clip and shift where they mean something."""
+    """Edits of an input: nullify, and clip and shift for kinds that have them."""
     shape = shape or SHAPES[kind]
     found = [windows(kind, shape, scale).map(nullify)]
     if kind != "tabular":
@@ -308,10 +308,10 @@ def plans(
     antijoins: bool = True,
     depth: int = 2,
 ) -> Plan:
-    """Plans that are defined: no ⋈ meets a ⋄, and no inner layer is less deep than an outer one, or than `least`.
+    """Plans that are defined: ⋈ and ⋄ are not mixed, and no inner layer is lower than an outer one, or than `least`.
 
-    `operands` are what is joined (default: `calls()`), `layers` and `windows` what σ and Π may name; left out, there
-    are no σ and no Π. The operands of a ⋄ differ in their input.
+    `operands` are what is joined (default: `calls()`), `layers` and `windows` are what σ and Π may use; without
+    them, there are no σ and no Π. The operands of a ⋄ have different inputs.
     """
     leaf = calls() if operands is None else operands
 
@@ -353,4 +353,4 @@ def queries(
     return st.builds(query, _plans() if plans is None else plans, st.sampled_from(list(clauses)))
 
 
-_plans = plans  # `queries` has an argument of that name
+_plans = plans  # because `queries` has an argument named `plans`

@@ -1,8 +1,8 @@
-"""Models made from a model, of which an axiom says what they must be given. In: f and a game; out: a module.
+"""Models built from a model, for which an axiom says what the answer must be. In: f and a game. Out: a module.
 
-Deaf        f(z with one player at the baseline)        that player is null
-Symmetric   (f(z) + f(z with i and j exchanged)) / 2    i and j are symmetric: what counts is who is present
-Bent        a bounded function of f's other outputs     a second model, to be added to the first
+Deaf        f(z with one player at the baseline)        this player is null
+Symmetric   (f(z) + f(z with i and j exchanged)) / 2    i and j are symmetric players
+Bent        a bounded function of f's other outputs     a second model, for the linearity axiom
 Sum         a·f + b·g                                   φ is the same sum
 Linear      Σ w_i z_i, or Σ w_i(z_i) of tokens          φ_i is what player i's features add
 """
@@ -20,8 +20,8 @@ from ..system.arrays import Bools
 Function = Callable[[Tensor], object]
 
 
-class _Of(nn.Module):
-    """A module around a function, which need not be one."""
+class _Calling(nn.Module):
+    """A module that calls functions, which may or may not be modules."""
 
     def __init__(self, *functions: Function) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Of(nn.Module):
         return logits(self.functions[which](batch), len(batch))
 
 
-class Deaf(_Of):
+class Deaf(_Calling):
     """f with the features of one player always at the baseline."""
 
     def __init__(self, f: Function, player: Bools, baseline: Tensor) -> None:
@@ -43,10 +43,10 @@ class Deaf(_Of):
         return self.of(torch.where(self.player.to(batch.device), self.baseline.to(batch), batch))
 
 
-class Symmetric(_Of):
-    """The mean of f and of f with players i and j exchanged: where i was present j is, and the other way round.
+class Symmetric(_Calling):
+    """The mean of f and of f with players i and j exchanged: j is present where i was, and i where j was.
 
-    How present a player is is read from its features, as the share of the way from the baseline to x.
+    Whether a player is present is computed from its features: 0 at the baseline, 1 at x, and shares in between.
     """
 
     def __init__(self, f: Function, i: Bools, j: Bools, x: Tensor, baseline: Tensor) -> None:
@@ -61,19 +61,19 @@ class Symmetric(_Of):
         for mine, others in ((i, j), (j, i)):
             share = self._share(batch, others, x, baseline).reshape(-1, *(1 for _ in x.shape))
             placed = baseline + share * (x - baseline)
-            if not batch.is_floating_point():  # there is nothing between two tokens
+            if not batch.is_floating_point():  # tokens have no values in between
                 placed = torch.where(share > 0.5, x, baseline)
             exchanged = torch.where(mine, torch.where(share == 1, x, placed), exchanged)
         return (self.of(batch) + self.of(exchanged)) / 2
 
     @staticmethod
     def _share(batch: Tensor, player: Tensor, x: Tensor, baseline: Tensor) -> Tensor:
-        told = player & (x != baseline)
-        return ((batch - baseline)[:, told] / (x - baseline)[told]).mean(dim=1)
+        changing = player & (x != baseline)
+        return ((batch - baseline)[:, changing] / (x - baseline)[changing]).mean(dim=1)
 
 
-class Bent(_Of):
-    """tanh of f's outputs, each in the place of its neighbour, in about their size."""
+class Bent(_Calling):
+    """tanh of f's outputs, rotated by one output, scaled to about their size."""
 
     def __init__(self, f: Function, size: float) -> None:
         super().__init__(f)
@@ -83,7 +83,7 @@ class Bent(_Of):
         return self.size * torch.tanh(self.of(batch).roll(1, 1) * 2 / self.size)
 
 
-class Sum(_Of):
+class Sum(_Calling):
     """a·f + b·g."""
 
     def __init__(self, f: Function, g: Function, a: float, b: float) -> None:
@@ -95,7 +95,8 @@ class Sum(_Of):
 
 
 class Linear(nn.Module):
-    """A linear function of the features, or for tokens of a number for each word at each place; two outputs, ±."""
+    """A linear function of the features, for tokens of a number for each word at each position; two outputs, + and
+    −."""
 
     def __init__(self, x: Tensor, seed: int) -> None:
         super().__init__()

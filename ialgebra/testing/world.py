@@ -1,8 +1,8 @@
-"""What the laws are checked on: a session's model and inputs, asked in cold sessions, and as the definition sees them.
+"""What the laws are checked on: a session's model and inputs, for queries in new sessions and for the definition.
 
-In: the user's session and names. Out: a `World`, which opens a session of its own for every question, so that no answer
-is what an earlier question left, and which gives layers without a trained head a random one. The user's session, its
-model and its inputs stay as they are.
+In: the user's session and names. Out: a `World`. It opens a new session for every query, so that no answer is reused
+from an earlier query, and it gives random heads to layers without a trained head. The user's session, its model and its
+inputs are not changed.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from .plans import DrawnEdit, DrawnWindow, Players
 from .strategies import edits, partitions, windows
 
 FEW, MANY, ENUMERATED = 5, 9, 6
-"""Most players of a game that is asked for exactly, of one that is sampled, and of one that is enumerated."""
+"""The most players of a game that is exact, of one that is sampled, and of one that is enumerated."""
 
 SEVERAL = "several"
 """The name of the collection that every world has."""
 
 _T = TypeVar("_T")
 
-_ELEMENTS = 3  # of a collection that are taken as single inputs
-_PARTS = (2, 4, 9)  # players of the masks of inputs of many features
-_LAYERS = 4  # that σ may name: the first, the last, and neighbours of them
+_MOST_ELEMENTS = 3  # of a collection that become single inputs
+_PLAYERS_OF_MASKS = (2, 4, 9)  # of the feature masks that are made for inputs of many features
+_MOST_LAYERS = 4  # that σ may name: the first two, the last, and the model's own output
 
 
 @dataclass(frozen=True, eq=False)
 class World:
     """A model with heads at `layers`, single inputs `names` of one kind and shape, a collection `several` of two more.
 
-    `told` says, for each name that only these checks know, how a user would register it.
+    `told` has for each name that only these checks use the line of code that registers it.
     """
 
     catalog: Catalog
@@ -70,17 +70,17 @@ class World:
     remarks: str
 
     def ask(self, text: str, strategy: Strategy, seed: int) -> tuple[Attribution, ...]:
-        """The answers to a query, in a session in which nothing was asked yet."""
+        """The answers to a query, in a new session."""
         return self._cold(self.network, self.entries, lambda con: tuple(con.sql(text, seed=seed, strategy=strategy)))
 
     def explain(self, text: str, strategy: Strategy) -> str:
-        """The plan of a query, in a session of its own."""
+        """The plan of a query, in a new session."""
         return self._cold(self.network, self.entries, lambda con: con.explain(text, strategy))
 
     def ask_of(
         self, model: Model | None, inputs: Mapping[str, Tensor], text: str, strategy: Strategy, seed: int
     ) -> tuple[Attribution, ...]:
-        """The answers to a query over other inputs, and over another model where one is given."""
+        """The answers to a query over other inputs, and over another model if one is given."""
         network = self.network
         if model is not None and model is not network.module:
             network = Network(self.model, model, device=network.device, batch_size=network.batch_size)
@@ -89,7 +89,7 @@ class World:
 
     def _cold(self, network: Network, entries: Mapping[str, Entry], do: Callable[[Session], _T]) -> _T:
         with connect(progress=False) as con, _without_warnings():
-            # What else the user's session knows (its interpreters, say) is known here too; its settings are not.
+            # The new session has the user's windows, views and interpreters, but not the settings.
             con._catalog = replace(
                 self.catalog, models={self.model: network}, inputs=dict(entries), settings=Settings()
             )
@@ -101,7 +101,7 @@ class World:
 
     @cached_property
     def ground(self) -> Ground:
-        """The same as the definition sees it."""
+        """The model and inputs in the form that `definition` reads."""
         network = self.network
         cuts = {}
         for layer in network.layers:
@@ -133,7 +133,7 @@ class World:
 
     @cached_property
     def edits(self) -> SearchStrategy[DrawnEdit]:
-        """Modifiers of these inputs."""
+        """Edits of these inputs."""
         return edits(self.kind, self.shape, self.scale)
 
     @cached_property
@@ -165,7 +165,8 @@ class World:
 
     @cached_property
     def magnitude(self) -> float:
-        """About the size of the model's logits, whose last digits batches of other sizes may round differently."""
+        """About the size of the model's logits, to judge differences by: batches of other sizes may round the last
+        digits differently."""
         rows = [row for name in self.names for row in (self.x(name), *self.ground.baselines[name])]
         cuts = [None, *(layer for layer in self.layers if layer != self.network.depth)]
         return max(float(np.abs(self.ground.net.logits(row, cut)).max()) for row in rows for cut in cuts)
@@ -186,7 +187,7 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
             if not found.collection:
                 singles[name] = found
                 continue
-            for number, element in enumerate(found.elements[:_ELEMENTS]):
+            for number, element in enumerate(found.elements[:_MOST_ELEMENTS]):
                 own = _unused(f"{name}_{number}", entries)
                 told[own] = f"con.register_input({own!r}, …)  # element {number} of {name!r}"
                 singles[own] = entries[own] = replace(found, name=own, elements=(element,), collection=False)
@@ -212,7 +213,7 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
         arguments = "-1" if turn == "flip" else "1, -1"
         told[elements[-1]] = f"con.register_input({elements[-1]!r}, x.{turn}({arguments}))  # x is {first.name!r}"
     masks = []
-    for parts in () if first.kind == "image" else _PARTS:
+    for parts in () if first.kind == "image" else _PLAYERS_OF_MASKS:
         if x.numel() > parts:
             name = _unused(f"in_{parts}", entries)
             mask = torch.arange(x.numel()) * parts // x.numel()
@@ -244,13 +245,13 @@ def _unused(name: str, taken: Mapping[str, object]) -> str:
 
 
 def _with_heads(network: Network, x: Tensor) -> tuple[tuple[int, ...], str]:
-    """The layers that σ may name; those without a head get a random one; and a word on that."""
+    """The layers that σ may name, and a remark if some of them got a random head because they had none."""
     count = len(network.layers)
     if not count:
         return (), ""
     trained = [index for index in sorted(network.heads) if index != network.depth]
     first = trained if len(trained) > 1 else [layer.index for layer in network.layers if layer.index != network.depth]
-    chosen = dict.fromkeys([*first[:2], *first[-1:]][: _LAYERS - 1])
+    chosen = dict.fromkeys([*first[:2], *first[-1:]][: _MOST_LAYERS - 1])
     bare = [layer for layer in network.layers if layer.index in chosen and network.needs_head(layer.index)]
     if bare:
         seen: dict[int, Tensor] = {}
@@ -281,7 +282,7 @@ def _remember(seen: dict[int, Tensor], index: int, pool: Sequence[int]) -> Calla
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Joins of different classes are asked for on purpose."""
+    """No warnings about joins of different classes: the checks draw such joins on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IalgebraWarning)
         yield

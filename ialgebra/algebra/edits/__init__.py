@@ -3,8 +3,8 @@
     nullify  substitute  scale  rotate  shift  clip  noise
 
 What lives here: the nodes of edits and one `EditForm` value per edit (how a query writes it, what it reads, how it is
-applied), and their registry. Edits and tensors come in; tensors of the same shape go out. Other inputs come through
-functions that the caller passes in, and are made only when an edit asks for them. This room may not know the catalog,
+applied), and their registry. In: edits and tensors. Out: tensors of the same shape. Other inputs come from functions
+that the caller passes in, and are computed only when an edit reads them. This room may not know the catalog,
 the syntax of queries, models or plans.
 """
 

@@ -1,7 +1,7 @@
 """An `EditForm`: everything that the engine needs to know of one edit, as one value.
 
-Comes in: nothing. Goes out: the types of forms and of their arguments, and what an edit sees of its surroundings. May
-not know: any edit in particular, syntax trees, the catalog (other inputs come through functions), models.
+In: nothing. Out: the types of forms and of their arguments, and of what an edit may read. May not know: any edit in
+particular, syntax trees, the catalog (other inputs come from functions), models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _E = TypeVar("_E", bound=Edit)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an edit may read beside its input. Other inputs are made when they are asked for, and not before."""
+    """What an edit may read besides its input. Other inputs are computed only when an edit asks for them."""
 
     kind: InputKind
     feature_names: Sequence[str] | None
@@ -34,7 +34,9 @@ class Surroundings:
     def inside(self, window: Window, x: Tensor) -> Tensor:
         """Which features of `x` a window selects, as booleans of the shape of `x`."""
         selected = evaluate(window, columns_of(self.kind.name, x.numpy(), self.feature_names))
-        return torch.from_numpy(np.array(selected, order="C"))  # strides change the last bits of a model's output
+        return torch.from_numpy(
+            np.array(selected, order="C")
+        )  # a copy, because strides may change the last bits of a model's output
 
     def baseline(self, baseline: Baseline, x: Tensor) -> Tensor:
         """The baseline of `x`, in its shape."""
@@ -79,11 +81,11 @@ class EditForm:
     """One edit: how a query writes it, what it reads, and what it makes of a tensor.
 
     `arguments(kind)` are those after the input, in order, or None where the edit means nothing for inputs of this kind.
-    `make(*values)` builds the edit's node, with the baseline last if the edit `takes_baseline`, which it does if it
-    leaves something absent; BindError where the values do not fit together. `apply(edit, x, surroundings)` is the
+    `make(*values)` builds the edit's node, with the baseline last if the edit `takes_baseline`, that is, if it
+    makes features absent; BindError where the values do not fit together. `apply(edit, x, surroundings)` is the
     edited tensor, in the shape of `x`, which itself stays as it is; raises ShapeError where another input does not
-    fit, BindError where values leave the range of the input's numbers. `tried` says whether the binder makes the edited
-    input at once, so that an error stands at its own place in the query; False for an edit that is expensive to make.
+    fit, BindError where values leave the range of the input's numbers. `tried` says whether the binder computes the
+    edited input at once, so that an error has its position in the query; False for an edit that is expensive.
     """
 
     name: str

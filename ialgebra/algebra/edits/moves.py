@@ -1,11 +1,11 @@
-"""Edits that move features; they mean something where features lie in a plane or on a line.
+"""Edits that move features, for inputs whose features lie in a plane or on a line.
 
     scale(x, s)                         zoomed about the centre, s times as large
     rotate(x, degrees)                  turned about the centre, counter-clockwise
     shift(x, rows, cols)                moved down and to the right; tokens: shift(x, positions)
 
-What a move brings into the picture is the baseline in its own place, because the baseline is what an absent feature is;
-so a feature that was moved away is a null player. Values between pixels are interpolated bilinearly.
+Where no feature moves to, the result is the baseline at that place, because absent features have the baseline's value;
+so these features are null players. Values between pixels are interpolated bilinearly.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _shifted(edit: Shift, x: Tensor, surroundings: Surroundings) -> Tensor:
 
 
 def _later(x: Tensor, positions: int, background: Tensor) -> Tensor:
-    """The sequence `positions` later, or earlier if negative; the baseline where nothing moved to."""
+    """The sequence `positions` later, or earlier if negative; the baseline at positions that no token moves to."""
     count = len(x)
     moved = max(-count, min(positions, count))
     result = background.clone().to(torch.promote_types(x.dtype, background.dtype))
@@ -71,7 +71,7 @@ def _later(x: Tensor, positions: int, background: Tensor) -> Tensor:
 
 
 def _origin(edit: Scale | Rotate | Shift, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where in the picture each pixel (height, width) of the edited one comes from: its row and its column."""
+    """For each pixel (height, width) of the edited picture, the row and the column in the original picture."""
     middle, centre = (height - 1) / 2, (width - 1) / 2
     down = torch.arange(height, dtype=torch.float64)[:, None].expand(height, width)
     across = torch.arange(width, dtype=torch.float64)[None].expand(height, width)
@@ -81,7 +81,7 @@ def _origin(edit: Scale | Rotate | Shift, height: int, width: int) -> tuple[Tens
         case Scale(factor, _):
             return middle + (down - middle) / factor, centre + (across - centre) / factor
         case Rotate(degrees, _):
-            # Sines of quarter turns are whole numbers; computed from radians they miss them by a rounding.
+            # Rounded, because the sine of a quarter turn is a whole number, but not if it is computed from radians.
             sine, cosine = (round(function(math.radians(degrees % 360)), 15) for function in (math.sin, math.cos))
             down, across = down - middle, across - centre
             return middle + cosine * down + sine * across, centre + cosine * across - sine * down
@@ -89,9 +89,9 @@ def _origin(edit: Scale | Rotate | Shift, height: int, width: int) -> tuple[Tens
 
 
 def _sampled(image: Tensor, rows: Tensor, cols: Tensor, background: Tensor) -> Tensor:
-    """The image (C, H, W) at rows and cols (H, W), bilinearly; beyond its border lies the background's own pixel."""
+    """The image (C, H, W) at rows and cols (H, W), bilinearly; beyond the border, the background's pixel."""
     height, width = image.shape[1:]
-    rows, cols = rows.clamp(-2, height + 1), cols.clamp(-2, width + 1)  # so far outside that it does not matter
+    rows, cols = rows.clamp(-2, height + 1), cols.clamp(-2, width + 1)  # further outside, the result is the same
     result, covered = torch.zeros_like(image), torch.zeros_like(rows)
     for row in (rows.floor(), rows.floor() + 1):
         for col in (cols.floor(), cols.floor() + 1):

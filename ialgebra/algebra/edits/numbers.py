@@ -1,4 +1,4 @@
-"""Tensors in the numbers of an input. In: tensors of edits. Out: tensors of the input's own type, or a common one."""
+"""Number types of edited tensors. In: tensors computed by edits. Out: tensors of the input's type, or a common type."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def mixed(selected: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
 
 
 def narrowed(result: Tensor, dtype: torch.dtype) -> Tensor:
-    """`result` as `dtype`: for whole numbers rounded, and kept in their range."""
+    """`result` as `dtype`: whole numbers are rounded, and limited to the range of `dtype`."""
     if dtype.is_floating_point:
         return result.to(dtype)
     known = torch.iinfo(dtype)
-    most = float(known.max)  # of 64 bits this is one too many, which would become the least number
+    most = float(known.max)  # for 64 bits, the float is max + 1, which would wrap around to the least number
     most = most if most <= known.max else math.nextafter(most, 0)
     return result.round().clamp(known.min, most).to(dtype)
 

@@ -1,7 +1,7 @@
-"""The edits by name, and what is asked of them. A new edit is added here.
+"""The edits by name, and functions over all of them. A new edit is added here.
 
-In: an edit, a tensor, other inputs through functions of the caller. Out: the edited tensor; the names that edits read.
-May not know: the catalog, syntax trees, models.
+In: an edit, a tensor, functions of the caller that return other inputs. Out: the edited tensor; the names that edits
+read. May not know: the catalog, syntax trees, models.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in EDIT
 
 
 def form_of(edit: Edit) -> EditForm:
-    """The form that an edit has."""
+    """The `EditForm` of an edit."""
     return _FORMS[type(edit)]
 
 
 def meaningful(kind: InputKind) -> tuple[str, ...]:
-    """The names of the edits that mean something for inputs of this kind."""
+    """The names of the edits that inputs of this kind can have."""
     return tuple(name for name, form in EDITS.items() if form.arguments(kind) is not None)
 
 

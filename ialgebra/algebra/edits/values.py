@@ -1,4 +1,4 @@
-"""Edits of values, each in its own place; they mean something where values are quantities.
+"""Edits that change each value in its place, for inputs whose values are quantities.
 
 clip(x, low, high)                  no value below low or above high
 noise(x, sigma, seed)               plus normal noise of this standard deviation
@@ -43,7 +43,7 @@ class Noise(Edit):
 def _clipped(edit: Clip, x: Tensor, surroundings: Surroundings) -> Tensor:
     if x.is_floating_point():
         return narrowed_within_range(x.double().clamp(edit.low, edit.high), x, edit)
-    # Whole numbers are clipped to those within the bounds, so that rounding takes none beyond them.
+    # Whole numbers are clipped to whole bounds inside [low, high], so that rounding cannot leave that range.
     known = torch.iinfo(x.dtype)
     least, most = max(math.ceil(edit.low), known.min), min(math.floor(edit.high), known.max)
     if least > most:

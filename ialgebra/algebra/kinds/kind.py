@@ -1,6 +1,6 @@
 """An `InputKind`: everything that the engine needs to know of one kind of input, as one value.
 
-Comes in: nothing. Goes out: the type, and helpers for naming players. May not know: any kind in particular, edits,
+In: nothing. Out: the type, and helpers for naming players. May not know: any kind in particular, edits,
 tensors of the catalog, or how a drawing is made.
 """
 
@@ -20,7 +20,7 @@ Layout = Literal["plane", "line", "none"]
 """How features lie: as pixels with rows and columns, one after another, or in no order that means anything."""
 
 NAMES_SHOWN = 3
-"""A player of many features is called by this many names; the others are counted."""
+"""The name of a player lists at most this many features, and counts the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

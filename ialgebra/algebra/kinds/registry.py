@@ -1,4 +1,4 @@
-"""The kinds of inputs by name, and what is asked of them. A new kind is added here.
+"""The kinds of inputs by name, and functions over all of them. A new kind is added here.
 
 In: a kind's name, a tensor's shape and type, an input's values. Out: the kind, its columns. May not
 know: the catalog, plans.
@@ -38,12 +38,12 @@ def kind_named(name: str) -> InputKind:
 
 
 def kind_of(shape: tuple[int, ...], dtype: torch.dtype) -> InputKind | None:
-    """The kind of an input of this shape and type; None where it is of no kind."""
+    """The kind of an input of this shape and type; None if no kind accepts it."""
     return next((kind for kind in KINDS.values() if kind.accepts(shape, dtype)), None)
 
 
 def is_batch(dimensions: int) -> bool:
-    """Whether a tensor of so many axes is a batch of inputs, and not one input."""
+    """Whether a tensor with this number of axes is a batch of inputs, and not one input."""
     of_one = {kind.dimensions for kind in KINDS.values()}
     return dimensions not in of_one and dimensions - 1 in of_one
 
@@ -54,17 +54,17 @@ def forms() -> str:
 
 
 def all_columns() -> tuple[str, ...]:
-    """The columns that a predicate may read on inputs of one kind or another, each once."""
+    """The columns that a predicate may read on inputs of any kind, each once."""
     return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.columns))
 
 
 def named_columns() -> tuple[str, ...]:
-    """The columns whose entries may have names, which texts are compared with."""
+    """The columns whose entries may have names; a predicate may compare them with a text."""
     return tuple(dict.fromkeys(kind.named for kind in KINDS.values() if kind.named is not None))
 
 
 def describe_columns(name: str | None) -> str:
-    """`an image has row, col, channel and value`: the tail of a sentence about an unknown column."""
+    """`an image has row, col, channel and value`: the end of a sentence about an unknown column."""
     if name is None:
         return "; ".join(map(describe_columns, KINDS))
     kind = kind_named(name)

@@ -1,7 +1,7 @@
 """Windows: predicates over the columns of an input's features, one interned node each.
 
 What lives here: the nodes and their normal forms (`nodes`), how they are written as query text (`text`), and which
-features they select (`evaluate`). Nodes and columns come in; boolean arrays and text go out. It may not know the kinds
+features they select (`evaluate`). In: nodes and columns. Out: boolean arrays and text. It may not know the kinds
 of inputs (`algebra.kinds` says which columns each has), the syntax of queries, or plans.
 """
 

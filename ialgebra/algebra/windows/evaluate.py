@@ -1,7 +1,7 @@
 """Which features a window selects. In: a window and the columns of an input. Out: a boolean array.
 
-A predicate follows SQL's logic of three values: where it divides by zero or meets NaN it is neither true nor false, so
-neither it nor its negation selects anything there. May not know: which columns which kind of input has, syntax, plans.
+A predicate follows SQL's three-valued logic: where it divides by zero or reads NaN, it is neither true nor false, so
+neither it nor its negation selects the feature. May not know: which columns a kind of input has, syntax, plans.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Truth(NamedTuple):
 
 
 def check_masks(window: Window, shape: tuple[int, ...]) -> None:
-    """ShapeError where a mask in a window does not fit an input of this shape."""
+    """Raise ShapeError if a mask in a window does not fit an input of this shape."""
     match window:
         case Mask():
             _fitted(window, shape)
@@ -59,8 +59,8 @@ def check_masks(window: Window, shape: tuple[int, ...]) -> None:
 
 
 def evaluate(window: Window, columns: Columns) -> Bools:
-    """The features that a window selects: boolean, of the shape of `columns["value"]`; a read-only view, which repeats
-    itself along the axes that the predicate does not read.
+    """The features that a window selects: boolean, in the shape of `columns["value"]`; a read-only view, broadcast
+    along axes that the predicate does not read.
 
     A mask has the input's shape or, for an image (C, H, W), also (H, W) or (1, H, W).
     ShapeError for a mask of any other shape; BindError for a column that the input lacks.
@@ -70,8 +70,8 @@ def evaluate(window: Window, columns: Columns) -> Bools:
 
 
 def truth(window: Window, columns: Columns, compare: Comparing | None = None) -> Truth:
-    """Where a window's predicate is true, and where it is false; `compare` says what is compared with what, and how,
-    where columns are not the numbers themselves."""
+    """Where a window's predicate is true, and where it is false; `compare` evaluates comparisons if columns are not
+    plain numbers."""
 
     def inner(part: Window) -> Truth:
         return truth(part, columns, compare)
@@ -103,7 +103,7 @@ def truth(window: Window, columns: Columns, compare: Comparing | None = None) ->
         case Circle(row, col, radius):
             high, wide = np.abs(_read("row", columns) - _number(row)), np.abs(_read("col", columns) - _number(col))
             reach = _number(radius)
-            near = (high <= reach) & (wide <= reach)  # also where squares overflow
+            near = (high <= reach) & (wide <= reach)  # needed where the squares overflow
             return _certain(near & (high * high + wide * wide <= reach * reach))
     raise AssertionError(f"not a window: {window!r}")
 

@@ -3,9 +3,9 @@
     Everything  Nothing  Mask  Box  Circle  And  Or  Not  Compare  In        what may be selected
     Column  Constant  Arithmetic  Negate  Absolute                           what may be compared
 
-In: their parts. Out: interned nodes; `both`, `either` and `complement` build the one normal form of a conjunction,
-disjunction or negation, whatever the order of its parts. `str(window)` is query text that binds to the same window; a
-registered mask prints as its name. May not know: syntax trees, plans, or the values of any input.
+In: their parts. Out: interned nodes; `both`, `either` and `complement` build the normal form of a conjunction,
+disjunction or negation, which does not depend on the order of its parts. `str(window)` is query text that binds to the
+same window; a registered mask prints as its name. May not know: syntax trees, plans, or the values of any input.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ NOTHING: Final = Nothing()
 
 @node
 class Mask(Window):
-    """A registered boolean mask: its name, its shape, its bits, packed, and the words that it came from, if any."""
+    """A registered boolean mask: its name, its shape, its packed bits, and the query text that it was made from, if
+    any."""
 
     name: str
     shape: tuple[int, ...]

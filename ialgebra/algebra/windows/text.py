@@ -1,6 +1,6 @@
 """How windows and terms are written as query text. In: names, texts, parts with their strengths. Out: text.
 
-May not know: the nodes; each of them says itself how it is written (`Written`).
+May not know: the nodes; each node returns its own text (`Written`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 RESERVED: Final = frozenset(
     ("and", "anti", "as", "between", "from", "in", "join", "left", "not", "on", "or", "select", "using", "where")
 )
-"""The words of the language that a name may be only in double quotes."""
+"""The reserved words: a name that is one of them must be in double quotes."""
 
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*(\.\w+)*'*", re.ASCII)
 
 
 class Strength(IntEnum):
-    """How tightly a text binds: a part that binds less tightly than its position asks for goes into parentheses."""
+    """How tightly a text binds: a part that binds less tightly than its position requires gets parentheses."""
 
     OR = 0
     AND = 1
@@ -37,12 +37,12 @@ class Written(NamedTuple):
     strength: Strength = Strength.ATOM
 
     def inside(self, position: Strength) -> str:
-        """The text in a position of another's, in parentheses where it needs them."""
+        """The text as a part of another text, in parentheses if the position requires them."""
         return self.text if self.strength >= position else f"({self.text})"
 
 
 def sql_name(name: str) -> str:
-    """A name as query text: in double quotes where the language could not read it bare."""
+    """A name as query text: in double quotes if the language cannot read it without them."""
     if _PLAIN_NAME.fullmatch(name) and name.lower() not in RESERVED:
         return name
     return '"' + name.replace('"', '""') + '"'

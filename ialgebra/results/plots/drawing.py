@@ -1,6 +1,6 @@
-"""A `Drawing`: one way to show a map, as one value; the kinds of inputs name theirs.
+"""A `Drawing`: one way to show a map, as one value. Each kind of input names its drawing.
 
-Comes in: nothing. Goes out: the type that the drawings of this room are values of. May not know: any one of them.
+In: nothing. Out: the type of all drawings in this room. May not know: any drawing in particular.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ..shown import ShownMap
 
 @dataclass(frozen=True)
 class Body:
-    """The room that a panel's content takes, in inches.
+    """The size of a panel's content, in inches.
 
-    `left` is kept free for what is written beside it, `below` for what is written below it.
+    `left` is space for text to the left of the content, `below` for text below it.
     """
 
     width: float
@@ -31,8 +31,8 @@ class Body:
 class Drawing:
     """How maps of some kinds are drawn.
 
-    `measure` says how large a map's panel is, `draw` fills its axes on the shared scale. At most `side_by_side` panels
-    stand in a row; `colour_bar` says whether colours need a bar that explains them.
+    `measure` returns the size of a map's panel, `draw` draws it on the shared colour scale. At most `side_by_side`
+    panels are in a row; `colour_bar` says whether colours need a bar that explains them.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Panels of one answer, of one size and on one colour scale, symmetric about zero, laid out in inches by hand.
 
-Comes in: maps. Goes out: a matplotlib Figure, Axes, or the bytes of a PNG file. May not know: plans or models.
+In: maps. Out: a matplotlib Figure, Axes, or the bytes of a PNG file. May not know: plans or models.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def show(maps: Sequence[ShownMap]) -> bool:
 
 
 def _rows(maps: Sequence[ShownMap]) -> list[list[ShownMap]]:
-    """Which panels stand side by side: the parts of one anti-join, or up to four maps of a plain select list."""
+    """Which panels are side by side: the parts of one anti-join, or up to four maps of a plain select list."""
     if not maps:
         raise IalgebraError("there is no map to plot")
     if any(a.component is not None for a in maps):
@@ -107,7 +107,7 @@ def _rows(maps: Sequence[ShownMap]) -> list[list[ShownMap]]:
 
 
 def _scale(maps: Iterable[ShownMap]) -> Normalize:
-    """The shared scale: as far as the largest |value| goes, both ways."""
+    """The shared colour scale, from −m to m, where m is the largest |value|."""
     largest = max((float(np.abs(a.values).max(initial=0.0)) for a in maps), default=0.0)
     return Normalize(-(largest or 1.0), largest or 1.0)
 

@@ -1,9 +1,9 @@
 """Images: the photo in grey under the colours of its players' values.
 
-Comes in: maps of images. Goes out: the drawing "photo". May not know: other drawings, or how panels are laid out.
+In: maps of images. Out: the drawing "photo". May not know: other drawings, or how panels are laid out.
 
-A player is painted in its whole value, not in its value per pixel, so that the colour bar reads in units of the model's
-output. What lies outside the window is faded and outlined.
+The colour of a player shows its whole value, not its value per pixel, so that the colour bar is in units of the model's
+output. Pixels outside the window are faded and outlined.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
     """The photo in grey, multiplied by the colour of its player's value; faded where no player is."""
     outside = np.all(a.players.reshape(-1, *a.players.shape[-2:]) < 0, axis=0)
     position = np.asarray(scale(_painted(a)))
-    contrast = 0.65 - 0.40 * np.abs(2 * position - 1)  # a strong colour must not drown in a dark photo
+    contrast = 0.65 - 0.40 * np.abs(2 * position - 1)  # so that a strong colour stays visible on a dark photo
     photo = 1.0 - np.where(outside, 0.25, contrast) * (1.0 - _grey(a.content))
     colour = np.asarray(COLOURS(position))[..., :3]
     ax.imshow(photo[..., None] * colour)
@@ -45,9 +45,9 @@ def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
 
 
 def _painted(a: ShownMap) -> Floats:
-    """Every pixel's players' values, `(H, W)`: a player that takes several channels of a pixel counts once."""
+    """For every pixel the sum of its players' values, `(H, W)`. A player of several channels of a pixel counts once."""
     players = a.players.reshape(-1, *a.players.shape[-2:])
-    values = np.append(a.values, 0.0)  # the last is for −1, outside the window
+    values = np.append(a.values, 0.0)  # index −1, outside the window, reads the last value, 0
     painted = np.zeros(players.shape[1:])
     for channel, labels in enumerate(players):
         painted += np.where((players[:channel] == labels).any(axis=0), 0.0, values[labels])
@@ -55,7 +55,7 @@ def _painted(a: ShownMap) -> Floats:
 
 
 def _grey(content: Array) -> Floats:
-    """A photo of any range and number of channels as luminance in [0, 1]; a flat one is white."""
+    """A photo of any range and number of channels as luminance in [0, 1]; a photo of one value is white."""
     channels = content.reshape(-1, *content.shape[-2:]).astype(np.float64)
     weights = np.array([0.299, 0.587, 0.114]) if len(channels) == 3 else np.full(len(channels), 1 / len(channels))
     grey: Floats = np.tensordot(weights, channels, axes=1)

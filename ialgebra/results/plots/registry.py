@@ -1,4 +1,4 @@
-"""The drawings, by the name that a kind of input calls for. A new drawing is added here."""
+"""The drawings, by the names that kinds of inputs use. A new drawing is added here."""
 
 from __future__ import annotations
 

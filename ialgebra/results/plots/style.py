@@ -1,6 +1,6 @@
 """How pictures look: colours, sizes, and texts measured and cut to fit.
 
-Comes in: texts, sizes. Goes out: constants, widths, shortened texts. May not know: maps.
+In: texts, sizes. Out: constants, widths, shortened texts. May not know: maps.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def cut(text: str, length: int) -> str:
 
 
 def drawable(text: str) -> str:
-    """The text with what the font lacks (emoji, say) as a small box, so that drawing neither warns nor fails."""
+    """The text with a small box for each character that the font lacks, such as emoji, so that drawing does not
+    fail."""
     return "".join(c if ord(c) in _glyphs() else "▯" for c in text)
 
 
@@ -47,7 +48,7 @@ def width(text: str, size: float) -> float:
     """The width of a text in points."""
     if not text.strip():
         return size / 3
-    plain = text.replace("$", "S")  # a dollar would begin a formula; an S is as wide
+    plain = text.replace("$", "S")  # a dollar sign would begin a formula; an S has the same width
     return 1.06 * float(TextPath((0.0, 0.0), plain, size=size).get_extents().width)  # hinting widens it on a screen
 
 

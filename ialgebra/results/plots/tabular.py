@@ -1,6 +1,6 @@
 """Tables: signed bars with 95 % intervals, the largest first.
 
-Comes in: maps of tabular inputs. Goes out: the drawing "bars". May not know: other drawings, or how panels are laid
+In: maps of tabular inputs. Out: the drawing "bars". May not know: other drawings, or how panels are laid
 out.
 """
 
@@ -16,7 +16,7 @@ from .drawing import Body, Drawing
 from .style import COLOURS, FAINT, INK, POINTS, cut, drawable, width
 
 BARS = 20
-"""A panel shows this many players, the largest."""
+"""A panel shows at most this many players, those with the largest values."""
 
 NAME_LENGTH, NAME_SIZE = 28, 8.5
 """The longest name of a player in characters, and its font size in points."""
@@ -30,7 +30,7 @@ def _measured(a: ShownMap) -> Body:
 
 
 def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
-    """Signed bars with 95 % intervals, largest first; what does not fit is summed up in one line below."""
+    """Signed bars with 95 % intervals, largest first; one line below gives the sum of the players that do not fit."""
     order = _largest_first(a)
     shown, rest = order[:BARS], order[BARS:]
     low, high = a.interval()

@@ -1,6 +1,6 @@
 """Texts: the words themselves, each on the colour of its player's value.
 
-Comes in: maps of token sequences. Goes out: the drawing "passage". May not know: other drawings, or how panels are laid
+In: maps of token sequences. Out: the drawing "passage". May not know: other drawings, or how panels are laid
 out.
 """
 
@@ -17,7 +17,7 @@ from .drawing import Body, Drawing
 from .style import COLOURS, INK, POINTS, cut, drawable, width
 
 WORDS = 200
-"""A panel shows this many tokens, those of the largest values."""
+"""A panel shows at most this many tokens, those with the largest values."""
 
 WORD_LENGTH = 40
 """The longest word in characters."""
@@ -54,17 +54,18 @@ def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
 
 
 def _passage(a: ShownMap) -> list[tuple[str, int]]:
-    """The words that are drawn, each with its player: of a long text those of the largest values, … for the others."""
+    """The words that are drawn, each with its player. Of a long text, only the words with the largest values; … for the
+    others."""
     words, players = _words(a), a.players.ravel()
     sizes = np.append(np.abs(a.values), -1.0)[players]
     drawn: list[tuple[str, int]] = []
     last = -1
-    for place in [*sorted(np.argsort(-sizes, kind="stable")[:WORDS].tolist()), len(words)]:
-        if place > last + 1:
+    for position in [*sorted(np.argsort(-sizes, kind="stable")[:WORDS].tolist()), len(words)]:
+        if position > last + 1:
             drawn.append(("…", -1))
-        if place < len(words):
-            drawn.append((words[place], int(players[place])))
-        last = place
+        if position < len(words):
+            drawn.append((words[position], int(players[position])))
+        last = position
     return drawn
 
 
