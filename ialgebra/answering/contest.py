@@ -142,7 +142,7 @@ def _distances(cells: _Cells, other: _Cells) -> Floats:
         np.broadcast_to(np.pad(each.values, ((0, 0), (0, 1)))[:, cell], (rows, len(counts)))
         for each, cell in zip((cells, other), pairs, strict=True)
     )
-    root = np.sqrt(counts)  # hypot, because squares of huge or tiny values overflow or vanish
+    root = np.sqrt(counts)  # weights for hypot, which needs no squares: those of huge or tiny values overflow or vanish
     apart, size = np.hypot.reduce((ours - theirs) * root, axis=1), np.hypot.reduce(theirs * root, axis=1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(apart == 0, 0.0, apart / size)

@@ -138,7 +138,7 @@ def _checked(
         return result(False, cases + 1, found[-1])
     except Flaky:
         last = found[-1]
-        claim = f"{last.claim}; and not each time: equal questions have other answers"
+        claim = f"{last.claim}; but not every time: the same query gives different answers"
         return result(False, cases + 1, Counterexample(claim, last.sides, last.difference, last.reproduce))
     if not cases:
         return result(None, 0, reason=next(iter(run.refusals), "no case could be compared"))

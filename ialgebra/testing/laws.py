@@ -203,7 +203,7 @@ def duality(case: Case) -> None:
     both: Plan = Anti((replace(call, baseline=None), replace(call, input=y, baseline=None)))
     if case.draw(st.booleans()):
         both = Where(case.window(), both)
-    case.means(both, "the sides of an anti-join are not what each says of itself")
+    case.means(both, "the answer for a side of an anti-join is not the sum of its games")
 
 
 def nullified(case: Case) -> None:
@@ -488,7 +488,7 @@ class NumericLaw:
             had = "no layers" if not world.layers else "one layer only"
             return f"model '{world.model}' has {had} to select"
         if len(world.names) < self.inputs:
-            return f"an anti-join is of two inputs, and only '{world.names[0]}' was given"
+            return f"an anti-join needs two inputs, and only '{world.names[0]}' was given"
         return ""
 
 

@@ -175,7 +175,7 @@ class World:
 def world(con: Session, model: str, inputs: Sequence[str]) -> World:
     """The world of a registered model and inputs; BindError for unknown names, ShapeError for inputs that differ."""
     if not inputs:
-        raise BindError("name one registered input at least, better two: joins and anti-joins are of two")
+        raise BindError("name at least one registered input; joins and anti-joins need two")
     with con._lock:
         catalog = con._catalog
         network = catalog.model(model)
