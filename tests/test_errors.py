@@ -112,7 +112,7 @@ CAPTUMS = "of Captum's methods, which may be absent: fixtures/captum_errors.txt"
 UNREACHED = {  # in queries, and why
     "expected one predicate, not several": "of register_window's text",
     "AND, OR or the end": "of register_window's text",
-    "_NO_VALUE, value.span, text": "of register_input's text",
+    "_EXPECTED_A_VALUE, value.span, text": "of register_input's text",
     "a query is a text, not": "of Python values",
     "is too long; the most is": "a text of 200,000 characters",
     'raise ParseError("nested too deeply"': "of a caller that is itself deep in calls",

@@ -1,9 +1,10 @@
 """The query language as a sqlglot dialect. In: text; out: sqlglot's own nodes, each with its place in the text.
 
-sqlglot lexes, and its ladder of precedences parses expressions. The grammar is closed at both ends: characters and
-words that the language lacks become tokens that no rule of sqlglot knows, and the leaves, clauses and statements are
-parsed here. Only stock nodes are built, so `sqlglot.parse(text, dialect="ialgebra")` gives trees that every tool reads.
-Every error is a ParseError at its word. This module knows no name's meaning; `reader` makes our own tree of the nodes.
+sqlglot's lexer makes the tokens, and sqlglot's precedence rules parse the expressions. Everything else of SQL is shut
+out in two ways: characters and words that are not in our language become tokens that no rule of sqlglot accepts, and
+the leaves, clauses and statements are parsed here. Only sqlglot's own node types are built, so other tools can read the
+trees of `sqlglot.parse(text, dialect="ialgebra")`. Every error is a ParseError at its word. This module does not know
+what a name means; `reader` turns the nodes into our own tree.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 else:
 
     def _interpreted() -> type:
-        """sqlglot's Parser as plain Python: `sqlglot[c]` compiles it, and a compiled class cannot be subclassed."""
+        """sqlglot's Parser as plain Python. `sqlglot[c]` installs a compiled one, which cannot be subclassed."""
         from sqlglot import parser
 
         if not parser.__file__.endswith(".py"):
@@ -43,10 +44,10 @@ else:
 T = TokenType
 N = TypeVar("N", bound=exp.Expr)
 
-MAX_DEPTH: Final = 50  # of nesting; a level takes up to 13 frames of Python's 1000
-MAX_LENGTH: Final = 200_000  # characters of a script, which take a second to parse
-RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that stand before, between or after the others
-CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in their order
+MAX_DEPTH: Final = 50  # levels of nesting; each takes up to 13 of the 1000 frames that Python allows
+MAX_LENGTH: Final = 200_000  # characters of a script; to parse so many takes a second
+RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that may stand before, between or after the others
+CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in order
 STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 FORMATS: Final = ("TEXT", "JSON", "DOT")  # of EXPLAIN
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
@@ -58,7 +59,7 @@ NO_QUERY: Final = (
 
 _OPENERS = {"LEFT": 0, "ANTI": 0} | {clause.split()[0]: rank for rank, clause in enumerate(CLAUSES)}
 _CONNECTIVES = ("AND", "OR", "NOT", "BETWEEN", "IN", "ON")
-_LIKE_QUOTES = "‘’‚“”„´″"
+_WRONG_QUOTES = "‘’‚“”„´″"
 _TEXTUAL = (T.STRING, T.IDENTIFIER)
 _SYMBOLS = "(),.;-=><%+/*!"
 
@@ -67,7 +68,7 @@ class IAlgebra(Dialect):
     """The dialect; importing this module registers it with sqlglot as `ialgebra`."""
 
     class Tokenizer(tokens.Tokenizer):
-        VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"'", "."}  # inside a word, part of it: x', f'', layer4.2.conv1
+        VAR_SINGLE_TOKENS: ClassVar[set[str]] = {"'", "."}  # allowed inside a word: x', f'', layer4.2.conv1
         COMMANDS: ClassVar[set[TokenType]] = set()
         SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
             char: kind if char in _SYMBOLS[:-1] else T.UNKNOWN for char, kind in tokens.Tokenizer.SINGLE_TOKENS.items()
@@ -87,14 +88,15 @@ class IAlgebra(Dialect):
         # Errors and places
 
         def raise_error(self, message: str, token: Token | None = None) -> NoReturn:
-            """Refuse `token`, or the next one, or the end of the statement."""
+            """Raise ParseError at `token`; without it at the next token, or at the end of the statement."""
             token = token or self._curr
             end = self._prev.end + 1 if self._prev else 0
             span = Span(token.start, token.end + 1) if token else Span(end, end + 1)
             raise ParseError(message, span, self.sql)
 
         def expression(self, instance: N, token: Token | None = None, comments: list[str] | None = None) -> N:
-            """sqlglot's hook for a finished node, here of the ladder: it stands from its first child to this token."""
+            """Called by sqlglot for each finished node of an expression: gives it the span from its first child to the
+            current token."""
             start = instance.this.meta["start"]
             return super().expression(instance, token, comments).update_positions(start=start, end=self._prev.end)
 
@@ -102,12 +104,12 @@ class IAlgebra(Dialect):
             return node.update_positions(line=first.line, col=first.col, start=first.start, end=self._prev.end)
 
         def _expected(self, what: str, words: Collection[str] = ()) -> NoReturn:
-            """Say what would be right here, and which of `words` was probably meant."""
+            """Raise ParseError that says what is expected here, and which of `words` was probably meant."""
             found = self._source(self._curr) if self._curr else "the end"
             message = f"expected {what}, found {found}"
             if near := self._nearly(self._curr, words):
                 self.raise_error(f"{message}; did you mean {near}?")
-            if "NOT" in words and self._nearly(self._prev, ("NOT",)):  # `nott w` shows at w, but the typo is before it
+            if "NOT" in words and self._nearly(self._prev, ("NOT",)):  # `nott w` fails at w, but the typo is before it
                 self.raise_error(f"{self._source(self._prev)} does not go with {found}; did you mean NOT?", self._prev)
             self.raise_error(message)
 
@@ -189,7 +191,7 @@ class IAlgebra(Dialect):
             self._expected(f"a statement ({', '.join(STATEMENTS)})", STATEMENTS)
 
         def _explaining(self) -> dict[str, str]:
-            """What stands between EXPLAIN and its query: ANALYZE, or (ANALYZE, FORMAT JSON) in any order."""
+            """The words between EXPLAIN and its query: ANALYZE, or (ANALYZE, FORMAT JSON) in any order."""
             said: dict[str, str] = {}
             expected: tuple[str, ...] = ("ANALYZE", "SELECT")
             if self._match(T.L_PAREN):
@@ -359,7 +361,7 @@ class IAlgebra(Dialect):
                 self._expected("a label")
             return self._placed(first, exp.Alias(this=item, alias=exp.to_identifier(self._prev.text, quoted=True)))
 
-        # Expressions: sqlglot climbs from _parse_disjunction down to the two ranges and the leaves below
+        # Expressions: sqlglot goes from _parse_disjunction down to the two ranges and the leaves, which are below
 
         def _parse_between(self, this: exp.Expr | None) -> exp.Between:
             low = self._parse_bitwise()
@@ -419,7 +421,7 @@ class IAlgebra(Dialect):
             return self._placed(first, exp.Kwarg(this=option, expression=self._option_value()))
 
         def _option_value(self) -> exp.Expr | None:
-            """What an argument can be, or several numbers in parentheses: (3, 8, 8)."""
+            """The value of an option: anything that an argument can be, or numbers in parentheses such as (3, 8, 8)."""
             first = self._curr
             if not self._match(T.L_PAREN):
                 return self._parse_disjunction()
@@ -456,14 +458,14 @@ class IAlgebra(Dialect):
             return predicate
 
 
-# sqlglot fills this in when the class is made. Ours has no n'…' strings, since n' is a name, and no {# comments.
+# sqlglot fills this table in when the class is made. The language has no n'…' strings (n' is a name), no {# comments.
 IAlgebra.Tokenizer._KEYWORD_TRIE = new_trie(
     ["--", "/*", "'", *(word for word in IAlgebra.Tokenizer.KEYWORDS if not word.isalpha())]
 )
 
 
 def read(text: str, form: Literal["script", "predicate"] = "script") -> list[exp.Expr]:
-    """The nodes of a script's statements, or of one predicate; a ParseError at its word where the text is neither."""
+    """The nodes of a script's statements, or of one predicate. Raises ParseError, at the word, for any other text."""
     if len(text) > MAX_LENGTH:
         raise ParseError(f"a text of {len(text):,} characters is too long; the most is {MAX_LENGTH:,}")
     tokenizer, parser = IAlgebra.Tokenizer(dialect=IAlgebra), IAlgebra.Parser(dialect=IAlgebra)
@@ -471,24 +473,27 @@ def read(text: str, form: Literal["script", "predicate"] = "script") -> list[exp
     try:
         nodes = parser._parse(start, tokenizer.tokenize(text), text)
     except TokenError:
-        opening: int = tokenizer._core._start  # the one thing that stops sqlglot's lexer is an end without a close
+        opening: int = tokenizer._core._start  # sqlglot's lexer fails only at a quote or comment without an end
         what = "comment" if text.startswith("/*", opening) else "quote"
         raise ParseError(f"this {what} is never closed", Span(opening, opening + 1), text) from None
-    except RecursionError:  # a caller that is itself deep in calls leaves fewer frames than MAX_DEPTH needs
+    except RecursionError:  # the caller has used so many frames that too few are left for MAX_DEPTH levels
         raise ParseError("nested too deeply", Span(0, len(text)), text) from None
     return [node for node in nodes if node is not None]
 
 
 def _check_word(word: str, start: int, text: str) -> None:
-    """Refuse a bare word that is not a name: a letter, letters and digits, dotted parts, and primes at its end."""
+    """Raise ParseError for a bare word that is not a name.
+
+    A name begins with a letter, then has letters and digits, may have parts after dots, and may end in primes.
+    """
     name = word.replace("′", "'").rstrip("'")
     head, *parts = name.split(".")
-    if not name.isascii() and name.upper().isascii():  # ſelect would pass for select
+    if not name.isascii() and name.upper().isascii():  # otherwise ſelect would be taken for select
         odd: str | None = next(char for char in name if not char.isascii())
     else:
         odd = next((char for char in name if not (char.isalnum() or char in "_.'")), None)
     if odd is not None:
-        hint = "; a text is written 'text', a prime ' or ′" if odd in _LIKE_QUOTES else ""
+        hint = "; a text is written 'text', a prime ' or ′" if odd in _WRONG_QUOTES else ""
         place = start + word.index(odd)
         raise ParseError(f"{odd!r} (U+{ord(odd):04X}) is not in the language{hint}", Span(place, place + 1), text)
     if "'" in name:
@@ -501,7 +506,8 @@ def _check_word(word: str, start: int, text: str) -> None:
 
 
 def _may_follow(rank: int, before: int) -> bool:
-    """Whether a clause may come after another: HAVING, ORDER BY and LIMIT keep their order among themselves only."""
+    """Whether a clause may come after another. HAVING, ORDER BY and LIMIT must be in this order, but may stand anywhere
+    among the other clauses."""
     both = {CLAUSES[rank], CLAUSES[before]} - {"JOIN", "WHERE"}
     crossing = len(both) == 2 and len(both & set(RANKING)) == 1
     return crossing or before < rank or rank == before == 0

@@ -1,8 +1,9 @@
 """Printing: a plan becomes query text that binds to the same plan (a normal form: to a plan with the same normal form).
 
-Every option is written out, so that the text does not depend on a session's defaults. Some elements of a collection
-are those that a HAVING keeps; its first ones are taken for all of it, unless `sizes` tells how many there are. One
-element as a baseline prints as xs[3], which is for reading only.
+Every option is written out, so that the text does not depend on a session's defaults. A plan over some elements of a
+collection prints with a HAVING that keeps these. If the elements are the first ones of the collection, they are taken
+for the whole collection, unless `sizes` tells that it has more. A baseline that is one element of a collection prints
+as xs[3]; people can read this, but it does not parse.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _Printed(NamedTuple):
 
 
 def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
-    """Query text for `plan`; `sizes` are those of the collections."""
+    """Query text for `plan`; `sizes` are the numbers of elements of the collections, by name."""
     graph = PlanGraph([plan])
     wishes = {leaf.estimation for leaf in leaves(plan)}
     together = len(wishes) == 1
@@ -82,7 +83,7 @@ def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
 
 
 def _kept(identity: Identity, sizes: Mapping[str, int]) -> str:
-    """The HAVING that leaves of a collection the elements that an identity is of; nothing where all are left."""
+    """The HAVING that keeps the elements of a collection that an identity has; "" if it has all of them."""
     places = [source.index for source in identity.inputs if source.index is not None]
     count = sizes.get(identity.inputs[0].name, len(places) if len(places) > 1 else 0)
     if not places or places == list(range(count)):
@@ -91,7 +92,8 @@ def _kept(identity: Identity, sizes: Mapping[str, int]) -> str:
 
 
 def _collection_alone(plan: Operator) -> Identity | None:
-    """A collection that stands for its elements' mean with no join around it: `f(xs) join f(xs)` says so (L11)."""
+    """The collection of a plan that has no join around it, else None. Alone, a collection has a map for each element;
+    printed as `f(xs) join f(xs)` it is the mean of its elements (L11)."""
     while isinstance(plan, Projection | Selection):
         plan = plan.of
     return plan if isinstance(plan, Identity) and len(plan.inputs) > 1 else None
@@ -130,6 +132,6 @@ def _call(identity: Identity) -> str:
 
 
 def baseline_text(baselines: tuple[Baseline, ...]) -> str:
-    """Baselines as a query would say them: several are a collection's elements."""
+    """Baselines as a query would write them; several baselines are the elements of a collection."""
     first = baselines[0]
     return first.source.collection.text if isinstance(first, Given) else str(first)

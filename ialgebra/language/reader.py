@@ -55,7 +55,7 @@ from .tree import (
 
 
 def parse(text: str) -> tuple[Statement, ...]:
-    """The statements of a script, at least one; ParseError, placed in the text, where it is not in the language."""
+    """The statements of a script, at least one. Raises ParseError, placed in the text, if it is not in the language."""
     if not isinstance(text, str):
         raise ParseError(f"a query is a text, not {type(text).__name__}")
     statements = tuple(map(_TreeReader(text).statement, read(text)))
@@ -65,7 +65,7 @@ def parse(text: str) -> tuple[Statement, ...]:
 
 
 def parse_predicate(text: str) -> Expression:
-    """A predicate such as `row < 10 and not w`, as WHERE takes it; ParseError where it is none."""
+    """A predicate such as `row < 10 and not w`, as WHERE takes it. Raises ParseError for any other text."""
     node, *others = read(text, "predicate")
     if others:
         raise ParseError("expected one predicate, not several", _span(others[0]), text)
@@ -73,16 +73,16 @@ def parse_predicate(text: str) -> Expression:
 
 
 def parse_value(text: str) -> ValueExpr:
-    """A value such as `grid(7, 7)`, as an option takes it; ParseError where it is none."""
+    """A value such as `grid(7, 7)`, as an option takes it. Raises ParseError for any other text."""
     value = parse_predicate(text)
     if not isinstance(value, Number | Text | Name | CallExpr):
-        raise ParseError(_NO_VALUE, value.span, text)
+        raise ParseError(_EXPECTED_A_VALUE, value.span, text)
     return value
 
 
-# Arguments, by the name of a call and their number, that are predicates or queries.
-_NO_VALUES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1)}
-_NO_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
+# Arguments that are predicates or queries instead of values: (name of the call, position of the argument).
+_PREDICATES_OR_QUERIES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1)}
+_EXPECTED_A_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
@@ -106,7 +106,7 @@ def _span(node: exp.Expr) -> Span:
 
 @dataclass(frozen=True)
 class _TreeReader:
-    """Makes our nodes of sqlglot's; what no method knows is refused."""
+    """Turns sqlglot's nodes into ours; a node that no method knows is a ParseError."""
 
     text: str
 
@@ -215,7 +215,7 @@ class _TreeReader:
         return Name(node.name, _span(node))
 
     def number(self, node: exp.Expr, per: int = 1) -> Number:
-        """A number; 10 is an int and 10.0 a float. `per` of them make one."""
+        """A number; 10 is an int and 10.0 a float. It is divided by `per` (100 for a percentage)."""
         text = self.text[slice(*_span(node))]
         try:
             value = float(node.this)
@@ -237,7 +237,7 @@ class _TreeReader:
                 options[name.value] = OptionExpr(name, self.value(argument.expression, depth), _span(argument))
             elif options:
                 self.refuse(argument, "arguments go before the options: f(x, option => value)")
-            elif (node.name.lower(), len(arguments)) in _NO_VALUES:
+            elif (node.name.lower(), len(arguments)) in _PREDICATES_OR_QUERIES:
                 arguments.append(self.expression(argument, depth))
             else:
                 arguments.append(self.value(argument, depth))
@@ -252,7 +252,7 @@ class _TreeReader:
         if isinstance(value, CompareExpr) and value.op == "=" and isinstance(value.left, Name):
             self.refuse(node, f"an option is given by =>, not =: {value.left.value} => …")
         if not isinstance(value, Number | Text | Name | CallExpr):
-            self.refuse(node, _NO_VALUE)
+            self.refuse(node, _EXPECTED_A_VALUE)
         return value
 
     def one_of_several(self, node: exp.Expr) -> Number:
@@ -313,11 +313,11 @@ _STATEMENTS: Final[Mapping[type[exp.Expr], Callable[[_TreeReader, exp.Expr], Sta
     exp.Show: _TreeReader.show,
     exp.SetItem: _TreeReader.set_option,
 }
-"""Which method makes our statement of each of sqlglot's nodes."""
+"""For each of sqlglot's statement nodes, the method that turns it into ours."""
 
 
 def _chain(node: exp.Expr, kind: type[exp.Expr]) -> list[exp.Expr]:
-    """The parts of a chain of one connective, which sqlglot nests to the left; read without recursion."""
+    """The parts of a chain of ANDs or of ORs. sqlglot nests a chain to the left; this reads it without recursion."""
     parts: list[exp.Expr] = []
     while isinstance(node, kind):
         parts.append(node.expression)

@@ -2,9 +2,9 @@
 
 In: leaves and the catalog. Out: boards over hybrids; each is built once. It runs no model and knows no operators.
 
-L14 follows from what names a game: its two ends, x_N and x_∅, and who plays where these differ. A feature outside the
-window and one that equals the background come to the same, so a nullified input's game is the projection's. Null
-players are pruned here (L16), and duals change places (L13).
+L14 needs no code of its own. A game is named by its two ends, x_N and x_∅, and by the players of the features in which
+the ends differ. A feature outside the window does not differ, nor does one that equals the background, so the game of a
+nullified input is the game of the projection. Null players are pruned here (L16), and duals change places (L13).
 """
 
 from __future__ import annotations
@@ -48,19 +48,20 @@ class Boards:
         return self.boards[place]
 
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
-        """The same, built anew whatever is known."""
+        """The board of a leaf as `board` gives it, but always built again, even if it is known."""
         numbers = self._players(leaf)
         x = self.catalog.element(leaf.source)
         background = self._background(leaf, x)
-        if x.tensor.dtype != background.tensor.dtype:  # hybrids hold both as they are
+        if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
             common = torch.promote_types(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
         differs = np.asarray(x.array != background.array)
-        seen = differs  # one plane where labels are the same in all channels
+        seen = differs  # one channel is enough if labels are the same in all
         if len(numbers) < len(differs):
             seen = np.asarray(differs.any(axis=0, keepdims=True))
         count = int(numbers.max(initial=-1)) + 1
-        touched = np.zeros(count + 1, dtype=bool)  # players that differ from the background; the last: what is outside
+        # For each player, whether it differs from the background; the last entry is for features outside the window.
+        touched = np.zeros(count + 1, dtype=bool)
         touched[numbers[seen]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
         segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
@@ -115,7 +116,7 @@ class Boards:
         named: NDArray[np.int64],
         players: int,
     ) -> Hybrids:
-        """The one object for hybrids of this content: of their ends, and of who is `named` where these differ."""
+        """The one object for hybrids with these ends, and with these players (`named`) where the ends differ."""
         narrow = np.int16 if players < 1 << 15 else np.int32
         digest = hashlib.blake2b(named.astype(narrow).tobytes(), digest_size=12)
         digest.update(f"{full.digest}|{background.digest}|{named.shape}|{players}".encode())

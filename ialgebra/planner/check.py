@@ -1,7 +1,7 @@
 """Definedness, checked on the plan as written, before any rewrite: an inside-out rewrite would hide σ₁σ₂σ₁ (L2, L5).
 
 In: the graph of a query's plans, and where operators stand in the text. Out: nothing, or a CompositionError placed in
-the text; a BudgetError where plans, small as their text is, stand for more maps than can be planned.
+the text; a BudgetError where plans stand for more maps than can be planned, which a short text can do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..algebra.operators import AntiJoin, Identity, Join, Operator, Selection
 from ..errors import BudgetError, CompositionError, Span
 from .graph import PlanGraph
 
-MOST: Final = 100_000  # φ of a query, which take half a minute to plan
+MOST: Final = 100_000  # φ of one query; to plan so many takes half a minute
 
 
 class _Below(NamedTuple):
@@ -64,8 +64,11 @@ def check(graph: PlanGraph, places: Mapping[Operator, Span] | None = None) -> No
 
 
 def check_size(graph: PlanGraph) -> None:
-    """Raise BudgetError where the plans stand for more than `MOST` φ: each view that joins another with itself doubles
-    them, and an anti-join of n inputs explains each of them n − 1 times."""
+    """Raise BudgetError where the plans stand for more than `MOST` φ.
+
+    A short text can: each view that joins another view with itself doubles the number of φ, and an anti-join of n
+    inputs explains each input n − 1 times.
+    """
     count = sum(graph.fold(_size))
     if count > MOST:
         raise BudgetError(

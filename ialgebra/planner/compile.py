@@ -35,8 +35,8 @@ from .search import Sketch, search
 from .strategy import Strategy
 from .verify import verify
 
-MOST_SEARCHED: Final = 1000  # games of a query; of more, what can be shared is: to search would take seconds
-ALWAYS_VERIFY: Final = "IALGEBRA_VERIFY"  # the variable of the environment that has every plan verified
+MOST_SEARCHED: Final = 1000  # games of a query up to which plans are searched; larger queries share all they can
+ALWAYS_VERIFY: Final = "IALGEBRA_VERIFY"  # the environment variable that makes the planner verify every plan
 
 
 class Wanted(NamedTuple):
@@ -49,10 +49,10 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A query's plans, by their number in `wanted`, with everything that no number of rows can change.
+    """A query's plans, by their number in `wanted`, with everything that does not depend on the number of rows.
 
     `normal` are the plans after the laws; they stand in `graph` beside the plans as written. Games and boards are built
-    where they are first asked for, and only then: what is `wanted` is lowered once, however often it is sized.
+    when they are first needed and are then kept, so a query is lowered once, however often it is sized.
     """
 
     query: str
@@ -69,8 +69,10 @@ class Lowered:
 
     @cached_property
     def _flat(self) -> tuple[Operator, ...]:
-        """The plans as written, but a chain of weights is one sum (L10): so read, it takes time in proportion to its
-        length."""
+        """The plans as written, but with each chain of weighted joins as one sum (L10).
+
+        A chain of n joins is then read in time proportional to n.
+        """
         joins = [each for each in self.graph.order() if isinstance(each, Join)]
         if not any(isinstance(operand, Join) for join in joins for operand in self.graph.operands(join)):
             return self.graph.plans
@@ -87,7 +89,7 @@ class Lowered:
         return self._answers[rewrite, dual]
 
     def trace(self, numbers: tuple[int, ...]) -> tuple[RewriteStep, ...]:
-        """The laws of operators that fired in the plans of these numbers; none where nothing is rewritten."""
+        """The laws of operators that fired in the plans with these numbers; none if the strategy does not rewrite."""
         if not self.strategy.rewrite:
             return ()
         if numbers not in self._traces:
@@ -95,7 +97,7 @@ class Lowered:
         return self._traces[numbers]
 
     def game_laws(self, numbers: tuple[int, ...], *, dual: bool) -> tuple[str, ...]:
-        """The laws of games that fired in the plans of these numbers; none where nothing is rewritten."""
+        """The laws of games that fired in the plans with these numbers; none if the strategy does not rewrite."""
         if not self.strategy.rewrite:
             return ()
         if (numbers, dual) not in self._laws:
@@ -136,11 +138,12 @@ def size(
     effort: Effort | None = None,
     strategy: Strategy | None = None,
 ) -> PhysicalPlan:
-    """The physical plan of the plans of these `numbers` (all, if left out), with the rows that a round's `effort`
-    allows where that is given.
+    """The physical plan of the plans with these `numbers` (default: all), with the rows that a round's `effort` allows
+    (default: the whole budget).
 
-    `strategy` is the one that the plans were lowered under, if left out; another may differ from it in the decisions
-    that it takes, not in its laws. Raises BudgetError where a budget cannot pay for what is asked, or nothing could.
+    `strategy` is by default the one that the plans were lowered under. Another one may take other decisions, but must
+    have the same laws. Raises BudgetError where the budget is too small for what is asked, or where no budget is large
+    enough.
     """
     numbers = tuple(range(len(lowered.wanted)) if numbers is None else numbers)
     strategy = strategy or lowered.strategy
@@ -153,7 +156,7 @@ def size(
 
     known_ways = ways(strategy, lowered.catalog)
 
-    @cache  # what the search looked at is asked for again, to tell what each thing shared saves
+    @cache  # after the search, `_stages` asks for some of these sketches again
     def sketch(taken: Strategy) -> Sketch:
         flat = [answer for each in answers(taken.rewrite, taken.dual is True) for answer in each]
         jobs, readings = fuse(flat, taken, seed, lowered.catalog, effort)
@@ -205,7 +208,7 @@ def compile_plan(
 
 
 def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:
-    """The decisions on what is shared that can make a difference to a query of these answers."""
+    """The decisions on sharing that can make a difference to a query with these answers."""
     terms = [term for each in answers for answer in each for term in answer.terms]
     directions = [{term.game.hybrids for term in terms if term.board.swapped is each} for each in (True, False)]
     games = len({term.game for term in terms})
@@ -216,7 +219,7 @@ def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:
 
 
 def _stages(taken: Strategy, cost: Cost, sketch: Callable[[Strategy], Sketch]) -> Iterator[tuple[str, Cost]]:
-    """What the plan would cost operator at a time, and then after each thing that it shares."""
+    """The cost of the plan if it ran operator at a time, and then after each kind of sharing that is added."""
     less = replace(taken, rewrite=False, dual=False, share=False, pack=False)
     yield "operator at a time", sketch(less).cost
     if taken.rewrite:

@@ -2,8 +2,9 @@
 
 In: jobs, networks and their profiles. Out: numbers that the planner compares.
 
-Seconds come from a model's `Profile`, what its passes were measured to take, and decide how a pass is run. What plans
-share is decided by their work, rows weighted by the share of the network that they go through: see `search`.
+Seconds come from a model's `Profile`, which holds measured times of its passes; they decide how a pass is run. They do
+not decide what a plan shares: plans are compared by their work, which is the number of rows, each weighted by the share
+of the network that it goes through (see `search`).
 """
 
 from __future__ import annotations
@@ -21,19 +22,23 @@ from .physical import Cost, Job, Pass, Run
 from .sampling import DesignSpec
 
 _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an EfficientNet-Lite0 on two CPU cores
-_BATCH_LIMIT = 512
+_BATCH_LIMIT = 512  # rows
 
-# Seconds beside the network's own, on a core of today: fitted by `benchmarks.costmodel`, and small beside the rest.
-_A_BATCH = 1.5e-3  # to begin a batch, and to read and remember its values
-_A_ROW, _AN_ELEMENT = 1.5e-5, 4e-9  # to compose a hybrid
-_A_QUERY, _A_MAP, _A_JOB = 4e-3, 2.5e-3, 2e-3  # to parse and plan, and to build what is answered
+# Seconds that a query takes outside the network, on one CPU core: fitted by `benchmarks.costmodel`. Most are small
+# beside the seconds of the network.
+_SECONDS_A_BATCH = 1.5e-3  # to begin a batch, and to read and store its values
+_SECONDS_A_ROW = 1.5e-5  # to compose one hybrid, beside the time of its elements
+_SECONDS_AN_ELEMENT = 4e-9  # to compose one number of a hybrid
+_SECONDS_A_QUERY = 4e-3  # to parse and plan a query
+_SECONDS_A_MAP = 2.5e-3  # for each map of the answer
+_SECONDS_A_JOB = 2e-3  # for each job
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
 
 def batch_size(elements: int, on_cpu: bool) -> int:
-    """Rows a batch for inputs of `elements` numbers where nothing was measured: a power of two, fewer the larger the
-    input."""
+    """Rows a batch for inputs of `elements` numbers, where nothing was measured: a power of two, smaller for larger
+    inputs."""
     ideal = _BATCH_ELEMENTS * (1 if on_cpu else 8) / max(1, elements)
     return int(min(_BATCH_LIMIT, max(1, 2 ** math.floor(math.log2(max(1.0, ideal))))))
 
@@ -45,15 +50,15 @@ def deepest(layers: Iterable[int | None]) -> int | None:
 
 
 def forward_cost(networks: Sequence[Network], layers: Sequence[int | None], rows: int, run: Run) -> Cost:
-    """`rows` hybrids composed, and put through each network up to its layer, compiled first where they are to be and
-    are not."""
+    """The cost to compose `rows` hybrids and run them through each network up to its layer; it includes the time to
+    compile a network if `run` needs it compiled and it is not yet."""
     return forward_costs(networks, layers, rows, [run])[run]
 
 
 def forward_costs(
     networks: Sequence[Network], layers: Sequence[int | None], rows: int, options: Iterable[Run]
 ) -> dict[Run, Cost]:
-    """The same for each of several ways to run them."""
+    """`forward_cost` for each of several ways to run the pass."""
     profiles = [network.profile for network in networks]
     return {run: _forward_cost(networks, profiles, layers, rows, run) for run in options}
 
@@ -62,14 +67,14 @@ def _forward_cost(
     networks: Sequence[Network], profiles: Sequence[Profile], layers: Sequence[int | None], rows: int, run: Run
 ) -> Cost:
     total = NOTHING
-    per_row = _A_ROW + _AN_ELEMENT * math.prod(networks[0].row_shape)
+    per_row = _SECONDS_A_ROW + _SECONDS_AN_ELEMENT * math.prod(networks[0].row_shape)
     for network, profile, layer in zip(networks, profiles, layers, strict=True):
         seconds: float | None = 0.0
         if rows:
             known = profile.known(run.mode)
             seconds = profile.seconds(rows, run.batch_size, layer=layer, mode=run.mode) if known else None
         if seconds is not None:
-            seconds += _A_BATCH * math.ceil(rows / run.batch_size) + per_row * rows / len(networks)
+            seconds += _SECONDS_A_BATCH * math.ceil(rows / run.batch_size) + per_row * rows / len(networks)
         if seconds is not None and run.mode == "compiled" and not network.compiled_for(run.batch_size):
             seconds += profile.compile_seconds or math.inf
         peak = min(rows, run.batch_size) * profile.bytes_per_row
@@ -78,8 +83,8 @@ def _forward_cost(
 
 
 def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) -> list[Run]:
-    """The ways to run a pass: the usual one, then what was measured on every network, batch sizes (D1), powers of two,
-    of every mode that it can run in (D10)."""
+    """The ways to run a pass: first the usual one, then those that were measured on every network. They differ in the
+    batch size (D1), a power of two, and in the mode (D10)."""
     found = [Run(usual, "eager")]
     for mode in networks[0].modes(layers[0]):
         if all(mode in network.modes(layer) for network, layer in zip(networks, layers, strict=True)):
@@ -89,8 +94,8 @@ def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) 
 
 
 def cheapest(costs: Mapping[Run, Cost]) -> Run:
-    """The first of `costs`, the usual way to run a pass, unless others are clearly cheaper: then, of those that are
-    about as cheap as the cheapest, the one whose batches are most like the usual ones."""
+    """The usual way to run a pass, which is the first of `costs`, unless another way is clearly cheaper. Then, among
+    the ways that cost about as little as the cheapest, the one whose batch size is nearest to the usual one."""
     usual, known = next(iter(costs)), {run: cost for run, cost in costs.items() if cost.seconds is not None}
     if not any(cost.less(costs[usual]) for cost in known.values()):
         return usual
@@ -100,7 +105,7 @@ def cheapest(costs: Mapping[Run, Cost]) -> Run:
 
 
 def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, share: bool) -> Cost:
-    """The passes, and each whole input x_∅ and x_N once, or once a job where they do not `share`."""
+    """The cost of the passes and of the ends x_∅ and x_N: each end once, or, without `share`, once for each job."""
     total = sum((each.cost for each in passes), NOTHING)
     for model, layers in ends(jobs, share=share).items():
         total += forward_cost([catalog.model(model)], [deepest(layers)], len(layers), Run(len(layers), "eager"))
@@ -113,7 +118,7 @@ def overhead(jobs: Sequence[Job], maps: int) -> float:
     for job in jobs:
         columns[job.spec] += len(job.games)
     values = sum(_drawing(spec) + _estimating(spec, count) for spec, count in columns.items())
-    return _A_QUERY + _A_MAP * maps + _A_JOB * len(jobs) + values
+    return _SECONDS_A_QUERY + _SECONDS_A_MAP * maps + _SECONDS_A_JOB * len(jobs) + values
 
 
 def _drawing(spec: DesignSpec) -> float:
@@ -121,13 +126,13 @@ def _drawing(spec: DesignSpec) -> float:
 
 
 def _estimating(spec: DesignSpec, columns: int) -> float:
-    estimator = find(spec.method)  # none where an interpreter of the user's own draws: about as cheap as means
+    estimator = find(spec.method)  # None for an interpreter of the user: it is taken to cost as much as means
     seconds = seconds_of_means if estimator is None else estimator.seconds
     return seconds(spec.players, spec.rows, columns)
 
 
 def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:
-    """The whole inputs that the jobs need: for each model the layer at which each of them is read."""
+    """The ends x_∅ and x_N that the jobs need: for each model, the layer at which each end is read."""
     found: dict[tuple[str, str, int], set[int | None]] = {}
     for number, job in enumerate(jobs):
         for model in job.models:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Alternative(NamedTuple):
-    """One way to take a decision: model rows and seconds to pay for it, None where nothing can tell."""
+    """One way to take a decision, with the model rows and seconds that it costs (None: not known)."""
 
     what: str
     rows: float | None = None

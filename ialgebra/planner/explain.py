@@ -21,7 +21,7 @@ from .physical import Job, PhysicalPlan
 from .sampling import ENDS
 from .spending import Spending
 
-_MOST_LINES = 60  # of one plan
+_MOST_LINES = 60  # lines of one plan's tree that are shown
 
 
 class DecisionLine(TypedDict):
@@ -34,7 +34,7 @@ class DecisionLine(TypedDict):
 
 
 class Measured(TypedDict):
-    """What EXPLAIN ANALYZE adds: what the query took, its forward passes among it, and what its maps reached."""
+    """What EXPLAIN ANALYZE adds: the time of the query and of its forward passes, and the errors of its maps."""
 
     rows: int
     reused: int
@@ -42,9 +42,9 @@ class Measured(TypedDict):
     seconds: float
     forward_seconds: float
     peak: int | None  # bytes
-    saved: list[tuple[str, int]]  # rows found in the store, by what they had been evaluated for
-    decisions: list[DecisionLine]  # that were taken while rows came in
-    errors: list[tuple[str, float]]  # of each map, relative, at 95 %
+    saved: list[tuple[str, int]]  # rows found in the store, by the purpose that they were first run for
+    decisions: list[DecisionLine]  # decisions that were taken while the query ran
+    errors: list[tuple[str, float]]  # the relative error of each map, at 95 %
 
 
 def measured_of(
@@ -73,7 +73,7 @@ class BatchLine(TypedDict):
     """One pass: what goes through which models, and in what batches; seconds where the models were measured."""
 
     models: list[str]
-    asked: str | None  # the interpreter that asks the models itself
+    asked: str | None  # the interpreter, if it runs the models itself
     games: list[str]
     rows: int
     batch_size: int
@@ -90,7 +90,7 @@ class NodeLine(TypedDict):
 
 
 class EdgeLine(TypedDict):
-    """An operand of an operator, both by their numbers, and at which positions it stands."""
+    """An operator and one of its operands, by number, and the positions at which the operand stands."""
 
     reader: int
     operand: int
@@ -98,7 +98,8 @@ class EdgeLine(TypedDict):
 
 
 class PlanLines(TypedDict):
-    """The plans of all maps as one graph: operators by number, each after its operands; for each map its last one."""
+    """The plans of all maps as one graph: operators by number, each after its operands; for each map, the number of its
+    outermost operator."""
 
     nodes: list[NodeLine]
     edges: list[EdgeLine]
@@ -106,7 +107,7 @@ class PlanLines(TypedDict):
 
 
 class JobLine(TypedDict):
-    """The games over one set of hybrids, the batches that they are in, and the maps that read them, by number."""
+    """The games over one set of hybrids; by number, the batches that hold them and the maps that read them."""
 
     job: str
     batch: int
@@ -129,7 +130,7 @@ class Details(TypedDict):
     written: list[list[str]]
     normal: list[list[str]]
     laws: list[tuple[str, int]]
-    shared: list[tuple[str, int, float | None]]  # rows and seconds as written, then after each thing that is shared
+    shared: list[tuple[str, int, float | None]]  # rows and seconds as written, then after each kind of sharing
     batches: list[BatchLine]
     ends: int
     rows: int
@@ -137,9 +138,9 @@ class Details(TypedDict):
     rows_as_written: int
     seconds_as_written: float | None
     decisions: list[DecisionLine]
-    ranking: str | None  # what HAVING, ORDER BY and LIMIT say, and of how many elements
+    ranking: str | None  # HAVING, ORDER BY and LIMIT as text, and the number of elements
     measured: Measured | None
-    graph: GraphLines | None  # what EXPLAIN draws; None for a query that was not to be explained
+    graph: GraphLines | None  # what EXPLAIN draws; None for a query without EXPLAIN
 
 
 def explain(
@@ -150,8 +151,8 @@ def explain(
     ranking: str | None = None,
     graph: bool = False,
 ) -> Details:
-    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured;
-    with `graph` also its operators one by one."""
+    """The plan as written, its normal form, the laws that fired, its batches and decisions, and what was measured; with
+    `graph`, also its single operators."""
     counts: dict[str, int] = {}
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
@@ -298,7 +299,7 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     for what, rows in measured["saved"]:
         yield _columns(f"found in the store: {what}", rows, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)
-    if ratio and measured["rows"] >= 0.9 * details["rows"]:  # what the store knew took no time
+    if ratio and measured["rows"] >= 0.9 * details["rows"]:  # rows found in the store took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
     yield from ("", f"{'answers':<60}{'error at 95 %':>15}")
     errors = [f"{label:<60}{_error(error):>15}" for label, error in measured["errors"]]
@@ -342,14 +343,14 @@ def _first(lines: list[str], count: int) -> list[str]:
 
 
 def _distinct(trees: list[list[str]]) -> list[list[str]]:
-    """Each tree once: a collection's elements differ in their leaf only, so the first few show the plan."""
+    """Each tree once. The plans of a collection's elements differ only in their leaf, so the first few are enough."""
     shown = list({tuple(tree): tree for tree in trees}.values())
     return shown if len(shown) <= 6 else [*shown[:6], [f"… and {len(shown) - 6} more"]]
 
 
 def _tree(graph: PlanGraph, plan: Operator) -> list[str]:
-    """A plan, an operator or a chain of them a line; of a large plan the first lines, for its tree may be as large as
-    the square of its text."""
+    """A plan as lines, each one operator or a chain of operators. Only the first lines of a large plan: its tree can be
+    as long as the square of its text."""
     drawn = (head + "  ".join(map(str, chain)) for head, chain in graph.branches(plan))
     lines = list(islice(drawn, _MOST_LINES + 1))
     return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], "…"]

@@ -15,11 +15,11 @@ from .explain import Details, GraphLines, PlanLines, text
 PlanFormat = Literal["text", "json", "dot"]
 FORMATS: Final[tuple[PlanFormat, ...]] = ("text", "json", "dot")
 
-_MOST_LETTERS: Final = 80  # of a label in a drawing
+_MOST_LETTERS: Final = 80  # letters of a label in a drawing
 
 
 def written_as(details: Details, form: PlanFormat) -> str:
-    """The details of a plan in a format; all but text need the plan's graph among them."""
+    """The details of a plan in a format. JSON and DOT need details that hold the plan's graph."""
     match form:
         case "text":
             return text(details)
@@ -31,7 +31,7 @@ def written_as(details: Details, form: PlanFormat) -> str:
 
 
 def _plain(value: object) -> object:
-    """JSON knows no infinite numbers: an error that is not known is null."""
+    """A value for JSON, which has no infinite numbers: an unknown error, which is infinite, becomes null."""
     match value:
         case dict():
             return {key: _plain(each) for key, each in value.items()}
@@ -81,7 +81,7 @@ def _operators(side: str, title: str, plan: PlanLines) -> Iterator[str]:
 
 
 def _quoted(words: str) -> str:
-    """A text as DOT quotes it; of a long one the beginning."""
+    """A text as DOT quotes it, shortened if it is long."""
     shown = words if len(words) <= _MOST_LETTERS else words[:_MOST_LETTERS] + "…"
     escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -23,17 +23,17 @@ class _JobKey(NamedTuple):
 
     hybrids: Hybrids
     design: DesignSpec
-    estimation: Estimation | None  # of what asks the model itself
+    estimation: Estimation | None  # the interpreter and its options, if it runs the model itself; else None
     apart: object
 
 
 def fuse(
     answers: Sequence[Answer], strategy: Strategy, seed: int, catalog: Catalog, effort: Effort | None = None
 ) -> tuple[list[Job], list[tuple[TermReading, ...]]]:
-    """The jobs that the answers need, and for each answer where its terms are read.
+    """The jobs that the answers need, and for each answer the places at which its terms are read.
 
-    With `share`, games over one set of hybrids and one design are columns of one job (D3); with `rewrite` only equal
-    games are; without either, each term of each answer is a job of its own.
+    With `share`, games over the same hybrids and with the same design are columns of one job (D3). With `rewrite`
+    alone, only equal games share a job. Without both, each term of each answer is a job of its own.
     """
     halves = {term.game for answer in answers for term in answer.terms if term.part != "shapley"}
     columns: dict[_JobKey, dict[Game, None]] = {}
@@ -64,18 +64,20 @@ def fuse(
 
 
 def job_order(job: Job) -> tuple[object, ...]:
-    """The order of jobs that share what they can: by content, the same for every writing of a query."""
+    """A sort key of jobs, made from their content only, so that the order does not depend on how a query is written."""
     return (job.models, job.hybrids.key, job.spec, min(game.estimation.key for game in job.games))
 
 
 def form(job: Job) -> tuple[object, ...]:
-    """What inputs have in common that can be rows of one batch."""
+    """What the inputs of two jobs must have in common, so that their rows fit into one batch."""
     return tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Ways) -> list[Pass]:
-    """Which jobs share batches (D6), those that go through the same models, to the same depth, with inputs of one form;
-    and how each pass is run (D1, D10), which `ways` knows."""
+    """The passes of the jobs, each with the way to run it (D1, D10), which `ways` tells.
+
+    Jobs share batches (D6) if they run through the same models to the same depth, with inputs of one form.
+    """
     groups: dict[tuple[object, ...], list[int]] = {}
     for number, job in enumerate(jobs):
         if job.spec.method == ENDS:
@@ -100,7 +102,7 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Wa
 
 
 def _asked(job: Job, number: int, run: Run, catalog: Catalog) -> Pass:
-    """The passes that an interpreter runs for itself, for each column of a job."""
+    """The pass of a job whose interpreter runs the models itself, once for each column."""
     shape, cost = tuple(job.hybrids.foreground.shape), NOTHING
     for game in job.games:
         network, interpreter = catalog.model(game.model), catalog.interpreter(game.estimation.interpreter)
@@ -112,7 +114,7 @@ def _asked(job: Job, number: int, run: Run, catalog: Catalog) -> Pass:
 
 
 class _Way(NamedTuple):
-    """How a pass is run, at what cost, and how else it could be."""
+    """How a pass is run, what that costs, and the other ways with their costs."""
 
     chosen: Run
     cost: Cost
@@ -120,13 +122,13 @@ class _Way(NamedTuple):
 
 
 Ways = Callable[[tuple[str, ...], tuple[int | None, ...], int, int], _Way]
-"""How a pass is run: of its models, the layers at which they stop, its rows and the elements of an input."""
+"""How to run a pass, given its models, the layers at which they stop, its rows and the number of elements of a row."""
 
 
 def ways(strategy: Strategy, catalog: Catalog) -> Ways:
-    """How passes are run under what `strategy` says of batch sizes and modes.
+    """A function that tells how to run a pass, with the batch sizes and modes that `strategy` allows.
 
-    Each way is looked up once: most passes of the plans that are compared are alike.
+    It remembers its answers, because most passes of the plans that are compared are alike.
     """
 
     @cache

@@ -36,7 +36,7 @@ Target = int | Predicted
 
 @dataclass(frozen=True)
 class Leaf:
-    """One φ of a plan with all that its operators say of it."""
+    """One φ of a plan, with everything that the operators above it ask for."""
 
     model: str
     source: Source
@@ -61,8 +61,8 @@ class Hybrids:
     """The inputs x_S of a game: `foreground` on the segments of S, `background` elsewhere (Eq. 1).
 
     `segments` (int64, broadcastable to the input) numbers the players, −1 where every hybrid is the background. `key`
-    names the hybrids by their content: equal ones have one, whatever window or edit they come from. `full` and `empty`
-    name the rows x_N and x_∅, which other games may share.
+    names the hybrids by their content: equal hybrids have the same key, whatever window or edit they come from. `full`
+    and `empty` name the rows x_N and x_∅, which other games may share.
     """
 
     foreground: Tensor
@@ -88,8 +88,8 @@ class Game:
 
 @dataclass(frozen=True, eq=False)
 class Board:
-    """The players that a map is drawn on: `labels` (int64, input-shaped, −1 outside the window), of which `active`
-    differ from the background; the others are null players."""
+    """The players that a map is drawn on: `labels` is int64, input-shaped, and −1 outside the window. The players in
+    `active` differ from the background; the others are null players."""
 
     labels: NDArray[np.int64]
     active: NDArray[np.int64]
@@ -120,13 +120,15 @@ class Answer:
     shown: tuple[Leaf, ...]
     board: Board
     baseline: str
-    against: str  # what an anti-join compares it with: the other inputs, or the other models
+    against: str  # the other inputs or models that an anti-join compares this one with
     component: int | None
 
 
 def merged(terms: Iterable[GameTerm]) -> tuple[GameTerm, ...]:
-    """Equal games are one: their coefficients add up, a sum of zero drops out (L11, L12); in one order for every
-    writing."""
+    """The terms with equal games merged: coefficients of equal games add up, and a sum of zero drops out (L11, L12).
+
+    The order of the terms does not depend on how the query is written.
+    """
     sums: dict[tuple[Game, Board, Part], Fraction] = {}
     for term in terms:
         place = (term.game, term.board, term.part)

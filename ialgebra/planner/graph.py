@@ -27,12 +27,12 @@ class Edge(NamedTuple):
 
 
 class PlanGraph:
-    """The operators of `plans`, by number the plans of a query, and of whatever is added later."""
+    """The operators of `plans`, which are the plans of a query by number, and of every plan that is added later."""
 
     def __init__(self, plans: Iterable[Operator]) -> None:
         self.plans = tuple(plans)
         self._index: nx.DiGraph[Operator | tuple[Operator, ...]] = nx.DiGraph()
-        self._repeating: set[Operator] = set()  # what reads one operand at several positions
+        self._repeating: set[Operator] = set()  # operators that read one operand at several positions
         self._orders: dict[tuple[Operator, ...], tuple[Operator, ...]] = {}
         for plan in self.plans:
             self.add(plan)
@@ -41,7 +41,7 @@ class PlanGraph:
         return plan in self._index
 
     def add(self, plan: Operator) -> None:
-        """Add an operator and all that is below it; what is known is not looked at again."""
+        """Add an operator and everything below it; operators that the graph already has are skipped."""
         if plan in self._index:
             return
         self._index.add_node(plan)
@@ -66,11 +66,13 @@ class PlanGraph:
         return tuple(placed[position] for position in range(len(placed)))
 
     def order(self, plans: Iterable[Operator] | None = None) -> tuple[Operator, ...]:
-        """The operators of some plans (those of the query, if left out) in topological order: each once, after its
-        operands; the first plan's come first, and of operands the first."""
+        """The operators of some plans (default: those of the query), each once, after its operands.
+
+        The operators of the first plan come first, and below an operator those of its first operand.
+        """
         asked = self.plans if plans is None else tuple(plans)
         if asked not in self._orders:
-            # Several plans are read from one vertex above them, so that what they share is passed through once.
+            # One extra vertex above all plans, so that operators which the plans share are visited once.
             top = asked[0] if len(asked) == 1 else asked
             if len(asked) != 1:
                 self._index.add_node(top)
@@ -82,9 +84,9 @@ class PlanGraph:
     def fold(
         self, function: Callable[[Operator, tuple[_T, ...]], _T], plans: Iterable[Operator] | None = None
     ) -> list[_T]:
-        """For each of some plans (those of the query, if left out) what `function` makes of its last operator.
+        """For each of some plans (default: those of the query), the result of `function` for its outermost operator.
 
-        It is handed each operator once, with its operands' results in their order.
+        `function` is called once for each operator, operands first, with the operator and its operands' results.
         """
         asked = self.plans if plans is None else tuple(plans)
         results: dict[Operator, _T] = {}
@@ -93,18 +95,18 @@ class PlanGraph:
         return [results[plan] for plan in asked]
 
     def below(self, plan: Operator) -> set[Operator]:
-        """The operators that a plan is made of, itself not among them."""
+        """The operators below a plan's outermost operator, which is left out."""
         found: set[Operator] = nx.descendants(self._index, plan)
         return found
 
     def edges(self, plans: Iterable[Operator] | None = None) -> Iterator[Edge]:
-        """Every edge below some plans (those of the query, if left out), readers in topological order."""
+        """Every edge below some plans (default: those of the query); the reading operators are in topological order."""
         for reader in self.order(plans):
             for operand, edge in self._index.adj[reader].items():
                 yield Edge(reader, operand, edge["positions"])
 
     def shared(self, plans: Iterable[Operator] | None = None) -> set[Operator]:
-        """The operators that more than one operator below some plans, or more than one of the plans, reads."""
+        """The operators that are read more than once: by several operators below some plans, or by several plans."""
         asked = self.plans if plans is None else tuple(plans)
         order = self.order(asked)
         degrees: Mapping[Operator, int] = dict(self._index.subgraph(set(order)).in_degree())
@@ -112,8 +114,10 @@ class PlanGraph:
         return {each for each in order if degrees[each] + (each in roots) > 1}
 
     def branches(self, plan: Operator) -> Iterator[tuple[str, list[Operator]]]:
-        """A plan as a tree, from the top, what is shared wherever it is read: how a line is indented, and the chain of
-        operators with one operand each that stands on it."""
+        """A plan as the lines of a tree, from the top: the indent of each line, and the operators on it.
+
+        A chain of operators with one operand each is one line. A shared operator appears wherever it is read.
+        """
         stack = [(plan, "", "")]
         while stack:
             first, head, indent = stack.pop()

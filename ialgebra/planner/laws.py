@@ -148,7 +148,7 @@ def flatten_join(plan: Operator) -> Operator | None:
         case Join(operands, weights) if any(isinstance(p, Join) for p in operands):
             flat: list[tuple[Operator, Fraction]] = []
             stack = list(zip(operands, weights, strict=True))[::-1]
-            while stack:  # at any depth, so that a chain of n joins is one step and not n
+            while stack:  # at any depth, so that a chain of n joins takes one step instead of n
                 p, weight = stack.pop()
                 if isinstance(p, Join):
                     inner = [(q, weight * share) for q, share in zip(p.operands, p.weights, strict=True)]
@@ -216,7 +216,7 @@ def first_leaf(plan: Operator) -> Identity:
 
 
 def _rank(plan: Operator) -> tuple[str, str, str]:
-    """A total order of operators that a reader can follow: by input first, then by content."""
+    """A sort key of operators: by input first, which a reader can follow, then by content."""
     first = first_leaf(plan)
     return first.model, str(first.inputs[0]), plan.key
 

@@ -1,9 +1,10 @@
 """Lowering: a plan becomes answers, each a linear combination of games (the normal form that is executed).
 
-In: the plan graph and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: a
-target that the model has yet to predict stays a `Predicted`. The laws of games are applied here and in `boards`: equal
-games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13), φ(nullify(x, w)) = Π_¬w φ(x)
-(L14), a collection of baselines is the mean of the maps (L18); and null players are pruned (L16).
+In: the plan graph and the catalog. Out: answers over games whose hybrids are concrete tensors. It runs no model: where
+the target is the class that the model will predict, the game holds a `Predicted`. The laws of games are applied here
+and in `boards`: equal games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'; x, f_c) = −φ(x; x', f_c) (L13),
+φ(nullify(x, w)) = Π_¬w φ(x) (L14), a collection of baselines is the mean of the maps (L18); and null players are pruned
+(L16).
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from .graph import PlanGraph
 
 
 class _Share(NamedTuple):
-    """A leaf's part in a component, before tensors are looked at."""
+    """A leaf's part in a component, before any tensor is read."""
 
     coefficient: Fraction
     leaf: Leaf
     part: Part = "shapley"
-    own: bool = True  # the operand's own map, not what it is compared with
+    own: bool = True  # whether it belongs to the operand's own map, or to the map that this is compared with
 
 
 _Component = tuple[_Share, ...]
 
 
 class Lowering:
-    """Lowers plans of one graph over one catalog, looking each tensor up, and building each board and each set of
-    hybrids, once."""
+    """Lowers plans of one graph over one catalog. Each tensor is looked up once, and each board and each set of hybrids
+    is built once."""
 
     def __init__(self, graph: PlanGraph, catalog: Catalog) -> None:
         self._graph = graph
@@ -52,8 +53,8 @@ class Lowering:
         self._interpreter = catalog.interpreter
 
     def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
-        """The answers of `plan`, one a component; `merge` makes equal games one, `dual` reads both directions of an
-        anti-join from one game (L13).
+        """The answers of `plan`, one for each component. `merge` makes equal games one; `dual` reads both directions of
+        an anti-join from one game (L13).
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
@@ -70,7 +71,7 @@ class Lowering:
         return answers
 
     def laws(self, plans: Iterable[Operator], *, dual: bool) -> tuple[str, ...]:
-        """The laws of games by which the games of `plans` are fewer than their terms, in the order of first use."""
+        """The laws of games that merged terms of `plans` into fewer games, in the order of first use."""
         readers: dict[Hybrids, dict[_Reader, None]] = {}
         fired: dict[str, None] = {}
         for plan in plans:
@@ -80,7 +81,7 @@ class Lowering:
         return tuple(fired)
 
     def read(self, plans: Iterable[Operator]) -> None:
-        """Read the leaves and coefficients of `plans` together, so that what they share is read once."""
+        """Read the leaves and coefficients of `plans` together, so that an operator which they share is read once."""
         new = tuple(dict.fromkeys(plan for plan in plans if plan not in self._components))
         for plan, lowered in zip(new, self._graph.fold(_lowered, new), strict=True):
             self._components[plan] = lowered.components
@@ -90,14 +91,14 @@ class Lowering:
         return self._components[plan]
 
     def _terms_of(self, plan: Operator, dual: bool) -> list[list[GameTerm]]:
-        """For each component of `plan` a term a share; equal games are not one yet."""
+        """For each component of `plan`, one term for each share; equal games are not merged yet."""
         if (plan, dual) not in self._terms:
             components = self._components_of(plan)
             self._terms[plan, dual] = [[self._term(share, dual) for share in component] for component in components]
         return self._terms[plan, dual]
 
     def _merged_of(self, plan: Operator, dual: bool) -> list[tuple[GameTerm, ...]]:
-        """The same where equal games are one."""
+        """The terms of `_terms_of`, with equal games merged."""
         if (plan, dual) not in self._merged:
             self._merged[plan, dual] = [merged(terms) for terms in self._terms_of(plan, dual)]
         return self._merged[plan, dual]
@@ -106,7 +107,7 @@ class Lowering:
         leaf = share.leaf
         interpreter = self._interpreter(leaf.estimation.interpreter)
         if isinstance(interpreter, GameInterpreter):
-            # The printed contrast of two models gives null players a value too, so there they stay in the game.
+            # The literal contrast of two models gives null players a value too, so they are not pruned there.
             shapley = share.part == "shapley"
             board = self._boards.board(leaf, prune=shapley, dual=dual and shapley and interpreter.dual)
         else:
@@ -116,7 +117,7 @@ class Lowering:
 
 
 _Reader = tuple[Source, Window, bool]
-"""An input and a window whose game is played on some hybrids, and whether it is played swapped."""
+"""An input and a window whose game uses some hybrids, and whether it uses them swapped (L13)."""
 
 
 def _laws(
@@ -125,8 +126,10 @@ def _laws(
     kept: Sequence[GameTerm],
     readers: dict[Hybrids, dict[_Reader, None]],
 ) -> Iterator[str]:
-    """The laws by which the games of a component are fewer than its terms, or are games met before: `readers` holds
-    those met before, and the component's are added to it."""
+    """The laws that give a component fewer games than terms, or games that earlier components have already.
+
+    `readers` holds the games of earlier components; those of this component are added to it.
+    """
     if any(term.game.hybrids.players == 0 for term in terms):
         yield "φ(x; x, f) = 0 (L12)"
     elif len(kept) < len(terms):
@@ -143,16 +146,16 @@ def _laws(
 
 
 def _absent(*sources: Source) -> bool:
-    """Whether inputs are one registered input, of which an edit may have made something absent."""
+    """Whether all inputs are edits of one registered input, and one of these edits may make features absent."""
     one = len({(source.name, source.index) for source in sources}) == 1
     return one and any(isinstance(edit, Nullify | Substitute) for source in sources for edit in source.edits)
 
 
 @dataclass(frozen=True)
 class _Lowered:
-    """A plan below some operator: one component an operand, and the anti-join that is to contrast them, if any.
+    """A plan below some operator: one component for each operand, and the anti-join that contrasts them, if any.
 
-    What is contrasted with what depends on the layers in force after all selections above, so that comes last.
+    The contrast depends on the layers that all selections above have chosen, so it is computed last.
     """
 
     operands: tuple[_Component, ...]
@@ -199,14 +202,14 @@ def _leaf(plan: Identity, source: Source, baseline: Baseline) -> Leaf:
 
 
 def _cut(leaf: Leaf, layer: int) -> Leaf:
-    """σ_l on one leaf: the model's own output is no cut (L4), and an earlier cut stays (L2)."""
+    """σ_l on one leaf. To select the model's own output changes nothing (L4), nor does to cut a leaf again (L2)."""
     if layer == leaf.depth:
         return leaf
     return replace(leaf, layer=layer if leaf.layer is None else min(layer, leaf.layer))
 
 
 def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _Component:
-    """Component k of an anti-join: the mean over the other operands of operand k explained against each (Eq. 6)."""
+    """Component k of an anti-join: operand k explained against each other operand, and the mean of these (Eq. 6)."""
     others = [operand for i, operand in enumerate(operands) if i != k]
     return tuple(
         share._replace(coefficient=share.coefficient / len(others))
@@ -216,7 +219,7 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
 
 
 def explained_against_inputs(graph: PlanGraph, plan: Operator) -> bool:
-    """Whether an anti-join in a plan makes an input the baseline of another, and not only models each other's."""
+    """Whether an anti-join in a plan explains an input against another input, instead of a model against a model."""
     (lowered,) = graph.fold(_lowered, [plan])
     pairs = permutations(lowered.operands, 2) if lowered.contrast else ()
     return any(not _compares_models(operand, other) for operand, other in pairs)
@@ -227,7 +230,8 @@ def _compares_models(operand: _Component, other: _Component) -> bool:
 
 
 def _against_one(operand: _Component, other: _Component, *, literal: bool) -> Iterable[_Share]:
-    """One operand against one other: against its input as the baseline, or, on the same inputs, against its model."""
+    """One operand explained against one other: if both read the same inputs with different models, against the other's
+    model; else with the other's input as the baseline."""
     if _compares_models(operand, other):
         yield from (share._replace(part="with") if literal else share for share in operand)
         targets = {share.leaf.source: (share.leaf.target, share.leaf.output) for share in operand}
@@ -251,6 +255,6 @@ def _models(component: _Component) -> set[tuple[str, int | None]]:
 
 
 def _names(parts: Iterable[object]) -> str:
-    """What is named in a label: of many the first three, and how many more."""
+    """Names for a label; of more than four, the first three and the number of the rest."""
     names = list(dict.fromkeys(map(str, parts)))
     return ", ".join(names if len(names) <= 4 else [*names[:3], f"… {len(names) - 3} more"])

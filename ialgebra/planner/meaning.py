@@ -1,7 +1,7 @@
-"""Which compositions an interpreter can mean, checked on the plan as written.
+"""Checks, on the plan as written, that each interpreter supports the operators that are applied to its maps.
 
 In: the graph of a query's plans, where operators stand in the text, the catalog's interpreters. Out: nothing, or a
-CompositionError placed in the text. What the algebra itself leaves undefined is `check`'s.
+CompositionError placed in the text. What the algebra itself leaves undefined is checked in `check`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REFUSED: dict[Operation, str] = {
 
 
 class _Asked(NamedTuple):
-    """What a plan contains: the interpreters that it asks, and the first of its anti-joins."""
+    """What a plan contains: the names of its interpreters, and its first anti-join."""
 
     names: frozenset[str]
     anti: AntiJoin | None = None
@@ -35,8 +35,8 @@ class _Asked(NamedTuple):
 def check_meaning(
     graph: PlanGraph, interpreter: Callable[[str], Interpreter], places: Mapping[Operator, Span] | None = None
 ) -> None:
-    """Raise CompositionError where an operator stands over an interpreter that cannot mean it, and where an
-    anti-join would compare maps of two interpreters."""
+    """Raise CompositionError where an operator is applied to a map of an interpreter that does not support it, and
+    where an anti-join would compare maps of two interpreters."""
     spans = places or {}
 
     def refuse(each: Operator, operation: Operation, names: frozenset[str]) -> None:

@@ -39,12 +39,13 @@ class Job:
         return tuple(dict.fromkeys(game.target for game in self.games if isinstance(game.target, Predicted)))
 
 
-_CLEARLY_LESS = 0.95  # of another's seconds: a twentieth is noise
+_CLEARLY_LESS = 0.95  # one cost is less than another below this ratio of their seconds: 5 % is noise
 
 
 class Cost(NamedTuple):
-    """`rows` through a model; `work`, the same in whole passes of one row, for a pass that stops at a layer takes its
-    share; `seconds` of the passes, None where a model was not measured; `peak`, bytes of the largest batch."""
+    """What passes cost. `rows` go through a model. `work` counts these rows as well, but a row that stops at a layer
+    counts as the share of the network up to there. `seconds` are those of the passes, None where a model was not
+    measured; `peak` is in bytes, of the largest batch."""
 
     rows: int
     work: float
@@ -57,13 +58,13 @@ class Cost(NamedTuple):
         return Cost(self.rows + other.rows, self.work + other.work, seconds, max(self.peak, other.peak))
 
     def less(self, other: Cost) -> bool:
-        """Whether this one is known to take clearly less time: a twentieth is noise."""
+        """Whether this cost is known to take clearly less time than `other`: differences below 5 % are noise."""
         known = self.seconds is not None and other.seconds is not None
         return known and cast(float, self.seconds) < _CLEARLY_LESS * cast(float, other.seconds)
 
 
 class Run(NamedTuple):
-    """How a pass is run: rows a batch and mode; `explore` where better ones may be found on the way."""
+    """How a pass is run: rows a batch, and mode. With `explore` the execution may try other ways and keep a better."""
 
     batch_size: int
     mode: Mode
@@ -72,17 +73,20 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """Jobs whose rows share batches: each hybrid is composed once and goes through every model of the pass, as far as
-    the deepest of its `layers` (None: to the end), one a model. `rejected` are other ways to run it."""
+    """Jobs whose rows share batches: each hybrid is composed once and goes through every model of the pass.
+
+    `layers` has one entry for each model: the layer at which its pass stops (None: it runs to the end). `rejected` are
+    the other ways to run the pass.
+    """
 
     models: tuple[str, ...]
     layers: tuple[int | None, ...]
     jobs: tuple[int, ...]
-    rows: int  # hybrids, the ends apart
+    rows: int  # hybrids, without the ends x_∅ and x_N
     run: Run
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
-    asked: str | None = None  # the interpreter that runs it by itself, in batches of its own, with its options
+    asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 
 
 @dataclass(frozen=True)
@@ -111,15 +115,15 @@ class PhysicalPlan:
     """Everything that execution needs, and what EXPLAIN shows."""
 
     query: str
-    graph: PlanGraph  # of all plans of the query, as written and in normal form, with what is between
+    graph: PlanGraph  # all plans of the query: as written, in normal form, and the steps between
     outputs: tuple[PlanOutput, ...]
     jobs: tuple[Job, ...]
     passes: tuple[Pass, ...]
     trace: tuple[RewriteStep, ...]
     game_laws: tuple[str, ...]
-    cost: Cost  # coalitions and ends, as planned; predictions of windowed inputs and the store may change it
-    overhead: float  # seconds beside those of the batches
-    stages: tuple[tuple[str, Cost], ...]  # operator at a time, then after each thing that the plan shares
+    cost: Cost  # planned coalitions and ends; the store and predictions of windowed inputs may change it
+    overhead: float  # seconds that the query takes outside its batches
+    stages: tuple[tuple[str, Cost], ...]  # costs as written, then after each kind of sharing
     decisions: tuple[Decision, ...]
     strategy: Strategy  # with every decision taken
     seed: int

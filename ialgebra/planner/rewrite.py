@@ -1,7 +1,7 @@
 """Normalisation: apply laws, operands first, until none applies. In: the plan graph, a tuple of laws; out: normal forms
 and the laws that fired on the way to them.
 
-Only joins of joins are flattened from the outside: from the inside, a chain of n would pass through n sums.
+Only joins of joins are flattened from the outside in: from the inside out, a chain of n joins would build n sums.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class RewriteStep(NamedTuple):
 
 
 class Rewriting:
-    """The operators of one graph under one tuple of laws: each is rewritten once, whatever plans it is part of, and
-    what it becomes is added to the graph.
+    """Rewrites the operators of one graph by one tuple of laws. Each operator is rewritten once, also if several plans
+    contain it, and the result is added to the graph.
 
-    Every law moves operators towards the leaves, shrinks the plan or sorts it, so this ends; the normal form does not
-    depend on the order of the rules (a property test holds this).
+    Every law moves operators towards the leaves, shrinks the plan or sorts it, so rewriting ends. The normal form does
+    not depend on the order of the laws (a property test checks this).
     """
 
     def __init__(self, graph: PlanGraph, rules: Sequence[Law] = LAWS) -> None:
@@ -35,9 +35,9 @@ class Rewriting:
         self._rules = tuple(rules)
         self._outermost = tuple(rule for rule in self._rules if rule is flatten_join)
         self._normal: dict[Operator, Operator] = {}
-        self._becomes: dict[Operator, Operator] = {}  # one step of rewriting
-        self._steps: dict[Operator, RewriteStep] = {}  # where that step is a law's
-        self._outside: set[Operator] = set()  # what a law changed before its operands were looked at
+        self._becomes: dict[Operator, Operator] = {}  # each operator after one step of rewriting
+        self._steps: dict[Operator, RewriteStep] = {}  # the step, where a law made it
+        self._outside: set[Operator] = set()  # operators that a law changed before their operands were rewritten
 
     def normal(self, plan: Operator) -> Operator:
         """The normal form of a plan of the graph."""
@@ -63,8 +63,8 @@ class Rewriting:
         return normal[plan]
 
     def trace(self, plans: Iterable[Operator]) -> tuple[RewriteStep, ...]:
-        """The laws that fired between some plans and their normal forms, each step once, in the order in which these
-        plans alone would be rewritten."""
+        """The laws that turn some plans into their normal forms. Each step is listed once, in the order in which these
+        plans would be rewritten if there were no others."""
         fired: dict[RewriteStep, None] = {}
         met: set[Operator] = set()
         done: set[Operator] = set()
@@ -101,6 +101,6 @@ class Rewriting:
 
 
 def normalise(plan: Operator, rules: Sequence[Law] = LAWS) -> tuple[Operator, tuple[RewriteStep, ...]]:
-    """The normal form of `plan` under `rules`, and the laws that fired, in order: a graph of one plan."""
+    """The normal form of a single `plan` under `rules`, and the laws that fired, in order."""
     rewriting = Rewriting(PlanGraph([plan]), rules)
     return rewriting.normal(plan), rewriting.trace([plan])

@@ -1,5 +1,7 @@
-"""How many coalitions each game plays, by which method (decision D2), and which games share them (D9). In: a game's
-players and wishes, and a round's effort; out: a spec."""
+"""How many coalitions each game gets, by which method (decision D2), and which games share coalitions (D9).
+
+In: a game's players and estimation, and a round's effort. Out: the spec of a design.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +15,27 @@ from ..interpreters.shipped import SHAPLEY
 from ..kernels.estimators.registry import choose, complete
 from .games import Answer, Game, game_key
 
-ENDS = "ends"  # the design of what asks the model itself: v(∅) and v(N), for the answer's sake
+ENDS = "ends"  # the design for interpreters that run the model themselves: only v(∅) and v(N), for the answer
 
 
 class DesignSpec(NamedTuple):
-    """What a coalition design is made from; equal specs are equal designs, so games of one spec share their
+    """What a coalition design is made from. Equal specs give equal designs, so games with equal specs share their
     coalitions."""
 
     method: str
     players: int
     rows: int  # v(∅) and v(N) included
     seed: int
-    interpreter: str = SHAPLEY  # which draws it and reads it
+    interpreter: str = SHAPLEY  # the interpreter that draws and reads the design
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What one round of an answer spends: `a_player` rows a player on a game, or what `rows` says of its `game_key`.
+    """What one round of an answer spends on a game: `a_player` rows for each player, or, if `rows` has an entry for the
+    game's `game_key`, that number of rows.
 
-    A game's BUDGET caps either. Where coalitions are `apart`, games of one answer over different hybrids draw their
-    own, so that their errors are independent (D9).
+    A game's BUDGET caps both. With `apart`, games of one answer over different hybrids draw different coalitions, so
+    that their errors are independent (D9).
     """
 
     a_player: float
@@ -52,11 +55,12 @@ def spec(
     halves: bool,
     effort: Effort | None = None,
 ) -> DesignSpec:
-    """The design for a game; `halves` where E f(x_{S∪i}) and E f(x_S) are needed apart (the printed contrast).
+    """The spec of the design for a game; `halves` if E f(x_{S∪i}) and E f(x_S) are needed separately (the literal
+    contrast).
 
-    Without an `effort` it is that of the whole budget. Designs of one seed grow by adding rows, so that a later round
-    finds an earlier one's rows in the store. Raises BudgetError for a budget below two rows, and where the exact value
-    of too many players is asked for.
+    Without an `effort` the design spends the whole budget. A larger design of the same seed contains the smaller one,
+    so a later round finds the rows of earlier rounds in the store. Raises BudgetError for a budget below two rows, and
+    for exact values of too many players.
     """
     players, method, budget = game.hybrids.players, game.estimation.method, game.estimation.budget
     if isinstance(interpreter, ModelInterpreter):
@@ -66,7 +70,7 @@ def spec(
         return DesignSpec(method, players, rows, seed)
     if effort is not None:
         rows = effort.of(game)
-        if rows == 0:  # the ends alone, whatever was asked for: they tell no more than what is to be shared out
+        if rows == 0:  # v(∅) and v(N) alone, whatever the method: they tell only the total of all values
             method, rows = choose(players, 2, None, halves)
             return DesignSpec(method, players, rows, seed)
         if not complete(method):
@@ -80,9 +84,10 @@ def spec(
 
 
 def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[str, int]:
-    """The seed of each set of hybrids, by its key, that does not use the query's own.
+    """The seeds of sets of hybrids, by key; a set that is not listed uses the query's seed.
 
-    Of the hybrids that meet in an answer the first, in the order of their content, keeps the query's seed.
+    Sets of hybrids that are added up in one answer get different seeds. The first of them, in the order of their
+    content, keeps the query's seed.
     """
     if effort is None or not effort.apart:
         return {}

@@ -1,11 +1,12 @@
-"""The search for the cheapest plan: every combination of the open decisions on what is shared, costed.
+"""The search for the cheapest plan: tries every combination of the open decisions on sharing, and compares the costs.
 
-In: a strategy with open decisions, and a function that sketches the plan of one whose decisions are taken. Out: the
-cheapest sketch and its strategy, and for EXPLAIN what each decision turned down. Knows no operators and no tensors.
+In: a strategy with open decisions, and a function that makes a sketch (jobs, passes, cost) from a strategy without open
+decisions. Out: the cheapest sketch and its strategy, and for EXPLAIN the rejected alternatives of each decision. Knows
+no operators and no tensors.
 
-What a plan shares (D3, D5, D6) is enumerated here. How a pass is run (D1, D10) and which estimator a game gets (D2) are
-chosen pass by pass and game by game, where a sketch is made; what is decided while rows come in (D4, D7, D8, D9) costs
-nothing to leave open.
+Only the decisions on sharing (D3, D5, D6) are tried here. How a pass is run (D1, D10) and which estimator a game gets
+(D2) are chosen for each pass and each game, while the sketch is made. D4, D7, D8 and D9 are decided while the query
+runs, so to leave them open costs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .strategy import Strategy
 
 
 class Sketch(NamedTuple):
-    """Jobs and passes that some strategy makes of the answers, where each answer is read, and what it costs."""
+    """The jobs and passes that a strategy makes from the answers, where each answer is read, and the cost."""
 
     jobs: tuple[Job, ...]
     readings: tuple[tuple[TermReading, ...], ...]
@@ -54,11 +55,12 @@ _SHARED = (
 def search(
     strategy: Strategy, matters: Container[str], sketch: Callable[[Strategy], Sketch]
 ) -> tuple[Strategy, Sketch, tuple[Decision, ...]]:
-    """The cheapest way to take the open decisions of `strategy`; of equal ones that which shares most.
+    """The cheapest way to take the open decisions of `strategy`; of equally cheap ones, the one that shares most.
 
-    Plans are compared by their work, rows weighted by how far they go, so that a query's rows do not hang on the clock.
+    Plans are compared by their work: the number of rows, each weighted by the share of the network that it goes
+    through. Measured seconds play no part, so a query runs the same rows on a fast and on a slow machine.
 
-    `matters` are the decisions on what is shared that can make a difference to this query; the others are not tried.
+    `matters` are the decisions on sharing that can make a difference to this query; the others are not tried.
     """
     options = [_options(getattr(strategy, choice.field), choice.field in matters) for choice in _SHARED]
     found: dict[tuple[bool, ...], tuple[Strategy, Sketch]] = {}
@@ -66,7 +68,7 @@ def search(
         candidate = replace(_while_running(strategy), dual=dual, share=share, pack=pack)
         found[dual, share, pack] = (candidate, sketch(candidate))
     least = min(each.cost.work for _, each in found.values())
-    # The first of the least, which shares most; sums of the same work in another order differ in their last bits.
+    # The first of the cheapest shares most. The tolerance is for sums in another order, which differ in the last bits.
     best = next(values for values, (_, each) in found.items() if each.cost.work <= least * (1 + 1e-9))
     chosen, cheapest = found[best]
     turned_down = _turned_down(best, {values: each for values, (_, each) in found.items()})
@@ -78,7 +80,7 @@ def _options(wish: bool | None, matters: bool) -> tuple[bool, ...]:
 
 
 def _while_running(strategy: Strategy) -> Strategy:
-    """What costs nothing to leave open: it is decided by what the rows that come in say."""
+    """The strategy with the decisions allowed that are taken while the query runs, unless it forbids them."""
     return replace(
         strategy,
         exact=strategy.exact is not False,
@@ -89,7 +91,7 @@ def _while_running(strategy: Strategy) -> Strategy:
 
 
 def _turned_down(best: tuple[bool, ...], found: dict[tuple[bool, ...], Sketch]) -> Iterator[Decision]:
-    """Decisions that made a difference, each with the plan that would have been the best otherwise."""
+    """Decisions that made a difference, each with the best plan under the other choice."""
     own = found[best]
     for place, choice in enumerate(_SHARED):
         other = found.get((*best[:place], not best[place], *best[place + 1 :]))
@@ -111,7 +113,7 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
 
 
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:
-    """Exact values beside sampled ones; a game of more players than can be enumerated has no choice."""
+    """The choice between exact and sampled values; there is none for a game with too many players to be exact."""
     for spec in dict.fromkeys(job.spec for job in jobs if job.spec.interpreter == SHAPLEY):
         about, exact = f"{spec.players} players", complete(spec.method)
         sampled = choose(spec.players, None, REGRESSION.name) if exact and spec.players > TINY_GAME else None

@@ -1,6 +1,6 @@
-"""What a query takes, in one value that is counted up from a batch to the statistics of an answer.
+"""What a query spends: rows and seconds, added up from single batches to the statistics of an answer.
 
-In: what a batch ran, and what the store knew. Out: their sum, over an execution and over all rounds of a query. It may
+In: what a batch ran, and what the store knew. Out: the sum over an execution and over all rounds of a query. It may
 know no plan, no model and no clock.
 """
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Spending:
-    """Model rows that were run, and rows that the store knew; two of them add up."""
+    """Model rows that were run, and rows that were found in the store; `+` adds two of these values."""
 
     rows: int = 0  # inputs pushed through a model
     batches: int = 0
-    forward_seconds: float = 0.0  # of the models' passes alone
-    hits: Mapping[str, int] = field(default_factory=dict)  # rows found in the store, by what they were evaluated for
+    forward_seconds: float = 0.0  # seconds in the models' passes only
+    hits: Mapping[str, int] = field(default_factory=dict)  # rows found in the store, by what they were run for
 
     @property
     def reused(self) -> int:
-        """Rows that were not run, because the session or another game of the query had paid for them."""
+        """Rows that were not run, because the session or another game of the query had run them before."""
         return sum(self.hits.values())
 
     @property
     def batch_seconds(self) -> float:
-        """What a batch took on average; 0 before the first."""
+        """The mean seconds of a batch; 0 before the first batch."""
         return self.forward_seconds / max(1, self.batches)
 
     def __add__(self, other: Spending) -> Spending:

@@ -1,6 +1,6 @@
 """A strategy is the list of the optimizer's decisions, as one frozen value. No strategy may change an answer.
 
-A decision left at None is open: `search` takes it by cost. A value forces it.
+A decision left at None is open: the planner takes it by cost. A value forces it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..models.profile import MODES, Mode
 from . import laws
 
 Batches = tuple[tuple[int, Mode, int], ...]
-"""The batches of a query in order: rows a batch, mode, and how many of these."""
+"""The batches of a query in order, as groups: rows a batch, mode, and the number of such batches."""
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,20 @@ class Strategy:
     """
 
     name: str
-    rewrite: bool = True  # normalise by `rules`; equal games are one
-    exact: bool | None = None  # D2: every coalition, where sampling to a bound would ask for most of them
-    share: bool | None = None  # D3: one row serves every layer, class and model that reads its hybrid
+    rewrite: bool = True  # normalise by `rules`, and merge equal games
+    exact: bool | None = None  # D2: run every coalition, if sampling to a bound would need most of them
+    share: bool | None = None  # D3: a hybrid is one row for every layer, class and model that reads it
     retire: bool | None = None  # D4: maps whose bound holds get no more rows, and passes stop at the layers still read
     dual: bool | None = None  # D5: both directions of an anti-join from one game
     pack: bool | None = None  # D6: rows of different games fill one batch
     reuse: bool | None = None  # D7: rows in the session's store are not evaluated again
     allocate: bool | None = None  # D8: rows to a bound go to a join's games by their variance (Neyman, 1934)
-    common: bool | None = None  # D9: the games of one answer meet the same coalitions
+    common: bool | None = None  # D9: the games of one answer use the same coalitions
     batch_size: int | None = None  # D1: rows a batch
     mode: Mode | None = None  # D10: how a pass is run
-    batches: Batches | None = None  # D1, D10: those of a former run, one after the other, before any others
+    batches: Batches | None = None  # D1, D10: run these batches first, in this order (those of an earlier run)
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
-    verify: bool | None = None  # check every plan against itself: a search for faults of the planner, no decision
+    verify: bool | None = None  # check that every plan is consistent; finds faults of the planner and decides nothing
     rules: tuple[laws.Law, ...] = laws.LAWS
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Strategy:
 
 
 def _preset(name: str, rewrite: bool, dual: bool, share: bool) -> Strategy:
-    """Nothing is left open but the batch size, which then follows the size of the input."""
+    """A strategy with no open decision but the batch size, which then depends on the size of the input."""
     return Strategy(
         name,
         rewrite=rewrite,

@@ -1,7 +1,7 @@
-"""What holds of every physical plan, checked once it is made: one that contradicts itself is a fault of the planner.
+"""Checks that the parts of a physical plan agree with each other. If they do not, the planner has a fault.
 
-In: a physical plan. Out: nothing, or an InternalError that says which part does not agree with which. It looks nothing
-up, neither names nor tensors, and decides nothing.
+In: a physical plan. Out: nothing, or an InternalError that says which two parts disagree. It reads the plan only: it
+looks up no names and no tensors, and decides nothing.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _pass(each: Pass, plan: PhysicalPlan) -> Iterator[str]:
     if (each.asked is not None) != any(job.spec.method == ENDS for job in jobs):
         yield "mixes what an interpreter asks for itself with batches"
     if each.asked is None:
-        rows = sum(max(0, job.spec.rows - 2) for job in jobs)  # the ends apart
+        rows = sum(max(0, job.spec.rows - 2) for job in jobs)  # without v(∅) and v(N)
         if rows != each.rows:
             yield f"has {each.rows} rows, and its jobs {rows}"
         if each.cost.rows != each.rows * len(each.models):

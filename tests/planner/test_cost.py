@@ -47,8 +47,8 @@ def network(per_row: dict[str, dict[int, float]], compiled: tuple[int, ...] = ()
 
 
 EAGER = network({"eager": {8: 0.01}})
-BESIDE = formulas._A_ROW + 100 * formulas._AN_ELEMENT  # seconds to compose a row of 100 numbers
-BATCH = formulas._A_BATCH  # seconds beside those of a batch
+BESIDE = formulas._SECONDS_A_ROW + 100 * formulas._SECONDS_AN_ELEMENT  # seconds to compose a row of 100 numbers
+BATCH = formulas._SECONDS_A_BATCH  # seconds beside those of a batch
 
 
 @pytest.mark.parametrize(
@@ -206,13 +206,13 @@ def test_a_query_takes_milliseconds_beside_its_batches_more_for_more_jobs_maps_a
     one = job(0, "x", "0", ("f", None), spec=exact)
     least = overhead([one], 1)
     assert 0.002 < least < 0.05
-    assert overhead([one], 3) - least == pytest.approx(2 * formulas._A_MAP)
+    assert overhead([one], 3) - least == pytest.approx(2 * formulas._SECONDS_A_MAP)
     again = overhead([one, one], 1) - least  # the design is drawn once
-    assert formulas._A_JOB < again < formulas._A_JOB + 1e-5
+    assert formulas._SECONDS_A_JOB < again < formulas._SECONDS_A_JOB + 1e-5
     other = job(1, "y", "0", ("f", None), spec=exact._replace(seed=1))
     drawing = overhead([one, other], 1) - least - again
     assert drawing == pytest.approx(7e-5 * 8, rel=0.01)
-    assert overhead([], 0) == pytest.approx(formulas._A_QUERY)
+    assert overhead([], 0) == pytest.approx(formulas._SECONDS_A_QUERY)
 
 
 def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> None:
@@ -224,7 +224,7 @@ def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> Non
     spectrum = 2.6e-7 * 499**2  # of 499 pairs, all of them centres
     assert (more - few) / 10 == pytest.approx(3e-4 + 2 * spectrum, rel=1e-6)
     drawing = 7e-5 * 500 + 1e-9 * 1000 * 20
-    beside = formulas._A_QUERY + formulas._A_JOB + A_FIT
+    beside = formulas._SECONDS_A_QUERY + formulas._SECONDS_A_JOB + A_FIT
     assert few == pytest.approx(beside + drawing + 3e-4 + 3 * spectrum, rel=1e-6)
     growth = estimating(8002, 20, 11) - estimating(
         8002, 20, 1

@@ -4,5 +4,6 @@
 and LIMIT; `scope`, `plans` and `models` are what these share. `inputs`, `options`, `predicates` and `using` bind the
 parts that SET and arguments in Python have too. In: nodes of the syntax tree, and the catalog. Out: values of the
 algebra (plans, windows, partitions, baselines, rankings). Every error stands at its own word. Nothing here runs a
-model: where only a run can tell more, binding stops until it is told (`models`). Nor is a plan rewritten or costed.
+model: where only a run can tell more, binding stops and is started again with the answer (`models`). Nothing here
+rewrites a plan or computes its cost.
 """

@@ -1,7 +1,7 @@
-"""What stands for a tensor in a query: inputs, as they were registered or edited, and baselines.
+"""The parts of a query that stand for a tensor: inputs, as registered or edited, and baselines.
 
-In: a value of the syntax tree. Out: references to inputs, baselines. Edits are tried at once, so that whatever does not
-fit is an error at its own modifier. No model is run.
+In: a value of the syntax tree. Out: references to inputs, and baselines. Edits are applied at once, so that an edit
+that does not fit is an error at its own modifier. No model is run.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ InForce = Callable[[Entry], tuple[Baseline, ...]]
 
 
 def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
-    """What is in force where a query names no baseline: the input's own, the session's, or zeros."""
+    """The baselines for a query that names none: those of the input, else of the session, else zeros."""
     return entry.baselines or catalog.settings.baselines or (Constant(0.0),)
 
 
 def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | None = None) -> tuple[Source, ...]:
-    """References to what `value` names: an input, or each element of a collection, edited as it says.
+    """References to the input that `value` names, or to each element of a collection, with the edits of `value`.
 
-    `in_force` tells the baselines that edits take for absent features (None: each input's default).
+    `in_force` tells which baselines the edits put in place of absent features (None: the default of each input).
     """
     match value:
         case tree.Name(name, span):
@@ -83,7 +83,7 @@ def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> 
 
 @dataclass(frozen=True)
 class _Modifier:
-    """One modifier of an input, with what its arguments are read by."""
+    """One modifier of an input, and the input and catalog that its arguments refer to."""
 
     said: tree.CallExpr
     form: EditForm
@@ -93,7 +93,7 @@ class _Modifier:
     in_force: InForce | None
 
     def edit(self, arguments: tuple[EditArgument, ...]) -> Edit:
-        """The edit that the modifier means; `arguments` are those of its form."""
+        """The edit of this modifier; `arguments` are the arguments of the modifier's form."""
         baselines = [self.baseline()] if self.form.takes_baseline else []
         for option in () if self.form.takes_baseline else self.said.options:
             raise BindError(f"{self.form.name} takes no options", option.name.span)
@@ -132,7 +132,7 @@ class _Modifier:
         return float(value.value)
 
     def baseline(self) -> Baseline:
-        """What an absent feature is replaced by: the modifier's own option, or the one baseline in force."""
+        """What replaces an absent feature: the modifier's own option, or the one baseline in force."""
         span = self.said.name.span
         baselines = self.in_force(self.entry) if self.in_force else default_baselines(self.entry, self.catalog)
         for option in self.said.options:
@@ -156,8 +156,8 @@ class _Modifier:
 
 
 def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
-    """A baseline, or one for each element of a collection, from zeros, a number, mean(xs), blur(…) or an input, edited
-    or not."""
+    """The baselines of `value`, which is zeros, a number, mean(xs), blur(…), or an input, edited or not; one baseline,
+    or one for each element of a collection."""
     match value:
         case tree.Number(value=number):
             if not math.isfinite(number):
@@ -202,7 +202,7 @@ def _blur(value: tree.ValueExpr, arguments: tuple[tree.Expression, ...], catalog
 
 @contextmanager
 def _at(span: Span) -> Iterator[None]:
-    """Errors raised within stand at `span`, unless they know their place better."""
+    """A frame: errors raised inside it get the place `span`, unless they have a place already."""
     try:
         yield
     except IalgebraError as error:

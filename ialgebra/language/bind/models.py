@@ -1,8 +1,9 @@
-"""What binding reads of a model, and what it must be told: that which only a run of the model can tell.
+"""What binding reads from a model, and the questions that only a run of the model can answer.
 
-In: nothing. Out: the form of these questions and of their answers. Binding runs no model. Where it needs something that
-nobody has told it, it stops with `NotKnownYet`; whoever binds finds the answer, and binds again with that answer beside
-those before. A query's binding depends on its text, the catalog and the answers only, so it comes to the same place.
+In: nothing. Out: the types of these questions and of their answers. Binding runs no model. If it needs an answer that
+it was not given, it raises `NotKnownYet`. The caller then finds the answer and binds again, with this answer and all
+earlier ones. Binding depends only on the query's text, the catalog and the answers, so it reaches the same point again
+and continues from there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ...errors import IalgebraError
 
 
 class KnownModel(Protocol):
-    """A registered model as binding sees it: what it is, not what it computes."""
+    """A registered model as binding sees it: its layers and classes, not its outputs."""
 
     @property
     def name(self) -> str: ...
@@ -33,7 +34,7 @@ class KnownModel(Protocol):
 
     @property
     def probed(self) -> bool:
-        """Whether its layers and the number of its classes are known; without them the methods below refuse."""
+        """Whether its layers and the number of its classes are known; if not, the methods below raise an error."""
         ...
 
     @property
@@ -50,8 +51,8 @@ class KnownModel(Protocol):
 
 @dataclass(frozen=True)
 class UnprobedModel:
-    """The layers and classes of a model through which no row went yet. The answer is empty: probing the model with the
-    first element of `input` makes them known."""
+    """The layers and classes of a model that has not run yet. The answer is empty: to probe the model with the first
+    element of `input` is enough to make them known."""
 
     model: str
     input: str
@@ -67,7 +68,7 @@ class UnknownPredictions:
 
 Unknown: TypeAlias = UnprobedModel | UnknownPredictions
 Told: TypeAlias = Sequence[int | None] | IalgebraError
-"""An answer, or the error that came instead: binding raises it at the place that asked."""
+"""An answer, or the error that finding it raised; binding raises this error at the place that needs the answer."""
 
 
 NOTHING_TOLD: Final[Mapping[Unknown, Told]] = MappingProxyType({})

@@ -1,7 +1,7 @@
 """A model call of FROM or JOIN, `f(x, option => value, …)`. In: the call, and what it inherits. Out: an Identity with
-every default filled in, and the contrast of two models that the call names, if it does.
+every default filled in, and the contrast of two models, if the call names one.
 
-An option that the call leaves out has the default of its input, else that of the session. This module may not know
+An option that the call leaves out gets the default of its input, else that of the session. This module may not know
 joins, windows, layers or rankings.
 """
 
@@ -30,9 +30,9 @@ _OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
 
 
 def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[Identity, Contrast | None]:
-    """The identity that a model call means, and the contrast that it names.
+    """The identity of a model call, and the contrast that the call names, if any.
 
-    Raises BindError or ShapeError at the word that is at fault, NotKnownYet where the model is not known.
+    Raises BindError or ShapeError at the wrong word, and NotKnownYet if the model is not probed yet.
     """
     with scope.at(call.span):
         return _CallBinder(call, scope, inherited).identity()
@@ -62,7 +62,7 @@ class _CallBinder:
             check_asks(inherited.estimation.interpreter, network, entry, catalog)
         try:
             estimation = bound_to(inherited.estimation, network, catalog)
-        except IalgebraError as error:  # of an option, whose place is that of USING
+        except IalgebraError as error:  # the error of an option of USING is placed at USING
             raise error.at(*inherited.using) if inherited.using else error from error.__cause__
         baselines = self.baselines(entry)
         players = entry.players or catalog.settings.players or KINDS[entry.kind].default_partition
@@ -109,7 +109,7 @@ class _CallBinder:
 
     @contextmanager
     def default(self, option: str) -> Iterator[None]:
-        """Errors of an option that the call leaves out say that a default is at fault."""
+        """A frame: an error of an option that the call leaves out says that the default is wrong."""
         given = self.options.get(option)
         try:
             with self.scope.at(given.span if given else self.call.span):

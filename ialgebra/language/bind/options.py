@@ -1,6 +1,6 @@
 """What options mean: players, budgets and words. In: a value of the syntax tree; out: its meaning.
 
-Queries, SET and the text that Python arguments may be given in all read their options here. Every error stands at its
+Options of queries, of SET, and of Python arguments that are given as text are all read here. Every error stands at its
 own word.
 """
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def choice(what: str, given: str, legal: Iterable[str]) -> str:
-    """`given` in lower case if it is one of `legal`; BindError that names the nearest otherwise."""
+    """`given` in lower case if it is one of `legal`; else raises BindError that suggests the nearest one."""
     name = given.lower()
     if name not in legal:
         raise BindError(f"unknown {what} '{given}'{did_you_mean(given, legal)}")
@@ -44,7 +44,7 @@ def choice(what: str, given: str, legal: Iterable[str]) -> str:
 
 
 def whole(value: tree.Expression, what: str, least: int) -> int:
-    """A whole number ≥ `least`; BindError otherwise (BudgetError is the planner's)."""
+    """A whole number ≥ `least`; else raises BindError."""
     if not isinstance(value, tree.Number) or not math.isfinite(value.value) or value.value != int(value.value):
         raise BindError(f"{what} must be a whole number", value.span)
     if value.value < least:
@@ -53,7 +53,7 @@ def whole(value: tree.Expression, what: str, least: int) -> int:
 
 
 def bind_budget(value: tree.ValueExpr) -> int:
-    """Rows a game, at least the two ends v(∅) and v(N); BudgetError below."""
+    """Rows for each game; raises BudgetError below 2, which v(∅) and v(N) need."""
     if isinstance(value, tree.Number) and value.value < 2:
         raise BudgetError(f"a budget of {value.text} rows is too small: v(∅) and v(N) alone are two", value.span)
     return whole(value, "a budget", 2)
@@ -78,7 +78,7 @@ def class_reference(value: tree.ValueExpr) -> int | str:
 
 
 def call(value: tree.ValueExpr) -> tuple[str, tuple[tree.Expression, ...]]:
-    """`name` and `name(arguments)` alike, the name in lower case."""
+    """The name, in lower case, and the arguments of `name(arguments)`; `name` alone has none."""
     if isinstance(value, tree.CallExpr):
         if value.options:
             raise BindError(f"{value.name.value} takes no options", value.options[0].span)

@@ -1,8 +1,8 @@
-"""What binding makes of an operand: plans, one for each item of its select list, and how their elements are ranked.
+"""The result of binding an operand: plans, one for each item of its select list, and the ranking of their elements.
 
-In: plans. Out: the same plans over one element of their collection, or over some. A collection that stands by itself,
-under projections and selections at most, has a map for each of its elements; under a join it counts as the elements'
-mean. This module knows the algebra only: no syntax, no catalog.
+In: plans. Out: the same plans over one element of their collection, or over some. A collection by itself, with only
+projections and selections around it, has a map for each of its elements. Under a join it counts as the mean of its
+elements. This module knows the algebra only: no syntax, no catalog.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ...algebra.rankings import Elements, Ranking
 
 @dataclass(frozen=True)
 class Ranked:
-    """A ranking of a collection, what is known of those of its elements that may be in the answer, and for each
-    distance the plans that it is measured from: one, or one an element."""
+    """A ranking of a collection; the known columns of the elements that may be in the answer; and for each distance the
+    plans of its query, which are one for all elements or one for each."""
 
     ranking: Ranking
     elements: Elements
@@ -26,24 +26,24 @@ class Ranked:
 
 @dataclass(frozen=True)
 class OperandPlans:
-    """What a query or an operand means: a plan and a label for each item of its select list."""
+    """The meaning of a query or an operand: a plan and a label for each item of its select list."""
 
     plans: Sequence[Operator]
     labels: Sequence[str | None] = ()
     contrast: Contrast | None = None
     ranked: Ranked | None = None
-    kept: Sequence[int] | None = None  # positions of the elements that the ranking leaves; None: there is no ranking
+    kept: Sequence[int] | None = None  # positions of the elements that the ranking keeps; None: no ranking
 
 
 def under_clauses(plan: Operator) -> Operator:
-    """What a plan projects and selects: its first operator, from outside in, that is neither."""
+    """The plan without its outer projections and selections."""
     while isinstance(plan, Projection | Selection):
         plan = plan.of
     return plan
 
 
 def collection_of(plan: Operator) -> Identity | None:
-    """The collection, or what is left of one, that a plan has a map for each element of."""
+    """The collection, or part of one, if the plan has a map for each of its elements; else None."""
     found = under_clauses(plan)
     return found if isinstance(found, Identity) and found.inputs[0].index is not None else None
 
@@ -54,8 +54,8 @@ def contrasts(plan: Operator) -> bool:
 
 
 def one_each(plan: Operator, kept: Sequence[int] | None = None) -> Iterator[Operator]:
-    """A plan for each element of its collection, or for the elements at the positions `kept`; the plan itself where it
-    has no collection."""
+    """One plan for each element of the plan's collection, or for each element at the positions `kept`. A plan without a
+    collection gives itself."""
     collection = collection_of(plan)
     if collection is None:
         yield plan

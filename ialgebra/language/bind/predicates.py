@@ -1,8 +1,8 @@
 """Binds a predicate to a window. In: the syntax tree of a WHERE and the registered windows; out: the algebra's window.
 
-The types decide what a name means: where a truth is wanted it is a registered window, where a number is wanted it is a
-column, so a window may well be called `row`. Whatever is neither is a BindError at its own word, which says what the
-input has. Nothing is evaluated here and no tensor is seen.
+The types decide what a name means: where a truth value is needed, a name is a registered window; where a number is
+needed, it is a column. So a window may be called `row`. A name that is neither is a BindError at its own word, which
+lists what the input has. Nothing is evaluated here and no tensor is read.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def bind_window(
     `kind` is `"image"`, `"tabular"` or `"tokens"`, or None where the input is not known yet: then every column and
     every name is allowed. Otherwise a feature is compared with one of `feature_names`, and a token with a word of the
     `vocabulary`, or with any word where `feature_names` are the tokens themselves.
-    BindError for a word that means nothing here, or for types that do not fit.
+    Raises BindError for an unknown word, or for types that do not fit.
     """
     return PredicateBinder(windows, kind, vocabulary, feature_names).window(expression)
 
 
 @dataclass(frozen=True)
 class PredicateBinder:
-    """Reads the truths and the numbers of a predicate; what has other columns, or other functions, says so."""
+    """Reads the truth values and the numbers of a predicate; a subclass may have other columns or functions."""
 
     windows: Mapping[str, Window]
     kind: str | None
@@ -85,7 +85,7 @@ class PredicateBinder:
         return all_columns()
 
     def window(self, expression: Expression) -> Window:
-        """What is true or false of a feature."""
+        """An expression that is true or false for each feature."""
         match expression:
             case AndExpr(parts, _):
                 return both(*map(self.window, parts))
@@ -150,7 +150,7 @@ class PredicateBinder:
         return algebra.In(self.number(of), tuple(constants))
 
     def column_of_names(self, of: Expression, text: Text) -> Column:
-        """The column that `text` is a name in."""
+        """The column whose values can be the name `text`."""
         column = self.number(of) if isinstance(of, Name) else None
         if not isinstance(column, Column) or column.name not in named_columns():
             raise BindError(f"'{text.value}' is a text; only a feature or a token is compared with a text", text.span)
@@ -163,7 +163,7 @@ class PredicateBinder:
         return column
 
     def number(self, expression: Expression) -> Term:
-        """What is a number for each feature."""
+        """An expression that is a number for each feature."""
         match expression:
             case Number(value, _, _):
                 return WindowConstant(value)

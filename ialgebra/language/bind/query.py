@@ -1,8 +1,8 @@
 """A whole query: its syntax tree and the catalog become logical plans, with the place of each operator in the text.
 
-A name, class, layer, option or window that means nothing is a BindError at its own word. Scope is SQL's: the select
-list and the WHERE of a query apply to its whole FROM. This module says what each clause means; model calls, views and
-rankings are bound by modules of their own. It rewrites nothing and runs no model.
+A name, class, layer, option or window that is not known is a BindError at its own word. The scope rules are those of
+SQL: the select list and the WHERE of a query apply to its whole FROM. This module says what each clause means; model
+calls, views and rankings are bound by modules of their own. It rewrites nothing and runs no model.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound query: for each item of its select list and each input a plan as written, where operators stand, and how
-    the inputs are ranked."""
+    """A bound query: a plan as written for each item of its select list and each input, the place of each operator in
+    the text, and the ranking of the inputs."""
 
     maps: tuple[Wanted, ...]
     places: dict[Operator, Span]
@@ -60,10 +60,10 @@ def bind(
     within: tuple[str, ...] = (),
     answers: Mapping[Unknown, Told] = NOTHING_TOLD,
 ) -> Bound:
-    """The plans of `query`; `within` names the views that the query is to define, which it may not read.
+    """The plans of `query`. `within` names the views that this query defines; it may not read them.
 
-    Raises BindError or ShapeError placed in `text`, and NotKnownYet for what only a run of a model can tell, unless
-    `answers` tell it.
+    Raises BindError or ShapeError placed in `text`. Raises NotKnownYet if binding needs something that only a run of a
+    model can tell and that is not in `answers`.
     """
     scope, settings = Scope(catalog, text, answers), catalog.settings
     if within:
@@ -112,7 +112,7 @@ class _QueryBinder:
         return ranked(query, OperandPlans(selected, labels), self.scope, measured_from)
 
     def inner(self, query: tree.Query, inherited: Inherited) -> OperandPlans:
-        """The plans of a query that stands inside of another."""
+        """The plans of a query inside another query."""
         _refuse_bounds(query, self.scope)
         return self.query(query, inherited)
 
@@ -129,11 +129,11 @@ class _QueryBinder:
                 return OperandPlans([self.scope.placed(identity, operand.span)], [None], contrast)
 
     def of_view(self, query: tree.Query, scope: Scope, inherited: Inherited) -> OperandPlans:
-        """The plans of a view's query, which stands in a text of its own."""
+        """The plans of a view's query, which has its own text."""
         return _QueryBinder(scope, self.views).inner(query, inherited)
 
     def settled(self, found: OperandPlans, span: Span) -> OperandPlans:
-        """An operand as the elements that its ranking leaves; BindError where only a run can tell which these are."""
+        """An operand reduced to the elements that its ranking keeps; BindError where only a run can tell which."""
         if found.ranked is None or found.kept is None:
             return found
         if found.ranked.ranking.scalars:
@@ -147,8 +147,7 @@ class _QueryBinder:
     def measured_from(
         self, subquery: tree.Subquery, collection: Identity, inherited: Inherited
     ) -> tuple[Operator, ...]:
-        """The plans of the query that a distance is measured from: one map, or one for each of a collection's
-        elements."""
+        """The plans of the query inside `distance(…)`: one map, or one for each element of the collection."""
         entry, count = self.scope.entries(collection)[0], len(collection.inputs)
         with self.scope.at(subquery.span):
             found = self.settled(self.operand(subquery, inherited), subquery.span)
@@ -166,7 +165,7 @@ class _QueryBinder:
     # Clauses.
 
     def estimation(self, query: tree.Query, inherited: Inherited) -> Inherited:
-        """What USING and BUDGET of a query ask for, in place of what it inherits."""
+        """The inherited values, replaced by what the query's own USING and BUDGET say."""
         scope, estimation, contrast, using = self.scope, inherited.estimation, inherited.contrast, inherited.using
         if query.using is not None:
             using = scope.text, query.using.span
@@ -183,7 +182,7 @@ class _QueryBinder:
         return replace(inherited, estimation=estimation, contrast=contrast, using=using)
 
     def broadcast(self, counts: Sequence[int], span: Span, what: str) -> int:
-        """How many items lists of these lengths have together: all as many, or one for all."""
+        """The common number of items of lists with these lengths; a list of one item counts for all."""
         lengths = {count for count in counts if count != 1}
         if len(lengths) > 1:
             shown = " and ".join(map(str, counts))
@@ -191,7 +190,8 @@ class _QueryBinder:
         return lengths.pop() if lengths else 1
 
     def joined(self, operands: list[Operator], joins: Sequence[tree.Joined], contrast: Contrast) -> Operator:
-        """A chain: left-deep in runs of one kind; a run of joins without weights is one uniform mean."""
+        """The operator of a chain of joins. Neighbours of the same kind form a run, and runs nest to the left; a run of
+        joins without weights is one uniform mean."""
         plan = operands[0]
         remaining = iter(operands[1:])
         for kind, group in groupby(joins, key=lambda joined: joined.kind):
@@ -259,7 +259,7 @@ class _QueryBinder:
         return self.scope.placed(Selection(next(iter(layers.values())), plan), item.what.span)
 
     def layer(self, leaf: Identity, reference: int | str) -> int:
-        """The number of a layer of a leaf's model; BindError where it has no such layer, or no head for it."""
+        """The number of a layer of a leaf's model; BindError if the model has no such layer, or no head for it."""
         network = self.scope.model(leaf.model)
         layer = network.layer_index(reference)
         if network.needs_head(layer):
@@ -274,7 +274,8 @@ def _refuse_bounds(query: tree.Query, scope: Scope) -> None:
 
 
 def _refuse_bounds_without_errors(query: tree.Query, plans: Sequence[Operator], scope: Scope) -> None:
-    """An interpreter that asks the model itself answers at once, and states no error that rounds could lower."""
+    """Raise BindError for a bound on error or time if an interpreter runs the model itself: it answers in one go, and
+    more rounds would not lower an error."""
     asked = {leaf.estimation.interpreter for plan in plans for leaf in leaves(plan)}
     for name in sorted(asked):
         if isinstance(scope.catalog.interpreter(name), ModelInterpreter):
@@ -286,7 +287,7 @@ def _refuse_bounds_without_errors(query: tree.Query, plans: Sequence[Operator], 
 
 
 def _says_nothing(query: tree.Query) -> bool:
-    """Whether a query is `select * from operand`, and no more than that."""
+    """Whether a query is only `select * from operand`, without any other clause."""
     (item, *items), more = query.items, (*query.joins, *query.order, query.where, query.having, query.limit)
     return isinstance(item.what, tree.StarItem) and item.label is None and not items and not any(more)
 

@@ -1,8 +1,8 @@
 """HAVING, ORDER BY and LIMIT: which elements of a collection are the answer, and in which order.
 
-In: the clauses' syntax trees, and the plans that they are about. Out: the plans with the algebra's ranking, and the
-elements that it leaves, as far as that is known before anything is explained. A predicate is read as WHERE's are
-(`predicates`), over the columns of an element in place of a feature's. No map and no tensor is seen.
+In: the syntax trees of the clauses, and the plans that they rank. Out: the plans with the algebra's ranking, and the
+elements that it keeps, as far as that is known before anything is explained. Predicates are read in the same way as
+those of WHERE (`predicates`), but over the columns of elements instead of features. No map and no tensor is read.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ _HAS: Final = (
 )
 
 MeasuredFrom = Callable[[tree.Subquery, Identity], tuple[Operator, ...]]
-"""The plans of the query that a distance of a collection's elements is measured from: one, or one an element."""
+"""Gives the plans of the query inside `distance(…)`: one for all elements, or one for each element."""
 
 _Refer = Callable[[tree.Subquery], str]
-"""Told of each query that a distance is measured from; answers with its words."""
+"""Called for each query inside `distance(…)`; returns the text of this query."""
 
 
 def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_from: MeasuredFrom) -> OperandPlans:
-    """What HAVING, ORDER BY and LIMIT leave of the elements, as far as that is known before anything is explained.
+    """The elements that HAVING, ORDER BY and LIMIT keep, as far as that is known before anything is explained.
 
-    Raises BindError where there are no elements to choose among and for a word that means nothing here, NotKnownYet
-    where predictions are read that are not told.
+    Raises BindError if there is no collection to choose elements from, and for an unknown word. Raises NotKnownYet if
+    the clauses read predictions that are not known yet.
     """
     clauses = [each.span for each in (query.having, *query.order, query.limit) if each is not None]
     if not clauses:
@@ -101,8 +101,8 @@ def _bind_ranking(
     classes: tuple[str, ...],
     refer: _Refer,
 ) -> Ranking:
-    """The ranking that a query over the collection `entry` states; `classes` are the names of its model's classes, if
-    they have any. BindError for a word that means nothing here."""
+    """The ranking in a query over the collection `entry`. `classes` are the names of the model's classes, if they have
+    names. Raises BindError for an unknown word."""
     binder = _RankingBinder(windows, "element", None, None, entry, classes, refer)
     having = EVERYTHING if query.having is None else binder.window(query.having)
     order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
@@ -113,7 +113,7 @@ def _bind_ranking(
 def _known(
     inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[int | None]
 ) -> Elements:
-    """The columns of a collection's elements that are known before anything of them is explained; None is a class that
+    """The columns of a collection's elements that are known before anything is explained; None stands for a class that
     is not known yet."""
     positions = [source.index or 0 for source in inputs]
     known = np.array([np.nan if each is None else each for each in predictions], dtype=np.float64)

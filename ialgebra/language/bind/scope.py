@@ -1,7 +1,7 @@
 """What all parts of one query's binding share: the text, the catalog, and the place of each operator in the text.
 
-In: a text, a catalog, and what is told of its models. Out: errors and operators at their places. It may not know what
-any clause of a query means.
+In: a text, a catalog, and the answers that runs of its models gave. Out: errors and operators at their places. It may
+not know what any clause of a query means.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Inherited:
 
     estimation: Estimation
     contrast: Contrast
-    views: tuple[str, ...] = ()  # those that are being expanded, the outermost first
-    using: tuple[str, Span] | None = None  # the text and the place of the USING that the estimation comes from
+    views: tuple[str, ...] = ()  # views that are being expanded, the outermost first
+    using: tuple[str, Span] | None = None  # the text of the USING that set the estimation, and its place
 
 
 @dataclass(frozen=True)
 class Scope:
-    """A text that is bound, the query's own or that of a view, and the places of the operators that it means."""
+    """The text that is being bound (a query's, or a view's), and the place of each operator in it."""
 
     catalog: Catalog
     text: str
@@ -38,14 +38,14 @@ class Scope:
 
     @contextmanager
     def at(self, span: Span) -> Iterator[None]:
-        """Errors raised within stand at `span`, unless they know their place better."""
+        """A frame: errors raised inside it get the place `span`, unless they have a place already."""
         try:
             yield
         except IalgebraError as error:
             raise error.at(self.text, error.span or span) from error.__cause__
 
     def placed(self, plan: Operator, span: Span) -> Operator:
-        """The plan itself, which from now on stands at `span`, unless it has a place already."""
+        """Returns the plan, and notes that it stands at `span`, unless it has a place already."""
         self.places.setdefault(plan, span)
         return plan
 
@@ -54,7 +54,7 @@ class Scope:
         return self.catalog.model(name)
 
     def told(self, unknown: Unknown) -> Sequence[int | None]:
-        """What binding was told of `unknown`; raises the error that came instead, NotKnownYet where nothing came."""
+        """The answer to `unknown`. Raises the error if finding the answer failed, and NotKnownYet if there is none."""
         answer = self.answers.get(unknown)
         if answer is None:
             raise NotKnownYet(unknown)

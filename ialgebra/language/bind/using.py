@@ -1,7 +1,7 @@
 """USING: which interpreter explains, and with what options. In: a call of the syntax tree; out: an `Estimation`.
 
-An option that the interpreter does not have, or a value of another kind, is a BindError at its word. What depends on
-the model, a layer to read say, is bound where the model is known.
+An option that the interpreter does not have, or a value of another kind, is a BindError at its word. Options that
+depend on the model, such as a layer to read, are bound where the model is known.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .options import whole, word
 def bind_using(
     value: tree.ValueExpr, catalog: Catalog, budget: int | None = None
 ) -> tuple[Estimation, tree.ValueExpr | None]:
-    """`name` or `name(option => value, …)`: what it asks for, and the contrast of two models that it names, if any."""
+    """The estimation that `name` or `name(option => value, …)` asks for, and its contrast of two models, if given."""
     call = value if isinstance(value, tree.CallExpr) else None
     written = word(call.name if call else value, "a method")
     name = _interpreter(written, call.name.span if call else value.span, catalog)
@@ -56,7 +56,7 @@ def bind_using(
 
 
 def _interpreter(written: str, span: Span, catalog: Catalog) -> str:
-    """The registered name, whatever its case; estimators of the Shapley value are names too."""
+    """The registered name, found in any letter case; estimators of the Shapley value are names too."""
     known = {each.lower(): each for each in (*METHODS, *catalog.interpreters)}
     if written in catalog.interpreters:
         return written
@@ -66,7 +66,7 @@ def _interpreter(written: str, span: Span, catalog: Catalog) -> str:
 
 
 def _value(option: tree.OptionExpr, legal: Option) -> OptionValue:
-    """What an option's value says, of the kind that is wanted."""
+    """The value of an option, checked to be of the option's kind."""
     name, value = option.name.value, option.value
     match legal.kind, value:
         case "whole", _:
@@ -104,7 +104,7 @@ def _refuse(name: str, span: Span, legal: Option) -> NoReturn:
 
 
 def bound_to(estimation: Estimation, network: KnownModel, catalog: Catalog) -> Estimation:
-    """The estimation with its layers as numbers of this model's; BindError where it has no such layer."""
+    """The estimation with layer names replaced by this model's layer numbers; BindError for an unknown layer."""
     legal = catalog.interpreter(estimation.interpreter).options
     layers = {each for each, option in legal.items() if option.kind == "layer"}
     options = tuple(
@@ -115,7 +115,7 @@ def bound_to(estimation: Estimation, network: KnownModel, catalog: Catalog) -> E
 
 
 def check_asks(name: str, network: KnownModel, entry: Entry, catalog: Catalog) -> None:
-    """BindError where an interpreter cannot ask this model, or of this input."""
+    """Raise BindError if an interpreter cannot explain this model, or cannot explain it on this input."""
     interpreter = catalog.interpreter(name)
     if not isinstance(interpreter, ModelInterpreter):
         return

@@ -1,9 +1,9 @@
 """Views: a name in FROM that stands for a query.
 
-In: the name, where it stands, and how the queries inside of a query are bound. Out: the plans of the view's query.
+In: the name, its place, and the function that binds a query inside another query. Out: the plans of the view's query.
 
-A view is expanded once in a query, however often the query and other views read it. It may not know what the clauses of
-a query mean.
+A view is expanded once in a query, however often the query and other views read it. This module may not know what the
+clauses of a query mean.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .plans import OperandPlans
 from .scope import Inherited, Scope
 
 MOST_NESTED: Final = 50
-"""Views that may read one another: each takes several frames of the 1000 that Python allows."""
+"""The deepest nesting of views: each level takes several of the 1000 frames that Python allows."""
 
 
 BindInner = Callable[[tree.Query, Scope, Inherited], OperandPlans]
-"""How a query that stands inside of another is bound."""
+"""Binds a query inside another query."""
 
 
 class _ViewUse(NamedTuple):
-    """A view, and what its plans depend on beside its text."""
+    """A view, and everything else that its plans depend on."""
 
     name: str
     estimation: Estimation
@@ -35,7 +35,7 @@ class _ViewUse(NamedTuple):
 
 
 class _Expansion(NamedTuple):
-    """What a view means, and all operators in it."""
+    """The plans of a view, and all operators in them."""
 
     plans: OperandPlans
     operators: tuple[Operator, ...]
@@ -48,9 +48,9 @@ class Views:
     expanded: dict[_ViewUse, _Expansion] = field(default_factory=dict)
 
     def read(self, name: str, span: Span, scope: Scope, inherited: Inherited, bind: BindInner) -> OperandPlans:
-        """The plans of a view, whose operators all stand at `span`; `bind` reads its query.
+        """The plans of a view; `bind` binds its query, and all its operators get the place `span`.
 
-        Raises BindError for what is no view, and for views that read themselves or too many others.
+        Raises BindError for a name that is not a view, and for views that read themselves or are nested too deeply.
         """
         catalog = scope.catalog
         with scope.at(span):
