@@ -3,8 +3,8 @@
 A `Design` holds distinct coalitions, ∅ and N first, and with them the chains of permutations or the pairs that they
 were drawn as. Each estimator draws its own (`estimators`). Knows nothing of models, values, names or plans.
 
-A design depends on (method, players, rows, seed) alone, so that equal queries meet equal coalitions. Sampled designs
-are closed under complement, S with N∖S, because a Shapley value sees v(S) − v(N∖S) only.
+A design depends on (method, players, rows, seed) alone, so that equal queries use equal coalitions. Sampled designs
+contain N∖S with every S, because a Shapley value depends only on the differences v(S) − v(N∖S).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Pairs:
 class Design:
     """Coalitions to evaluate: `coalitions` (m, players) bool, distinct, row 0 is ∅, row 1 is N (no players: one row).
 
-    Equal `key`s mean equal designs, hence errors of estimates that may be added influence by influence.
+    Equal `key`s mean equal designs. Estimates from equal designs have influences that may be added row by row.
     """
 
     method: str
@@ -60,9 +60,9 @@ class Design:
 
 
 def units(design: Design) -> NDArray[np.void]:
-    """What tells the independent units of a design apart, (units,) bytes: its pairs, or its antithetic pairs of chains.
+    """A key for each independent unit of a design, (units,) bytes. A unit is a pair, or an antithetic pair of chains.
 
-    Designs of one method, number of players and seed that differ in rows have some units in common.
+    Designs that differ only in their number of rows have some units in common.
     """
     chains = design.chains
     marks = np.packbits(design.coalitions[2::2], axis=1) if chains is None else np.ascontiguousarray(chains.block[::2])
@@ -70,7 +70,7 @@ def units(design: Design) -> NDArray[np.void]:
 
 
 def distinct(masks: Bools) -> tuple[Ints, Ints]:
-    """(rows that are the first of their kind, in order; for every row the place of its kind among them)."""
+    """(the rows that no earlier row equals, in order; for every row, the position of its equal among these)."""
     packed = np.ascontiguousarray(np.packbits(masks, axis=1))
     _, first, kind = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
     order = np.argsort(first)
@@ -78,5 +78,5 @@ def distinct(masks: Bools) -> tuple[Ints, Ints]:
 
 
 def only_distinct(masks: Bools) -> Bools:
-    """The rows of `masks` (n, players) that are the first of their kind, in order."""
+    """The rows of `masks` (n, players) that no earlier row equals, in order."""
     return masks[distinct(masks)[0]]

@@ -1,13 +1,13 @@
 """Gaussian-process priors on the odd part of a game: what one coalition's value tells about another's.
 
-In: coalitions as signs ±1, some of them "centres". Out: `Prior`s: covariances, and the Shapley values of the functions
-that they stand for, in closed form. Knows neither values nor weights.
+In: coalitions as signs ±1, some of them "centres". Out: `Prior`s: covariances, and the Shapley values of the covariance
+functions, in closed form. Knows neither values nor weights.
 
-A game drawn from a process with covariance k is a sum of functions k(T, ·), T a centre (Rasmussen & Williams, 2006), so
-its Shapley value is the same sum of theirs. All functions here are odd, f(N∖S) = −f(S), and vanish at N: the gain
-v(N) − v(∅) is none of a prior's business.
+A game drawn from a process with covariance k is a weighted sum of functions k(T, ·), T a centre (Rasmussen & Williams,
+2006), so its Shapley values are the sum of their Shapley values with the same weights. All functions here are odd,
+f(N∖S) = −f(S), and vanish at N: the gain v(N) − v(∅) is fitted elsewhere.
 
-A prior may be a stack of several, over leading axes; a member of a stack is, bit for bit, what it is alone.
+A prior may be a stack of several priors, over leading axes. Each is, bit for bit, the same as it would be alone.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 
 from ..system.arrays import Floats, Ints
 
-_NODES = 32  # of Gauss and Legendre: exact up to 64 players, and the integrands of more are smooth
-_WAVES = 9  # of Gauss and Hermite, that make up a Gaussian
+_NODES = 32  # Gauss–Legendre nodes: exact up to 64 players, close beyond, where the integrands are smooth
+_WAVES = 9  # Gauss–Hermite nodes, each a wave; together they approximate a Gaussian
 
 
 class Prior(NamedTuple):
@@ -36,7 +36,7 @@ def mixture(centres: Ints, *terms: tuple[float, Prior]) -> Prior:
     covariance: Floats = np.zeros(())
     effects: Floats = np.zeros(())
     for weight, each in terms:
-        # In a row, since the order of a sum's terms is that of memory, which of a stack may be another.
+        # Copied in memory order: a sum adds its terms in that order, which may differ in a stack.
         variance = np.ascontiguousarray(each.covariance[..., centres, np.arange(len(centres))]).mean(axis=-1)
         scale = (weight / np.where(variance == 0, 1.0, variance))[..., None, None]
         covariance, effects = covariance + scale * each.covariance, effects + scale * each.effects
@@ -64,7 +64,7 @@ def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: 
     even, odd = (wave @ np.take(wave, here, axis=-2).swapaxes(-1, -2) for wave in (cosine, sine))
     covariance = (near * (even + odd) - far * (even - odd)) / 2
     effects = _owen(some, rates, index, frequency, share)
-    # f − f(N) t for every f: the values at both ends are known, so that no prior has a say in the line between them.
+    # f − f(N) t for every f: the values at both ends are known, so a prior must not change the line between them.
     t = every.mean(axis=1)
     tilt, theirs = t[:-1, None], t[here[:-1], None]
     own, ends = covariance[..., -1, :-1], covariance[..., -1:, -1:]
@@ -77,7 +77,7 @@ def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: 
 
 @lru_cache(maxsize=8)
 def _waves(width: float) -> tuple[Floats, Floats]:
-    """Frequencies and shares of the waves that make up exp(−u² / width); of −ω and ω one is enough."""
+    """Frequencies and shares of the waves that sum up to exp(−u² / width); of each pair −ω and ω, only one is kept."""
     if math.isinf(width):
         return np.zeros(1), np.ones(1)
     nodes, weights = np.polynomial.hermite_e.hermegauss(_WAVES)
@@ -96,7 +96,7 @@ def _owen(some: Floats, rates: Floats, index: Floats, frequency: Floats, share: 
     q = (nodes + 1)[:, None, None] / 2
     # a member's factor where it is absent: (…, 1, waves, d)
     turn = np.exp(-rates[..., None, :] - 1j * frequency[:, None] * index[..., None, :])[..., None, :, :]
-    inside, outside = q + (1 - q) * turn, q * turn.conj() + 1 - q  # (…, nodes, waves, d), of members and of others
+    inside, outside = q + (1 - q) * turn, q * turn.conj() + 1 - q  # (…, nodes, waves, d), for members and for others
     flat = (*inside.shape[:-3], -1, d)
     logs = np.log(np.abs(inside)).reshape(flat), np.log(np.abs(outside)).reshape(flat)
     angles = np.angle(inside).reshape(flat), np.angle(outside).reshape(flat)
@@ -116,7 +116,7 @@ def _owen(some: Floats, rates: Floats, index: Floats, frequency: Floats, share: 
 
 
 def slopes(signs: Floats, centres: Ints, power: int) -> Prior:
-    """Of z_i t^power with an independent coefficient for each player, less what all players share."""
+    """The prior of Σ_i c_i z_i t^power, with independent c_i, without the part that all players share."""
     d = signs.shape[1]
     z = signs / 2
     t = z.sum(axis=1, keepdims=True) * 2 / d
@@ -128,7 +128,7 @@ def slopes(signs: Floats, centres: Ints, power: int) -> Prior:
 
 
 def sizes(signs: Floats, centres: Ints) -> Prior:
-    """Of a free step at every size, whoever the members are; it tells no player from another."""
+    """The prior of an independent step at every coalition size; it does not depend on which players are members."""
     d = signs.shape[1]
     size = signs.sum(axis=1)
     uneven = np.where((size == 0) | (np.abs(size) == d), np.nan, size)  # NaN equals nothing: halves and ends stay at 0
@@ -137,7 +137,7 @@ def sizes(signs: Floats, centres: Ints) -> Prior:
 
 
 def pairs(signs: Floats, centres: Ints) -> Prior:
-    """Of z_i z_j t − t / 4 with an independent coefficient for each pair: effects that two players have together."""
+    """The prior of Σ c_ij (z_i z_j t − t / 4), with an independent c_ij for each pair: joint effects of two players."""
     d = signs.shape[1]
     z = signs / 2
     total = z.sum(axis=1)

@@ -99,7 +99,8 @@ def tapped(
 
 @contextmanager
 def stopwatch(taps: Sequence[Tap], device: torch.device) -> Iterator[dict[Tap, float]]:
-    """A frame around one pass: when each tapped call ended, by `time.perf_counter`; calls that never came are missing.
+    """A frame around one pass. It gives the time (`time.perf_counter`) at which each tapped call ended, by tap; a call
+    that did not happen is missing.
 
     On CUDA it waits for the device at every tap, so that the times are those of the work.
     """
@@ -123,9 +124,9 @@ def stopwatch(taps: Sequence[Tap], device: torch.device) -> Iterator[dict[Tap, f
 def hooked(
     modules: Collection[nn.Module], leave: Callable[..., None], enter: Callable[..., None] | None = None
 ) -> Iterator[None]:
-    """A frame in which `leave` hears of the end of every call of `modules`, and `enter` of its beginning."""
+    """A frame in which `leave` is called after every call of `modules`, and `enter` before it."""
 
-    def unhook() -> None:  # by what hangs there: where Ctrl-C struck, a handle may not have come back
+    def unhook() -> None:  # looks for the hooks themselves: an interrupt may have lost the handle of one
         for module in modules:
             for hooks in (module._forward_pre_hooks, module._forward_hooks):
                 for number in [number for number, hook in hooks.items() if hook is leave or hook is enter]:
@@ -140,27 +141,28 @@ def hooked(
     finally:
         try:
             unhook()
-        except BaseException:  # Ctrl-C: whole, then, and on it goes
+        except BaseException:  # Interrupted while removing hooks: finish removing, then re-raise.
             unhook()
             raise
 
 
 def uncompiled(model: _Model) -> _Model:
-    """The module that `torch.compile` made `model` of; any other model itself."""
+    """The module from which `torch.compile` made `model`; a model that is not compiled itself."""
     frame = sys.modules.get("torch._dynamo.eval_frame")  # without it nothing is compiled, and it takes seconds to load
     original: _Model = model._orig_mod if frame and isinstance(model, frame.OptimizedModule) else model
     return original
 
 
 def eagerly() -> AbstractContextManager[object]:
-    """A frame in which what `torch.compile` made runs as if it had not been: it would compile our hooks, or fail."""
+    """A frame in which modules from `torch.compile` run uncompiled: compiled, they would compile our hooks, or fail."""
     loaded = "torch._dynamo" in sys.modules
     return stance("force_eager") if loaded else nullcontext()
 
 
 @dataclass(eq=False)
 class _StanceFrame:
-    """A frame with a stance of the compiler; the one of those that share it that is to end it holds the `setter`."""
+    """A frame with a stance of the compiler. Of the frames that share a stance, the one that must end it holds the
+    `setter`."""
 
     name: str
     thread: int
@@ -193,7 +195,7 @@ def stance(name: str) -> Iterator[None]:
 
 
 def _end_stance(frame: _StanceFrame) -> None:
-    """With the last of the frames that share a stance, the one before it comes back."""
+    """End a frame; the last frame that shares a stance restores the stance before it."""
     with _stance_left:
         if frame.setter is not None:
             others = (each for each in _stances if each.name == frame.name and each is not frame)
@@ -214,7 +216,7 @@ _fused_before = True
 
 
 def _leave_fused_path(token: object) -> None:
-    """From now on, until every token has come back, the process does without the fused transformer path."""
+    """Switch the fused transformer path off for the process, until every token has been given back."""
     global _fused_before
     with _fused_changed:
         if not _unfused:
@@ -279,7 +281,7 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
     finally:
         try:
             restore()
-        except BaseException:  # Ctrl-C: whole, then, and on it goes
+        except BaseException:  # Interrupted while restoring: finish restoring, then re-raise.
             restore()
             raise
 

@@ -8,17 +8,19 @@ z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
     F0        z_i      the players' own effects; alone it is paired KernelSHAP (Covert & Lee, AISTATS 2021)
     t³, t⁵             how many are absent, whoever they are
     smooth             a Gaussian process: steps and slopes in size, pairs, and coalitions alike that differ in few
-    learned            another, in which players matter, and sums of effects saturate, as the smooth fit tells
-    threes             joint effects of three players, each as likely as the smooth fit tells
+    learned            a Gaussian process whose weights of players and saturation come from the smooth fit
+    threes             joint effects of three players, with prior variances from the smooth fit
 
-F0, t³ and t⁵ are fitted freely; a process is a ridge penalty, one rung for each of its strengths. Weighted by Shapley
-kernel / sampling rate, a fit that leaves F0 free is consistent whatever stands beside it, shrunk or not: the others
-only take noise away. v(N) − v(∅) fixes the ends of the profile and so Σφ. In an orthonormal basis a rung is a vector
-of factors from 0 to 1: one factorisation serves all the rungs of a path, and all columns where none has a say in it.
-What a column has a say in is computed for many columns at once, as stacks of matrices over a leading axis.
+F0, t³ and t⁵ are fitted without a penalty; a process is fitted with a ridge penalty, one rung for each strength.
+Weighted by Shapley kernel / sampling rate, a fit with F0 unpenalised is consistent, whatever other features it has and
+however strongly they are shrunk: the other features only reduce the noise. v(N) − v(∅) fixes the ends of the profile,
+and so Σφ. In an orthonormal basis a rung is a vector of factors from 0 to 1. So one factorisation serves all the rungs
+of a path, and all columns if the path does not depend on the column. Paths that depend on the column are computed for
+many columns at once, as stacks of matrices over a leading axis.
 
-The best rung of each path, by the sum of leave-one-out squares (PRESS; Allen, 1974), enters a mixture whose shares are
-those of least such squares themselves (stacking; Breiman, 1996). Given the shares, values are linear in the column.
+The best rung of each path has the least sum of leave-one-out squares (PRESS; Allen, 1974). These rungs are mixed, with
+the shares for which the mixture's own PRESS is least (stacking; Breiman, 1996). Given the shares, the values are linear
+in the column.
 """
 
 from __future__ import annotations
@@ -35,30 +37,30 @@ from ..system.arrays import Floats, Ints
 from .coalitions import Design
 from .covariance import Prior, distance, mixture, pairs, sizes, slopes
 
-STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise over that of a process
+STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise / that of a process
 
 _SATURATED = 1e-8  # 1 − leverage below which no fit exists without the pair
-_DEPENDENT = 1e-8  # square length of a free direction, relative to the longest, below which it repeats others
-_NEGLIGIBLE = 1e-10  # the same, of a process's directions
-_ROUNDING = 1e-13  # residuals, relative to the values, that are rounding and no reason to climb
+_DEPENDENT = 1e-8  # squared length of a free direction, relative to the longest, below which it repeats others
+_NEGLIGIBLE = 1e-10  # squared length of a process's direction, relative to the longest, below which it is left out
+_ROUNDING = 1e-13  # residuals / values below which residuals are rounding, and the free features are enough
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
-_BALANCED = 0.8  # error of balanced designs, relative to what HC3 takes it for: measured, see docs/estimators.md
-_UNFORESEEN = 0.3  # of the smooth rung's errors: without, a game of few spikes is off by ten times what it claims
-_MOST_CENTRES = 800  # of a process: their spectrum takes a tenth of a second
-_CENTRES_OF_MANY = 448  # of more pairs than the next, so that four columns of 4,000 rows take a second
-MOST_THREES = 1024  # pairs up to which there is time for one process more
-_MOST_PLAYERS = 256  # of a process
-_STACKED = 1 << 17  # covariances of a stack: more would leave the cache, and wait for the next stack
-_REACH = 7.0  # about the number of players that coalitions differ in when they tell little of each other
+_BALANCED = 0.8  # true error of balanced designs / error that HC3 estimates: measured, see docs/estimators.md
+_UNFORESEEN = 0.3  # share of the smooth rung's errors that is added; without it, few spikes are off by ten errors
+_MOST_CENTRES = 800  # centres of a process; their spectrum takes a tenth of a second
+_CENTRES_OF_MANY = 448  # centres if there are more pairs than MOST_THREES; 4 columns of 4,000 rows then take a second
+MOST_THREES = 1024  # pairs up to which the process `threes` is fitted too; with more it would take too long
+_MOST_PLAYERS = 256  # players up to which processes are fitted
+_STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cache; other columns go into the next
+_REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
 def centres(pairs: int) -> int:
-    """How many coalitions of so many pairs a process is spanned by."""
+    """The number of centres of a process, for a number of pairs."""
     return min(pairs, _MOST_CENTRES if pairs <= MOST_THREES else _CENTRES_OF_MANY)
 
 
 class Block(NamedTuple):
-    """Features (pairs, p) of a name, and the Shapley values (d, p) of each feature's own game."""
+    """Named features (pairs, p), and the Shapley values (d, p) of each feature as a game."""
 
     name: str
     features: Floats
@@ -68,8 +70,8 @@ class Block(NamedTuple):
 class Path(NamedTuple):
     """Rungs over one orthonormal `basis` (…, pairs, b), whose columns have Shapley values `effects` (…, b, d).
 
-    Rung k, of `names[k]`, fits in the share `factors[…, k]`; `gaps` (…, pairs, rungs) are 1 − leverage. Without leading
-    axes it serves all columns alike, with one it has a member for each.
+    Rung k has the name `names[k]` and shrinks the basis by `factors[…, k]`; `gaps` (…, pairs, rungs) are 1 − leverage.
+    Without leading axes the path serves all columns; with a leading axis it has one entry for each column.
     """
 
     names: tuple[str, ...]
@@ -79,13 +81,13 @@ class Path(NamedTuple):
     gaps: Floats
 
     def errors(self, targets: Floats) -> Floats:
-        """(…, pairs, rungs) what is left of `targets` (…, pairs) where each pair is predicted from the others."""
+        """(…, pairs, rungs) the error of each of `targets` (…, pairs), where each pair is predicted from the others."""
         scores = self.factors * (self.basis.swapaxes(-1, -2) @ targets[..., None])
         errors: Floats = (targets[..., None] - self.basis @ scores) / np.where(self.gaps > _SATURATED, self.gaps, 1)
         return errors
 
     def reading(self, rung: int | Ints) -> Floats:
-        """(…, pairs, d): what one unit of each weighted pair adds to each player's value on a rung (…)."""
+        """(…, pairs, d): how much one unit of each weighted pair adds to each player's value, on the rung (…)."""
         rung = np.asarray(rung)
         factors = np.broadcast_to(self.factors, (*rung.shape, *self.factors.shape[-2:]))
         chosen = np.take_along_axis(factors, rung[..., None, None], axis=-1)
@@ -93,11 +95,11 @@ class Path(NamedTuple):
 
 
 class Rungs(NamedTuple):
-    """One rung fitted to each of some columns: `errors` (columns, pairs) of leaving each pair out, `press` (columns,)
-    their squares' sums, or inf.
+    """One rung fitted to each of some columns: `errors` (columns, pairs) are leave-one-out errors, `press` (columns,)
+    the sums of their squares, or inf.
 
-    `reading` (columns, pairs, d) is what one unit of each weighted pair adds to each player's value; `learned`
-    counts the parameters of its process that the column itself told.
+    `reading` (columns, pairs, d) is how much one unit of each weighted pair adds to each player's value. `learned` is
+    the number of parameters of the process that were learned from the column itself.
     """
 
     names: list[str]
@@ -107,7 +109,7 @@ class Rungs(NamedTuple):
     learned: int
 
     def of(self, columns: Ints) -> Rungs:
-        """Those of some columns."""
+        """The rungs of some columns."""
         names = [self.names[column] for column in columns]
         return Rungs(names, self.errors[columns], self.press[columns], self.reading[columns], self.learned)
 
@@ -129,25 +131,25 @@ class Ladder:
         d, size = design.players, design.pairs.size
         self.players = d
         self.tilt = np.asarray((size - d / 2) / (d / 2), dtype=np.float64)
-        self.unseen = 1 - design.pairs.rate  # finite population: sizes that are in whole carry no error
-        # Shapley kernel / rate = 1 / (C(d, s) s (d − s)) · C(d, s) / n_s, half of it for halves: large numbers cancel.
+        self.unseen = 1 - design.pairs.rate  # finite population: a size with all its pairs in the design has no error
+        # Shapley kernel / rate = 1 / (C(d, s) s (d − s)) · C(d, s) / n_s, halved for s = d / 2: C(d, s) cancels.
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
         self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
         some = centres(len(size))
-        self.centres = np.arange(some) * len(size) // max(1, some)  # all, or evenly many of every size
+        self.centres = np.arange(some) * len(size) // max(1, some)  # all, or an equal share of every size
         blocks = list(_free(self.signs / 2, self.tilt[:, None]))
         self.width = sum(block.features.shape[1] for block in blocks)
         self.free = self._free_path(blocks)
 
     @cached_property
     def smooth(self) -> Path | None:
-        """What all columns share of the processes; None with too few pairs for any, and for very many players."""
+        """The path of the smooth process, which all columns share; None for too few pairs, or too many players."""
         enough = self.free.basis.shape[1] == self.width
         return self.process("smooth", self.plain()) if enough and 3 < self.players <= _MOST_PLAYERS else None
 
     def _free_path(self, blocks: Sequence[Block]) -> Path:
-        """As many of the free features as there are pairs for; with too few for F0, no rung at all."""
+        """The path of the free features, as many as the pairs allow; no rung if there are too few pairs for F0."""
         self.features = np.concatenate([block.features for block in blocks], axis=1) * self.root_weight[:, None]
         self.effects = np.concatenate([block.effects for block in blocks], axis=1)
         pairs, d = len(self.features), self.players
@@ -164,14 +166,14 @@ class Ladder:
         return Path(tuple(names[: len(widths)]), q[:, :top], own, factors, 1 - np.square(q[:, :top]) @ factors)
 
     def plain(self) -> Prior:
-        """Coalitions tell of each other that differ in few players and little in size."""
+        """The prior under which coalitions have similar values if they differ in few players and little in size."""
         d = self.players
         near = distance(self.signs, self.centres, np.full(d, _REACH / d), np.full(d, 2 / d), 0.5)
         return mixture(self.centres, (1.0, self.terms), (0.3, near))
 
     @cached_property
     def terms(self) -> Prior:
-        """Steps and slopes in size, and pairs: what masking does to a network wherever it masks."""
+        """The prior of steps and slopes in size, and of pairs: effects of masking that do not depend on the place."""
         signs, centres = self.signs, self.centres
         return mixture(
             centres,
@@ -182,7 +184,8 @@ class Ladder:
         )
 
     def learned(self, values: Floats) -> Path:
-        """Players matter to what others do as they matter themselves, by `values` (…, d), and their sum saturates."""
+        """A process in which a player with a large value (`values` (…, d)) also changes the effects of others more, and
+        the sum of effects saturates."""
         signs, centres = self.signs, self.centres
         index = values / np.sqrt(np.square(values).sum(axis=-1, keepdims=True))
         rates = self._rates(values)
@@ -195,7 +198,8 @@ class Ladder:
         return self.process("learned", prior)
 
     def threes(self, values: Floats) -> Path:
-        """Joint effects of three players, the fewest that an odd game has beyond one, by `values` (…, d) of each."""
+        """Joint effects of three players, with prior variances from their `values` (…, d). In an odd game, effects of
+        three are the smallest beyond those of single players."""
         rates = self._rates(values) / 8
         return self.process("threes", distance(self.signs, self.centres, rates, 0 * values, math.inf))
 
@@ -204,9 +208,10 @@ class Ladder:
         return _REACH / self.players * relevance
 
     def process(self, name: str, prior: Prior) -> Path:
-        """The free features, and what a process has beyond them: principal directions, scaled by ridge factors.
+        """The path of the free features and a process: the process's principal directions, without the free features,
+        scaled by ridge factors.
 
-        Of very many pairs some are centres, and the process is its projection on these (Nyström).
+        If there are very many pairs, only some are centres, and the process is projected on these (Nyström).
         """
         weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
         centred = np.take(prior.covariance, self.centres, axis=-2)
@@ -233,7 +238,7 @@ class Ladder:
         return Path(names, basis, beside(root, further, -2), factors, 1 - np.square(basis) @ factors)
 
     def best(self, path: Path, targets: Floats, learned: int = 0) -> Rungs:
-        """The rung of least PRESS for each column; of those that fit but for rounding, the first."""
+        """The rung with the least PRESS for each column; if several fit up to rounding, the first."""
         errors = path.errors(targets)
         press = np.maximum(np.square(errors).sum(axis=1), targets.shape[1] * _ROUNDING**2)
         press[np.broadcast_to((path.gaps <= _SATURATED).any(axis=-2), press.shape)] = np.inf
@@ -245,10 +250,10 @@ class Ladder:
     def fit(self, columns: Floats) -> list[Fit]:
         """Shapley values of each column (columns, rows), and what each pair adds to their errors.
 
-        An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). That takes the pairs of a
-        balanced design for independent, which errs on the safe side; and it does not know that the learned process
-        has seen the pair that is left out, which errs on the other. Two factors stand for both, and a share of the
-        smooth rung's errors for the kinds of coalition that no pair of the sample shows.
+        An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). HC3 treats the pairs of a
+        balanced design as independent, which makes the error too large. It also ignores that the learned process has
+        seen the pair that is left out, which makes the error too small. One factor corrects each of these. A share of
+        the smooth rung's errors is added, for kinds of coalitions that are not in the sample.
         """
         together = max(1, _STACKED // max(1, len(self.signs) * len(self.centres)))
         return [fit for k in range(0, len(columns), together) for fit in self._fit(columns[k : k + together])]
@@ -272,8 +277,8 @@ class Ladder:
         return [found[column] for column in range(len(columns))]
 
     def _rungs(self, free: Rungs, targets: Floats, even: Floats) -> Iterator[tuple[Ints, list[Rungs]]]:
-        """The best of each path, for the columns whose free features leave something to explain; for the others
-        the best of those alone. Of very many pairs without the threes."""
+        """The best rung of each path. Columns that the free features explain up to rounding get no other rung, and
+        `threes` is left out if there are very many pairs."""
         climbing = np.zeros(len(targets), dtype=bool)
         if self.smooth is not None:
             smooth = self.best(self.smooth, targets)
@@ -297,11 +302,9 @@ class Ladder:
             return sum((share.reshape(-1, *[1] * (part.ndim - 1)) * part for share, part in shared), np.zeros(()))
 
         reading, errors = mixed(each.reading for each in rungs), mixed(each.errors for each in rungs)
-        if (
-            len(rungs) > 1
-        ):  # part of the smooth rung's error is added, so that an overfitted learned process is not trusted
+        if len(rungs) > 1:  # a share of the smooth errors, so that an overfitted learned process is not trusted
             errors = np.copysign(np.hypot(errors, _UNFORESEEN * rungs[1].errors), errors)
-        # Leaving a pair out already pays for the fit's freedom; what is left is that few pairs tell the error.
+        # Leave-one-out errors already allow for the fit's parameters; `student` allows for errors from few pairs.
         learned = mixed(each.learned for each in rungs)
         pairs = targets.shape[1]
         widening = _BALANCED * (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1)) * scale
@@ -321,14 +324,14 @@ def factorised(design: Design) -> Ladder:
 
 
 def _read(targets: Floats, reading: Floats) -> Floats:
-    """(columns, d): targets (columns, pairs) as a reading (…, pairs, d) tells, each column by itself."""
+    """(columns, d): a reading (…, pairs, d) applied to targets (columns, pairs), each column by itself."""
     read: Floats = (targets[:, None, :] @ reading)[:, 0, :]
     return read
 
 
 def _shares(errors: Floats, press: Floats) -> Floats:
-    """(columns, rungs) shares, none negative, that sum to one and leave the least mixed squares of `errors` (columns,
-    rungs, pairs); of a rung whose `press` (columns, rungs) is infinite nothing, unless it is the only one."""
+    """(columns, rungs) the shares of a mixture, ≥ 0 and with sum one, for which the mixed `errors` (columns, rungs,
+    pairs) have the least squares. A rung with infinite `press` (columns, rungs) gets 0, unless it is the only one."""
     usable = np.isfinite(press)
     usable[:, 0] |= ~usable.any(axis=1)
     gram = errors @ errors.swapaxes(-1, -2)
@@ -347,7 +350,7 @@ def _shares(errors: Floats, press: Floats) -> Floats:
 
 
 def student(freedom: int) -> float:
-    """t over normal quantile at 97.5 % (Abramowitz & Stegun 26.7.5): widens an error that few units tell."""
+    """t quantile / normal quantile at 97.5 % (Abramowitz & Stegun 26.7.5): widens an error estimated from few units."""
     z = 1.959963984540054
     terms = (
         (z**3 + z) / 4,
@@ -359,7 +362,7 @@ def student(freedom: int) -> float:
 
 
 def _free(z: Floats, t: Floats) -> Iterator[Block]:
-    """Features that no penalty touches: each adds a rung."""
+    """The features that are fitted without a penalty; each adds a rung."""
     contrasts = _contrasts(z.shape[1])
     yield Block("F0", z @ contrasts, contrasts)
     yield _profile("t³", z, t, slice(0, 1))
@@ -375,7 +378,7 @@ def _contrasts(d: int) -> Floats:
 
 
 def _profile(name: str, z: Floats, t: Floats, some: slice) -> Block:
-    """Some of the odd functions of |S| that vanish at ∅, half and N: t³ − t, and what t⁵ − t has beyond it."""
+    """Some of the odd functions of |S| that vanish at ∅, half and N: t³ − t, and the part of t⁵ − t that is new."""
     d = z.shape[1]
     sizes = np.arange(1, (d + 1) // 2)
     tilts = (sizes - d / 2) / (d / 2)

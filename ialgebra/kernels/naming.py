@@ -3,12 +3,12 @@
 In: tensors, segments, coalitions. Out: 128-bit names, equal where every bit of two inputs is equal. Knows tensors and
 arrays only: no store, no model, no plan.
 
-The name of an input is a sum (modulo 2^64, twice) of pseudo-random numbers, one for each element and what it holds:
-AdHash (Bellare & Micciancio, EUROCRYPT 1997), the additive kin of Zobrist's hashing of chess boards. So a player always
-adds the same to the name of x_∅, and m hybrids of d players are named in m × d additions instead of m looks at whole
-inputs. What foreground and background have in common cancels out, and x_S has one name whichever of x and x' is the
-foreground, whatever the window, and however the players are cut. Among n inputs some two that differ share a name with
-a chance of about n² / 2^129: 10^-27 for a million.
+The name of an input is two sums modulo 2^64 of pseudo-random numbers, one for each element, which depends on the
+element's position and value. This is AdHash (Bellare & Micciancio, EUROCRYPT 1997), a sum where Zobrist's hashing of
+chess boards has an exclusive or. To add a player to a coalition always adds the same number to the name, so m hybrids
+of d players are named with m × d additions, and no hybrid has to be read as a whole. The name of x_S depends only on
+its content: not on which of x and x' is the foreground, on the window, or on how features are grouped into players. The
+chance that two different inputs among n share a name is about n² / 2^129: 10^-27 for a million inputs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 HashNumbers = NDArray[np.uint64]
 
-_CELLS = 1 << 22  # of coalitions that are widened to numbers at a time: 32 MiB
+_CELLS = 1 << 22  # entries of the coalition matrix that are converted to 64-bit numbers at a time: 32 MiB
 
 
 def element_numbers(tensor: Tensor) -> HashNumbers:
@@ -33,7 +33,7 @@ def element_numbers(tensor: Tensor) -> HashNumbers:
 
 
 def whole_name(tensor: Tensor, numbers: HashNumbers) -> HashNumbers:
-    """The name (2,) of an input as it is: of its dtype, its shape and its `element_numbers`."""
+    """The name (2,) of a whole input, made from its dtype, its shape and its `element_numbers`."""
     form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}".encode(), digest_size=16).digest()
     name: HashNumbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
     return name
@@ -56,7 +56,7 @@ def hybrid_names(
         if length == 1:
             added = added.sum(axis=axis, keepdims=True)
     players = coalitions.shape[1]
-    numbers = np.zeros((players + 1, 2), dtype=np.uint64)  # the last: what belongs to no player
+    numbers = np.zeros((players + 1, 2), dtype=np.uint64)  # the last entry: elements of no player
     for half in range(2):
         np.add.at(numbers[:, half], segments.ravel(), added[half].ravel())
     rows = max(1, _CELLS // max(1, players))

@@ -1,7 +1,7 @@
 """Pairs {S, N∖S}, stratified by size, each size sampled without replacement.
 
-In: a number of players, a number of rows and a seed. Out: the coalitions of a design, and the pairs that they are. Of
-one seed, more rows contain fewer. Knows nothing of values, models, names or plans.
+In: a number of players, a number of rows and a seed. Out: the coalitions of a design, and which of them form a pair.
+For one seed, a larger design contains a smaller one. Knows nothing of values, models, names or plans.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from ..system.arrays import Bools, Ints
 from .coalitions import Pairs, only_distinct
 
-_CANDIDATES = 32  # coalitions that are compared for each pair that is drawn
-_MOST_BALANCED = 2048  # pairs up to which designs are balanced: a tenth of a millisecond each
-_MOST_PRODUCTS = 1 << 20  # multiplications that a pair may cost
-_KEPT_SEQUENCES = 64  # sequences of pairs that are kept
-_LARGEST_KEPT = 1 << 17  # bytes of a sequence that is kept
-_FEW_PAIRS = 32  # that are drawn at least: they take a millisecond
+_CANDIDATES = 32  # coalitions that are compared to choose one pair of a balanced design
+_MOST_BALANCED = 2048  # the first pairs of a design, which are balanced; each takes 0.1 ms
+_MOST_PRODUCTS = 1 << 20  # multiplications to choose one pair; fewer candidates are compared beyond it
+_KEPT_SEQUENCES = 64  # sequences of pairs in the cache
+_LARGEST_KEPT = 1 << 17  # bytes of the largest sequence in the cache
+_FEW_PAIRS = 32  # pairs that a sequence has at least; they take a millisecond
 
 
 def draw(players: int, rows: int, seed: int, independent: bool) -> tuple[Bools, Pairs]:
-    """Pairs of every size, each size sampled without replacement; of one seed, more rows contain fewer.
+    """Pairs of every size, each size sampled without replacement; for one seed, a larger design contains a smaller one.
 
-    Where they are `independent`, each pair is drawn without regard to others, and every size at least twice.
+    If `independent`, each pair is drawn without comparing it to others, and every size is drawn at least twice.
     """
     wanted = max(least(players) if independent else 0, (rows - 2) // 2)
     enough = max(_FEW_PAIRS, 1 << (wanted - 1).bit_length())
@@ -49,7 +49,7 @@ def draw(players: int, rows: int, seed: int, independent: bool) -> tuple[Bools, 
 def _in_turn(players: int, pairs: int, seed: int, independent: bool) -> tuple[Ints, Bools]:
     """The size of each pair in turn, and the pairs' smaller coalitions (pairs, players).
 
-    The first are those of a design of fewer, so that one sequence serves the rounds of a query, and the next query.
+    A longer sequence begins with the shorter one, so one sequence serves all rounds of a query, and later queries.
     """
     available = [_pairs_of(players, size) for size in range(1, players // 2 + 1)]
     turns = _turns(players, available, pairs, least=2 if independent else 0)
@@ -65,12 +65,12 @@ def _in_turn(players: int, pairs: int, seed: int, independent: bool) -> tuple[In
 
 
 def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
-    """(pairs, players): at each turn, of a size's next few coalitions, the one least like those taken so far.
+    """(pairs, players): at each turn, the least similar to the coalitions taken so far, among the next few of the size.
 
-    Least Σ (x·y)^8 over the pairs y taken, both as signs ±1. Σ (x·y)^4 over a whole design is how far it lets joint
-    effects of three players pass for effects of one; higher powers look at joint effects of more. The rule treats all
-    players alike, so every coalition of a size remains as likely as any other. Coalitions passed over wait at the end
-    of their order.
+    The least similar x has the smallest Σ (x·y)^8 over the pairs y taken, both as signs ±1. Σ (x·y)^4 over a whole
+    design measures how much joint effects of three players are mistaken for effects of single players; higher powers
+    measure the same for more players. The rule treats all players alike, so all coalitions of a size remain equally
+    likely. Candidates that are not taken go to the end of the queue of their size.
     """
     queues = [deque(range(len(order))) for order in orders]
     most, players = int((looks > 1).sum()), orders[0].shape[1]
@@ -98,16 +98,16 @@ def _pairs_of(players: int, size: int) -> int:
 
 
 def least(players: int) -> int:
-    """Of an unbiased design: two of every size, where there are two."""
+    """The fewest pairs of an unbiased design: two of every size, or one where the size has only one."""
     return sum(min(2, _pairs_of(players, size)) for size in range(1, players // 2 + 1))
 
 
 def _turns(players: int, available: list[int], pairs: int, least: int) -> Ints:
-    """The size s = 1, 2, … of each pair in turn, in proportion to (s (d − s))^−½ and half of that for halves.
+    """The size s = 1, 2, … of each pair in turn, in proportion to (s (d − s))^−½, and half of that for s = d / 2.
 
-    Between leverage scores, equal for all sizes (Musco & Witter, ICLR 2025), and the Shapley kernel (Lundberg & Lee,
-    NeurIPS 2017). Handed out one at a time to the size furthest behind its share (Sainte-Laguë): more pairs only add.
-    Before that, every size gets its `least`.
+    These shares are between leverage scores, which are equal for all sizes (Musco & Witter, ICLR 2025), and the Shapley
+    kernel (Lundberg & Lee, NeurIPS 2017). First every size gets its `least`. Then each pair goes to the size that is
+    furthest behind its share (Sainte-Laguë), so a longer sequence begins with the shorter one.
     """
     counts = [min(least, every) for every in available]
     turns = [h + 1 for h, count in enumerate(counts) for _ in range(count)]
@@ -124,9 +124,10 @@ def _turns(players: int, available: list[int], pairs: int, least: int) -> Ints:
 
 
 def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator) -> Bools:
-    """The first `count` coalitions of a random order of those of `size`; of halves, only those with player 0.
+    """The first `count` coalitions of `size` in a random order; for size = players / 2, only those with player 0.
 
-    The first half of the order is drawn until distinct, so that a few of very many cost little; the rest is shuffled.
+    The first half of the order is drawn until the coalitions are distinct, so that a few among very many cost little.
+    The rest is listed and shuffled.
     """
     every = _pairs_of(players, size)
     masks = np.empty((0, players), dtype=bool)
@@ -138,7 +139,7 @@ def _coalitions_of(players: int, size: int, count: int, rng: np.random.Generator
     masks = masks[: every // 2]
     if len(masks) < count:
         members = np.array(list(itertools.combinations(range(players), size)))[:every]
-        rest = rng.spawn(1)[0]  # whose order does not depend on how many were drawn before
+        rest = rng.spawn(1)[0]  # its own generator: the order does not depend on how many were drawn before
         masks = only_distinct(np.concatenate([masks, rest.permutation(_of_members(members, players))]))
     return masks[:count]
 

@@ -21,12 +21,12 @@ from .modes import convolves
 from .network import Network
 from .profile import SAME, Mode, Profile
 
-_PASSES_OF_A_SIZE = 3  # passes of each batch size and mode; the first is slow, the median is not
-_MORE_SHORT_PASSES = 5  # passes that are added
-_SHORT_PASS = 0.01  # where one takes fewer seconds
-_WORTHWHILE_GAIN = 0.97  # a batch size that does not bring seconds a row down to this is no gain
-_SIZES_WITHOUT_GAIN = 2  # sizes without a gain that are tried
-_SHARE_OF_FREE_MEMORY = 0.5  # of what is free
+_PASSES_OF_A_SIZE = 3  # passes of each batch size and mode; the first is slow, but the median is not
+_MORE_SHORT_PASSES = 5  # further passes, if a pass is short
+_SHORT_PASS = 0.01  # seconds
+_WORTHWHILE_GAIN = 0.97  # a larger batch is a gain if it multiplies the seconds a row by this or less
+_SIZES_WITHOUT_GAIN = 2  # doublings after the best size that are tried before a mode is given up
+_SHARE_OF_FREE_MEMORY = 0.5  # that a batch may take
 
 
 def calibrate(network: Network, example: Tensor, *, compile: bool = False, limit: float = 10.0) -> Profile:
@@ -88,7 +88,8 @@ def table(network: Network, profile: Profile) -> str:
 
 
 def _steps(network: Network, profile: Profile, deadline: float) -> Iterator[tuple[Mode, int]]:
-    """Modes and batch sizes to measure, one after the other: what the profile says meanwhile decides on the next."""
+    """Modes and batch sizes to measure, one after the other. Each measurement updates the profile, which decides the
+    next."""
     best: dict[Mode, tuple[float, int]] = {"eager": (math.inf, 1)}  # seconds a row, and the size that brought them
     if convolves(network.module, (network.row_dim or 0) + 1):
         best["channels-last"] = (math.inf, 1)

@@ -58,7 +58,7 @@ def file_content(heads: Mapping[str, Head], weights: str) -> bytes:
 
 
 def load_heads(network: Network, path: str | Path) -> None:
-    """Sets the network's heads to those that `save_heads` wrote; before the network is probed, they wait for that.
+    """Sets the network's heads to those that `save_heads` wrote. Before `probe` they are kept, and set after it.
 
     Layers are matched by name. Raises BindError for a missing, damaged or foreign file and for unknown layers,
     ShapeError for heads that do not fit their layers. Warns where the model's weights are not those that the heads
@@ -68,7 +68,8 @@ def load_heads(network: Network, path: str | Path) -> None:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             version = _version(path, header.get("format"))
-            # A file's tensors lie anywhere in memory; copies are aligned as trained ones are, which decides last bits.
+            # A file's tensors may be unaligned in memory. Copies are aligned, as trained heads are: else the last bits
+            # of answers could differ.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             if version > 1 and header.get("digest") != _digest(header, tensors):
                 raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")

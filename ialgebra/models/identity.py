@@ -1,12 +1,12 @@
-"""What a model computes with, as values that can be compared: a module or any callable in, a fingerprint out.
+"""Fingerprints of models: a module or any callable in; values that change when the model computes something else, out.
 
-`weights` and `settings` say what it computes; `structure` and `profile_key` say what decides how long that takes;
+`weights` and `settings` say what a model computes; `structure` and `profile_key` say what decides how long that takes;
 `serial` tells one object from all others of the process.
 
-Equal fingerprints: the model computes what it did. Weights are read in full, also where `.data` was written. Of the
-rest, `settings` reads what Python lets one read without running anything: the plain attributes of modules, their hooks,
-and what functions and objects hold. What hides elsewhere (a file, the clock, an attribute that begins with `_`) counts
-as constant. Knows modules, functions, tensors and the traced calls of a pass: no heads, no queries.
+If two fingerprints are equal, the model computes the same. Weights are read in full, also where `.data` was written.
+`settings` reads everything else that Python can read without running code: the plain attributes of modules, their
+hooks, and what functions and objects hold. Anything else (a file, the clock, an attribute that begins with `_`) is
+taken to be constant. Knows modules, functions, tensors and the traced calls of a pass: no heads, no queries.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ..system.runtime import keeps_memory
 from .layers import Layer, ModuleCall
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
-_DEPTH = 3  # how many references are followed: a callable's function, what that refers to, and what that holds
-_OF_OBJECTS = 2  # the last of them not into objects, which lead to loggers and trainers as soon as to the model
+_DEPTH = 3  # references that are followed: to a callable's function, to what it refers to, and to what these hold
+_DEPTH_OF_OBJECTS = 2  # references into other objects; more would lead to loggers and trainers, not to the model
 
 _numbers = itertools.count()
 _serials: dict[int, tuple[weakref.ref[object], int]] = {}  # by id
@@ -63,9 +63,10 @@ def weights(module: nn.Module) -> tuple[tuple[str, tuple[int, ...], int], ...]:
 
 
 def settings(model: object) -> str:
-    """A digest of all else: the attributes and hooks of a module, or all that a callable reaches, weights included.
+    """A digest of everything but a module's weights: its attributes and hooks; for a callable, of everything that it
+    reaches, weights included.
 
-    The autocast mode in force, in which a pass would run now, is a part of it.
+    The autocast mode in force is a part of it, because a pass would run in it.
     """
     reader = _ContentReader()
     read = reader.attributes(model) if isinstance(model, nn.Module) else reader.content(model, _DEPTH)
@@ -125,7 +126,8 @@ def checksum(tensor: Tensor) -> int:
 
 
 class _ContentReader:
-    """One walk over everything a model holds; what it meets again it names by its number, so that cycles end."""
+    """One walk over everything that a model holds. An object that was read before is named by its number, so that
+    cycles end."""
 
     def __init__(self) -> None:
         # The objects are held too, so that no id is given to a new object during the walk.
@@ -154,7 +156,7 @@ class _ContentReader:
         return self._held(value, depth)
 
     def attributes(self, module: nn.Module) -> tuple[object, ...]:
-        """The attributes and hooks of a module and all inside it, which count as met."""
+        """The attributes and hooks of a module and of all modules inside it; these then count as read."""
         inside = list(module.named_modules())
         for _, each in inside:
             self.met.setdefault((id(each), 0), (len(self.met), each))
@@ -164,7 +166,7 @@ class _ContentReader:
         )
 
     def _held(self, value: object, depth: int) -> object:
-        """What a callable or an object holds; only its name, where that lies too deep."""
+        """The content of a callable or an object; only its name, if it is too deep."""
         if isinstance(value, partial):
             return [self.content(part, depth) for part in (value.func, value.args, value.keywords)]
         if isinstance(value, MethodType):
@@ -176,7 +178,7 @@ class _ContentReader:
             return value.__code__.co_code, [self.content(part, depth - 1) for part in held]
         if isinstance(value, FunctionType | BuiltinFunctionType | type | ModuleType):
             return value.__name__
-        deeper = depth >= _OF_OBJECTS and type(value).__dictoffset__ != 0
+        deeper = depth >= _DEPTH_OF_OBJECTS and type(value).__dictoffset__ != 0
         return type(value).__qualname__, self.content(vars(value), depth - 1) if deeper else ()
 
 
@@ -204,7 +206,7 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def structure(module: object, calls: ModuleCall, layers: Sequence[Layer]) -> str:
-    """Names what decides a pass's cost: the modules that ran with the shapes of their outputs, and the parameters."""
+    """A name for what decides the cost of a pass: the modules that ran, their output shapes, and the parameters."""
     model = uncompiled(module)
     held = model.parameters() if isinstance(model, nn.Module) else ()
     ran = [(call.name, type(call.module).__qualname__, call.shape) for call in calls.all()]

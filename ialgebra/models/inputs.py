@@ -15,7 +15,7 @@ _READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._Norm
 
 
 def home(module: Callable[[Tensor], object]) -> torch.device:
-    """The device on which a module's weights lie; the CPU for what has none."""
+    """The device of a module's weights; the CPU if it has none."""
     held = chain(module.parameters(), module.buffers()) if isinstance(module, nn.Module) else ()
     return next((tensor.device for tensor in held), torch.device("cpu"))
 
@@ -23,7 +23,7 @@ def home(module: Callable[[Tensor], object]) -> torch.device:
 def cast(batch: Tensor, module: Callable[[Tensor], object], device: torch.device | None) -> Tensor:
     """`batch` on `device` (None: where the module is), in the dtype of the parameters; tokens become int64.
 
-    What a callable is given keeps its dtype, and its device where that is None.
+    For a callable the dtype does not change, nor does the device if `device` is None.
     """
     if not isinstance(module, nn.Module):
         return batch if device is None else batch.to(device)

@@ -1,10 +1,10 @@
 """The layers of a network: one traced pass of one row in, the ordered layers 1..n out.
 
 `trace` records which modules ran inside which, in what order and with what outputs; execution order counts, since
-modules may be registered in any order and called several times. `find_layers` makes layers of that by itself,
-`chosen_layers` those that the user named. Knows modules and shapes: no heads, no classes, no queries.
+modules may be registered in any order and called several times. `find_layers` finds the layers in this record;
+`chosen_layers` takes the layers that the user named. Knows modules and shapes: no heads, no classes, no queries.
 
-What counts as a layer, where nobody says:
+What counts as a layer, if the user names none:
 - an `nn.Sequential`: each of its children, as they stand;
 - any other network: its stages, that is the modules that its own `forward` calls. Convolutions, linear maps,
   embeddings and whole blocks begin a layer; norms, activations, pooling and dropout belong to the layer before them;
@@ -31,7 +31,7 @@ from ..kernels.forward import Tap, eagerly, first_tensor, hooked
 
 LayerChoice = str | nn.Module | tuple[str, nn.Module | Tap]
 
-_SMALL = 1 << 16  # outputs up to this many numbers are kept, to be compared with the model's own
+_SMALL_OUTPUT = 1 << 16  # numbers of a module's output up to which it is kept, to be compared with the model's output
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ModuleCall:
 
     @property
     def begins(self) -> bool:
-        """Whether a layer begins here: a block, or a leaf that mixes features. Norms and PReLU only scale and shift."""
+        """Whether a layer begins here: with a block, or a leaf that mixes features. Norms and PReLU do not mix."""
         if self.children:
             return self.weighted
         return not isinstance(self.module, nn.LayerNorm) and any(p.dim() > 1 for p in self.module.parameters())
@@ -122,7 +122,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
 
     def leave(module: nn.Module, _arguments: object, result: object) -> None:
         while (call := open_calls.pop()).module is not module:
-            pass  # a call that raised, and whose caller caught it
+            pass  # the call raised an error, and its caller caught it
         call.number, call.order = counts[module], len(ended)
         counts[module] += 1
         tensor = first_tensor(result)
@@ -133,7 +133,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
         call.ended = time.perf_counter()
         if tensor is not None and not tensor.is_nested and tensor.dim() > 0 and len(tensor) == 1:
             call.shape = tuple(tensor.shape[1:])
-            if tensor.numel() <= _SMALL:
+            if tensor.numel() <= _SMALL_OUTPUT:
                 call.output, call.content = tensor, tensor.clone()
         ended.append(call)
 
@@ -245,7 +245,7 @@ def chosen_layers(
 
 
 def _name_within(above: ModuleCall, module: nn.Module) -> str | None:
-    """A Sequential's child by its place, so that a module that stands at two places has two names."""
+    """The name of a Sequential's child by its position, so that a module at two positions has two names."""
     if not isinstance(above.module, nn.Sequential):
         return None
     children = list(above.module._modules.items())
@@ -270,7 +270,8 @@ def _unwrapped(root: ModuleCall) -> tuple[list[ModuleCall], bool]:
 
 
 def _opened(units: list[ModuleCall], leaves: int) -> list[ModuleCall]:
-    """Replaces a unit that holds half of the network's leaf calls by what it calls, and so its sibling Sequentials."""
+    """Replaces a unit that holds half of the network's leaf calls by the calls inside it. Sequentials beside it are
+    replaced as well."""
     if not any(_is_body(unit) and 2 * unit.leaves >= leaves for unit in units):
         return units
     opened: list[ModuleCall] = []

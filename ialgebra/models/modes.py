@@ -21,8 +21,8 @@ from .profile import Mode
 
 Backend = str | Callable[..., Callable[..., object]]
 
-_ROUNDING = 1e-5  # relative: what answers may differ by between modes
-_SHIFTED = 0.1  # where outputs hardly spread, this share of their size stands in for their spread
+_ROUNDING = 1e-5  # the largest difference of answers between modes, relative to the spread of the outputs
+_LEAST_SPREAD = 0.1  # the spread is taken to be at least this share of the outputs' size
 
 
 class Compiled(NamedTuple):
@@ -86,8 +86,8 @@ _LAYOUT = {
 
 
 class LayoutWatch(TorchFunctionMode):
-    """A frame that notices whether a model asks how its numbers lie in memory: another layout would tell it something
-    else. All other reading of a tensor goes by its indices."""
+    """A frame that notices whether a model asks for the memory layout of a tensor, which differs between modes. All
+    other operations read a tensor by its indices."""
 
     asked = False
 
@@ -111,4 +111,4 @@ def _close(found: Tensor, expected: Tensor) -> bool:
     if found.shape != expected.shape:
         return False
     largest, spread = expected.abs().max(), expected.max() - expected.min()
-    return bool((found - expected).abs().max() <= _ROUNDING * torch.maximum(spread, _SHIFTED * largest))
+    return bool((found - expected).abs().max() <= _ROUNDING * torch.maximum(spread, _LEAST_SPREAD * largest))

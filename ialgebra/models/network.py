@@ -1,8 +1,8 @@
 """A registered model: a module or any callable in; layers, classes, heads and checked logits out.
 
 All of a model's rows pass through `Network.forward`, which asks for the logits of any set of layers f_l in one pass.
-What a hostile model can do wrong becomes a ModelError that names the model and the row. Knows no query, no input and
-no plan.
+Whatever a faulty model does becomes a ModelError that names the model and the row. Knows no query, no input and no
+plan.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _profiles = threading.RLock()  # held for moments: profiles are read while a mod
 class Network:
     """A registered model: a module or callable, its layers, heads, classes.
 
-    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. It counts as a
-    function, equal batches giving equal outputs: a change of what `fingerprint` reads is noticed, and after any other
-    (a file that it reads, say) register it again. What `torch.compile` made runs compiled where the output alone is
-    read, and eagerly where layers are; what `torch.jit` made has no layers. `layers` are module names, modules,
+    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. Equal batches must
+    give equal outputs. A change of what `fingerprint` reads is noticed; after any other change (of a file that the
+    model reads, for example) register the model again. A module from `torch.compile` runs compiled if only its output
+    is read, and eagerly if layers are read; one from `torch.jit` has no layers. `layers` are module names, modules,
     (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from
     index to name. `device` moves the model there while it runs (None: it runs where it is). Raises BindError for what
     cannot be used; layers and classes are checked against the model itself by `probe`.
@@ -136,10 +136,10 @@ class Network:
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._noticed.settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
-        self._layers = found  # last: other threads read what is known of a model without taking a turn
+        self._layers = found  # set last: other threads may read it at any time, without a turn
         try:
             self.attach(self._saved_heads)
-        except IalgebraError as error:  # no fault of whoever asks first: `require_head` says it
+        except IalgebraError as error:  # not raised here, where any query may come first; `require_head` raises it
             self._misfit = f"those that were loaded do not fit: {error.message}"
 
     @property
@@ -420,7 +420,7 @@ class Network:
         return weights(uncompiled(self.module)) if isinstance(self.module, nn.Module) else ()
 
     def _notice(self) -> None:
-        """Settings that are not as the last pass left them were changed by somebody, and hold from now on."""
+        """Notice settings that changed since the last pass: somebody changed the model, and they hold from now on."""
         found = settings(uncompiled(self.module))
         if found != self._noticed.left:
             self._noticed.settings = self._noticed.left = found
@@ -477,7 +477,7 @@ class Network:
         raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}") from error
 
     def _gone(self, layers: Iterable[int]) -> str | None:
-        """What to say of a layer whose module was taken out of the model, if one was."""
+        """A message about a layer whose module is no longer in the model; None if there is no such layer."""
         held = {id(each) for each in self.module.modules()} if isinstance(self.module, nn.Module) else set()
         gone = [layer for layer in layers if id(self.layers[layer - 1].tap.module) not in held]
         return (

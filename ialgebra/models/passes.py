@@ -1,8 +1,8 @@
-"""A model's passes: a batch and what to read of it in; what was read out, in the mode asked for, with its cost noted.
+"""A model's passes: a batch, what to read of it and a mode in; what was read, out. The cost of each pass is recorded.
 
-Every pass is timed into the profile of its input's form. A mode in which the model fails, or answers otherwise than
-eagerly, is given up: the answer is then that of an eager pass. Knows a module, its taps and profiles: no heads, no
-classes, and none of the errors that users see; what the model raises passes.
+The time of every pass goes into the profile for inputs of its form. A mode in which the model fails, or gives other
+answers than an eager pass, is given up: the answer is then that of an eager pass. Knows a module, its taps and
+profiles: no heads, no classes, and none of the errors that users see. What the model raises passes unchanged.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Answers = tuple[list[Tensor], Tensor | None]
 
 
 class Passes:
-    """The passes of `module`, with `first`, the profile from the pass of one `row` (1, *shape) that found `layers`.
+    """The passes of `module`. `first` is the profile from the pass of one `row` (1, *shape) that found `layers`.
 
-    `structure` names the model in the keys of profiles; `copies` has every pass given a copy of its batch.
+    `structure` names the model in the keys of profiles; with `copies` every pass gets a copy of its batch.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Passes:
         self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
         self.first = first
         self.copies = copies
-        self.rows = 0  # that went through the module, those of comparisons too
+        self.rows = 0  # rows that went through the module, also for comparisons
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
         self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
@@ -86,9 +86,9 @@ class Passes:
     def run(self, batch: Tensor, read: ReadingOfBatch, mode: Mode, settings: str) -> Answers:
         """One pass of `batch` (B, *shape) in `mode`, or eagerly where that cannot be.
 
-        `settings` name the model's state beside its weights. Modes that must not change an answer are looked at the
-        first time, and again when the settings changed: 'channels-last' while it runs, which takes no row of its own,
-        'compiled' beside an eager pass of four of its rows.
+        `settings` name the model's state beside its weights. Modes that must not change an answer are checked the first
+        time, and again when the settings have changed: 'channels-last' during the pass, without further rows,
+        'compiled' against an eager pass of four of its rows.
         """
         if mode == "eager" or not self._offers(mode, batch, read(len(batch)), settings):
             return self._pass("eager", batch, read)

@@ -1,7 +1,7 @@
 """What a model's passes cost, as numbers: measured seconds in, predicted seconds out.
 
-A profile belongs to one model structure on one device, for inputs of one shape. Every pass adds a sample; the median of
-the last few counts, since the first pass of a new batch size takes two or three times as long as the next. Profiles are
+A profile belongs to one model structure on one device, for inputs of one shape. Every pass adds a sample. The profile
+uses the median of the last ones, since the first pass of a new batch size takes two or three times longer. Profiles are
 kept between processes, one JSON file each, under $IALGEBRA_CACHE (a path that cannot be written, such as /dev/null,
 keeps nothing), else $XDG_CACHE_HOME/ialgebra, else ~/.cache/ialgebra. Knows no network and no plan.
 """
@@ -30,11 +30,11 @@ SAME: tuple[Mode, ...] = ("eager", "channels-last", "compiled")
 """The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
 
 _FORMAT = "ialgebra profile 1"
-_SAMPLES_KEPT = 8  # samples of a batch size
-_PASSES_KEPT = 5  # passes in which the layers' shares were measured
-_SIZES_KEPT = 64  # batch sizes that are kept
-_ALIKE_WITHIN = 1.03  # costs within this factor
-_WORTH_WRITING = 0.05  # a relative change of a median that is worth writing down
+_SAMPLES_KEPT = 8  # samples that are kept for each batch size
+_PASSES_KEPT = 5  # passes whose measured shares of the layers are kept
+_SIZES_KEPT = 64  # batch sizes that are kept for each mode
+_ALIKE_WITHIN = 1.03  # two costs within this factor are taken to be equal
+_WORTH_WRITING = 0.05  # relative change of a median after which the profile is written to disk again
 _LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
 
 
@@ -128,7 +128,8 @@ class Profile:
         return best, costs[best]
 
     def _per_row(self, mode: Mode) -> dict[int, float]:
-        """Seconds a row by batch size, in ascending order. What ran once was slow for once: other sizes count first."""
+        """Seconds a row by batch size, in ascending order. A size that ran only once, which is slow, counts only if no
+        size ran more often."""
         rates = self._rates.get(mode)
         if rates is None:
             samples = sorted(self.curves.get(mode, {}).items())
@@ -145,7 +146,7 @@ class Profile:
         before = median_low(curve[batch]) if batch in curve else math.inf
         curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_SAMPLES_KEPT:]
         self.changed |= not abs(median_low(curve[batch]) - before) <= _WORTH_WRITING * before
-        if len(curve) > _SIZES_KEPT:  # the rests of many queries
+        if len(curve) > _SIZES_KEPT:  # the last, smaller batches of many queries add sizes
             del curve[min(curve, key=lambda size: (len(curve[size]), size == batch))]
 
     def wants_shares(self, batch: int) -> bool:
@@ -158,18 +159,18 @@ class Profile:
         self.changed, self._shares = True, None
 
     def forget(self) -> None:
-        """All that was measured gives way to what will be."""
+        """Forget all measurements."""
         self.curves, self.unusable = {}, {}
         self._rates.clear()
         self.forget_shares()
 
     def forget_batch(self, mode: Mode, batch: int) -> None:
-        """Batches of so many rows give way, in one mode."""
+        """Forget the measurements of one batch size in one mode."""
         self.curves.get(mode, {}).pop(batch, None)
         self._rates.pop(mode, None)
 
     def forget_shares(self) -> None:
-        """The layers' shares give way."""
+        """Forget the measured shares of the layers."""
         self.passes, self._shares = [], None
 
     def refuse(self, mode: Mode, why: str) -> None:

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _RIDGES = (0.1, 0.01, 1e-3, 1e-4, 1e-5)  # tried from strong to weak, on standardised features
-_UNCHOSEN = 0.01  # where there are too few inputs to choose by
-_ITERATIONS = 50  # of L-BFGS for each of them
-# Distillation asks for f's soft targets and, with this weight, for its logits. Soft targets alone teach nothing of
-# classes that no input shows: on photos unlike those fitted, the last layer of EfficientNet-Lite0 agreed with f on
-# none of them, with the logits on half; the logits alone are worse at early layers.
+_DEFAULT_RIDGE = 0.01  # used if there are too few inputs to choose a ridge
+_ITERATIONS = 50  # iterations of L-BFGS for each ridge
+# The weight of the logits in distillation, beside the soft targets. Soft targets alone teach nothing about classes that
+# no input shows. Measured with the last layer of EfficientNet-Lite0, on photos unlike those it was fitted to: without
+# the logits it agreed with f on no photo, with them on half. Logits alone are worse at early layers.
 _LOGIT_WEIGHT = 10.0
 
 _LinearMap = tuple[Tensor, Tensor]  # weight (K, F), bias (K,)
@@ -63,14 +63,15 @@ def fit(features: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[
     if features.shape[1] > int(used.sum()):  # the solution lies in the span of the rows: fit there, in fewer dimensions
         span = torch.linalg.qr(scaled[used].T).Q
         scaled = scaled @ span
-    ridge, start = _choose(scaled, goal, fitted, checked) if bool(checked.any()) else (_UNCHOSEN, None)
+    ridge, start = _choose(scaled, goal, fitted, checked) if bool(checked.any()) else (_DEFAULT_RIDGE, None)
     weight, bias = _descend(scaled[used], goal.rows(used), ridge, start)
     weight = (weight if span is None else weight @ span.T) / spread
     return weight, bias - weight @ centre, ridge
 
 
 def _choose(scaled: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[float, _LinearMap]:
-    """The ridge, from strong to weak, after which the checked rows' loss falls by less than half a percent; its map."""
+    """The chosen ridge and its map. Ridges are tried from strong to weak; the first is chosen after which the loss on
+    the checked rows falls by less than half a percent."""
     best, chosen = float("inf"), _RIDGES[0]
     start = found = None
     for ridge in _RIDGES:

@@ -1,8 +1,8 @@
 """The explained scalar as a module of its own, through which gradients flow: a batch (B, *shape) in, (B,) out.
 
-One class of a model, or of a layer's head on top of what the model computes until there, as the output kind says. It
-counts the rows that go through the model, there and back. `asking` is the frame in which others may use it: afterwards
-the model is as it was. Knows networks and tensors: no query, no plan.
+The scalar is one class of the model, or of the head of a layer, as the output kind says. The module counts the rows
+that go through the model, forward and backward. `asking` is the frame in which others may use it: afterwards the model
+is as it was. Knows networks and tensors: no query, no plan.
 """
 
 from __future__ import annotations

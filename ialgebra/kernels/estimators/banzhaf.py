@@ -1,14 +1,14 @@
-"""Banzhaf values: coalitions drawn uniformly in pairs, and the best linear fit to what they are worth.
+"""Banzhaf values: coalitions drawn uniformly in pairs, and the best linear fit to their values.
 
 In: a number of players, rows and a seed, then values of a design's coalitions, one column a scalar. Out: a `Design`,
 and an `Estimate` for each column. Knows nothing of models, names, budgets or plans.
 
 The Banzhaf value is the mean marginal contribution over all coalitions alike, β_i = 2 E[s_i v(S)] with s_i = 1 for
-members and −1 for others, S uniform. Of v only the odd part g(S) = (v(S) − v(N∖S)) / 2 counts, so coalitions come in
-pairs {S, N∖S}, without replacement; and ½ β are the coefficients of the least-squares fit of g by the s_i (Hammer &
-Holzman, 1992), which of a sample of pairs errs by what is not linear in g only. The plain mean of 2 s_i g (maximum
-sample reuse; Wang & Jia, AISTATS 2023) errs by the other players' effects too, and serves where pairs are too few to
-fit, or its error is the smaller one.
+members and −1 for others, S uniform. Only the odd part of v counts, g(S) = (v(S) − v(N∖S)) / 2, so coalitions are drawn
+in pairs {S, N∖S}, without replacement. ½ β are the coefficients of the least-squares fit of g by the s_i (Hammer &
+Holzman, 1992); fitted to a sample of pairs, their error comes only from the part of g that is not linear. The error of
+the plain mean of 2 s_i g (maximum sample reuse; Wang & Jia, AISTATS 2023) also comes from the effects of the other
+players. The mean is used if there are too few pairs to fit, or if its error is smaller.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .estimator import RATE_OF_MEANS, Estimator, seconds_of_means
 from .exact import EXACT
 
 _WIDE_GAME = 2048  # players above which a fit takes minutes
-_SPARE = 8  # pairs beyond one a player before a fit is looked at
+_SPARE_PAIRS = 8  # a fit needs one pair for each player, and this many more
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
-    """Every game whose coalitions cannot all be paid for."""
+    """Every game for which the rows are too few to evaluate all coalitions."""
     return True
 
 
@@ -41,7 +41,7 @@ def _rows(players: int, most: int) -> int:
 
 
 def _draw(players: int, rows: int, seed: int) -> Design:
-    """∅, N and (rows − 2) / 2 other pairs; a design of more rows contains that of fewer."""
+    """∅, N and (rows − 2) / 2 other pairs; a larger design contains a smaller one."""
     pairs = (rows - 2) // 2
     rng = np.random.default_rng([seed, players])
     smaller = _of_codes(players, pairs, rng) if players <= MAX_EXACT_PLAYERS else _endless(players, pairs, rng)
@@ -51,16 +51,16 @@ def _draw(players: int, rows: int, seed: int) -> Design:
 
 
 def _of_codes(players: int, pairs: int, rng: np.random.Generator) -> Bools:
-    """The first `pairs` in a random order of all: of each pair, the coalition without the last player."""
-    every = (1 << (players - 1)) - 1  # the pair of ∅ and N apart
+    """The first `pairs` pairs in a random order of all, each as its coalition without the last player."""
+    every = (1 << (players - 1)) - 1  # without the pair of ∅ and N
     codes = 1 + rng.permutation(every)[:pairs]
     masks: Bools = (codes[:, None] >> np.arange(players)) & 1 == 1
     return masks
 
 
 def _endless(players: int, pairs: int, rng: np.random.Generator) -> Bools:
-    """The first `pairs` distinct ones of an endless sequence of draws."""
-    masks = np.zeros((1, players), dtype=bool)  # ∅ itself is there already
+    """The first `pairs` distinct coalitions of an endless sequence of draws."""
+    masks = np.zeros((1, players), dtype=bool)  # begins with ∅, so that it is not drawn again
     while len(masks) <= pairs:
         more = rng.random((pairs + 1 - len(masks), players)) < 0.5
         masks = only_distinct(np.concatenate([masks, more ^ more[:, -1:]]))
@@ -72,7 +72,7 @@ def _read_all(design: Design, values: Floats, part: Part) -> list[Estimate]:
 
 
 def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
-    """An Estimate for each column of `values` (m, k), in their unit; errors that are unknown are +inf."""
+    """An Estimate for each column of `values` (m, k), in the unit of the values; unknown errors are +inf."""
     return [_sampled(design, np.ascontiguousarray(column)) for column in values.T]
 
 
@@ -83,8 +83,8 @@ def _exact(design: Design, column: Floats) -> Estimate:
 
 
 class _OddFit(NamedTuple):
-    """What least squares over a design's pairs needs: signs (pairs, d) of ∅ and then of each pair, their weights, the
-    inverse (d, d) of their weighted squares, and how much each pair pulls the fit to itself (pairs,)."""
+    """The matrices of least squares over a design's pairs: signs (pairs, d), ∅ first, then each pair; their weights;
+    the inverse (d, d) of their weighted squares; and the leverage of each pair (pairs,)."""
 
     signs: Floats
     weight: Floats
@@ -93,7 +93,7 @@ class _OddFit(NamedTuple):
 
 
 def _weights(players: int, drawn: int) -> tuple[Floats, float]:
-    """What each pair stands for, ∅'s first, in all 1; and the finite-population factor of a variance."""
+    """The weight of each pair, with a sum of 1, the pair of ∅ first; and the finite-population factor of a variance."""
     unseen = 2.0 ** min(players - 1, 1023) - 1.0  # the pairs that were drawn from
     weight = np.full(drawn + 1, unseen / (unseen + 1.0) / max(drawn, 1))
     weight[0] = 1.0 / (unseen + 1.0)
@@ -102,11 +102,11 @@ def _weights(players: int, drawn: int) -> tuple[Floats, float]:
 
 @lru_cache(maxsize=2)
 def _fit(design: Design) -> _OddFit | None:
-    """The fit's matrices, kept while the games of one query that share the design are read; None without enough pairs
-    to tell all players apart."""
+    """The matrices of the fit, cached while the games of one query that share the design are read. None if there are
+    too few pairs to separate all players."""
     d = design.players
     signs = np.where(design.coalitions[::2], 1.0, -1.0)
-    if d > _WIDE_GAME or len(signs) < d + _SPARE:
+    if d > _WIDE_GAME or len(signs) < d + _SPARE_PAIRS:
         return None
     weight, _ = _weights(d, len(signs) - 1)
     gram = (signs * weight[:, None]).T @ signs
@@ -118,7 +118,7 @@ def _fit(design: Design) -> _OddFit | None:
 
 
 def _sampled(design: Design, column: Floats) -> Estimate:
-    """The fit, or the mean, whichever says that its error is smaller."""
+    """The estimate of the fit or of the mean, whichever has the smaller estimated error."""
     scale = np.abs(column).max() or 1.0  # squares of huge or tiny values would not be numbers
     odd = (column[::2] - column[1::2]) / (2.0 * scale)
     found = [_mean(design, odd)]
@@ -129,7 +129,7 @@ def _sampled(design: Design, column: Floats) -> Estimate:
 
 
 def _mean(design: Design, odd: Floats) -> Estimate:
-    """2 E[s_i g], the pair of ∅ and N with its own weight and without error."""
+    """2 E[s_i g]; the pair of ∅ and N has its own weight and adds no error."""
     n, d = len(odd) - 1, design.players
     signs = np.where(design.coalitions[::2], 1.0, -1.0)
     weight, missing = _weights(d, n)
@@ -142,7 +142,7 @@ def _mean(design: Design, odd: Floats) -> Estimate:
 
 
 def _fitted(fit: _OddFit, odd: Floats) -> Estimate:
-    """Least squares; a pair's influence is its leave-one-out error times its pull on each value (HC3)."""
+    """Least squares; a pair's influence is its leave-one-out error times its weight in each value (HC3)."""
     n, d = fit.signs.shape
     values = fit.inverse @ (fit.signs.T @ (fit.weight * odd))
     rest = (odd - fit.signs @ values) / np.maximum(1.0 - fit.leverage, 1e-6)

@@ -12,28 +12,28 @@ from ...system.arrays import Floats
 from ..coalitions import Design
 from .estimate import Estimate, Part
 
-TINY_GAME = 3  # players up to which a budget for every row is exact whatever the method: sampling would repeat rows
+TINY_GAME = 3  # players up to which a budget of all rows gives exact values by any method: sampling would repeat rows
 
-# What is believed of an error before rounds have shown it: it falls as (share of unseen rows)^rate.
-RATE_OF_MEANS = 0.5  # the mean of n draws errs as n^−½
+# Before rounds have measured how the error falls, it is assumed to fall as (share of unseen rows)^rate.
+RATE_OF_MEANS = 0.5  # the error of the mean of n draws falls as n^−½
 RATE_OF_REGRESSIONS = 1.0  # a surrogate gets better with rows, too
 
 LEAST_STEP = 2  # rows by which a design of pairs grows: one more pair of coalitions
 
-_A_READING = 1e-8  # seconds a row, player and column to take means, on one core: fitted by `benchmarks.costmodel`
+_SECONDS_A_MEAN = 1e-8  # to take means, for each row, player and column, on one core: fitted by `benchmarks.costmodel`
 
 
 @dataclass(frozen=True)
 class Estimator:
     """One way to estimate values of players from values of some coalitions.
 
-    `suits(players, rows, halves)`: whether it is taken for so many rows where no method is named; the first in the
-    registry's order that suits is. `rows(players, most)`: how many of at most `most` rows its design takes; raises
-    BudgetError where they are too few. `draw(players, rows, seed)`: the design; of one seed, more rows contain
-    fewer. `read(design, values, part)`: an Estimate for each column of `values` (m, k). `seconds(players, rows,
-    columns)`: what reading takes. `rate`: how fast its error falls, see `RATE_OF_MEANS`. `halves`: whether it can give
-    the two parts of Eq. 2 apart. `complete`: whether it needs every coalition, and has no error. `least_step(players)`:
-    the fewest rows by which a larger design says more.
+    `suits(players, rows, halves)`: whether it may be taken for this number of rows if a query names no method; the
+    first of the registry that suits is taken. `rows(players, most)`: how many of at most `most` rows its design takes;
+    raises BudgetError if `most` is too small. `draw(players, rows, seed)`: the design; for one seed, a larger design
+    contains a smaller one. `read(design, values, part)`: an Estimate for each column of `values` (m, k).
+    `seconds(players, rows, columns)`: how long reading takes. `rate`: how fast its error falls, see `RATE_OF_MEANS`.
+    `halves`: whether it can give the two parts of Eq. 2 separately. `complete`: whether it needs every coalition, and
+    has no error. `least_step(players)`: the fewest rows that a design can grow by.
     """
 
     name: str
@@ -49,5 +49,5 @@ class Estimator:
 
 
 def seconds_of_means(players: int, rows: int, columns: int) -> float:
-    """What it takes to take means over the rows of a design, for each column."""
-    return _A_READING * rows * players * columns
+    """Seconds to take means over the rows of a design, for all columns."""
+    return _SECONDS_A_MEAN * rows * players * columns

@@ -1,4 +1,4 @@
-"""Exact Shapley values: every coalition is evaluated, and each counts as Eq. 2 of the paper says.
+"""Exact Shapley values: every coalition is evaluated, and weighted as in Eq. 2 of the paper.
 
 In: a number of players, then values of all their coalitions. Out: a `Design` and an `Estimate` for each column, without
 error. Knows nothing of models, names, budgets or plans.
@@ -18,12 +18,12 @@ from .estimator import RATE_OF_MEANS, Estimator, seconds_of_means
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
-    """Where the rows pay for every coalition."""
+    """Whether the rows are enough for every coalition."""
     return rows == 1 << players and players <= MAX_EXACT_PLAYERS
 
 
 def _rows(players: int, most: int) -> int:
-    """2^players; raises BudgetError where there are too many players, or that is more than `most`."""
+    """2^players; raises BudgetError for too many players, or if 2^players is more than `most`."""
     everything = 1 << players
     if players > MAX_EXACT_PLAYERS:
         raise BudgetError(
@@ -74,7 +74,7 @@ EXACT = Estimator(
     draw=_draw,
     read=_read,
     seconds=seconds_of_means,
-    rate=RATE_OF_MEANS,  # of no consequence: an exact answer needs no second round
+    rate=RATE_OF_MEANS,  # never used: an exact answer needs no second round
     halves=True,
     complete=True,
 )

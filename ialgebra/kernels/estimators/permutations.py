@@ -16,9 +16,9 @@ from ..ladder import student
 from .estimate import Estimate, Part
 from .estimator import RATE_OF_MEANS, TINY_GAME, Estimator, seconds_of_means
 
-_WIDE_GAME = 1024  # players above which a regression takes minutes, and is only run where it is asked for by name
+_WIDE_GAME = 1024  # players above which regression takes minutes, and is used only when a query names it
 _FEW_ROWS = 4  # rows a player below which permutations are taken: their chains need no fit
-_PRIOR = 4  # degrees of freedom that the players' mean variance brings to each of theirs
+_PRIOR_FREEDOM = 4  # degrees of freedom with which the mean variance of all players counts in each player's variance
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
@@ -26,12 +26,12 @@ def _suits(players: int, rows: int, halves: bool) -> bool:
 
 
 def _rows(players: int, most: int) -> int:
-    """Chains that meet a coalition twice need fewer."""
+    """The rows of the design; chains that visit a coalition twice need fewer than this."""
     return _chain_rows(players, *_affordable_chains(players, most))
 
 
 def _least_step(players: int) -> int:
-    """One more pair of chains."""
+    """The rows of one more pair of chains."""
     return 2 * (players - 1)
 
 
@@ -43,7 +43,8 @@ def _draw(players: int, rows: int, seed: int) -> Design:
 def _chain_rows(players: int, pairs: int, blocks: int) -> int:
     """Rows of `pairs` antithetic chains of `blocks` steps, at most.
 
-    Whole chains share singletons and their complements: each pair has two ends, and a new end costs two rows, once.
+    Whole chains share coalitions of one player and their complements: a pair of chains has two ends, and each new end
+    adds two rows, once.
     """
     if blocks < players:
         return 2 + 2 * (blocks - 1) * pairs
@@ -51,7 +52,8 @@ def _chain_rows(players: int, pairs: int, blocks: int) -> int:
 
 
 def _affordable_chains(players: int, rows: int) -> tuple[int, int]:
-    """(antithetic pairs, blocks of each): whole chains, or a single pair as fine as the rows allow."""
+    """(antithetic pairs, blocks in each): whole chains, or, if rows are too few, one pair with as many blocks as they
+    allow."""
     if rows < 2 * players:
         return 1, rows // 2
     pairs = (rows - 2) // (2 * (players - 1))
@@ -61,7 +63,8 @@ def _affordable_chains(players: int, rows: int) -> tuple[int, int]:
 
 
 def _permutations(players: int, rows: int, seed: int) -> tuple[Bools, Chains]:
-    """Orders of the players and their reverses; consecutive orders begin and end with players not yet used so."""
+    """Orders of the players and their reverses; orders begin and end with players that no order before began or ended
+    with, as long as there are any."""
     pairs, blocks = _affordable_chains(players, rows)
     rng = np.random.default_rng([seed, players])
     orders = np.empty((2 * pairs, players), dtype=np.int64)
@@ -74,7 +77,7 @@ def _permutations(players: int, rows: int, seed: int) -> tuple[Bools, Chains]:
         orders[2 * p] = [first, *middle[(middle != first) & (middle != last)], last]
         orders[2 * p + 1] = orders[2 * p, ::-1]
     bounds = np.arange(blocks + 1) * players // blocks
-    # A chain walked backwards has its blocks in reverse, so that its coalitions are the complements.
+    # A chain read backwards has its blocks in reverse order, so its coalitions are the complements.
     until = np.tile(np.stack([bounds, players - bounds[::-1]]), (pairs, 1))
     visited = np.argsort(orders, axis=1)[:, None, :] < until[:, :, None]
     ends_of_all = np.stack([np.zeros(players, dtype=bool), np.ones(players, dtype=bool)])
@@ -95,7 +98,7 @@ def _means(chains: Chains, column: Floats, part: Part) -> Estimate:
     scale = np.abs(column).max() or 1.0  # squares of huge or tiny values would not be numbers
     column = column / scale
     low, high = column[chains.rows[:, :-1]], column[chains.rows[:, 1:]]
-    # Inside a block a player's place is uniform, and the path taken for a straight line from low to high.
+    # Inside a block, a player's position is uniform, and the values are taken to lie on a line from low to high.
     step = (high - low) / chains.size
     middle, half = (low + high) / 2, step / 2
     level = {"shapley": step, "with": middle + half, "without": middle - half}[part]
@@ -105,12 +108,12 @@ def _means(chains: Chains, column: Floats, part: Part) -> Estimate:
     mean = pairs.mean(axis=0) * scale
     if n < 2 or low.shape[1] < d:
         return Estimate(mean, np.full((1, d), np.inf), "permutations")
-    # A player who happened to be pivotal in no chain would show no variance at all, hence moderated variances: a
-    # player's own counts n − 1 times, the players' mean _PRIOR times (Smyth, 2004).
+    # A player that is pivotal in no chain of the sample would have the variance 0. So variances are moderated: the
+    # player's own counts n − 1 times, the mean of all players _PRIOR_FREEDOM times (Smyth, 2004).
     error = (pairs - pairs.mean(axis=0)) / math.sqrt(n * (n - 1))
     pooled = np.square(error).mean(axis=1, keepdims=True)
-    freedom = n - 1 + _PRIOR
-    moderated = np.sqrt(((n - 1) * np.square(error) + _PRIOR * pooled) / freedom)
+    freedom = n - 1 + _PRIOR_FREEDOM
+    moderated = np.sqrt(((n - 1) * np.square(error) + _PRIOR_FREEDOM * pooled) / freedom)
     return Estimate(mean, np.copysign(moderated, error) * (student(freedom) * scale), "permutations")
 
 

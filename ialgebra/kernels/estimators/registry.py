@@ -1,4 +1,4 @@
-"""The estimators that there are, in one place; and the choice among them.
+"""The list of all estimators, and the choice among them.
 
 In: a number of players, a budget and maybe a method; then a design and values of its coalitions. Out: a method and its
 rows, a design, an estimate for each column. Knows nothing of models, names, or plans.
@@ -21,26 +21,27 @@ from .permutations import PERMUTATIONS
 from .regression import REGRESSION
 from .unbiased import UNBIASED
 
-_SMALL_GAME = 1024  # rows up to which exact values are the default
-_ROWS_A_PLAYER, _USUAL_ROWS, _LEAST_ROWS_A_PLAYER = 32, 2048, 8  # of a sampled design without a budget
-_MOST_ROWS = 1 << 20  # of a design, which is what exact values of the most players take
-_MOST_MASKS = 1 << 28  # bytes of coalitions that a design may take: one a player and row
+_SMALL_GAME = 1024  # rows up to which a game without a budget is exact
+# Rows of a sampled design without a budget: 32 a player, but at most 2,048, unless that is less than 8 a player.
+_ROWS_A_PLAYER, _USUAL_ROWS, _LEAST_ROWS_A_PLAYER = 32, 2048, 8
+_MOST_ROWS = 1 << 20  # rows of a design; exact values of MAX_EXACT_PLAYERS players take so many
+_MOST_MASKS = 1 << 28  # bytes of a design's coalitions: one byte for each player and row
 
 
 @dataclass(frozen=True)
 class Estimators:
-    """The estimators of one kind of value, in the order in which they are offered where no method is named."""
+    """The estimators of one kind of value. If a query names no method, the first that suits is taken."""
 
     each: tuple[Estimator, ...]
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Their names."""
+        """The names of the estimators."""
         return tuple(estimator.name for estimator in self.each)
 
     @property
     def complete(self) -> Estimator:
-        """The one that evaluates every coalition."""
+        """The estimator that evaluates every coalition."""
         return next(estimator for estimator in self.each if estimator.complete)
 
     def named(self, method: str) -> Estimator:
@@ -55,10 +56,10 @@ class Estimators:
     ) -> tuple[str, int]:
         """The method, and the number of rows with ∅ and N, that a game of `players` gets for `budget` rows.
 
-        A named `method` is obeyed. `literal` asks for the means of v(S ∪ i) and of v(S) apart: not by regression.
-        Permutations that meet a coalition twice need fewer rows than said. Raises BindError for an unknown method and
-        BudgetError where the budget cannot pay (exact needs 2^players rows, every design needs ∅ and N) or memory
-        cannot.
+        A named `method` is always used. `literal` asks for the means of v(S ∪ i) and of v(S) separately, which
+        regression cannot give. Permutations that visit a coalition twice need fewer rows than this number. Raises
+        BindError for an unknown method, and BudgetError if the budget is too small (exact needs 2^players rows, every
+        design needs ∅ and N) or the design would not fit into memory.
         """
         estimator = None if method is None else self.named(method)
         if literal and estimator is not None and not estimator.halves:
@@ -128,7 +129,7 @@ _BY_NAME = {each.name: each for each in (*BANZHAF_VALUES.each, *SHAPLEY_VALUES.e
 
 
 def find(method: str) -> Estimator | None:
-    """The estimator whose designs have this method; None for one that an interpreter of the user's own draws."""
+    """The estimator whose designs have this method; None for a method of an interpreter that the user registered."""
     return _BY_NAME.get(method)
 
 
@@ -139,7 +140,7 @@ def complete(method: str | None) -> bool:
 
 
 def reader_of(design: Design) -> Estimator:
-    """The estimator that can read a design: by its method, or by what it was drawn as where that is unknown."""
+    """The estimator that can read a design: by its method, or, if that is unknown, by its chains or pairs."""
     found = find(design.method)
     if found is not None:
         return found

@@ -17,11 +17,11 @@ from .estimator import RATE_OF_REGRESSIONS, Estimator
 
 # Seconds on one core, fitted by `benchmarks.costmodel`.
 A_FIT, A_COLUMN = 3e-3, 3e-4  # to set up a regression, and to read a column by it
-_A_COVARIANCE = 2.6e-7  # for each covariance of a pair and a centre: the spectrum of a process
+_SECONDS_A_COVARIANCE = 2.6e-7  # for each covariance of a pair and a centre, to take the spectrum of a process
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
-    """It serves every game that the estimators before it leave."""
+    """It takes every game that no estimator before it in the registry takes, unless the two `halves` are needed."""
     return not halves
 
 
@@ -39,10 +39,10 @@ def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
 
 
 def _seconds(players: int, rows: int, columns: int) -> float:
-    """Spectra: one for the design, and for each column two, or one where pairs are very many."""
+    """Mostly the time of spectra: one for the design, and for each column two, or one if there are very many pairs."""
     count = max(0, rows - 2) // 2
     each = 2 if count <= MOST_THREES else 1
-    spectrum = _A_COVARIANCE * centres(count) * (centres(count) + count) / 2
+    spectrum = _SECONDS_A_COVARIANCE * centres(count) * (centres(count) + count) / 2
     return A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
 
 

@@ -1,13 +1,15 @@
-"""Shapley values without bias: a surrogate's, and a weighted mean of what it leaves (Witter et al., NeurIPS 2025).
+"""Shapley values without bias: the values of a surrogate, plus a weighted mean of its residuals (Witter et al., NeurIPS
+2025).
 
-In: a number of players, rows and a seed, then values of a design's coalitions. Out: a `Design` of pairs, each drawn
-without regard to the others, and an `Estimate` for each column. Knows nothing of models, names, budgets or plans.
+In: a number of players, rows and a seed, then values of a design's coalitions. Out: a `Design` of pairs, drawn
+independently of each other, and an `Estimate` for each column. Knows nothing of models, names, budgets or plans.
 
 With g the odd part of the game and C(d, s) coalitions of size s, φ_i = Δ / d + Σ c_i(S) g(S) over pairs {S, N∖S},
-c_i = 2 / (s C(d, s)) for members and −2 / ((d − s) C(d, s)) for others. The pairs of each size are dealt to two halves.
-A half tells a surrogate f̂; of c (g − f̂), the half's own terms are known, and the other half's, each weighted by how
-many unseen pairs of its size it stands for, have the mean of all unseen ones, whatever f̂ is. The answer is the mean of
-both ways round. Σφ = v(N) − v(∅) holds exactly, since Σ_i c_i = 0.
+c_i = 2 / (s C(d, s)) for members and −2 / ((d − s) C(d, s)) for others. The pairs of each size are split into two
+halves. A surrogate f̂ is fitted to the first half. The sum of c (g − f̂) is then known for the pairs of the first half.
+For all other pairs it is estimated from the second half, each pair weighted by the number of pairs of its size that it
+stands for; this is unbiased, whatever f̂ is. The answer is the mean over both assignments of the halves.
+Σφ = v(N) − v(∅) holds exactly, since Σ_i c_i = 0.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from .estimator import RATE_OF_REGRESSIONS, Estimator, seconds_of_means
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
-    """Only where it is asked for by name: regression errs less."""
+    """False: it is used only when a query names it, since regression has smaller errors."""
     return False
 
 
@@ -45,10 +47,10 @@ def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
 
 
 def _fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
-    """Values of one column (rows,), and what each pair adds to their errors where it is not the surrogate's.
+    """Values of one column (rows,), and what each pair adds to their errors, by the half to which it is not fitted.
 
-    The surrogate is the ladder's free features, as many as half the pairs can tell: which must not depend on values.
-    Influences are not centred within sizes, and so err on the safe side.
+    The surrogate has the free features of the ladder, as many as half of the pairs allow; their choice must not depend
+    on the values. Influences are not centred within sizes, which makes the errors a little too large.
     """
     if design.pairs is None:
         raise TypeError(f"unbiased values need pairs; a design of '{design.method}' has none")
@@ -67,12 +69,12 @@ def _fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
     values, influence = np.full(d, gain / d), np.zeros((len(size), d))
     for told in (~second, second):
         told_of_size = np.bincount(size[told], minlength=d + 1)[size]
-        unseen, checks = 1 - told_of_size * rate / drawn, drawn - told_of_size  # a share of the size's pairs; a number
+        unseen, checks = 1 - told_of_size * rate / drawn, drawn - told_of_size  # a share, a number
         coefficients = np.linalg.lstsq(features[told], (root * odd)[told], rcond=None)[0]
         rest = odd - features @ coefficients / root
         weight = np.where(told, rate / drawn, unseen / np.maximum(checks, 1))
         values += (ladder.effects[:, :width] @ coefficients + (weight * rest) @ share) / 2
-        missed = np.where(told, 0, 1 - rate) / np.where(unseen > 0, unseen, 1)  # finite population: of the unseen
+        missed = np.where(told, 0, 1 - rate) / np.where(unseen > 0, unseen, 1)  # finite-population factor
         influence += (np.sqrt(missed) * weight * rest)[:, None] * share / 2
     widening = student(max(len(size) - d, 1))
     return Fit(values * scale, influence * widening * scale, f"{width} features")
