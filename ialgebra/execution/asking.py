@@ -1,7 +1,7 @@
-"""Interpreters that ask a model by themselves (gradients, other packages): a job's columns in, their maps out.
+"""Interpreters that run a model themselves (gradients, other packages): a job's columns in, their maps out.
 
-The store is asked first. The rows that an interpreter runs are counted; out of memory halves its batches. It may form
-no batch of its own, and it runs where the models are, in no lane.
+Maps are looked up in the store first. The rows that an interpreter runs are counted; out of memory halves its batches.
+This file forms no batches, and runs interpreters outside the lanes, on the device of the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Rows that are to be evaluated become batches, and what comes back is applied in the order of submission.
+"""Puts rows into batches, submits these to a lane, and applies the results in the order of submission.
 
-In: items that each stand for a row, how many to take at a time, and how a batch of them is made and read. Out: each
+In: items that each stand for a row, how many to take at a time, and functions that make and read a batch. Out: each
 item read once; the batches on the tape. Out of memory halves the batch and goes on. It may know no estimator and no
-store; `tables` counts what was run.
+store; `tables` counts the rows that were run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, eq=False)
 class _Submitted(Generic[_Item]):
-    """A batch that was submitted: its items, of which the first is item number `first`, and its work by number."""
+    """A submitted batch: its items, the number `first` of its first item, and its work by number."""
 
     first: int
     items: list[_Item]
@@ -43,16 +43,16 @@ class _Submitted(Generic[_Item]):
 
 
 class Desk:
-    """Hands batches to a lane. `halt` is asked before every batch, with whether it heeds a deadline: an error
-    that it gives is raised once the batches under way are applied."""
+    """Hands batches to a lane. `halt(timed)` is called before every batch, `timed` if a deadline counts. If it returns
+    an error, the batches under way are applied first, then the error is raised."""
 
     def __init__(self, tables: Tables, lane: Lane, tape: Tape, halt: Callable[[bool], Exception | None]) -> None:
         self.tables = tables
         self._lane = lane
         self._tape = tape
         self._halt = halt
-        self._not_free: set[str] = set()  # models of which a layer that nobody asked for has failed
-        self._works: dict[int, Work] = {}  # submitted and not heard of, by number in order of submission
+        self._not_free: set[str] = set()  # models with a free layer that has failed
+        self._works: dict[int, Work] = {}  # submitted, without a result yet; numbered in order of submission
         self._numbers: dict[int, int] = {}  # of work, by ticket
         self._done: dict[int, Done] = {}
         self._count = 0
@@ -69,16 +69,16 @@ class Desk:
         timed: bool = True,
         after: Callable[[], None] = lambda: None,
     ) -> None:
-        """Evaluate `items` in batches as `next_run(rows left)` says: `works` makes the work of a batch, `read` takes
-        what became of one of them, `named` says in words which row is the one of that number in some work, and `after`
-        is called when a batch is in.
+        """Evaluate `items` in batches as `next_run(rows left)` says. `works` makes the work of a batch, and `read` gets
+        each work's result. `named` describes a row of a work, given by its number, in words. `after` is called after
+        each batch.
 
         Raises what a model raises, ResourceError out of memory at one row (of `model`, it says), and what
         `halt(timed)` gives.
         """
         first, most = 0, ROWS_LISTED
         under_way: deque[_Submitted[_Item]] = deque()
-        returned: deque[Run] = deque()  # how batches were to be run that a larger one before them has pushed back
+        returned: deque[Run] = deque()  # ways to run batches that came back unused after out of memory
         halted: Exception | None = None
         while True:
             if halted is None and first < len(items) and len(under_way) < self._lane.width:
@@ -118,8 +118,9 @@ class Desk:
             raise halted
 
     def free_layers(self, model: str, layers: Sequence[int | None], mode: str) -> tuple[int, ...]:
-        """The layers with heads that a pass for `layers` comes by: a tap and a linear map more, and a later question
-        is answered. Taps would make a compiled model run eagerly, so that there they come only with other taps."""
+        """The layers with heads that a pass for `layers` goes through anyway. To read them costs a tap and a linear
+        map, and may answer a later query. In a compiled model taps force an eager pass, so they are read only if other
+        layers are tapped too."""
         network = self.tables.networks[model]
         taps = [layer for layer in layers if layer is not None]
         without_taps = (mode == "compiled" or _holds_compiled(network)) and not taps
@@ -135,7 +136,7 @@ class Desk:
         return self._count
 
     def _result(self, number: int, named: Callable[[int], str]) -> Done:
-        """What became of work, which is counted. Raises its error; a row at fault is `named` there."""
+        """The result of work, after counting it. Raises the work's error, which names the row at fault by `named`."""
         while number not in self._done:
             ticket, done = self._lane.wait()
             arrived = self._numbers.pop(ticket, 0)
@@ -156,10 +157,10 @@ class Desk:
         try:
             raise done.error
         finally:
-            del done  # the error holds this frame, and would hold itself
+            del done  # the error refers to this frame; without this, the frame would refer back to the error
 
     def _give_up(self) -> None:
-        """What is under way is wanted no more."""
+        """Forget the work under way: its results are no longer needed."""
         self._works.clear()
         self._done.clear()
 

@@ -19,7 +19,7 @@ from .lanes import Done, HybridRows, Rows, Work
 from .pace import Pace
 from .tables import Tables
 
-_SHOWN = 12  # players that the text of an error lists
+_SHOWN_PLAYERS = 12  # players that the text of an error lists
 
 
 class _Place(NamedTuple):
@@ -30,7 +30,7 @@ class _Place(NamedTuple):
 
 
 def evaluate_pass(each: Pass, tables: Tables, desk: Desk, after_batch: Callable[[], None]) -> None:
-    """Evaluate what the jobs of a pass lack; `after_batch` is called when a batch is in."""
+    """Evaluate the missing rows of the jobs of a pass; `after_batch` is called after each batch."""
     pace = Pace(each, [tables.networks[model] for model in each.models])
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
 
@@ -71,7 +71,7 @@ def evaluate_pass(each: Pass, tables: Tables, desk: Desk, after_batch: Callable[
 
 
 def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
-    """The jobs of a pass, so many at a time that a list of their rows is short."""
+    """The jobs of a pass in blocks, small enough that the list of a block's rows is short."""
     block: list[int] = []
     rows = 0
     for number in each.jobs:
@@ -85,8 +85,8 @@ def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
 
 
 def _pending(each: Pass, jobs: Sequence[int], tables: Tables) -> list[_Place]:
-    """The rows of some jobs of a pass that are still to be evaluated, with reuse each hybrid once: its other jobs
-    find it in the store, or if that has forgotten it, evaluate it afterwards."""
+    """The rows of some jobs of a pass that are still to be evaluated. With reuse each hybrid is listed once: the other
+    jobs find it in the store, or evaluate it afterwards if the store has forgotten it."""
     reuse = tables.plan.strategy.reuse
     pending: dict[object, _Place] = {}
     for number in jobs:
@@ -123,5 +123,5 @@ def _by_job(chunk: list[_Place]) -> Iterator[tuple[int, list[int]]]:
 def _in_words(tables: Tables, place: _Place) -> str:
     """A row as the text of an error names it."""
     present = np.flatnonzero(tables.outcome.designs[place.job].coalitions[place.row]).tolist()
-    shown = ", ".join(map(str, present[:_SHOWN])) + (", …" if len(present) > _SHOWN else "")
+    shown = ", ".join(map(str, present[:_SHOWN_PLAYERS])) + (", …" if len(present) > _SHOWN_PLAYERS else "")
     return f"row {place.row} of the plan's game {place.job}: players {{{shown}}} present"

@@ -1,7 +1,7 @@
 """Whole inputs: every x_∅ and x_N, and the predictions that decide which class a game reads.
 
-In: the tables of a run, the store behind them. Out: the targets, and v(∅) and v(N) of every game where they are known.
-All classes of these rows are kept. It may compose no hybrid.
+In: the tables of a run, and the store behind them. Out: the targets, and v(∅) and v(N) of every game, as far as they
+are known. All classes of these rows are kept. It may compose no hybrid.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _Known = dict[tuple["_End", int | None], Tensor]  # the logits (K,) of a whole i
 
 
 class _End(NamedTuple):
-    """A whole input that must be evaluated: an x_∅, an x_N or a prediction; `apart` is the job that does not share
-    it."""
+    """A whole input that must be evaluated: an x_∅, an x_N or a prediction. If a job must not share it with other jobs,
+    `apart` is the number of this job."""
 
     model: str
     row: bytes
@@ -40,21 +40,21 @@ class _Wanted(NamedTuple):
 
 
 def whole(job: Job) -> Tensor:
-    """x_N: the foreground wherever a player sits."""
+    """x_N: the foreground in every feature that belongs to a player."""
     hybrids = job.hybrids
     return torch.where(torch.from_numpy(hybrids.segments) >= 0, hybrids.foreground, hybrids.background)
 
 
 def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) -> None:
-    """Decide the targets and read the ends, from the store or from the models. Where nothing is `timed`, ends whose
-    classes are known may be left to the batches of their coalitions."""
+    """Decide the targets and read the ends, from the store or from the models. Unless `timed`, ends whose classes are
+    known may be left to the batches of their coalitions."""
     wanted = _wanted(tables, catalog)
     known, missing = _recalled(tables, wanted)
     if missing and tables.plan.strategy.reuse and not timed:
-        # A batch of a few rows is slow: where the targets are known, ends go with the rows of their games.
+        # A batch of a few rows is slow: if the targets are known, the ends go into the batches of their games.
         predicted = list(_predictions(tables, catalog))
         for end in predicted:
-            if (end, None) not in known:  # or its logits alone, where more layers are wanted
+            if (end, None) not in known:  # if other layers are needed too, the store may know the logits alone
                 stored, _ = tables.memory.find_whole(end.model, end.row, (None,))
                 known |= {(end, layer): logits for layer, logits in stored.items()}
         if all((end, None) in known for end in predicted):
@@ -84,7 +84,7 @@ def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
 
 
 def _recalled(tables: Tables, wanted: dict[_End, _Wanted]) -> tuple[_Known, dict[tuple[object, ...], list[_End]]]:
-    """What the store knows of the ends, and the others, in groups that may share a batch."""
+    """The ends that the store knows; and the other ends, in groups that may share a batch."""
     known: _Known = {}
     missing: dict[tuple[object, ...], list[_End]] = {}
     for end, (tensor, layers) in wanted.items():
@@ -137,7 +137,7 @@ def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
 
 
 def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:
-    """The whole inputs whose class is a target; naming one reads all of it."""
+    """The whole inputs whose predicted class is a target."""
     for number, job in enumerate(tables.plan.jobs):
         for target in job.predictions:
             row = input_name(catalog.element(target.source).tensor)
@@ -145,7 +145,7 @@ def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:
 
 
 def _apart(tables: Tables, number: int) -> int | None:
-    """What keeps the ends of a job from being shared with other jobs."""
+    """The job's number if its ends must not be shared with other jobs, else None."""
     return None if tables.plan.strategy.share else number
 
 

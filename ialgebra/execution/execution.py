@@ -1,4 +1,4 @@
-"""Runs a physical plan: the ends, then every pass in full batches, then what asks the models by itself.
+"""Runs a physical plan: the ends, then every pass in full batches, then interpreters that run the models themselves.
 
 In: a plan, and how plans are run (an `Executor`). Out: for each job its values (m, columns), for each prediction its
 class. Memory is bounded by the batches under way and the tables. Whatever happens, finished batches are in the store
@@ -36,15 +36,15 @@ Progress = Callable[[int, int], None]
 
 
 class TimeUp(Exception):
-    """The deadline passed before the plan's rows were in; those that are stay in the store."""
+    """The deadline passed before all rows of the plan were evaluated; the rows so far stay in the store."""
 
 
 class Cancelled(IalgebraError):
-    """Somebody cancelled the execution; the rows that are in stay in the store."""
+    """Somebody cancelled the execution; the rows so far stay in the store."""
 
 
 class Cancellation:
-    """Says to an execution, from any thread, that it shall end; it does so before its next batch."""
+    """Tells an execution, from any thread, to end; the execution ends before its next batch."""
 
     def __init__(self) -> None:
         self._said = threading.Event()
@@ -61,8 +61,9 @@ class Cancellation:
 
 @dataclass(frozen=True, eq=False)
 class Executor:
-    """How plans are run. No batch of coalitions starts after `deadline`, a time of `time.perf_counter`, and none at all
-    once it is cancelled. `progress(done, total)` hears of rows. `lane` opens what runs the batches."""
+    """How plans are run. No batch of coalitions starts after `deadline`, a time of `time.perf_counter`, and no batch at
+    all after cancellation. `progress(done, total)` is called with numbers of rows. `lane` opens the lane that runs the
+    batches."""
 
     catalog: Catalog
     store: Store
@@ -71,7 +72,7 @@ class Executor:
     progress: Progress | None = None
     lane: OpenLane = local
     cancellation: Cancellation = field(default_factory=Cancellation)
-    now: float | None = None  # when the query began, as the store counts
+    now: float | None = None  # the query's time, as the store counts it
 
     def design(self, spec: DesignSpec) -> Design:
         """The coalitions of a job."""
@@ -82,14 +83,14 @@ class Executor:
         return Design(spec.method, spec.players, 0, ends, (spec.method, spec.players, spec.rows, 0))
 
     def halt(self, timed: bool) -> Exception | None:
-        """Why the next batch shall not start, if so; only where it is `timed`, because time is up."""
+        """The error to raise in place of the next batch, if any: cancelled, or, if `timed`, after the deadline."""
         if self.cancellation.cancelled:
             return Cancelled("the query was cancelled; the rows that it had evaluated are kept")
         return TimeUp() if timed and time.perf_counter() >= self.deadline else None
 
 
 class Execution:
-    """One run of one plan; `outcome` holds what is in so far."""
+    """One run of one plan; `outcome` holds the results so far."""
 
     def __init__(self, executor: Executor, plan: PhysicalPlan) -> None:
         self.executor = executor
@@ -119,13 +120,13 @@ class Execution:
 
             for each in plan.passes:
                 evaluate_pass(each, tables, desk, told)
-        for each in plan.passes:  # with the lane closed: in its frame no gradient flows
+        for each in plan.passes:  # after the lane is closed, because inside it gradients are off
             for number in each.jobs if each.asked else ():
                 ask(number, each.run, tables, executor.catalog, executor.tape, told)
         return self.outcome
 
     def _tables(self) -> Tables:
-        """The tables of this run, in which the rows that told the models' layers are already."""
+        """The tables of this run. The rows with which the models were probed are entered already."""
         plan, catalog = self.plan, self.executor.catalog
         names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
         networks = {name: catalog.model(name) for name in dict.fromkeys(names)}

@@ -1,8 +1,8 @@
 """Lanes run batches: a batch of rows and what to read of its pass in; logits, rows and seconds, or an error, out.
 
-An execution submits `Work` and waits for what arrives. A lane may answer in any order, twice, or say that work was
-lost; whoever submits applies what arrives in the order of submission, so that no answer depends on the order of
-arrival. `Local` runs batches where they are submitted, one after the other. A lane may know no plan and no store.
+An execution submits `Work` and waits for results. A lane may give results in any order, or twice, or report that work
+was lost. The execution applies results in the order of submission, so that no answer depends on the order of arrival.
+`Local` runs the batches one after the other, in the thread that submits them. A lane may know no plan and no store.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ..models.turns import turn, wanted
 from ..planner.games import Hybrids
 
 TURN_SECONDS = 0.1
-"""How long a query has its models before it gives way between two batches: getting them ready again takes time."""
+"""Seconds that a query holds its models before it gives way between two batches; to prepare them again takes time."""
 
 TURN_WORTH = 20.0
-"""How many times longer it has them than giving way took."""
+"""A query holds its models at least this many times longer than giving way took."""
 
 
 class HybridRows(NamedTuple):
@@ -42,8 +42,8 @@ class HybridRows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows of one batch, in order: hybrids, or whole inputs (*shape) as they stand. Work that shares this object
-    shares what is composed of it."""
+    """The rows of one batch, in order: hybrids, or whole inputs (*shape). `Work` that shares this object shares the
+    batch that is composed from it."""
 
     hybrids: tuple[HybridRows, ...] = ()
     whole: tuple[Tensor, ...] = ()
@@ -53,9 +53,9 @@ class Rows:
 class Work:
     """One batch through one model.
 
-    `chosen` (rows,) says which of the `rows` go through it; None: all. `layers` are read (None: the model itself); so
-    are the layers `free`, which cost nothing beside them, unless these fail. Where `compiles`, a model that is not
-    compiled for batches of this form is compiled first.
+    `chosen` (rows,) says which of the `rows` go through it; None: all. `layers` are read (None: the model itself). The
+    layers `free` cost nothing in addition; they are read too, unless reading them fails. If `compiles`, a model that is
+    not compiled for batches of this form is compiled first.
     """
 
     model: str
@@ -68,7 +68,7 @@ class Work:
 
 
 class Done(NamedTuple):
-    """What became of work: the logits (rows, K) of each layer on the host, or the error that was raised.
+    """The result of work: the logits (rows, K) of each layer on the host, or the error that was raised.
 
     `ran` rows went through the model in `seconds`; `free` says whether the free layers could be read.
     """
@@ -81,7 +81,7 @@ class Done(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What is known of the work that was submitted under `ticket`: what became of it, or None where it was lost."""
+    """The result of the work that was submitted under `ticket`; None if the work was lost."""
 
     ticket: int
     done: Done | None
@@ -95,10 +95,10 @@ class Lane(Protocol):
         """How many batches may be submitted before the first of them is waited for; at least 1."""
 
     def submit(self, work: Work) -> int:
-        """Take work on; its ticket, which no other work of this lane has."""
+        """Accept work; returns its ticket, which no other work of this lane has."""
 
     def wait(self) -> Arrival:
-        """What is known next of any work that was submitted. Called only while some of it was not heard of."""
+        """Wait for the next result of any submitted work. Called only while some work has no result yet."""
 
 
 OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
@@ -107,8 +107,8 @@ OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
 
 @contextmanager
 def local(networks: Mapping[str, Network], priority: int = 0) -> Iterator[Lane]:
-    """A lane that runs each batch in the thread that waits for it. Until it is closed, the models are its own and ready
-    to predict; between two batches, threads of no lower `priority` that wait for one have their turn."""
+    """A lane that runs each batch in the thread that waits for it. Until the lane is closed, it holds the models, ready
+    to predict; between two batches, threads of at least the same `priority` that wait for a model get a turn."""
     with ExitStack() as frames:
         lane = Local(networks, frames, priority)
         lane.open()
@@ -146,7 +146,7 @@ class Local:
             self._ready.enter_context(network.running())
 
     def _let_others_in(self) -> None:
-        """Give way to threads that wait for one of the models. Raises ModelError where one is another afterwards."""
+        """Give way to threads that wait for one of the models. Raises ModelError if a model was changed meanwhile."""
         started = time.perf_counter()
         if started - self._began < self._turn_seconds or not wanted(self._claim):
             return
@@ -162,25 +162,25 @@ class Local:
         self._turn_seconds = max(TURN_SECONDS, TURN_WORTH * (left - started + time.perf_counter() - self._began))
 
     def _states(self) -> dict[str, object]:
-        """What a query computes with of each model, as values that can be compared."""
+        """For each model, a value that changes if the model would compute something else."""
         return {name: (network.content(), network.heads_fingerprint()) for name, network in self._networks.items()}
 
     def submit(self, work: Work) -> int:
-        """Put it at the end of the queue."""
+        """Put work at the end of the queue."""
         self._tickets += 1
         self._queue.append((self._tickets, work))
         return self._tickets
 
     def wait(self) -> Arrival:
-        """Run the first of the queue."""
+        """Run the first work of the queue."""
         self._let_others_in()
         ticket, work = self._queue.popleft()
         return Arrival(ticket, performed(work, self._networks[work.model], self._composer))
 
 
 class Composer:
-    """Makes batches on the devices where they are wanted; it remembers the last batch, which several models may read,
-    and on each device the last hybrids' parts."""
+    """Makes batches on the devices that need them. It keeps the last batch, which several models may read, and on each
+    device the tensors of the last hybrids."""
 
     def __init__(self) -> None:
         self._parts: dict[torch.device, tuple[Hybrids, tuple[Tensor, ...]]] = {}
@@ -190,7 +190,7 @@ class Composer:
     def batch(self, rows: Rows, device: torch.device) -> Tensor:
         """The rows (B, *shape) on a device."""
         if rows is not self._rows:
-            self._rows, self._batches = None, {}  # the last batch is dropped before there is another
+            self._rows, self._batches = None, {}  # the last batch is dropped before the next is made, to save memory
         if device not in self._batches:
             if rows.whole:
                 batch = torch.stack(rows.whole).to(device)
@@ -227,7 +227,7 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
                 own_fault = not isinstance(error.__cause__, IalgebraError | None)
                 if own_fault or not work.free:
                     raise
-                free = False  # nobody asked for these layers, so they may not fail a query
+                free = False  # no query asked for these layers, so their errors must not reach it
                 outputs = network.forward(batch, work.layers, work.mode)
         finally:
             ended = time.perf_counter()

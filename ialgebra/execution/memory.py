@@ -1,8 +1,8 @@
-"""What the store means to one plan: which of its rows are which rows of the store, and under which names they are kept.
+"""The store as one plan uses it: finds the plan's rows in the store, and keeps the plan's results under their names.
 
-In: a plan's jobs and designs, the models that run them, the store. Out: values of rows that were paid for before, with
-what they had been paid for; and a place for those that are paid for now. It decides how much of a pass is worth
-keeping; it runs no model and knows no batches.
+In: a plan's jobs and designs, the models that run them, the store. Out: values of rows that were evaluated before, with
+the purpose of that; new results go into the store. It decides how much of a pass is worth keeping; it runs no model and
+knows no batches.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ OTHER_INPUT = "another input or baseline"
 WHOLE = "an input as a whole"
 ASKED = "the same map"
 
-_ALL_CLASSES = 1 / 8  # of the store's limit: a job's rows that take more with all classes keep those asked for
+_ALL_CLASSES = 1 / 8  # share of the store's limit; a job that needs more for all classes keeps only those it reads
 _numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not change once they are made
 _NOTHING = Origin("", b"", b"")
 
 
 class ValueColumn(NamedTuple):
-    """One scalar that a job reads of the passes of its rows."""
+    """One scalar that a job reads from the passes of its rows."""
 
     layer: LayerNumber
     target: int
     output: OutputKind
 
     def read(self, logits: Tensor) -> Floats:
-        """Its values (rows,) in the logits (rows, K) of its layer, which lie on the host: fresh or remembered, one
-        arithmetic."""
+        """Its values (rows,) from the logits (rows, K) of its layer, on the host. New and stored logits are read by the
+        same arithmetic."""
         values: Floats = column(logits, self.target, self.output).numpy()
         return values
 
 
 class Memory:
-    """The store as a plan sees it, which is of the query that began at `now`."""
+    """The store as a plan sees it; the plan belongs to the query that began at `now`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Memory:
         self.jobs = jobs
         self.contents = {name: network.content() for name, network in networks.items()}
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
-        # The network itself too: what a callable reads from elsewhere is in no content. And bfloat16 is another model.
+        # The network itself too, since its content misses what a callable reads elsewhere. bfloat16 is another model.
         narrow = mode == "autocast"
         self.models = {
             name: StoreKey(_digest(serial(network), self.contents[name], narrow), weakref.ref(network))
@@ -100,8 +100,8 @@ class Memory:
     def find_whole(
         self, model: str, name: bytes, layers: Sequence[LayerNumber]
     ) -> tuple[dict[LayerNumber, Tensor], bool]:
-        """The logits (K,) of a whole input at each layer, empty unless all are known; and whether that is news to the
-        query."""
+        """The logits (K,) of a whole input at each layer, empty unless all are known; and whether the query uses this
+        row for the first time."""
         with self.store.lock:
             table = self.store.table(self.models[model])
             places = table.places([name])
@@ -118,13 +118,13 @@ class Memory:
         }
         self.store.keep(self.models[model], [name], columns, seconds, _NOTHING, self.now)
 
-    # Maps that interpreters made for themselves: a table of their own, one row a map.
+    # Maps of interpreters that run models themselves: they have their own table, with one row for each map.
 
     def find_map(
         self, number: int, k: int, column: ValueColumn, seed: int, interpreter: object
     ) -> tuple[Floats, int] | None:
-        """The map of a job's column k, and the rows that it took, those of a map that this query has met apart; None
-        where it is not known."""
+        """The map of a job's column k, and the rows that it cost, 0 if this query has used the map before; None if it
+        is not known."""
         model, name = self._asked(number, k, column, seed, interpreter)
         shape = self.jobs[number].hybrids.foreground.shape
         with self.store.lock:
@@ -171,8 +171,8 @@ class Memory:
     def find(
         self, number: int, model: str, rows: NDArray[np.int64], columns: Sequence[ValueColumn]
     ) -> tuple[Floats, Counter[str]]:
-        """The values (rows, columns) of rows of a job, NaN where not known; and how many are known all through, by what
-        they had been evaluated for, but for those that the query paid for or found before."""
+        """The values (rows, columns) of rows of a job, NaN if not known; and the number of rows with all values known,
+        by the purpose of their evaluation, without rows that this query has run or found before."""
         names = self.named(number, rows)
         found = np.full((len(rows), len(columns)), np.nan)
         kinds: Counter[str] = Counter()
@@ -203,10 +203,10 @@ class Memory:
         outputs: Mapping[LayerNumber, Tensor],
         seconds: float,
     ) -> None:
-        """Remember what a pass said of rows of a job: logits (rows, K) on the host at each layer.
+        """Keep the results of a pass for rows of a job: logits (rows, K) on the host at each layer.
 
-        All classes are kept while the job's rows take a share of the store with them, those of the layers in `columns`
-        first; after that only the job's own classes.
+        All classes are kept as long as the job's rows fit into a share of the store, first for the layers in `columns`.
+        For the other layers only the classes that the job reads are kept.
         """
         kept: dict[Hashable, StoredValues] = {}
         room = _ALL_CLASSES * self.store.limit
@@ -259,7 +259,7 @@ def _names(job: Job, design: Design) -> NDArray[np.void]:
 
 
 def _kind(origin: Origin, now: Origin, asked: set[Hashable]) -> str:
-    """What a row had been evaluated for, as seen from the game that finds it."""
+    """The purpose for which a row was evaluated, in relation to the game that finds it."""
     if origin is _NOTHING:
         return WHOLE
     if origin.hybrids == now.hybrids:

@@ -12,10 +12,10 @@ from ..models.network import Network
 from ..planner.cost import cheapest, forward_cost, forward_costs, runs
 from ..planner.physical import Pass, Run
 
-_WORTH_TRIALS = 2.0  # seconds of forward passes; in shorter passes a trial takes more than it can win
-_TRIAL_SHARE = 3  # a trial may take one part in so many of the rows that are left
-_TRIAL_BATCHES = 2  # of each kind: the first also pays for setting up kernels, and is not counted
-_ALL_ROWS = 1 << 20  # rows for which ways to run a pass are compared where the number left does not matter
+_WORTH_TRIALS = 2.0  # seconds that the rest of a pass must take; in shorter ones a trial costs more than it can save
+_TRIAL_SHARE = 3  # a trial may take 1/3 of the rows that are left
+_TRIAL_BATCHES = 2  # batches of a trial; the first also sets up kernels, and is not counted
+_ALL_ROWS = 1 << 20  # rows for which ways to run a pass are compared if the number of rows left does not matter
 
 
 class Pace:
@@ -29,7 +29,7 @@ class Pace:
         self._repeats = _TRIAL_BATCHES
 
     def next(self, left: int) -> Run:
-        """How to run the next batch, where `left` rows are to go."""
+        """How to run the next batch, when `left` rows are left."""
         if self._trials is not None and self._repeats == 0:
             self._repeats = _TRIAL_BATCHES
             trial = next(self._trials, None) if self._long(left) else None
@@ -50,9 +50,9 @@ class Pace:
         return cheapest(forward_costs(self.networks, self.layers, left, options))
 
     def _alternatives(self) -> Iterator[Run]:
-        """Other modes at the planned batch size, then other sizes in the best of them; each only once a machine."""
+        """Other modes at the planned batch size, then other sizes in the best mode; only those never measured here."""
         for mode in self.networks[0].modes(self.layers[0]):
-            if mode != "compiled":  # whose price is known to be minutes
+            if mode != "compiled":  # which would take minutes to compile
                 yield from self._unknown(Run(self.planned.batch_size, mode))
         best = self._best(_ALL_ROWS)
         for size in (best.batch_size // 2, best.batch_size * 2):

@@ -1,10 +1,11 @@
-"""Values already paid for: a table a model, a row an input, named by its content, a column what was read of its pass.
+"""The store of values that were computed before. Each model has a table. In a table, each input has a row, named by the
+input's content, and everything that is read from a pass has a column.
 
-In: blocks of values as batches finish; out: what is known of the rows that a plan asks for, and what they were
-evaluated for. Rows are named by `kernels.naming`, so that a hybrid is found again from another window, another
-partition, another estimator or the other side of an anti-join. Bounded in bytes; what would cost least to evaluate
-again, for its bytes and its age, goes first. Several threads may use it; each call is one step for the others, and
-`lock` makes one of several calls. It may know no plan and run no model.
+In: blocks of values as batches finish. Out: the known values of the rows that a plan asks for, and the purpose for
+which they were evaluated. Rows are named by `kernels.naming`, so that a hybrid is found again from another window,
+another partition, another estimator or the other side of an anti-join. The size is bounded in bytes: rows that would
+cost least to evaluate again, relative to their bytes and age, are forgotten first. Several threads may use the store;
+each call is atomic, and `lock` makes several calls atomic. It may know no plan and run no model.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from ..system.arrays import Ints
 StoredValues = NDArray[np.float32] | NDArray[np.float64]
 _ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 
-_NAME_BYTES = 150  # a name and its entry in a dictionary
-_KEPT_SHARE = 0.75  # of the limit, once it was passed: forgetting takes a moment, and shall not come with every batch
+_NAME_BYTES = 150  # bytes of a name and its entry in a dictionary
+_KEPT_SHARE = 0.75  # share of the limit that is kept once it is passed, so that not every batch has to forget rows
 
 
 @dataclass(frozen=True)
 class StoreKey:
-    """Names a table by a digest that no other table has or will have. `owner` is the model that it is of: once that is
-    gone, the table can be read no more and is the first to go."""
+    """Names a table by a digest that no other table has or will have. `owner` is the table's model: once the model is
+    gone, the table cannot be read any more and is forgotten first."""
 
     digest: bytes
     owner: weakref.ref[object] = field(compare=False)
@@ -39,8 +40,8 @@ class StoreKey:
 
 @dataclass(eq=False)
 class Origin:
-    """What rows were evaluated for: a set of hybrids by content, the names of its foreground and its background, and
-    the columns that were asked of it."""
+    """The purpose for which rows were evaluated: a set of hybrids by content, the names of its foreground and its
+    background, and the columns that were read from it."""
 
     hybrids: str
     foreground: bytes
@@ -49,8 +50,8 @@ class Origin:
 
 
 class Table:
-    """What is known of one model: `rows` by name; a column (capacity, width) for each thing read, NaN where a row lacks
-    it; and for each row what it took, when it was last used and what for."""
+    """The known values of one model: `rows` by name; a column (capacity, width) for each thing read, NaN where a row
+    lacks it; and for each row its seconds, the time of its last use, and its origin."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, int] = {}
@@ -74,7 +75,7 @@ class Table:
         return [self.seconds, self.used, self.origin, *self.columns.values()]
 
     def places(self, names: Sequence[bytes]) -> Ints:
-        """Where the rows of these names are, −1 for those that are not there."""
+        """The positions of the rows with these names; −1 for a name that is not in the table."""
         return np.array([self.rows.get(name, -1) for name in names], dtype=np.int64)
 
     def read(self, places: Ints, column: Hashable) -> tuple[NDArray[np.bool_], StoredValues]:
@@ -95,9 +96,9 @@ class Table:
         now: float,
         origin: Origin,
     ) -> None:
-        """Remember what was read of the rows of these names.
+        """Keep the values that were read from the rows with these names.
 
-        Names come last: where this breaks off (Ctrl-C, no memory), rows without a name are not seen.
+        Names are written last: if this is interrupted (Ctrl-C, no memory), rows without a name are invisible.
         """
         fresh: dict[bytes, int] = {}
         for name in names:
@@ -109,9 +110,7 @@ class Table:
         self.origin = _grown(self.origin, end, None)
         for column, held in self.columns.items():
             self.columns[column] = _grown(held, end, np.nan)
-            self.columns[column][first:end] = (
-                np.nan
-            )  # where keeping other rows broke off here, their values may still be there
+            self.columns[column][first:end] = np.nan  # values of an interrupted call may still be there
         for column, values in columns.items():
             if column not in self.columns:
                 self.columns[column] = np.full((len(self.used), values.shape[1]), np.nan, dtype=values.dtype)
@@ -127,7 +126,7 @@ class Table:
         self.rows.update(fresh)
 
     def retained(self, kept: NDArray[np.bool_]) -> Table:
-        """A table without all rows but those at the places that `kept` (rows,) says."""
+        """A table with only the rows for which `kept` (rows,) is true."""
         remaining, found = np.flatnonzero(kept), Table()
         found.seconds, found.used, found.origin = (each[remaining] for each in (self.seconds, self.used, self.origin))
         columns = {name: column[remaining] for name, column in self.columns.items()}
@@ -148,9 +147,9 @@ def _grown(array: _ArrayT, rows: int, blank: object) -> _ArrayT:
 
 
 class Store:
-    """The session's tables within `limit` bytes; time is counted in queries.
+    """The session's tables, within `limit` bytes. Time is counted in queries.
 
-    A query's time is what `begin` gave it; where a call is given none, it is of the last query.
+    A query's time is the number that `begin` returned. A call without a time belongs to the last query.
     """
 
     def __init__(self, limit: int = 256 << 20) -> None:
@@ -160,7 +159,7 @@ class Store:
         self.lock = threading.RLock()
 
     def begin(self) -> float:
-        """Another query begins, at the time that is returned: what it does not use is older by one."""
+        """Begin a query; returns its time. Rows that it does not use become older by one."""
         with self.lock:
             self.now += 1.0
             return self.now
@@ -170,8 +169,8 @@ class Store:
         return self.tables.get(model, Table())
 
     def use(self, model: Hashable, places: Ints, now: float | None = None) -> NDArray[np.bool_]:
-        """The rows at `places` are of use; which of them are so to this query, or to one after it, for the first
-        time."""
+        """Note that the rows at `places` are used. Returns which of them neither this query nor a later one has used
+        before."""
         if not len(places):
             return np.zeros(0, dtype=bool)
         with self.lock:
@@ -182,7 +181,7 @@ class Store:
             return news
 
     def origin(self, model: Hashable, hybrids: str, foreground: bytes, background: bytes) -> Origin:
-        """The record of what is asked of a set of hybrids; made if it is not there."""
+        """The origin for a set of hybrids, which records the columns that were read; made if there is none."""
         known = self.table(model).origins.get(hybrids)
         return known if known is not None else Origin(hybrids, foreground, background)
 
@@ -195,7 +194,8 @@ class Store:
         origin: Origin,
         now: float | None = None,
     ) -> None:
-        """Remember what was read of the rows of these names, one (rows, width) a column; they took `seconds` each."""
+        """Keep the values that were read from the rows with these names, (rows, width) for each column; each row took
+        `seconds`."""
         with self.lock:
             table = self.tables.setdefault(model, Table())
             table.keep(names, columns, seconds, self.now if now is None else now, origin)
@@ -203,9 +203,9 @@ class Store:
                 self._forget()
 
     def _forget(self) -> None:
-        """Keep the rows that would take the most seconds to evaluate again, for their bytes and their age.
+        """Keep the rows that would take the most seconds to evaluate again, relative to their bytes and their age.
 
-        A kin of GreedyDual-Size (Cao & Irani, USITS 1997) and of hyperbolic caching (Blankstein et al., ATC 2017).
+        Similar to GreedyDual-Size (Cao & Irani, USITS 1997) and hyperbolic caching (Blankstein et al., ATC 2017).
         """
         for key in [key for key in self.tables if isinstance(key, StoreKey) and key.owner() is None]:
             del self.tables[key]
@@ -223,7 +223,7 @@ class Store:
         kept[order] = np.cumsum(widths[order]) <= _KEPT_SHARE * self.limit
         parts = np.split(kept, np.cumsum(lengths)[:-1])
         for (model, table), part in zip(list(self.tables.items()), parts, strict=True):
-            self.tables[model] = table.retained(part)  # the old table or the new one, whatever happens on the way
+            self.tables[model] = table.retained(part)  # if interrupted, the old table or the new one is there
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
-"""One run's tables of values: what is read of every row of every job, as far as it is in.
+"""One run's tables of values: for every job, the values that are read from each row, as far as they are known.
 
-In: a plan, its designs, the networks and the store. Out: which rows a model has still to evaluate, the values of those
-that are in, and what they took. It may run no model and form no batch.
+In: a plan, its designs, the networks and the store. Out: which rows a model has still to evaluate, the values so far,
+and what they cost. It may run no model and form no batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ THIS_QUERY = "another game of this query"
 
 @dataclass
 class Outcome:
-    """What a plan's execution found, and what it took."""
+    """The results of a plan's execution, and what it cost."""
 
     designs: list[Design]
     values: list[Floats]  # a job: (m, columns)
@@ -40,8 +40,8 @@ class Outcome:
 
 
 class Tables:
-    """The tables of one run of `plan`: `outcome` holds them, `memory` is the store as this plan sees it,
-    which is of the query that began at `now`."""
+    """The tables of one run of `plan`. `outcome` holds them, and `memory` is the store as this plan sees it, for the
+    query that began at `now`."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Tables:
     def spend(
         self, rows: int = 0, batches: int = 0, forward_seconds: float = 0.0, hits: Mapping[str, int] | None = None
     ) -> None:
-        """Count what was run, and what the store knew."""
+        """Count rows that were run, and rows that were found in the store."""
         self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {})
 
     def target(self, game: Game) -> int:
@@ -77,7 +77,7 @@ class Tables:
         return target
 
     def column(self, game: Game) -> ValueColumn:
-        """What a game reads of the passes of its rows."""
+        """The column of values that a game reads from the passes of its rows."""
         return ValueColumn(game.layer, self.target(game), game.output)
 
     def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
@@ -98,7 +98,7 @@ class Tables:
         return lacking
 
     def rows_to_do(self) -> int:
-        """How many rows are still to be evaluated: of the whole inputs, which games have in common, each once."""
+        """How many rows are still to be evaluated; a whole input that several games share counts once."""
         rows = 0
         ends: set[tuple[str, bytes]] = set()
         for number, job in enumerate(self.plan.jobs):
@@ -112,8 +112,8 @@ class Tables:
         return rows + len(ends)
 
     def recall(self, number: int, *, within: bool = False) -> None:
-        """Fill in what the store knows of a job's rows, and count it; all of it as this query's own while rows come in
-        (`within`)."""
+        """Fill in the values of a job's rows that the store knows, and count them. While the query runs (`within`), all
+        count as found in this query."""
         job = self.plan.jobs[number]
         for model in job.models:
             rows = np.flatnonzero(self.lacking(number, model))
@@ -121,14 +121,14 @@ class Tables:
                 own, columns = self.columns(job, model)
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
-                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted once, not by game
+                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted elsewhere
                 self.spend(hits={THIS_QUERY: mine} if within else kinds)
 
     def fill(
         self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor], seconds: float
     ) -> None:
-        """Enter what a pass said of rows of a job: logits (rows, K) on the host at each layer; and remember it. Each
-        row took `seconds`."""
+        """Enter the results of a pass for rows of a job, logits (rows, K) on the host at each layer, and keep them in
+        the store. Each row took `seconds`."""
         own, columns = self.columns(self.plan.jobs[number], model)
         read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
         self.outcome.values[number][np.ix_(rows, own)] = read

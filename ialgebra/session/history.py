@@ -1,9 +1,8 @@
-"""What a session did, step by step: a list to look back on, to ask again from, and to write down as a script.
+"""The history of a session, step by step: a list that can be shown, run again, and written as a script.
 
-In: registrations and statements as they happen, and what became of them. Out: a table, or an answer to the same
-question. A step holds words and numbers; a registration also holds the catalog's tensors. The list is bounded: steps
-whose names mean something else by now are forgotten first, the oldest first. It answers no query itself; `script`
-writes scripts.
+In: registrations and statements as they happen, and how they ended. Out: a table, or a new answer to an old statement.
+A step holds words and numbers; a registration also holds the catalog's tensors. The list is bounded: steps whose names
+have been registered again are forgotten first, the oldest first. It answers no query itself; `script` writes scripts.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from ..results.relation import Relation
 from .script import export
 from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
 
-_MOST_STEPS = 10_000  # that are kept; steps that still say what a name means are never forgotten
-_MOST_IDLE_BYTES = 64 << 20  # of tensors whose names mean something else by now
-_PRUNE_EVERY = 64  # steps
+_MOST_STEPS = 10_000  # steps that are kept; steps that define what a name means now are never forgotten
+_MOST_IDLE_BYTES = 64 << 20  # bytes of kept tensors whose names mean something else now
+_PRUNE_EVERY = 64  # steps after which old steps are forgotten
 
 
 class History:
@@ -59,7 +58,7 @@ class History:
         return iter(tuple(self._steps))
 
     def __getitem__(self, number: int) -> HistoryStep:
-        """The step of that number; −1 is the last. BindError where there is none, or where it is forgotten."""
+        """The step with this number; −1 is the last. BindError if there is none, or if it is forgotten."""
         if isinstance(number, bool) or not isinstance(number, Integral):
             raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
         wanted = number + self._count if number < 0 else number
@@ -175,7 +174,7 @@ class History:
 
 
 def same(answer: Relation, maps: str) -> Relation:
-    """The answer; an IalgebraWarning where its maps are not, bit for bit, those that `maps` names."""
+    """The answer; warns (IalgebraWarning) if the digest of its maps is not `maps`."""
     if digest(answer) != maps:
         say(f"the maps of `{answer.query}` are not, bit for bit, those that were exported")
     return answer

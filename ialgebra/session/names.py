@@ -9,7 +9,7 @@ from ..language import tree
 
 
 def valid_name(kind: str, name: str) -> str:
-    """A name as the language reads it: ′ is '. BindError for what no query could say."""
+    """A name as the language reads it: ′ is '. Raises BindError for a name that no query could contain."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise BindError(f"{name!r} cannot name a {kind}; use a word such as f, x or x'")
     if kind == "window" and name.lower() in ("true", "false"):
@@ -18,7 +18,7 @@ def valid_name(kind: str, name: str) -> str:
 
 
 def check_free(kind: str, name: tree.Name, taken: Collection[str], replace: bool) -> None:
-    """BindError for a name that means something already, unless it is to be replaced."""
+    """Raise BindError for a name that is taken already, unless `replace`."""
     if name.value in taken and not replace:
         raise BindError(
             f"{kind} '{name.value}' exists; create or replace {kind} {name.value}, or drop it first", name.span

@@ -1,7 +1,7 @@
-"""Windows from answers: the players of a map that matter most, as the window that the next question looks through.
+"""Windows from answers: the players of a map with the highest values, as a window for later queries.
 
 In: `top(10 percent, …)`, `top(5, …)` or `above(0.5, …)` as written, and the one map of its query. Out: a mask, which
-remembers the words that it came from. It runs nothing and knows no catalog.
+keeps the text that it was made from. It runs nothing and knows no catalog.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..system.arrays import Ints
 
 
 def check_region(region: tree.Region) -> None:
-    """BindError for an amount that makes no sense, before the query is run."""
+    """Raise BindError for an amount that makes no sense, before the query is run."""
     amount = region.amount
     if region.percent and not 0 < amount.value <= 100:
         raise BindError(f"a percentage of the features is more than 0 and at most 100, not {amount.text}", amount.span)
@@ -43,7 +43,7 @@ def region_of(answer: Relation, region: tree.Region, name: str) -> Mask:
         what = "a positive value" if region.kind == "top" else f"a value above {region.amount.text}"
         say(f"window '{name}' is empty: no player of {a.label} has {what}")
     inside = np.isin(a.players, chosen)
-    alike = inside.ndim == 3 and bool((inside == inside[:1]).all())  # a plane fits images of any number of channels
+    alike = inside.ndim == 3 and bool((inside == inside[:1]).all())  # one plane fits images with any number of channels
     return Mask.of(name, inside[0] if alike else inside, region.text)
 
 

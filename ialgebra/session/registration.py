@@ -1,7 +1,7 @@
-"""What `Session.register_…` and the methods for trained heads do.
+"""The work of `Session.register_…` and of the methods for trained heads.
 
-In: Python objects as a caller gives them, the catalog and the history. Out: the catalog changed, and the call by which
-a script registers the same again. Nothing here takes locks or lists steps; `session` does.
+In: Python objects as a caller gives them, the catalog and the history. Out: the changed catalog, and the call with
+which a script registers the same again. Nothing here takes locks or lists steps; `session` does.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def register_input(
         check_partition(partition, made.kind, made.shape, draft.mask)
     draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition)
     call = PythonCall("register_input", name, _as_registered(draft, made))
-    catalog.inputs = draft.inputs  # in one step: a query that begins meanwhile sees all of it or nothing
+    catalog.inputs = draft.inputs  # in one step, so that a query that begins meanwhile sees all or nothing
     return call
 
 
@@ -142,7 +142,7 @@ def heads_of(network: Network) -> PythonCall:
 
 
 def example_of(catalog: Catalog, network: Network) -> str:
-    """The name of an input that a model can be run on; BindError where none is known, or several could be meant."""
+    """The name of an input that a model can be run on; BindError if there is none, or more than one."""
     inputs = catalog.visible
     fitting = [name for name, each in inputs.items() if not network.probed or network.row_shape == each.shape]
     if not fitting or not (network.probed or len(fitting) == 1):

@@ -1,7 +1,7 @@
 """A session's steps as a Python script that takes them again. In: steps; out: a .py file, and its tensors beside it.
 
-A script gets the same bits as the session because it repeats what decides them: every step, also those that failed,
-since they fill the store; and the batches that rows were evaluated in. Every name and text is written as a literal.
+A script gets the same bits as the session because it repeats everything that decides them: every step, also failed
+ones, since they fill the store; and the batches in which rows were evaluated. Names and texts are written as literals.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Session:
     def __init__(self, *, store_bytes: int = 256 << 20, progress: bool | None = None) -> None:
         self._catalog = Catalog()
         self._store = Store(store_bytes)
-        self._lock = threading.RLock()  # of who changes the catalog; no query is run with it
+        self._lock = threading.RLock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
         self._progress = sys.stderr.isatty() if progress is None else progress
 

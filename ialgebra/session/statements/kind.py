@@ -1,4 +1,4 @@
-"""What a statement of the language is to the session, and what it may work with.
+"""What the session knows about a kind of statement, and what a statement may use.
 
 In: a syntax tree and its text, the catalog, the store, the history. Out: values that `registry` lists. It knows no
 statement by name.
@@ -38,9 +38,9 @@ _Node = TypeVar("_Node", bound=Spanned)
 class StatementContext:
     """What a statement is run with: the session's belongings, and how the caller asked.
 
-    Who changes the catalog holds `lock` meanwhile; queries run without it, over what the names mean when they begin.
-    `text` is the script that the statement stands in. `seed` and `strategy` are the caller's, None where the session's
-    settings decide. `progress` says whether a bar is shown.
+    A statement that changes the catalog holds `lock` while it does. Queries run without the lock, with the meaning that
+    the names have when the query begins. `text` is the script that contains the statement. `seed` and `strategy` are
+    the caller's, or None if the session's settings decide. `progress` says whether a bar is shown.
     """
 
     catalog: Catalog
