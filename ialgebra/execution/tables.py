@@ -113,7 +113,7 @@ class Tables:
 
     def recall(self, number: int, *, within: bool = False) -> None:
         """Fill in the values of a job's rows that the store knows, and count them. While the query runs (`within`), all
-        count as found in this query."""
+        count as rows that this query has evaluated."""
         job = self.plan.jobs[number]
         for model in job.models:
             rows = np.flatnonzero(self.lacking(number, model))
