@@ -59,6 +59,9 @@ class Disorder:
             self.arrived += [Arrival(ticket, done)] * copies
         return self.arrived.pop(self.rng.randrange(len(self.arrived)))
 
+    def drop(self) -> None:
+        """What is not wanted may come all the same."""
+
 
 class Threads:
     """Runs work in threads, which enter the models' frames themselves."""
@@ -85,6 +88,9 @@ class Threads:
         first = done.pop()
         del self.running[first]
         return first.result()
+
+    def drop(self) -> None:
+        """What runs goes on."""
 
 
 def disorderly(seed: int, width: int, seen: list[Disorder]) -> Callable[[Mapping[str, Network]], object]:
@@ -240,3 +246,28 @@ def test_a_cancelled_query_ends_before_its_next_batch_and_keeps_its_rows(lane):
     (table,) = con._store.tables.values()
     assert len(table.rows) >= sum(batches[:4]) - 4
     assert len(con.sql("select * from f(x, target => 0) budget 400")) == 1
+
+
+def test_work_that_is_wanted_no_more_is_not_run():
+    """Out of memory in one model of a join halves the batch before the other has seen it."""
+
+    class Counting(nn.Module):
+        def __init__(self, most: int) -> None:
+            super().__init__()
+            self.linear = nn.Linear(6, 2)
+            self._most, self._rows = most, 0
+
+        def forward(self, batch: Tensor) -> Tensor:
+            if len(batch) > self._most:
+                raise MemoryError
+            self._rows += len(batch)
+            return self.linear(batch)
+
+    small, large = Counting(20), Counting(1 << 20)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", small)
+    con.register_model("g", large)
+    con.register_input("x", torch.randn(6))
+    found = con.sql("select * from f(x, target => 0) left join (select * from g(x, target => 0)) using exact()")
+    assert small._rows == large._rows == 64
+    assert found.stats.rows == 128

@@ -237,6 +237,40 @@ def test_a_model_that_is_another_after_a_turn_fails_its_query(short_turns):
     assert con.sql("select 1 from f(x, target => 0) budget 100")[0].values.any()
 
 
+def test_no_row_is_kept_for_heads_that_were_changed_before_the_query_had_its_model(monkeypatch):
+    con = with_head(session(f=net()), "f")
+    text = "select 1 from f(x, target => 0) budget 40"
+
+    @contextmanager
+    def late(networks):
+        with_head(con, "f", 1)
+        with local(networks) as lane:
+            yield lane
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "Executor", partial(Executor, lane=late))
+        con.sql(text)
+    wanted_map = with_head(session(f=net()), "f").sql(text)
+    with_head(con, "f")
+    assert alike(con.sql(text), wanted_map)
+
+
+def test_nothing_waits_for_a_registration_that_waits_for_its_model():
+    model = Blocking(net())
+    con = session(f=model)
+    with ThreadPoolExecutor(1) as pool:
+        with blocked(con, model, TEXTS[0].format("f")):
+            example = torch.zeros(2, 4, 4).double()
+            registered = pool.submit(con.register_model, "again", model, example=example)
+            while not turns._waiting:
+                pass
+            other = torch.randn(2, 4, 4).double()
+            meanwhile(partial(con.register_input, "z", other), partial(con.sql, "set budget = 30"))
+            assert not registered.done()
+        registered.result(PATIENCE)
+    assert con.names()["models"] == ["f", "again"]
+
+
 def test_a_turn_is_of_a_thread_and_of_all_models_at_once():
     f, g = net(), net(1)
     with turn(f, g), turn(f), turn(g):

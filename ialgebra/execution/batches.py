@@ -163,6 +163,7 @@ class Desk:
         """Forget the work under way: its results are no longer needed."""
         self._works.clear()
         self._done.clear()
+        self._lane.drop()
 
 
 def _holds_compiled(network: Network) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..errors import IalgebraError
 from ..interpreters.checked import designed
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.coalitions import Design
+from ..models.network import Network
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import DesignSpec
 from .asking import ask
@@ -104,8 +105,12 @@ class Execution:
         Cancelled, and TimeUp after the deadline; what was counted until then is in `outcome`.
         """
         plan, executor = self.plan, self.executor
-        tables = self._tables()
-        with executor.lane(tables.networks) as lane:
+        names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
+        networks = {name: executor.catalog.model(name) for name in dict.fromkeys(names)}
+        designs = {spec: executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        with executor.lane(networks) as lane:
+            # Only now, when nobody can change the models: the store names their rows by what they are.
+            tables = self._tables(networks, designs)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             evaluate_ends(tables, desk, executor.catalog, timed=not math.isinf(executor.deadline))
             if plan.strategy.reuse:
@@ -125,13 +130,10 @@ class Execution:
                 ask(number, each.run, tables, executor.catalog, executor.tape, told)
         return self.outcome
 
-    def _tables(self) -> Tables:
+    def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design]) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""
-        plan, catalog = self.plan, self.executor.catalog
-        names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
-        networks = {name: catalog.model(name) for name in dict.fromkeys(names)}
-        made = {spec: self.executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
-        tables = Tables(plan, [made[job.spec] for job in plan.jobs], networks, self.executor.store, self.executor.now)
+        plan, executor = self.plan, self.executor
+        tables = Tables(plan, [designs[job.spec] for job in plan.jobs], networks, executor.store, executor.now)
         self.outcome = tables.outcome
         for name, network in networks.items():
             if (found := network.take_first_pass()) is not None:

@@ -100,6 +100,9 @@ class Lane(Protocol):
     def wait(self) -> Arrival:
         """Wait for the next result of any submitted work. Called only while some work has no result yet."""
 
+    def drop(self) -> None:
+        """All work that was submitted and not heard of is wanted no more: it need not be run."""
+
 
 OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
 """Opens a lane for one execution, which runs these models by name."""
@@ -176,6 +179,10 @@ class Local:
         self._let_others_in()
         ticket, work = self._queue.popleft()
         return Arrival(ticket, performed(work, self._networks[work.model], self._composer))
+
+    def drop(self) -> None:
+        """Empty the queue."""
+        self._queue.clear()
 
 
 class Composer:
