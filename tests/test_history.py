@@ -324,6 +324,22 @@ def test_streams_models_of_one_name_layers_and_interpreters_are_repeated(tmp_pat
     assert [bits(each) for each in found if len(each)] == [bits(each) for each in answers]
 
 
+def test_a_query_is_repeated_with_what_the_names_meant_when_it_began(tmp_path: Path) -> None:
+    """What was registered and set before it ended comes after it in the script."""
+    models = nets()
+    con = session(models)
+    rounds = con.stream("select * from f(x, players => grid(5, 5)) error within 9%")
+    first = next(rounds)
+    torch.manual_seed(9)
+    con.register_input("x", torch.randn(3, 16, 16))
+    con.sql("set players = grid(3, 3)")
+    stream = [first, *rounds][-1]
+    answers = [stream, con.sql("select * from f(x)")]
+    assert [step.text.split()[0] for step in con.history][-4:] == ["register", "set", "select", "select"]
+    analysis: Any = runpy.run_path(str(con.history.export(tmp_path / "a.py")))["analysis"]
+    assert [bits(each) for each in analysis(models) if len(each)] == [bits(each) for each in answers]
+
+
 def test_names_and_texts_are_literals_whatever_they_hold(tmp_path: Path) -> None:
     """Nothing that a user or an error said is run."""
     models = nets()

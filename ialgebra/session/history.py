@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
@@ -96,12 +96,14 @@ class History:
         last digit: the script says where. Raises BindError for a path that is not a Python file's, IalgebraError where
         the file cannot be written.
         """
-        return export(self._steps, Path(path), forgotten=self._count - len(self), store_bytes=self._store_bytes)
+        with self._lock:
+            steps, forgotten = _as_asked(self._steps), self._count - len(self)
+        return export(steps, Path(path), forgotten=forgotten, store_bytes=self._store_bytes)
 
     @contextmanager
     def step(self, step: HistoryStep) -> Iterator[HistoryStep]:
         """List a step when it ends, however it ends."""
-        started = time.perf_counter()
+        started, step.began = time.perf_counter(), self._count
         try:
             yield step
         except IalgebraError as fault:
@@ -187,6 +189,19 @@ def of_what_is_kept(text: str) -> Iterator[None]:
         yield
     except IalgebraError as fault:
         say(f"`{text}` asks of what is forgotten, and is left out: {fault.message}")
+
+
+def _as_asked(steps: Sequence[HistoryStep]) -> list[HistoryStep]:
+    """Steps in an order in which each query finds the names as they were when it began: those that ended later, also
+    the first that gave a name another meaning meanwhile, come after it."""
+    found: list[HistoryStep] = []
+    for step in steps:
+        place = len(found)
+        if step.began < step.number and step.defines is None:
+            later = (k for k, each in enumerate(found) if each.number >= step.began and each.defines is not None)
+            place = next(later, place)
+        found.insert(place, step)
+    return found
 
 
 def _table(steps: list[HistoryStep]) -> Iterator[str]:

@@ -43,9 +43,7 @@ from .steps import Heads, PythonCall, PythonValue
 Wish = str | float | ArrayLike | Tensor  # a baseline or players: text as in a query, a number, or a tensor
 
 
-def register_model(
-    catalog: Catalog,
-    history: History,
+def network_of(
     name: str,
     module: nn.Module | Model,
     layers: Sequence[LayerChoice] | None,
@@ -54,25 +52,37 @@ def register_model(
     device: str | torch.device | None,
     batch_size: int | None,
     example: ArrayLike | Tensor | None,
-) -> PythonCall:
-    """See `Session.register_model`."""
+) -> Network:
+    """A model that can be registered; see `Session.register_model`. With an `example`, which takes a turn at the model,
+    its layers and classes are known."""
     name = valid_name("model", name)
     network = Network(name, module, layers, classes, output, device, batch_size)
     if example is not None:
         network.probe(snapshot(f"example of {name}", example))
+    return network
+
+
+def register_model(
+    catalog: Catalog,
+    history: History,
+    network: Network,
+    classes: Sequence[str] | Mapping[int, str] | None,
+    device: str | torch.device | None,
+) -> PythonCall:
+    """Give a model its name; `classes` and `device` are what the caller said of them."""
     if isinstance(classes, Mapping):
         words: PythonValue = {int(k): str(word) for k, word in classes.items()}
     else:
         words = None if classes is None else tuple(map(str, classes))
     call = history.model(
         network,
-        catalog.models.get(name),
+        catalog.models.get(network.name),
         classes=words,
-        output=output,
+        output=network.output,
         device=None if device is None else str(device),
         batch_size=network.batch_size,
     )
-    catalog.models[name] = network
+    catalog.models[network.name] = network
     return call
 
 

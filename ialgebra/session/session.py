@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -100,10 +100,10 @@ class Session:
         run it. `batch_size`: rows a batch. `example`: an input to run it on at once, which tells its layers and
         classes (None: the first query's). Raises BindError for arguments that do not fit.
         """
-        with self._registration(f"register model {name}", "model", name) as step:
-            step.call = registration.register_model(
-                self._catalog, self.history, name, module, layers, classes, output, device, batch_size, example
-            )
+        with ExitStack() as locked, self._step_of(f"register model {name}", "model", name) as step:
+            network = registration.network_of(name, module, layers, classes, output, device, batch_size, example)
+            locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
+            step.call = registration.register_model(self._catalog, self.history, network, classes, device)
 
     def register_input(
         self,

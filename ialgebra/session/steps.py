@@ -69,14 +69,16 @@ class PythonCall:
 class HistoryStep:
     """One registration or statement, and how it ended; once it is listed, it does not change.
 
-    `seed` and `strategy` are as they were decided, down to the batches; `rows` is how many went through a model for it;
-    `maps` is a digest of its maps; `rounds` counts the answers of a stream; `timed`: a clock may have stopped it.
+    `seed` and `strategy` are as they were decided, down to the batches; `began` is how many steps were listed when it
+    began; `rows` is how many went through a model for it; `maps` is a digest of its maps; `rounds` counts the answers
+    of a stream; `timed`: a clock may have stopped it.
     """
 
     text: str
     seed: int | None = None
     strategy: Strategy | None = None
     number: int = -1
+    began: int = 0
     rows: int = 0
     seconds: float = 0.0
     error: str | None = None
