@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ialgebra.errors import BindError, BudgetError
+from ialgebra.kernels.coalitions import Design
 from ialgebra.kernels.estimators.registry import (
     BANZHAF_VALUES,
     METHODS,
@@ -154,3 +155,13 @@ def test_designs_of_a_users_own_are_read_by_their_form():
     column = drawn.coalitions @ np.arange(6.0)[:, None]
     assert find("mine") is None
     assert np.array_equal(estimate(foreign, column)[0].values, estimate(drawn, column)[0].values)
+
+
+@pytest.mark.parametrize("method", ["mine", "regression", "permutations", "unbiased", "uniform"])
+def test_a_design_of_another_form_than_its_method_s_is_read_by_its_form(method):
+    """An interpreter of a user may call its designs what it likes: here every coalition, v(S) = |S| + [0 ∈ S]."""
+    masks = (np.arange(8)[:, None] >> np.arange(3) & 1).astype(bool)
+    every = Design(method, 3, 0, masks, (method, 3, 8, 0))
+    (found,) = estimate(every, masks.sum(axis=1, keepdims=True) + masks[:, :1].astype(float))
+    assert found.values.tolist() == pytest.approx([2.0, 1.0, 1.0])
+    assert not found.stderr.any()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from ...system.arrays import Floats
 from ..coalitions import Design
@@ -23,6 +24,17 @@ LEAST_STEP = 2  # rows by which a design of pairs grows: one more pair of coalit
 _SECONDS_A_MEAN = 1e-8  # to take means, for each row, player and column, on one core: fitted by `benchmarks.costmodel`
 
 
+Form = Literal["coalitions", "chains", "pairs"]
+"""What a design holds beside its coalitions, if anything."""
+
+
+def form_of(design: Design) -> Form:
+    """The form of a design."""
+    if design.chains is not None:
+        return "chains"
+    return "coalitions" if design.pairs is None else "pairs"
+
+
 @dataclass(frozen=True)
 class Estimator:
     """One way to estimate values of players from values of some coalitions.
@@ -33,7 +45,8 @@ class Estimator:
     contains a smaller one. `read(design, values, part)`: an Estimate for each column of `values` (m, k).
     `seconds(players, rows, columns)`: how long reading takes. `rate`: how fast its error falls, see `RATE_OF_MEANS`.
     `halves`: whether it can give the two parts of Eq. 2 separately. `complete`: whether it needs every coalition, and
-    has no error. `least_step(players)`: the fewest rows that a design can grow by.
+    has no error. `form`: the form of the designs that it draws and reads. `least_step(players)`: the fewest rows that a
+    design can grow by.
     """
 
     name: str
@@ -45,6 +58,7 @@ class Estimator:
     rate: float
     halves: bool = False
     complete: bool = False
+    form: Form = "coalitions"
     least_step: Callable[[int], int] = lambda players: LEAST_STEP
 
 

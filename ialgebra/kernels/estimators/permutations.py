@@ -127,4 +127,5 @@ PERMUTATIONS = Estimator(
     rate=RATE_OF_MEANS,
     halves=True,
     least_step=_least_step,
+    form="chains",
 )

@@ -15,7 +15,7 @@ from ...system.arrays import Floats
 from ..coalitions import Design
 from .banzhaf import EVERY_COALITION, UNIFORM
 from .estimate import Estimate, Part
-from .estimator import TINY_GAME, Estimator
+from .estimator import TINY_GAME, Estimator, Form, form_of
 from .exact import EXACT
 from .permutations import PERMUTATIONS
 from .regression import REGRESSION
@@ -112,7 +112,8 @@ class Estimators:
             raise ShapeError(
                 f"values of shape {table.shape} do not fit a design of {rows} rows; give ({rows}, columns)"
             )
-        estimator = reader_of(design) if design.method not in self.methods else self.named(design.method)
+        mine = (each for each in self.each if (each.name, each.form) == (design.method, form_of(design)))
+        estimator = next(mine, None) or _BY_FORM[form_of(design)]
         if part != "shapley" and not estimator.halves:
             able = " or ".join(each.name for each in self.each if each.halves)
             raise BudgetError(f"{design.method} cannot give the part '{part}' alone; use {able}")
@@ -124,6 +125,9 @@ BANZHAF_VALUES = Estimators((EVERY_COALITION, UNIFORM))
 
 METHODS = SHAPLEY_VALUES.methods
 choose, design, estimate = SHAPLEY_VALUES.choose, SHAPLEY_VALUES.design, SHAPLEY_VALUES.estimate
+
+_BY_FORM: dict[Form, Estimator] = {"coalitions": EXACT, "chains": PERMUTATIONS, "pairs": REGRESSION}
+"""Who reads the designs that interpreters of users make, whatever they call their methods."""
 
 _BY_NAME = {each.name: each for each in (*BANZHAF_VALUES.each, *SHAPLEY_VALUES.each)}
 
@@ -140,10 +144,6 @@ def complete(method: str | None) -> bool:
 
 
 def reader_of(design: Design) -> Estimator:
-    """The estimator that can read a design: by its method, or, if that is unknown, by its chains or pairs."""
+    """The estimator that can read a design: by its method; by its form, if the method is unknown or has another."""
     found = find(design.method)
-    if found is not None:
-        return found
-    if design.chains is not None:
-        return PERMUTATIONS
-    return EXACT if design.pairs is None else REGRESSION
+    return found if found is not None and found.form == form_of(design) else _BY_FORM[form_of(design)]

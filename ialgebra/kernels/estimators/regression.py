@@ -54,4 +54,5 @@ REGRESSION = Estimator(
     read=_read,
     seconds=_seconds,
     rate=RATE_OF_REGRESSIONS,
+    form="pairs",
 )

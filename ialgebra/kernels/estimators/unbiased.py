@@ -88,4 +88,5 @@ UNBIASED = Estimator(
     read=_read,
     seconds=seconds_of_means,
     rate=RATE_OF_REGRESSIONS,
+    form="pairs",
 )
