@@ -205,6 +205,9 @@ class IAlgebra(Dialect):
                 expected = ("SELECT",)
             elif word := self._take("ANALYZE"):
                 said[word] = word
+                expected = ("SELECT",)
+            if self._at("FORMAT", "("):
+                self.raise_error("these options of EXPLAIN go in parentheses: explain (analyze, format json) select …")
             if not self._at("SELECT"):
                 self._expected(_either(expected), expected)
             return said
@@ -292,9 +295,9 @@ class IAlgebra(Dialect):
                     select.set("limit", exp.Limit(expression=self._number("a number of inputs")))
                 case "USING":
                     self._advance()
-                    method = self._name_or_call("a method such as exact()")
-                    if not isinstance(method, exp.Anonymous):
-                        self._expected("'('")
+                    method = self._name_or_call("a method such as exact")
+                    if isinstance(method, exp.Column):  # without options it needs no parentheses
+                        method = self._placed(self._prev, exp.Anonymous(this=method.this, expressions=[]))
                     select.set("using", method)
                 case "BUDGET":
                     self._advance()

@@ -413,6 +413,7 @@ def test_every_span_cuts_out_its_own_words() -> None:
 # Errors
 
 CLAUSES = "expected JOIN, WHERE, HAVING, ORDER BY, LIMIT, USING, BUDGET, ERROR WITHIN, WITHIN or the end, found"
+EXPLAINING = "these options of EXPLAIN go in parentheses: explain (analyze, format json) select …"
 VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 STATEMENT = f"expected a statement ({', '.join(STATEMENTS)}), found"
 ERRORS = [
@@ -484,7 +485,11 @@ ERRORS = [
     ("select * from f(x) error within 5 «budget»", "expected '%', found 'budget'"),
     ("select * from f(x) within 5 «minutes»", "expected SECONDS or MILLISECONDS, found 'minutes'"),
     ("select * from f(x) budget «many»", "expected a number of rows, found 'many'"),
-    ("select * from f(x) using exact«»", "expected '(', found the end"),
+    ("select * from f(x) using «5»", "expected a method such as exact, found '5'"),
+    ("select * from f(x) using exact(«»", "expected a name, a number, a text or '(', found the end"),
+    ("explain analyze «(»format json) select * from f(x)", EXPLAINING),
+    ("explain «format» dot select * from f(x)", EXPLAINING),
+    ("explain analyze «analyze» select * from f(x)", "expected SELECT, found 'analyze'"),
     ("select l «+» 1 from f(x)", "expected ',', AS or FROM, found '+'"),
     ("select «from» f(x)", "expected *, or a layer: its number, its name or its 'name', found 'from'"),
     ("select «1.5» from f(x)", "a layer is given by a whole number, a name or *"),
@@ -562,6 +567,25 @@ def test_a_text_without_a_statement_is_refused(text: str) -> None:
 
 def test_scripts_may_hold_empty_statements_and_comments() -> None:
     assert len(parse("; select * from v;; /* a */ ; -- b\n show models; -- c")) == 2
+
+
+@pytest.mark.parametrize("method", ["exact", "banzhaf", "captum.IntegratedGradients", '"a method"', "budget"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        "select * from f(x) using {}",
+        "select*from f(x)using {};",
+        "select * from f(x)\n\tUSING /* a */ {} -- b",
+        "select * from f(x) using {} budget 20 error within 5%",
+        "select * from f(x) using {} having score() > 1",
+        "select * from (select * from f(x) using {}) join f(y)",
+        "explain analyze select * from f(x) using {} within 2 seconds",
+        "create view v as select * from f(x) using {} ; ;",
+        "create window w as top(5, select * from f(x) using {})",
+    ],
+)
+def test_a_method_without_options_needs_no_parentheses(around: str, method: str) -> None:
+    assert parse(around.format(method)) == parse(around.format(f"{method}()"))
 
 
 DEEP = {

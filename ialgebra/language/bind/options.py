@@ -93,9 +93,7 @@ def own_word(value: tree.ValueExpr) -> Span:
 def _arguments(value: tree.ValueExpr, what: str, names: Sequence[str]) -> list[int]:
     _, arguments = call(value)
     if len(arguments) != len(names):
-        raise BindError(
-            f"{what} takes {len(names)} whole numbers ({', '.join(names)}); got {len(arguments)}", value.span
-        )
+        raise BindError(f"{what} takes whole numbers, {what}({', '.join(names)}); got {len(arguments)}", value.span)
     return [whole(argument, f"{what}'s {name}", 1) for argument, name in zip(arguments, names, strict=True)]
 
 
