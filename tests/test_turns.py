@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from unittest import mock
 
@@ -213,6 +214,56 @@ def test_threads_on_one_model_take_turns_between_batches_and_answer_as_alone(sho
     assert all(map(alike, found, wanted_answers * 2))
     assert as_it_was(body)
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Counting(nn.Module):
+    """Counts its passes in a buffer, as running statistics do."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.calls += 1
+        answer: Tensor = self.net(batch)
+        return answer
+
+
+def test_a_buffer_that_passes_write_to_is_no_change_for_those_who_share_the_model(short_turns):
+    text = "select * from f(x, players => tile(1), target => 0) error within 5%"
+    wanted_answer = session(f=Counting()).sql(text)
+    model = Counting()
+    con = session(f=model)
+    con.sql("select * from f(x, target => 0) budget 2")
+    found = at_once(
+        *(partial(con.sql, text, strategy=replace(ialgebra.Strategy.BEST, reuse=False, batch_size=8)) for _ in range(4))
+    )
+    assert all(alike(each, wanted_answer) for each in found)
+    assert model.calls > 4
+
+
+def test_a_buffer_that_somebody_else_writes_to_during_a_turn_is_a_change(short_turns):
+    model = Blocking(Counting())
+    con = session(f=model)
+
+    def written() -> None:
+        with turns.turn(model):
+            model.net.calls += 1
+
+    with ThreadPoolExecutor(2) as pool:
+        model._armed.set()
+        answer = pool.submit(con.sql, "select * from f(x, target => 0) budget 100")
+        assert model._begun.wait(PATIENCE)
+        writing = pool.submit(written)
+        while not turns._waiting:
+            pass
+        model._leave.set()
+        with pytest.raises(ModelError, match="changed while a query ran it"):
+            answer.result(PATIENCE)
+        writing.result(PATIENCE)
 
 
 def test_a_model_that_is_another_after_a_turn_fails_its_query(short_turns):

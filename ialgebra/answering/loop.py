@@ -242,7 +242,7 @@ def _contents(plan: PhysicalPlan, names: Iterable[str], catalog: Catalog) -> dic
         network = catalog.model(name)
         layers = {layer for job in plan.jobs for layer in job.layers(name)}
         heads = {layer: head for layer, head in network.heads_fingerprint().items() if layer in layers}
-        contents[name] = (network.content(), heads)
+        contents[name] = (network.seen_changes(), heads)
     return contents
 
 

@@ -166,7 +166,7 @@ class Local:
 
     def _states(self) -> dict[str, object]:
         """For each model, a value that changes if the model would compute something else."""
-        return {name: (network.content(), network.heads_fingerprint()) for name, network in self._networks.items()}
+        return {name: (network.seen_changes(), network.heads_fingerprint()) for name, network in self._networks.items()}
 
     def submit(self, work: Work) -> int:
         """Put work at the end of the queue."""

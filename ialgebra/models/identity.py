@@ -16,7 +16,7 @@ import itertools
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -56,9 +56,21 @@ def _forget(place: int, gone: weakref.ref[object]) -> None:
             del _serials[place]
 
 
-def weights(module: nn.Module) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+Checksums = tuple[tuple[str, tuple[int, ...], int], ...]
+"""Name, shape and checksum of tensors."""
+
+
+def weights(module: nn.Module) -> Checksums:
     """Name, shape and checksum of every parameter and buffer; 5 ms for 5M numbers."""
-    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return (*_checksums(module.named_parameters()), *buffers(module))
+
+
+def buffers(module: nn.Module) -> Checksums:
+    """Name, shape and checksum of every buffer."""
+    return _checksums(module.named_buffers())
+
+
+def _checksums(tensors: Iterable[tuple[str, Tensor]]) -> Checksums:
     return tuple((name, tuple(tensor.shape), checksum(tensor)) for name, tensor in tensors)
 
 
@@ -75,11 +87,17 @@ def settings(model: object) -> str:
 
 
 class Noticed:
-    """The settings of a model that hold, and those that the last pass left, which may have written to them. All who
-    run the model share it, since each would take what others' passes write for a change."""
+    """What a model was when its last pass ended, which may have written to it. All who run the model share it, since
+    each would take what others' passes write for a change.
+
+    `settings` are those that hold, `left` those that the pass left. `buffers` are what it left in the model's buffers;
+    somebody else was seen to change them so many `times`.
+    """
 
     def __init__(self) -> None:
         self.settings = self.left = ""
+        self.buffers: Checksums | None = None
+        self.times = 0
 
 
 _noticed: weakref.WeakValueDictionary[int, Noticed] = weakref.WeakValueDictionary()  # by the model's serial number

@@ -25,7 +25,7 @@ from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompi
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .head import Head
-from .identity import checksum, noticed, settings, structure, weights
+from .identity import Checksums, buffers, checksum, noticed, settings, structure, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -344,6 +344,7 @@ class Network:
             finally:
                 self._runner = None
                 self._noticed.left = settings(uncompiled(self.module))
+                self._noticed.buffers = self._buffers()
                 if self._passes is not None:
                     self._passes.save()
 
@@ -415,15 +416,32 @@ class Network:
             self._notice()
             return (*self.weights_fingerprint(), self._noticed.settings)
 
-    def weights_fingerprint(self) -> tuple[object, ...]:
+    def seen_changes(self) -> tuple[object, ...]:
+        """A value that changes whenever somebody changes the model, as `content` does, but never by passes: a buffer
+        that the model itself writes to is no change. A query that others interrupted compares it."""
+        with turn(self.module):
+            self._notice()
+            kept = {name for name, _, _ in self._noticed.buffers or ()}
+            parameters = tuple(each for each in self.weights_fingerprint() if each[0] not in kept)
+            return (*parameters, self._noticed.times, self._noticed.settings)
+
+    def weights_fingerprint(self) -> Checksums:
         """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
         return weights(uncompiled(self.module)) if isinstance(self.module, nn.Module) else ()
 
     def _notice(self) -> None:
-        """Notice settings that changed since the last pass: somebody changed the model, and they hold from now on."""
+        """Notice settings and buffers that changed since the last pass: somebody changed the model."""
         found = settings(uncompiled(self.module))
         if found != self._noticed.left:
             self._noticed.settings = self._noticed.left = found
+        held = self._buffers()
+        if held != self._noticed.buffers:
+            self._noticed.buffers = held
+            self._noticed.times += 1
+
+    def _buffers(self) -> Checksums:
+        module = uncompiled(self.module)
+        return buffers(module) if isinstance(module, nn.Module) else ()
 
     def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> ReadingOfBatch:
         def of(rows: int) -> PassReading:
