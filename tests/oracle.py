@@ -114,8 +114,8 @@ def tile(size: int) -> Partition:
 
 
 def given(mask: NDArray[np.integer]) -> Partition:
-    """A feature mask: equal numbers are one player."""
-    return lambda shape, window: renumbered(np.broadcast_to(mask, shape), window)
+    """A feature mask: equal numbers are one player, negative ones none."""
+    return lambda shape, window: renumbered(np.broadcast_to(mask, shape), window & np.broadcast_to(mask >= 0, shape))
 
 
 def renumbered(cell: NDArray[np.integer], window: Bits) -> Labels:

@@ -49,7 +49,8 @@ def labels(
 ) -> NDArray[np.int64]:
     """The players of `content`: integers that broadcast to its shape, consecutive from 0, −1 where `window` is False.
 
-    `mask` fetches a registered feature mask. Raises BindError for a partition that has no meaning for this kind of
+    `mask` fetches a registered feature mask, whose negative numbers are no players: their features get −1, as those
+    outside the window. Raises BindError for a partition that has no meaning for this kind of
     input, ShapeError for a feature mask that does not broadcast to the input's shape.
     """
     check_partition(partition, kind, content.shape, mask)
@@ -70,6 +71,9 @@ def labels(
             raw = _slic(content, min(segments, content.size))[None]
         case Labels(source):
             given = mask(source)
+            plays = given.astype(np.int64, copy=False) >= 0
+            if not plays.all():
+                window = window & plays
             raw = np.unique(given, return_inverse=True)[1].reshape(given.shape)
         case _:
             assert_never(partition)

@@ -67,7 +67,7 @@ class Slic(Node):
 
 @node
 class Labels(Node):
-    """An integer feature mask as in Captum, registered as an input: equal numbers are one player."""
+    """An integer feature mask as in Captum, a registered input: equal numbers are one player, negative ones none."""
 
     source: Source
 

@@ -176,6 +176,8 @@ def _baselines(catalog: Catalog, name: str, wish: object) -> tuple[Baseline, ...
 def _players(catalog: Catalog, name: str, wish: object) -> Partition:
     if isinstance(wish, str):
         return bind_players(reader.parse_value(wish), catalog)
+    if isinstance(wish, list | tuple):  # a tokenizer's word_ids() have None for special tokens
+        wish = [-1 if each is None else each for each in wish]
     own = entry(hidden(name, "players"), wish)
     catalog.inputs[own.name] = own
     return Labels(Source(own.name))

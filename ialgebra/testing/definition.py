@@ -359,5 +359,5 @@ def tile(size: int) -> Players:
 
 
 def given(name: str, mask: NDArray[np.integer]) -> Players:
-    """A feature mask: equal numbers are one player."""
-    return Players(name, lambda window: renumbered(mask, window))
+    """A feature mask: equal numbers are one player, negative ones none."""
+    return Players(name, lambda window: renumbered(mask, window & np.broadcast_to(mask >= 0, window.shape)))
