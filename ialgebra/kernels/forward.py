@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -234,21 +234,30 @@ def _return_to_fused_path(token: object) -> None:
 
 
 @contextmanager
-def as_found(model: object, device: torch.device | None) -> Iterator[None]:
-    """A frame in which `model` is in eval mode, on `device` (None: where it is) and under `inference_mode`.
+def as_found(
+    model: object, device: torch.device | None, beside: Iterable[nn.Module] = (), *, train_mode: bool = False
+) -> Iterator[None]:
+    """A frame in which `model` is in eval mode, on `device` (None: where it is), and records no gradients unless it
+    asks for them itself, as under `torch.no_grad()`.
 
-    Afterwards every submodule's train flag, every parameter's and buffer's device and storage, requires_grad and the
-    autograd mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a
-    model's own `train()` may do more than set them (merge adapters, freeze norms). A callable that is no module gets
-    `inference_mode` only. Threads must take turns in such frames of one model: they would put back each other's
-    changes.
+    `beside` are modules that a callable computes with: they are put in eval mode too, and stay where they are. With
+    `train_mode` every module keeps the mode that it is in, and buffers get their numbers back. Afterwards every
+    submodule's train flag, every parameter's and buffer's device and storage, gradients, requires_grad and the autograd
+    mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a model's own
+    `train()` may do more than set them (merge adapters, freeze norms). Tensors that the model makes and keeps are
+    ordinary ones, whatever mode the caller is in. Threads must take turns in such frames of one model: they would put
+    back each other's changes.
     """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    own = list(model.modules()) if isinstance(model, nn.Module) else []
+    modules = list(dict.fromkeys([*own, *(inner for each in beside for inner in each.modules())]))
     training = [module for module in modules if getattr(module, "training", False)]  # a frozen script has no flag
-    parameters = list(model.parameters()) if isinstance(model, nn.Module) else []
+    kept_mode = [(buffer, buffer.clone()) for buffer in _buffers(training)] if train_mode else []
+    parameters = list(dict.fromkeys(each for module in modules for each in module.parameters(recurse=False)))
     trainable = [(parameter, parameter.requires_grad) for parameter in parameters]
-    stored = [(parameter, parameter.data) for parameter in parameters] if device is not None else []
-    buffers = [(module, name, buffer) for module in modules for name, buffer in module._buffers.items()]
+    gradients = [(parameter, parameter.grad) for parameter in parameters]
+    moved = list(model.parameters()) if device is not None and isinstance(model, nn.Module) else []
+    stored = [(parameter, parameter.data) for parameter in moved]
+    buffers = [(module, name, buffer) for module in own for name, buffer in module._buffers.items()]
     # The fused transformer path is skipped in hooked modules and zeroes padded positions: with it, a tapped pass and a
     # plain one would differ.
     token = object()
@@ -263,20 +272,25 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
         for parameter, flag in trainable:
             if parameter.requires_grad != flag:
                 parameter.requires_grad_(flag)
+        for parameter, gradient in gradients:
+            if parameter.grad is not gradient:
+                parameter.grad = gradient
         if device is not None:
             for module, name, buffer in buffers:
                 module._buffers[name] = buffer
-        with torch.inference_mode(False):
-            _release(modules)
+        with torch.no_grad():
+            for written, numbers in kept_mode:
+                written.copy_(numbers)
 
     try:
         _leave_fused_path(token)
-        if device is not None:
-            with torch.inference_mode(False):  # ordinary copies, whatever mode the caller is in
-                _move(stored, buffers, modules, device)
-        for module in training:
-            module.training = False
-        with torch.inference_mode():
+        with torch.inference_mode(False), torch.no_grad():
+            if device is not None:
+                _move(stored, buffers, own, device)
+            for module in training:
+                module.training = train_mode
+            for parameter, _ in gradients:
+                parameter.grad = None  # what a pass adds to a gradient is added to a new one
             yield
     finally:
         try:
@@ -284,6 +298,10 @@ def as_found(model: object, device: torch.device | None) -> Iterator[None]:
         except BaseException:  # Interrupted while restoring: finish restoring, then re-raise.
             restore()
             raise
+
+
+def _buffers(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
+    return (buffer for module in modules for buffer in module.buffers(recurse=False))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -312,12 +330,3 @@ def _move(
         for module in modules:
             if isinstance(module, nn.RNNBase):
                 module.flatten_parameters()  # cuDNN wants the copies in one piece
-
-
-def _release(modules: list[nn.Module]) -> None:
-    """Makes ordinary tensors of what modules kept of a pass (position caches), so that they can train."""
-    for module in modules:
-        for kept in (vars(module), module._buffers):
-            for name, value in list(kept.items()):
-                if isinstance(value, Tensor) and value.is_inference():
-                    kept[name] = value.clone()

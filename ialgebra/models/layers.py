@@ -131,7 +131,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
         if row.is_cuda:
             torch.cuda.synchronize(row.device)
         call.ended = time.perf_counter()
-        if tensor is not None and not tensor.is_nested and tensor.dim() > 0 and len(tensor) == 1:
+        if tensor is not None and _readable(tensor) and tensor.dim() > 0 and len(tensor) == 1:
             call.shape = tuple(tensor.shape[1:])
             if tensor.numel() <= _SMALL_OUTPUT:
                 call.output, call.content = tensor, tensor.clone()
@@ -145,6 +145,17 @@ def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
     if len(outermost) == 1 and outermost[0].module is model:
         return outermost[0], raw
     return ModuleCall("", model, outermost), raw  # a model with a `__call__` of its own
+
+
+def _readable(tensor: Tensor) -> bool:
+    """Whether a tensor has memory of its own. Inside the transforms of `torch.func` it is a part of a larger one."""
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def cost(

@@ -25,7 +25,7 @@ from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompi
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .head import Head
-from .identity import Checksums, buffers, checksum, noticed, settings, structure, weights
+from .identity import Checksums, buffers, checksum, noticed, parts, settings, structure, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -46,10 +46,11 @@ class Network:
     `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. Equal batches must
     give equal outputs. A change of what `fingerprint` reads is noticed; after any other change (of a file that the
     model reads, for example) register the model again. A module from `torch.compile` runs compiled if only its output
-    is read, and eagerly if layers are read; one from `torch.jit` has no layers. `layers` are module names, modules,
-    (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from
-    index to name. `device` moves the model there while it runs (None: it runs where it is). Raises BindError for what
-    cannot be used; layers and classes are checked against the model itself by `probe`.
+    is read, and eagerly if layers are read; one from `torch.jit` has no layers. While it runs, its modules, and those
+    that a callable refers to, are in eval mode; with `train_mode` they are in the mode that they are found in. `layers`
+    are module names, modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K
+    names, or a mapping from index to name. `device` moves the model there while it runs (None: it runs where it is).
+    Raises BindError for what cannot be used; layers and classes are checked against the model itself by `probe`.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class Network:
         output: str = "logit",
         device: str | torch.device | None = None,
         batch_size: int | None = None,
+        *,
+        train_mode: bool = False,
     ) -> None:
         if not callable(module):
             raise BindError(f"model '{name}' is a {type(module).__name__}; a torch.nn.Module or a callable is needed")
@@ -70,6 +73,7 @@ class Network:
             raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
         self.name = name
         self.module = module
+        self.train_mode = train_mode
         self.output = adapters.check_output(output)
         self.device = None if device is None else known_device(name, device)
         self.batch_size = None if batch_size is None else positive(name, batch_size)
@@ -114,9 +118,9 @@ class Network:
             started = time.perf_counter()
             try:
                 if isinstance(self.module, nn.Module):
-                    calls, raw = trace(uncompiled(self.module), row)
+                    calls, raw = trace(uncompiled(self.module), row.detach())
                 else:
-                    calls, raw = None, self.module(row)
+                    calls, raw = None, self.module(row.detach())
                 ended = time.perf_counter()
             except Exception as error:
                 if is_out_of_memory(error):
@@ -131,7 +135,7 @@ class Network:
         self._check_names(logits.shape[1])
         self._class_count = logits.shape[1]
         self._row_dim = example.dim()
-        self._first_pass = (example, logits[0].cpu(), self.content())
+        self._first_pass = (example, logits[0].detach().cpu(), self.content())
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._noticed.settings
@@ -338,7 +342,8 @@ class Network:
         with turn(self.module):
             self._notice()
             try:
-                with as_found(self.module, self.device):
+                beside = [part for part in parts(self.module) if isinstance(part, nn.Module)]
+                with as_found(self.module, self.device, beside, train_mode=self.train_mode):
                     self._runner = threading.get_ident()
                     yield
             finally:
@@ -414,7 +419,7 @@ class Network:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with turn(self.module):
             self._notice()
-            return (*self.weights_fingerprint(), self._noticed.settings)
+            return (*self.weights_fingerprint(), self._noticed.settings, *self._modes())
 
     def seen_changes(self) -> tuple[object, ...]:
         """A value that changes whenever somebody changes the model, as `content` does, but never by passes: a buffer
@@ -424,6 +429,11 @@ class Network:
             kept = {name for name, _, _ in self._noticed.buffers or ()}
             parameters = tuple(each for each in self.weights_fingerprint() if each[0] not in kept)
             return (*parameters, self._noticed.times, self._noticed.settings)
+
+    def _modes(self) -> tuple[bool, ...]:
+        """The mode of every module, where the modules run in the mode that they are found in."""
+        held = [part for part in parts(self.module) if isinstance(part, nn.Module)] if self.train_mode else []
+        return tuple(module.training for each in held for module in each.modules())
 
     def weights_fingerprint(self) -> Checksums:
         """The parameters' and buffers' part of `fingerprint`; empty for a callable."""

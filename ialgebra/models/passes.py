@@ -170,7 +170,8 @@ class Passes:
         """A pass in `mode`, as it comes; what it took goes into the profile."""
         reading = read(len(batch))
         profile = self.profile_of(batch.shape[1:], batch.device)
-        ready = laid_out(batch, mode)
+        # Another tensor of the same memory: the model may ask for its gradient without that reaching other passes.
+        ready = laid_out(batch, mode).detach()
         if self.copies and ready.data_ptr() == batch.data_ptr():
             ready = ready.clone()
         model = self._compiled.run if mode == "compiled" and self._compiled else self.module
@@ -184,7 +185,8 @@ class Passes:
             self.rows += len(batch)
             raise
         self.rows += len(batch)
-        logits = None if reading.logits is None else reading.logits(raw)  # looks at all of it: waits for a device
+        values = [value.detach() for value in values]  # a model that differentiates leaves a graph behind
+        logits = None if reading.logits is None else reading.logits(raw).detach()  # looks at it: waits for a device
         seconds = time.perf_counter() - started
         if whole or reading.taps:
             profile.observe(mode, len(batch), 1.0 if whole else profile.share(reading.depth), seconds)

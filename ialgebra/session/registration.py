@@ -52,11 +52,12 @@ def network_of(
     device: str | torch.device | None,
     batch_size: int | None,
     example: ArrayLike | Tensor | None,
+    train_mode: bool,
 ) -> Network:
     """A model that can be registered; see `Session.register_model`. With an `example`, which takes a turn at the model,
     its layers and classes are known."""
     name = valid_name("model", name)
-    network = Network(name, module, layers, classes, output, device, batch_size)
+    network = Network(name, module, layers, classes, output, device, batch_size, train_mode=train_mode)
     if example is not None:
         network.probe(snapshot(f"example of {name}", example))
     return network
@@ -81,6 +82,7 @@ def register_model(
         output=network.output,
         device=None if device is None else str(device),
         batch_size=network.batch_size,
+        train_mode=network.train_mode or None,
     )
     catalog.models[network.name] = network
     return call

@@ -83,7 +83,9 @@ class World:
         """The answers to a query over other inputs, and over another model if one is given."""
         network = self.network
         if model is not None and model is not network.module:
-            network = Network(self.model, model, device=network.device, batch_size=network.batch_size)
+            network = Network(
+                self.model, model, device=network.device, batch_size=network.batch_size, train_mode=network.train_mode
+            )
         entries = {name: entry(name, value) for name, value in inputs.items()}
         return self._cold(network, entries, lambda con: tuple(con.sql(text, seed=seed, strategy=strategy)))
 

@@ -197,14 +197,14 @@ def test_inside_the_frame_a_model_predicts_and_afterwards_it_is_as_it_was() -> N
     storages = [each.data_ptr() for each in (*model.parameters(), *model.buffers())]
     with as_found(model, None):
         assert not any(module.training for module in model.modules())
-        assert torch.is_inference_mode_enabled()
+        assert not torch.is_grad_enabled()
         assert not torch.backends.mha.get_fastpath_enabled()
         model[0].bias.requires_grad_(True)
     assert [module.training for module in model.modules()] == flags
     assert [each.requires_grad for each in model.parameters()] == [True, False, True, True]
     assert torch.backends.mha.get_fastpath_enabled() == fused
     assert [each.data_ptr() for each in (*model.parameters(), *model.buffers())] == storages
-    assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
 
 
 def test_a_model_lent_to_a_device_gets_its_own_tensors_back_also_after_errors() -> None:
@@ -241,10 +241,10 @@ def test_a_module_without_a_training_flag_gets_none() -> None:
     assert model[2].training
 
 
-def test_a_callable_that_is_no_module_gets_inference_mode_only() -> None:
+def test_a_callable_that_is_no_module_computes_without_gradients_only() -> None:
     with as_found(len, CPU):
-        assert torch.is_inference_mode_enabled()
-    assert not torch.is_inference_mode_enabled()
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
 
 
 class Keeper(nn.Module):

@@ -156,7 +156,7 @@ def test_a_model_is_left_as_it_was_found(
     before = state(awkward)
     storages = {tensor.data_ptr() for tensor in [*awkward.parameters(), *awkward.buffers()]}
     with suppress(KeyboardInterrupt), as_found(awkward, torch.device("cpu") if moves else None):
-        assert torch.is_inference_mode_enabled()
+        assert not torch.is_grad_enabled()
         assert not any(module.training for module in awkward.modules())
         used = {tensor.data_ptr() for tensor in [*awkward.parameters(), *awkward.buffers()]}
         assert used.isdisjoint(storages) == moves
@@ -199,10 +199,10 @@ def test_what_a_module_keeps_of_a_pass_can_be_trained_with() -> None:
     assert model.linear.weight.grad is not None
 
 
-def test_a_plain_callable_gets_inference_mode_only() -> None:
+def test_a_plain_callable_computes_without_gradients_only() -> None:
     with as_found(lambda batch: batch, None):
-        assert torch.is_inference_mode_enabled()
-    assert not torch.is_inference_mode_enabled()
+        assert not torch.is_grad_enabled()
+    assert torch.is_grad_enabled()
 
 
 def test_the_fused_transformer_path_is_off_and_comes_back() -> None:
