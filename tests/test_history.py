@@ -413,6 +413,20 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("harm", ["missing", "cut", "changed", "longer"])
+def test_a_script_refuses_tensors_that_are_not_those_of_its_export(tmp_path: Path, harm: str) -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_input("x", [1.0, 2.0])
+    script = con.history.export(tmp_path / "a.py")
+    data = tmp_path / "a.safetensors"
+    content = data.read_bytes()
+    data.write_bytes({"cut": content[:-1], "longer": content + b"x"}.get(harm, content[:-1] + b"\1"))
+    if harm == "missing":
+        data.unlink()
+    with pytest.raises(IalgebraError, match=r"a\.safetensors"):
+        repeated(script, {})
+
+
 def test_an_empty_history_is_a_script_too(tmp_path: Path) -> None:
     con = ialgebra.connect(progress=False)
     assert repeated(con.history.export(tmp_path / "a.py"), {}) == []

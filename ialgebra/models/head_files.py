@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor
 
-from ..errors import BindError, IalgebraWarning, ShapeError
-from ..system import disk
+from ..errors import BindError, IalgebraError, IalgebraWarning, ShapeError
+from ..system import checks, disk
 from .head import Head
 from .network import Network
 
 _FORMAT, _VERSION = "ialgebra heads", 2  # version 1 had no digest
+_DTYPES = (torch.float32, torch.float64)  # of the heads that training makes
+_MOST_DIMENSIONS = 64  # that a layer's output may have
 
 
 def save_heads(network: Network, path: str | Path) -> Path:
@@ -31,7 +36,7 @@ def save_heads(network: Network, path: str | Path) -> Path:
 
     Raises BindError where there are no heads, or the file cannot be written.
     """
-    path = Path(path)
+    path = checks.path("the path of a file of heads", path)
     if not network.heads:
         raise BindError(
             f"model '{network.name}' has no heads to save; train them with con.fit_heads(\"{network.name}\", inputs)"
@@ -61,9 +66,10 @@ def load_heads(network: Network, path: str | Path) -> None:
     """Sets the network's heads to those that `save_heads` wrote. Before `probe` they are kept, and set after it.
 
     Layers are matched by name. Raises BindError for a missing, damaged or foreign file and for unknown layers,
-    ShapeError for heads that do not fit their layers. Warns where the model's weights are not those that the heads
-    were trained on.
+    ShapeError for heads that do not fit their layers: then the network keeps the heads that it has. Warns where the
+    model's weights are not those that the heads were trained on.
     """
+    path = checks.path("the path of a file of heads", path)
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
@@ -71,41 +77,98 @@ def load_heads(network: Network, path: str | Path) -> None:
             # A file's tensors may be unaligned in memory. Copies are aligned, as trained heads are: else the last bits
             # of answers could differ.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-            if version > 1 and header.get("digest") != _digest(header, tensors):
-                raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")
-            heads = {}
-            for entry in json.loads(header["heads"]):
-                name = str(entry["layer"])
-                weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-                if weight.dim() != 2 or bias.shape != weight.shape[:1]:
-                    raise ShapeError(
-                        f"the head for layer '{name}' in '{path}' has shapes "
-                        f"{tuple(weight.shape)} and {tuple(bias.shape)}"
-                    )
-                accuracy = None if entry["accuracy"] is None else float(entry["accuracy"])
-                pool = tuple(int(dim) for dim in entry["pool"])
-                heads[name] = Head(weight, bias, pool, float(entry["agreement"]), accuracy, float(entry["ridge"]))
     except OSError as error:
         raise BindError(f"cannot read heads from '{path}': {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (SafetensorError, TypeError, ValueError, AttributeError) as error:
         raise BindError(f"'{path}' is no file of heads, or is damaged: {error}") from error
-    if header.get("weights") != weights_digest(network):
+    if version > 1 and header.get("digest") != _digest(header, tensors):
+        raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")
+    try:
+        heads = _heads(header, tensors)
+    except IalgebraError as error:
+        raise type(error)(f"'{path}' is no file of heads, or is damaged: {error.message}") from error
+    if header["weights"] != weights_digest(network):
         warnings.warn(
             f"the heads in '{path}' were trained on other weights than those of model '{network.name}' now",
             IalgebraWarning,
             stacklevel=2,
         )
-    network.attach(heads)
+    try:
+        network.attach(heads)
+    except IalgebraError as error:
+        raise type(error)(f"the heads in '{path}' do not fit: {error.message}") from error
+
+
+def _heads(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Head]:
+    """The heads of a file by layer name; BindError or ShapeError that names the entry at fault."""
+    if missing := [name for name in ("heads", "weights") if name not in header]:
+        raise BindError(f"its header has no entry '{missing[0]}'")
+    told = checks.parsed("its list of heads", header["heads"])
+    if not isinstance(told, list) or not told:
+        raise BindError(f"its list of heads must be a list, not {checks.shown(told)}")
+    entries = [checks.fields_of(f"of head {index}", each, _ENTRY) for index, each in enumerate(told)]
+    heads: dict[str, Head] = {}
+    for entry in entries:
+        name = str(entry.pop("layer"))
+        if name in heads:
+            raise BindError(f"it has two heads of layer {checks.shown(name)}")
+        weight, bias = (_tensor(f"{name}.{part}", tensors) for part in ("weight", "bias"))
+        if weight.dim() != 2 or not weight.numel() or bias.shape != weight.shape[:1] or bias.dtype != weight.dtype:
+            raise ShapeError(
+                f"the head of layer {checks.shown(name)} has a weight {tuple(weight.shape)} of {weight.dtype} and a "
+                f"bias {tuple(bias.shape)} of {bias.dtype}; they are (K, F) and (K,), of one type"
+            )
+        heads[name] = Head(weight, bias, **entry)
+    if len(tensors) > 2 * len(heads):
+        raise BindError(f"it has {len(tensors)} tensors; {len(heads)} heads have {2 * len(heads)}")
+    if len(counts := {len(head.bias) for head in heads.values()}) > 1:
+        raise ShapeError(f"its heads have {' and '.join(map(str, sorted(counts)))} classes; all heads have one number")
+    return heads
+
+
+def _tensor(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    if name not in tensors:
+        raise BindError(f"the tensor {checks.shown(name)} is missing")
+    tensor = tensors[name]
+    if tensor.dtype not in _DTYPES:
+        raise BindError(f"the tensor {checks.shown(name)} is of {tensor.dtype}; heads are of float32 or float64")
+    if not bool(torch.isfinite(tensor).all()):
+        raise BindError(f"the tensor {checks.shown(name)} must be finite numbers; some are NaN or infinite")
+    return tensor
+
+
+def _share(what: str, value: object) -> float:
+    """At most 1, negative for a head that is worse than none (R²), NaN where nothing was held out."""
+    unknown = isinstance(value, float) and math.isnan(value)
+    return math.nan if unknown else checks.number(what, value, high=1)
+
+
+def _pool(what: str, value: object) -> tuple[int, ...]:
+    found = checks.sequence(partial(checks.whole, low=1, high=_MOST_DIMENSIONS), what, value)
+    if len(set(found)) < len(found):
+        raise BindError(f"{what} must be different dimensions")
+    return cast("tuple[int, ...]", found)
+
+
+_ENTRY: Mapping[str, checks.Check] = {
+    "layer": checks.text,
+    "pool": _pool,
+    "agreement": _share,
+    "accuracy": partial(checks.optional, _share),
+    "ridge": partial(checks.number, low=0),
+}
 
 
 def _version(path: str | Path, told: object) -> int:
     """The version in a file's format; BindError where it is of no heads, or newer than this reader."""
     name, _, number = str(told).rpartition(" ")
-    if name != _FORMAT or not number.isdecimal():
-        raise BindError(f"'{path}' is no file of heads (its format is {told!r}, not '{_FORMAT} {_VERSION}')")
-    if not 1 <= int(number) <= _VERSION:
+    if name != _FORMAT or not number.isascii() or not number.isdecimal():
         raise BindError(
-            f"'{path}' was saved by a newer ialgebra (heads of format {number}; this one reads up to {_VERSION}); "
+            f"'{path}' is no file of heads (its format is {checks.shown(told)}, not '{_FORMAT} {_VERSION}')"
+        )
+    if not 1 <= int(number[:9]) <= _VERSION:
+        raise BindError(
+            f"'{path}' was saved by a newer ialgebra (heads of format {number[:9]}; this one reads up to {_VERSION}); "
             "upgrade: pip install -U ialgebra"
         )
     return int(number)
@@ -113,7 +176,7 @@ def _version(path: str | Path, told: object) -> int:
 
 def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     """Names the content of a file of heads."""
-    digest = hashlib.sha256("\0".join(header[key] for key in ("format", "heads", "weights")).encode())
+    digest = hashlib.sha256("\0".join(header.get(key, "") for key in ("format", "heads", "weights")).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

@@ -12,15 +12,18 @@ import json
 import math
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from statistics import median, median_low
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from ..system import disk
+from ..errors import IalgebraError
+from ..system import checks, disk
+from ..system.checks import number, whole
 
 Mode = Literal["eager", "channels-last", "compiled", "autocast"]
 """How a pass is run."""
@@ -36,6 +39,8 @@ _SIZES_KEPT = 64  # batch sizes that are kept for each mode
 _ALIKE_WITHIN = 1.03  # two costs within this factor are taken to be equal
 _WORTH_WRITING = 0.05  # relative change of a median after which the profile is written to disk again
 _LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
+_MOST_ROWS = 1 << 31  # of a batch size in a file
+_MOST_BYTES = 1 << 50  # of a row in a file
 
 
 @dataclass(eq=False)
@@ -202,21 +207,21 @@ class Profile:
             told = json.loads(text)
             if told["format"] != _FORMAT:
                 raise ValueError("another format")
-            cold = tuple(map(_share, told["cold_shares"]))
-            passes = [tuple(map(_share, each)) for each in told["passes"]]
+            cold = tuple(_share("a share", each) for each in told["cold_shares"])
+            passes = [tuple(_share("a share", each) for each in shares) for shares in told["passes"]]
             if any(len(each) != len(cold) for each in passes):
                 raise ValueError("passes of different depth")
             return cls(
-                key=_text(told["key"]),
-                bytes_per_row=_whole(told["bytes_per_row"]),
-                cold_seconds=_optional(told["cold_seconds"]),
+                key=checks.text("key", told["key"]),
+                bytes_per_row=whole("bytes_per_row", told["bytes_per_row"], 0, _MOST_BYTES),
+                cold_seconds=_optional_time(told["cold_seconds"]),
                 cold_shares=cold,
                 passes=passes[-_PASSES_KEPT:],
                 curves={_mode(mode): _samples(curve) for mode, curve in told["curves"].items()},
-                unusable={_mode(mode): _text(why) for mode, why in told["unusable"].items()},
-                compile_seconds=_optional(told["compile_seconds"]),
+                unusable={_mode(mode): checks.text("a reason", why) for mode, why in told["unusable"].items()},
+                compile_seconds=_optional_time(told["compile_seconds"]),
             )
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError, IalgebraError) as error:
             raise ValueError("no profile") from error
 
     @classmethod
@@ -244,42 +249,23 @@ def _file(key: str) -> Path:
     return folder / f"profile-{key}.json"
 
 
-def _samples(told: dict[str, list[object]]) -> dict[int, list[float]]:
-    curve = {int(size): [_positive(each) for each in seconds][-_SAMPLES_KEPT:] for size, seconds in told.items()}
-    if any(size < 1 or not seconds for size, seconds in curve.items()):
-        raise ValueError("a batch of no rows, or without a sample")
+def _samples(told: Mapping[str, Sequence[object]]) -> dict[int, list[float]]:
+    curve = {
+        whole("rows", int(size), 1, _MOST_ROWS): [_time("a time", each) for each in seconds][-_SAMPLES_KEPT:]
+        for size, seconds in told.items()
+    }
+    if not all(curve.values()):
+        raise ValueError("a batch without a sample")
     return curve
 
 
-def _mode(told: Mode) -> Mode:
-    if told not in MODES:
-        raise ValueError(f"{told!r} is no mode")
-    return told
+def _mode(told: str) -> Mode:
+    return cast(Mode, checks.text("mode", told, MODES))
 
 
-def _positive(told: object) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < math.inf:
-        raise ValueError(f"{told!r} is no time")
-    return float(told)
+_time = partial(number, low=1e-12, high=1e9)  # seconds
+_share = partial(number, low=0, high=1)
 
 
-def _optional(told: object) -> float | None:
-    return None if told is None else _positive(told)
-
-
-def _share(told: object) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= 1:
-        raise ValueError(f"{told!r} is no share")
-    return float(told)
-
-
-def _whole(told: object) -> int:
-    if isinstance(told, bool) or not isinstance(told, int) or told < 0:
-        raise ValueError(f"{told!r} is no number of bytes")
-    return told
-
-
-def _text(told: object) -> str:
-    if not isinstance(told, str):
-        raise ValueError(f"{told!r} is no text")
-    return told
+def _optional_time(told: object) -> float | None:
+    return None if told is None else _time("a time", told)

@@ -92,8 +92,9 @@ class Attribution:
             raise IalgebraError(
                 f"a confidence of {confidence:g} is no probability; it lies between 0 and 1, such as 0.95"
             )
-        reach = NormalDist().inv_cdf(0.5 + confidence / 2) * self.stderr
-        return self.values - reach, self.values + reach
+        with np.errstate(over="ignore"):  # of huge values an interval may end in infinity
+            reach = NormalDist().inv_cdf(0.5 + confidence / 2) * self.stderr
+            return self.values - reach, self.values + reach
 
     def heat(self) -> Floats:
         """The map of an image summed over its channels, `(H, W)`; raises ShapeError for any other kind of input."""

@@ -12,32 +12,33 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from ..errors import IalgebraError, ResourceError
-from ..system import disk
+from ..system import checks, disk
 from ..system.arrays import Array
+from ..system.checks import parsed, shown
+from .stored import PlainFields, check_document, check_map
 
 FORMAT = "ialgebra.relation"
 VERSION = 3  # raised if an older reader would misread a newer file; 1 had no digest of the document, 2 no scores
 
-PlainFields: TypeAlias = Mapping[str, Any]
-"""Names of fields and their values: arrays, text, numbers, and containers of these."""
-
 _T = TypeVar("_T")
 _ARRAYS = ("map", "values", "stderr", "players", "content")
+_LONGEST_HEADER = 100_000_000  # bytes; safetensors reads no longer ones
 
 
 def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) -> Path:
     """Write the fields of `maps` and of the rest of a relation to `path`, atomically, and return the path.
 
-    Raises IalgebraError if the file cannot be written. Values that JSON does not have are stored as text.
+    Raises IalgebraError if the file cannot be written, or if a field is not what `read` would take. Values that JSON
+    does not have are stored as text.
     """
-    path = Path(path)
+    path = checks.path("the path of a saved relation", path)
     if not path.name:
         raise IalgebraError(f"cannot save to '{path}': it names no file")
     try:
@@ -51,17 +52,23 @@ def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) 
 
 def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> bytes:
     tensors: dict[str, Array] = {}
-    stored = [dict(fields) | {name: _store(fields[name], tensors) for name in _ARRAYS} for fields in maps]
     try:
-        text = json.dumps(
-            {"maps": stored, **document}, default=_plain
-        )  # ASCII, because a lone surrogate cannot be UTF-8
-        digest = _digest(text.encode())
-    except (TypeError, ValueError) as cause:
+        check_document(document)
+        stored = [_stored(check_map(number, _with_texts(fields)), tensors) for number, fields in enumerate(maps)]
+        # ASCII, because a lone surrogate cannot be UTF-8
+        text = json.dumps({"maps": stored, **document}, default=_plain)
+    except IalgebraError as cause:
+        raise IalgebraError(f"cannot save to '{path}': {cause.message}") from cause
+    except (TypeError, ValueError, RecursionError) as cause:
         raise IalgebraError(f"cannot save to '{path}': its details or provenance are no JSON: {cause}") from cause
-    return safetensors.numpy.save(
-        tensors, {"format": FORMAT, "version": str(VERSION), "document": text, "digest": digest}
-    )
+    header = {"format": FORMAT, "version": str(VERSION), "document": text, "digest": _digest(text.encode())}
+    content = safetensors.numpy.save(tensors, header)
+    if int.from_bytes(content[:8], "little") > _LONGEST_HEADER:
+        raise IalgebraError(
+            f"cannot save to '{path}': its texts take more than {_LONGEST_HEADER // 10**6} MB; save it in slices, such "
+            "as answer[:1000]"
+        )
+    return content
 
 
 def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields], _T]) -> _T:
@@ -69,7 +76,7 @@ def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields],
 
     Raises IalgebraError for a missing, damaged, foreign or newer file; a file whose fields `build` refuses is damaged.
     """
-    path = Path(path)
+    path = checks.path("the path of a saved relation", path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header: dict[str, str] = file.metadata() or {}
@@ -78,28 +85,76 @@ def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields],
         raise ResourceError(f"cannot load '{path}': out of memory") from cause
     except OSError as cause:
         raise IalgebraError(f"cannot load '{path}': {cause.strerror or cause}") from cause
-    except (safetensors.SafetensorError, ValueError, TypeError) as cause:
+    except (safetensors.SafetensorError, ValueError, TypeError, AttributeError) as cause:  # NumPy has not every dtype
         raise IalgebraError(f"'{path}' is not a saved relation, or is damaged: {cause}") from cause
     if header.get("format") != FORMAT:
         raise IalgebraError(
             f"'{path}' is a safetensors file, but not of a relation; load reads what relation.save wrote"
         )
     version = header.get("version", "")
-    if not version.isdecimal() or not 1 <= int(version) <= VERSION:
+    if not version.isascii() or not version.isdecimal() or not 1 <= int(version[:9]) <= VERSION:
         raise IalgebraError(
-            f"'{path}' was saved by a newer ialgebra (format {version or 'unknown'}; this one reads up to {VERSION}); "
-            "upgrade: pip install -U ialgebra"
+            f"'{path}' was saved by a newer ialgebra (format {version[:9] or 'unknown'}; this one reads up to "
+            f"{VERSION}); upgrade: pip install -U ialgebra"
         )
     document = header.get("document", "")
     damaged = [name for name, array in tensors.items() if name != _name(array)]
     if damaged or (version != "1" and header.get("digest") != _digest(document.encode())):
         raise IalgebraError(f"'{path}' is damaged: its content is not what was saved; save the relation again")
     try:
-        fields_of_relation = json.loads(document)
-        maps = [_restored_arrays(fields, tensors) for fields in fields_of_relation.pop("maps")]
-        return build(maps, fields_of_relation)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, IalgebraError) as cause:
-        raise IalgebraError(f"'{path}' is damaged: its description does not fit its arrays ({cause!r})") from cause
+        return build(*_restored(document, tensors))
+    except IalgebraError as cause:
+        raise IalgebraError(f"'{path}' is damaged: {cause.message}") from cause
+    except ValueError as cause:  # lists of texts that are no array
+        raise IalgebraError(f"'{path}' is damaged: its description cannot be read ({cause})") from cause
+
+
+def _restored(document: str, tensors: Mapping[str, Array]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The maps and the other fields of a relation, checked; IalgebraError or ValueError for others."""
+    fields = parsed("its description", document)
+    if not isinstance(fields, dict) or not isinstance(fields.get("maps"), list):
+        raise IalgebraError("its description is no relation: it has no list of maps")
+    named = set[object]()
+    maps = []
+    for number, stored in enumerate(fields.pop("maps")):
+        if not isinstance(stored, dict):
+            raise IalgebraError(f"map {number} must be a mapping of fields, not {shown(stored)}")
+        arrays = {name: stored[name] for name in _ARRAYS if name in stored}
+        named.update(each for each in arrays.values() if isinstance(each, str))
+        found = {name: _array(f"'{name}' of map {number}", each, tensors) for name, each in arrays.items()}
+        maps.append(check_map(number, stored | found))
+    if surplus := tensors.keys() - named:
+        raise IalgebraError(f"it has {len(surplus)} arrays that no map names")
+    return maps, check_document(fields)
+
+
+def _array(what: str, stored: object, tensors: Mapping[str, Array]) -> Array:
+    """An array by its name, or an array of the texts of a nested list."""
+    if isinstance(stored, str):
+        if stored not in tensors:
+            raise IalgebraError(f"{what} names an array that is not in the file")
+        return tensors[stored]
+    if not isinstance(stored, list):
+        raise IalgebraError(f"{what} must be the name of an array, not {shown(stored)}")
+    pending: list[object] = list(stored)
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending.extend(each)
+        elif not isinstance(each, str):
+            raise IalgebraError(f"{what} must hold texts or be the name of an array; it holds {shown(each)}")
+    return np.array(stored, dtype=np.str_)
+
+
+def _with_texts(fields: PlainFields) -> PlainFields:
+    """The fields of a map; a content that is not numbers becomes texts."""
+    content = fields["content"]
+    return {**fields, "content": content if content.dtype.kind in "biuf" else content.astype(str)}
+
+
+def _stored(fields: PlainFields, tensors: dict[str, Array]) -> dict[str, object]:
+    """The fields of a map with names in place of arrays, which are added to `tensors`."""
+    return {**fields, **{name: _store(fields[name], tensors) for name in _ARRAYS}}
 
 
 def _store(array: Any, tensors: dict[str, Array]) -> object:
@@ -119,18 +174,6 @@ def _name(array: Array) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _restored_arrays(fields: dict[str, Any], tensors: dict[str, Array]) -> dict[str, Any]:
-    """The fields of one map, with arrays and tuples in place of names and lists."""
-    for name in _ARRAYS:
-        stored = fields[name]
-        fields[name] = tensors[stored] if isinstance(stored, str) else np.array(stored)
-    for name in ("target", "feature_names"):
-        stored = fields[name]
-        fields[name] = tuple(stored) if isinstance(stored, list) else stored
-    fields["scores"] = {name: tuple(each) for name, each in dict(fields.get("scores", {})).items()}
-    return fields
 
 
 def _plain(value: object) -> object:

@@ -7,13 +7,14 @@ ones, since they fill the store; and the batches in which rows were evaluated. N
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from ..algebra.windows import Mask
@@ -45,13 +46,12 @@ HERE = Path(__file__).parent
 
 def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None = None) -> Iterator[Any]:
     """Every answer, one after the other."""
-    from safetensors.torch import load_file
-
     import ialgebra
     from ialgebra import Strategy
     from ialgebra.session.history import of_what_is_kept, same
+    from ialgebra.session.script import tensors_of
 
-    tensors = load_file(HERE / {tensors!r})
+    tensors = tensors_of(HERE / {tensors!r}, {digest!r})
     strategies = [{strategies}]
     with ialgebra.connect(store_bytes={store_bytes}) as con:
 '''
@@ -76,24 +76,37 @@ def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_by
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
     script = _Script(path.stem, gaps=forgotten > 0)
     body = [line for step in steps for line in script.step(step)]
+    tensors = save(script.tensors)
     notes = _FORGOTTEN.format(forgotten) if forgotten else ""
     text = _HEAD.format(
         version=__version__,
         notes=notes,
         strategies="".join(f"\n        {each}," for each in script.strategies) + "\n    " * bool(script.strategies),
         tensors=f"{path.stem}.safetensors",
+        digest=hashlib.sha256(tensors).hexdigest(),
         store_bytes=store_bytes,
     )
     text += "".join(f"        {line}\n" for line in body or ["yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
     )
-    files = {f"{path.stem}.safetensors": save(script.tensors)} | script.heads | {path.name: text.encode()}
+    files = {f"{path.stem}.safetensors": tensors} | script.heads | {path.name: text.encode()}
     try:
         for name, content in files.items():  # the script comes last, when what it reads is there
             disk.write(path.with_name(name), content)
     except (OSError, ValueError) as cause:
         raise IalgebraError(f"cannot export to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
     return path
+
+
+def tensors_of(path: Path, digest: str) -> dict[str, Tensor]:
+    """The tensors of the file that `export` wrote beside a script, by name; IalgebraError for any other file."""
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise IalgebraError(f"cannot read '{path}', which this script needs: {cause.strerror or cause}") from cause
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise IalgebraError(f"'{path}' is not the file that was exported with this script; export both again")
+    return load(content)
 
 
 class _Script:

@@ -20,7 +20,7 @@ from ..shown import ShownMap
 from ..table import error_text
 from .drawing import Body, Drawing
 from .registry import DRAWINGS
-from .style import COLOURS, FAINT, INK, POINTS, fit
+from .style import COLOURS, FAINT, INK, POINTS, WIDEST, fit
 
 _NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
@@ -109,6 +109,7 @@ def _rows(maps: Sequence[ShownMap]) -> list[list[ShownMap]]:
 def _scale(maps: Iterable[ShownMap]) -> Normalize:
     """The shared colour scale, from −m to m, where m is the largest |value|."""
     largest = max((float(np.abs(a.values).max(initial=0.0)) for a in maps), default=0.0)
+    largest = min(largest, WIDEST)
     return Normalize(-(largest or 1.0), largest or 1.0)
 
 
@@ -124,7 +125,8 @@ def _draw(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
     ax.annotate(fit(a.label, 10.0, room), xytext=(left, 20), fontsize=10, color=INK, **start)  # type: ignore[arg-type]
     second = fit(f"{a.target_name} · {error_text(a.relative_error)}", 8.5, room)
     ax.annotate(second, xytext=(left, 7), fontsize=8.5, color=FAINT, **start)  # type: ignore[arg-type]
-    _drawing(a).draw(a, ax, scale, body)
+    with np.errstate(over="ignore", invalid="ignore"):  # huge values have the colours of the ends of the scale
+        _drawing(a).draw(a, ax, scale, body)
 
 
 def _colour_bar(ax: Axes, scale: Normalize) -> None:

@@ -55,8 +55,11 @@ def _painted(a: ShownMap) -> Floats:
 
 
 def _grey(content: Array) -> Floats:
-    """A photo of any range and number of channels as luminance in [0, 1]; a photo of one value is white."""
+    """A photo of any range and number of channels as luminance in [0, 1]; a photo of one value is white. NaN and
+    infinities are drawn as 0."""
     channels = content.reshape(-1, *content.shape[-2:]).astype(np.float64)
+    channels = np.where(np.isfinite(channels), channels, 0.0)
+    channels /= max(1.0, float(np.abs(channels).max()))  # so that differences of huge values are no infinities
     weights = np.array([0.299, 0.587, 0.114]) if len(channels) == 3 else np.full(len(channels), 1 / len(channels))
     grey: Floats = np.tensordot(weights, channels, axes=1)
     low, high = np.percentile(grey, [0.5, 99.5])

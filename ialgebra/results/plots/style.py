@@ -16,6 +16,9 @@ INK, FAINT = "#222222", "#777777"
 POINTS = 72
 """Points per inch."""
 
+WIDEST = 1e307
+"""The largest value on an axis or a scale, whose length would be infinite for values of 1e308."""
+
 COLOURS = LinearSegmentedColormap.from_list(
     "ialgebra",
     ["#0b4fa8", "#4a90d9", "#b5d3f0", "#ffffff", "#f7c3b0", "#e4633f", "#b0120a"],

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from ...system.arrays import Ints
 from ..shown import ShownMap
 from .drawing import Body, Drawing
-from .style import COLOURS, FAINT, INK, POINTS, cut, drawable, width
+from .style import COLOURS, FAINT, INK, POINTS, WIDEST, cut, drawable, width
 
 BARS = 20
 """A panel shows at most this many players, those with the largest values."""
@@ -44,7 +44,8 @@ def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
         label.set_parse_math(False)
     reach = 1.06 * max(abs(float(scale.vmin or 0.0)), abs(float(scale.vmax or 0.0)))
     widest = max((abs(float(end)) for side in (low, high) for end in side[shown][known]), default=0.0)
-    ax.set_xlim(-max(reach, 1.03 * widest), max(reach, 1.03 * widest))
+    limit = min(max(reach, 1.03 * widest), WIDEST)
+    ax.set_xlim(-limit, limit)
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     ax.axvline(0.0, color=FAINT, linewidth=0.8)
     ax.tick_params(axis="y", length=0)
