@@ -1,7 +1,7 @@
 """Baselines: the values that absent features take. In: a description and the input. Out: the baseline's tensor.
 
-`str(baseline)` is its text in a query. The tensors of other inputs come from functions that the caller passes in,
-because this module may not know the catalog.
+`baseline.text` is its text in a query, and `str(baseline)` that for people. The tensors of other inputs come from
+functions that the caller passes in, because this module may not know the catalog.
 """
 
 from __future__ import annotations
@@ -19,46 +19,68 @@ from .sources import Source
 from .windows import sql_name
 
 
+class _Described(Node):
+    """A baseline, which has a text in a query."""
+
+    @property
+    def text(self) -> str:
+        """Its text in a query; BindError if it would be too long."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        try:
+            return self.text
+        except BindError:
+            return f"{type(self).__name__.lower()}(…)"
+
+
 @node
-class Constant(Node):
+class Constant(_Described):
     """The same value for every feature; zero is the default baseline."""
 
     value: float = 0.0
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return _number(self.value)
 
 
 @node
-class Mean(Node):
+class Mean(_Described):
     """The mean of a registered collection."""
 
     name: str
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return f"mean({sql_name(self.name)})"
 
 
 @node
-class Blur(Node):
+class Blur(_Described):
     """The input, or another one, after a Gaussian blur of `sigma` pixels (None: a twentieth of the shorter side)."""
 
     source: Source | None = None
     sigma: float | None = None
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         arguments = [] if self.source is None else [self.source.text]
         return f"blur({', '.join(arguments + ([] if self.sigma is None else [_number(self.sigma)]))})"
 
 
 @node
-class Given(Node):
+class Given(_Described):
     """Another registered input."""
 
     source: Source
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
         return self.source.text
+
+    def __str__(self) -> str:
+        return self.source.whole_text or str(self.source)
 
 
 def _number(value: float) -> str:

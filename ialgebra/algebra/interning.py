@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
 
 _T = TypeVar("_T")
+_MOST_SHOWN = 2_000  # characters of a node that are shown inside another node
 
 
 class _Interning(type):
@@ -48,13 +49,20 @@ class Node(metaclass=_Interning):
     @cached_property
     def key(self) -> str:
         """A digest of the content, the same in every process (hex)."""
-        for part in _inner_first(self, without_key=True):
+        for part in inner_first(self, without_key=True):
             if part is not self:
                 _ = part.key  # does not recurse: the keys of its parts are cached already
         digest = hashlib.blake2b((self.digested_as or type(self).__name__).encode(), digest_size=12)
         for value in _values(self):
             digest.update(_content(value))
         return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        """As that of a dataclass, but "…" stands for the fields of nodes whose text would be too long."""
+        texts: dict[Node, str] = {}
+        for part in inner_first(self):
+            texts[part] = repr(part) if type(part).__repr__ is not Node.__repr__ else _constructed(part, texts)
+        return texts[self]
 
     def __copy__(self) -> Self:
         return self
@@ -66,7 +74,7 @@ class Node(metaclass=_Interning):
         """A flat list of this node and all nodes below it; pickling operands one inside the other would recurse."""
         places: dict[Node, _Numbered] = {}
         records: list[_Record] = []
-        for part in _inner_first(self):
+        for part in inner_first(self):
             records.append((type(part), tuple(_mapped(value, places.__getitem__) for value in _values(part))))
             places[part] = _Numbered(len(places))
         return _rebuilt, (records,)
@@ -102,7 +110,7 @@ def _mapped(value: object, place: Callable[[Node], _Numbered]) -> object:
 
 
 def _values(node: object) -> tuple[object, ...]:
-    return tuple(getattr(node, field.name) for field in fields(node))  # type: ignore[arg-type]
+    return tuple([getattr(node, name) for name in type(node).__match_args__])  # type: ignore[attr-defined]
 
 
 def _nodes_in(value: object) -> Iterator[Node]:
@@ -114,7 +122,7 @@ def _nodes_in(value: object) -> Iterator[Node]:
             yield from _nodes_in(part)
 
 
-def _inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
+def inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
     """Every distinct node in `root`, parts before the nodes that hold them, and `root` last; with `without_key` only
     nodes whose key is not computed yet."""
     seen: set[Node] = set()
@@ -132,6 +140,21 @@ def _inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
         stack.extend((each, False) for each in reversed(inner))
 
 
+def _constructed(node: Node, texts: dict[Node, str]) -> str:
+    """The text of a node, from the texts of the nodes in it."""
+
+    def shown(value: object) -> str:
+        if isinstance(value, Node):
+            text = texts[value]
+            return text if len(text) <= _MOST_SHOWN else f"{type(value).__name__}(…)"
+        if isinstance(value, tuple):
+            return f"({', '.join(map(shown, value))}{',' * (len(value) == 1)})"
+        return repr(value)
+
+    named = zip(type(node).__match_args__, _values(node), strict=True)  # type: ignore[attr-defined]
+    return f"{type(node).__name__}({', '.join(f'{name}={shown(value)}' for name, value in named)})"
+
+
 def _content(value: object) -> bytes:
     if isinstance(value, Node):
         return b"<" + value.key.encode() + b">"
@@ -144,4 +167,4 @@ def _content(value: object) -> bytes:
 def node(cls: type[_T]) -> type[_T]:
     """A frozen dataclass that compares and hashes by identity, which is the same as by content because nodes are
     interned."""
-    return dataclass(frozen=True, eq=False)(cls)
+    return dataclass(frozen=True, eq=False, repr=False)(cls)

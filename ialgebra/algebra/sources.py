@@ -4,9 +4,11 @@ interned nodes. May not know: tensors, or what any edit does."""
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cached_property
 
+from ..errors import BindError
 from .interning import Node, node
-from .windows import sql_name
+from .windows import MOST_WRITTEN, Window, sql_name
 
 
 class Edit(Node):
@@ -19,9 +21,11 @@ class Edit(Node):
         for name in (field.name for field in fields(self)):  # type: ignore[arg-type]
             match name, getattr(self, name):
                 case "baseline", baseline:
-                    option = [f"baseline => {baseline}"] if whole else []
+                    option = [f"baseline => {baseline.text}"] if whole else []
                 case _, Source() as source:
                     words.append(source.text if whole else str(source))
+                case _, Window() as window:
+                    words.append(window.text if whole else str(window))
                 case _, tuple(several):
                     words += map(_argument, several)
                 case _, value:
@@ -48,14 +52,24 @@ class Source(Node):
             text = edit.around(text)
         return text
 
-    @property
+    @cached_property
     def text(self) -> str:
-        """Its text in a query. But a query cannot name one element of a collection: `x[2]` is only for people to
-        read."""
+        """Its text in a query; BindError if it would be too long. But a query cannot name one element of a collection:
+        `x[2]` is only for people to read."""
         text = sql_name(self.name) if self.index is None else f"{sql_name(self.name)}[{self.index}]"
         for edit in self.edits:
             text = edit.around(text, whole=True)
+            if len(text) > MOST_WRITTEN:  # baselines may name edited inputs, whose baselines name others, and so on
+                raise BindError(f"an input with its edits cannot be written in {MOST_WRITTEN:,} characters: {self}")
         return text
+
+    @property
+    def whole_text(self) -> str | None:
+        """Its text in a query; None if it would be too long."""
+        try:
+            return self.text
+        except BindError:
+            return None
 
     @property
     def collection(self) -> Source:

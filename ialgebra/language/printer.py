@@ -65,8 +65,8 @@ def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
             case Projection(window, _):
                 (inner,) = operands
                 if inner.item == "*" and not inner.where:
-                    return inner._replace(where=str(window))
-                return _Printed(source=inner.operand, where=str(window))
+                    return inner._replace(where=window.text)
+                return _Printed(source=inner.operand, where=window.text)
             case Selection(layer, _):
                 (inner,) = operands
                 return inner._replace(item=str(layer)) if inner.item == "*" else _Printed(str(layer), inner.operand)
@@ -134,4 +134,4 @@ def _call(identity: Identity) -> str:
 def baseline_text(baselines: tuple[Baseline, ...]) -> str:
     """Baselines as a query would write them; several baselines are the elements of a collection."""
     first = baselines[0]
-    return first.source.collection.text if isinstance(first, Given) else str(first)
+    return first.source.collection.text if isinstance(first, Given) else first.text

@@ -139,6 +139,11 @@ def merged(terms: Iterable[GameTerm]) -> tuple[GameTerm, ...]:
 
 def game_key(game: Game) -> tuple[str, ...]:
     """A total order of games by content, the same in every process."""
-    target = game.target if isinstance(game.target, int) else f"{game.target.model}({game.target.source.text})"
+    target: int | str
+    if isinstance(game.target, Predicted):
+        source = game.target.source
+        target = f"{game.target.model}({source.whole_text or source.key})"
+    else:
+        target = game.target
     parts = (game.hybrids.key, game.model, game.layer or 0, target, game.output, game.estimation.key)
     return tuple(f"{part:08d}" if isinstance(part, int) else part for part in parts)

@@ -16,11 +16,13 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
+from ..algebra.baselines import Baseline
 from ..algebra.edits import registered
 from ..algebra.operators import Identity, leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
+from ..errors import BindError
 from ..execution.tables import Outcome
 from ..language import reader, tree
 from ..language.printer import baseline_text
@@ -65,7 +67,7 @@ def provenance(
         "decisions": decisions,
         "settings": _settings(catalog),
         "windows": {
-            name: {"text": str(window), "content": window.key}
+            name: {"text": window.whole_text or str(window), "content": window.key}
             for name, window in sorted(catalog.windows.items())
             if name in names
         },
@@ -101,7 +103,7 @@ def _settings(catalog: Catalog) -> dict[str, object]:
     """What `SET option = value` has changed, as the text or number of that value."""
     settings = dict(vars(catalog.settings))
     baselines, players = settings.pop("baselines"), settings.pop("players")
-    settings |= {"baseline": baselines and baseline_text(baselines), "players": players and str(players)}
+    settings |= {"baseline": baselines and _baseline(baselines), "players": players and str(players)}
     return {option: value for option, value in settings.items() if value is not None}
 
 
@@ -142,9 +144,17 @@ def _input(entry: Entry) -> dict[str, object]:
     return {
         "content": _digest(digests) if entry.collection else digests[0],
         "count": len(digests) if entry.collection else None,
-        "baseline": _shown(baseline_text(entry.baselines)) if entry.baselines else None,
+        "baseline": _shown(_baseline(entry.baselines)) if entry.baselines else None,
         "players": _shown(str(entry.players)) if entry.players else None,
     }
+
+
+def _baseline(baselines: tuple[Baseline, ...]) -> str:
+    """The text of baselines, shortened if a query could not hold it."""
+    try:
+        return baseline_text(baselines)
+    except BindError:
+        return str(baselines[0])
 
 
 def _shown(text: str) -> str:

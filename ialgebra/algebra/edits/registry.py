@@ -63,15 +63,19 @@ def edited(
 
 def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
     """The names of all registered inputs that sources and baselines read, edits included."""
-    for part in parts:
+    pending, seen = list(reversed(tuple(parts))), set[Source | Baseline]()
+    while pending:
+        part = pending.pop()
+        if part in seen:
+            continue
+        seen.add(part)
         match part:
             case Source(name, _, edits):
                 yield name
-                for edit in edits:
-                    values = (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
-                    yield from registered(value for value in values if isinstance(value, _READ))
+                values = [getattr(edit, field.name) for edit in edits for field in fields(edit)]  # type: ignore[arg-type]
+                pending.extend(value for value in reversed(values) if isinstance(value, _READ))
             case Given(source) | Blur(source, _) if source is not None:
-                yield from registered([source])
+                pending.append(source)
             case Mean(name):
                 yield name
 

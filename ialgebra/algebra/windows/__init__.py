@@ -15,6 +15,7 @@ from .evaluate import (
 )
 from .nodes import (
     EVERYTHING,
+    MOST_WRITTEN,
     NOTHING,
     Absolute,
     And,
@@ -38,6 +39,7 @@ from .nodes import (
     both,
     complement,
     either,
+    fold,
     reads,
     reads_term,
 )
@@ -49,6 +51,7 @@ from .text import (
 
 __all__ = [
     "EVERYTHING",
+    "MOST_WRITTEN",
     "NOTHING",
     "RESERVED",
     "Absolute",
@@ -78,6 +81,7 @@ __all__ = [
     "complement",
     "either",
     "evaluate",
+    "fold",
     "reads",
     "reads_term",
     "sql_name",

@@ -6,13 +6,14 @@ neither it nor its negation selects the feature. May not know: which columns a k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import BindError, ShapeError
 from ...system.arrays import Array, Bools, Floats
+from ..interning import inner_first
 from .nodes import (
     Absolute,
     And,
@@ -33,6 +34,7 @@ from .nodes import (
     Term,
     Window,
     WindowConstant,
+    fold,
 )
 
 Columns = Mapping[str, Array]
@@ -48,14 +50,9 @@ class Truth(NamedTuple):
 
 def check_masks(window: Window, shape: tuple[int, ...]) -> None:
     """Raise ShapeError if a mask in a window does not fit an input of this shape."""
-    match window:
-        case Mask():
-            _fitted(window, shape)
-        case And(parts) | Or(parts):
-            for part in parts:
-                check_masks(part, shape)
-        case Not(of):
-            check_masks(of, shape)
+    for part in inner_first(window):
+        if isinstance(part, Mask):
+            _fitted(part, shape)
 
 
 def evaluate(window: Window, columns: Columns) -> Bools:
@@ -73,12 +70,13 @@ def truth(window: Window, columns: Columns, compare: Comparing | None = None) ->
     """Where a window's predicate is true, and where it is false; `compare` evaluates comparisons if columns are not
     plain numbers."""
 
-    def inner(part: Window) -> Truth:
-        return truth(part, columns, compare)
-
     def compared(op: Comparison, left: Term, right: Term) -> Truth:
         return compare(op, left, right) if compare else _compare(op, left, right, columns)
 
+    return fold(window, lambda part, operands: _truth(part, operands, columns, compared))
+
+
+def _truth(window: Window, operands: Sequence[Truth], columns: Columns, compared: Comparing) -> Truth:
     match window:
         case Everything():
             return _certain(np.array(True))
@@ -86,12 +84,13 @@ def truth(window: Window, columns: Columns, compare: Comparing | None = None) ->
             return _certain(np.array(False))
         case Mask():
             return _certain(_fitted(window, columns["value"].shape))
-        case And(parts):
-            return _all(map(inner, parts))
-        case Or(parts):
-            return _not(_all(_not(inner(part)) for part in parts))
-        case Not(of):
-            return _not(inner(of))
+        case And():
+            return _all(operands)
+        case Or():
+            return _not(_all(map(_not, operands)))
+        case Not():
+            (of,) = operands
+            return _not(of)
         case Compare(op, left, right):
             return compared(op, left, right)
         case In(of, values):

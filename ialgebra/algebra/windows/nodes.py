@@ -4,15 +4,21 @@
     Column  Constant  Arithmetic  Negate  Absolute                           what may be compared
 
 In: their parts. Out: interned nodes; `both`, `either` and `complement` build the normal form of a conjunction,
-disjunction or negation, which does not depend on the order of its parts. `str(window)` is query text that binds to the
+disjunction or negation, which does not depend on the order of its parts. `window.text` is query text that binds to the
 same window; a registered mask prints as its name. May not know: syntax trees, plans, or the values of any input.
+
+Windows that are named share their parts: forty windows, of which each names the one before it twice, are a graph of a
+hundred nodes, and a text of 2⁴⁰ characters. `fold` meets each node once; texts that would be too long are refused, or
+shortened for people, before they are made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,20 +26,100 @@ from numpy.typing import ArrayLike
 from ...errors import BindError
 from ...system.arrays import Bools
 from ..interning import Node, node
-from .text import Strength, Written, sql_name, sql_text
+from .text import Strength, Written, chained, shortened, sql_name, sql_text
 
 Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
 ArithmeticOperator = Literal["+", "-", "*", "/", "%"]
+MOST_SHOWN: Final = 2_000
+"""About how many characters of a window people are shown."""
+MOST_WRITTEN: Final = 200_000
+"""The most characters of a window as query text; a longer query is refused anyway."""
+
+_T = TypeVar("_T")
 
 
 class Window(Node):
     """A set of features, given by a predicate. Every kind of window says how it is written."""
 
-    def written(self) -> Written:
+    @property
+    def operands(self) -> tuple[Window, ...]:
+        """The windows that this one consists of."""
+        return ()
+
+    def written(self, operands: Sequence[Written], most: int) -> Written:
+        """Its text, made from the texts of its operands; "…" stands for what is left after about `most` characters."""
         raise NotImplementedError
 
+    @property
+    def whole_text(self) -> str | None:
+        """Query text that binds to the same window; None if it would be too long."""
+
+        def write(part: Window, operands: tuple[Written, ...]) -> Written:
+            return part.written([shortened(operand, MOST_WRITTEN) for operand in operands], MOST_WRITTEN)
+
+        written = fold(self, write)
+        return written.text if written.whole and len(written.text) <= MOST_WRITTEN else None
+
+    @property
+    def text(self) -> str:
+        """Query text that binds to the same window; BindError if it would be too long."""
+        if (text := self.whole_text) is None:
+            raise BindError(f"a window cannot be written in {MOST_WRITTEN:,} characters: {str(self)[:200]}…")
+        return text
+
     def __str__(self) -> str:
-        return self.written().text
+        """Its text for people; "…" stands for what would be too long."""
+        text = self._shown.text
+        return text if len(text) <= 2 * MOST_SHOWN else text[:MOST_SHOWN] + "…"
+
+    @cached_property
+    def _shown(self) -> Written:
+        for part in _operands_first(self, lacking="_shown"):
+            if part is not self:
+                _ = part._shown  # does not recurse: its operands' texts are cached already
+        return self.written([shortened(operand._shown, MOST_SHOWN) for operand in self.operands], MOST_SHOWN)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The names of the columns that it reads."""
+        for part in _operands_first(self, lacking="columns"):
+            if part is not self:
+                _ = part.columns  # does not recurse: those of its operands are cached already
+        return self._own_columns.union(*(operand.columns for operand in self.operands))
+
+    @property
+    def _own_columns(self) -> frozenset[str]:
+        return frozenset()
+
+
+def fold(window: Window, function: Callable[[Window, tuple[_T, ...]], _T]) -> _T:
+    """The result of `function` for a window. It is called once for each window that this one consists of, operands
+    first, with the window and its operands' results; results that nobody needs any more are dropped."""
+    order = list(_operands_first(window))
+    readers = Counter(operand for part in order for operand in part.operands)
+    results: dict[Window, _T] = {}
+    for part in order:
+        results[part] = function(part, tuple([results[operand] for operand in part.operands]))
+        for operand in part.operands:
+            readers[operand] -= 1
+            if not readers[operand]:
+                del results[operand]
+    return results[window]
+
+
+def _operands_first(window: Window, lacking: str = "") -> Iterator[Window]:
+    """A window and all windows that it consists of, each once, after its operands; only those without an attribute that
+    is `lacking`."""
+    seen: set[Window] = set()
+    stack = [(window, False)]
+    while stack:
+        part, ready = stack.pop()
+        if ready and part not in seen:
+            seen.add(part)
+            yield part
+        elif part not in seen and lacking not in vars(part):
+            stack.append((part, True))
+            stack.extend((operand, False) for operand in part.operands if operand not in seen)
 
 
 class Term(Node):
@@ -50,7 +136,7 @@ class Term(Node):
 class Everything(Window):
     """All features."""
 
-    def written(self) -> Written:
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         return Written("true")
 
 
@@ -58,7 +144,7 @@ class Everything(Window):
 class Nothing(Window):
     """No feature."""
 
-    def written(self) -> Written:
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         return Written("false")
 
 
@@ -93,7 +179,7 @@ class Mask(Window):
     def __repr__(self) -> str:
         return f"Mask({self.name!r}, {self.shape})"
 
-    def written(self) -> Written:
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         return Written(sql_name(self.name))
 
 
@@ -103,8 +189,12 @@ class And(Window):
 
     parts: tuple[Window, ...]
 
-    def written(self) -> Written:
-        return Written(" and ".join([part.written().inside(Strength.NOT) for part in self.parts]), Strength.AND)
+    @property
+    def operands(self) -> tuple[Window, ...]:
+        return self.parts
+
+    def written(self, operands: Sequence[Written], most: int) -> Written:
+        return chained("and", operands, Strength.AND, most)
 
 
 @node
@@ -113,8 +203,12 @@ class Or(Window):
 
     parts: tuple[Window, ...]
 
-    def written(self) -> Written:
-        return Written(" or ".join([part.written().inside(Strength.AND) for part in self.parts]), Strength.OR)
+    @property
+    def operands(self) -> tuple[Window, ...]:
+        return self.parts
+
+    def written(self, operands: Sequence[Written], most: int) -> Written:
+        return chained("or", operands, Strength.OR, most)
 
 
 @node
@@ -123,8 +217,13 @@ class Not(Window):
 
     of: Window
 
-    def written(self) -> Written:
-        return Written(f"not {self.of.written().inside(Strength.COMPARED)}", Strength.NOT)
+    @property
+    def operands(self) -> tuple[Window, ...]:
+        return (self.of,)
+
+    def written(self, operands: Sequence[Written], most: int) -> Written:
+        (of,) = operands
+        return Written(f"not {of.inside(Strength.COMPARED)}", Strength.NOT, of.whole)
 
 
 @node
@@ -199,7 +298,11 @@ class Compare(Window):
     left: Term
     right: Term
 
-    def written(self) -> Written:
+    @property
+    def _own_columns(self) -> frozenset[str]:
+        return reads_term(self.left) | reads_term(self.right)
+
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         left, right = (side.written().inside(Strength.SUM) for side in (self.left, self.right))
         return Written(f"{left} {self.op} {right}", Strength.COMPARED)
 
@@ -215,7 +318,11 @@ class In(Window):
         distinct = sorted(set(self.values), key=lambda c: (isinstance(c.value, str), c.value))
         object.__setattr__(self, "values", tuple(distinct))
 
-    def written(self) -> Written:
+    @property
+    def _own_columns(self) -> frozenset[str]:
+        return reads_term(self.of)
+
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         values = ", ".join(map(str, self.values))
         return Written(f"{self.of.written().inside(Strength.SUM)} in ({values})", Strength.COMPARED)
 
@@ -229,7 +336,11 @@ class Box(Window):
     bottom: WindowConstant
     right: WindowConstant
 
-    def written(self) -> Written:
+    @property
+    def _own_columns(self) -> frozenset[str]:
+        return frozenset(("row", "col"))
+
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         return Written(f"box({self.top}, {self.left}, {self.bottom}, {self.right})")
 
 
@@ -245,7 +356,11 @@ class Circle(Window):
         if float(self.radius.value) < 0:
             raise BindError(f"the radius of a circle must be at least 0, not {self.radius}")
 
-    def written(self) -> Written:
+    @property
+    def _own_columns(self) -> frozenset[str]:
+        return frozenset(("row", "col"))
+
+    def written(self, operands: Sequence[Written] = (), most: int = MOST_SHOWN) -> Written:
         return Written(f"circle({self.row}, {self.col}, {self.radius})")
 
 
@@ -285,18 +400,7 @@ def _gather(kind: type[And] | type[Or], windows: Sequence[Window], neutral: Wind
 
 def reads(window: Window) -> frozenset[str]:
     """The names of the columns that a window reads."""
-    match window:
-        case Box() | Circle():
-            return frozenset(("row", "col"))
-        case And(parts) | Or(parts):
-            return frozenset().union(*map(reads, parts))
-        case Not(of):
-            return reads(of)
-        case Compare(_, left, right):
-            return reads_term(left) | reads_term(right)
-        case In(term, _):
-            return reads_term(term)
-    return frozenset()
+    return window.columns
 
 
 def reads_term(term: Term) -> frozenset[str]:

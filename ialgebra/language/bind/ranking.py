@@ -217,7 +217,9 @@ class _RankingBinder(PredicateBinder):
                 if KINDS[self.entry.kind].layout != "plane":
                     raise BindError(f"{word} is for images; '{self.entry.name}' is {self.entry.kind}", call.span)
                 scalar, said = Argmax("row" if word == "argmax_row" else "col"), ""
-        self.scalars.setdefault(name := f"{word}({said})", scalar)
+        name = f"{word}({said})"
+        while self.scalars.setdefault(name, scalar) != scalar:  # two large windows may be shown alike
+            name += "'"
         return Column(name)
 
     def _window(self, argument: tree.Expression) -> Window:
