@@ -41,6 +41,12 @@ def test_a_tutorial_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypa
         assert (page.parent / picture).exists()
 
 
+def test_the_page_of_inputs_runs() -> None:
+    names: dict[str, object] = {}
+    for code in blocks("python", DOCS / "inputs.md"):
+        exec(compile(code, "inputs.md", "exec"), names)
+
+
 @pytest.fixture(scope="module")
 def readme_names() -> dict[str, object]:
     """What the README's Python leaves behind, with a fifth of its rows."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import BindError, ShapeError
 from .interning import Node, node
-from .kinds import kind_of
+from .kinds import kind_named
 from .sources import Source
 from .windows import sql_name
 
@@ -91,11 +91,11 @@ def _number(value: float) -> str:
 Baseline = Constant | Mean | Blur | Given
 
 
-def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Tensor]) -> None:
+def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[Source], Tensor]) -> None:
     """Raise ShapeError if the baseline is an input whose shape is not that of `x`; BindError if the baseline has no
-    meaning for `x`."""
-    kind = kind_of(tuple(x.shape), x.dtype)
-    tokens = kind is not None and not kind.quantities
+    meaning for `x`, an input of that kind."""
+    of_kind = kind_named(kind)
+    tokens = not of_kind.quantities
     other: Source | None = None
     match baseline:
         case Constant(value):
@@ -110,7 +110,7 @@ def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Te
             if tokens:
                 raise BindError(f"mean({name}) is no baseline for tokens; name one of its elements, or a constant")
         case Blur(source, _):
-            if kind is None or kind.layout != "plane":
+            if of_kind.layout != "plane":
                 raise BindError("blur is a baseline of images (C, H, W) only")
             other = source
         case Given(source):
@@ -130,13 +130,14 @@ def check_baseline(baseline: Baseline, x: Tensor, element: Callable[[Source], Te
 
 def materialise(
     baseline: Baseline,
+    kind: str,
     x: Tensor,
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],
 ) -> Tensor:
-    """The baseline of `x`, in the shape of `x`; floating-point if it has fractions. Raises the errors of
-    `check_baseline`."""
-    check_baseline(baseline, x, element)
+    """The baseline of `x`, an input of that kind, in the shape of `x`; floating-point if it has fractions. Raises the
+    errors of `check_baseline`."""
+    check_baseline(baseline, kind, x, element)
     match baseline:
         case Constant(value):
             fits = x.is_floating_point() or (

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BindError, ShapeError
-from .kinds import kind_named
-from .players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens
+from .kinds import columns_of, kind_named
+from .players import Features, Grid, Labels, Partition, Pixels, Slic, Spans, Tile, Tokens
 from .sources import Source
 
 
@@ -69,6 +69,11 @@ def labels(
             raw = (down[:, None] * (across.max() + 1) + across[None, :])[None]
         case Slic(segments):
             raw = _slic(content, min(segments, content.size))[None]
+        case Spans(count):
+            time = columns_of(kind, content)["time"]
+            occupied = np.zeros(time.size, dtype=bool)
+            occupied[np.broadcast_to(time, content.shape)[window]] = True
+            raw = np.broadcast_to(_cells(occupied, count)[time], content.shape)
         case Labels(source):
             given = mask(source)
             plays = given.astype(np.int64, copy=False) >= 0

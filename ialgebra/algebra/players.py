@@ -66,6 +66,16 @@ class Slic(Node):
 
 
 @node
+class Spans(Node):
+    """About `count` spans of time of equal length, each over all channels; of the window's times, where it has some."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"spans({self.count})"
+
+
+@node
 class Labels(Node):
     """An integer feature mask as in Captum, a registered input: equal numbers are one player, negative ones none."""
 
@@ -75,4 +85,4 @@ class Labels(Node):
         return self.source.text
 
 
-Partition = Pixels | Features | Tokens | Grid | Tile | Slic | Labels
+Partition = Pixels | Features | Tokens | Grid | Tile | Slic | Spans | Labels

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ..algebra.operators import Identity
 from ..catalog.catalog import Catalog
-from ..errors import IalgebraError
+from ..errors import IalgebraError, ModelError
 from ..language import tree
 from ..language.bind import query as language
 from ..language.bind.models import NotKnownYet, Told, Unknown, UnknownPredictions, UnprobedModel
@@ -54,7 +54,11 @@ def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequ
     """Get what binding needs to know: probe a model, or predict the classes of an identity."""
     match unknown:
         case UnprobedModel(model, name):
-            catalog.model(model).probe(catalog.input(name).elements[0].tensor)
+            try:
+                catalog.model(model).probe(catalog.input(name).elements[0].tensor)
+            except ModelError as error:
+                catalog.say_how_read(error, [name])
+                raise
             return ()
         case UnknownPredictions(identity):
             return predicting(identity)

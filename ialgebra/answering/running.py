@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..algebra.operators import leaves
 from ..catalog.catalog import Catalog
+from ..errors import ModelError
 from ..execution.execution import Execution, Executor, Progress, TimeUp
 from ..execution.store import Store
 from ..execution.tables import Outcome
@@ -63,6 +65,10 @@ class Running:
             return execution.run()
         except TimeUp:
             return None
+        except ModelError as error:
+            calls = (leaf for output in plan.outputs for leaf in leaves(output.written))
+            self.catalog.say_how_read(error, (source.name for call in calls for source in call.inputs))
+            raise
         finally:
             self._count(execution.outcome)
 

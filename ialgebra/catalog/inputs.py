@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
-from ..algebra.kinds import KINDS, forms, is_batch, kind_of
+from ..algebra.kinds import KINDS, forms
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
+from .forms import form, pictures
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _LABEL_LIMIT = 1 << 53  # below it, different whole numbers are different floats
@@ -46,9 +47,9 @@ class Element:
 
 
 @lru_cache(maxsize=32)
-def constant_element(baseline: Constant, shape: torch.Size, dtype: torch.dtype) -> Element:
+def constant_element(baseline: Constant, kind: str, shape: torch.Size, dtype: torch.dtype) -> Element:
     """The constant baseline of inputs of this shape and dtype; cached, because most queries use the same one."""
-    return Element(materialise(baseline, torch.empty(shape, dtype=dtype), lambda _: torch.empty(0), lambda _: ()))
+    return Element(materialise(baseline, kind, torch.empty(shape, dtype=dtype), lambda _: torch.empty(0), lambda _: ()))
 
 
 def content_digest(tensor: Tensor) -> str:
@@ -70,10 +71,26 @@ class Entry:
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
     labels: tuple[int, ...] | tuple[str, ...] | None = None  # one per element
+    layout: str | None = None  # how the axes lay when it was registered; None for kinds of one order of axes
+    how: str = ""  # how it was read, in words
 
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.elements[0].tensor.shape)
+
+    def layout_of(self, value: object) -> str | None:
+        """The layout of a baseline or a mask: this input's, if it lies as the input lay when it was registered; None if
+        it must tell by itself."""
+        held = KINDS[self.kind].layouts
+        if self.layout is None or not held:
+            return None
+        lengths = dict(zip(held[0], self.shape, strict=True))
+        first = value[0] if isinstance(value, list | tuple) and value else value
+        axes = tuple(getattr(first, "shape", ()))[-len(self.layout) :]
+        lay = len(axes) == len(self.layout) and all(
+            n in (1, lengths[axis]) for n, axis in zip(axes, self.layout, strict=True)
+        )
+        return self.layout if lay else None
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
@@ -100,41 +117,39 @@ def is_hidden(name: str) -> bool:
     return _HIDDEN_MARK in name
 
 
-def entry(name: str, value: object, feature_names: Iterable[str] | None = None) -> Entry:
-    """A registered input from a tensor, array, nested list, or a list or batch of them (a collection).
+def entry(
+    name: str,
+    value: object,
+    feature_names: Iterable[str] | None = None,
+    kind: str | None = None,
+    layout: str | None = None,
+) -> Entry:
+    """A registered input from a tensor, array, nested list, picture, or a list or batch of them (a collection), read as
+    `forms.form` says.
 
-    Raises ShapeError for anything else, and for a list whose elements differ in shape.
+    Raises ShapeError for anything else, and for a list whose elements differ in shape; BindError for names, a kind or a
+    layout that do not fit.
     """
+    value, lies = pictures(name, value, layout)
+    given: Tensor | list[Tensor]
     if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
-        tensors = [snapshot(name, each) for each in value]
-        shapes = {tuple(each.shape) for each in tensors}
-        if len(shapes) > 1:
-            raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
-        collection = True
-        if tensors[0].dim() == 0:
+        given = [snapshot(name, each) for each in value]
+        if given[0].dim() == 0:
             raise ShapeError(f"input '{name}' is a list of scalars; register {_FORMS}")
     else:
-        tensor = snapshot(name, value)
-        collection = is_batch(tensor.dim())
-        tensors = list(tensor) if collection else [tensor]
-    if not tensors or tensors[0].numel() == 0:
-        raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
-    first = tensors[0]
-    fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
-    kind = kind_of(tuple(first.shape), fractions or first.dtype)
-    if kind is None:
-        raise ShapeError(f"input '{name}' has shape {tuple(first.shape)}; register {_FORMS}")
-    if kind.common_dtype and fractions is not None:  # some rows of a table may have only whole numbers
-        tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
+        given = snapshot(name, value)
+    read = form(name, given, kind, lies)
+    first, of_kind = read.tensors[0], read.kind
     if feature_names is not None:
-        if kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
+        if of_kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
         if isinstance(feature_names, Mapping):  # from token to word
             feature_names = [feature_names.get(k, k) for k in range(max(feature_names, default=-1) + 1)]
         feature_names = tuple(map(str, feature_names))
-    if feature_names is not None and not kind.vocabulary and len(feature_names) != first.numel():
+    if feature_names is not None and not of_kind.vocabulary and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
-    return Entry(name, tuple(Element(each) for each in tensors), collection, kind.name, feature_names)
+    elements = tuple(Element(each) for each in read.tensors)
+    return Entry(name, elements, read.collection, of_kind.name, feature_names, layout=read.layout, how=read.how)
 
 
 def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:

@@ -90,16 +90,18 @@ class Boards:
 
     def _background(self, leaf: Leaf, x: Element) -> Element:
         place = (leaf.source, leaf.baseline)
+        kind = self.catalog.input(leaf.source.name).kind
         if place not in self.backgrounds:
             if isinstance(leaf.baseline, Given):
-                check_baseline(leaf.baseline, x.tensor, lambda source: self.catalog.element(source).tensor)
+                check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)
                 self.backgrounds[place] = self.catalog.element(leaf.baseline.source)
             elif isinstance(leaf.baseline, Constant):
-                self.backgrounds[place] = constant_element(leaf.baseline, x.tensor.shape, x.tensor.dtype)
+                self.backgrounds[place] = constant_element(leaf.baseline, kind, x.tensor.shape, x.tensor.dtype)
             else:
                 self.backgrounds[place] = Element(
                     materialise(
                         leaf.baseline,
+                        kind,
                         x.tensor,
                         lambda source: self.catalog.element(source).tensor,
                         lambda name: [each.tensor for each in self.catalog.input(name).elements],

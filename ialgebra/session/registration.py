@@ -17,13 +17,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline
+from ..algebra.kinds import KINDS, kind_of
 from ..algebra.labelling import check_partition
 from ..algebra.players import Labels, Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask
 from ..catalog.catalog import Catalog
+from ..catalog.forms import form
 from ..catalog.inputs import Entry, entry, hidden, labels_of, snapshot
-from ..errors import BindError, IalgebraError, did_you_mean
+from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
@@ -96,18 +98,20 @@ def register_input(
     players: Wish | None,
     feature_names: Sequence[str] | None,
     labels: Sequence[int] | Sequence[str] | ArrayLike | None,
+    kind: str | None,
+    layout: str | None,
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
     name = valid_name("input", name)
-    made = entry(name, tensor, feature_names)
+    made = entry(name, tensor, feature_names, kind, layout)
     if labels is not None:
         made = dataclasses.replace(made, labels=labels_of(made, labels))
     draft = catalog.snapshot()
     draft.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
-    baselines = None if baseline is None else _baselines(draft, name, baseline)
-    partition = None if players is None else _players(draft, name, players)
+    baselines = None if baseline is None else _baselines(draft, made, baseline)
+    partition = None if players is None else _players(draft, made, players)
     for each in baselines or ():
-        check_baseline(each, made.elements[0].tensor, lambda source: draft.element(source).tensor)
+        check_baseline(each, made.kind, made.elements[0].tensor, lambda source: draft.element(source).tensor)
     if partition is not None:
         check_partition(partition, made.kind, made.shape, draft.mask)
     draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition)
@@ -162,25 +166,26 @@ def example_of(catalog: Catalog, network: Network) -> str:
     return fitting[0]
 
 
-def _baselines(catalog: Catalog, name: str, wish: object) -> tuple[Baseline, ...]:
+def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]:
     if isinstance(wish, str):
         return bind_baselines(reader.parse_value(wish), catalog)
     if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
         value = float(wish)
         if not math.isfinite(value):
-            raise BindError(f"the baseline of '{name}' is {value}; a finite number is needed")
+            raise BindError(f"the baseline of '{x.name}' is {value}; a finite number is needed")
         return (Constant(value),)
-    own = entry(hidden(name, "baseline"), wish)
+    kind = x.kind if KINDS[x.kind].quantities else None
+    own = entry(hidden(x.name, "baseline"), wish, kind=kind, layout=x.layout_of(wish))
     catalog.inputs[own.name] = own
     return tuple(Given(source) for source in own.sources)
 
 
-def _players(catalog: Catalog, name: str, wish: object) -> Partition:
+def _players(catalog: Catalog, x: Entry, wish: object) -> Partition:
     if isinstance(wish, str):
         return bind_players(reader.parse_value(wish), catalog)
     if isinstance(wish, list | tuple):  # a tokenizer's word_ids() have None for special tokens
         wish = [-1 if each is None else each for each in wish]
-    own = entry(hidden(name, "players"), wish)
+    own = entry(hidden(x.name, "players"), wish, layout=x.layout_of(wish))
     catalog.inputs[own.name] = own
     return Labels(Source(own.name))
 
@@ -201,4 +206,17 @@ def _as_registered(catalog: Catalog, made: Entry) -> dict[str, PythonValue]:
         "players": players,
         "feature_names": made.feature_names,
         "labels": made.labels,
+        **_as_read(made),
     }
+
+
+def _as_read(made: Entry) -> dict[str, PythonValue]:
+    """What `kind=` and `layout=` must say for the tensors of an entry to be read as they are held."""
+    kind = KINDS[made.kind]
+    told = kind_of(made.shape, made.elements[0].tensor.dtype)
+    held = kind.layouts[0] if kind.layouts else None
+    try:
+        plain = told is kind and form(made.name, made.elements[0].tensor).layout == held
+    except ShapeError:
+        plain = False
+    return {} if plain else {"kind": made.kind, "layout": held}

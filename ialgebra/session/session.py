@@ -118,17 +118,23 @@ class Session:
         players: Wish | None = None,
         feature_names: Sequence[str] | None = None,
         labels: Sequence[int] | Sequence[str] | ArrayLike | None = None,
+        kind: str | None = None,
+        layout: str | None = None,
     ) -> None:
-        """Register an input without batch dimension: image (C, H, W), tabular (D,) or integer tokens (T,).
+        """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,),
+        integer tokens (T,), or, if `kind` says so, a series (T, C) or a signal (C, T).
 
         A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
-        players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. Raises ShapeError
-        for other forms, BindError for text that means nothing.
+        players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. `kind`: 'image',
+        'tabular', 'tokens', 'series' or 'signal', where the shape does not tell, or tells otherwise. `layout`: how the
+        axes of the array lie, 'CHW', 'HWC' or 'HW', of a series 'TC', 'CT' or 'T'; pictures are held, and given to
+        models, as (C, H, W). Raises ShapeError for other forms, and for a picture that may lie in both ways; BindError
+        for text that means nothing.
         """
         with self._registration(f"register input {name}", "input", name) as step:
             step.call = registration.register_input(
-                self._catalog, name, tensor, baseline, players, feature_names, labels
+                self._catalog, name, tensor, baseline, players, feature_names, labels, kind, layout
             )
             step.text = f"register input {input_line(self._catalog.inputs[step.call.name])}"
 

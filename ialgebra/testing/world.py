@@ -123,6 +123,7 @@ class World:
     def _baseline(self, name: str, baseline: object) -> Tensor:
         return materialise(
             baseline,  # type: ignore[arg-type]
+            self.kind,
             self.x(name),
             lambda source: self.entries[source.name].elements[source.index or 0].tensor,
             lambda collection: [each.tensor for each in self.entries[collection].elements],

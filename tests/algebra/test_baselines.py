@@ -42,8 +42,12 @@ def collection(name: str) -> list[Tensor]:
     ]
 
 
+def kind(x: Tensor) -> str:
+    return "image" if x.dim() == 3 else "tabular" if x.is_floating_point() else "tokens"
+
+
 def made(baseline: Baseline, x: Tensor) -> Tensor:
-    return materialise(baseline, x, element, collection)
+    return materialise(baseline, kind(x), x, element, collection)
 
 
 def test_baselines_print_as_a_query_says_them() -> None:
@@ -184,7 +188,7 @@ def test_a_baseline_that_means_nothing_is_refused(
     baseline: Baseline, x: Tensor, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=f"^{said}"):
-        check_baseline(baseline, x, element)
+        check_baseline(baseline, kind(x), x, element)
     with pytest.raises(error, match=f"^{said}"):
         made(baseline, x)
 
@@ -206,7 +210,7 @@ def test_a_baseline_that_means_nothing_is_refused(
     ],
 )
 def test_a_baseline_that_fits_passes(baseline: Baseline, x: Tensor) -> None:
-    check_baseline(baseline, x, element)
+    check_baseline(baseline, kind(x), x, element)
     assert made(baseline, x).shape == x.shape
 
 
@@ -214,7 +218,7 @@ def test_the_largest_token_is_that_of_the_dtype() -> None:
     small = TOKENS.to(torch.uint8)
     assert made(Constant(255.0), small).tolist() == [255] * 3
     with pytest.raises(BindError, match="256 is no token"):
-        check_baseline(Constant(256.0), small, element)
+        check_baseline(Constant(256.0), "tokens", small, element)
 
 
 def test_sources_print_for_reading_and_as_query_text() -> None:

@@ -17,6 +17,8 @@ EXAMPLES = {
     "image": torch.linspace(0, 1, 2 * 8 * 8).reshape(2, 8, 8),
     "tabular": torch.tensor([0.5, -1.0, 2.0, 0.0, 3.0]),
     "tokens": torch.tensor([3, 1, 4, 1, 5]),
+    "series": torch.linspace(-1, 2, 20 * 3).reshape(20, 3),
+    "signal": torch.linspace(-1, 2, 2 * 20).reshape(2, 20),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 
@@ -34,11 +36,12 @@ def test_there_is_an_example_of_every_kind():
 def test_a_kind_is_found_by_its_name_and_by_the_inputs_that_it_accepts(kind):
     x = example(kind)
     assert kind_named(kind.name) is kind
-    assert kind_of(tuple(x.shape), x.dtype) is kind
+    assert (kind_of(tuple(x.shape), x.dtype) is kind) == (not kind.by_name_only)
     assert x.dim() == kind.dimensions
-    assert entry("x", x).kind == kind.name
-    assert not is_batch(x.dim())
-    batch = entry("xs", [x, x])
+    named = kind.name if kind.by_name_only else None
+    assert entry("x", x, kind=named).kind == entry("x", x, kind=kind.name).kind == kind.name
+    assert is_batch(x.dim()) == kind.by_name_only
+    batch = entry("xs", [x, x], kind=named)
     assert (batch.kind, batch.collection, len(batch.elements)) == (kind.name, True, 2)
 
 
@@ -87,7 +90,7 @@ def test_an_input_of_any_kind_is_explained_by_a_query(kind):
     x = example(kind)
     con = ialgebra.connect(progress=False)
     con.register_model("f", lambda batch: batch.flatten(1).double() @ torch.ones(x.numel(), 2, dtype=torch.float64))
-    con.register_input("x", x)
+    con.register_input("x", x, kind=kind.name)
     (a,) = con.sql("select * from f(x, target => 0) budget 40")
     assert a.kind == kind.name
     assert a.values == pytest.approx(np.bincount(a.players.ravel(), x.double().numpy().ravel()))

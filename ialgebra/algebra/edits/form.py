@@ -40,7 +40,7 @@ class Surroundings:
 
     def baseline(self, baseline: Baseline, x: Tensor) -> Tensor:
         """The baseline of `x`, in its shape."""
-        return materialise(baseline, x, self.element, self.collection)
+        return materialise(baseline, self.kind.name, x, self.element, self.collection)
 
 
 @dataclass(frozen=True)

@@ -56,4 +56,5 @@ IMAGE = InputKind(
     default_partition=Grid(4, 4),
     drawing="photo",
     player_names=_player_names,
+    layouts=("CHW", "HWC", "HW"),
 )

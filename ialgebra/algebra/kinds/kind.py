@@ -33,7 +33,9 @@ class InputKind:
     What belongs to it:
         `dimensions`, the number of axes of one input; `accepts(shape, dtype)`, whether a tensor is of this kind (of
         several elements, `dtype` is one that holds fractions if any does); `common_dtype`, whether elements of whole
-        numbers become fractions where another element has some.
+        numbers become fractions where another element has some; `layouts`, the orders of axes in which an input may be
+        registered, a letter an axis, the one that is held first (an axis that a layout leaves out has length 1);
+        `by_name_only`, whether an input is of this kind only where its registration names the kind.
     What predicates read:
         `columns`, the names that a predicate may use; `index(value)`, their arrays and `"value"`, each broadcasting to
         the input's shape; `named`, the column whose entries `feature_names` name (None: features have no names);
@@ -63,6 +65,8 @@ class InputKind:
     default_partition: Partition
     drawing: str
     player_names: Callable[[Ints, int, Array, Sequence[str] | None], list[str]]
+    layouts: tuple[str, ...] = ()
+    by_name_only: bool = False
 
 
 def names_of_members(players: Ints, count: int, words: Sequence[str]) -> list[str]:

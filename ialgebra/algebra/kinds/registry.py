@@ -16,6 +16,7 @@ from ...errors import BindError, ShapeError, did_you_mean
 from ...system.arrays import Array
 from .image import IMAGE
 from .kind import InputKind
+from .series import SERIES, SIGNAL
 from .tabular import TABULAR
 from .tokens import TOKENS
 
@@ -26,6 +27,8 @@ KINDS: Final[Mapping[str, InputKind]] = {
         IMAGE,
         TABULAR,
         TOKENS,
+        SERIES,
+        SIGNAL,
     )
 }
 
@@ -38,13 +41,13 @@ def kind_named(name: str) -> InputKind:
 
 
 def kind_of(shape: tuple[int, ...], dtype: torch.dtype) -> InputKind | None:
-    """The kind of an input of this shape and type; None if no kind accepts it."""
-    return next((kind for kind in KINDS.values() if kind.accepts(shape, dtype)), None)
+    """The kind of an input of this shape and type that no one named; None if no kind accepts it."""
+    return next((kind for kind in KINDS.values() if not kind.by_name_only and kind.accepts(shape, dtype)), None)
 
 
 def is_batch(dimensions: int) -> bool:
-    """Whether a tensor with this number of axes is a batch of inputs, and not one input."""
-    of_one = {kind.dimensions for kind in KINDS.values()}
+    """Whether a tensor with this number of axes, of a kind that no one named, is a batch of inputs, not one input."""
+    of_one = {kind.dimensions for kind in KINDS.values() if not kind.by_name_only}
     return dimensions not in of_one and dimensions - 1 in of_one
 
 

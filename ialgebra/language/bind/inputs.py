@@ -147,7 +147,7 @@ class _Modifier:
             raise BindError(message, span)
         with _at(span):
             x = self.entry.elements[0].tensor
-            check_baseline(baselines[0], x, lambda source: self.catalog.element(source).tensor)
+            check_baseline(baselines[0], self.entry.kind, x, lambda source: self.catalog.element(source).tensor)
         match baselines[0]:
             case Given(source):
                 return Given(source.collection)

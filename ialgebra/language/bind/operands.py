@@ -82,7 +82,9 @@ class _CallBinder:
                         contrast = bind_contrast(value)
         with self.default("baseline"):
             for baseline in baselines:
-                check_baseline(baseline, entry.elements[0].tensor, lambda source: catalog.element(source).tensor)
+                check_baseline(
+                    baseline, entry.kind, entry.elements[0].tensor, lambda source: catalog.element(source).tensor
+                )
         with self.default("players"):
             check_partition(players, entry.kind, entry.shape, catalog.mask)
         kind = cast("OutputKind", output)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast, get_args
 
 from ...algebra.operators import Contrast
-from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Tile, Tokens
+from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Spans, Tile, Tokens
 from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
 from ...errors import BindError, BudgetError, Span, did_you_mean
@@ -101,8 +101,8 @@ _SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Fea
 
 
 def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
-    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)` or a registered feature
-    mask."""
+    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)`, `spans(n)` or a registered
+    feature mask."""
     name, arguments = call(value)
     if isinstance(value, tree.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
@@ -117,5 +117,7 @@ def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
             return Tile(*_arguments(value, "tile", ("size",)))
         case "slic":
             return Slic(*_arguments(value, "slic", ("segments",)))
-    known = ("pixels", "features", "tokens", "grid", "tile", "slic", *catalog.visible)
+        case "spans":
+            return Spans(*_arguments(value, "spans", ("count",)))
+    known = ("pixels", "features", "tokens", "grid", "tile", "slic", "spans", *catalog.visible)
     raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

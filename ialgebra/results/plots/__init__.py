@@ -1,9 +1,9 @@
-"""Attribution maps as pictures: photos under a diverging map, signed bars, coloured text.
+"""Attribution maps as pictures: photos under a diverging map, signed bars, coloured text, lines over colours.
 
-What lives here: one module per drawing, each with one `Drawing` value (`image`, `tabular`, `text`), their registry, and
-`figure`, which lays panels out on one colour scale. In: maps, as the protocol `ShownMap`. Out: matplotlib Figures and
-Axes. It may not know sessions, plans, models, or the classes that hold answers. No global state of matplotlib
-is touched except by `show`. Importing this room raises IalgebraError if matplotlib is not installed.
+What lives here: one module per drawing, each with one `Drawing` value (`image`, `tabular`, `text`, `series`), their
+registry, and `figure`, which lays panels out on one colour scale. In: maps, as the protocol `ShownMap`. Out: matplotlib
+Figures and Axes. It may not know sessions, plans, models, or the classes that hold answers. No global state of
+matplotlib is touched except by `show`. Importing this room raises IalgebraError if matplotlib is not installed.
 
 Red raises the target's output, blue lowers it (readable with the common colour blindnesses; zero is colourless).
 """
