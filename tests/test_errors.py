@@ -73,6 +73,7 @@ def con() -> ialgebra.Session:
     con.register_window("w", "row < 3")
     con.register_window("mask", np.ones((4, 4), bool))
     con.register_interpreter("gradient", Gradient())
+    con.register_model("price", worlds.network("tabular"), outputs="values")
     con.register_model("call", lambda batch: batch.flatten(1)[:, :3])
     con.register_model("reads", nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2)))
     con.register_input("some_words", torch.tensor([1, 2, 3]))

@@ -28,6 +28,7 @@ from ialgebra.execution.store import Origin, Store
 from ialgebra.interpreters import ModelInterpreter, Question
 from ialgebra.models import Head
 from ialgebra.models.identity import serial
+from ialgebra.models.outputs import LOGITS, OutputReading
 
 TILES = "players => tile(2)"  # four players, and a window of two rows holds two of them whole
 
@@ -328,7 +329,8 @@ def test_no_answer_depends_on_what_was_asked_before_nor_on_what_is_remembered(te
 def test_a_remembered_row_reads_as_it_did_in_its_batch(output, classes, dtype):
     torch.manual_seed(0)
     logits = 10 * torch.randn(64, classes, dtype=dtype)
-    read = ValueColumn(None, classes // 2, output).read
+    reading = LOGITS if classes > 1 else OutputReading("logits", "independent")
+    read = ValueColumn(None, classes // 2, output, reading).read
     for rows in ([3], [0, 1, 2], [63, 5], list(range(0, 64, 7))):
         assert np.array_equal(read(logits)[rows], read(torch.from_numpy(logits.numpy()[rows])))
 

@@ -16,11 +16,12 @@ from ..catalog.catalog import Catalog
 from ..errors import ModelError
 from ..execution.execution import Execution, Executor, Progress, TimeUp
 from ..execution.store import Store
-from ..execution.tables import Outcome
+from ..execution.tables import Outcome, ReadOtherwise
 from ..execution.tape import Tape
 from ..models.network import Network
 from ..planner.physical import PhysicalPlan
 from ..planner.spending import Spending
+from ..results.assemble import say
 
 
 class Standing(NamedTuple):
@@ -63,6 +64,12 @@ class Running:
         execution = Execution(executor, plan)
         try:
             return execution.run()
+        except ReadOtherwise as found:
+            say(
+                f"model '{found.model}' returned a row that is read otherwise than those before: its outputs are "
+                f"{found.after.named} from now on, not {found.before.named}; ask earlier questions again, or say "
+                "what it returns: register_model(…, outputs=…)"
+            )
         except TimeUp:
             return None
         except ModelError as error:
@@ -71,6 +78,7 @@ class Running:
             raise
         finally:
             self._count(execution.outcome)
+        return self.execute(plan, progress, deadline=deadline)
 
     def last_start(self, plan: PhysicalPlan) -> float:
         """The latest time at which a batch of a plan may begin, so that the batch and the estimation after it end

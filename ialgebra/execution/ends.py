@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..catalog.catalog import Catalog
-from ..models.adapters import column
 from ..planner.physical import Job, Run
 from .batches import Desk
 from .lanes import Done, Rows, Work
@@ -127,13 +126,14 @@ def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
     job, apart = tables.plan.jobs[number], _apart(tables, number)
     for target in job.predictions:
         row = input_name(catalog.element(target.source).tensor)
-        tables.outcome.targets[target] = int(known[_End(target.model, row, apart), None].argmax())
+        tables.outcome.targets[target] = tables.networks[target.model].outputs.predicted(
+            known[_End(target.model, row, apart), None]
+        )
     for k, game in enumerate(job.games):
         for position, row in enumerate(tables.memory.ends(number)):
             logits = known.get((_End(game.model, row, apart), game.layer))
             if logits is not None:
-                value = float(column(logits[None], tables.target(game), game.output))
-                tables.outcome.values[number][position, k] = value
+                tables.outcome.values[number][position, k] = tables.column(game).read(logits[None])[0]
 
 
 def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:

@@ -23,9 +23,9 @@ from torch import Tensor
 from ..algebra.operators import OutputKind
 from ..kernels.coalitions import Design
 from ..kernels.naming import element_numbers, hybrid_names, whole_name
-from ..models.adapters import column
 from ..models.identity import serial
 from ..models.network import Network
+from ..models.outputs import OutputReading, column
 from ..models.profile import Mode
 from ..planner.physical import Job
 from ..system.arrays import Floats
@@ -52,11 +52,12 @@ class ValueColumn(NamedTuple):
     layer: LayerNumber
     target: int
     output: OutputKind
+    reading: OutputReading
 
     def read(self, logits: Tensor) -> Floats:
         """Its values (rows,) from the logits (rows, K) of its layer, on the host. New and stored logits are read by the
         same arithmetic."""
-        values: Floats = column(logits, self.target, self.output).numpy()
+        values: Floats = column(logits, self.target, self.output, self.reading).numpy()
         return values
 
 
@@ -231,7 +232,8 @@ class Memory:
 
     def _scalar(self, model: str, each: ValueColumn) -> Hashable:
         """The name of one class of a layer."""
-        return self._layer(model, each.layer), each.target, each.output
+        reading = None if each.output == "logit" else each.reading
+        return self._layer(model, each.layer), each.target, each.output, reading
 
     def _origin(self, number: int, model: str) -> Origin:
         hybrids = self.jobs[number].hybrids

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import BindError
 from ..kernels.coalitions import Design
 from ..models.network import Network
+from ..models.outputs import OutputReading
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, PhysicalPlan
 from ..planner.spending import Spending
@@ -39,6 +40,14 @@ class Outcome:
     spending: Spending = field(default_factory=Spending)
 
 
+class ReadOtherwise(Exception):
+    """A row of a model contradicted how its outputs were read, in the middle of a run: the run must begin again."""
+
+    def __init__(self, model: str, before: OutputReading, after: OutputReading) -> None:
+        super().__init__(model)
+        self.model, self.before, self.after = model, before, after
+
+
 class Tables:
     """The tables of one run of `plan`. `outcome` holds them, and `memory` is the store as this plan sees it, for the
     query that began at `now`."""
@@ -53,6 +62,7 @@ class Tables:
     ) -> None:
         self.plan = plan
         self.networks = networks
+        self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
         self.memory = Memory(store, networks, plan.jobs, designs, plan.strategy.mode, now)
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
@@ -77,8 +87,12 @@ class Tables:
         return target
 
     def column(self, game: Game) -> ValueColumn:
-        """The column of values that a game reads from the passes of its rows."""
-        return ValueColumn(game.layer, self.target(game), game.output)
+        """The column of values that a game reads from the passes of its rows. Raises ReadOtherwise where the outputs of
+        its model were read otherwise before."""
+        reading = self.networks[game.model].outputs
+        if game.output != "logit" and self._readings.setdefault(game.model, reading) != reading:
+            raise ReadOtherwise(game.model, self._readings[game.model], reading)
+        return ValueColumn(game.layer, self.target(game), game.output, reading if game.layer is None else reading.head)
 
     def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
         """The job's columns that `model` fills: their numbers, and what they read."""

@@ -1,6 +1,6 @@
-"""What models return, made one thing: raw outputs in, logits (B, K) out; and the scalar columns that are explained.
+"""What models return, made one thing: raw outputs in, outputs (B, K) out.
 
-Knows tensors and the shapes that outputs come in: no layers, no heads, no class names.
+Knows tensors and the shapes that outputs come in: no layers, no heads, no class names, nor what the numbers mean.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..errors import BindError, ModelError, did_you_mean
+from ..errors import ModelError
 
-OUTPUTS = ("logit", "probability", "log_odds")
 _WANTED = "a tensor (B, K) or (B,), something with 'logits', or a tuple or list that begins with a tensor is needed"
 
 
@@ -55,34 +54,6 @@ def output_tensor(raw: object) -> Tensor | None:
     if isinstance(raw, tuple | list) and raw and isinstance(raw[0], Tensor):
         return raw[0]
     return None
-
-
-def column(logits: Tensor, index: int, output: str) -> Tensor:
-    """One scalar a row (B,), float64, from logits (B, K): class `index` as the output kind says.
-
-    'logit' is the raw output; 'probability' its softmax, or sigmoid where K = 1; 'log_odds' log p/(1 − p), computed
-    without p, so that it saturates nowhere. Raises BindError for another kind.
-    """
-    check_output(output)
-    if output == "logit":
-        return logits[:, index].double()
-    wide = logits.double()
-    if wide.shape[1] == 1:
-        if output == "log_odds":
-            return wide[:, 0]
-        # A sigmoid, as a softmax: torch.sigmoid rounds a row differently beside other rows.
-        return torch.softmax(torch.cat([torch.zeros_like(wide), wide], dim=1), dim=1)[:, 1]
-    if output == "probability":
-        return torch.softmax(wide, dim=1)[:, index]
-    others = torch.cat([wide[:, :index], wide[:, index + 1 :]], dim=1)
-    return wide[:, index] - torch.logsumexp(others, dim=1)
-
-
-def check_output(output: str) -> str:
-    """`output`, if it is a kind of output; raises BindError otherwise."""
-    if output not in OUTPUTS:
-        raise BindError(f"unknown output '{output}'{did_you_mean(str(output), OUTPUTS)}")
-    return output
 
 
 def _described(raw: object) -> str:

@@ -29,6 +29,8 @@ from .identity import Checksums, buffers, checksum, noticed, parts, settings, st
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
+from .output_evidence import AUTO, LastOperation, OutputEvidence
+from .outputs import OutputReading, check_output, no_probability
 from .passes import Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
 from .turns import turn
@@ -63,6 +65,7 @@ class Network:
         device: str | torch.device | None = None,
         batch_size: int | None = None,
         *,
+        outputs: str = AUTO,
         train_mode: bool = False,
     ) -> None:
         if not callable(module):
@@ -74,17 +77,20 @@ class Network:
         self.name = name
         self.module = module
         self.train_mode = train_mode
-        self.output = adapters.check_output(output)
+        self.output = check_output(output)
         self.device = None if device is None else known_device(name, device)
         self.batch_size = None if batch_size is None else positive(name, batch_size)
         self.classes = None if classes is None else class_names(name, classes)
+        self._evidence = OutputEvidence(name, module, outputs, pair=self.classes is not None and len(self.classes) == 2)
+        if self._evidence.said == "values" and output != "logit":
+            raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
         self._choices = None
         if layers is not None and isinstance(module, nn.Module):
             self._choices = resolve(uncompiled(module), layers)
         self._layers: tuple[Layer, ...] | None = None
-        self._class_count = 0
+        self._columns = 0
         self._row_dim: int | None = None
         self.example: Tensor | None = None  # what `probe` was given
         self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
@@ -117,15 +123,17 @@ class Network:
         with self.running():
             started = time.perf_counter()
             try:
-                if isinstance(self.module, nn.Module):
-                    calls, raw = trace(uncompiled(self.module), row.detach())
-                else:
-                    calls, raw = None, self.module(row.detach())
+                with LastOperation() as operation:
+                    if isinstance(self.module, nn.Module):
+                        calls, raw = trace(uncompiled(self.module), row.detach())
+                    else:
+                        calls, raw = None, self.module(row.detach())
                 ended = time.perf_counter()
             except Exception as error:
                 if is_out_of_memory(error):
                     raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
                 self._raised(error)
+            self._evidence.made(operation.of(adapters.output_tensor(raw)))
             logits = self._checked(1, raw)
             found: tuple[Layer, ...] = ()
             if calls is not None:
@@ -133,7 +141,7 @@ class Network:
                 found = find_layers(calls, held) if self._choices is None else chosen_layers(calls, self._choices, held)
         writes = row._version != version or not torch.equal(row, content)
         self._check_names(logits.shape[1])
-        self._class_count = logits.shape[1]
+        self._columns = logits.shape[1]
         self._row_dim = example.dim()
         self._first_pass = (example, logits[0].detach().cpu(), self.content())
         self.example = example.detach().cpu().clone()
@@ -183,12 +191,32 @@ class Network:
 
     @property
     def class_count(self) -> int:
+        """The number of classes: K, or 2 where two share the one column. Raises BindError before `probe`."""
+        return 2 if self.outputs.classes == "pair" else self.column_count
+
+    @property
+    def column_count(self) -> int:
         """K, the number of columns of the model's output. Raises BindError before `probe`."""
         if self._layers is None:
             raise BindError(
                 f"the classes of model '{self.name}' are not known yet; query or fit once, or register an input"
             )
-        return self._class_count
+        return self._columns
+
+    @property
+    def outputs(self) -> OutputReading:
+        """How the model's outputs are read, by what was said at registration and by the rows that were seen."""
+        return self._evidence.reading
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether outputs are read as probabilities only because all of them lie in [0, 1]."""
+        return self._evidence.doubtful
+
+    @property
+    def said_outputs(self) -> str:
+        """What was said at registration: 'auto', or a meaning."""
+        return self._evidence.said
 
     @property
     def row_dim(self) -> int | None:
@@ -284,7 +312,7 @@ class Network:
         fitting: dict[int, Head] = {}
         for name, head in heads.items():
             layer = self.layers[self.layer_index(name) - 1]
-            wanted = (self.class_count, layer.features)
+            wanted = (self.column_count, layer.features)
             if tuple(head.weight.shape) != wanted or head.pool != layer.pool:
                 raise ShapeError(
                     f"the head for layer '{name}' of model '{self.name}' has shape {tuple(head.weight.shape)} "
@@ -478,12 +506,13 @@ class Network:
             logits = adapters.logits(raw, rows)
         except ModelError as error:
             raise ModelError(f"model '{self.name}' {error.message}") from None
-        if self._class_count and logits.shape[1] != self._class_count:
+        if self._columns and logits.shape[1] != self._columns:
             raise ModelError(
-                f"model '{self.name}' returned {logits.shape[1]} classes, before {self._class_count}; "
+                f"model '{self.name}' returned {logits.shape[1]} classes, before {self._columns}; "
                 "register it again if it was changed"
             )
-        return self._finite(logits, None)
+        self._evidence.see(self._finite(logits, None))
+        return logits
 
     def _finite(self, logits: Tensor, layer: int | None) -> Tensor:
         if bool(torch.isfinite(logits).all()):
@@ -522,7 +551,7 @@ class Network:
         return "it is a callable; register the torch.nn.Module itself"
 
     def _check_names(self, count: int) -> None:
-        if self.classes is None:
+        if self.classes is None or (count == 1 and self.outputs.classes == "pair"):
             return
         if len(self.classes) > count or (len(self.classes) < count and not self._names_open):
             raise BindError(f"model '{self.name}' has {count} classes, but {len(self.classes)} class names were given")

@@ -21,6 +21,7 @@ from ..kernels.forward import is_out_of_memory, tapped, uncompiled
 from . import adapters
 from .inputs import cast
 from .network import Network
+from .outputs import column
 
 _generators = threading.RLock()
 
@@ -66,7 +67,8 @@ class ExplainedScalar(nn.Module):
             )
         if logits.requires_grad:
             logits.register_hook(self._back)  # type: ignore[no-untyped-call]
-        return adapters.column(logits, self.target, self.output)
+        reading = self.network.outputs
+        return column(logits, self.target, self.output, reading if self.head is None else reading.head)
 
     def _back(self, gradient: Tensor) -> None:
         self.rows += len(gradient)

@@ -376,5 +376,6 @@ def _read(game: Game, catalog: Catalog) -> str:
         shown = f"class of {target.source}" if own else f"class of {target.model}({target.source})"
     else:
         shown = network.class_name(target)
-    kind = "" if game.output == "logit" else f" {game.output}"
+    reading = network.outputs if game.layer is None else network.outputs.head
+    kind = "" if game.output == "logit" else f" {game.output} ({reading.words})"
     return f"{game.model}{layer} [{shown}]{kind}"

@@ -83,6 +83,12 @@ def _label(answer: Answer) -> str:
 def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     """Warn about a join of different classes and an anti-join of equal classes: legal, but rarely what was meant."""
     leaves = [leaf for answer in output.answers for leaf in answer.shown]
+    for name in dict.fromkeys(leaf.model for leaf in leaves if leaf.output != "logit"):
+        if catalog.model(name).doubtful:
+            say(
+                f"model '{name}' is read as one of probabilities, because every number that it returned lies in "
+                "[0, 1]; if they are something else, say so: register_model(…, outputs='logits'), say"
+            )
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]

@@ -120,6 +120,7 @@ def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) ->
         },
         "layers": [layer.name for layer in network.layers],
         "output": network.output,
+        "outputs": f"{network.outputs.meaning}, {network.outputs.classes}",
         "device": str(network.runs_on),
         "batch_size": network.batch_size,
         **({"train_mode": True} if network.train_mode else {}),

@@ -32,6 +32,7 @@ def model_line(network: Network) -> str:
 def model_text(network: Network) -> str:
     """A model and its layers, one a line."""
     lines = [f"model {model_line(network)}, output {network.output}, on {network.runs_on}"]
+    lines.append(f"  outputs: {outputs_text(network)}")
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"
@@ -41,6 +42,14 @@ def model_text(network: Network) -> str:
             state = "no head yet"
         lines.append(f"  {layer.index:>3}  {layer.name}  {tuple(layer.shape)}  {state}")
     return "\n".join(lines)
+
+
+def outputs_text(network: Network) -> str:
+    """How a model's outputs are read, and why."""
+    reading = network.outputs
+    if reading.meaning in ("logits", "multilabel"):
+        return f"logits, whose probabilities are the {reading.words} ({reading.why})"
+    return f"{reading.words} ({reading.why})"
 
 
 def input_line(entry: Entry) -> str:

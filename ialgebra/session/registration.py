@@ -38,6 +38,7 @@ from ..language.printer import baseline_text
 from ..models.head_files import weights_digest
 from ..models.layers import LayerChoice
 from ..models.network import Model, Network
+from ..models.output_evidence import AUTO
 from .history import History
 from .names import valid_name
 from .steps import Heads, PythonCall, PythonValue
@@ -54,12 +55,13 @@ def network_of(
     device: str | torch.device | None,
     batch_size: int | None,
     example: ArrayLike | Tensor | None,
+    outputs: str,
     train_mode: bool,
 ) -> Network:
     """A model that can be registered; see `Session.register_model`. With an `example`, which takes a turn at the model,
     its layers and classes are known."""
     name = valid_name("model", name)
-    network = Network(name, module, layers, classes, output, device, batch_size, train_mode=train_mode)
+    network = Network(name, module, layers, classes, output, device, batch_size, outputs=outputs, train_mode=train_mode)
     if example is not None:
         network.probe(snapshot(f"example of {name}", example))
     return network
@@ -82,6 +84,7 @@ def register_model(
         catalog.models.get(network.name),
         classes=words,
         output=network.output,
+        outputs=None if network.said_outputs == AUTO else network.said_outputs,
         device=None if device is None else str(device),
         batch_size=network.batch_size,
         train_mode=network.train_mode or None,

@@ -93,6 +93,7 @@ class Session:
         batch_size: int | None = None,
         example: ArrayLike | Tensor | None = None,
         *,
+        outputs: str = "auto",
         train_mode: bool = False,
     ) -> None:
         """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
@@ -100,12 +101,15 @@ class Session:
         `layers`: names or modules to cut after, in order (None: found by themselves). `classes`: their names. `output`:
         what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
         run it. `batch_size`: rows a batch. `example`: an input to run it on at once, which tells its layers and
-        classes (None: the first query's). Queries run it in eval mode, and so the modules that a callable computes
-        with; with `train_mode` all stay in the mode that they are in. Raises BindError for arguments that do not fit.
+        classes (None: the first query's). `outputs`: what the model returns, 'logits' of classes of which one holds,
+        'multilabel' (logits of classes that hold independently), 'probabilities', 'log_probabilities', 'values' (a
+        regression), or 'auto', which looks at the model and its rows. Queries run it in eval mode, and so the modules
+        that a callable computes with; with `train_mode` all stay in the mode that they are in. Raises BindError for
+        arguments that do not fit.
         """
         with ExitStack() as locked, self._step_of(f"register model {name}", "model", name) as step:
             network = registration.network_of(
-                name, module, layers, classes, output, device, batch_size, example, train_mode
+                name, module, layers, classes, output, device, batch_size, example, outputs, train_mode
             )
             locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
             step.call = registration.register_model(self._catalog, self.history, network, classes, device)

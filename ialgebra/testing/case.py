@@ -174,7 +174,8 @@ class Case:
     def calls(self, *names: str, edits: SearchStrategy[DrawnEdit] | None = None) -> SearchStrategy[DrawnCall]:
         world = self.world
         classes = world.network.class_count
-        outputs = ("logit", "probability", "log_odds") if classes <= _MOST_CLASSES else ("logit",)
+        read = classes <= _MOST_CLASSES and world.network.outputs.meaning != "values"
+        outputs = ("logit", "probability", "log_odds") if read else ("logit",)
         players = st.sampled_from((world.many if self.sampled else world.few) or world.few)
         return strategies.calls(
             [world.model], names or world.names, players, world.names, range(min(3, classes)), outputs, edits

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..models.adapters import logits as logits_of
+from ..models.outputs import LOGITS, OutputReading
 from ..system.arrays import Bools, Floats, Ints
 from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
 
@@ -74,12 +75,14 @@ def _tensor(out: object) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A model, its cuts by layer, and `depth`, the layer that is its own output (None: no layer is)."""
+    """A model, its cuts by layer, `depth`, the layer that is its own output (None: no layer is), and how its outputs
+    are read."""
 
     model: Callable[[Tensor], object]
     cuts: Mapping[int, Cut]
     depth: int | None
     device: torch.device
+    outputs: OutputReading = LOGITS
     _known: OrderedDict[tuple[object, ...], Floats] = field(default_factory=OrderedDict)
 
     def at(self, layer: int | None) -> Callable[[Tensor], object]:
@@ -88,6 +91,17 @@ class Net:
             return self.model
         assert isinstance(self.model, nn.Module)
         return Truncated(self.model, self.cuts[layer])
+
+    def reading(self, layer: int | None) -> OutputReading:
+        """How the outputs of f or f_l are read."""
+        return self.outputs if layer is None or layer == self.depth else self.outputs.head
+
+    def predicted(self, x: Tensor) -> int:
+        """The class of highest output."""
+        numbers = self.logits(x)
+        if self.outputs.classes != "pair":
+            return int(numbers.argmax())
+        return int(_log_odds(numbers, 1, self.outputs) > 0)
 
     def logits(self, x: Tensor, layer: int | None = None) -> Floats:
         """f_l of one input, (K,)."""
@@ -123,13 +137,46 @@ def predicting(model: Callable[[Tensor], object]) -> Iterator[None]:
             each.training = mode
 
 
-def scalar(logits: Floats, target: int, output: str) -> float:
-    """The explained number from logits (K,): the logit of class `target`, its probability, or its log-odds."""
+def scalar(numbers: Floats, target: int, output: str, reading: OutputReading) -> float:
+    """The explained number from a model's outputs (K,): the number of class `target` itself, its probability, or its
+    log-odds."""
     if output == "logit":
-        return float(logits[target])
-    others = np.delete(logits, target) if len(logits) > 1 else np.zeros(1)
-    odds = float(logits[target] - others.max() - math.log(np.exp(others - others.max()).sum()))
-    return odds if output == "log_odds" else 1 / (1 + math.exp(min(-odds, 700.0)))
+        return _own(numbers, target, reading)
+    odds = _log_odds(numbers, target, reading)
+    return odds if output == "log_odds" else _sigmoid(odds)
+
+
+def _sigmoid(odds: float) -> float:
+    return 1 / (1 + math.exp(min(-odds, 700.0)))
+
+
+def _own(numbers: Floats, target: int, reading: OutputReading) -> float:
+    """The number as the model returns it; a head's logits give what the model itself would return."""
+    if reading.of_head and reading.meaning in ("probabilities", "log_probabilities"):
+        p = _sigmoid(_log_odds(numbers, target, reading))
+        return p if reading.meaning == "probabilities" else math.log(p)
+    if reading.classes != "pair":
+        return float(numbers[target])
+    own = float(numbers[0])
+    left_over = {"probabilities": lambda: 1 - own, "log_probabilities": lambda: math.log(1 - math.exp(own))}
+    return own if target == 1 else left_over.get(reading.meaning, lambda: -own)()
+
+
+def _log_odds(numbers: Floats, target: int, reading: OutputReading) -> float:
+    """log p / (1 − p) of a class."""
+    if reading.classes == "pair":
+        odds = _log_odds(numbers, 0, replace(reading, classes="independent"))
+        return odds if target == 1 else -odds
+    logits = reading.of_head or reading.meaning in ("logits", "multilabel")
+    own, others = float(numbers[target]), np.delete(numbers, target)
+    if reading.classes == "alternatives":
+        if logits or reading.meaning == "log_probabilities":
+            return float(own - others.max() - math.log(np.exp(others - others.max()).sum()))
+        return math.log(max(own, 1e-300)) - math.log(max(float(others.sum()), 1e-300))
+    if logits:
+        return own
+    p = own if reading.meaning == "probabilities" else math.exp(own)
+    return math.log(max(p, 1e-300)) - math.log(max(1 - p, 1e-300))
 
 
 # --- Eqs. 1 to 3: games
@@ -207,15 +254,18 @@ def enumerated(game: DefinedGame, net: Net) -> Floats:
 
     def value(coalition: frozenset[int]) -> float:
         row = hybrid(game.x, game.baseline, np.isin(labels, list(coalition)))
-        return scalar(net.logits(row, game.layer), game.target, game.call.output)
+        return scalar(net.logits(row, game.layer), game.target, game.call.output, net.reading(game.layer))
 
     return spread(shapley(value, d), labels)
 
 
 def gain(game: DefinedGame, net: Net) -> float:
     """v(N) − v(∅) = f(x_w) − f(x̄), from two calls of the model."""
-    full, empty = (net.logits(row, game.layer) for row in (game.full, game.baseline))
-    return scalar(full, game.target, game.call.output) - scalar(empty, game.target, game.call.output)
+    full, empty = (
+        scalar(net.logits(row, game.layer), game.target, game.call.output, net.reading(game.layer))
+        for row in (game.full, game.baseline)
+    )
+    return full - empty
 
 
 # --- Eqs. 3 to 6: plans
@@ -309,7 +359,7 @@ def _played(leaf: _DefinedLeaf, ground: Ground) -> Iterator[DefinedGame]:
     window = np.ones(tuple(x.shape), dtype=bool)
     for each in leaf.windows:
         window = window & each.holds(columns(x))
-    target = int(ground.net.logits(x).argmax()) if call.target is None else call.target
+    target = ground.net.predicted(x) if call.target is None else call.target
     layer = None if leaf.layer == ground.net.depth else leaf.layer
     for baseline in baselines:
         yield DefinedGame(leaf.weight / len(baselines), call, x, window, layer, baseline, target)

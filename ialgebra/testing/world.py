@@ -112,7 +112,7 @@ class World:
                 cuts[layer.index] = Cut(layer.tap.module, layer.tap.call, head.pool, head.weight, head.bias)
         inputs = {name: [each.tensor for each in entry.elements] for name, entry in self.entries.items()}
         return Ground(
-            Net(network.module, cuts, network.depth, network.runs_on),
+            Net(network.module, cuts, network.depth, network.runs_on, network.outputs),
             inputs,
             {
                 name: [self._baseline(name, each) for each in self.entries[name].baselines or (Constant(0.0),)]
@@ -266,7 +266,7 @@ def _with_heads(network: Network, x: Tensor) -> tuple[tuple[int, ...], str]:
             dtype = seen[layer.index].dtype
             weight, bias = (
                 torch.randn(shape, generator=generator, dtype=torch.float64).to(network.runs_on, dtype)
-                for shape in ((network.class_count, layer.features), (network.class_count,))
+                for shape in ((network.column_count, layer.features), (network.column_count,))
             )
             network.heads[layer.index] = Head(weight / size, bias, layer.pool)
     if network.depth is not None:

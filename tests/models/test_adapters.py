@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ialgebra.errors import BindError, ModelError
-from ialgebra.models.adapters import column, logits
+from ialgebra.errors import ModelError
+from ialgebra.models.adapters import logits
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -76,30 +76,3 @@ def test_anything_else_is_named(raw: object, said: str) -> None:
     with pytest.raises(ModelError) as caught:
         logits(raw, 2)
     assert said in caught.value.message
-
-
-def test_output_kinds_are_their_definitions() -> None:
-    values = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
-    p = values.double().exp() / values.double().exp().sum(dim=1, keepdim=True)
-    for index in range(4):
-        assert torch.equal(column(values, index, "logit"), values[:, index].double())
-        assert torch.allclose(column(values, index, "probability"), p[:, index], rtol=1e-12)
-        assert torch.allclose(column(values, index, "log_odds"), (p[:, index] / (1 - p[:, index])).log(), rtol=1e-12)
-
-
-def test_log_odds_do_not_saturate() -> None:
-    assert column(torch.tensor([[200.0, 0.0, 0.0]]), 0, "log_odds").item() == pytest.approx(
-        200 - torch.tensor(2.0).log()
-    )
-    assert column(torch.tensor([[-200.0, 0.0]]), 0, "log_odds").item() == -200.0
-
-
-def test_one_output_is_a_logit_of_its_own() -> None:
-    values = torch.tensor([[0.5], [-40.0]])
-    assert column(values, 0, "probability").tolist() == pytest.approx([0.6224593312018546, 4.248354255291589e-18])
-    assert column(values, 0, "log_odds").tolist() == [0.5, -40.0]
-
-
-def test_an_unknown_output_kind_names_the_nearest() -> None:
-    with pytest.raises(BindError, match=r"unknown output 'logits'; did you mean 'logit'\?"):
-        column(VALUES, 0, "logits")

@@ -310,7 +310,7 @@ def test_a_job_tells_the_first_eight_of_its_columns(con) -> None:  # type: ignor
     items = ", ".join(map(str, range(1, 7)))
     query = f"explain select {items}, * from f(x, output => 'probability')"
     (line,) = con.sql(query).details["batches"][0]["games"]
-    assert line.startswith("4 players, 16 coalitions, exact: f [class of x] probability, f layer 1 [class of x] prob")
+    assert line.startswith("4 players, 16 coalitions, exact: f [class of x] probability (softmax of logits), f layer")
     assert line.count("class of x") == 7
     assert "more" not in line
     both = "explain select 1, 2, 3, * from f(x, target => 0) join f(x, target => 2) join g(x, target => 0)"

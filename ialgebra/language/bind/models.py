@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 from ...algebra.operators import Identity
 from ...errors import IalgebraError
+from ...models.outputs import OutputReading
 
 
 class KnownModel(Protocol):
@@ -28,6 +29,11 @@ class KnownModel(Protocol):
 
     @property
     def output(self) -> str: ...
+
+    @property
+    def outputs(self) -> OutputReading:
+        """How its outputs are read, by what is known by now."""
+        ...
 
     @property
     def classes(self) -> Sequence[str] | None: ...

@@ -19,6 +19,7 @@ from ...algebra.labelling import check_partition
 from ...algebra.operators import Contrast, Identity, OutputKind
 from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError
+from ...models.outputs import no_probability
 from .. import tree
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
 from .models import UnprobedModel
@@ -80,6 +81,9 @@ class _CallBinder:
                         output = choice("output", word(value, "an output"), OUTPUTS)
                     case "contrast":
                         contrast = bind_contrast(value)
+        with self.default("output"):
+            if output != "logit" and network.outputs.meaning == "values":
+                raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         with self.default("baseline"):
             for baseline in baselines:
                 check_baseline(

@@ -15,7 +15,7 @@ from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, 
 from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
 from ...errors import BindError, BudgetError, Span, did_you_mean
-from ...models.adapters import OUTPUTS
+from ...models.outputs import OUTPUTS
 from .. import tree
 
 CONTRASTS: Final[tuple[Contrast, ...]] = get_args(Contrast)

@@ -1,0 +1,229 @@
+"""How a model's outputs are to be read: what its user said, how it is built and the rows that it returned in; a reading
+out.
+
+Evidence is taken from passes that run anyway: the operation that made the output of one pass, and the numbers of every
+row. A reading may only give way, once a row contradicts it, and never comes back. Knows tensors and callables: no
+layers, no queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from numbers import Number
+from types import CodeType, FunctionType, MethodType
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ..errors import BindError, did_you_mean
+from .outputs import MEANINGS, ClassRelation, OutputMeaning, OutputReading
+
+AUTO = "auto"
+_ROUNDING = 1e-3  # by which rows of probabilities may miss a sum of one
+_NARROW_ROUNDING = 2e-2  # the same where a softmax was seen: it may have been computed in bfloat16
+
+_ACTIVATIONS = {
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
+    "sigmoid": "sigmoid",
+    "expit": "sigmoid",
+    "special_expit": "sigmoid",
+    "logsigmoid": "logsigmoid",
+    "log_sigmoid": "logsigmoid",
+}
+_MIXING = ("linear", "addmm", "addmv", "matmul", "mm", "mv", "__matmul__", "bilinear", "conv1d", "conv2d", "conv3d")
+_KEEPING = (
+    *("squeeze", "unsqueeze", "view", "reshape", "flatten", "__getitem__", "select", "narrow", "contiguous", "clone"),
+    *("detach", "to", "float", "double", "cpu", "type", "type_as", "transpose", "t", "permute", "movedim", "expand"),
+    *("dropout", "clamp", "mean", "requires_grad_", "__get__", "stack", "cat", "concat", "concatenate", "hstack"),
+    *("column_stack", "view_as", "reshape_as", "select_copy", "index_select", "alias"),
+)
+_SCALING = ("add", "sub", "mul", "div", "truediv", "neg", "radd", "rmul", "rsub")
+_METHODS: Mapping[str, OutputMeaning] = {
+    "predict_proba": "probabilities",
+    "predict_log_proba": "log_probabilities",
+    "decision_function": "logits",
+}
+
+
+class LastOperation(TorchFunctionMode):
+    """A frame that notices which kind of operation made a tensor: 'softmax', 'log_softmax', 'sigmoid', 'logsigmoid',
+    'linear', or none of these. Operations that move numbers, and scaling of a linear map, change nothing about it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[int, tuple[str, Tensor]] = {}  # the tensors are held, so that no id is used again
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            kind = self._kind(getattr(func, "__name__", ""), args)
+            if kind is not None:
+                self._made[id(found)] = kind, found
+            else:
+                self._made.pop(id(found), None)  # computed in place
+        return found
+
+    def of(self, output: Tensor | None) -> str | None:
+        """The kind of operation that made `output`; None if it is not known."""
+        return self._made[id(output)][0] if output is not None and id(output) in self._made else None
+
+    def _kind(self, name: str, args: tuple[object, ...]) -> str | None:
+        plain = name if name.startswith("__get") else name.strip("_")
+        if plain in _ACTIVATIONS:
+            return _ACTIVATIONS[plain]
+        if name in _MIXING or plain in _MIXING:
+            return "linear"
+        known = [self.of(each) for each in _tensors(args)]
+        if name in _KEEPING or plain in _KEEPING:
+            return known[0] if known and len(set(known)) == 1 else None
+        if plain not in _SCALING or not known:
+            return None
+        if "linear" in known and set(known) <= {"linear", None}:
+            return "linear" if plain in ("add", "radd", "sub", "rsub") or _with_number(args) else None
+        complement = plain in ("rsub", "sub") and any(isinstance(each, int | float) and each == 1 for each in args)
+        return "sigmoid" if complement and known[0] in ("sigmoid", "softmax") else None
+
+
+def _tensors(args: Iterable[object]) -> Iterator[Tensor]:
+    for each in args:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, tuple | list):
+            yield from (part for part in each if isinstance(part, Tensor))
+
+
+def _with_number(args: Iterable[object]) -> bool:
+    return any(isinstance(each, Number) or (isinstance(each, Tensor) and each.numel() == 1) for each in args)
+
+
+class OutputEvidence:
+    """What is known of a model's outputs. `said` is what `register_model(outputs=…)` was told."""
+
+    def __init__(self, name: str, model: object, said: str, pair: bool = False) -> None:
+        """`pair` says that two class names were given. Raises BindError where `said` is no meaning of outputs."""
+        if said != AUTO and said not in MEANINGS:
+            known = did_you_mean(str(said), (AUTO, *MEANINGS))
+            raise BindError(f"model '{name}' cannot return '{said}' (outputs=){known}")
+        self.said = said
+        self._pair = pair
+        self._hint = _hinted(model)
+        self._columns = 0
+        self._made_by: str | None = None
+        self._sums = self._log_sums = True  # every row was ≥ 0 with sum one; the same of its exponentials
+        self._near_sums = self._near_log_sums = True  # the same, with the rounding of narrow types
+        self._unit = self._below = True  # every number was in [0, 1]; up to 0
+        self._reading: OutputReading | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether rows were seen."""
+        return self._columns > 0
+
+    def made(self, operation: str | None) -> None:
+        """The last operation of a pass is known."""
+        self._made_by, self._reading = operation, None
+
+    def see(self, outputs: Tensor) -> None:
+        """Rows (B, K) came out of the model."""
+        if not len(outputs) or (self.met and not (self._unit or self._below)):
+            return
+        self._columns = outputs.shape[1]
+        wide = outputs.detach().double()
+        if self._unit:
+            self._unit = bool(((wide >= -_ROUNDING) & (wide <= 1 + _ROUNDING)).all())
+            far = float((wide.sum(dim=1) - 1).abs().max()) if self._near_sums else 1.0
+            self._near_sums &= self._unit and far < _NARROW_ROUNDING
+            self._sums &= self._unit and far < _ROUNDING
+        if self._below:
+            self._below = bool((wide <= _ROUNDING).all())
+            far = float((wide.exp().sum(dim=1) - 1).abs().max()) if self._near_log_sums else 1.0
+            self._near_log_sums &= self._below and far < _NARROW_ROUNDING
+            self._log_sums &= self._below and far < _ROUNDING
+        self._reading = None
+
+    @property
+    def reading(self) -> OutputReading:
+        """How outputs are read, by what is known by now."""
+        if self._reading is None:
+            meaning, why = (self.said, "it was registered so") if self.said != AUTO else self._looked()
+            self._reading = OutputReading(meaning, self._relation(meaning), why)  # type: ignore[arg-type]
+        return self._reading
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether outputs are probabilities only because all of them lie in [0, 1]."""
+        return self.said == AUTO and self.reading.why == _ONLY_UNIT
+
+    def _relation(self, meaning: str) -> ClassRelation:
+        if self._columns == 1:
+            return "pair" if self._pair else "independent"
+        if meaning == "probabilities":
+            return "alternatives" if self._near_sums and self._made_by != "sigmoid" else "independent"
+        if meaning == "log_probabilities":
+            return "alternatives" if self._near_log_sums and self._made_by != "logsigmoid" else "independent"
+        return "independent" if meaning == "multilabel" else "alternatives"
+
+    def _looked(self) -> tuple[OutputMeaning, str]:
+        several, hint = self._columns > 1, self._hint
+        fits = {"probabilities": self._unit, "log_probabilities": self._below}
+        if hint is not None and fits.get(hint[0], True):
+            return hint
+        if not self.met:
+            return "logits", "it has not run yet"
+        if self._made_by in ("softmax", "sigmoid") and self._unit:
+            return "probabilities", f"its last operation is a {self._made_by}"
+        if self._made_by in ("log_softmax", "logsigmoid") and self._below:
+            return "log_probabilities", f"its last operation is a {self._made_by}"
+        if several and self._sums:
+            return "probabilities", "every row that it returned is ≥ 0 and sums to one"
+        if several and self._log_sums:
+            return "log_probabilities", "the exponentials of every row that it returned sum to one"
+        if self._unit and self._made_by != "linear":
+            return "probabilities", _ONLY_UNIT
+        if self._made_by == "linear":
+            return "logits", "its last operation is a linear map"
+        return "logits", "it returned numbers that are no probabilities"
+
+
+_ONLY_UNIT = "every number that it returned lies in [0, 1]"
+
+
+def _hinted(model: object) -> tuple[OutputMeaning, str] | None:
+    """What the model says of itself: the method of an estimator that it calls, or a configuration."""
+    for name in _called(model):
+        if name in _METHODS:
+            return _METHODS[name], f"it calls {name}"
+    if isinstance(model, MethodType) and model.__name__ == "predict":
+        return "values", "it is the method predict of an estimator"
+    problem = getattr(getattr(model, "config", None), "problem_type", None)
+    if problem == "multi_label_classification":
+        return "multilabel", "its configuration says multi_label_classification"
+    if problem == "regression":
+        return "values", "its configuration says regression"
+    return None
+
+
+def _called(model: object) -> Iterator[str]:
+    """The names of methods that a callable is, or calls."""
+    if isinstance(model, partial):
+        yield from _called(model.func)
+    elif isinstance(model, MethodType):
+        yield model.__name__
+        yield from _names(model.__func__.__code__) if isinstance(model.__func__, FunctionType) else ()
+    elif isinstance(model, FunctionType):
+        yield from _names(model.__code__)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
