@@ -117,6 +117,8 @@ def recorded(answer: Answer, case: Case) -> Record:
         kept = ("query", "seed", "strategy", "decisions", "settings", "windows", "views", "models", "inputs", "passes",
                 "batches")  # fmt: skip
         found["provenance"] = json.loads(json.dumps({name: relation.provenance[name] for name in kept}))
+        for model in found["provenance"]["models"].values():
+            del model["content"]  # names code too, which another version of Python compiles otherwise
     if relation.plan != relation.text:
         found["plan"] = golden.masked(relation.plan, case).splitlines()
     return found

@@ -78,12 +78,13 @@ class Memory:
         self.jobs = jobs
         self.contents = {name: network.content() for name, network in networks.items()}
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
-        # The network itself too, since its content misses what a callable reads elsewhere. bfloat16 is another model.
-        narrow = mode == "autocast"
+        narrow = mode == "autocast"  # bfloat16 is another model
         self.models = {
-            name: StoreKey(_digest(serial(network), self.contents[name], narrow), weakref.ref(network))
+            name: StoreKey(_digest(network.apart(), self.contents[name], narrow), weakref.ref(network))
             for name, network in networks.items()
         }
+        for key in self.models.values():
+            store.claim(key)
         self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 
     def named(self, number: int, rows: Sequence[int] | NDArray[np.int64]) -> list[bytes]:

@@ -31,8 +31,8 @@ _KEPT_SHARE = 0.75  # share of the limit that is kept once it is passed, so that
 
 @dataclass(frozen=True)
 class StoreKey:
-    """Names a table by a digest that no other table has or will have. `owner` is the table's model: once the model is
-    gone, the table cannot be read any more and is forgotten first."""
+    """Names a table by a digest that no table of other content has. `owner` is the last model that used the table: once
+    it is gone, the table is forgotten first."""
 
     digest: bytes
     owner: weakref.ref[object] = field(compare=False)
@@ -163,6 +163,12 @@ class Store:
         with self.lock:
             self.now += 1.0
             return self.now
+
+    def claim(self, model: StoreKey) -> None:
+        """Make a model the owner of its table, which another model of equal content may have made."""
+        with self.lock:
+            if model in self.tables:
+                self.tables[model] = self.tables.pop(model)
 
     def table(self, model: Hashable) -> Table:
         """The table of a model (by content), to read from; `keep` writes."""

@@ -19,10 +19,12 @@ from typing import cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import BindError, IalgebraError, IalgebraWarning, ShapeError
+from ..kernels.forward import uncompiled
 from ..system import checks, disk
+from .checksums import checksum
 from .head import Head
 from .network import Network
 
@@ -185,4 +187,15 @@ def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
 
 def weights_digest(network: Network) -> str:
     """A short name for the model's weights."""
-    return f"{zlib.crc32(repr(network.weights_fingerprint()).encode()):08x}"
+    module = uncompiled(network.module)
+    held = [*module.named_parameters(), *module.named_buffers()] if isinstance(module, nn.Module) else []
+    told = tuple((name, tuple(each.shape), _checksum(each)) for name, each in held)
+    return f"{zlib.crc32(repr(told).encode()):08x}"
+
+
+def _checksum(tensor: Tensor) -> int:
+    """The checksum that files of heads have had from the first."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        return checksum(tensor) & 0xFFFFFFFF
+    content = tensor.detach().resolve_conj().resolve_neg().reshape(-1).contiguous().cpu()
+    return zlib.crc32(content.view(torch.uint8).numpy().data) if content.numel() else 0

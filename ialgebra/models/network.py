@@ -24,8 +24,10 @@ from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeE
 from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
 from . import adapters
 from .arguments import class_names, known_device, positive
+from .checksums import checksum
+from .contents import Contents
 from .head import Head
-from .identity import Checksums, buffers, checksum, noticed, parts, settings, structure, weights
+from .identity import buffers, noticed, parts, serial, settings, structure, weights
 from .inputs import cast, home
 from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -146,7 +148,7 @@ class Network:
         self._first_pass = (example, logits[0].detach().cpu(), self.content())
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
-        named = structure(self.module, calls, found) if calls else self._noticed.settings
+        named = structure(self.module, calls, found) if calls else self._settings
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
         self._layers = found  # set last: other threads may read it at any time, without a turn
         try:
@@ -339,7 +341,7 @@ class Network:
 
     def compiled_for(self, batch_size: int) -> bool:
         """Whether passes of so many rows like the probed one run compiled without being compiled first."""
-        return self._timed.compiled_for(batch_size, self._noticed.settings)
+        return self._timed.compiled_for(batch_size, self._settings)
 
     @property
     def rows(self) -> int:
@@ -376,8 +378,8 @@ class Network:
                     yield
             finally:
                 self._runner = None
-                self._noticed.left = settings(uncompiled(self.module))
-                self._noticed.buffers = self._buffers()
+                held = self._noticed.read(uncompiled(self.module))
+                self._noticed.left, self._noticed.buffers = held.digest, buffers(held)
                 if self._passes is not None:
                     self._passes.save()
 
@@ -411,7 +413,7 @@ class Network:
         ready = cast(batch, self.module, self.device)
         with self.running():
             try:
-                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._noticed.settings)
+                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._settings)
             except TapError as error:
                 raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
             except IalgebraError:
@@ -429,13 +431,13 @@ class Network:
         self.probe(batch[0])
         ready = cast(batch, self.module, self.device)
         with self.running():
-            return self._timed.compile(ready, self._reading({}, True), self._noticed.settings, backend)
+            return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
 
     def fingerprint(self) -> tuple[object, ...]:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
 
-        So it does with the plain attributes and hooks of a module, and with what a callable refers to: see
-        `identity.settings`. What the passes themselves write there (counters, caches) is no change.
+        So it does with everything else that `contents` reads: attributes, code, hooks, and what a callable refers to.
+        What the passes themselves write there (counters, caches) is no change.
         """
         return (*self.content(), *self.heads_fingerprint().items())
 
@@ -446,40 +448,50 @@ class Network:
     def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with turn(self.module):
-            self._notice()
-            return (*self.weights_fingerprint(), self._noticed.settings, *self._modes())
+            held = self._notice()
+            return (*weights(held), self._settings, *self._modes())
+
+    def apart(self) -> tuple[object, ...]:
+        """What tells this model's rows from those of another model whose `content` is equal: where it runs and is read.
+        A model that cannot be read whole is apart from all others."""
+        places = [layer.name for layer in self._layers or ()]
+        return str(self.runs_on), self.batch_size, self.chosen, places, serial(self) if self.unread else None
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """What the model holds that could not be read, in words."""
+        held = self._noticed.contents
+        return held.unread if held else ()
 
     def seen_changes(self) -> tuple[object, ...]:
         """A value that changes whenever somebody changes the model, as `content` does, but never by passes: a buffer
         that the model itself writes to is no change. A query that others interrupted compares it."""
         with turn(self.module):
-            self._notice()
-            kept = {name for name, _, _ in self._noticed.buffers or ()}
-            parameters = tuple(each for each in self.weights_fingerprint() if each[0] not in kept)
-            return (*parameters, self._noticed.times, self._noticed.settings)
+            held = self._notice()
+            kept = {name for name, *_ in self._noticed.buffers or ()}
+            parameters = tuple(each for each in weights(held) if each[0] not in kept)
+            return (*parameters, self._noticed.times, self._settings)
 
     def _modes(self) -> tuple[bool, ...]:
         """The mode of every module, where the modules run in the mode that they are found in."""
         held = [part for part in parts(self.module) if isinstance(part, nn.Module)] if self.train_mode else []
         return tuple(module.training for each in held for module in each.modules())
 
-    def weights_fingerprint(self) -> Checksums:
-        """The parameters' and buffers' part of `fingerprint`; empty for a callable."""
-        return weights(uncompiled(self.module)) if isinstance(self.module, nn.Module) else ()
+    @property
+    def _settings(self) -> str:
+        """A digest of everything but the weights, as it was noticed last, and of what torch has in force."""
+        return settings(self._noticed)
 
-    def _notice(self) -> None:
+    def _notice(self) -> Contents:
         """Notice settings and buffers that changed since the last pass: somebody changed the model."""
-        found = settings(uncompiled(self.module))
-        if found != self._noticed.left:
-            self._noticed.settings = self._noticed.left = found
-        held = self._buffers()
-        if held != self._noticed.buffers:
-            self._noticed.buffers = held
+        held = self._noticed.read(uncompiled(self.module))
+        if held.digest != self._noticed.left:
+            self._noticed.settings = self._noticed.left = held.digest
+        left = buffers(held)
+        if left != self._noticed.buffers:
+            self._noticed.buffers = left
             self._noticed.times += 1
-
-    def _buffers(self) -> Checksums:
-        module = uncompiled(self.module)
-        return buffers(module) if isinstance(module, nn.Module) else ()
+        return held
 
     def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> ReadingOfBatch:
         def of(rows: int) -> PassReading:

@@ -1,0 +1,1037 @@
+"""Kinds of change that a model can meet between two queries: a name in; a model, and what changes it, out.
+
+Every change makes the model compute something else for the input (1, 2, 3). The models are small, and each says one way
+in which people write models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import array
+import collections
+import contextvars
+import ctypes
+import dataclasses
+import decimal
+import enum
+import fractions
+import functools
+import operator
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+Made = tuple[Callable[[Tensor], object], Callable[[], object]]
+"""A model, and what changes it. A change may return what undoes it elsewhere (hooks of the process, patches)."""
+
+CHANGES: dict[str, Callable[[], Made]] = {}
+
+
+def change(name: str) -> Callable[[Callable[[], Made]], Callable[[], Made]]:
+    def listed(make: Callable[[], Made]) -> Callable[[], Made]:
+        assert name not in CHANGES, name
+        CHANGES[name] = make
+        return make
+
+    return listed
+
+
+def row(batch: Tensor) -> Tensor:
+    """The sum over features, one column."""
+    return batch.float().sum(1, keepdim=True)
+
+
+class Net(nn.Module):
+    """A model whose forward is a function of the module and the batch."""
+
+    def __init__(self, run: Callable[[Any, Tensor], Tensor] | None = None, **held: object) -> None:
+        super().__init__()
+        self.run = run
+        for name, value in held.items():
+            setattr(self, name, value)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.run(self, batch)  # type: ignore[misc]
+
+
+def held(name: str, value: Callable[[], object], read: Callable[[Any], Any], edit: Callable[[Any], object]) -> None:
+    """An attribute of a module, private or not, from which `read` gives a factor, and which `edit` changes."""
+    for attribute in ("kept", "_kept"):
+
+        @change(f"{name}, in {attribute}")
+        def make(attribute: str = attribute) -> Made:
+            model = Net(lambda m, x: row(x) * float(read(getattr(m, attribute))))
+            setattr(model, attribute, value())
+            return model, lambda: edit(getattr(model, attribute))
+
+
+def replaced(name: str, before: Callable[[], object], after: Callable[[], object], read: Callable[[Any], Any]) -> None:
+    """An attribute of a module that is replaced by another value."""
+
+    @change(f"{name}, replaced")
+    def make() -> Made:
+        model = Net(lambda m, x: row(x) * float(read(m.kept)), kept=before())
+        return model, lambda: setattr(model, "kept", after())
+
+
+# --- attributes of modules
+
+
+@dataclasses.dataclass
+class Config:
+    k: float = 1.0
+    inner: Any = None
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    k: float = 1.0
+
+
+class Held:
+    __slots__ = ("__dict__", "k")
+
+    def __init__(self) -> None:
+        self.k = 1.0
+
+
+class Pair(NamedTuple):
+    k: float
+    other: list[float]
+
+
+class Kind(enum.Enum):
+    ONE = 1.0
+    TWO = 2.0
+
+
+class Weight(float):
+    pass
+
+
+class Special(dict):  # type: ignore[type-arg]
+    pass
+
+
+def deep(depth: int) -> Config:
+    made = Config()
+    for _ in range(depth):
+        made = Config(inner=made)
+    return made
+
+
+def deepest(config: Config) -> Config:
+    while config.inner is not None:
+        config = config.inner
+    return config
+
+
+held("a dataclass", Config, lambda c: c.k, lambda c: setattr(c, "k", 2.0))
+held("a slotted dataclass", Slotted, lambda c: c.k, lambda c: setattr(c, "k", 2.0))
+held("slots beside attributes", Held, lambda c: c.k, lambda c: setattr(c, "k", 2.0))
+held("a configuration of 40 levels", lambda: deep(40), lambda c: deepest(c).k, lambda c: setattr(deepest(c), "k", 2.0))
+held("a namespace", lambda: argparse.Namespace(k=1.0), lambda c: c.k, lambda c: setattr(c, "k", 2.0))
+held("a simple namespace", lambda: types.SimpleNamespace(k=1.0), lambda c: c.k, lambda c: setattr(c, "k", 2.0))
+held("a list in a tuple", lambda: ([1.0],), lambda c: c[0][0], lambda c: c[0].__setitem__(0, 2.0))
+held(
+    "a list in a named tuple",
+    lambda: Pair(1.0, [1.0]),
+    lambda c: c.other[0],
+    lambda c: c.other.append(c.other.pop() + 1),
+)
+held("a deque", lambda: collections.deque([1.0, 2.0]), lambda c: c[0], lambda c: c.rotate())
+held("a default dictionary", lambda: collections.defaultdict(lambda: 1.0), lambda c: c["k"], lambda c: c.update(k=2.0))
+held("a counter", lambda: collections.Counter("ab"), lambda c: c["a"], lambda c: c.update("a"))
+held("an ordered dictionary", lambda: collections.OrderedDict(a=1.0, b=2.0), lambda c: next(iter(c.values())),
+     lambda c: c.move_to_end("a"))  # fmt: skip
+held("a subclass of dict", lambda: Special(k=1.0), lambda c: c["k"], lambda c: c.update(k=2.0))
+held(
+    "a subclass of dict with attributes",
+    lambda: Special(),
+    lambda c: getattr(c, "k", 1.0),
+    lambda c: setattr(c, "k", 2),
+)
+held("a set", lambda: {1.0}, sum, lambda c: c.add(2.0))
+held("a set of texts", lambda: {"a", "bb"}, lambda c: sum(map(len, c)), lambda c: c.add("ccc"))
+held("an array of numbers", lambda: np.ones(3), lambda c: c[1], lambda c: c.__setitem__(1, 2.0))
+held(
+    "an array of objects", lambda: np.array([1.0, None], dtype=object), lambda c: c[0], lambda c: c.__setitem__(0, 2.0)
+)
+held(
+    "an array of lists",
+    lambda: np.array([[1.0], None], dtype=object),
+    lambda c: c[0][0],
+    lambda c: c[0].append(c[0].clear() or 2.0),
+)  # type: ignore[func-returns-value]
+held("a structured array", lambda: np.ones(2, dtype=[("k", "f8")]), lambda c: c["k"][0], lambda c: c["k"].fill(2.0))
+held(
+    "a masked array",
+    lambda: np.ma.masked_array([1.0, 5.0], [0, 1]),
+    lambda c: c.sum(),
+    lambda c: c.mask.__setitem__(1, 0),
+)
+held("an array.array", lambda: array.array("d", [1.0]), lambda c: c[0], lambda c: c.__setitem__(0, 2.0))
+held("a bytearray", lambda: bytearray(b"a"), lambda c: c[0], lambda c: c.__setitem__(0, 3))
+held("a tensor that is no buffer", lambda: [torch.ones(2)], lambda c: c[0][0], lambda c: c[0].data.mul_(2))
+held("a tensor, as NumPy sees it", lambda: [torch.ones(2)], lambda c: c[0][0], lambda c: c[0].numpy().fill(2))
+held("a module in a list", lambda: [nn.Linear(1, 1)], lambda c: c[0].weight + 1, lambda c: c[0].weight.data.add_(1))
+held(
+    "a module in a dictionary", lambda: {"a": nn.PReLU()}, lambda c: c["a"].weight, lambda c: c["a"].weight.data.add_(1)
+)
+held(
+    "a weak reference", lambda: [WEAK, weakref.ref(WEAK)], lambda c: c[1]().k, lambda c: setattr(WEAK, "k", WEAK.k + 1)
+)
+held("a number of C", lambda: ctypes.c_double(1.0), lambda c: c.value, lambda c: setattr(c, "value", 2.0))
+held("a memo that a pass does not write", dict, lambda c: c.get("k", 1.0), lambda c: c.__setitem__("k", 2.0))
+held(
+    "an object of another class",
+    lambda: Config(),
+    lambda c: type(c).__name__ == "Config",
+    lambda c: setattr(c, "__class__", Other),
+)
+
+
+class Other(Config):
+    pass
+
+
+WEAK = Config()
+
+replaced("a fraction", lambda: fractions.Fraction(1, 3), lambda: fractions.Fraction(1, 2), float)
+replaced("a decimal", lambda: decimal.Decimal("1.5"), lambda: decimal.Decimal("1.25"), float)
+replaced("a member of an enum", lambda: Kind.ONE, lambda: Kind.TWO, lambda k: k.value)
+replaced("a range", lambda: range(3), lambda: range(4), len)
+replaced("a slice", lambda: slice(1), lambda: slice(2), lambda c: c.stop)
+replaced("a subclass of float", lambda: Weight(1.0), lambda: Weight(2.0), float)
+replaced("a large integer", lambda: 10**5000, lambda: 10**5000 + 1, lambda c: c % 10 + 1)
+replaced("a long text", lambda: "a" * 9000, lambda: "a" * 8999 + "b", lambda c: c.count("a"))
+replaced("a tuple of one's own class", lambda: Pair(1.0, []), lambda: Pair(2.0, []), lambda c: c.k)
+replaced("a function", lambda: torch.sin, lambda: torch.cos, lambda c: c(torch.tensor(1.0)))
+replaced("a lambda of the same code", lambda: lambda y: torch.sin(y), lambda: lambda y: torch.cos(y),
+         lambda c: c(torch.tensor(1.0)))  # fmt: skip
+replaced("a lambda of a method", lambda: lambda y: y.sin(), lambda: lambda y: y.cos(), lambda c: c(torch.tensor(1.0)))
+replaced("a getter of an attribute", lambda: operator.attrgetter("real"), lambda: operator.attrgetter("imag"),
+         lambda c: c(2 + 5j))  # fmt: skip
+replaced("a caller of a method", lambda: operator.methodcaller("sin"), lambda: operator.methodcaller("cos"),
+         lambda c: c(torch.tensor(1.0)))  # fmt: skip
+replaced("a function of torch's operators", lambda: torch.ops.aten.sin, lambda: torch.ops.aten.cos,
+         lambda c: c(torch.tensor(1.0)))  # fmt: skip
+replaced("a partial", lambda: functools.partial(pow, 2), lambda: functools.partial(pow, 3), lambda c: c(2))
+replaced("a method of an object", lambda: [2.0].count, lambda: [3.0].count, lambda c: c(2.0) + 1)
+replaced("nested lists", lambda: [[1.0, [2.0]]], lambda: [[1.0, [3.0]]], lambda c: c[0][1][0])
+replaced("a type", lambda: float, lambda: bool, lambda c: c(5.0))
+replaced("a dtype", lambda: torch.float32, lambda: torch.int32, lambda c: torch.tensor(1.5).to(c))
+replaced("a scalar of NumPy", lambda: np.float32(1.0), lambda: np.float32(2.0), float)
+replaced("minus zero", lambda: 0.0, lambda: -0.0, lambda c: np.copysign(1.0, c))
+replaced("True for one", lambda: 1, lambda: True, lambda c: 2 + isinstance(c, bool))
+
+
+@change("an attribute of a part of a part")
+def _() -> Made:
+    inner = Net(lambda m, x: row(x) * m.k, k=1.0)
+    return nn.Sequential(nn.Sequential(inner)), lambda: setattr(inner, "k", 2.0)
+
+
+@change("a configuration that two parts share")
+def _() -> Made:
+    config = Config()
+    model = Net(lambda m, x: row(x) * m.a.config.k, a=Net(config=config), b=Net(config=config))
+    return model, lambda: setattr(config, "k", 2.0)
+
+
+@change("an attribute of a parameter")
+def _() -> Made:
+    model = Net(lambda m, x: row(x) * m.w * getattr(m.w, "gain", 1.0), w=nn.Parameter(torch.ones(1)))
+    return model, lambda: setattr(model.w, "gain", 2.0)
+
+
+@change("an attribute of a function")
+def _() -> Made:
+    def model(x: Tensor) -> Tensor:
+        return row(x) * model.k  # type: ignore[attr-defined, no-any-return]
+
+    model.k = 1.0  # type: ignore[attr-defined]
+    return model, lambda: setattr(model, "k", 2.0)
+
+
+@change("what refers to itself")
+def _() -> Made:
+    ring: list[Any] = [1.0]
+    ring.append(ring)
+    model = Net(lambda m, x: row(x) * m.ring[1][1][0], ring=ring)
+    return model, lambda: ring.__setitem__(0, 2.0)
+
+
+# --- weights
+
+
+@change("a weight, by .data")
+def _() -> Made:
+    model = nn.Linear(3, 2)
+    return model, lambda: model.weight.data.mul_(2)
+
+
+@change("a weight, by NumPy")
+def _() -> Made:
+    model = nn.Linear(3, 2)
+    return model, lambda: model.weight.detach().numpy().__setitem__((0, 0), 9.0)
+
+
+@change("weights, as optimizers write them")
+def _() -> Made:
+    model = nn.Linear(3, 2)
+
+    def step() -> None:
+        model(torch.ones(1, 3)).sum().backward()
+        with torch.no_grad():
+            torch._foreach_add_(list(model.parameters()), [each.grad for each in model.parameters()], alpha=-0.1)
+
+    return model, step
+
+
+@change("two weights that change places")
+def _() -> Made:
+    model = nn.Linear(3, 2)
+    return model, lambda: model.weight.data.copy_(model.weight.data.flip(1))
+
+
+@change("the bits of a weight, by another dtype")
+def _() -> Made:
+    model = Net(lambda m, x: row(x) * m.w.float(), w=nn.Buffer(torch.ones(1)))
+    return model, lambda: setattr(model.w, "data", model.w.data.view(torch.int32))
+
+
+@change("a weight that is replaced")
+def _() -> Made:
+    model = nn.Linear(3, 2)
+    return model, lambda: setattr(model, "weight", nn.Parameter(torch.ones(2, 3)))
+
+
+@change("a buffer that is not saved")
+def _() -> Made:
+    model = Net(lambda m, x: row(x) * m.scale)
+    model.register_buffer("scale", torch.ones(1), persistent=False)
+    return model, lambda: model.scale.mul_(2)  # type: ignore[operator]
+
+
+@change("running statistics")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    return model, lambda: (model.train(), model(torch.randn(8, 3)), model.eval())
+
+
+@change("a sparse weight, in place")
+def _() -> Made:
+    model = Net(lambda m, x: (m.w.to_dense() @ x.float().T).T, w=nn.Buffer(torch.eye(2, 3).to_sparse()))
+    return model, lambda: model.w._values().mul_(2)
+
+
+@change("a compressed sparse weight, in place")
+def _() -> Made:
+    model = Net(lambda m, x: (m.w.to_dense() @ x.float().T).T, w=nn.Buffer(torch.eye(2, 3).to_sparse_csr()))
+    return model, lambda: model.w.values().mul_(2)
+
+
+@change("the places of a sparse weight")
+def _() -> Made:
+    model = Net(lambda m, x: (m.w.to_dense() @ x.float().T).T, w=nn.Buffer(torch.eye(1, 3).to_sparse()))
+    return model, lambda: model.w._indices().add_(torch.tensor([[0], [1]]))
+
+
+@change("a quantised weight")
+def _() -> Made:
+    model = Net(
+        lambda m, x: row(x) * m.w.dequantize(),
+        w=nn.Buffer(torch.quantize_per_tensor(torch.ones(1), 0.1, 0, torch.qint8)),
+    )
+    return model, lambda: setattr(model, "w", torch.quantize_per_tensor(torch.ones(1) * 2, 0.1, 0, torch.qint8))
+
+
+@change("the scale of a quantised weight")
+def _() -> Made:
+    model = Net(
+        lambda m, x: row(x) * m.w.dequantize(),
+        w=nn.Buffer(torch.quantize_per_tensor(torch.ones(1), 0.1, 0, torch.qint8)),
+    )
+    return model, lambda: setattr(model, "w", torch._make_per_tensor_quantized_tensor(model.w.int_repr(), 0.2, 0))
+
+
+@change("a layer that was quantised")
+def _() -> Made:
+    import warnings
+
+    model = nn.Sequential(nn.Linear(3, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, torch.qint8)
+    packed = small[0]._packed_params
+    return small, lambda: packed.set_weight_bias(
+        torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8), torch.ones(2)
+    )
+
+
+@change("a weight of mkldnn")
+def _() -> Made:
+    model = Net(lambda m, x: row(x) * m.w[0].to_dense(), w=[torch.ones(1).to_mkldnn()])
+    return model, lambda: model.w.__setitem__(0, torch.full((1,), 2.0).to_mkldnn())
+
+
+@change("a parametrisation")
+def _() -> Made:
+    model = nn.Linear(3, 1)
+    return model, lambda: parametrize.register_parametrization(model, "weight", nn.Softplus()) and None
+
+
+@change("a mask of pruning")
+def _() -> Made:
+    from torch.nn.utils import prune
+
+    model = nn.Linear(3, 1)
+    prune.identity(model, "weight")
+    return model, lambda: model.weight_mask.__setitem__((0, 1), 0.0)
+
+
+@change("a weight in a recurrent net")
+def _() -> Made:
+    net = nn.GRU(1, 2, batch_first=True)
+    model = Net(lambda m, x: m.net(x.float()[..., None])[0][:, -1], net=net)
+    return model, lambda: net.weight_hh_l0.data.add_(1)
+
+
+@change("an adapter that is added")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    return model, lambda: model.insert(1, nn.Linear(3, 3)) and None
+
+
+# --- code
+
+
+@change("the forward of the class")
+def _() -> Made:
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    return Model(), lambda: setattr(Model, "forward", lambda self, x: torch.cos(row(x)))
+
+
+@change("the forward of a base of the class")
+def _() -> Made:
+    class Base(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    class Model(Base):
+        pass
+
+    return Model(), lambda: setattr(Base, "forward", lambda self, x: torch.cos(row(x)))
+
+
+@change("the code of a method, as autoreload puts it")
+def _() -> Made:
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act(row(x))
+
+        def act(self, y: Tensor) -> Tensor:
+            return torch.sin(y)
+
+    return Model(), lambda: setattr(Model.act, "__code__", (lambda self, y: torch.cos(y)).__code__)
+
+
+@change("the class of a module")
+def _() -> Made:
+    class One(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cos(row(x))
+
+    model = One()
+    return model, lambda: setattr(model, "__class__", Two)
+
+
+@change("the bases of a class")
+def _() -> Made:
+    class One(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cos(row(x))
+
+    class Model(One):
+        pass
+
+    return Model(), lambda: setattr(Model, "__bases__", (Two,))
+
+
+@change("a method that a method names")
+def _() -> Made:
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.one(x)
+
+        def one(self, x: Tensor) -> Tensor:
+            return self.two(x)
+
+        def two(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    return Model(), lambda: setattr(Model, "two", lambda self, x: torch.cos(row(x)))
+
+
+@change("a method that is found by its name")
+def _() -> Made:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kind = "one"
+
+        def forward(self, x: Tensor) -> Tensor:
+            return getattr(self, f"by_{self.kind}")(x)  # type: ignore[no-any-return]
+
+        def by_one(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    return Model(), lambda: setattr(Model, "by_one", lambda self, x: torch.cos(row(x)))
+
+
+@change("a class attribute")
+def _() -> Made:
+    class Model(nn.Module):
+        k = 1.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return row(x) * self.k
+
+    return Model(), lambda: setattr(Model, "k", 2.0)
+
+
+@change("a class attribute of a base of an object")
+def _() -> Made:
+    class Base:
+        k = 1.0
+
+    class Part(Base):
+        pass
+
+    return Net(lambda m, x: row(x) * m.part.k, part=Part()), lambda: setattr(Base, "k", 2.0)
+
+
+@change("a property")
+def _() -> Made:
+    class Model(nn.Module):
+        @property
+        def k(self) -> float:
+            return 1.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return row(x) * self.k
+
+    return Model(), lambda: setattr(Model, "k", property(lambda self: 2.0))
+
+
+@change("a static method")
+def _() -> Made:
+    class Model(nn.Module):
+        @staticmethod
+        def act(y: Tensor) -> Tensor:
+            return torch.sin(y)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act(row(x))
+
+    return Model(), lambda: setattr(Model, "act", staticmethod(torch.cos))
+
+
+@change("a class method")
+def _() -> Made:
+    class Model(nn.Module):
+        @classmethod
+        def act(cls, y: Tensor) -> Tensor:
+            return torch.sin(y)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act(row(x))
+
+    return Model(), lambda: setattr(Model, "act", classmethod(lambda cls, y: torch.cos(y)))
+
+
+@change("a descriptor of a class")
+def _() -> Made:
+    class Always:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def __get__(self, owner: object, kind: type) -> float:
+            return self.value
+
+    class Model(nn.Module):
+        k = Always(1.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return row(x) * self.k
+
+    return Model(), lambda: setattr(vars(Model)["k"], "value", 2.0)
+
+
+@change("an operator of a class")
+def _() -> Made:
+    class Scale:
+        def __mul__(self, y: Tensor) -> Tensor:
+            return y
+
+    return Net(lambda m, x: m.scale * row(x), scale=Scale()), lambda: setattr(Scale, "__mul__", lambda self, y: 2 * y)
+
+
+@change("a forward of one object")
+def _() -> Made:
+    model = Net(lambda m, x: row(x))
+    return model, lambda: setattr(model, "forward", lambda x: 2 * row(x))
+
+
+@change("the forward of a class of torch")
+def _() -> Made:
+    model, before = nn.Sequential(nn.Linear(3, 1), nn.Softsign()), nn.Softsign.forward
+
+    def patch() -> Callable[[], object]:
+        nn.Softsign.forward = lambda self, x: 2 * x  # type: ignore[method-assign]
+        return lambda: setattr(nn.Softsign, "forward", before)
+
+    return model, patch
+
+
+@change("a function of torch, which a layer calls")
+def _() -> Made:
+    model, before = nn.Sequential(nn.Linear(3, 1), nn.Softsign()), F.softsign
+
+    def patch() -> Callable[[], object]:
+        F.softsign = lambda x: 2 * x
+        return lambda: setattr(F, "softsign", before)
+
+    return model, patch
+
+
+@change("a function of torch, for another one")
+def _() -> Made:
+    model, before = Net(lambda m, x: F.softsign(row(x))), F.softsign
+
+    def patch() -> Callable[[], object]:
+        F.softsign = F.tanh
+        return lambda: setattr(F, "softsign", before)
+
+    return model, patch
+
+
+def helper(y: Tensor) -> Tensor:
+    return inner_helper(y) * SCALE
+
+
+def inner_helper(y: Tensor) -> Tensor:
+    return torch.sin(y)
+
+
+SCALE = 1.0
+TABLE = {"k": [1.0]}
+HELD = Config()
+helpers = types.ModuleType("helpers")
+exec("K = 1.0\ndef scaled(y):\n    return y * K\n", vars(helpers))
+configured = types.ModuleType("configured")
+configured.k = 1.0  # type: ignore[attr-defined]
+configured.sub = types.SimpleNamespace(k=1.0)  # type: ignore[attr-defined]
+sys.modules["configured_for_tests"] = configured
+
+
+def globals_of_here(name: str, value: Callable[[Any], object]) -> Callable[[], Callable[[], object]]:
+    def put() -> Callable[[], object]:
+        before = globals()[name]
+        globals()[name] = value(before)
+        return lambda: globals().__setitem__(name, before)
+
+    return put
+
+
+@change("a global number")
+def _() -> Made:
+    return Net(lambda m, x: row(x) * SCALE), globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("a global that a helper of a helper reads")
+def _() -> Made:
+    return lambda x: helper(row(x)), globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("a helper that is defined again")
+def _() -> Made:
+    return lambda x: helper(row(x)), globals_of_here("inner_helper", lambda _: lambda y: torch.cos(y))
+
+
+@change("a global that code inside code reads")
+def _() -> Made:
+    return lambda x: torch.stack([(lambda y: y * SCALE)(row(x))])[0], globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("a global that a comprehension reads")
+def _() -> Made:
+    return lambda x: sum(row(x) * SCALE for _ in range(2)), globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("a list in a global dictionary")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        TABLE["k"][0] = 2.0
+        return lambda: TABLE["k"].__setitem__(0, 1.0)
+
+    return lambda x: row(x) * TABLE["k"][0], put
+
+
+@change("an object in a global")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        HELD.k = 2.0
+        return lambda: setattr(HELD, "k", 1.0)
+
+    return Net(lambda m, x: row(x) * HELD.k), put
+
+
+@change("an attribute of a module of Python")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        configured.k = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(configured, "k", 1.0)
+
+    return Net(lambda m, x: row(x) * configured.k), put
+
+
+@change("an object in a module of Python")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        configured.sub.k = 2.0
+        return lambda: setattr(configured.sub, "k", 1.0)
+
+    return Net(lambda m, x: row(x) * configured.sub.k), put
+
+
+@change("an attribute that a module of Python gets")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        configured.extra = 2.0  # type: ignore[attr-defined]
+        return lambda: delattr(configured, "extra")
+
+    return Net(lambda m, x: row(x) * getattr(configured, "extra", 1.0)), put
+
+
+@change("a global of a function in a module of Python")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        helpers.K = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(helpers, "K", 1.0)
+
+    return lambda x: helpers.scaled(row(x)), put
+
+
+@change("a function of a module of Python that is an attribute")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = helpers.scaled
+        helpers.scaled = lambda y: 3 * y  # type: ignore[attr-defined]
+        return lambda: setattr(helpers, "scaled", before)
+
+    return Net(lambda m, x: m.tools.scaled(row(x)), tools=helpers), put
+
+
+@change("a module of Python that forward imports")
+def _() -> Made:
+    def model(x: Tensor) -> Tensor:
+        import configured_for_tests as settings  # type: ignore[import-not-found]
+
+        return row(x) * settings.k  # type: ignore[no-any-return]
+
+    def put() -> Callable[[], object]:
+        configured.k = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(configured, "k", 1.0)
+
+    return model, put
+
+
+@change("a name that forward imports")
+def _() -> Made:
+    def model(x: Tensor) -> Tensor:
+        from configured_for_tests import k
+
+        return row(x) * k  # type: ignore[no-any-return]
+
+    def put() -> Callable[[], object]:
+        configured.k = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(configured, "k", 1.0)
+
+    return model, put
+
+
+@change("a closure")
+def _() -> Made:
+    k = 1.0
+
+    def put() -> None:
+        nonlocal k
+        k = 2.0
+
+    return lambda x: row(x) * k, put
+
+
+@change("a closure of a class that a function makes")
+def _() -> Made:
+    options = {"k": 1.0}
+
+    def made() -> nn.Module:
+        class Model(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return row(x) * options["k"]
+
+        return Model()
+
+    return made(), lambda: options.update(k=2.0)
+
+
+@change("a default")
+def _() -> Made:
+    def model(x: Tensor, k: float = 1.0) -> Tensor:
+        return row(x) * k
+
+    return model, lambda: setattr(model, "__defaults__", (2.0,))
+
+
+@change("a default of a keyword")
+def _() -> Made:
+    def model(x: Tensor, *, k: float = 1.0) -> Tensor:
+        return row(x) * k
+
+    return model, lambda: model.__kwdefaults__.update(k=2.0)
+
+
+@change("a constant in the code")
+def _() -> Made:
+    def model(x: Tensor) -> Tensor:
+        return row(x) * 1.0
+
+    return model, lambda: setattr(model, "__code__", (lambda x: row(x) * 2.0).__code__)
+
+
+@change("a keyword of a partial")
+def _() -> Made:
+    model = functools.partial(lambda x, k: row(x) * k, k=1.0)
+    return model, lambda: model.keywords.update(k=2.0)
+
+
+@change("what a decorated function calls")
+def _() -> Made:
+    @torch.no_grad()
+    def model(x: Tensor) -> Tensor:
+        return row(x) * SCALE
+
+    return model, globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("what a remembered function calls")
+def _() -> Made:
+    factor = functools.lru_cache(maxsize=None)(lambda: SCALE)
+
+    def put() -> Callable[[], object]:
+        undo = globals_of_here("SCALE", lambda _: 2.0)()
+        factor.cache_clear()
+        return undo
+
+    return lambda x: row(x) * factor(), put
+
+
+@change("an attribute of a callable object")
+def _() -> Made:
+    class Model:
+        def __init__(self) -> None:
+            self._k = 1.0
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return row(x) * self._k
+
+    model = Model()
+    return model, lambda: setattr(model, "_k", 2.0)
+
+
+@change("the call of a callable object")
+def _() -> Made:
+    class Model:
+        def __call__(self, x: Tensor) -> Tensor:
+            return torch.sin(row(x))
+
+    return Model(), lambda: setattr(Model, "__call__", lambda self, x: torch.cos(row(x)))
+
+
+@change("a net in a method of an object")
+def _() -> Made:
+    class Model:
+        def __init__(self) -> None:
+            self.parts = {"net": nn.Linear(3, 1)}
+
+        def predict(self, x: Tensor) -> Tensor:
+            return self.parts["net"](x.float())  # type: ignore[no-any-return]
+
+    model = Model()
+    return model.predict, lambda: model.parts["net"].weight.data.mul_(2)
+
+
+@change("a context variable")
+def _() -> Made:
+    variable = contextvars.ContextVar("factor", default=1.0)
+
+    def put() -> Callable[[], object]:
+        token = variable.set(2.0)
+        return lambda: variable.reset(token)
+
+    return lambda x: row(x) * variable.get(), put
+
+
+@change("a thread-local value")
+def _() -> Made:
+    local = threading.local()
+    local.k = 1.0
+    return lambda x: row(x) * local.k, lambda: setattr(local, "k", 2.0)
+
+
+# --- hooks
+
+
+@change("a hook")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+    return model, lambda: model[0].register_forward_hook(lambda m, a, y: 2 * y) and None
+
+
+@change("a hook that writes in place")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+
+    def double(module: nn.Module, given: object, y: Tensor) -> None:
+        y.mul_(2)
+
+    return model, lambda: model[0].register_forward_hook(double) and None
+
+
+@change("a hook that writes elements")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+
+    def cut(module: nn.Module, given: object, y: Tensor) -> None:
+        y[:, 0] = 0
+
+    return model, lambda: model[0].register_forward_hook(cut) and None
+
+
+@change("a hook that sets an attribute")
+def _() -> Made:
+    model = Net(lambda m, x: m.linear(x.float()) * m.k, linear=nn.Linear(3, 2), k=1.0)
+
+    def scale(module: nn.Module, given: object, y: Tensor) -> None:
+        model.k = 2.0
+
+    return model, lambda: model.linear.register_forward_hook(scale) and None
+
+
+@change("a hook before forward")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+    return model, lambda: model.register_forward_pre_hook(lambda m, a: (a[0] + 1,)) and None
+
+
+@change("a hook that sometimes answers")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+
+    def clamp(module: nn.Module, given: object, y: Tensor) -> Tensor | None:
+        return y.clamp(max=-10) if y.numel() else None
+
+    return model, lambda: model[0].register_forward_hook(clamp) and None
+
+
+@change("what a hook holds")
+def _() -> Made:
+    model, held = nn.Sequential(nn.Linear(3, 2)), {"k": 1.0}
+    model[0].register_forward_hook(lambda m, a, y: held["k"] * y)
+    return model, lambda: held.update(k=2.0)
+
+
+@change("a hook of all modules")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        handle = nn.modules.module.register_module_forward_hook(lambda m, a, y: 2 * y)
+        return handle.remove
+
+    return nn.Linear(3, 2), put
+
+
+@change("a hook of all modules, before forward")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        handle = nn.modules.module.register_module_forward_pre_hook(lambda m, a: (a[0] + 1,))
+        return handle.remove
+
+    return nn.Linear(3, 2), put
+
+
+# --- what torch has in force
+
+
+@change("the default dtype")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        torch.set_default_dtype(torch.float64)
+        return lambda: torch.set_default_dtype(torch.float32)
+
+    return lambda x: row(x) * torch.finfo(torch.get_default_dtype()).eps * 1e9, put
+
+
+@change("the autocast mode")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        torch.set_autocast_enabled("cpu", True)
+        return lambda: torch.set_autocast_enabled("cpu", False)
+
+    return nn.Linear(3, 2), put
+
+
+# --- scripts
+
+
+class Scripted(nn.Module):
+    def __init__(self, k: float) -> None:
+        super().__init__()
+        self.k = k
+        self.names: list[float] = [1.0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float().sum(1, keepdim=True) * self.k * self.names[0]
+
+
+@change("an attribute of a script")
+def _() -> Made:
+    model = torch.jit.script(Scripted(1.0))
+    return model, lambda: setattr(model, "k", 2.0)
+
+
+@change("a script inside a module")
+def _() -> Made:
+    model = nn.Sequential(torch.jit.script(Scripted(1.0)))
+    return model, lambda: model.__setitem__(0, torch.jit.script(Scripted(2.0)))
