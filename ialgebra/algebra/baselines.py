@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError, ShapeError
+from .dtypes import fractional, limits
 from .interning import Node, node
 from .kinds import kind_named
 from .sources import Source
@@ -99,7 +100,7 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
     other: Source | None = None
     match baseline:
         case Constant(value):
-            if tokens and not (value == int(value) and 0 <= value <= torch.iinfo(x.dtype).max):
+            if tokens and not (value == int(value) and 0 <= value <= limits(x.dtype)[1]):
                 raise BindError(f"{baseline} is no token; the baseline of a token input is a whole number")
             most = torch.finfo(x.dtype if x.is_floating_point() else torch.float32).max
             if abs(value) > most:
@@ -140,15 +141,14 @@ def materialise(
     check_baseline(baseline, kind, x, element)
     match baseline:
         case Constant(value):
-            fits = x.is_floating_point() or (
-                value == int(value) and abs(value) <= torch.iinfo(x.dtype).max and value >= 0
-            )
-            return torch.full(x.shape, value, dtype=x.dtype if fits else torch.float32)
+            fits = x.is_floating_point() or (value == int(value) and _within(value, x.dtype))
+            return torch.full(x.shape, value, dtype=x.dtype if fits else fractional(x.dtype))
         case Mean(name):
             return torch.stack([_floating(each) for each in collection(name)]).mean(0)
         case Blur(source, sigma):
-            blurred = _floating(x if source is None else element(source))
-            return gaussian_blur(blurred, sigma or max(1.0, min(blurred.shape[-2:]) / 20))
+            sharp = _floating(x if source is None else element(source))
+            wide = sharp if sharp.itemsize > 2 else sharp.float()
+            return gaussian_blur(wide, sigma or max(1.0, min(wide.shape[-2:]) / 20)).to(sharp.dtype)
         case Given(source):
             return element(source)
         case _:
@@ -156,7 +156,12 @@ def materialise(
 
 
 def _floating(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() else x.float()
+    return x.to(fractional(x.dtype))
+
+
+def _within(value: float, dtype: torch.dtype) -> bool:
+    least, most = limits(dtype)
+    return least <= value <= most
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:

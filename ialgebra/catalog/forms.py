@@ -11,12 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import KINDS, InputKind, forms, is_batch, kind_named, kind_of
 from ..errors import BindError, ShapeError, did_you_mean
 from ..system.arrays import Array
@@ -65,7 +67,8 @@ def form(name: str, given: Tensor | list[Tensor], kind: object = None, layout: o
     if lies is not None and lies != known.layouts[0]:
         tensors = [_held(each, lies, known.layouts[0]) for each in tensors]
     if known.common_dtype and fractions is not None:  # some rows of a table may have only whole numbers
-        tensors = [each if each.is_floating_point() else each.to(fractions) for each in tensors]
+        wide = reduce(common_dtype, {each.dtype: None for each in tensors})
+        tensors = [each.to(wide) for each in tensors] if any(not t.is_floating_point() for t in tensors) else tensors
     return InputForm(known, tensors, collection, lies, _in_words(shape, dtype, known, collection, lies))
 
 

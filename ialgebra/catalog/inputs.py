@@ -22,6 +22,7 @@ from ..algebra.kinds import KINDS, forms
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
+from ..system.arrays import array_of
 from .forms import form, pictures
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
@@ -37,8 +38,8 @@ class Element:
 
     @cached_property
     def array(self) -> NDArray[np.generic]:
-        """The same values as a NumPy array."""
-        return cast("NDArray[np.generic]", self.tensor.numpy())
+        """The same values as a NumPy array; bfloat16 as float32."""
+        return array_of(self.tensor)
 
     @cached_property
     def digest(self) -> str:
@@ -196,7 +197,5 @@ def snapshot(name: str, value: object) -> Tensor:
             f"input '{name}' is {tensor.layout} {tensor.dtype} on {tensor.device}; register real, dense numbers"
         )
     tensor = tensor.detach().to("cpu", copy=True).contiguous()
-    if tensor.dtype == torch.bool:
-        return tensor.to(torch.uint8)
-    half = tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)
-    return tensor.float() if half else tensor  # NumPy has no bfloat16; float32 holds all values of narrower floats
+    eight_bits = tensor.is_floating_point() and tensor.itemsize == 1  # torch computes nothing in float8
+    return tensor.float() if eight_bits else tensor

@@ -17,7 +17,7 @@ from ..errors import ResourceError
 from ..interpreters.checked import attributed
 from ..interpreters.protocol import ModelInterpreter, Question
 from ..kernels.forward import is_out_of_memory
-from ..models.inputs import cast
+from ..models.inputs import computes_in
 from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game
 from ..planner.physical import Job, Run
@@ -57,7 +57,9 @@ def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int,
     if hybrids.players == 0:  # an empty window
         return np.zeros(players.shape)
     scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)
-    ends = cast(torch.stack([whole(job), hybrids.background]), network.module, network.runs_on)
+    ends = network.ready(torch.stack([whole(job), hybrids.background]))
+    if interpreter.needs_gradients and not ends.is_floating_point():
+        ends = ends.to(computes_in(network.module) or torch.float32)  # whole numbers have no gradients
     layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
     options, seed = dict(game.estimation.options), tables.plan.seed
     question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..system.arrays import bits_of
+
 HashNumbers = NDArray[np.uint64]
 
 _CELLS = 1 << 22  # entries of the coalition matrix that are converted to 64-bit numbers at a time: 32 MiB
@@ -27,7 +29,7 @@ _CELLS = 1 << 22  # entries of the coalition matrix that are converted to 64-bit
 
 def element_numbers(tensor: Tensor) -> HashNumbers:
     """The numbers (2, *shape) that the elements of `tensor` (*shape) add to its name; 1.5 ms for 150,528 elements."""
-    array = np.ascontiguousarray(tensor.numpy())
+    array = np.ascontiguousarray(bits_of(tensor))
     bits = array.view(f"u{array.itemsize}").astype(np.uint64)
     return _mixed(bits ^ _places(array.size).reshape(2, *array.shape))
 

@@ -1,17 +1,33 @@
-"""What a model is given: any batch in; the same on its device and in the dtype that it computes in, out.
+"""What a model is given: batches as they were registered; in another number type only if the model refuses that one.
 
-Knows modules and tensors: no layers, no classes.
+In: a batch, and a function that runs the model on one. Out: what that function returns. Types are tried in order of
+what they lose, once for each type that comes; what a cast has lost is kept, to be said. Knows modules and tensors: no
+layers, no classes.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-_READS_NUMBERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.RNNBase)
+from ..algebra.dtypes import bits
+from ..errors import IalgebraError
+from ..kernels.forward import is_out_of_memory
+
+_T = TypeVar("_T")
+
+_OF_TYPES = re.compile(
+    r"\bd?types?\b|[Tt]ype\b|not implemented for|index tensor|integer|"
+    r"\b(Double|Float|Half|BFloat16|Long|Int|Short|Byte|Char|Bool)(Tensor|Type)?\b|\b(u?int|b?float)\d+"
+)
+"""The words of errors about number types, as torch, NumPy and Python write them."""
 
 
 def home(module: Callable[[Tensor], object]) -> torch.device:
@@ -20,26 +36,127 @@ def home(module: Callable[[Tensor], object]) -> torch.device:
     return next((tensor.device for tensor in held), torch.device("cpu"))
 
 
-def cast(batch: Tensor, module: Callable[[Tensor], object], device: torch.device | None) -> Tensor:
-    """`batch` on `device` (None: where the module is), in the dtype of the parameters; tokens become int64.
-
-    For a callable the dtype does not change, nor does the device if `device` is None.
-    """
-    if not isinstance(module, nn.Module):
-        return batch if device is None else batch.to(device)
-    dtype = next((each.dtype for each in module.parameters() if each.is_floating_point()), batch.dtype)
-    if not batch.is_floating_point():
-        if batch.is_complex():
-            dtype = batch.dtype
-        elif not _reads_numbers(module, batch):
-            dtype = torch.int64
-    return batch.to(home(module) if device is None else device, dtype)
+def computes_in(module: Callable[[Tensor], object]) -> torch.dtype | None:
+    """The number type of a module's parameters; None if it has none with fractions."""
+    held = module.parameters() if isinstance(module, nn.Module) else ()
+    return next((each.dtype for each in held if each.is_floating_point()), None)
 
 
-def _reads_numbers(module: nn.Module, batch: Tensor) -> bool:
-    """Whether integers are quantities (pixels, ages) to this module, and not tokens to look up."""
-    modules = list(module.modules())
-    if any(isinstance(each, nn.Embedding | nn.EmbeddingBag) for each in modules):
-        return False
-    first = next((each for each in modules if any(True for _ in each.parameters(recurse=False))), None)
-    return batch.dtype in (torch.uint8, torch.bool) or batch.dim() > 2 or isinstance(first, _READS_NUMBERS)
+def ladder(dtype: torch.dtype, wanted: torch.dtype | None) -> list[torch.dtype]:
+    """The types to try after `dtype`, from the one that loses least; of types that lose nothing, `wanted` first."""
+    known = (torch.int64, torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    halves = (torch.float16, torch.bfloat16)
+    tried = [each for each in known if each not in (dtype, *halves) or (each in halves and each == wanted != dtype)]
+    if dtype.is_floating_point:
+        tried.remove(torch.int64) if torch.int64 in tried else None
+
+    def lost(each: torch.dtype) -> tuple[int, bool]:
+        same_range = dtype != torch.bfloat16 or each != torch.float16
+        return max(0, bits(dtype) - bits(each)) if same_range else bits(dtype), each != wanted
+
+    return sorted(tried, key=lost)
+
+
+@dataclass(eq=False)
+class Cast:
+    """A type that a model refused and the type that its numbers were cast to. `lost` is a number that the cast changed,
+    and what it became; `grave` one that it changed by more than a half; `told` if the user was warned."""
+
+    refused: torch.dtype
+    taken: torch.dtype
+    lost: tuple[float, float] | None = None
+    grave: tuple[float, float] | None = None
+    told: bool = False
+
+    @property
+    def words(self) -> str:
+        """What happened, for people; nothing is said of a cast that changed no number."""
+        before, after = self.grave or self.lost or (0.0, 0.0)
+        refused, taken = (str(each).removeprefix("torch.") for each in (self.refused, self.taken))
+        return (
+            f"refuses {refused}, so that inputs are cast to {taken}, which changed a number from "
+            f"{_written(before)} to {_written(after)}"
+        )
+
+
+@dataclass(eq=False)
+class Intake:
+    """The number types in which a model takes its inputs, as far as they came: found by trying, once for each type."""
+
+    casts: dict[tuple[torch.dtype, torch.dtype | None], Cast | None] = field(default_factory=dict)
+
+    def knows(self, dtype: torch.dtype, wanted: torch.dtype | None) -> bool:
+        """Whether inputs of this type came before, to a model that computes in `wanted`."""
+        return (dtype, wanted) in self.casts
+
+    def ready(self, batch: Tensor, wanted: torch.dtype | None) -> Tensor:
+        """The batch in the type that the model takes, as far as that is known."""
+        cast = self.casts.get((batch.dtype, wanted))
+        return batch if cast is None else _cast(batch, cast)
+
+    def given(self, batch: Tensor, wanted: torch.dtype | None, run: Callable[[Tensor], _T]) -> _T:
+        """`run` of the batch as it is or, if that raises for its type, in the first type of `ladder` that it takes.
+
+        If none serves, raises the error that says most: the first one that is not about types.
+        """
+        if self.knows(batch.dtype, wanted):
+            return run(self.ready(batch, wanted))
+        try:
+            found = run(batch)
+        except Exception as error:
+            if is_out_of_memory(error) or isinstance(error, IalgebraError):
+                raise
+            first = error
+        else:
+            self.casts[batch.dtype, wanted] = None
+            return found
+        about_types = _about_types(first)
+        errors = [first]
+        for dtype in ladder(batch.dtype, wanted) if about_types else [wanted]:
+            if dtype is None or dtype == batch.dtype:
+                continue
+            cast = Cast(batch.dtype, dtype)
+            try:
+                found = run(_cast(batch, cast))
+            except Exception as error:
+                if is_out_of_memory(error) or isinstance(error, IalgebraError):
+                    raise
+                errors.append(error)
+                continue
+            self.casts[batch.dtype, wanted] = cast
+            return found
+        raise next((error for error in errors if not _about_types(error)), first)
+
+    @property
+    def lossy(self) -> list[Cast]:
+        """The casts that changed a number."""
+        return [cast for cast in self.casts.values() if cast is not None and cast.lost is not None]
+
+
+def _written(number: float) -> str:
+    """A number in full, whole ones without a point."""
+    return str(int(number)) if math.isfinite(number) and number == int(number) else repr(number)
+
+
+def _cast(batch: Tensor, cast: Cast) -> Tensor:
+    """The batch in another type; a number that is changed by it is noted."""
+    ready = batch.to(cast.taken)
+    if bits(cast.taken) < bits(cast.refused) and cast.grave is None:
+        if cast.lost is None:
+            cast.lost = _changed(batch, ready, 0.0)
+        if float(batch.detach().double().abs().max()) >= 1 << (bits(cast.taken) - 1):
+            cast.grave = _changed(batch, ready, 0.5)
+    return ready
+
+
+def _changed(batch: Tensor, ready: Tensor, by: float) -> tuple[float, float] | None:
+    """The number that was changed most, and what it became; None if none was changed by more than `by`."""
+    before, after = batch.detach().reshape(-1), ready.detach().reshape(-1)
+    difference = (after.to(before.dtype) - before).double().abs().nan_to_num(nan=0.0, posinf=torch.inf)
+    place = int(difference.argmax())
+    return (before[place].item(), after[place].item()) if float(difference[place]) > by else None
+
+
+def _about_types(error: Exception) -> bool:
+    """Whether an error may be about number types: it says so, or nothing at all."""
+    return isinstance(error, TypeError) or not str(error) or _OF_TYPES.search(str(error)) is not None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,18 +28,19 @@ from .checksums import checksum
 from .contents import Contents
 from .head import Head
 from .identity import buffers, noticed, parts, serial, settings, structure, weights
-from .inputs import cast, home
-from .layers import Layer, LayerChoice, chosen_layers, cost, find_layers, resolve, trace
+from .inputs import Cast, Intake, computes_in, home
+from .layers import Layer, LayerChoice, ModuleCall, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
 from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
-from .passes import Passes, PassReading, ReadingOfBatch
+from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
 from .turns import turn
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
+_T = TypeVar("_T")
 
 _profiles = threading.RLock()  # held for moments: profiles are read while a model runs
 
@@ -86,6 +87,7 @@ class Network:
         self._evidence = OutputEvidence(name, module, outputs, pair=self.classes is not None and len(self.classes) == 2)
         if self._evidence.said == "values" and output != "logit":
             raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
+        self._intake = Intake()
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
         self._choices = None
@@ -119,29 +121,19 @@ class Network:
             return
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
-        with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
-            row = cast(example.detach().unsqueeze(0), self.module, self.device).clone()
-        version, content = row._version, row.clone()
         with self.running():
-            started = time.perf_counter()
             try:
-                with LastOperation() as operation:
-                    if isinstance(self.module, nn.Module):
-                        calls, raw = trace(uncompiled(self.module), row.detach())
-                    else:
-                        calls, raw = None, self.module(row.detach())
-                ended = time.perf_counter()
+                row, writes, calls, raw, operation, started, ended = self.given(example.unsqueeze(0), self._first_run)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
                 self._raised(error)
-            self._evidence.made(operation.of(adapters.output_tensor(raw)))
+            self._evidence.made(operation)
             logits = self._checked(1, raw)
             found: tuple[Layer, ...] = ()
             if calls is not None:
                 held = adapters.output_tensor(raw)
                 found = find_layers(calls, held) if self._choices is None else chosen_layers(calls, self._choices, held)
-        writes = row._version != version or not torch.equal(row, content)
         self._check_names(logits.shape[1])
         self._columns = logits.shape[1]
         self._row_dim = example.dim()
@@ -155,6 +147,23 @@ class Network:
             self.attach(self._saved_heads)
         except IalgebraError as error:  # not raised here, where any query may come first; `require_head` raises it
             self._misfit = f"those that were loaded do not fit: {error.message}"
+
+    def _first_run(self, given: Tensor) -> tuple[Tensor, bool, ModuleCall | None, object, str | None, float, float]:
+        """One pass of one row (1, *shape): the row, whether the model wrote to it, its calls and raw output, the
+        operation that made it, and when the pass began and ended."""
+        with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
+            row = given.detach().clone()
+        version, content = row._version, row.clone()
+        calls: ModuleCall | None = None
+        started = time.perf_counter()
+        with LastOperation() as operations:
+            if isinstance(self.module, nn.Module):
+                calls, raw = trace(uncompiled(self.module), row.detach())
+            else:
+                raw = self.module(row.detach())
+        ended = time.perf_counter()
+        writes = row._version != version or not (row.is_meta or torch.equal(row, content))
+        return row, writes, calls, raw, operations.of(adapters.output_tensor(raw)), started, ended
 
     @property
     def chosen(self) -> tuple[tuple[str, str, int | None], ...] | None:
@@ -387,10 +396,10 @@ class Network:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
 
         The pass stops at the deepest layer needed. Logits are float32 (float64 from a float64 model) on the model's
-        device. The batch goes to that device and to the parameters' dtype; integer tokens stay integers; it is not
-        written to. A `mode` in which the model cannot be run, or this batch, gives way to 'eager'. Raises BindError for
-        a missing head and ModelError for a failing model, whose `row` names the row at fault within the batch, if one
-        is. KeyboardInterrupt and out-of-memory errors pass unchanged.
+        device. The batch goes to that device, in the number type that it has if the model takes it, see `given`; it is
+        not written to. A `mode` in which the model cannot be run, or this batch, gives way to 'eager'. Raises BindError
+        for a missing head and ModelError for a failing model, whose `row` names the row at fault within the batch, if
+        one is. KeyboardInterrupt and out-of-memory errors pass unchanged.
         """
         if self._layers is None:
             self.probe(batch[0])
@@ -410,10 +419,15 @@ class Network:
 
         Raises, casts and chooses the mode as `forward`.
         """
-        ready = cast(batch, self.module, self.device)
+        if not self._intake.knows(batch.dtype, computes_in(self.module)):
+            mode = "eager"  # other modes would take the refusal of a number type for a failure of theirs
+
+        def run(ready: Tensor) -> Answers:
+            return self._timed.run(ready, self._reading(readers, output), mode, self._settings)
+
         with self.running():
             try:
-                values, logits = self._timed.run(ready, self._reading(readers, output), mode, self._settings)
+                values, logits = self.given(batch, run)
             except TapError as error:
                 raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
             except IalgebraError:
@@ -422,6 +436,23 @@ class Network:
                 self._raised(error)
         return dict(zip(readers, values, strict=True)), logits
 
+    def given(self, batch: Tensor, run: Callable[[Tensor], _T]) -> _T:
+        """What `run` makes of `batch` (B, *shape) on the model's device, in the number type that it has, or in the
+        nearest one that the model takes; see `inputs.Intake`. Raises what `run` raises."""
+        return self._intake.given(batch.to(self._place(batch)), computes_in(self.module), run)
+
+    def ready(self, batch: Tensor) -> Tensor:
+        """`batch` on the model's device, in the number type in which the model takes it, as far as that is known."""
+        return self._intake.ready(batch.to(self._place(batch)), computes_in(self.module))
+
+    def _place(self, batch: Tensor) -> torch.device:
+        return batch.device if self.device is None and not isinstance(self.module, nn.Module) else self.runs_on
+
+    @property
+    def lossy_casts(self) -> list[Cast]:
+        """The number types that the model refused, and whose numbers were changed by a cast to another."""
+        return self._intake.lossy
+
     def compile(self, batch: Tensor, backend: Backend = "inductor") -> bool:
         """Compile the model for batches of the form of `batch` (B, *shape): later passes of that form in mode
         'compiled' that read no layers use it. It takes tens of seconds, and is lost when the model's settings change.
@@ -429,7 +460,7 @@ class Network:
         False where the model cannot be compiled or answers otherwise then; nothing else has changed in this case.
         """
         self.probe(batch[0])
-        ready = cast(batch, self.module, self.device)
+        ready = self.ready(batch)
         with self.running():
             return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
 

@@ -13,7 +13,7 @@ from functools import partial
 from numbers import Number
 from types import CodeType, FunctionType, MethodType
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ..errors import BindError, did_you_mean
@@ -203,7 +203,8 @@ def _hinted(model: object) -> tuple[OutputMeaning, str] | None:
             return _METHODS[name], f"it calls {name}"
     if isinstance(model, MethodType) and model.__name__ == "predict":
         return "values", "it is the method predict of an estimator"
-    problem = getattr(getattr(model, "config", None), "problem_type", None)
+    configuration = getattr(model, "config", None) if isinstance(model, nn.Module) else None
+    problem = getattr(configuration, "problem_type", None)
     if problem == "multi_label_classification":
         return "multilabel", "its configuration says multi_label_classification"
     if problem == "regression":

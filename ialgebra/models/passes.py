@@ -66,11 +66,12 @@ class Passes:
         self._compiled: Compiled | None = None
         self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
 
-    def profile_of(self, shape: Sequence[int], device: torch.device) -> Profile:
-        """What passes of rows of this shape cost; of an unknown one, a guess by its size."""
-        place = (tuple(shape), device, torch.get_num_threads(), keeps_memory())
+    def profile_of(self, shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> Profile:
+        """What passes of rows of this shape cost, of `dtype` (None: that of the first row); of an unknown one, a guess
+        by its size."""
+        place = (tuple(shape), device, dtype or self.dtype, torch.get_num_threads(), keeps_memory())
         if place not in self._profiles:
-            key = profile_key(self.structure, shape, self.dtype, device)
+            key = profile_key(self.structure, shape, dtype or self.dtype, device)
             size, first = math.prod(shape) / max(1, math.prod(self.shape)), self.first
             seconds = None if first.cold_seconds is None else size * first.cold_seconds
             guess = Profile(key, math.ceil(size * first.bytes_per_row), seconds, first.cold_shares)
@@ -121,7 +122,7 @@ class Passes:
 
         False where it cannot be compiled, or answers otherwise then.
         """
-        profile = self.profile_of(batch.shape[1:], batch.device)
+        profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
         profile.unusable.pop("compiled", None)
         self._agreed.pop("compiled", None)
         if holds_compiled(self.module):
@@ -154,7 +155,7 @@ class Passes:
         return tuple(mode for mode in found if mode not in profile.unusable)
 
     def _offers(self, mode: Mode, batch: Tensor, reading: PassReading, settings: str) -> bool:
-        if mode in self.profile_of(batch.shape[1:], batch.device).unusable:
+        if mode in self.profile_of(batch.shape[1:], batch.device, batch.dtype).unusable:
             return False
         if mode == "compiled":
             serves = self._compiled is not None and self._compiled.serves(batch.shape, batch.dtype, settings)
@@ -162,14 +163,14 @@ class Passes:
         return mode == "autocast" or convolves(self.module, batch.dim())
 
     def _refuse(self, mode: Mode, batch: Tensor, why: str) -> None:
-        self.profile_of(batch.shape[1:], batch.device).refuse(mode, why)
+        self.profile_of(batch.shape[1:], batch.device, batch.dtype).refuse(mode, why)
         if mode == "compiled":
             self._compiled = None
 
     def _pass(self, mode: Mode, batch: Tensor, read: ReadingOfBatch) -> Answers:
         """A pass in `mode`, as it comes; what it took goes into the profile."""
         reading = read(len(batch))
-        profile = self.profile_of(batch.shape[1:], batch.device)
+        profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
         # Another tensor of the same memory: the model may ask for its gradient without that reaching other passes.
         ready = laid_out(batch, mode).detach()
         if self.copies and ready.data_ptr() == batch.data_ptr():

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from ..errors import IalgebraError, ModelError
 from ..kernels.forward import is_out_of_memory, tapped, uncompiled
 from . import adapters
-from .inputs import cast
 from .network import Network
 from .outputs import column
 
@@ -43,14 +42,10 @@ class ExplainedScalar(nn.Module):
         self.rows = self.passes = 0
 
     def forward(self, batch: Tensor) -> Tensor:
-        ready = cast(batch, self.model, self.network.device).clone()  # a copy: the model may write to what it is given
-        self.rows += len(ready)
+        self.rows += len(batch)
         self.passes += 1
         try:
-            if self.tap is None or self.head is None:
-                logits = adapters.logits(self.model(ready), len(ready))
-            else:
-                (logits,), _ = tapped(self.model, ready, [self.tap], False, [self.head])
+            logits = self.network.given(batch, self._logits)
         except ModelError as error:
             raise ModelError(f"model '{self.network.name}' {error.message}") from error
         except IalgebraError:
@@ -69,6 +64,13 @@ class ExplainedScalar(nn.Module):
             logits.register_hook(self._back)  # type: ignore[no-untyped-call]
         reading = self.network.outputs
         return column(logits, self.target, self.output, reading if self.head is None else reading.head)
+
+    def _logits(self, ready: Tensor) -> Tensor:
+        given = ready.clone()  # the model may write to it
+        if self.tap is None or self.head is None:
+            return adapters.logits(self.model(given), len(given))
+        (logits,), _ = tapped(self.model, given, [self.tap], False, [self.head])
+        return logits
 
     def _back(self, gradient: Tensor) -> None:
         self.rows += len(gradient)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline, materialise
+from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import columns_of
 from ..algebra.labelling import labels
 from ..algebra.sources import Source
@@ -53,7 +54,7 @@ class Boards:
         x = self.catalog.element(leaf.source)
         background = self._background(leaf, x)
         if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
-            common = torch.promote_types(x.tensor.dtype, background.tensor.dtype)
+            common = common_dtype(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
         differs = np.asarray(x.array != background.array)
         seen = differs  # one channel is enough if labels are the same in all

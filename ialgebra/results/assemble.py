@@ -89,6 +89,11 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
                 f"model '{name}' is read as one of probabilities, because every number that it returned lies in "
                 "[0, 1]; if they are something else, say so: register_model(…, outputs='logits'), say"
             )
+    for name in dict.fromkeys(leaf.model for leaf in leaves):
+        for cast in catalog.model(name).lossy_casts:
+            if cast.grave and not cast.told:
+                cast.told = True
+                say(f"model '{name}' {cast.words}")
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]

@@ -33,6 +33,7 @@ def model_text(network: Network) -> str:
     """A model and its layers, one a line."""
     lines = [f"model {model_line(network)}, output {network.output}, on {network.runs_on}"]
     lines.append(f"  outputs: {outputs_text(network)}")
+    lines += [f"  inputs: it {cast.words}" for cast in network.lossy_casts]
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"

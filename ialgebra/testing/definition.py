@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..models.adapters import logits as logits_of
 from ..models.outputs import LOGITS, OutputReading
-from ..system.arrays import Bools, Floats, Ints
+from ..system.arrays import Bools, Floats, Ints, array_of
 from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
 
 _MOST_KNOWN_ROWS = 4096  # whose logits a net caches: the next case often has the same coalitions
@@ -73,16 +73,21 @@ def _tensor(out: object) -> Tensor:
     return out
 
 
+def _as_it_is(batch: Tensor) -> Tensor:
+    return batch
+
+
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A model, its cuts by layer, `depth`, the layer that is its own output (None: no layer is), and how its outputs
-    are read."""
+    """A model, its cuts by layer, `depth`, the layer that is its own output (None: no layer is), how its outputs are
+    read, and a function that gives a batch the number type that the model takes."""
 
     model: Callable[[Tensor], object]
     cuts: Mapping[int, Cut]
     depth: int | None
     device: torch.device
     outputs: OutputReading = LOGITS
+    ready: Callable[[Tensor], Tensor] = _as_it_is
     _known: OrderedDict[tuple[object, ...], Floats] = field(default_factory=OrderedDict)
 
     def at(self, layer: int | None) -> Callable[[Tensor], object]:
@@ -105,21 +110,15 @@ class Net:
 
     def logits(self, x: Tensor, layer: int | None = None) -> Floats:
         """f_l of one input, (K,)."""
-        key = (layer, x.dtype, hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest())
+        key = (layer, x.dtype, hashlib.blake2b(array_of(x).tobytes(), digest_size=16).digest())
         if key not in self._known:
             model = self.at(layer)
             with predicting(model):
-                raw = model(_ready(x, model, self.device).unsqueeze(0))
+                raw = model(self.ready(x.unsqueeze(0)).to(self.device))
                 self._known[key] = logits_of(raw, 1)[0].double().cpu().numpy()
             if len(self._known) > _MOST_KNOWN_ROWS:
                 self._known.popitem(last=False)
         return self._known[key]
-
-
-def _ready(x: Tensor, model: Callable[[Tensor], object], device: torch.device) -> Tensor:
-    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
-    dtype = next((each.dtype for each in parameters if each.is_floating_point()), x.dtype)
-    return x.to(device, dtype) if x.is_floating_point() else x.to(device)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class World:
                 cuts[layer.index] = Cut(layer.tap.module, layer.tap.call, head.pool, head.weight, head.bias)
         inputs = {name: [each.tensor for each in entry.elements] for name, entry in self.entries.items()}
         return Ground(
-            Net(network.module, cuts, network.depth, network.runs_on, network.outputs),
+            Net(network.module, cuts, network.depth, network.runs_on, network.outputs, network.ready),
             inputs,
             {
                 name: [self._baseline(name, each) for each in self.entries[name].baselines or (Constant(0.0),)]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...system.arrays import array_of
 from ..baselines import Baseline, materialise
 from ..kinds import KINDS, InputKind, columns_of
 from ..sources import Edit, Source
@@ -33,7 +34,7 @@ class Surroundings:
 
     def inside(self, window: Window, x: Tensor) -> Tensor:
         """Which features of `x` a window selects, as booleans of the shape of `x`."""
-        selected = evaluate(window, columns_of(self.kind.name, x.numpy(), self.feature_names))
+        selected = evaluate(window, columns_of(self.kind.name, array_of(x), self.feature_names))
         return torch.from_numpy(
             np.array(selected, order="C")
         )  # a copy, because strides may change the last bits of a model's output

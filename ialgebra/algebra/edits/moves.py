@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..baselines import Baseline
+from ..dtypes import common_dtype
 from ..interning import node
 from ..kinds import InputKind
 from ..sources import Edit
@@ -52,7 +53,7 @@ class Shift(Edit):
 def _moved(edit: Scale | Rotate | Shift, x: Tensor, surroundings: Surroundings) -> Tensor:
     background = surroundings.baseline(edit.baseline, x)
     result = _sampled(x.double(), *_origin(edit, *x.shape[1:]), background.double())
-    return narrowed(result, torch.promote_types(x.dtype, background.dtype))
+    return narrowed(result, common_dtype(x.dtype, background.dtype))
 
 
 def _shifted(edit: Shift, x: Tensor, surroundings: Surroundings) -> Tensor:
@@ -65,8 +66,8 @@ def _later(x: Tensor, positions: int, background: Tensor) -> Tensor:
     """The sequence `positions` later, or earlier if negative; the baseline at positions that no token moves to."""
     count = len(x)
     moved = max(-count, min(positions, count))
-    result = background.clone().to(torch.promote_types(x.dtype, background.dtype))
-    result[max(0, moved) : count + min(0, moved)] = x[max(0, -moved) : count - max(0, moved)]
+    result = background.clone().to(common_dtype(x.dtype, background.dtype))
+    result[max(0, moved) : count + min(0, moved)] = x[max(0, -moved) : count - max(0, moved)].to(result.dtype)
     return result
 
 

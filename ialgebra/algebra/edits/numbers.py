@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from ...errors import BindError
+from ..dtypes import common_dtype, limits
 from ..sources import Edit
 
 
 def mixed(selected: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     """`inside` where `selected`, else `outside`, in a type that holds both."""
-    common = torch.promote_types(inside.dtype, outside.dtype)
+    common = common_dtype(inside.dtype, outside.dtype)
     return torch.where(selected, inside.to(common), outside.to(common))
 
 
@@ -21,10 +22,10 @@ def narrowed(result: Tensor, dtype: torch.dtype) -> Tensor:
     """`result` as `dtype`: whole numbers are rounded, and limited to the range of `dtype`."""
     if dtype.is_floating_point:
         return result.to(dtype)
-    known = torch.iinfo(dtype)
-    most = float(known.max)  # for 64 bits, the float is max + 1, which would wrap around to the least number
-    most = most if most <= known.max else math.nextafter(most, 0)
-    return result.round().clamp(known.min, most).to(dtype)
+    least, largest = limits(dtype)
+    most = float(largest)  # for 64 bits, the float is max + 1, which would wrap around to the least number
+    most = most if most <= largest else math.nextafter(most, 0)
+    return result.round().clamp(least, most).to(dtype)
 
 
 def narrowed_within_range(result: Tensor, x: Tensor, edit: Edit) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...errors import BindError
+from ..dtypes import limits
 from ..interning import node
 from ..kinds import InputKind
 from ..sources import Edit
@@ -44,11 +45,11 @@ def _clipped(edit: Clip, x: Tensor, surroundings: Surroundings) -> Tensor:
     if x.is_floating_point():
         return narrowed_within_range(x.double().clamp(edit.low, edit.high), x, edit)
     # Whole numbers are clipped to whole bounds inside [low, high], so that rounding cannot leave that range.
-    known = torch.iinfo(x.dtype)
-    least, most = max(math.ceil(edit.low), known.min), min(math.floor(edit.high), known.max)
+    low, high = limits(x.dtype)
+    least, most = max(math.ceil(edit.low), low), min(math.floor(edit.high), high)
     if least > most:
         raise BindError(f"no {x.dtype} lies between {edit.low:g} and {edit.high:g}")
-    return torch.from_numpy(x.numpy().clip(least, most))
+    return torch.from_numpy(x.numpy().clip(least, most).astype(x.numpy().dtype))
 
 
 def _noisy(edit: Noise, x: Tensor, surroundings: Surroundings) -> Tensor:
