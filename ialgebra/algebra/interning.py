@@ -11,12 +11,13 @@ Nodes may be nested as deep as memory allows: no function here recurses from a n
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 from weakref import WeakValueDictionary
+
+from ..system import forking
 
 _T = TypeVar("_T")
 _MOST_SHOWN = 2_000  # characters of a node that are shown inside another node
@@ -27,7 +28,7 @@ class _Interning(type):
     one."""
 
     _pool: WeakValueDictionary[tuple[object, ...], object] = WeakValueDictionary()
-    _lock = threading.Lock()
+    _lock = forking.lock()
 
     def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:
         node = super().__call__(*args, **kwargs)  # type: ignore[misc]

@@ -6,7 +6,6 @@ only names: tensors and networks stay here. It runs no query and knows no plan.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,10 +24,11 @@ from ..errors import BindError, ModelError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.network import Network
+from ..system import forking
 from .inputs import Element, Entry, is_hidden
 
 _T = TypeVar("_T")
-_edited_lock = threading.Lock()  # one for all, because catalogs and their snapshots share edited inputs
+_edited_lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
 _EDITED_BYTES = 128 << 20  # of edited inputs that are cached, so that a query makes each edited input once
 
 

@@ -11,7 +11,6 @@ each call is atomic, and `lock` makes several calls atomic. It may know no plan 
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system import forking
 from ..system.arrays import Ints
 
 StoredValues = NDArray[np.float32] | NDArray[np.float64]
@@ -156,7 +156,7 @@ class Store:
         self.limit = limit
         self.tables: dict[Hashable, Table] = {}
         self.now = 0.0
-        self.lock = threading.RLock()
+        self.lock = forking.lock()
 
     def begin(self) -> float:
         """Begin a query; returns its time. Rows that it does not use become older by one."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..system import forking
 
 _Model = TypeVar("_Model")
 
@@ -132,18 +133,19 @@ def hooked(
                 for number in [number for number, hook in hooks.items() if hook is leave or hook is enter]:
                     del hooks[number]
 
-    try:
-        for module in modules:
-            module.register_forward_hook(leave)
-            if enter is not None:
-                module.register_forward_pre_hook(enter)
-        yield
-    finally:
+    with forking.ended_in_child(unhook):
         try:
-            unhook()
-        except BaseException:  # Interrupted while removing hooks: finish removing, then re-raise.
-            unhook()
-            raise
+            for module in modules:
+                module.register_forward_hook(leave)
+                if enter is not None:
+                    module.register_forward_pre_hook(enter)
+            yield
+        finally:
+            try:
+                unhook()
+            except BaseException:  # Interrupted while removing hooks: finish removing, then re-raise.
+                unhook()
+                raise
 
 
 def uncompiled(model: _Model) -> _Model:
@@ -169,7 +171,7 @@ class _StanceFrame:
     setter: AbstractContextManager[object] | None = None
 
 
-_stance_left = threading.Condition()
+_stance_left = threading.Condition(forking.lock())
 _stances: list[_StanceFrame] = []
 
 
@@ -178,20 +180,23 @@ def stance(name: str) -> Iterator[None]:
     """A frame in which torch's compiler has this stance. The process has only one: threads that want the same share
     it, and those that want another wait."""
     frame = _StanceFrame(name, threading.get_ident())
-    try:
-        with _stance_left:
-            _stance_left.wait_for(lambda: all(frame.thread == each.thread or name == each.name for each in _stances))
-            if not _stances or _stances[-1].name != name:
-                setter: AbstractContextManager[object] = torch.compiler.set_stance(name)
-                frame.setter = setter
-            _stances.append(frame)
-        yield
-    finally:
+    with forking.ended_in_child(lambda: _end_stance(frame)):
         try:
-            _end_stance(frame)
-        except BaseException:  # Interrupted while ending: finish ending, then re-raise.
-            _end_stance(frame)
-            raise
+            with _stance_left:
+                _stance_left.wait_for(
+                    lambda: all(frame.thread == each.thread or name == each.name for each in _stances)
+                )
+                if not _stances or _stances[-1].name != name:
+                    setter: AbstractContextManager[object] = torch.compiler.set_stance(name)
+                    frame.setter = setter
+                _stances.append(frame)
+            yield
+        finally:
+            try:
+                _end_stance(frame)
+            except BaseException:  # Interrupted while ending: finish ending, then re-raise.
+                _end_stance(frame)
+                raise
 
 
 def _end_stance(frame: _StanceFrame) -> None:
@@ -210,7 +215,7 @@ def _end_stance(frame: _StanceFrame) -> None:
         _stance_left.notify_all()
 
 
-_fused_changed = threading.Lock()
+_fused_changed = forking.lock()
 _unfused: list[object] = []  # a token for each frame without the fused transformer path
 _fused_before = True
 
@@ -282,22 +287,23 @@ def as_found(
             for written, numbers in kept_mode:
                 written.copy_(numbers)
 
-    try:
-        _leave_fused_path(token)
-        with torch.inference_mode(False), torch.no_grad():
-            if device is not None:
-                _move(stored, buffers, own, device)
-            for module in training:
-                module.training = train_mode
-            for parameter, _ in gradients:
-                parameter.grad = None  # what a pass adds to a gradient is added to a new one
-            yield
-    finally:
+    with forking.ended_in_child(restore):
         try:
-            restore()
-        except BaseException:  # Interrupted while restoring: finish restoring, then re-raise.
-            restore()
-            raise
+            _leave_fused_path(token)
+            with torch.inference_mode(False), torch.no_grad():
+                if device is not None:
+                    _move(stored, buffers, own, device)
+                for module in training:
+                    module.training = train_mode
+                for parameter, _ in gradients:
+                    parameter.grad = None  # what a pass adds to a gradient is added to a new one
+                yield
+        finally:
+            try:
+                restore()
+            except BaseException:  # Interrupted while restoring: finish restoring, then re-raise.
+                restore()
+                raise
 
 
 def _buffers(modules: Iterable[nn.Module]) -> Iterator[Tensor]:

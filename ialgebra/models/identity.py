@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.forward import uncompiled
+from ..system import forking
 from ..system.machine import machine
 from ..system.runtime import keeps_memory
 from .checksums import checksum
@@ -34,7 +34,7 @@ _DEPTH = 3  # references that `parts` follows: to a callable's function, to what
 
 _numbers = itertools.count()
 _serials: dict[int, tuple[weakref.ref[object], int]] = {}  # by id
-_lock = threading.RLock()  # re-entrant: an object may be collected, which calls back, while it is held
+_lock = forking.lock()  # re-entrant: an object may be collected, which calls back, while it is held
 
 
 def serial(thing: object) -> int:

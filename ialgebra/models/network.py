@@ -22,6 +22,7 @@ from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
 from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
+from ..system import forking
 from . import adapters
 from .arguments import class_names, known_device, positive
 from .checksums import checksum
@@ -42,7 +43,7 @@ __all__ = ["Model", "Network", "is_out_of_memory"]
 Model = Callable[[Tensor], object]
 _T = TypeVar("_T")
 
-_profiles = threading.RLock()  # held for moments: profiles are read while a model runs
+_profiles = forking.lock()  # held for moments: profiles are read while a model runs
 
 
 class Network:
@@ -378,7 +379,7 @@ class Network:
         if self._runner == threading.get_ident():
             yield
             return
-        with turn(self.module):
+        with turn(self.module), forking.ended_in_child(self._stop):
             self._notice()
             try:
                 beside = [part for part in parts(self.module) if isinstance(part, nn.Module)]
@@ -391,6 +392,9 @@ class Network:
                 self._noticed.left, self._noticed.buffers = held.digest, buffers(held)
                 if self._passes is not None:
                     self._passes.save()
+
+    def _stop(self) -> None:
+        self._runner = None
 
     def forward(self, batch: Tensor, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).

@@ -8,7 +8,6 @@ is as it was. Knows networks and tensors: no query, no plan.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +17,12 @@ from torch import Tensor, nn
 
 from ..errors import IalgebraError, ModelError
 from ..kernels.forward import is_out_of_memory, tapped, uncompiled
+from ..system import forking
 from . import adapters
 from .network import Network
 from .outputs import column
 
-_generators = threading.RLock()
+_generators = forking.lock()
 
 
 class ExplainedScalar(nn.Module):
@@ -91,17 +91,9 @@ def asking(network: Network, seed: int) -> Iterator[None]:
         hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]
         gradients = [(parameter, parameter.grad) for parameter in parameters]
         in_place = [module for module in modules if getattr(module, "inplace", None) is True]
-        numbers, words = np.random.get_state(), random.getstate()
-        try:
-            torch.manual_seed(seed % 2**63)
-            np.random.seed(seed % 2**32)
-            random.seed(seed)
-            for parameter in parameters:
-                parameter.requires_grad_(False)
-            for module in in_place:
-                module.inplace = False  # type: ignore[assignment]
-            yield
-        finally:
+        numbers, words, torchs = np.random.get_state(), random.getstate(), torch.get_rng_state()
+
+        def restore() -> None:
             for module in in_place:
                 module.inplace = True  # type: ignore[assignment]
             for held, before in hooks:
@@ -112,6 +104,23 @@ def asking(network: Network, seed: int) -> Iterator[None]:
                 parameter.grad = gradient
             np.random.set_state(numbers)
             random.setstate(words)
+
+        def restore_in_child() -> None:
+            restore()
+            torch.set_rng_state(torchs)
+
+        with forking.ended_in_child(restore_in_child):
+            try:
+                torch.manual_seed(seed % 2**63)
+                np.random.seed(seed % 2**32)
+                random.seed(seed)
+                for parameter in parameters:
+                    parameter.requires_grad_(False)
+                for module in in_place:
+                    module.inplace = False  # type: ignore[assignment]
+                yield
+            finally:
+                restore()
 
 
 def _hooks(module: nn.Module) -> list[dict[int, object]]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from ..system import forking
 from .identity import parts
 
 
@@ -27,7 +28,7 @@ class _Claim:
         return self.thread != other.thread and not self.parts.keys().isdisjoint(other.parts)
 
 
-_changed = threading.Condition()
+_changed = threading.Condition(forking.lock())
 _held: list[_Claim] = []
 _waiting: list[_Claim] = []  # those of higher priority first, and of one priority in the order in which they came
 
@@ -40,15 +41,16 @@ def turn(*models: object, priority: int = 0) -> Iterator[_Claim]:
     threads that wait, that of the highest `priority` is next, and of these the one that came first.
     """
     claim = _Claim(models, priority)
-    try:
-        _take(claim)
-        yield claim
-    finally:
+    with forking.ended_in_child(lambda: _leave(claim)):
         try:
-            _leave(claim)
-        except BaseException:  # Interrupted while leaving: finish leaving, then re-raise.
-            _leave(claim)
-            raise
+            _take(claim)
+            yield claim
+        finally:
+            try:
+                _leave(claim)
+            except BaseException:  # Interrupted while leaving: finish leaving, then re-raise.
+                _leave(claim)
+                raise
 
 
 def wanted(claim: _Claim) -> bool:

@@ -8,7 +8,6 @@ have been registered again are forgotten first, the oldest first. It answers no 
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 import weakref
 from collections import Counter
@@ -22,6 +21,7 @@ from ..models.network import Network
 from ..planner.strategy import Strategy
 from ..results.assemble import say
 from ..results.relation import Relation
+from ..system import forking
 from .script import export
 from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
 
@@ -35,7 +35,7 @@ class History:
 
     def __init__(self, ask: Callable[[str, int | None, Strategy | None], Relation], store_bytes: int) -> None:
         self._ask, self._store_bytes = ask, store_bytes
-        self._lock = threading.RLock()
+        self._lock = forking.lock()
         self.clear()
 
     def clear(self) -> None:

@@ -9,7 +9,6 @@ a session does is a method here; the work is done elsewhere: registrations in `r
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +33,7 @@ from ..models.network import Model, is_out_of_memory
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
+from ..system import forking
 from . import registration
 from .descriptions import input_line
 from .history import History
@@ -55,13 +55,14 @@ class Session:
 
     Use it as a context manager, or call `close`. Methods may be called from several threads. A query is answered over
     what the names meant when it began; queries that run one model take turns between its batches, and nothing else
-    waits for a query.
+    waits for a query. A child that `os.fork` makes at any time finds its session usable and its models as they were
+    before other threads ran them; torch runs on one thread there, until `torch.set_num_threads` says otherwise.
     """
 
     def __init__(self, *, store_bytes: int = 256 << 20, progress: bool | None = None) -> None:
         self._catalog = Catalog()
         self._store = Store(store_bytes)
-        self._lock = threading.RLock()  # held while the catalog is changed; no query runs while it is held
+        self._lock = forking.lock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
         self._progress = sys.stderr.isatty() if progress is None else progress
 
@@ -183,7 +184,7 @@ class Session:
 
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
-        with _enough_memory():
+        with _computing():
             return save_heads(self._catalog.model(model), path)
 
     def load_heads(self, model: str, path: str | Path) -> None:
@@ -237,12 +238,12 @@ class Session:
 
     def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
-        with _enough_memory():
+        with _computing():
             statements = reader.parse(script)
         for statement in statements:
             kind = kind_of_statement(statement)
             words = script[statement.span.start : statement.span.end]
-            with _enough_memory(), self._step(words, kind.defines(statement), seed, strategy) as step:
+            with _computing(), self._step(words, kind.defines(statement), seed, strategy) as step:
                 answer = answer_statement(statement, self._context(script, seed, strategy))
                 step.answered(answer)
                 step.timed = kind.timed(statement)
@@ -255,7 +256,7 @@ class Session:
         answers use what the names meant when the first was asked for. Raises ModelError where a model has changed
         between two answers.
         """
-        with _enough_memory():
+        with _computing():
             (statement, *more) = reader.parse(text)
         if more or not isinstance(statement, tree.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
@@ -264,7 +265,7 @@ class Session:
         with self._step(request.own_text, None, seed, strategy) as step:
             step.rounds, step.timed = 0, kind_of_statement(statement).timed(statement)
             while True:
-                with _enough_memory():
+                with _computing():
                     answer = next(rounds, None)
                 if answer is None:
                     return
@@ -274,13 +275,13 @@ class Session:
 
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
-        with _enough_memory():
+        with _computing():
             statement = reader.parse(text)[-1]
         form: PlanFormat = "text"
         if isinstance(statement, tree.Explain):
             form, statement = statement.format, statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
-        with _enough_memory(), self._step(words, strategy=strategy):
+        with _computing(), self._step(words, strategy=strategy):
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
@@ -300,7 +301,7 @@ class Session:
     @contextmanager
     def _step_of(self, text: str, kind: str, name: str) -> Iterator[HistoryStep]:
         """A step that is no statement."""
-        with _enough_memory(), self.history.step(HistoryStep(text, registration=True, defines=(kind, name))) as step:
+        with _computing(), self.history.step(HistoryStep(text, registration=True, defines=(kind, name))) as step:
             yield step
 
     def _step(
@@ -317,8 +318,10 @@ class Session:
 
 
 @contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Out of memory outside a batch (batches retry smaller) is a ResourceError."""
+def _computing() -> Iterator[None]:
+    """Out of memory outside a batch (batches retry smaller) is a ResourceError. In a forked child, threads are settled
+    first."""
+    forking.settle()
     try:
         yield
     except IalgebraError:
