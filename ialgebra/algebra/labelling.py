@@ -28,7 +28,7 @@ def check_partition(
         raise BindError(f"players {partition} mean nothing for {of_kind.article}; it has {legal} or a feature mask")
     if isinstance(partition, Labels):
         given = mask(partition.source)
-        if given.dtype.kind not in "iu":
+        if given.dtype.kind not in "biu":
             raise BindError(f"the feature mask {partition} holds {given.dtype} values; a partition needs integers")
         try:
             fits = np.broadcast_shapes(given.shape, shape) == shape

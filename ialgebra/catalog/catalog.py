@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..algebra.baselines import Baseline
 from ..algebra.edits import edited, registered
+from ..algebra.kinds import KINDS
 from ..algebra.operators import Estimation
 from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
@@ -109,6 +110,14 @@ class Catalog:
         for edit in source.edits:
             element = self._edited(element, edit, entry)
         return element
+
+    def element_for(self, model: str, source: Source) -> Element:
+        """The input that `source` names as this model is given it: token sequences with their attention mask, if the
+        model reads one (`models.tokens`)."""
+        element, reader, entry = self.element(source), self.model(model).tokens, self.input(source.name)
+        if reader is None or not KINDS[entry.kind].vocabulary:
+            return element
+        return element.packed(reader, entry.elements[source.index or 0])
 
     def _edited(self, x: Element, edit: Edit, entry: Entry) -> Element:
         """`x` after one edit, from the cache if possible. The cache key contains the inputs that the edit reads."""

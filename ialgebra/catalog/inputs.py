@@ -6,6 +6,7 @@ BindError that says what to register. It may not know models, windows or queries
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from ..algebra.kinds import KINDS, forms
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
+from ..models.tokens import TokenReader
 from ..system.arrays import array_of
+from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
@@ -32,9 +35,15 @@ _FORMS = forms()
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """One registered input: a copy on the CPU, which does not change if the caller changes the original tensor."""
+    """One registered input: a copy on the CPU, which does not change if the caller changes the original tensor.
+
+    Of a token sequence, `attention` (T,) is the mask that was registered with it, and `types` (T,) are the types of its
+    tokens; None where none were.
+    """
 
     tensor: Tensor
+    attention: Tensor | None = None
+    types: Tensor | None = None
 
     @cached_property
     def array(self) -> NDArray[np.generic]:
@@ -44,7 +53,20 @@ class Element:
     @cached_property
     def digest(self) -> str:
         """A digest of the content: dtype, shape and bytes."""
-        return content_digest(self.tensor)
+        riders = [content_digest(each) for each in (self.attention, self.types) if each is not None]
+        return "+".join([content_digest(self.tensor), *riders])
+
+    def packed(self, reader: TokenReader, as_registered: Element) -> Element:
+        """These tokens as a model that reads attention masks is given them. Masks and types are those of the input
+        `as_registered`, of which this one may be an edit; what is hidden stays as it was registered."""
+        return _packed(self, reader, as_registered)
+
+
+@lru_cache(maxsize=256)
+def _packed(element: Element, reader: TokenReader, as_registered: Element) -> Element:
+    hidden = reader.hidden(as_registered.tensor, as_registered.attention)
+    ids = torch.where(hidden, as_registered.tensor, element.tensor)
+    return Element(reader.packed(ids, hidden, as_registered.types))
 
 
 @lru_cache(maxsize=32)
@@ -132,6 +154,10 @@ def entry(
     layout that do not fit.
     """
     value, lies = pictures(name, value, layout)
+    riders: Encoding | None = None
+    if is_encoding(value):
+        riders = encoding(name, value)
+        value, kind = riders.ids, kind or "tokens"
     given: Tensor | list[Tensor]
     if isinstance(value, (list, tuple)) and value and all(_is_array(each) for each in value):
         given = [snapshot(name, each) for each in value]
@@ -150,7 +176,14 @@ def entry(
     if feature_names is not None and not of_kind.vocabulary and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
     elements = tuple(Element(each) for each in read.tensors)
+    if riders is not None:
+        elements = tuple(_riding(each, riders, k if read.collection else None) for k, each in enumerate(elements))
     return Entry(name, elements, read.collection, of_kind.name, feature_names, layout=read.layout, how=read.how)
+
+
+def _riding(element: Element, riders: Encoding, index: int | None) -> Element:
+    parts = [each if each is None or index is None else each[index] for each in (riders.attention, riders.types)]
+    return dataclasses.replace(element, attention=parts[0], types=parts[1])
 
 
 def labels_of(entry: Entry, given: object) -> tuple[int, ...] | tuple[str, ...]:

@@ -77,7 +77,7 @@ def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
             want(_End(model, full[0] if full else empty, apart), whole(job), job.layers(model))
             want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
         for target in job.predictions:
-            tensor = catalog.element(target.source).tensor
+            tensor = catalog.element_for(target.model, target.source).tensor
             want(_End(target.model, input_name(tensor), apart), tensor, [None])
     return wanted
 
@@ -125,7 +125,7 @@ def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
     """Decide the job's targets, then read v(∅) and v(N) of its games where they are known."""
     job, apart = tables.plan.jobs[number], _apart(tables, number)
     for target in job.predictions:
-        row = input_name(catalog.element(target.source).tensor)
+        row = input_name(catalog.element_for(target.model, target.source).tensor)
         tables.outcome.targets[target] = tables.networks[target.model].outputs.predicted(
             known[_End(target.model, row, apart), None]
         )
@@ -140,7 +140,7 @@ def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:
     """The whole inputs whose predicted class is a target."""
     for number, job in enumerate(tables.plan.jobs):
         for target in job.predictions:
-            row = input_name(catalog.element(target.source).tensor)
+            row = input_name(catalog.element_for(target.model, target.source).tensor)
             yield _End(target.model, row, _apart(tables, number))
 
 

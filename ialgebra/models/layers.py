@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -98,8 +98,9 @@ class ModuleCall:
             yield from child.all()
 
 
-def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
-    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output.
+def trace(model: nn.Module, row: Tensor, called: Callable[[Tensor], object] | None = None) -> tuple[ModuleCall, object]:
+    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output. The model is called by
+    `called`, if that is given.
 
     It runs eagerly, and modules that `torch.jit` made, which take no hooks, are not in the tree.
     """
@@ -139,7 +140,7 @@ def trace(model: nn.Module, row: Tensor) -> tuple[ModuleCall, object]:
 
     modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
     with hooked(modules, leave, enter), eagerly():
-        raw = model(row)
+        raw = (called or model)(row)
     for call in ended:
         call.children = [child for child in call.children if child.order >= 0]
     if len(outermost) == 1 and outermost[0].module is model:

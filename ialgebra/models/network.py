@@ -36,6 +36,7 @@ from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
 from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
+from .tokens import named_classes, reading_tokens, token_reader
 from .turns import turn
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
@@ -84,6 +85,9 @@ class Network:
         self.output = check_output(output)
         self.device = None if device is None else known_device(name, device)
         self.batch_size = None if batch_size is None else positive(name, batch_size)
+        self.tokens = token_reader(module)
+        if classes is None:
+            classes = named_classes(module)
         self.classes = None if classes is None else class_names(name, classes)
         self._evidence = OutputEvidence(name, module, outputs, pair=self.classes is not None and len(self.classes) == 2)
         if self._evidence.said == "values" and output != "logit":
@@ -142,7 +146,8 @@ class Network:
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
-        self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes)
+        called = None if self.tokens is None else self.called(self.module)
+        self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes, called)
         self._layers = found  # set last: other threads may read it at any time, without a turn
         try:
             self.attach(self._saved_heads)
@@ -159,7 +164,8 @@ class Network:
         started = time.perf_counter()
         with LastOperation() as operations:
             if isinstance(self.module, nn.Module):
-                calls, raw = trace(uncompiled(self.module), row.detach())
+                model = uncompiled(self.module)
+                calls, raw = trace(model, row.detach(), self.called(model))
             else:
                 raw = self.module(row.detach())
         ended = time.perf_counter()
@@ -181,6 +187,17 @@ class Network:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
         return None if found is None or found[2] != self.content() else found[:2]
+
+    def whole(self, batch: Tensor) -> Tensor:
+        """Whole inputs (B, *shape) as the model is given them: token ids that are padded get their mask."""
+        reader = self.tokens
+        if reader is None or batch.is_floating_point() or batch.dim() != 2 or bool((batch < 0).any()):
+            return batch
+        return reader.packed(batch, reader.hidden(batch, None), None)
+
+    def called(self, module: Model) -> Model:
+        """How the module, or what it was compiled from, is called with a batch."""
+        return module if self.tokens is None else reading_tokens(module, self.tokens)
 
     @property
     def probed(self) -> bool:

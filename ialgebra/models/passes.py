@@ -43,7 +43,8 @@ Answers = tuple[list[Tensor], Tensor | None]
 class Passes:
     """The passes of `module`. `first` is the profile from the pass of one `row` (1, *shape) that found `layers`.
 
-    `structure` names the model in the keys of profiles; with `copies` every pass gets a copy of its batch.
+    `structure` names the model in the keys of profiles; with `copies` every pass gets a copy of its batch; `called` is
+    how the module is called with a batch, if not as it is.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Passes:
         row: Tensor,
         first: Profile,
         copies: bool,
+        called: Callable[[Tensor], object] | None = None,
     ) -> None:
         self.module = module
+        self.called = called or module
         self.structure = structure
         self.layers = layers
         self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
@@ -125,7 +128,7 @@ class Passes:
         profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
         profile.unusable.pop("compiled", None)
         self._agreed.pop("compiled", None)
-        if holds_compiled(self.module):
+        if holds_compiled(self.module) or self.called is not self.module:
             self._refuse("compiled", batch, "the model is no plain torch.nn.Module, or compiled already")
             return False
         started = time.perf_counter()
@@ -175,7 +178,7 @@ class Passes:
         ready = laid_out(batch, mode).detach()
         if self.copies and ready.data_ptr() == batch.data_ptr():
             ready = ready.clone()
-        model = self._compiled.run if mode == "compiled" and self._compiled else self.module
+        model = self._compiled.run if mode == "compiled" and self._compiled else self.called
         whole = reading.logits is not None
         timed = whole and mode != "compiled" and profile.wants_shares(len(batch)) and not holds_compiled(self.module)
         started = time.perf_counter()

@@ -48,6 +48,7 @@ def collect(
     labels: list[Tensor] = []
     done = 0
     for batch, batch_labels in _batches(network, inputs, batch_size):
+        batch = network.whole(batch)
         if not network.probed:
             network.probe(batch[0])
         if not features:

@@ -34,6 +34,7 @@ class ExplainedScalar(nn.Module):
     def __init__(self, network: Network, layer: int | None, target: int, output: str) -> None:
         super().__init__()
         self.model = uncompiled(network.module)
+        self._called = network.called(self.model)
         self.network = network
         self.head = None if layer is None else network.require_head(layer)
         self.tap = None if layer is None or self.head is None else network.layers[layer - 1].tap
@@ -68,8 +69,8 @@ class ExplainedScalar(nn.Module):
     def _logits(self, ready: Tensor) -> Tensor:
         given = ready.clone()  # the model may write to it
         if self.tap is None or self.head is None:
-            return adapters.logits(self.model(given), len(given))
-        (logits,), _ = tapped(self.model, given, [self.tap], False, [self.head])
+            return adapters.logits(self._called(given), len(given))
+        (logits,), _ = tapped(self._called, given, [self.tap], False, [self.head])
         return logits
 
     def _back(self, gradient: Tensor) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..algebra.baselines import Baseline, Constant, Given, check_baseline, materialise
+from ..algebra.baselines import Constant, Given, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
-from ..algebra.kinds import columns_of
+from ..algebra.kinds import KINDS, columns_of
 from ..algebra.labelling import labels
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Element, constant_element
+from ..catalog.inputs import Element, constant_element, is_hidden
 from .games import Board, Hybrids, Leaf
 
 
@@ -33,8 +33,9 @@ class Boards:
         self.catalog = catalog
         self.boards: dict[tuple[object, ...], Board] = {}
         self.players: dict[tuple[object, ...], NDArray[np.int64]] = {}
+        self.readers = {name: network.tokens for name, network in catalog.models.items()}
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
-        self.backgrounds: dict[tuple[Source, Baseline], Element] = {}
+        self.backgrounds: dict[tuple[object, ...], Element] = {}
         self.interned: dict[str, Hybrids] = {}
 
     def board(self, leaf: Leaf, *, prune: bool, dual: bool) -> Board:
@@ -43,16 +44,20 @@ class Boards:
         Raises ShapeError where input, baseline, window and mask do not fit together.
         """
         dual = dual and isinstance(leaf.baseline, Given)
-        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual)
+        reader = self.readers[leaf.model]
+        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual, reader)
         if place not in self.boards:
             self.boards[place] = self.build(leaf, prune, dual)
         return self.boards[place]
 
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         """The board of a leaf as `board` gives it, but always built again, even if it is known."""
-        numbers = self._players(leaf)
-        x = self.catalog.element(leaf.source)
+        x = self.catalog.element_for(leaf.model, leaf.source)
         background = self._background(leaf, x)
+        hidden = None  # from the model's attention, present or absent: no player
+        if self._masked(leaf):
+            hidden = ((x.tensor < 0) & (background.tensor < 0)).numpy()
+        numbers = self._players(leaf, hidden)
         if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
             common = common_dtype(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
@@ -77,25 +82,34 @@ class Boards:
         hybrids = self._interned(x, background, full, segments, players, int(plays.sum()))
         return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
 
-    def _players(self, leaf: Leaf) -> NDArray[np.int64]:
-        place = (leaf.source, leaf.window, leaf.partition)
+    def _masked(self, leaf: Leaf) -> bool:
+        """Whether the leaf's model is given packed tokens (`models.tokens`)."""
+        kind = KINDS[self.catalog.input(leaf.source.name).kind]
+        return self.readers[leaf.model] is not None and kind.vocabulary
+
+    def _players(self, leaf: Leaf, hidden: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        place = (leaf.source, leaf.window, leaf.partition, None if hidden is None else hidden.tobytes())
         if place not in self.players:
             entry = self.catalog.input(leaf.source.name)
             content = self.catalog.element(leaf.source).array
             if leaf.source not in self.columns:
                 self.columns[leaf.source] = columns_of(entry.kind, content, entry.feature_names)
             window = evaluate(leaf.window, self.columns[leaf.source])
+            window = window if hidden is None or not hidden.any() else window & ~hidden
             found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask)
             self.players[place] = found
         return self.players[place]
 
     def _background(self, leaf: Leaf, x: Element) -> Element:
-        place = (leaf.source, leaf.baseline)
-        kind = self.catalog.input(leaf.source.name).kind
+        kind, reader = self.catalog.input(leaf.source.name).kind, self.readers[leaf.model]
+        place = (leaf.source, leaf.baseline, reader)
         if place not in self.backgrounds:
+            own_mask = False
             if isinstance(leaf.baseline, Given):
                 check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)
-                self.backgrounds[place] = self.catalog.element(leaf.baseline.source)
+                own_mask = self._has_own_mask(leaf.baseline.source)
+                element = self.catalog.element_for(leaf.model, leaf.baseline.source)
+                self.backgrounds[place] = element if own_mask else self.catalog.element(leaf.baseline.source)
             elif isinstance(leaf.baseline, Constant):
                 self.backgrounds[place] = constant_element(leaf.baseline, kind, x.tensor.shape, x.tensor.dtype)
             else:
@@ -108,7 +122,14 @@ class Boards:
                         lambda name: [each.tensor for each in self.catalog.input(name).elements],
                     )
                 )
+            if reader is not None and self._masked(leaf) and not own_mask:
+                self.backgrounds[place] = Element(reader.riding(self.backgrounds[place].tensor, x.tensor))
         return self.backgrounds[place]
+
+    def _has_own_mask(self, source: Source) -> bool:
+        """Whether a baseline brings its own attention mask, as another input does. Tokens that were registered as the
+        baseline of an input are read under that input's mask, unless they came with one."""
+        return not is_hidden(source.name) or self.catalog.input(source.name).elements[0].attention is not None
 
     def _interned(
         self,

@@ -34,6 +34,9 @@ def model_text(network: Network) -> str:
     lines = [f"model {model_line(network)}, output {network.output}, on {network.runs_on}"]
     lines.append(f"  outputs: {outputs_text(network)}")
     lines += [f"  inputs: it {cast.words}" for cast in network.lossy_casts]
+    if network.tokens is not None:
+        pad = "unknown" if network.tokens.pad is None else network.tokens.pad
+        lines.append(f"  reads token ids with an attention mask; the id of padding is {pad}")
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"
@@ -71,6 +74,10 @@ def input_text(entry: Entry) -> str:
         lines.append(
             f"  features: {', '.join(entry.feature_names[:12])}{', …' if len(entry.feature_names) > 12 else ''}"
         )
+    masks = [each.attention for each in entry.elements if each.attention is not None]
+    if masks:
+        hidden, count = sum(int((each == 0).sum()) for each in masks), sum(each.numel() for each in masks)
+        lines.append(f"  attention mask: {hidden:,} of {count:,} positions hidden")
     if entry.labels is not None:
         counts = Counter(entry.labels).most_common()
         shown = ", ".join(f"{label} × {count}" for label, count in counts[:12])

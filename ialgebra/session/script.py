@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ..algebra.windows import Mask
-from ..catalog.inputs import Entry
+from ..catalog.inputs import Element, Entry
 from ..errors import BindError, IalgebraError
 from ..models.head_files import file_content
 from ..planner.laws import LAWS
@@ -178,6 +178,8 @@ class _Script:
                 return self.tensor(tensor_name, torch.from_numpy(np.array(value.array)))
             case Entry(elements=elements, collection=collection):
                 content = [each.tensor for each in elements]
+                if any(each.attention is not None or each.types is not None for each in elements):
+                    return self.encoding(tensor_name, elements, collection)
                 if len({each.dtype for each in content}) > 1:  # a stack would give all one type
                     return f"[{', '.join(self.tensor(f'{tensor_name} {k}', each) for k, each in enumerate(content))}]"
                 return self.tensor(tensor_name, torch.stack(content) if collection else content[0])
@@ -194,6 +196,18 @@ class _Script:
             return repr(name)
         module = f"{model.where}[{model.key!r}].get_submodule({path!r})"
         return f"({name!r}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
+
+    def encoding(self, name: str, elements: Sequence[Element], collection: bool) -> str:
+        """Token sequences with their masks and types, as a tokenizer returns them."""
+        parts = {"input_ids": [each.tensor for each in elements]}
+        parts["attention_mask"] = [each.attention for each in elements if each.attention is not None]
+        parts["token_type_ids"] = [each.types for each in elements if each.types is not None]
+        written = (
+            f"{key!r}: {self.tensor(f'{name} {key}', torch.stack(part) if collection else part[0])}"
+            for key, part in parts.items()
+            if part
+        )
+        return f"{{{', '.join(written)}}}"
 
     def tensor(self, name: str, tensor: Tensor) -> str:
         self.tensors[name] = tensor.clone()

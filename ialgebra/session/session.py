@@ -127,7 +127,7 @@ class Session:
         layout: str | None = None,
     ) -> None:
         """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,),
-        integer tokens (T,), or, if `kind` says so, a series (T, C) or a signal (C, T).
+        integer tokens (T,) or what a tokenizer returns, or, if `kind` says so, a series (T, C) or a signal (C, T).
 
         A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
