@@ -16,15 +16,21 @@ import decimal
 import enum
 import fractions
 import functools
+import importlib
 import operator
+import os
 import sys
+import tempfile
 import threading
+import time
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -1035,3 +1041,194 @@ def _() -> Made:
 def _() -> Made:
     model = nn.Sequential(torch.jit.script(Scripted(1.0)))
     return model, lambda: model.__setitem__(0, torch.jit.script(Scripted(2.0)))
+
+
+# --- estimators: compiled state
+
+
+def predicted(estimator: Any) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.as_tensor(np.asarray(estimator.predict_proba(x.numpy())))
+
+
+def fitted(name: str, package: str, make: Callable[[], Any]) -> None:
+    """An estimator that is fitted anew on other labels: as it is, its method, and in a closure."""
+    for form, wrap in {"its method": lambda e: Method(e).predict, "in a closure": predicted}.items():
+
+        @change(f"{name}, fitted again, {form}")
+        def _(wrap: Callable[[Any], Callable[[Tensor], Tensor]] = wrap) -> Made:
+            pytest.importorskip(package)
+            generator = np.random.default_rng(0)
+            inputs = generator.normal(size=(60, 3)).astype(np.float32)
+            estimator = make().fit(inputs, inputs[:, 0] > 0)
+            return wrap(estimator), lambda: estimator.fit(inputs, inputs[:, 1] > 0) and None
+
+
+class Method:
+    """Calls an estimator, as adapters do."""
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def predict(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(np.asarray(self.estimator.predict_proba(x.numpy())))
+
+
+def of_sklearn(module: str, name: str, **options: object) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(f"sklearn.{module}"), name)(**options)
+
+
+def pipeline() -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), of_sklearn("svm", "SVC", probability=True, random_state=0)())
+
+
+fitted("a linear model", "sklearn", of_sklearn("linear_model", "LogisticRegression"))
+fitted("a forest", "sklearn", of_sklearn("ensemble", "RandomForestClassifier", n_estimators=3, random_state=0))
+fitted("boosted trees", "sklearn", of_sklearn("ensemble", "HistGradientBoostingClassifier", max_iter=3))
+fitted("neighbours", "sklearn", of_sklearn("neighbors", "KNeighborsClassifier"))
+fitted("a pipeline", "sklearn", pipeline)
+fitted("a classifier of xgboost", "xgboost", lambda: importlib.import_module("xgboost").XGBClassifier(n_estimators=3))
+
+
+def light() -> Any:
+    lightgbm = importlib.import_module("lightgbm")
+    return lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=2, verbose=-1, n_jobs=1)
+
+
+fitted("a classifier of LightGBM", "lightgbm", light)
+
+
+@change("a booster of xgboost, by update")
+def _() -> Made:
+    xgboost = pytest.importorskip("xgboost")
+    inputs = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    data = xgboost.DMatrix(inputs, inputs[:, 0])
+    booster = xgboost.train({"max_depth": 2}, data, 2)
+    return lambda x: torch.as_tensor(booster.inplace_predict(x.numpy())), lambda: booster.update(data, 3)
+
+
+@change("a booster of LightGBM, by update")
+def _() -> Made:
+    lightgbm = pytest.importorskip("lightgbm")
+    inputs = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    data = lightgbm.Dataset(inputs, inputs[:, 0])
+    booster = lightgbm.train(
+        {"verbose": -1, "min_data_in_leaf": 2, "num_threads": 1}, data, 2, keep_training_booster=True
+    )
+    return lambda x: torch.as_tensor(booster.predict(x.numpy())), lambda: booster.update() and None
+
+
+@change("a scaler beside a net")
+def _() -> Made:
+    scaler = pytest.importorskip("sklearn.preprocessing").StandardScaler().fit(np.arange(6.0).reshape(2, 3))
+    net = nn.Linear(3, 1)
+    return lambda x: net(torch.as_tensor(scaler.transform(x.numpy())).float()), lambda: scaler.fit(np.eye(3)) and None
+
+
+# --- what cannot be read: the model is opaque, and canaries see it
+
+
+@change("a generator")
+def _() -> Made:
+    stream = factors()
+    next(stream)
+    return lambda x: row(x) * stream.send(None), lambda: stream.send(2.0) and None
+
+
+def factors() -> Iterator[float]:
+    k = 1.0
+    while True:
+        told = yield k
+        k = told or k
+
+
+@change("a file that forward opens")
+def _() -> Made:
+    path = Path(tempfile.mkdtemp()) / "factor"
+    path.write_text("1.0")
+
+    def model(x: Tensor) -> Tensor:
+        with open(path) as file:
+            return row(x) * float(file.read())
+
+    return model, lambda: path.write_text("2.0") and None
+
+
+@change("a file that a path reads")
+def _() -> Made:
+    path = Path(tempfile.mkdtemp()) / "factor"
+    path.write_text("1.0")
+    return Net(lambda m, x: row(x) * float(m.path.read_text()), path=path), lambda: path.write_text("2.0") and None
+
+
+@change("an array that lies in a file")
+def _() -> Made:
+    table = np.memmap(Path(tempfile.mkdtemp()) / "table", dtype="f8", mode="w+", shape=(3,))
+    table[:] = 1.0
+    return Net(lambda m, x: row(x) * float(m.table[0]), table=table), lambda: table.__setitem__(0, 2.0)
+
+
+@change("the environment")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        os.environ["FACTOR_OF_A_TEST"] = "2"
+        return lambda: os.environ.pop("FACTOR_OF_A_TEST")
+
+    return lambda x: row(x) * float(os.environ.get("FACTOR_OF_A_TEST", 1)), put
+
+
+@change("the environment, by getenv")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        os.environ["FACTOR_OF_A_TEST"] = "2"
+        return lambda: os.environ.pop("FACTOR_OF_A_TEST")
+
+    return Net(lambda m, x: row(x) * float(os.getenv("FACTOR_OF_A_TEST", "1"))), put
+
+
+@change("the clock")
+def _() -> Made:
+    zero = time.monotonic()
+    clock = {"ahead": 0.0}
+    return lambda x: row(x) * ((time.monotonic() - zero) // 3600 + clock["ahead"] + 1), lambda: clock.update(ahead=1.0)
+
+
+@change("a global that is found by its name")
+def _() -> Made:
+    return lambda x: row(x) * globals()["SCA" + "LE"], globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("code that is evaluated")
+def _() -> Made:
+    return lambda x: row(x) * eval("SCA" + "LE"), globals_of_here("SCALE", lambda _: 2.0)
+
+
+@change("a module that is imported by its name")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        configured.k = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(configured, "k", 1.0)
+
+    return lambda x: row(x) * importlib.import_module("configured_" + "for_tests").k, put
+
+
+@change("a file that is open")
+def _() -> Made:
+    path = Path(tempfile.mkdtemp()) / "factor"
+    path.write_text("1.0")
+    file = path.open()
+
+    def read() -> float:
+        file.seek(0)
+        return float(file.read())
+
+    return lambda x: row(x) * read(), lambda: path.write_text("2.0") and None
+
+
+@change("an address of C")
+def _() -> Made:
+    number = (ctypes.c_double * 1)(1.0)
+    pointer = ctypes.cast(number, ctypes.POINTER(ctypes.c_double))
+    return lambda x: row(x) * pointer[0], lambda: number.__setitem__(0, 2.0)

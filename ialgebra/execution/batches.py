@@ -117,6 +117,10 @@ class Desk:
         if halted is not None:
             raise halted
 
+    def alone(self, work: Work) -> Done:
+        """The result of a batch that belongs to no list of items and is not recorded. Raises what the model raises."""
+        return self._result(self._submit(work), lambda row: f"row {row} of those evaluated anew")
+
     def free_layers(self, model: str, layers: Sequence[int | None], mode: str) -> tuple[int, ...]:
         """The layers with heads that a pass for `layers` goes through anyway. To read them costs a tap and a linear
         map, and may answer a later query. In a compiled model taps force an eager pass, so they are read only if other

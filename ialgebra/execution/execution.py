@@ -25,6 +25,7 @@ from ..planner.physical import PhysicalPlan
 from ..planner.sampling import DesignSpec
 from .asking import ask
 from .batches import Desk
+from .canaries import check_canaries
 from .coalitions import evaluate_pass
 from .ends import evaluate_ends
 from .lanes import OpenLane, local
@@ -112,6 +113,7 @@ class Execution:
             # Only now, when nobody can change the models: the store names their rows by what they are.
             tables = self._tables(networks, designs)
             desk = Desk(tables, lane, executor.tape, executor.halt)
+            check_canaries(tables, desk)
             evaluate_ends(tables, desk, executor.catalog, timed=not math.isinf(executor.deadline))
             if plan.strategy.reuse:
                 for number in range(len(plan.jobs)):

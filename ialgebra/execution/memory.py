@@ -29,6 +29,7 @@ from ..models.outputs import OutputReading, column
 from ..models.profile import Mode
 from ..planner.physical import Job
 from ..system.arrays import Floats
+from .lanes import HybridRows
 from .store import Origin, Store, StoredValues, StoreKey
 
 LayerNumber = int | None  # None: the model itself
@@ -79,6 +80,8 @@ class Memory:
         self.contents = {name: network.content() for name, network in networks.items()}
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
         narrow = mode == "autocast"  # bfloat16 is another model
+        self._networks = networks
+        self._designs = designs
         self.models = {
             name: StoreKey(_digest(network.apart(), self.contents[name], narrow), weakref.ref(network))
             for name, network in networks.items()
@@ -87,7 +90,7 @@ class Memory:
             store.claim(key)
         self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
 
-    def named(self, number: int, rows: Sequence[int] | NDArray[np.int64]) -> list[bytes]:
+    def named(self, number: int, rows: Sequence[int] | NDArray[np.int64] | slice) -> list[bytes]:
         """The names of rows of a job's design."""
         names: list[bytes] = self._names[number][rows].tolist()
         return names
@@ -226,6 +229,53 @@ class Memory:
             origin = self._origin(number, model)
             origin.asked.update(self._scalar(model, each) for each in columns)
             self.store.keep(self.models[model], names, kept, seconds, origin, self.now)
+
+        if not self._networks[model].known_whole:
+            self._keep_canary(number, model, rows[-1], kept)
+
+    # Canaries: rows by which a model that cannot be read whole is checked.
+
+    def _keep_canary(self, number: int, model: str, row: int, columns: Mapping[Hashable, StoredValues]) -> None:
+        """Keep the last row of a batch as a canary: one of the first batch, and one of the newest."""
+        told: dict[Hashable, StoredValues] = {
+            name: values[-1:] for name, values in columns.items() if isinstance(name, tuple) and len(name) == 2
+        }
+        rows = HybridRows(self.jobs[number].hybrids, self._designs[number].coalitions[[row]])
+        with self.store.lock:
+            canaries = self.store.table(self.models[model]).canaries
+            canaries[1:] = [(rows, told)]
+
+    def canaries(self, model: str) -> list[tuple[HybridRows, dict[LayerNumber, Tensor]]]:
+        """The canaries of a model, and their logits at the layers that have the heads that they had."""
+        found = []
+        with self.store.lock:
+            for rows, told in self.store.table(self.models[model]).canaries:
+                assert isinstance(rows, HybridRows)
+                names = {layer: self._layer(model, layer) for layer in (None, *self.heads[model])}
+                logits = {layer: torch.from_numpy(told[name]) for layer, name in names.items() if name in told}
+                found.append((rows, logits))
+        return found
+
+    def remembered(self, number: int, model: str, layer: LayerNumber) -> tuple[NDArray[np.int64], Tensor]:
+        """The rows of a job that have all classes of a layer in the store, and their logits (rows, K)."""
+        with self.store.lock:
+            table = self.store.table(self.models[model])
+            known, logits = table.read(table.places(self.named(number, slice(None))), self._layer(model, layer))
+        return np.flatnonzero(known), torch.from_numpy(logits)
+
+    def checked(self, model: str) -> bool:
+        """Whether this query has checked the rows of a model, or has evaluated all of them."""
+        table = self.store.tables.get(self.models[model])
+        return table is None or table.checked == (self.store.now if self.now is None else self.now)
+
+    def mark_checked(self, model: str) -> None:
+        """Note that this query checks the rows of a model."""
+        with self.store.lock:
+            self.store.table(self.models[model]).checked = self.store.now if self.now is None else self.now
+
+    def forget(self, model: str) -> None:
+        """Forget all rows and maps of a model."""
+        self.store.forget(self._networks[model])
 
     def _layer(self, model: str, layer: LayerNumber) -> Hashable:
         """The name of a layer's logits; another head makes another layer."""

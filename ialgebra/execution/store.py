@@ -51,15 +51,18 @@ class Origin:
 
 class Table:
     """The known values of one model: `rows` by name; a column (capacity, width) for each thing read, NaN where a row
-    lacks it; and for each row its seconds, the time of its last use, and its origin."""
+    lacks it; and for each row its seconds, the time of its last use, and its origin. `canaries` are rows, as whoever
+    keeps them can evaluate them anew, with what was read from them; they were `checked` last at that time."""
 
-    def __init__(self) -> None:
+    def __init__(self, checked: float = 0.0) -> None:
         self.rows: dict[bytes, int] = {}
         self.columns: dict[Hashable, StoredValues] = {}
         self.origins: dict[str, Origin] = {}
         self.seconds = np.zeros(0)
         self.used = np.zeros(0)
         self.origin = np.zeros(0, dtype=object)
+        self.canaries: list[tuple[object, Mapping[Hashable, StoredValues]]] = []
+        self.checked = checked
 
     @property
     def nbytes(self) -> int:
@@ -127,7 +130,8 @@ class Table:
 
     def retained(self, kept: NDArray[np.bool_]) -> Table:
         """A table with only the rows for which `kept` (rows,) is true."""
-        remaining, found = np.flatnonzero(kept), Table()
+        remaining, found = np.flatnonzero(kept), Table(self.checked)
+        found.canaries = self.canaries
         found.seconds, found.used, found.origin = (each[remaining] for each in (self.seconds, self.used, self.origin))
         columns = {name: column[remaining] for name, column in self.columns.items()}
         found.columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
@@ -203,8 +207,9 @@ class Store:
         """Keep the values that were read from the rows with these names, (rows, width) for each column; each row took
         `seconds`."""
         with self.lock:
-            table = self.tables.setdefault(model, Table())
-            table.keep(names, columns, seconds, self.now if now is None else now, origin)
+            now = self.now if now is None else now
+            table = self.tables.setdefault(model, Table(checked=now))
+            table.keep(names, columns, seconds, now, origin)
             if sum(each.nbytes for each in self.tables.values()) > self.limit:
                 self._forget()
 
@@ -231,6 +236,12 @@ class Store:
         for (model, table), part in zip(list(self.tables.items()), parts, strict=True):
             self.tables[model] = table.retained(part)  # if interrupted, the old table or the new one is there
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
+
+    def forget(self, owner: object) -> None:
+        """Forget the tables of a model."""
+        with self.lock:
+            for key in [key for key in self.tables if isinstance(key, StoreKey) and key.owner() is owner]:
+                del self.tables[key]
 
     def clear(self) -> None:
         """Forget everything."""

@@ -71,10 +71,15 @@ class Tables:
         self.outcome = Outcome(list(designs), values, {}, self.memory.contents, self.memory.heads)
 
     def spend(
-        self, rows: int = 0, batches: int = 0, forward_seconds: float = 0.0, hits: Mapping[str, int] | None = None
+        self,
+        rows: int = 0,
+        batches: int = 0,
+        forward_seconds: float = 0.0,
+        hits: Mapping[str, int] | None = None,
+        checks: Mapping[str, int] | None = None,
     ) -> None:
-        """Count rows that were run, and rows that were found in the store."""
-        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {})
+        """Count rows that were run, rows that were found in the store, and what checks of these found."""
+        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {}, checks or {})
 
     def target(self, game: Game) -> int:
         """The class that a game reads. Raises BindError where its model has no such class."""

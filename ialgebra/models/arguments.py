@@ -48,3 +48,10 @@ def positive(name: str, batch_size: int) -> int:
     if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
         raise BindError(f"batch_size of model '{name}' is {batch_size!r}; a positive integer is needed")
     return int(batch_size)
+
+
+def version_name(name: str, version: str) -> str:
+    """The version, if it is a text."""
+    if not isinstance(version, str) or not version:
+        raise BindError(f"version of model '{name}' is {version!r}; a text that is not empty is needed")
+    return version

@@ -24,9 +24,9 @@ from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeE
 from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
 from ..system import forking
 from . import adapters
-from .arguments import class_names, known_device, positive
+from .arguments import class_names, known_device, positive, version_name
 from .checksums import checksum
-from .contents import Contents
+from .contents import Contents, contents
 from .head import Head
 from .identity import buffers, noticed, parts, serial, settings, structure, weights
 from .inputs import Cast, Intake, computes_in, home
@@ -51,8 +51,8 @@ class Network:
     """A registered model: a module or callable, its layers, heads, classes.
 
     `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. Equal batches must
-    give equal outputs. A change of what `fingerprint` reads is noticed; after any other change (of a file that the
-    model reads, for example) register the model again. A module from `torch.compile` runs compiled if only its output
+    give equal outputs. A change of what `fingerprint` reads is noticed; `unread` says what it cannot read (a file, for
+    example), whose changes a new `version` says. A module from `torch.compile` runs compiled if only its output
     is read, and eagerly if layers are read; one from `torch.jit` has no layers. While it runs, its modules, and those
     that a callable refers to, are in eval mode; with `train_mode` they are in the mode that they are found in. `layers`
     are module names, modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K
@@ -72,6 +72,7 @@ class Network:
         *,
         outputs: str = AUTO,
         train_mode: bool = False,
+        version: str | None = None,
     ) -> None:
         if not callable(module):
             raise BindError(f"model '{name}' is a {type(module).__name__}; a torch.nn.Module or a callable is needed")
@@ -82,6 +83,7 @@ class Network:
         self.name = name
         self.module = module
         self.train_mode = train_mode
+        self.version = None if version is None else version_name(name, version)
         self.output = check_output(output)
         self.device = None if device is None else known_device(name, device)
         self.batch_size = None if batch_size is None else positive(name, batch_size)
@@ -186,7 +188,7 @@ class Network:
     def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
         """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
-        return None if found is None or found[2] != self.content() else found[:2]
+        return None if found is None or not self.known_whole or found[2] != self.content() else found[:2]
 
     def whole(self, batch: Tensor) -> Tensor:
         """Whole inputs (B, *shape) as the model is given them: token ids that are padded get their mask."""
@@ -501,19 +503,25 @@ class Network:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with turn(self.module):
             held = self._notice()
-            return (*weights(held), self._settings, *self._modes())
+            said = () if self.version is None else (f"version {self.version}",)
+            return (*weights(held), self._settings, *self._modes(), *said)
 
     def apart(self) -> tuple[object, ...]:
         """What tells this model's rows from those of another model whose `content` is equal: where it runs and is read.
         A model that cannot be read whole is apart from all others."""
         places = [layer.name for layer in self._layers or ()]
-        return str(self.runs_on), self.batch_size, self.chosen, places, serial(self) if self.unread else None
+        return str(self.runs_on), self.batch_size, self.chosen, places, None if self.known_whole else serial(self)
 
     @property
     def unread(self) -> tuple[str, ...]:
         """What the model holds that could not be read, in words."""
-        held = self._noticed.contents
-        return held.unread if held else ()
+        held = self._noticed.contents or contents(uncompiled(self.module))
+        return held.unread
+
+    @property
+    def known_whole(self) -> bool:
+        """Whether equal content means the same answers: the model was read whole, or its user gave it a version."""
+        return not self.unread or self.version is not None
 
     def seen_changes(self) -> tuple[object, ...]:
         """A value that changes whenever somebody changes the model, as `content` does, but never by passes: a buffer

@@ -43,6 +43,7 @@ class Measured(TypedDict):
     forward_seconds: float
     peak: int | None  # bytes
     saved: list[tuple[str, int]]  # rows found in the store, by the purpose that they were first run for
+    canaries: list[tuple[str, int]]  # rows run to check remembered ones, by what was found
     decisions: list[DecisionLine]  # decisions that were taken while the query ran
     errors: list[tuple[str, float]]  # the relative error of each map, at 95 %
 
@@ -64,6 +65,7 @@ def measured_of(
         forward_seconds=spending.forward_seconds,
         peak=peak,
         saved=sorted(spending.hits.items()),
+        canaries=sorted(spending.checks.items()),
         decisions=decision_lines(decisions),
         errors=list(errors),
     )
@@ -298,6 +300,8 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     yield _columns("measured", measured["rows"], measured["seconds"], measured["peak"], sure=True)
     for what, rows in measured["saved"]:
         yield _columns(f"found in the store: {what}", rows, sure=True)
+    for what, rows in measured["canaries"]:
+        yield _columns(f"canaries: {what}", rows, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)
     if ratio and measured["rows"] >= 0.9 * details["rows"]:  # rows found in the store took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"

@@ -18,6 +18,7 @@ class Spending:
     batches: int = 0
     forward_seconds: float = 0.0  # seconds in the models' passes only
     hits: Mapping[str, int] = field(default_factory=dict)  # rows found in the store, by what they were run for
+    checks: Mapping[str, int] = field(default_factory=dict)  # rows that were run to check others, by what was found
 
     @property
     def reused(self) -> int:
@@ -30,13 +31,18 @@ class Spending:
         return self.forward_seconds / max(1, self.batches)
 
     def __add__(self, other: Spending) -> Spending:
-        hits = dict(self.hits)
-        for kind, rows in other.hits.items():
-            if rows:
-                hits[kind] = hits.get(kind, 0) + rows
         return Spending(
             self.rows + other.rows,
             self.batches + other.batches,
             self.forward_seconds + other.forward_seconds,
-            hits,
+            _sum(self.hits, other.hits),
+            _sum(self.checks, other.checks),
         )
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    found = dict(one)
+    for kind, rows in other.items():
+        if rows:
+            found[kind] = found.get(kind, 0) + rows
+    return found

@@ -124,6 +124,8 @@ def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) ->
         "device": str(network.runs_on),
         "batch_size": network.batch_size,
         **({"train_mode": True} if network.train_mode else {}),
+        **({"version": network.version} if network.version is not None else {}),
+        **({"unread": list(network.unread)} if network.unread else {}),
     }
 
 

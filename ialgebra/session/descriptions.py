@@ -37,6 +37,7 @@ def model_text(network: Network) -> str:
     if network.tokens is not None:
         pad = "unknown" if network.tokens.pad is None else network.tokens.pad
         lines.append(f"  reads token ids with an attention mask; the id of padding is {pad}")
+    lines.append(f"  sameness: {sameness_text(network)}")
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"
@@ -54,6 +55,17 @@ def outputs_text(network: Network) -> str:
     if reading.meaning in ("logits", "multilabel"):
         return f"logits, whose probabilities are the {reading.words} ({reading.why})"
     return f"{reading.words} ({reading.why})"
+
+
+def sameness_text(network: Network) -> str:
+    """How it is known that rows evaluated earlier still hold."""
+    said = "" if network.version is None else f"version '{network.version}', "
+    if not network.unread:
+        return f"{said}read whole"
+    shown = "; ".join(network.unread[:4]) + ("; …" if len(network.unread) > 4 else "")
+    if network.version is not None:
+        return f"{said}which is trusted for what could not be read ({shown})"
+    return f"opaque: {shown} could not be read; a few remembered rows are evaluated anew before others are used"
 
 
 def input_line(entry: Entry) -> str:

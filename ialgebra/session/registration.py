@@ -57,11 +57,13 @@ def network_of(
     example: ArrayLike | Tensor | None,
     outputs: str,
     train_mode: bool,
+    version: str | None,
 ) -> Network:
     """A model that can be registered; see `Session.register_model`. With an `example`, which takes a turn at the model,
     its layers and classes are known."""
     name = valid_name("model", name)
-    network = Network(name, module, layers, classes, output, device, batch_size, outputs=outputs, train_mode=train_mode)
+    said = (layers, classes, output, device, batch_size)
+    network = Network(name, module, *said, outputs=outputs, train_mode=train_mode, version=version)
     if example is not None:
         network.probe(snapshot(f"example of {name}", example))
     return network
@@ -88,6 +90,7 @@ def register_model(
         device=None if device is None else str(device),
         batch_size=network.batch_size,
         train_mode=network.train_mode or None,
+        version=network.version,
     )
     catalog.models[network.name] = network
     return call

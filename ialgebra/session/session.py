@@ -96,6 +96,7 @@ class Session:
         *,
         outputs: str = "auto",
         train_mode: bool = False,
+        version: str | None = None,
     ) -> None:
         """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
 
@@ -105,12 +106,13 @@ class Session:
         classes (None: the first query's). `outputs`: what the model returns, 'logits' of classes of which one holds,
         'multilabel' (logits of classes that hold independently), 'probabilities', 'log_probabilities', 'values' (a
         regression), or 'auto', which looks at the model and its rows. Queries run it in eval mode, and so the modules
-        that a callable computes with; with `train_mode` all stay in the mode that they are in. Raises BindError for
-        arguments that do not fit.
+        that a callable computes with; with `train_mode` all stay in the mode that they are in. `version`: your word for
+        what the model is where not all of it can be read (a file, a server); rows of an equal model and version are
+        trusted. Raises BindError for arguments that do not fit.
         """
         with ExitStack() as locked, self._step_of(f"register model {name}", "model", name) as step:
             network = registration.network_of(
-                name, module, layers, classes, output, device, batch_size, example, outputs, train_mode
+                name, module, layers, classes, output, device, batch_size, example, outputs, train_mode, version
             )
             locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
             step.call = registration.register_model(self._catalog, self.history, network, classes, device)
