@@ -37,7 +37,8 @@ def model_text(network: Network) -> str:
     if network.tokens is not None:
         pad = "unknown" if network.tokens.pad is None else network.tokens.pad
         lines.append(f"  reads token ids with an attention mask; the id of padding is {pad}")
-    lines.append(f"  sameness: {sameness_text(network)}")
+    if network.unread or network.version is not None:
+        lines.append(f"  sameness: {sameness_text(network)}")
     for layer in network.layers if network.probed else ():
         if layer.is_output:
             state = "the model's own output"
@@ -58,13 +59,13 @@ def outputs_text(network: Network) -> str:
 
 
 def sameness_text(network: Network) -> str:
-    """How it is known that rows evaluated earlier still hold."""
-    said = "" if network.version is None else f"version '{network.version}', "
+    """How it is known that earlier rows still hold, of a model that could not be read whole or has a version."""
+    said = f"version '{network.version}'"
     if not network.unread:
-        return f"{said}read whole"
+        return said
     shown = "; ".join(network.unread[:4]) + ("; …" if len(network.unread) > 4 else "")
     if network.version is not None:
-        return f"{said}which is trusted for what could not be read ({shown})"
+        return f"{said}, which is trusted for what could not be read ({shown})"
     return f"opaque: {shown} could not be read; a few remembered rows are evaluated anew before others are used"
 
 
