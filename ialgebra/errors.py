@@ -106,7 +106,8 @@ class InternalError(IalgebraError):
 
 
 class IalgebraWarning(UserWarning):
-    """Legal, but probably not what was meant: a join of different classes, an anti-join of equal classes."""
+    """Legal, but probably not what was meant: a join of different classes, an anti-join of equal classes, a model that
+    is no function of its row."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ def test_these_are_all_batches():
     con, _, _ = faulty()
     with fault_at(-1, raising(ValueError())):
         con.sql(QUERY)
-        assert Faulty.passes == BATCHES
+        assert Faulty.passes == BATCHES + 2  # two that examine the model
 
 
 @pytest.mark.parametrize("at", range(1, BATCHES + 2))
@@ -99,7 +99,7 @@ def test_out_of_memory_for_good_at_any_batch(at):
         con.sql(QUERY)
     (answer,) = con.sql(QUERY)
     assert close(answer.map, right(model, x))
-    assert Faulty.rows <= 2**6 + 1, "finished rows are not evaluated again"
+    assert Faulty.rows <= 2**6 + 1 + 6, "finished rows are not evaluated again; four to six examine the model"
 
 
 def holes(value: float) -> Callable[[Tensor], Tensor]:
@@ -130,7 +130,8 @@ def test_a_fault_at_any_batch_is_named_and_the_rows_before_it_are_kept(at, fault
     Faulty.rows = 0
     if words == "classes" and at == 1:
         pytest.skip("which classes a model has, its first pass says")
-    with fault_at(at, fault), pytest.raises(kind, match=words or None) as caught:
+    examining = 0 if at == 1 else 2  # passes after the first, of four rows; what fails there, fails in no query
+    with fault_at(at + examining, fault), pytest.raises(kind, match=words or None) as caught:
         con.sql(QUERY)
     if isinstance(caught.value, IalgebraError):
         assert "model 'f'" in str(caught.value)
@@ -138,7 +139,7 @@ def test_a_fault_at_any_batch_is_named_and_the_rows_before_it_are_kept(at, fault
     assert model.net[2].training
     (answer,) = con.sql(QUERY)
     assert close(answer.map, right(model, x))
-    assert Faulty.rows <= 2**6 + 1, "finished rows are not evaluated again"
+    assert Faulty.rows <= 2**6 + 1 + 4, "finished rows are not evaluated again"
 
 
 @pytest.mark.parametrize("at", range(1, 5))

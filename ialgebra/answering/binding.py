@@ -55,7 +55,7 @@ def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequ
     match unknown:
         case UnprobedModel(model, name):
             try:
-                catalog.model(model).probe(catalog.element_for(model, catalog.input(name).sources[0]).tensor)
+                catalog.model(model).meet(catalog.element_for(model, catalog.input(name).sources[0]).tensor)
             except ModelError as error:
                 catalog.say_how_read(error, [name])
                 raise

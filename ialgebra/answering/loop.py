@@ -24,7 +24,7 @@ from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
-from ..results.assemble import attribution, warn
+from ..results.assemble import attribution, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..system.runtime import peak_memory
@@ -131,6 +131,7 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
     }
     for output in plan.outputs:
         warn(output, outcome, question.catalog)
+    warn_of_models(outcome.contents, question.catalog)
     return maps
 
 

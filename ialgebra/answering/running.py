@@ -51,10 +51,12 @@ class Running:
     started: float = field(init=False)
     spending: Spending = field(default_factory=Spending)
     _unknown: list[Network] = field(init=False)
+    _examined: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
         self._unknown = [network for network in self.catalog.models.values() if not network.probed]
+        self._examined = self._rows_examined()
 
     def execute(
         self, plan: PhysicalPlan, progress: Progress | None = None, *, deadline: float = math.inf
@@ -88,6 +90,11 @@ class Running:
     def _count(self, outcome: Outcome) -> None:
         self.spending += outcome.spending + Spending(rows=sum(network.probed for network in self._unknown))
         self._unknown = [network for network in self._unknown if not network.probed]
+        before, self._examined = self._examined, self._rows_examined()
+        self.spending += Spending(examined=self._examined - before)
+
+    def _rows_examined(self) -> int:
+        return sum(network.behaviour.rows for network in self.catalog.models.values())
 
     @property
     def deadline(self) -> float:

@@ -21,12 +21,15 @@ from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate, Part
-from ..kernels.estimators.registry import estimate
+from ..kernels.estimators.registry import complete, estimate
 from ..planner.games import Answer, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
 from .bound import Draw, pooled, relative_bound, shares
+
+ALL_COALITIONS = "all coalitions"
+"""The method of exact values whose model is no function of the row."""
 
 _VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs with one design
 
@@ -165,7 +168,7 @@ class Estimates:
             low, high = reversed(ends) if term.board.swapped else ends
             base += float(term.coefficient) * low
             full += float(term.coefficient) * high
-            methods[self._method(reading, found)] = None
+            methods[self._method(term, reading, found)] = None
         found_map = EstimatedMap(labels, values, tuple(draws), base, full, ", ".join(methods) or "exact")
         if not asked:
             return found_map
@@ -173,12 +176,17 @@ class Estimates:
         whole = own + found_map.map if len(asked) < len(answer.terms) else own
         return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
 
-    def _method(self, reading: TermReading, found: Estimate) -> str:
+    def _method(self, term: GameTerm, reading: TermReading, found: Estimate) -> str:
+        """How a term's values were made. Of a model that is no function of the row nothing is called exact."""
         method, interpreter = self.plan.jobs[reading.job].spec.method, self.plan.jobs[reading.job].spec.interpreter
+        words = self.catalog.model(term.game.model).behaviour.words
         if method == ENDS:
-            return interpreter
-        named = method if found.rung == method else f"{method} {found.rung}"
-        return named if interpreter == SHAPLEY else f"{interpreter} {named}"
+            named = interpreter
+        else:
+            rung = ALL_COALITIONS if words and complete(found.rung) else found.rung
+            named = rung if method == found.rung else f"{method} {rung}"
+            named = named if interpreter == SHAPLEY else f"{interpreter} {named}"
+        return ", ".join([named, *words])
 
 
 class _Spread:

@@ -30,6 +30,7 @@ from .coalitions import evaluate_pass
 from .ends import evaluate_ends
 from .lanes import OpenLane, local
 from .memory import input_name
+from .repeats import examine
 from .store import Store
 from .tables import Outcome, Tables
 from .tape import Tape
@@ -135,10 +136,19 @@ class Execution:
     def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design]) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""
         plan, executor = self.plan, self.executor
-        tables = Tables(plan, [designs[job.spec] for job in plan.jobs], networks, executor.store, executor.now)
+        contents = {name: network.content() for name, network in networks.items()}  # before a pass writes to them
+        first_passes = {name: network.take_first_pass() for name, network in networks.items()}
+        for job in plan.jobs:
+            for name in job.models:
+                examine(networks[name], job, designs[job.spec])
+        tables = Tables(
+            plan, [designs[job.spec] for job in plan.jobs], networks, contents, executor.store, executor.now
+        )
         self.outcome = tables.outcome
-        for name, network in networks.items():
-            if (found := network.take_first_pass()) is not None:
-                example, logits = found
-                tables.memory.keep_whole(name, input_name(example), {None: logits}, 0.0)
+        for name, found in first_passes.items():
+            if found is None or (
+                networks[name].behaviour.batch_dependent and networks[name].batch_size not in (None, 1)
+            ):
+                continue  # in the first pass the row was alone, and now it will be in a batch of copies
+            tables.memory.keep_whole(name, input_name(found.example), {None: found.logits}, 0.0)
         return tables

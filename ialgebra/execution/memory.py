@@ -69,6 +69,7 @@ class Memory:
         self,
         store: Store,
         networks: Mapping[str, Network],
+        contents: Mapping[str, tuple[object, ...]],
         jobs: Sequence[Job],
         designs: Sequence[Design],
         mode: Mode | None = None,
@@ -77,13 +78,16 @@ class Memory:
         self.store = store
         self.now = now
         self.jobs = jobs
-        self.contents = {name: network.content() for name, network in networks.items()}
+        self.contents = dict(contents)
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
         narrow = mode == "autocast"  # bfloat16 is another model
         self._networks = networks
         self._designs = designs
         self.models = {
-            name: StoreKey(_digest(network.apart(), self.contents[name], narrow), weakref.ref(network))
+            name: StoreKey(
+                _digest(network.apart(), self.contents[name], narrow, network.behaviour.batch_dependent),
+                weakref.ref(network),
+            )
             for name, network in networks.items()
         }
         for key in self.models.values():

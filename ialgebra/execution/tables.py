@@ -49,21 +49,22 @@ class ReadOtherwise(Exception):
 
 
 class Tables:
-    """The tables of one run of `plan`. `outcome` holds them, and `memory` is the store as this plan sees it, for the
-    query that began at `now`."""
+    """The tables of one run of `plan`. `contents` are the models' contents before the run. `outcome` holds the tables,
+    and `memory` is the store as this plan sees it, for the query that began at `now`."""
 
     def __init__(
         self,
         plan: PhysicalPlan,
         designs: Sequence[Design],
         networks: Mapping[str, Network],
+        contents: Mapping[str, tuple[object, ...]],
         store: Store,
         now: float | None = None,
     ) -> None:
         self.plan = plan
         self.networks = networks
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
-        self.memory = Memory(store, networks, plan.jobs, designs, plan.strategy.mode, now)
+        self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now)
         values = [
             np.full((len(design.coalitions), len(job.games)), np.nan)
             for design, job in zip(designs, plan.jobs, strict=True)

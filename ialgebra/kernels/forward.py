@@ -245,7 +245,7 @@ def as_found(
     """A frame in which `model` is in eval mode, on `device` (None: where it is), and records no gradients unless it
     asks for them itself, as under `torch.no_grad()`.
 
-    `beside` are modules that a callable computes with: they are put in eval mode too, and stay where they are. With
+    `beside` are all modules that a callable computes with: they are put in eval mode too, and stay where they are. With
     `train_mode` every module keeps the mode that it is in, and buffers get their numbers back. Afterwards every
     submodule's train flag, every parameter's and buffer's device and storage, gradients, requires_grad and the autograd
     mode are as they were, also after errors and KeyboardInterrupt. The flags are set one by one, since a model's own
@@ -254,7 +254,7 @@ def as_found(
     back each other's changes.
     """
     own = list(model.modules()) if isinstance(model, nn.Module) else []
-    modules = list(dict.fromkeys([*own, *(inner for each in beside for inner in each.modules())]))
+    modules = list(dict.fromkeys([*own, *beside]))
     training = [module for module in modules if getattr(module, "training", False)]  # a frozen script has no flag
     kept_mode = [(buffer, buffer.clone()) for buffer in _buffers(training)] if train_mode else []
     parameters = list(dict.fromkeys(each for module in modules for each in module.parameters(recurse=False)))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,10 @@ from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompi
 from ..system import forking
 from . import adapters
 from .arguments import class_names, known_device, positive, version_name
+from .behaviour import Behaviour, form_of
 from .checksums import checksum
 from .contents import Contents, contents
+from .examining import random_or_batch_dependent, without_half
 from .head import Head
 from .identity import buffers, noticed, parts, serial, settings, structure, weights
 from .inputs import Cast, Intake, computes_in, home
@@ -45,6 +47,14 @@ Model = Callable[[Tensor], object]
 _T = TypeVar("_T")
 
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
+
+
+class FirstPass(NamedTuple):
+    """The row `example` (*shape) with which a model was probed, its `logits` (K,), and what the model was then."""
+
+    example: Tensor
+    logits: Tensor
+    content: tuple[object, ...]
 
 
 class Network:
@@ -104,12 +114,13 @@ class Network:
         self._columns = 0
         self._row_dim: int | None = None
         self.example: Tensor | None = None  # what `probe` was given
-        self._first_pass: tuple[Tensor, Tensor, tuple[object, ...]] | None = None
+        self._first_pass: FirstPass | None = None
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
         self._noticed = noticed(uncompiled(module))
         self._passes: Passes | None = None
+        self.behaviour = Behaviour()
 
     # What is known of the model ---------------------------------------------------------------------------------------
 
@@ -144,12 +155,12 @@ class Network:
         self._check_names(logits.shape[1])
         self._columns = logits.shape[1]
         self._row_dim = example.dim()
-        self._first_pass = (example, logits[0].detach().cpu(), self.content())
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
         called = None if self.tokens is None else self.called(self.module)
         self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes, called)
+        self._first_pass = FirstPass(example, logits[0].detach().cpu(), self.content())
         self._layers = found  # set last: other threads may read it at any time, without a turn
         try:
             self.attach(self._saved_heads)
@@ -185,10 +196,10 @@ class Network:
             for name, place in self._choices
         )
 
-    def take_first_pass(self) -> tuple[Tensor, Tensor] | None:
-        """The row (*shape) and the logits (K,) of `probe`, once, and only while the model is what it was then."""
+    def take_first_pass(self) -> FirstPass | None:
+        """What `probe` found, once, and only while the model is what it was then."""
         found, self._first_pass = self._first_pass, None
-        return None if found is None or not self.known_whole or found[2] != self.content() else found[:2]
+        return None if found is None or not self.known_whole or found.content != self.content() else found
 
     def whole(self, batch: Tensor) -> Tensor:
         """Whole inputs (B, *shape) as the model is given them: token ids that are padded get their mask."""
@@ -401,8 +412,7 @@ class Network:
         with turn(self.module), forking.ended_in_child(self._stop):
             self._notice()
             try:
-                beside = [part for part in parts(self.module) if isinstance(part, nn.Module)]
-                with as_found(self.module, self.device, beside, train_mode=self.train_mode):
+                with as_found(self.module, self.device, self.nets, train_mode=self.train_mode):
                     self._runner = threading.get_ident()
                     yield
             finally:
@@ -446,7 +456,7 @@ class Network:
             mode = "eager"  # other modes would take the refusal of a number type for a failure of theirs
 
         def run(ready: Tensor) -> Answers:
-            return self._timed.run(ready, self._reading(readers, output), mode, self._settings)
+            return self._run(ready, readers, output, mode)
 
         with self.running():
             try:
@@ -475,6 +485,73 @@ class Network:
     def lossy_casts(self) -> list[Cast]:
         """The number types that the model refused, and whose numbers were changed by a cast to another."""
         return self._intake.lossy
+
+    def _run(
+        self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool, mode: Mode
+    ) -> Answers:
+        """One pass of a batch; of a batch-dependent model one pass for each row. Copies of a row count as no rows."""
+        passes, reading = self._timed, self._reading(readers, output)
+        if not self.behaviour.batch_dependent:
+            return passes.run(batch, reading, mode, self._settings)
+        found: list[Answers] = []
+        for copies in self.alone(batch):
+            found.append(passes.run(copies, reading, mode, self._settings))
+            passes.rows -= len(copies) - 1
+        values = [
+            torch.cat([value[:1] for value in each]) for each in zip(*(values for values, _ in found), strict=True)
+        ]
+        return values, torch.cat([logits[:1] for _, logits in found if logits is not None]) if output else None
+
+    def meet(self, example: Tensor) -> None:
+        """Learn what there is to know of the model at its first use, by one row (*shape): `probe`, and `examine`."""
+        with turn(self.module):
+            self.probe(example)
+            assert self.example is not None
+            self.examine(self.example, without_half(self.example))
+
+    def examine(self, full: Tensor, half: Tensor) -> None:
+        """Find out whether the model is a function of the row, once for each `form` of it; see `examining`. `full` and
+        `half` are rows (*shape).
+
+        If the rows are equal, or the model fails on them, this is due another time.
+        """
+        first = self._first_pass
+        alone = first.logits if first is not None and torch.equal(first.example, full) else None
+        passes, behaviour = self._timed, self.behaviour
+        with self.running():
+            if behaviour.examined == self.form:
+                return
+            behaviour.due = True
+            if torch.equal(full, half):
+                return
+            form, before, passes.timed = self.form, passes.rows, False
+            behaviour.batch_dependent = False  # rows are to meet others now
+            try:
+                behaviour.random, behaviour.batch_dependent = random_or_batch_dependent(
+                    self._logits, self.nets, full, half, alone, company=self.batch_size != 1
+                )
+                behaviour.examined, behaviour.due = form, False
+            except Exception:  # the rows of a query tell how it fails
+                pass
+            finally:
+                passes.timed = True
+                behaviour.rows += passes.rows - before
+
+    @property
+    def examination_due(self) -> bool:
+        """Whether an examination gave no result, or the model was changed since."""
+        behaviour = self.behaviour
+        return behaviour.due or (behaviour.examined is not None and behaviour.examined != self.form)
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        """The logits (B, K) of a batch (B, *shape), as they come."""
+
+        def read(rows: int) -> PassReading:
+            return PassReading([], [], 0, lambda raw: adapters.logits(raw, rows).cpu())
+
+        _, logits = self.given(self.whole(batch), lambda ready: self._timed.run(ready, read, "eager", self._settings))
+        assert logits is not None
+        return logits
 
     def compile(self, batch: Tensor, backend: Backend = "inductor") -> bool:
         """Compile the model for batches of the form of `batch` (B, *shape): later passes of that form in mode
@@ -532,10 +609,26 @@ class Network:
             parameters = tuple(each for each in weights(held) if each[0] not in kept)
             return (*parameters, self._noticed.times, self._settings)
 
+    def alone(self, batch: Tensor) -> Iterator[Tensor]:
+        """For each row of a batch a batch in which it meets no other row: it is alone, or, if the model is registered
+        for batches of some size, with copies of itself."""
+        for place in range(len(batch)):
+            yield batch[place : place + 1].repeat(self.batch_size or 1, *[1] * (batch.dim() - 1))
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """A value that changes when the model's code or its modes do, and so perhaps its behaviour."""
+        return (*form_of(self.module, self.nets), *self._modes())
+
+    @property
+    def nets(self) -> list[nn.Module]:
+        """The modules that the model computes with, each once."""
+        held = (part for part in parts(self.module) if isinstance(part, nn.Module))
+        return list(dict.fromkeys(inner for each in held for inner in each.modules()))
+
     def _modes(self) -> tuple[bool, ...]:
         """The mode of every module, where the modules run in the mode that they are found in."""
-        held = [part for part in parts(self.module) if isinstance(part, nn.Module)] if self.train_mode else []
-        return tuple(module.training for each in held for module in each.modules())
+        return tuple(module.training for module in self.nets) if self.train_mode else ()
 
     @property
     def _settings(self) -> str:

@@ -64,6 +64,7 @@ class Passes:
         self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
         self.first = first
         self.copies = copies
+        self.timed = True  # whether passes are; those of trials tell nothing of the passes of a plan
         self.rows = 0  # rows that went through the module, also for comparisons
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
@@ -180,7 +181,13 @@ class Passes:
             ready = ready.clone()
         model = self._compiled.run if mode == "compiled" and self._compiled else self.called
         whole = reading.logits is not None
-        timed = whole and mode != "compiled" and profile.wants_shares(len(batch)) and not holds_compiled(self.module)
+        timed = (
+            self.timed
+            and whole
+            and mode != "compiled"
+            and profile.wants_shares(len(batch))
+            and not holds_compiled(self.module)
+        )
         started = time.perf_counter()
         try:
             with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
@@ -192,7 +199,7 @@ class Passes:
         values = [value.detach() for value in values]  # a model that differentiates leaves a graph behind
         logits = None if reading.logits is None else reading.logits(raw).detach()  # looks at it: waits for a device
         seconds = time.perf_counter() - started
-        if whole or reading.taps:
+        if self.timed and (whole or reading.taps):
             profile.observe(mode, len(batch), 1.0 if whole else profile.share(reading.depth), seconds)
         if timed and all(tap in reached for tap in self.layers):
             profile.observe_shares([(reached[tap] - started) / seconds for tap in self.layers])

@@ -46,7 +46,7 @@ class ExplainedScalar(nn.Module):
         self.rows += len(batch)
         self.passes += 1
         try:
-            logits = self.network.given(batch, self._logits)
+            logits = self.network.given(batch, self._alone if self.network.behaviour.batch_dependent else self._logits)
         except ModelError as error:
             raise ModelError(f"model '{self.network.name}' {error.message}") from error
         except IalgebraError:
@@ -65,6 +65,9 @@ class ExplainedScalar(nn.Module):
             logits.register_hook(self._back)  # type: ignore[no-untyped-call]
         reading = self.network.outputs
         return column(logits, self.target, self.output, reading if self.head is None else reading.head)
+
+    def _alone(self, ready: Tensor) -> Tensor:
+        return torch.cat([self._logits(copies)[:1] for copies in self.network.alone(ready)])
 
     def _logits(self, ready: Tensor) -> Tensor:
         given = ready.clone()  # the model may write to it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog.catalog import Catalog
@@ -140,6 +140,7 @@ class Details(TypedDict):
     rows_as_written: int
     seconds_as_written: float | None
     decisions: list[DecisionLine]
+    notes: NotRequired[list[str]]  # what is known of models that are no functions of their rows
     ranking: str | None  # HAVING, ORDER BY and LIMIT as text, and the number of elements
     measured: Measured | None
     graph: GraphLines | None  # what EXPLAIN draws; None for a query without EXPLAIN
@@ -187,6 +188,7 @@ def explain(
         rows_as_written=as_written.rows,
         seconds_as_written=_with(plan.overhead, as_written.seconds),
         decisions=decision_lines(plan.decisions),
+        notes=[note for name in plan.models for note in _notes(name, catalog)],
         ranking=ranking,
         measured=measured,
         graph=_graph(plan, catalog) if graph else None,
@@ -221,6 +223,12 @@ def _operators(graph: PlanGraph, plans: Sequence[Operator]) -> PlanLines:
         ],
         maps=[numbers[plan] for plan in plans],
     )
+
+
+def _notes(name: str, catalog: Catalog) -> Iterator[str]:
+    words = catalog.model(name).behaviour.words
+    if words:
+        yield f"model {name} is {' and '.join(words)}; no answer of it is exact"
 
 
 def _with(overhead: float, seconds: float | None) -> float | None:
@@ -281,6 +289,8 @@ def _lines(details: Details) -> Iterator[str]:
     if details["decisions"]:
         yield from ("", "decisions, and what was rejected")
         yield from _first([_decision(each) for each in details["decisions"]], 12)
+    if notes := details.get("notes"):
+        yield from ("", *notes)
     if details["measured"] is not None:
         yield from _measurements(details, details["measured"])
 

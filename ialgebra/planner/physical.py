@@ -129,5 +129,10 @@ class PhysicalPlan:
     seed: int
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The models whose games it evaluates."""
+        return tuple(dict.fromkeys(name for job in self.jobs for name in job.models))
+
+    @property
     def rows(self) -> int:
         return self.cost.rows

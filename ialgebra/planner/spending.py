@@ -19,6 +19,7 @@ class Spending:
     forward_seconds: float = 0.0  # seconds in the models' passes only
     hits: Mapping[str, int] = field(default_factory=dict)  # rows found in the store, by what they were run for
     checks: Mapping[str, int] = field(default_factory=dict)  # rows that were run to check others, by what was found
+    examined: int = 0  # rows run to learn whether a model is a function of its row; they are not among `rows`
 
     @property
     def reused(self) -> int:
@@ -37,6 +38,7 @@ class Spending:
             self.forward_seconds + other.forward_seconds,
             _sum(self.hits, other.hits),
             _sum(self.checks, other.checks),
+            self.examined + other.examined,
         )
 
 

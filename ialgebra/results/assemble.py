@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ..catalog.inputs import Entry
 from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
+from ..models.behaviour import warning
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from .attribution import Attribution
@@ -103,6 +104,16 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # one input, before and after an edit
     if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
         say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
+
+
+def warn_of_models(names: Iterable[str], catalog: Catalog) -> None:
+    """Warn, once a session, about each model that is no function of the row."""
+    for name in names:
+        behaviour = catalog.model(name).behaviour
+        for word in behaviour.words:
+            if word not in behaviour.told:
+                behaviour.told.add(word)
+                say(warning(name, word))
 
 
 def say(message: str) -> None:

@@ -30,6 +30,8 @@ class Stats:
 
     `forecast_rows` is the expected number of `rows` when the bound on the error holds; None if no bound was asked for.
     `given_up` counts the maps of a ranking that were not refined to the bound, because they could not be in the answer.
+    `examined_rows` were run to learn whether the models are functions of their rows, and how large the noise of a
+    random one is; they belong to no game, and are neither in `rows` nor in a budget (docs/models.md).
     """
 
     rows: int
@@ -40,6 +42,7 @@ class Stats:
     reused_rows: int
     forecast_rows: int | None = None
     given_up: int = 0
+    examined_rows: int = 0
 
     @classmethod
     def of(
@@ -61,6 +64,7 @@ class Stats:
             reused_rows=spending.reused,
             forecast_rows=forecast_rows,
             given_up=given_up,
+            examined_rows=spending.examined,
         )
 
     def __str__(self) -> str:

@@ -119,7 +119,7 @@ def _plain(what: str, value: Any) -> dict[str, Any]:
 
 
 def _stats(what: str, value: Any) -> dict[str, Any]:
-    later = {"forecast_rows": None, "given_up": 0}  # files of older versions have no such fields
+    later = {"forecast_rows": None, "given_up": 0, "examined_rows": 0}  # files of older versions have no such fields
     return fields_of(f"in {what}", later | value if isinstance(value, dict) else value, _STATS)
 
 
@@ -156,6 +156,7 @@ _STATS: Mapping[str, Check] = {
     "batches": _count,
     "forward_seconds": _seconds,
     "reused_rows": _count,
+    "examined_rows": _count,
     "forecast_rows": partial(optional, _count),
     "given_up": _count,
 }

@@ -26,7 +26,8 @@ def model_line(network: Network) -> str:
     if not network.probed:
         return f"{network.name}: {kind}, not run yet"
     heads = len(network.heads)
-    return f"{network.name}: {kind}, {len(network.layers)} layers, {network.class_count} classes, {heads} trained heads"
+    counts = f"{len(network.layers)} layers, {network.class_count} classes, {heads} trained heads"
+    return ", ".join([f"{network.name}: {kind}", counts, *network.behaviour.words])
 
 
 def model_text(network: Network) -> str:

@@ -65,7 +65,7 @@ def network_of(
     said = (layers, classes, output, device, batch_size)
     network = Network(name, module, *said, outputs=outputs, train_mode=train_mode, version=version)
     if example is not None:
-        network.probe(snapshot(f"example of {name}", example))
+        network.meet(snapshot(f"example of {name}", example))
     return network
 
 
@@ -156,6 +156,12 @@ def register_interpreter(
     again = catalog.interpreters.get(name) is interpreter
     catalog.interpreters[name] = known_interpreter(name, interpreter)
     return PythonCall("register_interpreter", name, {"interpreter": history.given("interpreters", name, again)})
+
+
+def meet(network: Network) -> None:
+    """Learn of a model that has run what its first query would learn."""
+    if network.example is not None:
+        network.meet(network.example)
 
 
 def heads_of(network: Network) -> PythonCall:

@@ -181,6 +181,7 @@ class Session:
             if isinstance(inputs, str):
                 inputs = [each.tensor for each in self._catalog.input(inputs).elements]
             report = fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)
+            registration.meet(network)
             step.call = registration.heads_of(network)
             return report
 
@@ -209,6 +210,7 @@ class Session:
             network = self._catalog.model(model)
             example = self._catalog.input(input or registration.example_of(self._catalog, network)).elements[0].tensor
             profile = calibrate(network, example, compile=compile)
+            registration.meet(network)
             return explaining.said(table(network, profile), f"calibrate {model}")
 
     def names(self) -> dict[str, list[str]]:

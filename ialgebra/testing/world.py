@@ -204,7 +204,7 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
     x = first.elements[0].tensor
     network = copy.copy(network)
     network.heads = dict(network.heads)
-    network.probe(x)
+    network.meet(x)
     turned = {"flip": x.flip(-1), "roll": x.roll(1, -1)}
     several = _unused(SEVERAL, entries)
     entries[several] = Entry(several, tuple(map(Element, turned.values())), True, first.kind, None)
