@@ -334,15 +334,21 @@ def test_out_of_memory_at_one_row_says_what_to_do():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda con: con.register_model("f", 3), "model 'f' is a int; a torch.nn.Module or a callable is needed"),
+        (
+            lambda con: con.register_model("f", 3),
+            "argument 'module' of register_model must be a Module or a callable, not 3",
+        ),
         (lambda con: con.register_model("f", len, output="odds"), "unknown output 'odds'"),
         (lambda con: con.register_model("f", len, layers=["a"]), "is a callable, which has no layers"),
         (lambda con: con.register_model("f", nn.Linear(2, 2), layers=["a"]), "unknown layer 'a'"),
         (lambda con: con.register_model("f", len, batch_size=0), "batch_size of model 'f' is 0"),
         (lambda con: con.register_model("f", len, device="gpu"), "unknown device 'gpu'"),
-        (lambda con: con.register_model("f", len, classes="cat"), "must be a list of names"),
+        (
+            lambda con: con.register_model("f", len, classes="cat"),
+            "must be a list (each a text), a mapping or None, not 'cat'",
+        ),
         (lambda con: con.register_model("", len), "'' cannot name a model"),
-        (lambda con: con.register_input(None, [1.0]), "None cannot name a input"),
+        (lambda con: con.register_input(None, [1.0]), "argument 'name' of register_input must be a text, not None"),
         (lambda con: con.register_window("w", np.array([0, 2])), "must be boolean"),
         (lambda con: con.fit_heads("g", torch.zeros(4, 2)), "unknown model 'g'"),
     ],

@@ -459,7 +459,7 @@ def test_a_model_that_fails_under_an_interpreter_is_named(case):
 
 @pytest.mark.parametrize("what", [3, "banzhaf", LeaveOneOut, lambda question: None])
 def test_what_is_no_interpreter_is_refused(case, what):
-    with pytest.raises(BindError, match="a GameInterpreter or a ModelInterpreter is needed"):
+    with pytest.raises(BindError, match="must be a GameInterpreter or a ModelInterpreter, not"):
         case.con.register_interpreter("bad", what)
 
 

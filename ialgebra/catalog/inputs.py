@@ -25,10 +25,12 @@ from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
 from ..models.tokens import TokenReader
 from ..system.arrays import array_of
+from ..system.checks import whole
 from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
+_MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
 _LABEL_LIMIT = 1 << 53  # below it, different whole numbers are different floats
 _FORMS = forms()
 
@@ -143,7 +145,7 @@ def is_hidden(name: str) -> bool:
 def entry(
     name: str,
     value: object,
-    feature_names: Iterable[str] | None = None,
+    feature_names: Iterable[object] | None = None,
     kind: str | None = None,
     layout: str | None = None,
 ) -> Entry:
@@ -171,7 +173,8 @@ def entry(
         if of_kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
             raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
         if isinstance(feature_names, Mapping):  # from token to word
-            feature_names = [feature_names.get(k, k) for k in range(max(feature_names, default=-1) + 1)]
+            tokens = [whole(f"a token in the feature names of '{name}'", k, 0, _MOST_WORDS) for k in feature_names]
+            feature_names = [feature_names.get(k, k) for k in range(max(tokens, default=-1) + 1)]
         feature_names = tuple(map(str, feature_names))
     if feature_names is not None and not of_kind.vocabulary and len(feature_names) != first.numel():
         raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")

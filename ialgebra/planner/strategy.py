@@ -10,12 +10,15 @@ from typing import ClassVar
 
 from ..errors import BindError, did_you_mean
 from ..models.profile import MODES, Mode
+from ..system.arguments import checked_fields
+from ..system.checks import shown, whole
 from . import laws
 
 Batches = tuple[tuple[int, Mode, int], ...]
 """The batches of a query in order, as groups: rows a batch, mode, and the number of such batches."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Strategy:
     """Which decisions a plan may take; the presets are what benchmarks compare and what EXPLAIN reports.
@@ -46,20 +49,18 @@ class Strategy:
             raise BindError(
                 f"no mode {self.mode!r}{did_you_mean(str(self.mode), MODES)}; it is one of {', '.join(MODES)}"
             )
-        size = self.batch_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise BindError(f"a batch has a whole number of rows from 1 on, not {size!r}")
+        if self.batch_size is not None:
+            whole("batch_size", self.batch_size, 1)
+        wanted = f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {shown(self.batches)}"
         try:
             batches = None if self.batches is None else tuple((int(n), mode, int(k)) for n, mode, k in self.batches)
-        except (TypeError, ValueError):
-            raise BindError(
-                f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {self.batches!r}"
-            ) from None
+        except (TypeError, ValueError, OverflowError):
+            raise BindError(wanted) from None
         if any(n < 1 or k < 1 or mode not in MODES for n, mode, k in batches or ()):
-            raise BindError(f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {self.batches!r}")
+            raise BindError(wanted)
         object.__setattr__(self, "batches", batches)
         if not isinstance(self.rules, tuple) or not all(map(callable, self.rules)):
-            raise BindError(f"rules are a tuple of laws, not {self.rules!r}")
+            raise BindError(f"rules are a tuple of laws, not {shown(self.rules)}")
 
     AS_WRITTEN: ClassVar[Strategy]
     LAWS: ClassVar[Strategy]

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..algebra.kinds import kind_named
 from ..errors import IalgebraError, ShapeError
+from ..system.arguments import checked, checked_fields
 from ..system.arrays import Array, Floats, Ints
 from . import exports, notebook
 from .table import error_text
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Attribution:
     """One attribution map (Eq. 2, or a combination of such maps) and where it came from.
@@ -85,6 +87,7 @@ class Attribution:
             return 0.0
         return error / size if size and math.isfinite(error) else math.inf
 
+    @checked
     def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
         """The normal interval `(low, high)` of each player's value, both `(d,)`; raises IalgebraError unless 0 < c <
         1."""
@@ -111,6 +114,7 @@ class Attribution:
         kind = kind_named(self.kind)
         return kind.player_names(self.players, len(self.values), self.content, self.feature_names)
 
+    @checked
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw this map over its input, into `ax` or a figure of its own, and return the axes."""
         from . import plots

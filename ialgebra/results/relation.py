@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import IalgebraError
 from ..planner.spending import Spending
+from ..system.arguments import checked, checked_fields
 from . import exports, files, notebook
 from .attribution import Attribution
 from .table import shorten, table
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@checked_fields
 @dataclass(frozen=True, kw_only=True)
 class Stats:
     """The cost of a query: `rows` were run through a model for it, `reused_rows` had been run before.
@@ -81,6 +83,7 @@ class Relation(Sequence[Attribution]):
     versions, threads (docs/repeating.md lists its entries). It is plain values, which `save` keeps with the maps.
     """
 
+    @checked
     def __init__(
         self,
         *,
@@ -107,11 +110,13 @@ class Relation(Sequence[Attribution]):
     def __getitem__(self, index: int) -> Attribution: ...
     @overload
     def __getitem__(self, index: slice) -> Relation: ...
+    @checked
     def __getitem__(self, index: int | slice) -> Attribution | Relation:
         if not isinstance(index, slice):
             return self._attributions[index]
         return self._changed(attributions=self._attributions[index], text=None)
 
+    @checked
     def told(self, text: str, query: str) -> Relation:
         """The same answer with another text, for a statement that contains the query, such as EXPLAIN ANALYZE."""
         return self._changed(text=text, query=query)
@@ -160,6 +165,7 @@ class Relation(Sequence[Attribution]):
         """All maps as one batched `shap.Explanation`, `(n, *input_shape)` with an image's channels last."""
         return exports.explanations(self._attributions)
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write this relation to one safetensors file, atomically; `ialgebra.load(path)` reads it back."""
         fields = [{field.name: getattr(a, field.name) for field in dataclasses.fields(a)} for a in self]
@@ -182,6 +188,7 @@ class Relation(Sequence[Attribution]):
         )
 
 
+@checked
 def load(path: str | Path) -> Relation:
     """The relation that `save` wrote to `path`; raises IalgebraError for a missing, damaged, foreign or newer file."""
     return files.read(path, _restored)

@@ -13,7 +13,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 
 from ..errors import BindError, IalgebraError
@@ -22,6 +21,8 @@ from ..planner.strategy import Strategy
 from ..results.assemble import say
 from ..results.relation import Relation
 from ..system import forking
+from ..system.arguments import checked
+from ..system.checks import shown
 from .script import export
 from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
 
@@ -57,17 +58,16 @@ class History:
     def __iter__(self) -> Iterator[HistoryStep]:
         return iter(tuple(self._steps))
 
+    @checked
     def __getitem__(self, number: int) -> HistoryStep:
         """The step with this number; −1 is the last. BindError if there is none, or if it is forgotten."""
-        if isinstance(number, bool) or not isinstance(number, Integral):
-            raise BindError(f"a step is named by its number, such as 3, or -1 for the last, not by {number!r}")
         wanted = number + self._count if number < 0 else number
         step = next((step for step in reversed(self._steps) if step.number == wanted), None)
         if step is None and 0 <= wanted < self._count:
             raise BindError(f"step {number} is forgotten; {len(self)} of {self._count} steps are kept")
         if step is None:
             known = f"the steps are 0 to {self._count - 1}" if self._count else "there is none yet"
-            raise BindError(f"there is no step {number}; {known}")
+            raise BindError(f"there is no step {shown(number)}; {known}")
         return step
 
     def __str__(self) -> str:
@@ -79,6 +79,7 @@ class History:
         """A line a step, in columns: its number, its words, rows, seconds, and what went wrong."""
         return _table(self._steps)
 
+    @checked
     def run(self, number: int) -> Relation:
         """Ask a statement again, with its seed and decisions; names mean what they mean now. BindError for a
         registration."""
@@ -88,6 +89,7 @@ class History:
         strategy = None if step.strategy is None else dataclasses.replace(step.strategy, batches=None)
         return self._ask(step.text, step.seed, strategy)
 
+    @checked
     def export(self, path: str | Path) -> Path:
         """Write a script that takes all steps again, and their tensors beside it; returns its path.
 

@@ -7,7 +7,6 @@ which a script registers the same again. Nothing here takes locks or lists steps
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 
@@ -39,6 +38,7 @@ from ..models.head_files import weights_digest
 from ..models.layers import LayerChoice
 from ..models.network import Model, Network
 from ..models.output_evidence import AUTO
+from ..system.checks import number
 from .history import History
 from .names import valid_name
 from .steps import Heads, PythonCall, PythonValue
@@ -102,7 +102,7 @@ def register_input(
     tensor: object,
     baseline: Wish | None,
     players: Wish | None,
-    feature_names: Sequence[str] | None,
+    feature_names: Sequence[object] | Mapping[int, str] | None,
     labels: Sequence[int] | Sequence[str] | ArrayLike | None,
     kind: str | None,
     layout: str | None,
@@ -182,10 +182,7 @@ def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]
     if isinstance(wish, str):
         return bind_baselines(reader.parse_value(wish), catalog)
     if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
-        value = float(wish)
-        if not math.isfinite(value):
-            raise BindError(f"the baseline of '{x.name}' is {value}; a finite number is needed")
-        return (Constant(value),)
+        return (Constant(number(f"the baseline of '{x.name}'", wish if isinstance(wish, Real) else wish.item())),)
     kind = x.kind if KINDS[x.kind].quantities else None
     own = entry(hidden(x.name, "baseline"), wish, kind=kind, layout=x.layout_of(wish))
     catalog.inputs[own.name] = own

@@ -26,14 +26,16 @@ from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..language import reader, tree
 from ..models.calibration import calibrate, table
-from ..models.fitting import HeadReport, fit_heads
+from ..models.fitting import HeadLabels, HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
 from ..models.layers import LayerChoice
 from ..models.network import Model, is_out_of_memory
+from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
 from ..system import forking
+from ..system.arguments import checked
 from . import registration
 from .descriptions import input_line
 from .history import History
@@ -44,6 +46,7 @@ from .statements.registry import run as answer_statement
 from .steps import HistoryStep
 
 
+@checked
 def connect(*, store_bytes: int = 256 << 20, progress: bool | None = None) -> Session:
     """A new session; `store_bytes` bounds the values it keeps, `progress` shows a bar (None: where stderr is a
     terminal)."""
@@ -83,6 +86,7 @@ class Session:
 
     # Registration.
 
+    @checked
     def register_model(
         self,
         name: str,
@@ -117,13 +121,14 @@ class Session:
             locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
             step.call = registration.register_model(self._catalog, self.history, network, classes, device)
 
+    @checked
     def register_input(
         self,
         name: str,
         tensor: object,
         baseline: Wish | None = None,
         players: Wish | None = None,
-        feature_names: Sequence[str] | None = None,
+        feature_names: Sequence[object] | Mapping[int, str] | None = None,
         labels: Sequence[int] | Sequence[str] | ArrayLike | None = None,
         kind: str | None = None,
         layout: str | None = None,
@@ -145,11 +150,13 @@ class Session:
             )
             step.text = f"register input {input_line(self._catalog.inputs[step.call.name])}"
 
+    @checked
     def register_window(self, name: str, mask_or_predicate: object) -> None:
         """Register a window: a boolean mask, or a predicate over feature columns as text ('row < 112 and not w')."""
         with self._registration(f"register window {name}", "window", name) as step:
             step.call = registration.register_window(self._catalog, name, mask_or_predicate)
 
+    @checked
     def register_interpreter(self, name: str, interpreter: GameInterpreter | ModelInterpreter) -> None:
         """Register what `USING name(option => value)` is to mean beside Shapley values: see `ialgebra.interpreters`.
 
@@ -158,16 +165,17 @@ class Session:
         with self._registration(f"register interpreter {name}", "interpreter", name) as step:
             step.call = registration.register_interpreter(self._catalog, self.history, name, interpreter)
 
+    @checked
     def fit_heads(
         self,
         model: str,
-        inputs: Iterable[Tensor] | Tensor | str,
-        labels: Sequence[int] | Tensor | None = None,
+        inputs: Iterable[Batch] | Tensor | str,
+        labels: HeadLabels | None = None,
         layers: Sequence[int | str] | None = None,
         *,
         seed: int = 0,
         holdout: float = 0.2,
-        groups: Sequence[object] | None = None,
+        groups: Iterable[object] | Tensor | None = None,
     ) -> HeadReport:
         """Train the linear heads of the truncated models f_l (Eq. 4), all layers in one pass over `inputs`.
 
@@ -185,11 +193,13 @@ class Session:
             step.call = registration.heads_of(network)
             return report
 
+    @checked
     def save_heads(self, model: str, path: str | Path) -> Path:
         """Write a model's trained heads to a safetensors file."""
         with _computing():
             return save_heads(self._catalog.model(model), path)
 
+    @checked
     def load_heads(self, model: str, path: str | Path) -> None:
         """Read heads that `save_heads` wrote; BindError or ShapeError for a file that is damaged or of another
         model."""
@@ -198,6 +208,7 @@ class Session:
             load_heads(network, path)
             step.call = registration.heads_of(network)
 
+    @checked
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
         """Measure what passes of a model cost on this machine, by batch size, mode and depth; ten seconds or so.
 
@@ -231,6 +242,7 @@ class Session:
 
     # Queries.
 
+    @checked
     def sql(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Relation:
         """Run a query or a script and return its last answer, at once and whole.
 
@@ -240,6 +252,7 @@ class Session:
         *_, last = self.run(text, seed, strategy)
         return last
 
+    @checked
     def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
         with _computing():
@@ -253,6 +266,7 @@ class Session:
                 step.timed = kind.timed(statement)
             yield answer
 
+    @checked
     def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
@@ -277,6 +291,7 @@ class Session:
                 step.answered(answer)
                 yield answer
 
+    @checked
     def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
         """The plan of a query, which is not run."""
         with _computing():

@@ -16,6 +16,8 @@ from hypothesis.errors import Flaky
 
 from ..errors import BindError, did_you_mean
 from ..session.session import Session
+from ..system import checks
+from ..system.arguments import checked
 from .case import Broken, Case, CaseRun, Counterexample, Refused
 from .laws import LAWS, NumericLaw
 from .world import World, world
@@ -55,10 +57,11 @@ class LawResult:
         return f"{self.id:<4} {self.verdict} ({self.checked} cases){reason}   {self.law}{found}"
 
 
+@checked
 def check_laws(
     con: Session,
     model: str = "f",
-    inputs: Sequence[str] = ("x", "y"),
+    inputs: Sequence[str] | str = ("x", "y"),
     laws: Sequence[str] | None = None,
     examples: int = 50,
     seed: int = 0,
@@ -71,8 +74,8 @@ def check_laws(
     Every query runs in a session of its own; equal seeds check equal cases. Raises BindError for unknown names
     and laws, ShapeError for inputs that differ in form.
     """
-    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
-        raise BindError(f"laws are checked on a whole number of examples from 1 on, not {examples!r}")
+    examples = checks.whole("examples", examples, 1)
+    seed = checks.whole("seed", seed, 0)
     chosen = _chosen(laws)
     inputs = [inputs] if isinstance(inputs, str) else list(inputs)
     ground = world(con, model, inputs)
@@ -83,6 +86,7 @@ def _chosen(names: Sequence[str] | None) -> list[NumericLaw]:
     known = {law.id: law for law in LAWS}
     if names is None:
         return list(LAWS)
+    names = list(names)
     if not names:
         raise BindError(f"no law is named; known: {', '.join(known)}")
     for name in names:

@@ -19,11 +19,13 @@ from typing import cast
 from ..errors import BindError, IalgebraError
 from ..models.network import Model
 from ..session.session import Session, connect
+from ..system.arguments import checked
 from .check import LawResult, check_laws
 
 _EXPECTED = "a Session, (session, model name, input names) or (model, list of inputs)"
 
 
+@checked
 def verify(
     place: str, laws: Sequence[str] | None, examples: int, seed: int = 0, using: str | None = None
 ) -> list[LawResult]:

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import IalgebraError
+from ..system.arguments import checked
 from ..system.arrays import Floats
-
-if TYPE_CHECKING:
-    from .check import LawResult
+from .check import LawResult
 
 _COLOURS = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}
 
 
+@checked
 def show(results: Sequence[LawResult], console: Console) -> None:
     """Print the table of the laws, then why some were not checked, then the counterexamples."""
     table = Table("law", "formula", "cases", "verdict")
@@ -43,6 +42,7 @@ def show(results: Sequence[LawResult], console: Console) -> None:
             console.print(Text(f"\n{each.id}: {each.counterexample}"), soft_wrap=True)
 
 
+@checked
 def as_json(results: Sequence[LawResult], name: str) -> str:
     """The results of checking `name` as JSON; `passed` is null where a law is not applicable."""
     laws = [
@@ -79,6 +79,7 @@ def _numbers(values: Floats) -> object:
     return float(values) if math.isfinite(values) else None
 
 
+@checked
 def as_junit(results: Sequence[LawResult], name: str) -> str:
     """The results of checking `name` as one JUnit test suite, with one test case per law."""
     suite = ElementTree.Element(
@@ -107,9 +108,10 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
 
 
+@checked
 def write(text: str, path: str) -> None:
     """Write a report; IalgebraError where the file cannot be written."""
     try:
         Path(path).write_text(text, encoding="utf-8")
-    except OSError as cause:
-        raise IalgebraError(f"cannot write the report '{path}': {cause.strerror or cause}") from cause
+    except (OSError, ValueError) as cause:
+        raise IalgebraError(f"cannot write the report '{path}': {getattr(cause, 'strerror', None) or cause}") from cause

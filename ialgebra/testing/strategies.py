@@ -18,6 +18,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..errors import BindError
+from ..system import checks
+from ..system.arguments import checked
 from ..system.arrays import Bools
 from . import definition
 from .plans import (
@@ -41,6 +44,9 @@ SHAPES: dict[str, Shape] = {"image": (2, 6, 6), "tabular": (5,), "tokens": (5,)}
 
 VOCABULARY = 8
 """The number of words in the vocabulary of token inputs and their models."""
+
+_LONGEST = 1 << 20  # a length, or a number of classes
+_DEEPEST = 8  # joins inside joins
 
 WEIGHTS = ("0.5", "0.25", "0.1", "0.7", "0.95", "0", "1")
 """The weights that joins are drawn with, as text."""
@@ -95,35 +101,67 @@ def _architectures(kind: str, shape: Shape, classes: int) -> list[Callable[[], n
                 lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), nn.Flatten(), nn.Linear(4 * size, classes)),
                 lambda: nn.Sequential(nn.Embedding(VOCABULARY, 4), _Recurrent(4), nn.Linear(4, classes)),
             ]
-    raise _no_strategies(kind)
+    raise AssertionError(kind)
 
 
-def _no_strategies(kind: str) -> ValueError:
-    return ValueError(f"there are no strategies for inputs of kind {kind!r}, only for {', '.join(SHAPES)}")
+def _shape(kind: str, shape: Shape | None) -> Shape:
+    """The shape, or the default one; BindError for an unknown kind, and for a shape that is none of this kind."""
+    usual = SHAPES[checks.text("kind", kind, SHAPES)]
+    if shape is None:
+        return usual
+    for length in shape:
+        checks.whole("a length in shape", length, 1, _LONGEST)
+    if len(shape) != len(usual):
+        raise BindError(f"shape {shape} has {len(shape)} lengths; inputs of kind '{kind}' have {len(usual)}")
+    return tuple(shape)
+
+
+def _some(what: str, names: Sequence[str]) -> list[str]:
+    if not len(names):
+        raise BindError(f"{what} is empty; one is drawn from it")
+    return list(names)
+
+
+def _floats(dtype: torch.dtype) -> torch.dtype:
+    if not dtype.is_floating_point:
+        raise BindError(f"dtype must be one of floating-point numbers, not {dtype}")
+    return dtype
+
+
+@checked
+def models(
+    kind: str = "image", shape: Shape | None = None, classes: int = 3, dtype: torch.dtype = torch.float32
+) -> SearchStrategy[nn.Module]:
+    """A small random network in evaluation mode, from batches of inputs of this kind and shape to (B, classes)."""
+    return _models(kind, _shape(kind, shape), checks.whole("classes", classes, 1, _LONGEST), _floats(dtype))
 
 
 @st.composite
-def models(
-    draw: DrawFn, kind: str = "image", shape: Shape | None = None, classes: int = 3, dtype: torch.dtype = torch.float32
-) -> nn.Module:
-    """A small random network in evaluation mode, from batches of inputs of this kind and shape to (B, classes)."""
+def _models(draw: DrawFn, kind: str, shape: Shape, classes: int, dtype: torch.dtype) -> nn.Module:
     number, seed = draw(st.sampled_from(range(3 if kind != "tokens" else 2))), draw(st.integers(0, 2**16))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = _architectures(kind, shape or SHAPES[kind], classes)[number]()
+        module = _architectures(kind, shape, classes)[number]()
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.normal_(std=1 / math.sqrt(max(1, parameter[0].numel())))
     return module.to(dtype).eval()
 
 
-@st.composite
-def inputs(draw: DrawFn, kind: str = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+@checked
+def inputs(
+    kind: str = "image", shape: Shape | None = None, dtype: torch.dtype = torch.float32
+) -> SearchStrategy[Tensor]:
     """An input without batch dimension: numbers of the standard normal distribution, or token ids from 1 on.
 
     Some features are zero, which makes them null players against the default baseline.
     """
-    shape, seed = shape or SHAPES[kind], draw(st.integers(0, 2**16))
+    return _inputs(kind, _shape(kind, shape), _floats(dtype))
+
+
+@st.composite
+def _inputs(draw: DrawFn, kind: str, shape: Shape, dtype: torch.dtype) -> Tensor:
+    seed = draw(st.integers(0, 2**16))
     generator = torch.Generator().manual_seed(seed)
     if kind == "tokens":
         return torch.randint(1, VOCABULARY, shape, generator=generator)
@@ -193,16 +231,17 @@ def _atoms(kind: str, shape: Shape, scale: float) -> SearchStrategy[DrawnWindow]
                 st.builds(_among, st.just("position"), st.frozensets(position, min_size=1, max_size=4)),
                 st.builds(_compared, st.just("token"), st.sampled_from(["<>", "="]), st.integers(0, VOCABULARY)),
             )
-    raise _no_strategies(kind)
+    raise AssertionError(kind)
 
 
+@checked
 def windows(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnWindow]:
     """Predicates over the columns of an input's features; `str(window)` is their text.
 
     `scale` is about the size of the input's values. Some windows are empty, some hold everything.
     """
     return st.recursive(
-        _atoms(kind, shape or SHAPES[kind], scale),
+        _atoms(kind, _shape(kind, shape), checks.number("scale", scale)),
         lambda inner: st.one_of(
             st.builds(DrawnWindow.__invert__, inner),
             st.builds(DrawnWindow.__and__, inner, inner),
@@ -226,9 +265,13 @@ def partitions(kind: str, shape: Shape, most: int) -> list[Players]:
     return found
 
 
+@checked
 def players(kind: str = "image", shape: Shape | None = None, most: int = 6) -> SearchStrategy[Players]:
     """Partitions of an input of this kind and shape into at most `most` players; `str(players)` is their text."""
-    return st.sampled_from(partitions(kind, shape or SHAPES[kind], most))
+    found = partitions(kind, _shape(kind, shape), most)
+    if not found:
+        raise BindError(f"most is {most}; no partition of this input into so few players can be written")
+    return st.sampled_from(found)
 
 
 # --- plans and queries
@@ -261,9 +304,10 @@ def _shift(*by: int) -> DrawnEdit:
     return DrawnEdit("shift", ", ".join(map(str, by)), moved)
 
 
+@checked
 def edits(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -> SearchStrategy[DrawnEdit]:
     """Edits of an input: nullify, and clip and shift for kinds that have them."""
-    shape = shape or SHAPES[kind]
+    shape, scale = _shape(kind, shape), checks.number("scale", scale)
     found = [windows(kind, shape, scale).map(nullify)]
     if kind != "tabular":
         found.append(st.tuples(*(st.integers(-2, 2) for _ in shape[-2:])).map(lambda by: _shift(*by)))
@@ -274,6 +318,7 @@ def edits(kind: str = "image", shape: Shape | None = None, scale: float = 1.0) -
     return st.one_of(found)
 
 
+@checked
 def calls(
     models: Sequence[str] = ("f",),
     inputs: Sequence[str] = ("x", "y"),
@@ -286,19 +331,18 @@ def calls(
     """f(x) with options: `baselines` are names of registered inputs, `targets` classes; up to two `edits` of x."""
     return st.builds(
         DrawnCall,
-        st.sampled_from(list(models)),
-        st.sampled_from(list(inputs)),
+        st.sampled_from(_some("models", models)),
+        st.sampled_from(_some("inputs", inputs)),
         st.none() if players is None else players,
         st.sampled_from([None, *baselines]),
         st.sampled_from([None, *targets]),
-        st.sampled_from(list(outputs)),
+        st.sampled_from(_some("outputs", outputs)),
         st.just(()) if edits is None else st.lists(edits, max_size=2).map(tuple),
     )
 
 
-@st.composite
+@checked
 def plans(
-    draw: DrawFn,
     operands: SearchStrategy[DrawnCall] | None = None,
     layers: Sequence[int] = (),
     windows: SearchStrategy[DrawnWindow] | None = None,
@@ -307,13 +351,29 @@ def plans(
     joins: bool = True,
     antijoins: bool = True,
     depth: int = 2,
-) -> Plan:
+) -> SearchStrategy[Plan]:
     """Plans that are defined: ⋈ and ⋄ are not mixed, and no inner layer is lower than an outer one, or than `least`.
 
     `operands` are what is joined (default: `calls()`), `layers` and `windows` are what σ and Π may use; without
     them, there are no σ and no Π. The operands of a ⋄ have different inputs.
     """
-    leaf = calls() if operands is None else operands
+    depth = checks.whole("depth", depth, 0, _DEEPEST)
+    return _drawn_plan(
+        calls() if operands is None else operands, tuple(layers), windows, least, joins, antijoins, depth
+    )
+
+
+@st.composite
+def _drawn_plan(
+    draw: DrawFn,
+    leaf: SearchStrategy[DrawnCall],
+    layers: Sequence[int],
+    windows: SearchStrategy[DrawnWindow] | None,
+    least: int,
+    joins: bool,
+    antijoins: bool,
+    depth: int,
+) -> Plan:
 
     def wrapped(inner: Callable[[int], Plan], least: int) -> Plan:
         legal = [layer for layer in layers if layer >= least]
@@ -346,11 +406,12 @@ def plans(
             return wrapped(lambda _: draw(leaf), least)
 
 
+@checked
 def queries(
     plans: SearchStrategy[Plan] | None = None, clauses: Sequence[str] = ("", "using exact()", "budget 20")
 ) -> SearchStrategy[str]:
     """Query texts: a plan, and one of `clauses` at its end."""
-    return st.builds(query, _plans() if plans is None else plans, st.sampled_from(list(clauses)))
+    return st.builds(query, _plans() if plans is None else plans, st.sampled_from(_some("clauses", clauses)))
 
 
 _plans = plans  # because `queries` has an argument named `plans`

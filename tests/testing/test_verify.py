@@ -109,7 +109,7 @@ def test_a_law_that_fails_is_exit_code_1_with_its_counterexample_in_every_format
     [
         ("pair", ["--laws", "L99"], "unknown law 'L99'"),
         ("pair", ["--laws", ","], "no law is named"),
-        ("pair", ["--examples", "0"], "a whole number of examples"),
+        ("pair", ["--examples", "0"], "examples must be at least 1, not 0"),
         ("pair", ["--laws", "L3", "--examples", "1", "--json", "nowhere/laws.json"], "cannot write the report"),
         ("pair", ["--laws", "L3", "--using", "magic()"], "unknown method 'magic'"),
         ("nothing", [], "has no 'nothing'"),

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from ...algebra.kinds import kind_named
 from ...errors import IalgebraError
+from ...system.arguments import checked
 from ..shown import ShownMap
 from ..table import error_text
 from .drawing import Body, Drawing
@@ -64,6 +65,7 @@ def figure(maps: Sequence[ShownMap], into: Figure | None = None) -> Figure:
     return picture
 
 
+@checked
 def panel(a: ShownMap, ax: Axes | None = None) -> Axes:
     """One map, into `ax` or the first axes of a figure of its own."""
     if ax is None:
