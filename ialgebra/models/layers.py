@@ -99,8 +99,8 @@ class ModuleCall:
 
 
 def trace(model: nn.Module, row: Tensor, called: Callable[[Tensor], object] | None = None) -> tuple[ModuleCall, object]:
-    """One pass of `row` (1, …) with hooks on every module: the call tree, and the raw output. The model is called by
-    `called`, if that is given.
+    """One pass of `row` (1, …), or of copies of it, with hooks on every module: the call tree, and the raw output.
+    The model is called by `called`, if that is given.
 
     It runs eagerly, and modules that `torch.jit` made, which take no hooks, are not in the tree.
     """
@@ -132,7 +132,7 @@ def trace(model: nn.Module, row: Tensor, called: Callable[[Tensor], object] | No
         if row.is_cuda:
             torch.cuda.synchronize(row.device)
         call.ended = time.perf_counter()
-        if tensor is not None and _readable(tensor) and tensor.dim() > 0 and len(tensor) == 1:
+        if tensor is not None and _readable(tensor) and tensor.dim() > 0 and len(tensor) == len(row):
             call.shape = tuple(tensor.shape[1:])
             if tensor.numel() <= _SMALL_OUTPUT:
                 call.output, call.content = tensor, tensor.clone()
@@ -162,12 +162,14 @@ def _readable(tensor: Tensor) -> bool:
 def cost(
     root: ModuleCall | None, layers: Sequence[Layer], row: Tensor, started: float, ended: float
 ) -> tuple[int, float, tuple[float, ...]]:
-    """What the traced pass of `row`, from `started` to `ended`, took: bytes at most, seconds, each layer's share."""
+    """What the traced pass of `row`, from `started` to `ended`, took: bytes a row at most, seconds a row, and each
+    layer's share."""
     calls = [] if root is None else list(root.all())
     times = {call.tap: call.ended for call in calls}
     seconds = ended - started
     shares = tuple((times[layer.tap] - started) / seconds for layer in layers)
-    return max([_bytes(row), *(call.live for call in calls)]), seconds, shares
+    most = max([_bytes(row), *(call.live for call in calls)])
+    return most // len(row), seconds / len(row), shares
 
 
 def _bytes(tensor: Tensor) -> int:

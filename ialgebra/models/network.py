@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from numbers import Integral
 from typing import NamedTuple, NoReturn, TypeVar
@@ -29,6 +29,7 @@ from .behaviour import Behaviour, form_of
 from .checksums import checksum
 from .contents import Contents, contents
 from .examining import random_or_batch_dependent, without_half
+from .filling import NO_FILLING, ONE_SIZE, Filling, may_be_of_sizes
 from .head import Head
 from .identity import buffers, noticed, parts, serial, settings, structure, weights
 from .inputs import Cast, Intake, computes_in, home
@@ -38,12 +39,13 @@ from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
 from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
-from .tokens import named_classes, reading_tokens, token_reader
+from .tokens import is_packed, named_classes, reading_tokens, token_reader
 from .turns import turn
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
+_FirstRun = tuple[Tensor, bool, ModuleCall | None, object, str | None, float, float]  # see `Network._first_run`
 _T = TypeVar("_T")
 
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
@@ -121,6 +123,8 @@ class Network:
         self._noticed = noticed(uncompiled(module))
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
+        self.filling = NO_FILLING  # of batches, found by `probe`
+        self.filling_told = False  # whether the user was warned of it
 
     # What is known of the model ---------------------------------------------------------------------------------------
 
@@ -140,14 +144,8 @@ class Network:
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
         with self.running():
-            try:
-                row, writes, calls, raw, operation, started, ended = self.given(example.unsqueeze(0), self._first_run)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
-                self._raised(error)
+            logits, (row, writes, calls, raw, operation, started, ended) = self._first_rows(example)
             self._evidence.made(operation)
-            logits = self._checked(1, raw)
             found: tuple[Layer, ...] = ()
             if calls is not None:
                 held = adapters.output_tensor(raw)
@@ -167,7 +165,41 @@ class Network:
         except IalgebraError as error:  # not raised here, where any query may come first; `require_head` raises it
             self._misfit = f"those that were loaded do not fit: {error.message}"
 
-    def _first_run(self, given: Tensor) -> tuple[Tensor, bool, ModuleCall | None, object, str | None, float, float]:
+    def _first_rows(self, example: Tensor) -> tuple[Tensor, _FirstRun]:
+        """The logits of one row, `example` (*shape), and what `_first_run` tells of its pass. A model that refuses a
+        batch of one row twice gets copies of it: as many as it is registered for, or two."""
+        try:
+            return self._looked(example, NO_FILLING)
+        except ModelError as error:
+            refused = error
+        size = self.batch_size or (2 if ONE_SIZE in refused.message else 1)
+        if size > 1:
+            filling = Filling(size, fixed=self.batch_size is not None)
+            with suppress(ModelError):
+                found = self._looked(example, filling)
+                try:
+                    self._looked(example, NO_FILLING)
+                except ModelError:
+                    self.filling = filling
+                    return found
+        raise refused
+
+    def _looked(self, example: Tensor, filling: Filling) -> tuple[Tensor, _FirstRun]:
+        """The logits (rows, K) of a first pass, and what it tells. Raises ModelError, or ResourceError."""
+        try:
+            run = self.given(filling.filled(example.unsqueeze(0)), self._first_run)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
+            self._raised(error)
+        try:
+            return self._checked(filling.least, run[3]), run
+        except ModelError as error:
+            if self.batch_size is None and "for a batch of" in error.message:
+                error.message += f"; {ONE_SIZE}"
+            raise
+
+    def _first_run(self, given: Tensor) -> _FirstRun:
         """One pass of one row (1, *shape): the row, whether the model wrote to it, its calls and raw output, the
         operation that made it, and when the pass began and ended."""
         with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
@@ -204,7 +236,7 @@ class Network:
     def whole(self, batch: Tensor) -> Tensor:
         """Whole inputs (B, *shape) as the model is given them: token ids that are padded get their mask."""
         reader = self.tokens
-        if reader is None or batch.is_floating_point() or batch.dim() != 2 or bool((batch < 0).any()):
+        if reader is None or batch.is_floating_point() or batch.dim() != 2 or is_packed(batch):
             return batch
         return reader.packed(batch, reader.hidden(batch, None), None)
 
@@ -456,7 +488,7 @@ class Network:
             mode = "eager"  # other modes would take the refusal of a number type for a failure of theirs
 
         def run(ready: Tensor) -> Answers:
-            return self._run(ready, readers, output, mode)
+            return self._in_batches(ready, self._reading(readers, output), mode)
 
         with self.running():
             try:
@@ -468,6 +500,35 @@ class Network:
             except Exception as error:
                 self._raised(error)
         return dict(zip(readers, values, strict=True)), logits
+
+    def _in_batches(self, batch: Tensor, reading: ReadingOfBatch, mode: Mode) -> Answers:
+        """One pass of a batch, or one for each of the `batches` that the model gets instead. Copies count as no
+        rows."""
+        passes, found = self._timed, list[Answers]()
+        for first, rows, count in self.batches(batch):
+            try:
+                values, logits = passes.run(rows, reading, mode, self._settings)
+            except ModelError as error:
+                error.row = None if error.row is None else first + min(error.row, count - 1)
+                raise
+            passes.rows -= len(rows) - count
+            found.append(([value[:count] for value in values], None if logits is None else logits[:count]))
+        if len(found) == 1:
+            return found[0]
+        together = [torch.cat(each) for each in zip(*(values for values, _ in found), strict=True)]
+        outputs = [logits for _, logits in found if logits is not None]
+        return together, torch.cat(outputs) if outputs else None
+
+    def batches(self, batch: Tensor) -> Iterator[tuple[int, Tensor, int]]:
+        """The batches that the model gets instead of `batch` (B, *shape), as `Filling.batches` tells them. In those of
+        a batch-dependent model no row meets another: it is alone or, if the model is registered for batches of some
+        size, with copies of itself."""
+        if not self.behaviour.batch_dependent:
+            yield from self.filling.batches(batch)
+            return
+        alone = Filling(self.batch_size or self.filling.least)
+        for place in range(len(batch)):
+            yield place, alone.filled(batch[place : place + 1]), 1
 
     def given(self, batch: Tensor, run: Callable[[Tensor], _T]) -> _T:
         """What `run` makes of `batch` (B, *shape) on the model's device, in the number type that it has, or in the
@@ -485,22 +546,6 @@ class Network:
     def lossy_casts(self) -> list[Cast]:
         """The number types that the model refused, and whose numbers were changed by a cast to another."""
         return self._intake.lossy
-
-    def _run(
-        self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool, mode: Mode
-    ) -> Answers:
-        """One pass of a batch; of a batch-dependent model one pass for each row. Copies of a row count as no rows."""
-        passes, reading = self._timed, self._reading(readers, output)
-        if not self.behaviour.batch_dependent:
-            return passes.run(batch, reading, mode, self._settings)
-        found: list[Answers] = []
-        for copies in self.alone(batch):
-            found.append(passes.run(copies, reading, mode, self._settings))
-            passes.rows -= len(copies) - 1
-        values = [
-            torch.cat([value[:1] for value in each]) for each in zip(*(values for values, _ in found), strict=True)
-        ]
-        return values, torch.cat([logits[:1] for _, logits in found if logits is not None]) if output else None
 
     def meet(self, example: Tensor) -> None:
         """Learn what there is to know of the model at its first use, by one row (*shape): `probe`, and `examine`."""
@@ -549,7 +594,7 @@ class Network:
         def read(rows: int) -> PassReading:
             return PassReading([], [], 0, lambda raw: adapters.logits(raw, rows).cpu())
 
-        _, logits = self.given(self.whole(batch), lambda ready: self._timed.run(ready, read, "eager", self._settings))
+        _, logits = self.given(self.whole(batch), lambda ready: self._in_batches(ready, read, "eager"))
         assert logits is not None
         return logits
 
@@ -608,12 +653,6 @@ class Network:
             kept = {name for name, *_ in self._noticed.buffers or ()}
             parameters = tuple(each for each in weights(held) if each[0] not in kept)
             return (*parameters, self._noticed.times, self._settings)
-
-    def alone(self, batch: Tensor) -> Iterator[Tensor]:
-        """For each row of a batch a batch in which it meets no other row: it is alone, or, if the model is registered
-        for batches of some size, with copies of itself."""
-        for place in range(len(batch)):
-            yield batch[place : place + 1].repeat(self.batch_size or 1, *[1] * (batch.dim() - 1))
 
     @property
     def form(self) -> tuple[object, ...]:
@@ -696,7 +735,8 @@ class Network:
     def _raised(self, error: Exception) -> NoReturn:
         if is_out_of_memory(error):
             raise error
-        raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}") from error
+        hint = f"; {ONE_SIZE}" if self.batch_size is None and may_be_of_sizes(error) else ""
+        raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}{hint}") from error
 
     def _gone(self, layers: Iterable[int]) -> str | None:
         """A message about a layer whose module is no longer in the model; None if there is no such layer."""

@@ -46,7 +46,7 @@ class ExplainedScalar(nn.Module):
         self.rows += len(batch)
         self.passes += 1
         try:
-            logits = self.network.given(batch, self._alone if self.network.behaviour.batch_dependent else self._logits)
+            logits = self.network.given(batch, self._in_batches)
         except ModelError as error:
             raise ModelError(f"model '{self.network.name}' {error.message}") from error
         except IalgebraError:
@@ -66,8 +66,10 @@ class ExplainedScalar(nn.Module):
         reading = self.network.outputs
         return column(logits, self.target, self.output, reading if self.head is None else reading.head)
 
-    def _alone(self, ready: Tensor) -> Tensor:
-        return torch.cat([self._logits(copies)[:1] for copies in self.network.alone(ready)])
+    def _in_batches(self, ready: Tensor) -> Tensor:
+        """The logits of a batch, in batches that the model takes."""
+        found = [self._logits(rows)[:count] for _, rows, count in self.network.batches(ready)]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def _logits(self, ready: Tensor) -> Tensor:
         given = ready.clone()  # the model may write to it

@@ -65,6 +65,11 @@ class TokenReader:
         return given | {"token_type_ids": types} if self.types and bool(types.any()) else given
 
 
+def is_packed(batch: Tensor) -> bool:
+    """Whether tokens are packed already: some is hidden, or has a type."""
+    return bool(((batch < 0) | (batch.to(torch.int64) >> _TYPE_BITS != 0)).any())
+
+
 def token_reader(module: object) -> TokenReader | None:
     """How a module reads tokens; None for one whose `forward` takes no `input_ids` with an `attention_mask`."""
     model = _inner(module)

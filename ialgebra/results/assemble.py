@@ -95,6 +95,10 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
             if cast.grave and not cast.told:
                 cast.told = True
                 say(f"model '{name}' {cast.words}")
+        network = catalog.model(name)
+        if network.filling.least > 1 and not network.filling_told:
+            network.filling_told = True
+            say(f"model '{name}' {network.filling.words}")
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]

@@ -35,6 +35,8 @@ def model_text(network: Network) -> str:
     lines = [f"model {model_line(network)}, output {network.output}, on {network.runs_on}"]
     lines.append(f"  outputs: {outputs_text(network)}")
     lines += [f"  inputs: it {cast.words}" for cast in network.lossy_casts]
+    if network.filling.least > 1:
+        lines.append(f"  batches: it {network.filling.words}")
     if network.tokens is not None:
         pad = "unknown" if network.tokens.pad is None else network.tokens.pad
         lines.append(f"  reads token ids with an attention mask; the id of padding is {pad}")

@@ -106,13 +106,14 @@ class Session:
 
         `layers`: names or modules to cut after, in order (None: found by themselves). `classes`: their names. `output`:
         what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
-        run it. `batch_size`: rows a batch. `example`: an input to run it on at once, which tells its layers and
-        classes (None: the first query's). `outputs`: what the model returns, 'logits' of classes of which one holds,
-        'multilabel' (logits of classes that hold independently), 'probabilities', 'log_probabilities', 'values' (a
-        regression), or 'auto', which looks at the model and its rows. Queries run it in eval mode, and so the modules
-        that a callable computes with; with `train_mode` all stay in the mode that they are in. `version`: your word for
-        what the model is where not all of it can be read (a file, a server); rows of an equal model and version are
-        trusted. Raises BindError for arguments that do not fit.
+        run it. `batch_size`: rows a batch; a model that refuses a single row gets batches of just so many (of two, if
+        it is not given), filled up with copies that are not counted. `example`: an input to run it on at once, which
+        tells its layers and classes (None: the first query's). `outputs`: what the model returns, 'logits' of classes
+        of which one holds, 'multilabel' (logits of classes that hold independently), 'probabilities',
+        'log_probabilities', 'values' (a regression), or 'auto', which looks at the model and its rows. Queries run it
+        in eval mode, and so the modules that a callable computes with; with `train_mode` all stay in the mode that they
+        are in. `version`: your word for what the model is where not all of it can be read (a file, a server); rows of
+        an equal model and version are trusted. Raises BindError for arguments that do not fit.
         """
         with ExitStack() as locked, self._step_of(f"register model {name}", "model", name) as step:
             network = registration.network_of(
