@@ -31,7 +31,7 @@ from .contents import Contents, contents
 from .examining import random_or_batch_dependent, without_half
 from .filling import NO_FILLING, ONE_SIZE, Filling, may_be_of_sizes
 from .head import Head
-from .identity import buffers, noticed, parts, serial, settings, structure, weights
+from .identity import buffers, noticed, parameters, parts, serial, settings, structure
 from .inputs import Cast, Intake, computes_in, home
 from .layers import Layer, LayerChoice, ModuleCall, chosen_layers, cost, find_layers, resolve, trace
 from .modes import Backend
@@ -120,6 +120,7 @@ class Network:
         self._saved_heads: dict[str, Head] = {}
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
+        self._untouched = False  # whether no pass has run in this frame
         self._noticed = noticed(uncompiled(module))
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
@@ -144,6 +145,7 @@ class Network:
         if isinstance(self.module, nn.Module) and any(is_lazy(each) for each in self.module.parameters()):
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
         with self.running():
+            self.touched()
             logits, (row, writes, calls, raw, operation, started, ended) = self._first_rows(example)
             self._evidence.made(operation)
             found: tuple[Layer, ...] = ()
@@ -443,19 +445,25 @@ class Network:
             return
         with turn(self.module), forking.ended_in_child(self._stop):
             self._notice()
+            self._untouched = True
             try:
                 with as_found(self.module, self.device, self.nets, train_mode=self.train_mode):
                     self._runner = threading.get_ident()
                     yield
             finally:
                 self._runner = None
-                held = self._noticed.read(uncompiled(self.module))
-                self._noticed.left, self._noticed.buffers = held.digest, buffers(held)
+                if not self._untouched:
+                    held = self._noticed.read(uncompiled(self.module))
+                    self._noticed.left, self._noticed.buffers = held.digest, buffers(held)
                 if self._passes is not None:
                     self._passes.save()
 
     def _stop(self) -> None:
         self._runner = None
+
+    def touched(self) -> None:
+        """Note that a pass is about to run, which may write to the model."""
+        self._untouched = False
 
     def forward(self, batch: Tensor, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]:
         """Logits (B, K) of f_l for each layer asked (None: the model itself) from one pass of `batch` (B, *shape).
@@ -491,6 +499,7 @@ class Network:
             return self._in_batches(ready, self._reading(readers, output), mode)
 
         with self.running():
+            self.touched()
             try:
                 values, logits = self.given(batch, run)
             except TapError as error:
@@ -566,6 +575,7 @@ class Network:
         with self.running():
             if behaviour.examined == self.form:
                 return
+            self.touched()
             behaviour.due = True
             if torch.equal(full, half):
                 return
@@ -607,6 +617,7 @@ class Network:
         self.probe(batch[0])
         ready = self.ready(batch)
         with self.running():
+            self.touched()
             return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
 
     def fingerprint(self) -> tuple[object, ...]:
@@ -624,9 +635,11 @@ class Network:
     def content(self) -> tuple[object, ...]:
         """The model's part of `fingerprint`, which leaves the heads out."""
         with turn(self.module):
-            held = self._notice()
+            just_noticed = self._untouched and self._runner == threading.get_ident()
+            held = self._noticed.contents if just_noticed and self._noticed.contents else self._notice()
             said = () if self.version is None else (f"version {self.version}",)
-            return (*weights(held), self._settings, *self._modes(), *said)
+            numbers = (*parameters(held), *(self._noticed.buffers or ()))
+            return (*numbers, self._settings, *self._modes(), *said)
 
     def apart(self) -> tuple[object, ...]:
         """What tells this model's rows from those of another model whose `content` is equal: where it runs and is read.
@@ -650,9 +663,7 @@ class Network:
         that the model itself writes to is no change. A query that others interrupted compares it."""
         with turn(self.module):
             held = self._notice()
-            kept = {name for name, *_ in self._noticed.buffers or ()}
-            parameters = tuple(each for each in weights(held) if each[0] not in kept)
-            return (*parameters, self._noticed.times, self._settings)
+            return (*parameters(held), self._noticed.times, self._settings)
 
     @property
     def form(self) -> tuple[object, ...]:

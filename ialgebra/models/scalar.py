@@ -92,6 +92,7 @@ def asking(network: Network, seed: int) -> Iterator[None]:
     # The frame of `running` puts back modes, devices and which weights take gradients; threads take turns at the model,
     # and at the generators, which are the process's.
     with network.running(), _generators, torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        network.touched()
         modules = list(network.module.modules()) if isinstance(network.module, nn.Module) else []
         parameters = list(network.module.parameters()) if isinstance(network.module, nn.Module) else []
         hooks = [(held, dict(held)) for module in modules for held in _hooks(module)]

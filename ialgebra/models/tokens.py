@@ -87,7 +87,8 @@ def token_reader(module: object) -> TokenReader | None:
 
 def named_classes(module: object) -> dict[int, str] | None:
     """The names of a model's classes that its `config.id2label` holds; None if it holds none."""
-    names = getattr(getattr(_inner(module), "config", None), "id2label", None)
+    model = _inner(module)
+    names = getattr(getattr(model, "config", None), "id2label", None) if isinstance(model, nn.Module) else None
     if not isinstance(names, Mapping) or not names:
         return None
     try:
