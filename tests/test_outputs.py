@@ -301,6 +301,33 @@ def test_a_row_that_contradicts_begins_the_query_again() -> None:
     assert np.array_equal(again.values, found.values)
 
 
+def test_a_model_that_is_changed_in_place_is_looked_at_again() -> None:
+    net = nn.Sequential(wide(), nn.Identity())
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", net)
+    con.register_input("x", X)
+    text = "select * from f(x, target => 1, output => probability)"
+    assert con.sql(text)[0].full_value == pytest.approx(float(net(torch.from_numpy(X)[None]).softmax(1).detach()[0, 1]))
+    net[1] = nn.Softmax(1)
+    assert con.sql(text)[0].full_value == pytest.approx(float(net(torch.from_numpy(X)[None]).detach()[0, 1]))
+    net[1] = nn.Sigmoid()
+    assert con.sql(text)[0].full_value == pytest.approx(float(net(torch.from_numpy(X)[None]).detach()[0, 1]))
+    assert "its last operation is a sigmoid" in con.sql("describe f").text
+    net[1] = nn.Identity()
+    assert con.sql(text)[0].full_value == pytest.approx(float(net(torch.from_numpy(X)[None]).softmax(1).detach()[0, 1]))
+
+
+def test_rows_found_in_the_store_are_looked_at_too() -> None:
+    """The model is registered anew: its first row sums to one, and all others come out of the store."""
+    con = ialgebra.connect(progress=False)
+    x = np.array([0.2, 0.3, 0.5])
+    con.register_input("x", x)
+    for _ in range(2):
+        con.register_model("f", simplex, example=x)
+        found = con.sql("select * from f(x, target => 2, output => probability)")[0]
+        assert found.full_value == pytest.approx(softmax(x)[2])
+
+
 def test_numbers_that_only_lie_between_0_and_1_are_doubted_aloud() -> None:
     def model(batch: Tensor) -> Tensor:
         return torch.from_numpy(1 / (1 + np.exp(-batch.numpy()[:, :2])))

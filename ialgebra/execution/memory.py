@@ -118,6 +118,8 @@ class Memory:
             if not all(map(len, found.values())):
                 return {}, False
             (news,) = self.store.use(self.models[model], places, self.now).tolist()
+        if None in found:
+            self._networks[model].see(torch.from_numpy(found[None]))
         return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}, news
 
     def keep_whole(self, model: str, name: bytes, logits: Mapping[LayerNumber, Tensor], seconds: float) -> None:
@@ -191,6 +193,8 @@ class Memory:
             for k, each in enumerate(columns):
                 known, logits = table.read(places, self._layer(model, each.layer))
                 if len(logits):
+                    if each.layer is None:
+                        self._networks[model].see(torch.from_numpy(logits))
                     found[known, k] = each.read(torch.from_numpy(logits))
                 known, values = table.read(places, self._scalar(model, each))
                 found[known, k] = values[:, 0]

@@ -45,7 +45,7 @@ from .turns import turn
 __all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
-_FirstRun = tuple[Tensor, bool, ModuleCall | None, object, str | None, float, float]  # see `Network._first_run`
+_FirstRun = tuple[Tensor, bool, ModuleCall | None, object, float, float]  # see `Network._first_run`
 _T = TypeVar("_T")
 
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
@@ -103,9 +103,6 @@ class Network:
         if classes is None:
             classes = named_classes(module)
         self.classes = None if classes is None else class_names(name, classes)
-        self._evidence = OutputEvidence(name, module, outputs, pair=self.classes is not None and len(self.classes) == 2)
-        if self._evidence.said == "values" and output != "logit":
-            raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         self._intake = Intake()
         self.heads: dict[int, Head] = {}
         self._names_open = isinstance(classes, Mapping)  # the rest of a mapping is filled in once K is known
@@ -114,6 +111,11 @@ class Network:
             self._choices = resolve(uncompiled(module), layers)
         self._layers: tuple[Layer, ...] | None = None
         self._columns = 0
+        self._evidence = self._new_evidence(outputs)
+        self._evidence_of = ""  # the settings of the model when its evidence was gathered
+        self._operations: LastOperation | None = None  # of the pass that is being watched
+        if self._evidence.said == "values" and output != "logit":
+            raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         self._row_dim: int | None = None
         self.example: Tensor | None = None  # what `probe` was given
         self._first_pass: FirstPass | None = None
@@ -146,8 +148,7 @@ class Network:
             raise BindError(f"model '{self.name}' has lazy parameters; run it once before it is registered")
         with self.running():
             self.touched()
-            logits, (row, writes, calls, raw, operation, started, ended) = self._first_rows(example)
-            self._evidence.made(operation)
+            logits, (row, writes, calls, raw, started, ended) = self._first_rows(example)
             found: tuple[Layer, ...] = ()
             if calls is not None:
                 held = adapters.output_tensor(raw)
@@ -188,36 +189,36 @@ class Network:
 
     def _looked(self, example: Tensor, filling: Filling) -> tuple[Tensor, _FirstRun]:
         """The logits (rows, K) of a first pass, and what it tells. Raises ModelError, or ResourceError."""
-        try:
-            run = self.given(filling.filled(example.unsqueeze(0)), self._first_run)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
-            self._raised(error)
-        try:
-            return self._checked(filling.least, run[3]), run
-        except ModelError as error:
-            if self.batch_size is None and "for a batch of" in error.message:
-                error.message += f"; {ONE_SIZE}"
-            raise
+        with self._watching():
+            try:
+                run = self.given(filling.filled(example.unsqueeze(0)), self._first_run)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise ResourceError(f"model '{self.name}' runs out of memory at a batch of one row") from error
+                self._raised(error)
+            try:
+                return self._checked(filling.least, run[3]), run
+            except ModelError as error:
+                if self.batch_size is None and "for a batch of" in error.message:
+                    error.message += f"; {ONE_SIZE}"
+                raise
 
     def _first_run(self, given: Tensor) -> _FirstRun:
-        """One pass of one row (1, *shape): the row, whether the model wrote to it, its calls and raw output, the
-        operation that made it, and when the pass began and ended."""
+        """One pass of one row (1, *shape): the row, whether the model wrote to it, its calls and raw output, and when
+        the pass began and ended."""
         with torch.inference_mode(False):  # an ordinary tensor, which counts what is written to it
             row = given.detach().clone()
         version, content = row._version, row.clone()
         calls: ModuleCall | None = None
         started = time.perf_counter()
-        with LastOperation() as operations:
-            if isinstance(self.module, nn.Module):
-                model = uncompiled(self.module)
-                calls, raw = trace(model, row.detach(), self.called(model))
-            else:
-                raw = self.module(row.detach())
+        if isinstance(self.module, nn.Module):
+            model = uncompiled(self.module)
+            calls, raw = trace(model, row.detach(), self.called(model))
+        else:
+            raw = self.module(row.detach())
         ended = time.perf_counter()
         writes = row._version != version or not (row.is_meta or torch.equal(row, content))
-        return row, writes, calls, raw, operations.of(adapters.output_tensor(raw)), started, ended
+        return row, writes, calls, raw, started, ended
 
     @property
     def chosen(self) -> tuple[tuple[str, str, int | None], ...] | None:
@@ -283,6 +284,10 @@ class Network:
     def outputs(self) -> OutputReading:
         """How the model's outputs are read, by what was said at registration and by the rows that were seen."""
         return self._evidence.reading
+
+    def see(self, outputs: Tensor) -> None:
+        """Rows (B, K) of the model's output, evaluated now or found in the store: `outputs` says how they are read."""
+        self._evidence.see(outputs)
 
     @property
     def doubtful(self) -> bool:
@@ -492,16 +497,18 @@ class Network:
 
         Raises, casts and chooses the mode as `forward`.
         """
-        if not self._intake.knows(batch.dtype, computes_in(self.module)):
-            mode = "eager"  # other modes would take the refusal of a number type for a failure of theirs
-
-        def run(ready: Tensor) -> Answers:
-            return self._in_batches(ready, self._reading(readers, output), mode)
-
         with self.running():
             self.touched()
+            unknown = not self._evidence.watched or not self._intake.knows(batch.dtype, computes_in(self.module))
+            # Other modes would take the refusal of a number type for a failure of theirs.
+            chosen: Mode = "eager" if unknown else mode
+
+            def run(ready: Tensor) -> Answers:
+                return self._in_batches(ready, self._reading(readers, output), chosen)
+
             try:
-                values, logits = self.given(batch, run)
+                with self._watching():
+                    values, logits = self.given(batch, run)
             except TapError as error:
                 raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
             except IalgebraError:
@@ -694,7 +701,25 @@ class Network:
         if left != self._noticed.buffers:
             self._noticed.buffers = left
             self._noticed.times += 1
+        if self._evidence_of != self._noticed.settings:  # its outputs may be other numbers now
+            self._evidence, self._evidence_of = self._new_evidence(self._evidence.said), self._noticed.settings
         return held
+
+    def _new_evidence(self, said: str) -> OutputEvidence:
+        pair = self.classes is not None and len(self.classes) == 2
+        return OutputEvidence(self.name, self.module, said, pair, self._columns)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """A frame in which the operation that makes the model's output is noticed, if it is not known yet."""
+        if self._evidence.watched:
+            yield
+            return
+        with LastOperation() as self._operations:
+            try:
+                yield
+            finally:
+                self._operations = None
 
     def _reading(self, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool) -> ReadingOfBatch:
         def of(rows: int) -> PassReading:
@@ -726,7 +751,9 @@ class Network:
                 f"model '{self.name}' returned {logits.shape[1]} classes, before {self._columns}; "
                 "register it again if it was changed"
             )
-        self._evidence.see(self._finite(logits, None))
+        if self._operations is not None:
+            self._evidence.made(self._operations.of(adapters.output_tensor(raw)))
+        self.see(self._finite(logits, None))
         return logits
 
     def _finite(self, logits: Tensor, layer: int | None) -> Tensor:

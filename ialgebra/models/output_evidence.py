@@ -107,35 +107,33 @@ def _with_number(args: Iterable[object]) -> bool:
 class OutputEvidence:
     """What is known of a model's outputs. `said` is what `register_model(outputs=…)` was told."""
 
-    def __init__(self, name: str, model: object, said: str, pair: bool = False) -> None:
-        """`pair` says that two class names were given. Raises BindError where `said` is no meaning of outputs."""
+    def __init__(self, name: str, model: object, said: str, pair: bool = False, columns: int = 0) -> None:
+        """`pair` says that two class names were given, `columns` how many the outputs have, if known. Raises BindError
+        where `said` is no meaning of outputs."""
         if said != AUTO and said not in MEANINGS:
             known = did_you_mean(str(said), (AUTO, *MEANINGS))
             raise BindError(f"model '{name}' cannot return '{said}' (outputs=){known}")
         self.said = said
+        self.watched = False  # whether the last operation of a pass was looked for
         self._pair = pair
         self._hint = _hinted(model)
-        self._columns = 0
+        self._columns = columns
+        self.met = False  # whether rows were seen
         self._made_by: str | None = None
         self._sums = self._log_sums = True  # every row was ≥ 0 with sum one; the same of its exponentials
         self._near_sums = self._near_log_sums = True  # the same, with the rounding of narrow types
         self._unit = self._below = True  # every number was in [0, 1]; up to 0
         self._reading: OutputReading | None = None
 
-    @property
-    def met(self) -> bool:
-        """Whether rows were seen."""
-        return self._columns > 0
-
     def made(self, operation: str | None) -> None:
         """The last operation of a pass is known."""
-        self._made_by, self._reading = operation, None
+        self._made_by, self._reading, self.watched = operation, None, True
 
     def see(self, outputs: Tensor) -> None:
         """Rows (B, K) came out of the model."""
         if not len(outputs) or (self.met and not (self._unit or self._below)):
             return
-        self._columns = outputs.shape[1]
+        self._columns, self.met = outputs.shape[1], True
         wide = outputs.detach().double()
         if self._unit:
             self._unit = bool(((wide >= -_ROUNDING) & (wide <= 1 + _ROUNDING)).all())
