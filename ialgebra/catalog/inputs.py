@@ -24,8 +24,8 @@ from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
 from ..models.tokens import TokenReader
-from ..system.arrays import array_of
 from ..system.checks import whole
+from ..system.tensors import array_of
 from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 

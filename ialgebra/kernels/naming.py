@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..system.arrays import bits_of
+from ..system.tensors import bits_of
 
 HashNumbers = NDArray[np.uint64]
 

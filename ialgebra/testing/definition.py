@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from ..models.adapters import logits as logits_of
 from ..models.outputs import LOGITS, OutputReading
-from ..system.arrays import Bools, Floats, Ints, array_of
+from ..system.arrays import Bools, Floats, Ints
+from ..system.tensors import array_of
 from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
 
 _MOST_KNOWN_ROWS = 4096  # whose logits a net caches: the next case often has the same coalitions

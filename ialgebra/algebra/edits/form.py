@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...system.arrays import array_of
+from ...system.tensors import array_of
 from ..baselines import Baseline, materialise
 from ..kinds import KINDS, InputKind, columns_of
 from ..sources import Edit, Source
