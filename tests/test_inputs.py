@@ -397,6 +397,27 @@ def test_a_signal_has_its_channels_first() -> None:
     assert a.player_names() == [f"time {k}, channel 0" for k in (3, 4, 5)]
 
 
+class Steps(Walk):
+    """An LSTM that takes a batch of vectors for one series, so that they mix."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.head(self.lstm(x)[0])
+        return result
+
+
+def test_a_series_that_is_read_as_a_table_whose_rows_mix_is_said() -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", Steps())
+    con.register_input("x", torch.randn(5, 3))
+    with pytest.warns(ialgebra.IalgebraWarning) as caught:
+        maps = con.sql("select * from f(x, target => 0)")
+    assert len(maps) == 5
+    assert not any("exact" in each.method for each in maps)
+    (said,) = [str(each.message) for each in caught if "batch-dependent" in str(each.message)]
+    assert "'x' of shape (5, 3) was read as 5 inputs, each a tabular input (features,)" in said
+    assert "kind='series'" in said
+
+
 def test_an_input_that_a_model_refuses_is_said_how_it_was_read_and_the_advice_works() -> None:
     con = ialgebra.connect(progress=False)
     con.register_model("f", Walk())
@@ -422,9 +443,9 @@ def test_an_input_that_a_model_refuses_is_said_how_it_was_read_and_the_advice_wo
     ("value", "said", "error", "message"),
     [
         (torch.rand(3, 8, 8), {"layout": "CWH"}, ialgebra.BindError, "unknown layout 'CWH'.*did you mean 'CHW'"),
-        (torch.rand(3, 8, 8), {"layout": 3}, ialgebra.BindError, "unknown layout 3"),
+        (torch.rand(3, 8, 8), {"layout": 3}, ialgebra.BindError, "argument 'layout' of register_input must be a text"),
         (torch.rand(3, 8, 8), {"kind": "picture"}, ialgebra.BindError, "unknown kind of input 'picture'"),
-        (torch.rand(3, 8, 8), {"kind": 3}, ialgebra.BindError, "the kind of input 'x' is 3"),
+        (torch.rand(3, 8, 8), {"kind": 3}, ialgebra.BindError, "argument 'kind' of register_input must be a text"),
         (torch.rand(3), {"kind": "tokens"}, ialgebra.BindError, "a token sequence is of whole numbers"),
         (torch.rand(3), {"kind": "image"}, ialgebra.ShapeError, r"kind='image' needs \(channels, rows, cols\)"),
         (torch.rand(2, 3, 4, 5), {"kind": "series"}, ialgebra.ShapeError, r"kind='series' needs \(time, channels\)"),

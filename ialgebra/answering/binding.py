@@ -57,7 +57,8 @@ def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequ
             try:
                 catalog.model(model).meet(catalog.element_for(model, catalog.input(name).sources[0]).tensor)
             except ModelError as error:
-                catalog.say_how_read(error, [name])
+                if error.row is None:
+                    error.message += catalog.how_read([name])
                 raise
             return ()
         case UnknownPredictions(identity):

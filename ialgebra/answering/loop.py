@@ -131,7 +131,7 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
     }
     for output in plan.outputs:
         warn(output, outcome, question.catalog)
-    warn_of_models(outcome.contents, question.catalog)
+    warn_of_models(outcome.contents, plan.inputs, question.catalog)
     return maps
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..algebra.operators import leaves
 from ..catalog.catalog import Catalog
 from ..errors import ModelError
 from ..execution.execution import Execution, Executor, Progress, TimeUp
@@ -75,8 +74,8 @@ class Running:
         except TimeUp:
             return None
         except ModelError as error:
-            calls = (leaf for output in plan.outputs for leaf in leaves(output.written))
-            self.catalog.say_how_read(error, (source.name for call in calls for source in call.inputs))
+            if error.row is None:
+                error.message += self.catalog.how_read(plan.inputs)
             raise
         finally:
             self._count(execution.outcome)

@@ -21,7 +21,7 @@ from ..algebra.operators import Estimation
 from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
 from ..algebra.windows import Window
-from ..errors import BindError, ModelError, did_you_mean
+from ..errors import BindError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.network import Network
@@ -83,14 +83,13 @@ class Catalog:
         """The inputs that users registered by name."""
         return {name: each for name, each in self.inputs.items() if not is_hidden(name)}
 
-    def say_how_read(self, error: ModelError, names: Iterable[str]) -> None:
-        """Add to the error of a model that refuses a batch as a whole how the inputs were read, and how to say
-        otherwise."""
+    def how_read(self, names: Iterable[str]) -> str:
+        """The end of a sentence about a model that does not fit these inputs: how they were read, and what in their
+        registration would have them read otherwise; empty where nothing would."""
         read = [
             f"'{name}' {how}" for name in dict.fromkeys(names) if name in self.inputs and (how := self.inputs[name].how)
         ]
-        if error.row is None and read:
-            error.message += f" ({'; '.join(read[:2])})"
+        return f" ({'; '.join(read[:2])})" if read else ""
 
     def view(self, name: str) -> str:
         return _look_up("view", name, self.views)

@@ -39,7 +39,7 @@ class InputForm:
     how: str
 
 
-def form(name: str, given: Tensor | list[Tensor], kind: object = None, layout: object = None) -> InputForm:
+def form(name: str, given: Tensor | list[Tensor], kind: str | None = None, layout: str | None = None) -> InputForm:
     """How input `name` is read: one tensor, or a list of several inputs; `kind` and `layout` are what its registration
     says of it.
 
@@ -72,7 +72,7 @@ def form(name: str, given: Tensor | list[Tensor], kind: object = None, layout: o
     return InputForm(known, tensors, collection, lies, _in_words(shape, dtype, known, collection, lies))
 
 
-def pictures(name: str, value: object, layout: object) -> tuple[object, object]:
+def pictures(name: str, value: object, layout: str | None) -> tuple[object, str | None]:
     """A picture of Pillow, or a list of them, as arrays and their layout; any other value, and its layout, unchanged.
 
     Pillow is not imported. A picture with a palette is read as its colours.
@@ -81,7 +81,7 @@ def pictures(name: str, value: object, layout: object) -> tuple[object, object]:
     found = list(cast("Sequence[object]", value)) if several else [value]
     if not found or not all(map(_is_picture, found)):
         return value, layout
-    if layout is not None and str(layout).upper() != "HWC":
+    if layout is not None and layout.upper() != "HWC":
         raise BindError(f"'{name}' is a picture of Pillow, which lies (H, W, C); layout={layout!r} does not fit it")
     arrays = [_picture(each) for each in found]
     return (arrays if several else arrays[0]), "HWC"
@@ -102,13 +102,11 @@ def _picture(picture: object) -> Array:
 
 
 def _kind(
-    name: str, shape: tuple[int, ...], dtype: torch.dtype, listed: bool, kind: object, layout: object
+    name: str, shape: tuple[int, ...], dtype: torch.dtype, listed: bool, kind: str | None, layout: str | None
 ) -> InputKind:
     """The kind that the registration names, by itself or by its layout, or that the shape tells. A list adds an axis to
     `shape`."""
     if kind is not None:
-        if not isinstance(kind, str):
-            raise BindError(f"the kind of input '{name}' is {kind!r}; it is one of {', '.join(KINDS)}")
         known = kind_named(kind)
         if dtype.is_floating_point and not known.quantities:
             raise BindError(f"input '{name}' holds {dtype} numbers; {known.article} is of whole numbers")
@@ -128,13 +126,13 @@ def _kind(
     return found
 
 
-def _spelled(layout: object) -> str:
+def _spelled(layout: str) -> str:
     """A layout as kinds spell it: without the axis of a batch, in capitals."""
-    spelled = str(layout).upper()
+    spelled = layout.upper()
     return spelled[1:] if len(spelled) > 2 and spelled[0] in "NB" else spelled
 
 
-def _layout(name: str, kind: InputKind, shape: tuple[int, ...], layout: object) -> str | None:
+def _layout(name: str, kind: InputKind, shape: tuple[int, ...], layout: str | None) -> str | None:
     """The layout that the registration says, or that the shape tells; None for a kind that has one order of axes."""
     if layout is not None:
         spelled = _spelled(layout)

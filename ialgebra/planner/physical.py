@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from ..algebra.operators import Operator
+from ..algebra.operators import Operator, leaves
 from ..models.profile import Mode
 from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
@@ -132,6 +132,12 @@ class PhysicalPlan:
     def models(self) -> tuple[str, ...]:
         """The models whose games it evaluates."""
         return tuple(dict.fromkeys(name for job in self.jobs for name in job.models))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that it explains."""
+        calls = (leaf for output in self.outputs for leaf in leaves(output.written))
+        return tuple(dict.fromkeys(source.name for call in calls for source in call.inputs))
 
     @property
     def rows(self) -> int:

@@ -17,7 +17,7 @@ from ..catalog.inputs import Entry
 from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
-from ..models.behaviour import warning
+from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from .attribution import Attribution
@@ -110,14 +110,16 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
         say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
 
 
-def warn_of_models(names: Iterable[str], catalog: Catalog) -> None:
-    """Warn, once a session, about each model that is no function of the row."""
+def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog) -> None:
+    """Warn, once a session, about each model that is no function of the row. Rows that depend on one another may be
+    those of one input that was read as several, so it says how collections among the `inputs` were read."""
+    collections = [name for name in inputs if catalog.input(name).collection]
     for name in names:
         behaviour = catalog.model(name).behaviour
         for word in behaviour.words:
             if word not in behaviour.told:
                 behaviour.told.add(word)
-                say(warning(name, word))
+                say(warning(name, word) + (catalog.how_read(collections) if word == BATCH_DEPENDENT else ""))
 
 
 def say(message: str) -> None:

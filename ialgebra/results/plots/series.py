@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 
 from ...algebra.kinds import columns_of
 from ...system.arrays import Array, Floats
@@ -21,6 +22,8 @@ CHANNELS = 6
 """A panel draws at most this many channels, those that vary most."""
 
 WIDTH, HEIGHT = 5.2, 1.5
+
+_HALO = withStroke(linewidth=2.4, foreground="white")  # so that a line stays visible on a dark colour
 
 
 def _measured(a: ShownMap) -> Body:
@@ -43,7 +46,7 @@ def _drawn(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
     shown = np.argsort(-np.nanstd(content, axis=0), kind="stable")[:CHANNELS]
     for place, channel in enumerate(sorted(shown.tolist())):
         style = ("-", "--", ":", "-.")[place % 4]
-        ax.plot(np.arange(count), content[:, channel], linestyle=style, color=INK, linewidth=1.0)
+        ax.plot(np.arange(count), content[:, channel], linestyle=style, color=INK, linewidth=1.0, path_effects=[_HALO])
     ax.set_xlim(-0.5, count - 0.5)
     ax.set_ylim(low - margin, high + margin)
     ax.tick_params(labelsize=7.5, colors=FAINT, length=2)
