@@ -284,6 +284,15 @@ def test_a_picture_of_pillow_is_read_with_the_numbers_that_it_holds(mode: str) -
         con.register_input("x", held, layout="CHW")
 
 
+def test_an_example_of_a_model_may_be_a_picture_whose_channels_come_last() -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = (picture(8, 12) * 255).astype(np.uint8)
+    for example in (pixels, image.fromarray(pixels), torch.from_numpy(pixels).permute(2, 0, 1)):
+        con = ialgebra.connect(progress=False)
+        con.register_model("f", Colours(), example=example)
+        assert "2 classes" in con.sql("describe f").text
+
+
 # --- Series and signals
 
 
@@ -370,6 +379,15 @@ def test_spans_and_windows_of_a_series() -> None:
     assert len(con.sql("select * from f(x, target => 0) budget 40")[0].values) == 16
     (a,) = con.sql("select * from f(clip(x, -1, 1), target => 0, players => spans(1)) left join f(x)")[:1]
     assert a.values.sum() == pytest.approx(float(score(x.clip(-1, 1)[None]) - score(x[None])), abs=1e-9)
+
+
+def test_heads_of_a_registered_collection_of_series_are_fitted_on_series() -> None:
+    torch.manual_seed(0)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", Walk())
+    con.register_input("xs", torch.randn(30, 6, 3), kind="series")
+    assert con.fit_heads("f", "xs").fitted == 24
+    assert con.sql("select 1 from f(xs) budget 20")[0].map.shape == (6, 3)
 
 
 def test_a_signal_has_its_channels_first() -> None:

@@ -234,6 +234,40 @@ def test_layers_and_heads_of_a_model_that_reads_masks() -> None:
     assert a.values.sum() == pytest.approx(a.full_value - a.base_value, abs=1e-5)
 
 
+def test_heads_of_a_registered_collection_are_fitted_under_its_masks() -> None:
+    torch.manual_seed(4)
+    texts = torch.randint(1, 30, (40, 6))
+    hidden = torch.zeros(40, 6, dtype=torch.bool)
+    hidden[::2, 3:] = True  # tokens that are no padding
+    fitted = []
+    for mask in (~hidden, torch.ones_like(hidden)):
+        con = asked(Reader().eval(), x=IDS[2], texts={"input_ids": texts, "attention_mask": mask})
+        con.fit_heads("f", "texts", layers=["attention"])
+        fitted.append(con.sql("select attention from f(x, target => 0) using exact()")[0].values)
+    assert not np.allclose(*fitted, atol=1e-3)
+
+
+def test_an_example_of_a_model_is_read_as_an_input_would_be() -> None:
+    con = ialgebra.connect(progress=False)
+    for example in (IDS[0], {"input_ids": IDS[:1], "attention_mask": SEEN[:1]}):
+        con.register_model("f", Reader().eval(), example=example)
+        assert "3 classes" in con.sql("describe f").text
+        con.register_input("x", IDS[0])
+        assert len(con.sql("select * from f(x)")[0].values) == 4
+
+
+def test_laws_of_such_a_model_are_checked_on_texts_without_padding() -> None:
+    pytest.importorskip("hypothesis")
+    from ialgebra.testing import check_laws
+
+    con = asked(Reader().eval(), x=IDS[0], y=IDS[2], z=IDS[2].flip(0))
+    with pytest.raises(ialgebra.BindError, match="texts without padding and types; 'x' has some"):
+        check_laws(con, model="f", inputs=["x", "y"], laws=["L15"], examples=2)
+    assert all(
+        result.passed for result in check_laws(con, model="f", inputs=["y", "z"], laws=["L13", "L15"], examples=2)
+    )
+
+
 def test_a_model_without_padding_in_its_config_reads_masks_that_are_given() -> None:
     model = Reader(pad=None).eval()
     con = asked(model, x={"input_ids": IDS[0], "attention_mask": SEEN[0]}, alone=IDS[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -22,7 +23,8 @@ from ..algebra.players import Labels, Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask
 from ..catalog.catalog import Catalog
-from ..catalog.forms import form
+from ..catalog.encodings import is_encoding
+from ..catalog.forms import form, pictures
 from ..catalog.inputs import Entry, entry, hidden, labels_of, snapshot
 from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
@@ -65,8 +67,22 @@ def network_of(
     said = (layers, classes, output, device, batch_size)
     network = Network(name, module, *said, outputs=outputs, train_mode=train_mode, version=version)
     if example is not None:
-        network.meet(snapshot(f"example of {name}", example))
+        network.meet(_example(network, example))
     return network
+
+
+def _example(network: Network, value: object) -> Tensor:
+    """An example as the model is given it. A picture or what a tokenizer returns is read as an input would be; any
+    other array is one row as it is, unless it is plainly a picture whose channels come last."""
+    name = f"example of {network.name}"
+    if is_encoding(value) or pictures(name, value, None)[0] is not value:
+        element = entry(name, value).elements[0]
+        return element.tensor if network.tokens is None else element.packed(network.tokens, element).tensor
+    row = snapshot(name, value)
+    with suppress(ShapeError):
+        if row.dim() == 3:
+            row = form(name, row).tensors[0]
+    return network.whole(row.unsqueeze(0))[0]
 
 
 def register_model(

@@ -188,7 +188,10 @@ class Session:
         with self._step_of(f"fit heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
-                inputs = [each.tensor for each in self._catalog.input(inputs).elements]
+                sources = self._catalog.input(inputs).sources
+                tensors = [self._catalog.element_for(model, each).tensor for each in sources]
+                network.probe(tensors[0])  # which tells single inputs from batches of them
+                inputs = tensors
             report = fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)
             registration.meet(network)
             step.call = registration.heads_of(network)
@@ -220,8 +223,9 @@ class Session:
         """
         with self._step_of(f"calibrate {model}", "profile", model):
             network = self._catalog.model(model)
-            example = self._catalog.input(input or registration.example_of(self._catalog, network)).elements[0].tensor
-            profile = calibrate(network, example, compile=compile)
+            name = input or registration.example_of(self._catalog, network)
+            example = self._catalog.element_for(model, self._catalog.input(name).sources[0])
+            profile = calibrate(network, example.tensor, compile=compile)
             registration.meet(network)
             return explaining.said(table(network, profile), f"calibrate {model}")
 

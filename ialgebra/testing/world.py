@@ -22,6 +22,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from ..algebra.baselines import Constant, materialise
+from ..algebra.kinds import KINDS
 from ..catalog.catalog import Catalog, Settings
 from ..catalog.inputs import Element, Entry, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
@@ -202,6 +203,11 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
                 "laws are checked on inputs of one form"
             )
     x = first.elements[0].tensor
+    if network.tokens is not None and KINDS[first.kind].vocabulary:
+        for found in singles.values():
+            (text,) = found.elements
+            if bool((text.packed(network.tokens, text).tensor != text.tensor).any()):
+                raise BindError(f"laws are checked on texts without padding and types; '{found.name}' has some")
     network = copy.copy(network)
     network.heads = dict(network.heads)
     network.meet(x)
