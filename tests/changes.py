@@ -972,6 +972,44 @@ def _() -> Made:
     return model, lambda: model[0].register_forward_hook(clamp) and None
 
 
+@change("a hook that keeps what a later part reads")
+def _() -> Made:
+    kept: dict[str, Tensor] = {"first": torch.zeros(1, 2)}
+    first = nn.Linear(3, 2)
+    model = Net(lambda m, x: m.first(x.float()) + kept["first"], first=first)
+
+    def keep(module: nn.Module, given: object, y: Tensor) -> None:
+        kept["first"] = y.detach()
+
+    return model, lambda: first.register_forward_hook(keep) and None
+
+
+@change("a hook that hands its output to what writes in place")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+
+    def double(y: Tensor) -> None:
+        y.mul_(2)
+
+    return model, lambda: model[0].register_forward_hook(lambda m, a, y: double(y)) and None
+
+
+@change("a hook that writes through an array")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+    return model, lambda: model[0].register_forward_hook(lambda m, a, y: y.numpy().fill(1)) and None
+
+
+@change("a hook that writes to the weights")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+
+    def erase(module: nn.Module, given: object) -> None:
+        model[1].weight.data.fill_(1)
+
+    return model, lambda: model[0].register_forward_pre_hook(erase) and None
+
+
 @change("what a hook holds")
 def _() -> Made:
     model, held = nn.Sequential(nn.Linear(3, 2)), {"k": 1.0}

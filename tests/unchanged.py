@@ -6,6 +6,7 @@ What happens may return another model of equal content, which is then registered
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import functools
@@ -246,6 +247,69 @@ def _() -> Made:
 def _() -> Made:
     space = defined()
     return space["Model"](), quiet(lambda: space.update(data=np.ones(1000), In=["1"], x=3, fit=len))
+
+
+# --- hooks that only look
+
+
+@stays("a hook that observes, in a list")
+def _() -> Made:
+    model, seen = mlp(), list[Tensor]()
+    return model, quiet(lambda: model[0].register_forward_hook(lambda m, a, y: seen.append(y.detach())))
+
+
+@stays("a hook that observes, in a dictionary")
+def _() -> Made:
+    model, seen = mlp(), dict[str, Tensor]()
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> None:
+        seen["first"] = y.detach().clone()
+
+    return model, quiet(lambda: model[0].register_forward_hook(keep))
+
+
+@stays("a hook that prints")
+def _() -> Made:
+    model, out = mlp(), io.StringIO()
+    return model, quiet(lambda: model[2].register_forward_hook(lambda m, a, y: print(y.mean().item(), file=out)))
+
+
+@stays("hooks that observe, of every part")
+def _() -> Made:
+    model, shapes = mlp(), collections.Counter[str]()
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> None:
+            shapes.update([f"{name} {tuple(y.shape)}"])
+
+        return hook
+
+    def put() -> None:
+        for name, part in model.named_modules():
+            part.register_forward_hook(count(name))
+
+    return model, put
+
+
+@stays("a hook before forward that observes")
+def _() -> Made:
+    model, seen = mlp(), list[int]()
+    return model, quiet(lambda: model.register_forward_pre_hook(lambda m, a: seen.append(len(a[0]))))
+
+
+@stays("a hook that observes, a method of an object")
+def _() -> Made:
+    class Recorder:
+        def __init__(self) -> None:
+            self.last: Tensor | None = None
+            self.calls = 0
+
+        def record(self, module: nn.Module, given: tuple[Tensor, ...], y: Tensor) -> None:
+            self.calls += 1
+            self.last = y.detach().cpu()
+
+    model, recorder = mlp(), Recorder()
+    return model, quiet(lambda: model[0].register_forward_hook(recorder.record))
 
 
 # --- what passes write themselves

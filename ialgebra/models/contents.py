@@ -58,6 +58,7 @@ from .objects import (
     slot,
     slots,
 )
+from .observers import observation
 from .origins import (
     core_function,
     from_outside,
@@ -170,7 +171,7 @@ class _ContentReader:
     """One walk. Objects that can change are numbered as they are met, so that cycles end; each gives one line of text
     in which others stand by their numbers. What cannot change stands there itself."""
 
-    def __init__(self, patient: bool = False) -> None:
+    def __init__(self, patient: bool = False, every_hook: bool = False) -> None:
         self.patient = patient  # takes what cannot be read now for unreadable
         self.numbers: dict[int, int] = {}  # by id
         self.held: list[object] = []  # by number; they are held, so that no id is given to a new object
@@ -186,6 +187,8 @@ class _ContentReader:
         self.every_name = False
         self.spaces: list[tuple[int, Mapping[str, object], set[str]]] = []  # read under the names that code mentions
         self.weight_names: dict[int, str] = {}  # by id
+        self.every_hook = every_hook  # also those that only look, because the model reads what they write
+        self.written: list[object] = []  # by hooks that only look
 
     def read(self, model: object) -> Contents:
         """Walk through everything that `model` refers to."""
@@ -199,6 +202,8 @@ class _ContentReader:
         self.lines.append(self.ref(model))
         self._hooks_of_all_modules()
         self._walk()
+        if any(id(each) in self.numbers for each in self.written):
+            return _ContentReader(self.patient, every_hook=True).read(model)
         self.guards.append(guards.types([each for each in self.held if made_while_running(type(each))]))
         self.guards.append(guards.still_empty(self.empty))
         guarded = tuple(self.guards) if self.guarded else None
@@ -306,7 +311,7 @@ class _ContentReader:
 
     def _apart(self, value: object) -> tuple[str, ...]:
         """The lines of one value, which do not depend on what is read after it."""
-        reader = _ContentReader(self.patient)
+        reader = _ContentReader(self.patient, self.every_hook)
         reader.numbers, reader.held, reader.position = dict(self.numbers), list(self.held), len(self.held)
         reader.weight_names = self.weight_names
         first = reader.ref(value)
@@ -416,7 +421,7 @@ class _ContentReader:
                         self.kept.append(inner)
                         words.append(f"{path}.{name}={self.ref(inner)}")
         hooks = [hook for each in script.modules() for name in _HOOKS for hook in getattr(each, name, {}).values()]
-        return f"script {words} {self._refs(hooks)}"
+        return f"script {words} {self._hooks(hooks)}"
 
     def _module(self, module: nn.Module) -> str:
         held = vars(module)
@@ -430,7 +435,8 @@ class _ContentReader:
         for name in ("_parameters", "_buffers", "_modules"):
             words += [f"{key}={self.ref(part)}" for key, part in list(held.get(name, {}).items())]
         for name in _HOOKS:
-            words += [f"{name}={self.ref(hook)}" for hook in list(held.get(name, {}).values())]
+            if hooks := self._hooks(held.get(name, {}).values()):
+                words.append(f"{name}={hooks}")
         return f"{self.ref(type(module))}{{{','.join(words)}}}{self._slots(module)}"
 
     def _hooks_of_all_modules(self) -> None:
@@ -438,7 +444,19 @@ class _ContentReader:
         for name in ("_global_forward_pre_hooks", "_global_forward_hooks"):
             hooks: Mapping[object, object] = getattr(torch.nn.modules.module, name, {})
             self.guards.append(guards.items(hooks))
-            self.lines.append(f"{name} {self._refs(hooks.values())}")
+            self.lines.append(f"{name} {self._hooks(hooks.values())}")
+
+    def _hooks(self, hooks: Iterable[object]) -> str:
+        """Hooks, but for those that only look."""
+        words = []
+        for hook in list(hooks):
+            looks = None if self.every_hook else observation(hook)
+            if looks is None:
+                words.append(self.ref(hook))
+            else:
+                self.guards += looks.guards
+                self.written += looks.written
+        return ",".join(words)
 
     # Code.
 
