@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -9,16 +10,15 @@ import pytest
 _READING = 1e-6  # seconds that a look at the clock takes, so that no two moments are the same
 
 
-class FakeClock:
+class FakeClock(threading.Event):
     """Stands in for `time.perf_counter` while a test runs.
 
-    It has slots, because the fingerprint of a callable model reads the `__dict__` of what the callable refers to: a
-    model that lets time pass would count as changed whenever anybody looks at the clock.
+    It is an event, because the fingerprint of a model reads what the model refers to, but nothing that only threads
+    wait for: a model that lets time pass would count as changed whenever anybody looks at the clock.
     """
 
-    __slots__ = ("now",)
-
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self.now = 1000.0
         monkeypatch.setattr(time, "perf_counter", self.read)
 
