@@ -184,6 +184,9 @@ def test_a_number_that_a_cast_changes_is_warned_of_once_and_described(
         warnings.simplefilter("error")
         con.sql("select * from f(x, target => 1) budget 4")
     assert f"from {said}" in con.sql("describe f").text
+    assert f"model f refuses {str(con._catalog.inputs['x'].elements[0].tensor.dtype)[6:]}" in con.explain(
+        "select * from f(x)"
+    )
 
 
 def test_ordinary_rounding_of_fractions_is_described_without_a_warning() -> None:

@@ -341,6 +341,38 @@ def test_numbers_that_only_lie_between_0_and_1_are_doubted_aloud() -> None:
         asked(model, "select * from f(x, target => 0)")
 
 
+def test_a_probability_of_exactly_0_or_1_is_said_once() -> None:
+    """A forest votes 0 of 10; log-odds of that are infinite."""
+
+    def votes(batch: Tensor) -> Tensor:
+        share = (batch > 0).double().mean(dim=1)
+        return torch.stack([1 - share, share], dim=1)
+
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", votes)
+    con.register_input("x", np.ones(3))
+    with pytest.warns(IalgebraWarning, match="a probability of exactly 0 or 1"):
+        found = con.sql("select * from f(x, target => 1, output => log_odds)")[0]
+    assert found.full_value == -found.base_value == pytest.approx(708.396, abs=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        con.sql("select * from f(x, target => 0, output => log_odds)")
+        con.sql("select * from f(x, target => 0, output => probability)")
+
+
+def test_maps_of_different_units_are_warned_of() -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_input("x", X)
+    con.register_model("f", wide())
+    con.register_model("g", nn.Sequential(wide(1), nn.Softmax(1)))
+    for join in ("left join", "join"):
+        with pytest.warns(IalgebraWarning, match=r"puts together .*logits of model 'f'"):
+            con.sql(f"select * from f(x, target => 1) {join} g(x, target => 1)")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            con.sql(f"select * from f(x, target => 1, output => log_odds) {join} g(x, target => 1, output => log_odds)")
+
+
 def test_explain_says_what_is_read() -> None:
     con = ialgebra.connect(progress=False)
     con.register_input("x", X)

@@ -133,7 +133,9 @@ def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
         for position, row in enumerate(tables.memory.ends(number)):
             logits = known.get((_End(game.model, row, apart), game.layer))
             if logits is not None:
-                tables.outcome.values[number][position, k] = tables.column(game).read(logits[None])[0]
+                tables.outcome.values[number][position, k] = tables.read(game.model, tables.column(game), logits[None])[
+                    0
+                ]
 
 
 def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:

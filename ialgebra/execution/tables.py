@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import BindError
 from ..kernels.coalitions import Design
 from ..models.network import Network
-from ..models.outputs import OutputReading
+from ..models.outputs import OutputReading, saturated
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, PhysicalPlan
 from ..planner.spending import Spending
@@ -38,6 +38,7 @@ class Outcome:
     heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
     maps: dict[tuple[int, int], Floats] = field(default_factory=dict)  # input-shaped, by job and column, where asked
     spending: Spending = field(default_factory=Spending)
+    saturated: set[str] = field(default_factory=set)  # models with log-odds that were read of a probability of 0 or 1
 
 
 class ReadOtherwise(Exception):
@@ -100,6 +101,12 @@ class Tables:
             raise ReadOtherwise(game.model, self._readings[game.model], reading)
         return ValueColumn(game.layer, self.target(game), game.output, reading if game.layer is None else reading.head)
 
+    def read(self, model: str, column: ValueColumn, logits: Tensor) -> Floats:
+        """The values (rows,) of a column, from the logits (rows, K) of its layer on the host."""
+        if column.output == "log_odds" and saturated(logits, column.target, column.reading):
+            self.outcome.saturated.add(model)
+        return column.read(logits)
+
     def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
         """The job's columns that `model` fills: their numbers, and what they read."""
         own = [k for k, game in enumerate(job.games) if game.model == model]
@@ -150,6 +157,6 @@ class Tables:
         """Enter the results of a pass for rows of a job, logits (rows, K) on the host at each layer, and keep them in
         the store. Each row took `seconds`."""
         own, columns = self.columns(self.plan.jobs[number], model)
-        read = np.stack([each.read(logits[each.layer]) for each in columns], axis=1)
+        read = np.stack([self.read(model, each, logits[each.layer]) for each in columns], axis=1)
         self.outcome.values[number][np.ix_(rows, own)] = read
         self.memory.keep(number, model, rows, columns, logits, seconds)

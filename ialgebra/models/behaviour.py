@@ -8,7 +8,7 @@ output depends on the rows beside it, or on its place among them. This file runs
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType
 
@@ -36,7 +36,6 @@ class Behaviour:
     examined: object = None
     due: bool = False  # an examination that gave no result is to be made again
     rows: int = 0
-    told: set[str] = field(default_factory=set)  # the words of which the user was warned
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -86,14 +85,14 @@ def size_of(logits: Tensor) -> Tensor:
     return torch.maximum(largest, _LEAST_SIZE * largest.max())
 
 
-def warning(name: str, word: str) -> str:
-    """The sentence with which the user is warned of one of a model's `words`."""
+def warning(word: str) -> str:
+    """The sentence with which the user is warned of one of a model's `words`, without the model's name before it."""
     if word == RANDOM:
         return (
-            f"model '{name}' is random: equal rows get different outputs; the standard errors of its answers hold the "
-            "noise that was measured (docs/models.md)"
+            "is random: equal rows get different outputs; the standard errors of its answers hold the noise that was "
+            "measured (docs/models.md)"
         )
     return (
-        f"model '{name}' is batch-dependent: a row's outputs depend on the rows beside it; queries run each row of it "
-        "alone (docs/models.md)"
+        "is batch-dependent: a row's outputs depend on the rows beside it; queries run each row of it alone "
+        "(docs/models.md)"
     )

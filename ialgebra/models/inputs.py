@@ -60,13 +60,12 @@ def ladder(dtype: torch.dtype, wanted: torch.dtype | None) -> list[torch.dtype]:
 @dataclass(eq=False)
 class Cast:
     """A type that a model refused and the type that its numbers were cast to. `lost` is a number that the cast changed,
-    and what it became; `grave` one that it changed by more than a half; `told` if the user was warned."""
+    and what it became; `grave` one that it changed by more than a half."""
 
     refused: torch.dtype
     taken: torch.dtype
     lost: tuple[float, float] | None = None
     grave: tuple[float, float] | None = None
-    told: bool = False
 
     @property
     def words(self) -> str:

@@ -127,7 +127,7 @@ class Network:
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
         self.filling = NO_FILLING  # of batches, found by `probe`
-        self.filling_told = False  # whether the user was warned of it
+        self.told: set[str] = set()  # the words with which the user was warned of this model
 
     # What is known of the model ---------------------------------------------------------------------------------------
 

@@ -53,6 +53,11 @@ class OutputReading:
         return f"independent {plain}" if probabilities and self.classes == "independent" else plain
 
     @property
+    def unit(self) -> str:
+        """What one number of a row is."""
+        return {"multilabel": "logits"}.get(self.meaning, self.meaning.replace("_", "-"))
+
+    @property
     def words(self) -> str:
         """What a probability is made of: 'softmax of logits'."""
         if self.meaning == "values":
@@ -97,6 +102,20 @@ def column(numbers: Tensor, index: int, output: str, reading: OutputReading) -> 
     if output == "probability":
         return _probability(wide, index, reading, space)
     return _log_odds(wide, index, reading, space, torch.finfo(numbers.dtype).smallest_normal)
+
+
+def saturated(numbers: Tensor, index: int, reading: OutputReading) -> bool:
+    """Whether a class has a probability of 0 or 1 in some row (B, K), so that its log-odds are those of the smallest
+    number of its type."""
+    wide, least = numbers.double(), torch.finfo(numbers.dtype).smallest_normal
+    one = wide[:, 0 if reading.classes == "pair" else index]
+    if reading.of_head or reading.meaning in ("logits", "multilabel", "values"):
+        return False
+    if reading.classes == "alternatives":
+        left = wide[:, [k for k in range(wide.shape[1]) if k != index]].sum(dim=1)
+        return reading.meaning == "probabilities" and bool(((one < least) | (left < least)).any())
+    p = one if reading.meaning == "probabilities" else one.exp()
+    return bool(((p < least) | (1 - p < least)).any())
 
 
 def no_probability(output: str) -> str:

@@ -229,6 +229,7 @@ def _notes(name: str, catalog: Catalog) -> Iterator[str]:
     words = catalog.model(name).behaviour.words
     if words:
         yield f"model {name} is {' and '.join(words)}; no answer of it is exact"
+    yield from (f"model {name} {cast.words}" for cast in catalog.model(name).lossy_casts)
 
 
 def _with(overhead: float, seconds: float | None) -> float | None:

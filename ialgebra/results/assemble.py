@@ -18,6 +18,7 @@ from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
 from ..models.behaviour import BATCH_DEPENDENT, warning
+from ..models.network import Network
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from .attribution import Attribution
@@ -84,21 +85,22 @@ def _label(answer: Answer) -> str:
 def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     """Warn about a join of different classes and an anti-join of equal classes: legal, but rarely what was meant."""
     leaves = [leaf for answer in output.answers for leaf in answer.shown]
+    for answer in output.answers:
+        _warn_of_units(answer, catalog)
     for name in dict.fromkeys(leaf.model for leaf in leaves if leaf.output != "logit"):
-        if catalog.model(name).doubtful:
-            say(
-                f"model '{name}' is read as one of probabilities, because every number that it returned lies in "
-                "[0, 1]; if they are something else, say so: register_model(…, outputs='logits'), say"
-            )
-    for name in dict.fromkeys(leaf.model for leaf in leaves):
-        for cast in catalog.model(name).lossy_casts:
-            if cast.grave and not cast.told:
-                cast.told = True
-                say(f"model '{name}' {cast.words}")
         network = catalog.model(name)
-        if network.filling.least > 1 and not network.filling_told:
-            network.filling_told = True
-            say(f"model '{name}' {network.filling.words}")
+        if network.doubtful:
+            _say_once(
+                network,
+                "is read as one of probabilities, because every number that it returned lies in [0, 1]; if they are "
+                "something else, say so: register_model(…, outputs='logits'), for example",
+            )
+        if name in outcome.saturated:
+            _say_once(
+                network,
+                "returned a probability of exactly 0 or 1, whose log-odds are infinite; they are read as "
+                "those of the smallest number of its type (docs/language.md)",
+            )
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]
@@ -111,15 +113,35 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
 
 
 def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog) -> None:
-    """Warn, once a session, about each model that is no function of the row. Rows that depend on one another may be
-    those of one input that was read as several, so it says how collections among the `inputs` were read."""
+    """Warn, once a session, about each model that is no function of the row, that does not get the numbers that were
+    registered, or whose batches are filled up. Rows that depend on one another may be those of one input that was read
+    as several, so it says how collections among the `inputs` were read."""
     collections = [name for name in inputs if catalog.input(name).collection]
-    for name in names:
-        behaviour = catalog.model(name).behaviour
-        for word in behaviour.words:
-            if word not in behaviour.told:
-                behaviour.told.add(word)
-                say(warning(name, word) + (catalog.how_read(collections) if word == BATCH_DEPENDENT else ""))
+    for network in map(catalog.model, names):
+        for word in network.behaviour.words:
+            read = catalog.how_read(collections) if word == BATCH_DEPENDENT else ""
+            _say_once(network, warning(word) + read, told=word)
+        for cast in network.lossy_casts:
+            if cast.grave:
+                _say_once(network, cast.words)
+        if network.filling.least > 1:
+            _say_once(network, network.filling.words)
+
+
+def _warn_of_units(answer: Answer, catalog: Catalog) -> None:
+    """Warn where a map adds or subtracts numbers of different meaning, such as logits and probabilities."""
+    games = [term.game for term in answer.terms if term.game.output == "logit"]
+    units = {game.model: catalog.model(game.model).outputs.unit for game in games}
+    if len(set(units.values())) > 1:
+        told = " and ".join(f"{unit} of model '{name}'" for name, unit in units.items())
+        say(f"this map puts together {told}; output => 'log_odds' or 'probability' gives them one unit")
+
+
+def _say_once(network: Network, words: str, told: str | None = None) -> None:
+    """Warn about a model, once a session; `told` names the warning, if its words may differ."""
+    if (told or words) not in network.told:
+        network.told.add(told or words)
+        say(f"model '{network.name}' {words}")
 
 
 def say(message: str) -> None:
