@@ -11,14 +11,34 @@
     └── InternalError      a plan that contradicts itself: a bug in this package, found by `Strategy(verify=True)`
 
 An error's text is one sentence: what is wrong, and what would be right. If a word of a query is wrong, the line, the
-column and a caret under that word follow. This module imports nothing from the rest of the package.
+column and a caret under that word follow. Names come from files and from other people, so every text that people read
+passes through `visible`. This module imports nothing from the rest of the package.
 """
 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
+
+
+def visible(text: str, keep: str = "") -> str:
+    """The text with escapes such as \\x1b, \\n or \\u202e in place of characters that steer a terminal or cannot be
+    seen: control and format characters, line separators, surrogates. Those in `keep` stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable() or each in keep or unicodedata.category(each) == "Zs"
+        else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
+def in_lines(lines: Iterable[str]) -> str:
+    """The lines, each made `visible`, as one text."""
+    return "\n".join(map(visible, lines))
 
 
 class Span(NamedTuple):
@@ -33,6 +53,7 @@ class IalgebraError(Exception):
     about a query's text."""
 
     def __init__(self, message: str, span: Span | None = None, text: str | None = None) -> None:
+        message = visible(message)
         super().__init__(message)
         self.message = message
         self.span = span
@@ -61,10 +82,15 @@ class IalgebraError(Exception):
         if self.text is None or self.span is None or self.line is None or self.column is None:
             return self.message
         source = self.text.split("\n")[self.line - 1]
-        width = max(1, min(self.span.end - self.span.start, len(source) - self.column + 1))
-        first = max(0, self.column - 1 - 100)  # of a long line, show only the part around the caret
-        shown = source[first : first + 200].replace("\t", " ")
-        caret = " " * (self.column - 1 - first) + "^" * min(width, 200)
+        start = self.column - 1
+        first = max(0, start - 100)  # of a long line, show only the part around the caret
+        before, word, after = (
+            visible(part.replace("\t", " "))
+            for part in (source[first:start], source[start:][: self.span.end - self.span.start], source[start:])
+        )
+        before = before[-100:]
+        shown = (before + after)[:200]
+        caret = " " * len(before) + "^" * max(1, min(len(word), 200))
         return f"{self.message} (line {self.line}, column {self.column})\n  {shown}\n  {caret}"
 
 
@@ -108,6 +134,9 @@ class InternalError(IalgebraError):
 class IalgebraWarning(UserWarning):
     """Legal, but probably not what was meant: a join of different classes, an anti-join of equal classes, a model that
     is no function of its row."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

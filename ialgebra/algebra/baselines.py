@@ -81,7 +81,8 @@ class Given(_Described):
         return self.source.text
 
     def __str__(self) -> str:
-        return self.source.whole_text or str(self.source)
+        hidden = "\0" in self.source.name  # the baseline that was registered with an input: people read 'x baseline'
+        return (None if hidden else self.source.whole_text) or str(self.source)
 
 
 def _number(value: float) -> str:

@@ -10,18 +10,15 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from rich.text import Text
-
-from ..errors import IalgebraError
+from ..errors import IalgebraError, visible
 from ..system import runtime
 from ..version import __version__
-from .printer import Printer, shown_warnings
+from .printer import Printer, print_traceback, shown_warnings
 from .shell import AskedSession, interact
 
 if TYPE_CHECKING:
@@ -78,7 +75,7 @@ def replay(analysis: Callable[..., Iterator[Relation]], *, threads: int | None =
             torch.set_num_threads(threads or torch.get_num_threads())
             arguments_by_kind = {kind: _Arguments(by_name) for kind, by_name in con.registered().items()}
             for number, relation in enumerate(analysis(**arguments_by_kind)):
-                printer.console.print(Text(relation.text), soft_wrap=True)
+                printer.say(relation.text)
                 if arguments.save is not None and len(relation):
                     arguments.save.mkdir(parents=True, exist_ok=True)
                     relation.save(arguments.save / f"{number:04}.ialgebra")
@@ -134,7 +131,7 @@ def _set_up(con: AskedSession, path: Path) -> None:
     except IalgebraError:
         raise
     except Exception as cause:
-        traceback.print_exc()  # the error is in the user's code, so the traceback helps
+        print_traceback(sys.stderr)  # the error is in the user's code, so the traceback helps
         raise IalgebraError(f"the setup file '{path}' failed: {type(cause).__name__}: {cause}") from cause
 
 
@@ -142,22 +139,29 @@ def _script(arguments: argparse.Namespace) -> str:
     if arguments.command == "run":
         try:
             return Path(arguments.script).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as cause:
+        except (OSError, ValueError) as cause:  # such as a name that no file can have, or bytes that are no text
             reason = getattr(cause, "strerror", None) or cause
             raise IalgebraError(f"cannot read the script '{arguments.script}': {reason}") from cause
     return sys.stdin.read() if arguments.statement is None else str(arguments.statement)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors quote arguments, which may hold control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--out", metavar="DIR", help="where pictures are written (default ./ialgebra-out)")
-    session = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    session = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     session.add_argument("--setup", metavar="FILE", help="registers models and inputs: setup(con), or a global con")
     session.add_argument(
         "--seed", type=int, metavar="N", help="the seed of every statement; default 0, or what SET seed says"
     )
     about = "Ask neural networks why, in SQL. Without a command: a shell."
-    parser = argparse.ArgumentParser(prog="ialgebra", parents=[common, session], description=about)
+    parser = _Parser(prog="ialgebra", parents=[common, session], description=about)
     parser.add_argument("-c", dest="statement", metavar="SQL", help="run these statements and leave")
     parser.add_argument("--version", action="version", version=f"ialgebra {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")

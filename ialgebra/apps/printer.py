@@ -6,16 +6,17 @@ not know sessions.
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from ..errors import IalgebraError, IalgebraWarning
+from ..errors import IalgebraError, IalgebraWarning, visible
 
 if TYPE_CHECKING:
     from ..results.relation import Relation
@@ -31,33 +32,38 @@ class Printer:
         self._pictures = 0
 
     def answer(self, relation: Relation) -> None:
-        self.console.print(Text(relation.text), soft_wrap=True)
+        self.say(relation.text)
         if relation.is_text:
             return
         path = self._next_path()
         try:
             picture = relation.plot()
         except IalgebraError as error:  # the answer is shown without its picture
-            self.console.print(Text(f"no picture: {error.message}", "dim"), soft_wrap=True)
+            self.say(f"no picture: {error.message}", "dim")
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.savefig(path, dpi=150)
-        except OSError as cause:
-            raise IalgebraError(f"cannot write the picture '{path}': {cause.strerror or cause}") from cause
-        self.console.print(Text(f"picture: {path}", "dim"), soft_wrap=True)
+        except (OSError, ValueError) as cause:
+            reason = getattr(cause, "strerror", None) or cause
+            raise IalgebraError(f"cannot write the picture '{path}': {reason}") from cause
+        self.say(f"picture: {path}", "dim")
 
     def error(self, error: IalgebraError) -> None:
-        sentence, *place = str(error).split("\n")
+        sentence, *place = visible(str(error), keep="\n").split("\n")
         self.errors.print(Text.assemble(("error: ", "bold red"), sentence), soft_wrap=True)
         for line in place:
             self.errors.print(Text(line, "red" if set(line) <= set(" ^") else ""), soft_wrap=True)
 
     def warning(self, message: Warning | str) -> None:
-        self.errors.print(Text.assemble(("warning: ", "bold yellow"), str(message)), soft_wrap=True)
+        self.errors.print(Text.assemble(("warning: ", "bold yellow"), visible(str(message))), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        self.errors.print(Text(text, "dim"), soft_wrap=True)
+        self.errors.print(Text(visible(text), "dim"), soft_wrap=True)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a text on stdout, as it is but for control characters."""
+        self.console.print(Text(visible(text, keep="\n"), style), soft_wrap=True)
 
     def _next_path(self) -> Path:
         """The file for the next picture. An interactive session takes a free name; a script overwrites the pictures of
@@ -67,6 +73,11 @@ class Printer:
             path = self.out / f"{self.name}-{self._pictures:02d}.png"
             if not (self.keep and path.exists()):
                 return path
+
+
+def print_traceback(file: IO[str]) -> None:
+    """Print the traceback of the error that is being handled."""
+    file.write(visible(traceback.format_exc(), keep="\n"))
 
 
 @contextmanager

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rich.text import Text
-
 from ..errors import IalgebraError
-from .printer import Printer
+from .printer import Printer, print_traceback
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -68,7 +65,7 @@ def interact(
                 case "\\q" | "\\quit" | "quit" | "exit":
                     return
                 case "\\help" | "\\h" | "\\?" | "help":
-                    printer.console.print(Text(help_text()), soft_wrap=True)
+                    printer.say(help_text())
                 case word if word.startswith("\\"):
                     printer.error(IalgebraError(f"no command '{word.split()[0]}'; there are \\help and \\q"))
                 case _:
@@ -79,7 +76,7 @@ def interact(
         except KeyboardInterrupt:
             printer.note("cancelled; rows already computed are kept")
         except Exception:  # a bug of ours, or a picture that cannot be written, must not end the user's session
-            traceback.print_exc(file=printer.errors.file)
+            print_traceback(printer.errors.file)
 
 
 def is_complete(text: str) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import BindError, ShapeError
+from ..errors import BindError, ShapeError, in_lines
 from .head import Head
 from .network import Network
 from .reading import LARGEST, Batch, collect
@@ -55,7 +55,7 @@ class HeadReport:
             accuracy = "" if layer.accuracy is None else f"   accuracy {layer.accuracy:.2f}"
             place = f"{layer.index:>4}  {layer.name:<20}{layer.features:>7} features"
             lines.append(f"{place}   agreement {layer.agreement:.2f}{accuracy}")
-        return "\n".join(lines)
+        return in_lines(lines)
 
 
 @torch.inference_mode(False)  # ordinary tensors come out, whatever mode the caller is in

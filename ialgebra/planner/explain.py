@@ -13,6 +13,7 @@ from typing import NotRequired, TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog.catalog import Catalog
+from ..errors import in_lines
 from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
 from .games import Game, Predicted
@@ -251,7 +252,7 @@ def decision_lines(decisions: Sequence[Decision]) -> list[DecisionLine]:
 
 def text(details: Details) -> str:
     """The details as people read them."""
-    return "\n".join(_lines(details))
+    return in_lines(_lines(details))
 
 
 def _lines(details: Details) -> Iterator[str]:

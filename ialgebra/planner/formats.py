@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Final, Literal
 
+from ..errors import visible
 from .explain import Details, GraphLines, PlanLines, text
 
 PlanFormat = Literal["text", "json", "dot"]
@@ -24,10 +25,15 @@ def written_as(details: Details, form: PlanFormat) -> str:
         case "text":
             return text(details)
         case "json":
-            return json.dumps(_plain(details), ensure_ascii=False, indent=1)
+            return _ascii_controls(json.dumps(_plain(details), ensure_ascii=False, indent=1))
         case "dot":
             assert details["graph"] is not None
             return "\n".join(_drawing(details["graph"], details["ranking"]))
+
+
+def _ascii_controls(text: str) -> str:
+    """JSON with JSON's own escapes for characters that cannot be seen."""
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def _plain(value: object) -> object:
@@ -82,6 +88,6 @@ def _operators(side: str, title: str, plan: PlanLines) -> Iterator[str]:
 
 def _quoted(words: str) -> str:
     """A text as DOT quotes it, shortened if it is long."""
-    shown = words if len(words) <= _MOST_LETTERS else words[:_MOST_LETTERS] + "…"
-    escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    shown = visible(words if len(words) <= _MOST_LETTERS else words[:_MOST_LETTERS] + "…")
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

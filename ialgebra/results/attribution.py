@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..algebra.kinds import kind_named
-from ..errors import IalgebraError, ShapeError
+from ..errors import IalgebraError, ShapeError, visible
 from ..system.arguments import checked, checked_fields
 from ..system.arrays import Array, Floats, Ints
 from . import exports, notebook
@@ -35,7 +35,7 @@ class Attribution:
     `map`, `players` and `content` have the input's shape; `values` and `stderr` are `(d,)`, in units of the model's
     output. A player's value is spread evenly over its features, so `map.sum() == values.sum()`. A stderr of 0 means
     exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError if the arrays do not
-    fit together.
+    fit together. Texts are made visible: control characters in them are escapes, such as \\n.
     """
 
     map: Floats
@@ -62,6 +62,10 @@ class Attribution:
     )  # what a ranking read, by name: (value, stderr)
 
     def __post_init__(self) -> None:
+        for name in ("label", "model", "input", "baseline", "target_name", "method"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
+        if self.feature_names is not None:
+            object.__setattr__(self, "feature_names", tuple(map(visible, self.feature_names)))
         if self.values.ndim != 1 or self.values.shape != self.stderr.shape:
             raise ShapeError(
                 f"'{self.label}' has values of shape {self.values.shape} and standard errors of shape "

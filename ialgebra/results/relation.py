@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..errors import IalgebraError
+from ..errors import IalgebraError, visible
 from ..planner.spending import Spending
 from ..system.arguments import checked, checked_fields
 from . import exports, files, notebook
@@ -96,9 +96,9 @@ class Relation(Sequence[Attribution]):
         provenance: dict[str, object],
     ) -> None:
         self._attributions = tuple(attributions)
-        self._text = text
+        self._text = None if text is None else visible(text, keep="\n")
         self.stats = stats
-        self.plan = plan
+        self.plan = visible(plan, keep="\n")
         self.details = details
         self.query = query
         self.provenance = provenance

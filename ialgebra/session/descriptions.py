@@ -6,6 +6,7 @@ from collections import Counter
 
 from ..algebra.windows import Mask, Window
 from ..catalog.inputs import Entry
+from ..errors import in_lines
 from ..models.network import Network
 
 
@@ -50,7 +51,7 @@ def model_text(network: Network) -> str:
         else:
             state = "no head yet"
         lines.append(f"  {layer.index:>3}  {layer.name}  {tuple(layer.shape)}  {state}")
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
 def outputs_text(network: Network) -> str:
@@ -98,4 +99,4 @@ def input_text(entry: Entry) -> str:
         counts = Counter(entry.labels).most_common()
         shown = ", ".join(f"{label} × {count}" for label, count in counts[:12])
         lines.append(f"  labels: {shown}{', …' if len(counts) > 12 else ''}")
-    return "\n".join(lines)
+    return in_lines(lines)

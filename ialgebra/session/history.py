@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import BindError, IalgebraError
+from ..errors import BindError, IalgebraError, in_lines
 from ..models.network import Network
 from ..planner.strategy import Strategy
 from ..results.assemble import say
@@ -71,7 +71,7 @@ class History:
         return step
 
     def __str__(self) -> str:
-        return "\n".join(self.lines()) or "no steps"
+        return in_lines(self.lines()) or "no steps"
 
     __repr__ = __str__
 

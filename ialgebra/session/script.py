@@ -74,6 +74,18 @@ def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_by
     """Write the script at `path` and what it reads beside it; a file that cannot be written leaves the old one."""
     if path.suffix != ".py":
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
+    try:
+        for name, content in _files(steps, path, forgotten, store_bytes).items():
+            disk.write(path.with_name(name), content)
+    except IalgebraError:
+        raise
+    except (OSError, ValueError) as cause:  # also names that no file can hold, of layers or of the file itself
+        raise IalgebraError(f"cannot export to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
+    return path
+
+
+def _files(steps: Sequence[HistoryStep], path: Path, forgotten: int, store_bytes: int) -> dict[str, bytes]:
+    """The script and the files that it reads, by name; the script comes last, when what it reads is there."""
     script = _Script(path.stem, gaps=forgotten > 0)
     body = [line for step in steps for line in script.step(step)]
     tensors = save(script.tensors)
@@ -89,13 +101,7 @@ def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_by
     text += "".join(f"        {line}\n" for line in body or ["yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
     )
-    files = {f"{path.stem}.safetensors": tensors} | script.heads | {path.name: text.encode()}
-    try:
-        for name, content in files.items():  # the script comes last, when what it reads is there
-            disk.write(path.with_name(name), content)
-    except (OSError, ValueError) as cause:
-        raise IalgebraError(f"cannot export to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
-    return path
+    return {f"{path.stem}.safetensors": tensors} | script.heads | {path.name: text.encode()}
 
 
 def tensors_of(path: Path, digest: str) -> dict[str, Tensor]:

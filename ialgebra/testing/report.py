@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import IalgebraError
+from ..errors import IalgebraError, visible
 from ..system.arguments import checked
 from ..system.arrays import Floats
 from .check import LawResult
@@ -29,17 +29,19 @@ def show(results: Sequence[LawResult], console: Console) -> None:
     """Print the table of the laws, then why some were not checked, then the counterexamples."""
     table = Table("law", "formula", "cases", "verdict")
     for each in results:
-        table.add_row(each.id, Text(each.law), str(each.checked), Text(each.verdict, _COLOURS[each.verdict]))
+        table.add_row(
+            visible(each.id), Text(visible(each.law)), str(each.checked), Text(each.verdict, _COLOURS[each.verdict])
+        )
     console.print(table)
     reasons: dict[str, list[str]] = {}
     for each in results:
         if each.reason:
             reasons.setdefault(each.reason, []).append(each.id)
     for reason, laws in reasons.items():
-        console.print(Text(f"{', '.join(laws)}: {reason}", "dim"), soft_wrap=True)
+        console.print(Text(visible(f"{', '.join(laws)}: {reason}", keep="\n"), "dim"), soft_wrap=True)
     for each in results:
         if each.counterexample is not None:
-            console.print(Text(f"\n{each.id}: {each.counterexample}"), soft_wrap=True)
+            console.print(Text(visible(f"\n{each.id}: {each.counterexample}", keep="\n")), soft_wrap=True)
 
 
 @checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...answering.binding import bind
 from ...language import tree
 from ...results.relation import Relation
-from ..names import check_free
+from ..names import check_free, valid_name
 from .kind import StatementContext, StatementKind
 
 
@@ -14,7 +14,7 @@ def _run(statement: tree.CreateView, context: StatementContext) -> Relation:
     with context.lock:
         check_free("view", statement.name, catalog.views, statement.replace)
         bind(statement.query, context.text, catalog, within=(name,))
-        catalog.views[name] = statement.text
+        catalog.views[valid_name("view", name)] = statement.text
     return context.said(statement, f"view {name} created")
 
 

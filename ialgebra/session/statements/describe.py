@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import BindError, did_you_mean
+from ...errors import BindError, did_you_mean, visible
 from ...language import tree
 from ...results.relation import Relation
 from ..descriptions import input_text, model_text, window_text
@@ -17,9 +17,9 @@ def _run(statement: tree.Describe, context: StatementContext) -> Relation:
     if name in catalog.inputs:
         parts.append(input_text(catalog.inputs[name]))
     if name in catalog.windows:
-        parts.append(f"window {name}: {window_text(catalog.windows[name])}")
+        parts.append(visible(f"window {name}: {window_text(catalog.windows[name])}"))
     if name in catalog.views:
-        parts.append(f"view {name}: {catalog.views[name]}")
+        parts.append(visible(f"view {name}: {' '.join(catalog.views[name].split())}"))
     if not parts:
         known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
         raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}")

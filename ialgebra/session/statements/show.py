@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from ...errors import in_lines
 from ...language import tree
 from ...results.relation import Relation
 from ..descriptions import input_line, model_line, window_text
@@ -18,7 +19,7 @@ LISTS: dict[tree.Shown, Callable[[StatementContext], Iterable[str]]] = {
     "models": lambda context: map(model_line, context.catalog.models.values()),
     "inputs": lambda context: map(input_line, context.catalog.visible.values()),
     "windows": lambda context: (f"{name}: {window_text(each)}" for name, each in context.catalog.windows.items()),
-    "views": lambda context: (f"{name}: {query}" for name, query in context.catalog.views.items()),
+    "views": lambda context: (f"{name}: {' '.join(query.split())}" for name, query in context.catalog.views.items()),
     "history": lambda context: context.history.lines(),
 }
 _EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where there is nothing, if not "no models"
@@ -26,7 +27,7 @@ _EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where th
 
 def _run(statement: tree.Show, context: StatementContext) -> Relation:
     kind, context = statement.kind, replace(context, catalog=context.catalog.snapshot())
-    return context.said(statement, "\n".join(LISTS[kind](context)) or _EMPTY.get(kind, f"no {kind}"))
+    return context.said(statement, in_lines(LISTS[kind](context)) or _EMPTY.get(kind, f"no {kind}"))
 
 
 SHOW = StatementKind(
