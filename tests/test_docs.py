@@ -47,6 +47,14 @@ def test_the_page_of_inputs_runs() -> None:
         exec(compile(code, "inputs.md", "exec"), names)
 
 
+def test_the_page_of_repeating_says_what_an_opaque_model_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = [each for each in blocks("python", DOCS / "repeating.md") if "decayed" in each]
+    exec(compile(code, "repeating.md", "exec"), {})
+    canaries, *described, trusted = capsys.readouterr().out.splitlines()
+    assert (canaries, trusted) == ("5", "0")
+    assert any("sameness: opaque: time.time could not be read" in line for line in described)
+
+
 @pytest.fixture(scope="module")
 def readme_names() -> dict[str, object]:
     """What the README's Python leaves behind, with a fifth of its rows."""

@@ -6,6 +6,11 @@ must be that of a session that never saw the model before. What changes nothing 
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +19,7 @@ import torch
 from torch import Tensor
 
 import ialgebra
+from ialgebra.models.contents import contents
 from tests.changes import CHANGES
 from tests.unchanged import STAYS
 
@@ -66,3 +72,31 @@ def test_what_is_no_change_keeps_the_rows(name: str) -> None:
     assert con.sql(TEXT).stats.rows == 0, "asked a third time"
     # A model that is registered anew is run on one row, which tells its layers and classes.
     assert con.history[-2].rows == (0 if again is None else 1), "asked the second time"
+
+
+# --- another process
+
+
+SLOW = ("fitted again", "booster", "scaler", "quantised")  # packages that take seconds to load
+APART = ("file", "path", "clock")  # hold the place of a folder, or a time
+
+
+def digests() -> dict[str, str]:
+    """The digest of every model of the table of changes."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, make in CHANGES.items():
+            if not any(word in name for word in (*SLOW, *APART)):
+                torch.manual_seed(0)
+                found[name] = contents(make()[0]).digest
+    return found
+
+
+def test_digests_are_those_of_another_process() -> None:
+    script = "import json; from tests.test_sameness import digests; print(json.dumps(digests()))"
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    here = digests()
+    assert json.loads(there.stdout) == here
+    assert len(set(here.values())) > 0.8 * len(here), "not all of them the same"
