@@ -234,6 +234,43 @@ def test_layers_and_heads_of_a_model_that_reads_masks() -> None:
     assert a.values.sum() == pytest.approx(a.full_value - a.base_value, abs=1e-5)
 
 
+@pytest.mark.parametrize("wrapped", ["function", "module", "method"])
+def test_a_padded_text_whose_mask_is_lost_on_the_way_is_warned_of(wrapped: str) -> None:
+    model = Reader().eval()
+
+    class Wrapper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, ids: Tensor) -> Tensor:
+            result: Tensor = self.inner(ids).logits
+            return result
+
+        def ask(self, ids: Tensor) -> Tensor:
+            return self(ids)
+
+    wrappers = {"function": lambda ids: model(ids).logits, "module": Wrapper(), "method": Wrapper().ask}
+    con = asked(wrappers[wrapped], x=IDS[0], whole=IDS[2])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        con.sql("select * from f(whole)")
+        assert not [each for each in caught if "is padded" in str(each.message)]
+        con.sql("select * from f(x)")
+        con.sql("select * from f(x) using banzhaf()")
+    assert (
+        len([each for each in caught if "model 'f' is given ids alone, while 'x' is padded" in str(each.message)]) == 1
+    )
+
+
+def test_a_function_that_makes_the_mask_itself_is_left_alone() -> None:
+    model = Reader().eval()
+    con = asked(lambda ids: model(ids, attention_mask=(ids != PAD).long()).logits, x=IDS[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        con.sql("select * from f(x, target => 0, baseline => 2)")
+
+
 def test_heads_of_a_registered_collection_are_fitted_under_its_masks() -> None:
     torch.manual_seed(4)
     texts = torch.randint(1, 30, (40, 6))

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from numbers import Integral
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -39,7 +39,7 @@ from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
 from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
-from .tokens import is_packed, named_classes, reading_tokens, token_reader
+from .tokens import TokenReader, is_packed, maskless_reader, named_classes, reading_tokens, token_reader
 from .turns import turn
 
 __all__ = ["Model", "Network", "is_out_of_memory"]
@@ -682,6 +682,12 @@ class Network:
         """The modules that the model computes with, each once."""
         held = (part for part in parts(self.module) if isinstance(part, nn.Module))
         return list(dict.fromkeys(inner for each in held for inner in each.modules()))
+
+    @cached_property
+    def inner_reader(self) -> TokenReader | None:
+        """How a model inside this one reads padded tokens, where this one itself is given ids alone; None if there is
+        no such model, or if the code that calls it speaks of a mask."""
+        return None if self.tokens is not None else maskless_reader(self.module, self.nets)
 
     def _modes(self) -> tuple[bool, ...]:
         """The mode of every module, where the modules run in the mode that they are found in."""

@@ -9,8 +9,9 @@ imported, since a model is known by the names of its `forward`'s arguments.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,27 @@ def token_reader(module: object) -> TokenReader | None:
         return None
     pad = getattr(getattr(model, "config", None), "pad_token_id", None)
     return TokenReader(pad if type(pad) is int else None, "token_type_ids" in names)
+
+
+def maskless_reader(model: object, nets: Iterable[nn.Module]) -> TokenReader | None:
+    """How one of the modules `nets` inside a model reads padded tokens; None if none does, or if the model's own code
+    speaks of an attention mask."""
+    forward = getattr(model, "forward", model)
+    function = getattr(forward, "__func__", forward)
+    if isinstance(function, FunctionType) and "attention_mask" in _words(function.__code__):
+        return None
+    readers = (token_reader(each) for each in nets if each is not model)
+    return next((reader for reader in readers if reader is not None and reader.pad is not None), None)
+
+
+def _words(code: CodeType) -> set[str]:
+    """The names and texts in a function's code, and in the functions inside it."""
+    found = {*code.co_names, *code.co_varnames}
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _words(constant)
+        found |= {each for each in (constant if isinstance(constant, tuple) else (constant,)) if isinstance(each, str)}
+    return found
 
 
 def named_classes(module: object) -> dict[int, str] | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..algebra.kinds import KINDS
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import IalgebraWarning
@@ -101,6 +102,8 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
                 "returned a probability of exactly 0 or 1, whose log-odds are infinite; they are read as "
                 "those of the smallest number of its type (docs/language.md)",
             )
+    for leaf in leaves:
+        _warn_of_padding(leaf, catalog)
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]
@@ -110,6 +113,21 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     itself = len({(leaf.source.name, leaf.source.index) for leaf in leaves}) == 1  # one input, before and after an edit
     if len(classes) > 1 and len(together) == 1 and len({leaf.model for leaf in leaves}) == 1 and not itself:
         say(f"this anti-join compares inputs of one class ({together.pop()}); the option target names others")
+
+
+def _warn_of_padding(leaf: Leaf, catalog: Catalog) -> None:
+    """Warn about a model that is given a padded text without its mask."""
+    network, entry = catalog.model(leaf.model), catalog.input(leaf.source.name)
+    if not KINDS[entry.kind].vocabulary or (reader := network.inner_reader) is None:
+        return
+    text = entry.elements[leaf.source.index or 0]
+    if bool(reader.hidden(text.tensor, text.attention).any()):
+        _say_once(
+            network,
+            f"is given ids alone, while '{leaf.source}' is padded and a model inside it reads an attention mask; "
+            "register the inner model itself, or pass it the mask (attention_mask=…) in your function",
+            told="padding",
+        )
 
 
 def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog) -> None:
