@@ -70,7 +70,8 @@ def learn(decays: dict[Place, Decay], place: Place, estimate: EstimatedMap, reac
     designs = {(draw.game.hybrids.key, draw.design.key): draw.design for draw in estimate.draws}.values()
     rows, everything = sum(len(d.coalitions) for d in designs), sum(population(d.players) for d in designs)
     prior = min((reader_of(design).rate for design in designs), default=RATE_OF_REGRESSIONS)
-    decays.setdefault(place, Decay(prior)).learn(unseen(rows, everything), reached)
+    gap = unseen(rows, everything) if rows else 0.0  # no game was sampled, and the error is a model's noise
+    decays.setdefault(place, Decay(prior)).learn(gap, reached)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Forecast:
                 table = TableKey(draw.game.hybrids.key, draw.design.key)
                 own[table] = own.get(table, 0.0) + share
                 goals.setdefault(table, _no_goal(draw)).games[draw.game] = None
+            if not own:  # its error is the noise of a random model, in exact values: more rows do not help
+                continue
             known = math.isfinite(reached[place])
             strata = [
                 Stratum(goals[t].rows, goals[t].cap, goals[t].population, share, self._row_cost(goals[t].games))

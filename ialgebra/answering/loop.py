@@ -123,7 +123,7 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
     growing = {
         place: (answer, readings) for place, (_, answer, readings) in entries.items() if place not in course.settled
     }
-    tables = ValueTables(outcome.designs, outcome.values, outcome.maps)
+    tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
     estimates = Estimates(plan, tables, question.catalog, growing.values())
     maps = {
         place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))

@@ -6,10 +6,11 @@ each map. It may not know how the values were computed: it runs no model and rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +23,13 @@ from ..interpreters.shipped import SHAPLEY
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate, Part
 from ..kernels.estimators.registry import complete, estimate
-from ..planner.games import Answer, GameTerm
+from ..models.noise import NoiseLevel
+from ..planner.games import Answer, Game, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
 from .bound import Draw, pooled, relative_bound, shares
+from .noise import CarriedNoise, Read, carried, combined
 
 ALL_COALITIONS = "all coalitions"
 """The method of exact values whose model is no function of the row."""
@@ -36,18 +39,20 @@ _VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs
 
 class ValueTables(NamedTuple):
     """The results of an execution, by job: the designs and their values (m, columns); and by (job, column) the
-    input-shaped maps of interpreters that call the model themselves."""
+    input-shaped maps of interpreters that call the model themselves, and the noise of the values."""
 
     designs: Sequence[Design]
     values: Sequence[Floats]
     maps: Mapping[tuple[int, int], Floats]
+    noise: Mapping[tuple[int, int], NoiseLevel] = MappingProxyType({})  # of columns of random models
 
 
 @dataclass(frozen=True, eq=False)
 class EstimatedMap:
     """One answer: `labels` (input-shaped), `values` (d,), v(∅) and v(N) of the combination, the methods used.
 
-    `draws` are the games that were sampled, with their influences on the values.
+    `draws` are the games that were sampled, with their influences on the values. `noise` (n, d) are the influences of
+    the noise of random models, beyond what the former hold.
     """
 
     labels: NDArray[np.int64]
@@ -56,6 +61,7 @@ class EstimatedMap:
     base: float
     full: float
     method: str
+    noise: Floats | None = None
     asked: Floats | None = None  # input-shaped; not None if a term's map came from a ModelInterpreter
 
     @property
@@ -71,7 +77,11 @@ class EstimatedMap:
     @cached_property
     def influence(self) -> Floats | None:
         """(n, d): what each independent unit of the designs contributes to the errors; None if that is unknown."""
-        return pooled(self.draws, len(self.values))
+        return self._pooled(apart=False)
+
+    def _pooled(self, *, apart: bool) -> Floats | None:
+        influence = pooled(self.draws, len(self.values), apart=apart)
+        return influence if influence is None or self.noise is None else np.concatenate([influence, self.noise])
 
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
         """The part of the squared error that each game causes; with `apart`, as if different hybrids shared no
@@ -90,8 +100,16 @@ class EstimatedMap:
     def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
         """An upper bound of ‖φ̂ − φ‖₂ / ‖φ‖₂ with this confidence: 0 if the map is exact, inf if the error is unknown.
         With `apart`, as if different hybrids shared no coalitions."""
-        influence = pooled(self.draws, len(self.values), apart=True) if apart else self.influence
+        influence = self._pooled(apart=True) if apart else self.influence
         return relative_bound(self.values, influence, confidence)
+
+
+def _parts(game: Game, noise: CarriedNoise) -> list[tuple[Hashable, Hashable, Floats]]:
+    """A game's noise by draws: its ends are rows that other games of the model may share."""
+    column = game.layer, game.target, game.output
+    draws = game.hybrids.empty, game.hybrids.full, game.hybrids.key
+    influences = noise.empty, noise.full, noise.rest
+    return [((game.model, draw), column, each) for draw, each in zip(draws, influences, strict=True)]
 
 
 def _summed(features: Floats, labels: NDArray[np.int64], count: int) -> Floats:
@@ -115,6 +133,7 @@ class Estimates:
         self.tables = tables
         self.catalog = catalog
         self._estimates: dict[tuple[int, Part], list[Estimate]] = {}
+        self._noise: dict[tuple[int, Part, int], CarriedNoise] = {}
         jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
         for answer, readings in wanted:
             for term, reading in zip(answer.terms, readings, strict=True):
@@ -127,20 +146,30 @@ class Estimates:
     def _estimated(self, spec: DesignSpec, part: Part, jobs: Sequence[int]) -> dict[tuple[int, Part], list[Estimate]]:
         design, values = self.tables.designs[jobs[0]], [self.tables.values[job] for job in jobs]
         interpreter, table = self.catalog.interpreter(spec.interpreter), np.concatenate(values, axis=1)
+        read: Read
         if part != "shapley":
-            estimates = estimate(design, table, part)
+            read = partial(estimate, design, part=part)
         elif isinstance(interpreter, GameInterpreter):
-            estimates = estimated(spec.interpreter, interpreter, design, table)
+            read = partial(estimated, spec.interpreter, interpreter, design)
         else:
             return {(job, part): self._asked(job, interpreter) for job in jobs}
-        columns = iter(estimates)
-        return {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
+        columns = iter(read(table))
+        found = {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
+        for job, k in self.tables.noise:
+            if job in jobs:
+                column, level = self.tables.values[job][:, k], self.tables.noise[job, k]
+                self._noise[job, part, k] = carried(read, design, column, found[job, part][k], level)
+        return found
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
         players, count = self.plan.jobs[job].hybrids.segments, self.tables.designs[job].players
-        unknown = np.full((1, count), np.inf) if interpreter.sampled else np.zeros((0, count))
-        maps = [self.tables.maps[job, k] for k in range(self.tables.values[job].shape[1])]
-        return [Estimate(_summed(each, players, count), unknown, self.plan.jobs[job].spec.method) for each in maps]
+        found = []
+        for k, game in enumerate(self.plan.jobs[job].games):
+            known = not interpreter.sampled and not self.catalog.model(game.model).behaviour.random
+            influence = np.zeros((0, count)) if known else np.full((1, count), np.inf)
+            values = _summed(self.tables.maps[job, k], players, count)
+            found.append(Estimate(values, influence, self.plan.jobs[job].spec.method))
+        return found
 
     def map(self, answer: Answer, readings: Sequence[TermReading]) -> EstimatedMap:
         """The map of one answer. If its terms have different players, the map's players are the intersections of
@@ -150,6 +179,7 @@ class Estimates:
         values = np.zeros(count)
         asked: list[Floats] = []
         draws: list[Draw] = []
+        noise: list[tuple[Hashable, Hashable, Floats]] = []
         base = full = 0.0
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
@@ -163,13 +193,16 @@ class Estimates:
                 known = np.isfinite(found.influence).all()
                 influence = share * spread(found.influence if known else np.full((1, found.influence.shape[1]), np.inf))
                 draws.append(Draw(term.game, self.tables.designs[reading.job], influence))
+            if (added := self._noise.get((reading.job, term.part, reading.column))) is not None:
+                noise += _parts(term.game, added.of(share, spread))
             table = self.tables.values[reading.job][:, reading.column]
             ends = (float(table[0]), float(table[min(1, len(table) - 1)]))
             low, high = reversed(ends) if term.board.swapped else ends
             base += float(term.coefficient) * low
             full += float(term.coefficient) * high
             methods[self._method(term, reading, found)] = None
-        found_map = EstimatedMap(labels, values, tuple(draws), base, full, ", ".join(methods) or "exact")
+        method = ", ".join(methods) or "exact"
+        found_map = EstimatedMap(labels, values, tuple(draws), base, full, method, combined(noise) if noise else None)
         if not asked:
             return found_map
         own = np.sum(asked, axis=0)

@@ -45,7 +45,8 @@ def check_canaries(tables: Tables, desk: Desk) -> None:
             continue
         memory.mark_checked(name)
         if network.behaviour.random:
-            continue  # its rows differ from those remembered in any case
+            memory.forget(name)  # its rows differ from those remembered, whether it was changed or not
+            continue
         canaries = [*_kept(tables, name), *_planned(tables, name)]
         if not canaries:
             continue

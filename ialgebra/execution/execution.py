@@ -21,6 +21,7 @@ from ..interpreters.checked import designed
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.coalitions import Design
 from ..models.network import Network
+from ..models.noise import RepeatedRows
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import DesignSpec
 from .asking import ask
@@ -28,9 +29,9 @@ from .batches import Desk
 from .canaries import check_canaries
 from .coalitions import evaluate_pass
 from .ends import evaluate_ends
-from .lanes import OpenLane, local
+from .lanes import Lane, OpenLane, local
 from .memory import input_name
-from .repeats import examine
+from .repeats import by_model, examine, repeat
 from .store import Store
 from .tables import Outcome, Tables
 from .tape import Tape
@@ -112,7 +113,7 @@ class Execution:
         designs = {spec: executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         with executor.lane(networks) as lane:
             # Only now, when nobody can change the models: the store names their rows by what they are.
-            tables = self._tables(networks, designs)
+            tables = self._tables(networks, designs, lane)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
             evaluate_ends(tables, desk, executor.catalog, timed=not math.isinf(executor.deadline))
@@ -128,22 +129,24 @@ class Execution:
 
             for each in plan.passes:
                 evaluate_pass(each, tables, desk, told)
+        tables.measure_noise()
         for each in plan.passes:  # after the lane is closed, because inside it gradients are off
             for number in each.jobs if each.asked else ():
                 ask(number, each.run, tables, executor.catalog, executor.tape, told)
         return self.outcome
 
-    def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design]) -> Tables:
+    def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""
         plan, executor = self.plan, self.executor
         contents = {name: network.content() for name, network in networks.items()}  # before a pass writes to them
         first_passes = {name: network.take_first_pass() for name, network in networks.items()}
-        for job in plan.jobs:
-            for name in job.models:
-                examine(networks[name], job, designs[job.spec])
-        tables = Tables(
-            plan, [designs[job.spec] for job in plan.jobs], networks, contents, executor.store, executor.now
-        )
+        drawn = [designs[job.spec] for job in plan.jobs]
+        repeated: dict[str, list[RepeatedRows]] = {}
+        for name, jobs in by_model(plan.jobs, drawn).items():
+            examine(networks[name], *jobs[0])
+            if networks[name].behaviour.random:
+                repeated[name] = repeat(name, networks[name], contents[name], jobs, lane)
+        tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated)
         self.outcome = tables.outcome
         for name, found in first_passes.items():
             if found is None or (

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import BindError
 from ..kernels.coalitions import Design
 from ..models.network import Network
+from ..models.noise import NoiseLevel, RepeatedRows, level
 from ..models.outputs import OutputReading, saturated
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, PhysicalPlan
@@ -37,6 +38,7 @@ class Outcome:
     contents: dict[str, tuple[object, ...]]  # of each model that ran
     heads: dict[str, dict[int, tuple[int, int]]]  # of each model that ran, by layer
     maps: dict[tuple[int, int], Floats] = field(default_factory=dict)  # input-shaped, by job and column, where asked
+    noise: dict[tuple[int, int], NoiseLevel] = field(default_factory=dict)  # by job and column, of random models
     spending: Spending = field(default_factory=Spending)
     saturated: set[str] = field(default_factory=set)  # models with log-odds that were read of a probability of 0 or 1
 
@@ -61,8 +63,10 @@ class Tables:
         contents: Mapping[str, tuple[object, ...]],
         store: Store,
         now: float | None = None,
+        repeated: Mapping[str, Sequence[RepeatedRows]] | None = None,
     ) -> None:
         self.plan = plan
+        self._repeated = repeated or {}  # rows of random models, by model
         self.networks = networks
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
         self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now)
@@ -106,6 +110,16 @@ class Tables:
         if column.output == "log_odds" and saturated(logits, column.target, column.reading):
             self.outcome.saturated.add(model)
         return column.read(logits)
+
+    def measure_noise(self) -> None:
+        """Enter the noise of every column of a random model, from the rows of it that were repeated."""
+        for number, job in enumerate(self.plan.jobs):
+            ends = job.hybrids.empty, job.hybrids.full
+            for k, game in enumerate(job.games):
+                place = self.networks[game.model].head_place(game.layer)
+                known = [each for each in self._repeated.get(game.model, ()) if each.layer == place]
+                if known and job.hybrids.players:
+                    self.outcome.noise[number, k] = level(known, ends, self.column(game).read)
 
     def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
         """The job's columns that `model` fills: their numbers, and what they read."""

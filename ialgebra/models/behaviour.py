@@ -8,12 +8,14 @@ output depends on the rows beside it, or on its place among them. This file runs
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType, MethodType
 
 import torch
 from torch import Tensor, nn
+
+from .noise import RepeatedRows
 
 RANDOM, BATCH_DEPENDENT = "random", "batch-dependent"
 
@@ -36,6 +38,7 @@ class Behaviour:
     examined: object = None
     due: bool = False  # an examination that gave no result is to be made again
     rows: int = 0
+    repeated: list[RepeatedRows] = field(default_factory=list)  # of a random model
 
     @property
     def words(self) -> tuple[str, ...]:

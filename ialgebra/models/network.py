@@ -593,6 +593,7 @@ class Network:
                     self._logits, self.nets, full, half, alone, company=self.batch_size != 1
                 )
                 behaviour.examined, behaviour.due = form, False
+                behaviour.repeated.clear()
             except Exception:  # the rows of a query tell how it fails
                 pass
             finally:
@@ -634,6 +635,10 @@ class Network:
         What the passes themselves write there (counters, caches) is no change.
         """
         return (*self.content(), *self.heads_fingerprint().items())
+
+    def head_place(self, layer: int | None) -> object:
+        """A layer with its head, as a value that another head would change."""
+        return layer, None if layer is None else self.heads_fingerprint().get(layer)
 
     def heads_fingerprint(self) -> dict[int, tuple[int, int]]:
         """The heads' part of `fingerprint`, by layer."""
