@@ -739,6 +739,7 @@ def masked(text: str, case: Case) -> str:
     if case.clocked:
         text = re.sub(r"(?m)^(D1|D10) .*\n?", "", text)
         text = re.sub(r"batches of \d+(, [a-z-]+)?", "batches", text)
+        text = re.sub(r"in \d+ batch(es)?| +~[\d.,]+ [MG]iB\b", "", text)
     text = re.sub(r"; as written an estimated ~[\d.,]+ (ms|s)\b", "", text)
     text = re.sub(r"efficiency [\d.]+", "efficiency ~", text)
     text = re.sub(r" \(~[\d.,]+ (ms|s)\)|, ~[\d.,]+ (ms|s)\b", "", text)  # what a rejected decision would have taken

@@ -238,16 +238,16 @@ def two_layers() -> tuple[ialgebra.Session, Second]:
 
 
 def test_a_map_within_its_bound_is_final_and_its_layers_are_not_run_for_others():
-    text = "select 1, * from f(x) error within 5%"
+    text = "select 1, * from f(x) error within 2%"
     con, second = two_layers()
     answers = rounds(con, text)
-    settled = next(k for k, each in enumerate(answers) if each[1].relative_error < 0.05 and k > 0)
-    assert settled < len(answers) - 2
+    settled = next(k for k, each in enumerate(answers) if each[1].relative_error < 0.02 and k > 0)
+    assert settled < len(answers) - 1
     for each in answers[settled + 1 :]:
         assert np.array_equal(each[1].values, answers[settled][1].values)
         assert np.array_equal(each[1].stderr, answers[settled][1].stderr)
     assert not np.array_equal(answers[-1][0].values, answers[settled][0].values)
-    assert second.rows == answers[settled].stats.rows < 0.75 * answers[-1].stats.rows
+    assert second.rows == answers[settled].stats.rows < 0.8 * answers[-1].stats.rows
     assert answers[-1].stats.bound_met
     assert answers[-1].stats.reused_rows == 0
 
@@ -507,7 +507,7 @@ def test_a_watcher_hears_of_rows_forecast_error_and_what_was_asked():
     assert all(each.asked == 0.05 for each in heard)
     assert heard[0].error is None
     assert heard[-1].error is not None
-    assert heard[-1].error < 0.1
+    assert heard[-1].error < 0.2
     assert "unknown, asked 5 %" in error_line(heard[0])
     assert "error ≤" in error_line(heard[-1])
     assert error_line(heard[0]._replace(asked=None)) == ""

@@ -110,13 +110,23 @@ def _groups(draws: Iterable[Draw], apart: bool) -> Iterable[list[Draw]]:
     return groups.values()
 
 
+def _units(draw: Draw) -> NDArray[np.void]:
+    """A key for each row of a game's influence. An estimator may give several rows to each unit: one set of units after
+    another, of different kinds."""
+    marks = units(draw.design)
+    kinds = np.arange(max(1, len(draw.influence) // max(1, len(marks))), dtype=np.uint8)
+    bytes_of = marks.view(np.uint8).reshape(len(marks), marks.dtype.itemsize)
+    keys = np.column_stack([np.repeat(kinds, len(marks)), np.tile(bytes_of, (len(kinds), 1))])
+    return np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
+
+
 def _added(draws: Sequence[Draw]) -> tuple[Floats, list[NDArray[np.int64]]]:
     """The influences of games added unit by unit, (units, cells), and for each game the rows of its own units."""
     counts = [len(draw.influence) for draw in draws]
     if len({draw.design.key for draw in draws}) == len(set(counts)) == 1:
         every = np.arange(counts[0])
         return np.sum([draw.influence for draw in draws], axis=0), [every] * len(draws)
-    known = [units(draw.design) for draw in draws]
+    known = [_units(draw) for draw in draws]
     if counts != [len(each) for each in known]:
         # An interpreter defines its own units here, so it is unknown which games share units. The errors of n games may
         # all have the same sign. Then the square of their sum is n times the sum of their squares: assume this worst

@@ -44,7 +44,6 @@ _DEPENDENT = 1e-8  # squared length of a free direction, relative to the longest
 _NEGLIGIBLE = 1e-10  # squared length of a process's direction, relative to the longest, below which it is left out
 _ROUNDING = 1e-13  # residuals / values below which residuals are rounding, and the free features are enough
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
-_BALANCED = 0.8  # true error of balanced designs / error that HC3 estimates: measured, see docs/estimators.md
 _UNFORESEEN = 0.3  # share of the smooth rung's errors that is added; without it, few spikes are off by ten errors
 _MOST_CENTRES = 800  # centres of a process; their spectrum takes a tenth of a second
 _CENTRES_OF_MANY = 448  # centres if there are more pairs than MOST_THREES; 4 columns of 4,000 rows then take a second
@@ -120,6 +119,21 @@ class Fit(NamedTuple):
     values: Floats
     influence: Floats
     rung: str
+
+
+class Reading(NamedTuple):
+    """One fitted column: `values` (d,), the name of the `rung`, and for each pair what its error would do.
+
+    `reading` (pairs, d) is how much one unit of each weighted pair adds to each player's value; it is 0 where the
+    design holds every pair of a size. `errors` (pairs,) are leave-one-out errors of the weighted pairs, `targets`
+    (pairs,) what was fitted. Without enough pairs to leave one out, these three are None: the error is unknown.
+    """
+
+    values: Floats
+    rung: str
+    reading: Floats | None = None
+    errors: Floats | None = None
+    targets: Floats | None = None
 
 
 class Ladder:
@@ -247,18 +261,17 @@ class Ladder:
         names = [path.names[k] for k in rung]
         return Rungs(names, errors[each, :, rung], press[each, rung], path.reading(rung), learned)
 
-    def fit(self, columns: Floats) -> list[Fit]:
+    def fit(self, columns: Floats) -> list[Reading]:
         """Shapley values of each column (columns, rows), and what each pair adds to their errors.
 
-        An influence is reading × leave-one-out error, as in HC3 (MacKinnon & White, 1985). HC3 treats the pairs of a
-        balanced design as independent, which makes the error too large. It also ignores that the learned process has
-        seen the pair that is left out, which makes the error too small. One factor corrects each of these. A share of
-        the smooth rung's errors is added, for kinds of coalitions that are not in the sample.
+        A pair's error is its leave-one-out error, as in HC3 (MacKinnon & White, 1985), widened for few pairs. HC3
+        ignores that the learned process has seen the pair that is left out, which makes the error too small; a factor
+        corrects this. A share of the smooth rung's errors is added, for kinds of coalitions that are not in the sample.
         """
         together = max(1, _STACKED // max(1, len(self.signs) * len(self.centres)))
         return [fit for k in range(0, len(columns), together) for fit in self._fit(columns[k : k + together])]
 
-    def _fit(self, columns: Floats) -> list[Fit]:
+    def _fit(self, columns: Floats) -> list[Reading]:
         largest = np.abs(columns).max(axis=1, keepdims=True)
         scale = np.where(largest == 0, 1.0, largest)
         columns = columns / scale
@@ -266,12 +279,11 @@ class Ladder:
         targets = self.root_weight * ((columns[:, 2::2] - columns[:, 3::2]) / 2 - gain * self.tilt / 2)
         even = np.repeat(gain / self.players, self.players, axis=1)
         if not self.free.names:
-            unknown = np.full((1, self.players), np.inf)
             own = slice(self.players - 1)
             reading = (self.effects[:, own] @ np.linalg.pinv(self.features[:, own])).T
-            return [Fit(values, unknown, "F0") for values in (even + _read(targets, reading)) * scale]
+            return [Reading(values, "F0") for values in (even + _read(targets, reading)) * scale]
         free = self.best(self.free, targets)
-        found: dict[int, Fit] = {}
+        found: dict[int, Reading] = {}
         for some, rungs in self._rungs(free, targets, even):
             found |= zip(some.tolist(), self._mixed(rungs, targets[some], even[some], scale[some]), strict=True)
         return [found[column] for column in range(len(columns))]
@@ -293,7 +305,7 @@ class Ladder:
                 paths.append(self.threes(guess[some]))
             yield some, [free.of(some), smooth.of(some), *(self.best(p, targets[some], self.players) for p in paths)]
 
-    def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Fit]:
+    def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Reading]:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
         shares = _shares(np.stack([each.errors for each in rungs], axis=1), np.stack([each.press for each in rungs], 1))
 
@@ -307,17 +319,19 @@ class Ladder:
         # Leave-one-out errors already allow for the fit's parameters; `student` allows for errors from few pairs.
         learned = mixed(each.learned for each in rungs)
         pairs = targets.shape[1]
-        widening = _BALANCED * (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1)) * scale
-        influence = reading * (np.sqrt(self.unseen) * errors * widening)[:, :, None]
-        values = (even + _read(targets, reading)) * scale
+        widening = (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1))
+        values, errors = (even + _read(targets, reading)) * scale, errors * widening * scale
+        reading = reading * np.sqrt(self.unseen)[:, None]
         for column in range(len(targets)):
             parts = [each.names[column] for share, each in zip(shares[column], rungs, strict=True) if share > 0]
-            told = math.isfinite(rungs[0].press[column]) or not self.unseen.any()
-            own = influence[column] if told else np.full((1, self.players), np.inf)
-            yield Fit(values[column], own, " & ".join(parts))
+            rung = " & ".join(parts)
+            if math.isfinite(rungs[0].press[column]) or not self.unseen.any():
+                yield Reading(values[column], rung, reading[column], errors[column], targets[column] * scale[column])
+            else:
+                yield Reading(values[column], rung)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=6)
 def factorised(design: Design) -> Ladder:
     """The factorised regression of a design, kept while the games of one query that share the design are read."""
     return Ladder(design)

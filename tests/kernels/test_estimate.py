@@ -121,16 +121,41 @@ def test_units_do_not_matter(method: str, budget: int, scale: float) -> None:
     np.testing.assert_allclose(other.stderr, one.stderr * scale, rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", ["permutations", "regression"])
+@pytest.mark.parametrize(("method", "rows"), [("permutations", 300), ("regression", 300), ("regression", 2050)])
 @pytest.mark.parametrize("offset", [0.0, 1e8])
-def test_additive_games_are_exact_and_say_so(method: str, offset: float) -> None:
+def test_additive_games_are_exact_and_say_so_once_enough_pairs_have_shown_nothing_else(
+    method: str, rows: int, offset: float
+) -> None:
     worth = np.random.default_rng(4).normal(size=30)
-    found = run(lambda masks: masks @ worth + offset, 30, 300, method)[0]
+    found = run(lambda masks: masks @ worth + offset, 30, rows, method)[0]
     tolerance = 1e-12 + 1e-14 * offset
     np.testing.assert_allclose(found.values, worth, atol=tolerance * 100)
-    assert (found.stderr <= tolerance * 1000).all()
     if method == "regression":
         assert found.rung == "F0"
+    if (method, rows) == ("regression", 300):  # what 149 pairs have not met may still be there
+        assert 0.02 <= np.linalg.norm(found.stderr) / np.linalg.norm(worth) <= 0.2
+    else:
+        assert (found.stderr <= tolerance * 1000).all()
+
+
+@pytest.mark.parametrize("rows", [112, 118, 224])
+def test_nothing_left_over_is_not_taken_for_nothing_to_err(rows: int) -> None:
+    """1 where three players are present and four are absent: 0.8 % of all coalitions, of which few pairs meet any."""
+    worth = np.random.default_rng(0).normal(size=14) / 40
+
+    def block(masks: np.ndarray) -> np.ndarray:
+        present, absent = masks[:, :3].all(axis=1), masks[:, 3:7].any(axis=1)
+        return masks @ worth + (present & ~absent)
+
+    truth = worth.copy()  # ∫ q^2 (1 − q)^4 dq = 2! 4! / 7!, and ∫ q^3 (1 − q)^3 dq = 3! 3! / 7!
+    truth[:3] += 48 / 5040
+    truth[3:7] -= 36 / 5040
+    scores = []
+    for seed in range(20):
+        found = run(block, 14, rows, "regression", seed)[0]
+        assert np.linalg.norm(found.stderr) >= 0.02 * np.linalg.norm(found.values)
+        scores.append((found.values - truth) / found.stderr)
+    assert np.abs(scores).max() <= 10
 
 
 @pytest.mark.parametrize("players", [1, 2, 3, 4])
@@ -333,7 +358,8 @@ def test_games_inside_a_free_rung_are_solved_by_it() -> None:
         found = run(game, d, 66)[0]
         assert found.rung == rung
         np.testing.assert_allclose(found.values, run(game, d, 1 << d, "exact")[0].values, atol=1e-9)
-        assert (found.stderr < 1e-9).all()
+        assert (found.stderr > 1e-3).all(), "32 pairs do not show that there is nothing else"
+        assert (run(game, d, 2060)[0].stderr < 1e-9).all()
 
 
 def test_games_inside_a_process_are_all_but_solved_by_it() -> None:
@@ -400,7 +426,7 @@ def test_errors_of_all_players_cancel_unit_by_unit() -> None:
             np.testing.assert_allclose(path.reading(rung).sum(axis=1), 0, atol=1e-10)
     values = np.random.default_rng(13).normal(size=4096)
     found = run(tabular(values), 12, 514)[0]
-    assert found.influence.shape == (256, 12)
+    assert found.influence.shape == (2 * 256, 12)  # by the fit's own errors, and by what no pair has shown
     np.testing.assert_allclose(found.influence.sum(axis=1), 0, atol=1e-10)
     np.testing.assert_allclose(found.stderr, np.sqrt((found.influence**2).sum(axis=0)), rtol=1e-12)
 
@@ -419,7 +445,7 @@ def test_shared_designs_give_honest_errors_of_differences() -> None:
             assert (error < 0.05 * one.stderr).all()
             covered.append(np.abs((other.values - one.values) - (truth[1] - truth[0])) <= 1.96 * error)
     assert len(covered) > 40
-    assert 0.92 <= np.mean(covered) <= 0.99
+    assert 0.92 <= np.mean(covered) <= 0.995
 
 
 def test_student_widens_as_its_table_says() -> None:
@@ -523,7 +549,7 @@ def lite(masks: np.ndarray) -> np.ndarray:
 def test_regression_intervals_cover_what_they_claim(game: Game, players: int, multiple: int) -> None:
     covered, width = coverage_and_width(game, players, multiple * players, "regression")
     assert covered >= 0.92
-    assert width <= 3
+    assert width <= 3.5
 
 
 @pytest.mark.parametrize(("game", "players"), [(lite, 12), (network, 12), (interactions, 11)])

@@ -11,7 +11,8 @@ import numpy as np
 from ...system.arrays import Floats
 from .. import pairs
 from ..coalitions import Design
-from ..ladder import MOST_THREES, centres, factorised
+from ..hindsight import stated
+from ..ladder import MOST_THREES, centres
 from .estimate import Estimate, Part
 from .estimator import RATE_OF_REGRESSIONS, Estimator
 
@@ -35,12 +36,17 @@ def _draw(players: int, rows: int, seed: int) -> Design:
 
 
 def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
-    return [Estimate(*fit) for fit in factorised(design).fit(np.ascontiguousarray(values.T))]
+    return [Estimate(*fit) for fit in stated(design, np.ascontiguousarray(values.T))]
 
 
 def _seconds(players: int, rows: int, columns: int) -> float:
-    """Mostly the time of spectra: one for the design, and for each column two, or one if there are very many pairs."""
+    """Mostly the time of spectra: one for the design, and for each column two, or one if there are very many pairs.
+    Half of the pairs are fitted too, and a quarter."""
     count = max(0, rows - 2) // 2
+    return sum(_seconds_of(part, columns) for part in (count, count // 2, count // 4))
+
+
+def _seconds_of(count: int, columns: int) -> float:
     each = 2 if count <= MOST_THREES else 1
     spectrum = _SECONDS_A_COVARIANCE * centres(count) * (centres(count) + count) / 2
     return A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
