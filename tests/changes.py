@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import array
+import builtins
 import collections
 import contextvars
 import ctypes
@@ -17,8 +18,10 @@ import enum
 import fractions
 import functools
 import importlib
+import itertools
 import operator
 import os
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -1079,6 +1082,236 @@ def _() -> Made:
 def _() -> Made:
     model = nn.Sequential(torch.jit.script(Scripted(1.0)))
     return model, lambda: model.__setitem__(0, torch.jit.script(Scripted(2.0)))
+
+
+# --- further siblings
+
+
+@change("a method that is bound to one object")
+def _() -> Made:
+    model = Net(lambda m, x: m.act(row(x)))
+    model.act = types.MethodType(lambda self, y: torch.sin(y), model)
+    return model, lambda: setattr(model, "act", types.MethodType(lambda self, y: torch.cos(y), model))
+
+
+@change("a function with cases by type")
+def _() -> Made:
+    @functools.singledispatch
+    def act(y: object) -> Any:
+        raise TypeError
+
+    act.register(Tensor, lambda y: torch.sin(y))
+    return lambda x: act(row(x)), lambda: act.register(Tensor, lambda y: torch.cos(y)) and None
+
+
+@change("a method that all tensors are given")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        Tensor.relu6_of_tests = lambda self: self * 2  # type: ignore[attr-defined]
+        return lambda: delattr(Tensor, "relu6_of_tests")
+
+    return lambda x: getattr(row(x), "relu6_of_tests", lambda: row(x))(), put
+
+
+@change("a method of all tensors")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        Tensor.tanh = lambda self: self * 2  # type: ignore[method-assign]
+        return lambda: delattr(Tensor, "tanh")
+
+    return Net(lambda m, x: row(x).tanh()), put
+
+
+@change("a function of Python itself")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = builtins.abs
+        builtins.abs = lambda y: y * 3  # type: ignore[assignment]
+        return lambda: setattr(builtins, "abs", before)
+
+    return Net(lambda m, x: abs(row(x))), put
+
+
+@change("a function of NumPy")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = np.tanh
+        np.tanh = lambda y: y * 3
+        return lambda: setattr(np, "tanh", before)
+
+    return lambda x: torch.as_tensor(np.tanh(row(x).numpy())), put
+
+
+@change("the call of all modules")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = nn.Module.__call__
+        nn.Module.__call__ = lambda self, *given: 2 * before(self, *given)
+        return lambda: setattr(nn.Module, "__call__", before)
+
+    return nn.Linear(3, 1), put
+
+
+@change("a graph of torch.fx")
+def _() -> Made:
+    import torch.fx
+
+    traced = torch.fx.symbolic_trace(Acting())
+
+    def rewrite() -> None:
+        for node in traced.graph.nodes:
+            if node.target is torch.sin:
+                node.target = torch.cos
+        traced.recompile()
+
+    return traced, rewrite
+
+
+class Acting(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(x.float().sum(1, keepdim=True))
+
+
+@change("a module of Python that is edited and loaded again")
+def _() -> Made:
+    folder = Path(tempfile.mkdtemp())
+    name = f"edited_{folder.name}"
+    (folder / f"{name}.py").write_text("def act(y):\n    return y.sin()\n")
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module(name)
+
+    def edit() -> Callable[[], object]:
+        (folder / f"{name}.py").write_text("def act(y):\n    return y.cos() + 0\n")
+        importlib.reload(module)
+        return lambda: sys.path.remove(str(folder))
+
+    return lambda x: module.act(row(x)), edit
+
+
+@change("parameters that functional_call is given")
+def _() -> Made:
+    net = nn.Linear(3, 1)
+    parameters = {name: each.detach().clone() for name, each in net.named_parameters()}
+    return lambda x: torch.func.functional_call(net, parameters, (x.float(),)), lambda: parameters["weight"].mul_(2)
+
+
+@change("a function that vmap maps")
+def _() -> Made:
+    scale = [1.0]
+    mapped = torch.func.vmap(lambda r: r.sum(0, keepdim=True) * scale[0])
+    return lambda x: mapped(x.float()), lambda: scale.__setitem__(0, 2.0)
+
+
+@change("a weight with a norm of its own")
+def _() -> Made:
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 1))
+    return model, lambda: model.parametrizations.weight.original0.data.mul_(2)  # type: ignore[union-attr]
+
+
+@change("the order of parts")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+
+    def swap() -> None:
+        model[0], model[1] = model[1], model[0]
+
+    return model, swap
+
+
+@change("the precision of decimals")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = decimal.getcontext().prec
+        decimal.getcontext().prec = 2
+        return lambda: setattr(decimal.getcontext(), "prec", before)
+
+    return lambda x: row(x) * float(decimal.Decimal(1) / 3) * decimal.getcontext().prec, put
+
+
+@change("a value that processes share")
+def _() -> Made:
+    import multiprocessing
+
+    value = multiprocessing.Value("d", 1.0)
+    return lambda x: row(x) * value.value, lambda: setattr(value, "value", 2.0)
+
+
+@change("a table of a database")
+def _() -> Made:
+    base = sqlite3.connect(":memory:", check_same_thread=False)
+    base.execute("create table t (k real)")
+    base.execute("insert into t values (1.0)")
+    model = Net(lambda m, x: row(x) * m.base.execute("select k from t").fetchone()[0], base=base)
+    return model, lambda: base.execute("update t set k = 2.0") and None
+
+
+@change("keys of a mapping, by weak reference")
+def _() -> Made:
+    key = Held()
+    table = weakref.WeakKeyDictionary({key: 1.0})
+    return Net(lambda m, x: row(x) * m.table[key], table=table), lambda: table.__setitem__(key, 2.0)
+
+
+@change("a chain of mappings")
+def _() -> Made:
+    table = collections.ChainMap({}, {"k": 1.0})
+    return Net(lambda m, x: row(x) * m.table["k"], table=table), lambda: table.__setitem__("k", 2.0)
+
+
+@change("a set of tuples")
+def _() -> Made:
+    table = {("a", 1), ("b", 2)}
+    return Net(lambda m, x: row(x) * sum(k for _, k in m.table), table=table), lambda: table.add(("c", 3))
+
+
+@change("an iterator that somebody advances")
+def _() -> Made:
+    steps = itertools.count(1)
+    return Net(lambda m, x: row(x) * float(repr(m.steps)[6:-1]), steps=steps), lambda: next(steps) and None
+
+
+@change("an attribute of a module of Python whose name is computed")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        configured.k = 2.0  # type: ignore[attr-defined]
+        return lambda: setattr(configured, "k", 1.0)
+
+    return Net(lambda m, x: row(x) * getattr(configured, "kk"[1:])), put
+
+
+@change("a class that a closure holds")
+def _() -> Made:
+    class Scale:
+        k = 1.0
+
+    return lambda x: row(x) * Scale.k, lambda: setattr(Scale, "k", 2.0)
+
+
+@change("how a class finds missing attributes")
+def _() -> Made:
+    class Proxy:
+        def __getattr__(self, name: str) -> float:
+            return 1.0
+
+    return Net(lambda m, x: row(x) * m.proxy.k, proxy=Proxy()), lambda: setattr(
+        Proxy, "__getattr__", lambda self, n: 2.0
+    )
+
+
+@change("a hook that is called with keywords")
+def _() -> Made:
+    model = nn.Sequential(nn.Linear(3, 2))
+
+    def hook(module: nn.Module, given: object, *rest: Any) -> Tensor:
+        return rest[-1] * len(rest)  # type: ignore[no-any-return]
+
+    handle = model[0].register_forward_hook(hook)
+
+    def again() -> None:
+        handle.remove()
+        model[0].register_forward_hook(hook, with_kwargs=True)
+
+    return model, again
 
 
 # --- estimators: compiled state

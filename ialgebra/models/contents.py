@@ -68,6 +68,7 @@ from .origins import (
     module_named,
     only_written,
     reading_attributes,
+    remote,
 )
 
 
@@ -83,7 +84,7 @@ _LONG = 1 << 12  # of texts and bytes longer than this, only a checksum is kept
 
 _PLAIN: tuple[type, ...] = (
     *(type(None), bool, float, complex, type(Ellipsis), type(NotImplemented), range, slice),
-    *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size, torch.finfo, torch.iinfo),
 )
 _BY_TEXT: tuple[type, ...] = (
     *(fractions.Fraction, decimal.Decimal, uuid.UUID, re.Pattern, types.GenericAlias, types.UnionType),
@@ -102,7 +103,7 @@ _APART: tuple[type, ...] = (
     *(type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Event, threading.Semaphore),
     *(threading.Barrier, threading.Thread, queue.Queue, queue.SimpleQueue, logging.Logger, logging.Handler),
     *(torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.utils.hooks.RemovableHandle),
-    *(types.FrameType, types.TracebackType, torch.cuda.Stream, torch.cuda.Event),
+    *(types.FrameType, types.TracebackType, torch.cuda.Stream, torch.cuda.Event, torch.Generator),
 )
 _READ_OTHERWISE: tuple[type, ...] = (types.SimpleNamespace, types.MappingProxyType, bytearray, memoryview)
 
@@ -186,6 +187,8 @@ class _ContentReader:
         self.names: set[str] = set(_ENTRIES)  # attributes that the code met so far may read
         self.every_name = False
         self.spaces: list[tuple[int, Mapping[str, object], set[str]]] = []  # read under the names that code mentions
+        self.builtins: dict[str, None] = {}  # names that code reads
+        self.tensor_methods: set[str] = set()  # names of methods of tensors that were looked at
         self.weight_names: dict[int, str] = {}  # by id
         self.every_hook = every_hook  # also those that only look, because the model reads what they write
         self.written: list[object] = []  # by hooks that only look
@@ -206,6 +209,8 @@ class _ContentReader:
             return _ContentReader(self.patient, every_hook=True).read(model)
         self.guards.append(guards.types([each for each in self.held if made_while_running(type(each))]))
         self.guards.append(guards.still_empty(self.empty))
+        self.guards.append(guards.names(vars(builtins), list(self.builtins)))
+        self.guards.append(guards.names(vars(Tensor), sorted(self.names)))
         guarded = tuple(self.guards) if self.guarded else None
         return Contents(_digest(self.lines), _digest(self.here), tuple(weights), tuple(self.unread), guarded)
 
@@ -226,7 +231,7 @@ class _ContentReader:
                         raise
                     line = self._unreadable(value)
                 self.lines.append(f"{number}:{line}")
-            more = self._mentioned()
+            more = self._mentioned() or self._methods_of_tensors()
 
     def _mentioned(self) -> bool:
         """Read the methods of classes and the attributes of modules whose names code has mentioned since."""
@@ -241,10 +246,24 @@ class _ContentReader:
             more |= bool(found)
         return more
 
+    def _methods_of_tensors(self) -> bool:
+        """Read methods that a user gave to all tensors, where code mentions their names."""
+        found = [name for name in sorted(self.names & vars(Tensor).keys()) if name not in self.tensor_methods]
+        self.tensor_methods |= set(found)
+        more = False
+        for name in found:
+            method = vars(Tensor)[name]
+            if isinstance(method, types.FunctionType) and not library_function(method):
+                self.lines.append(f"tensor.{name}={self.ref(method)}")
+                more = True
+        return more
+
     def _wanted(self, name: str, space: Mapping[str, object]) -> bool:
-        if name in self.names or not isinstance(space, types.MappingProxyType):
-            return name in self.names
+        if name in self.names:
+            return True
         special = name.startswith("__") and name.endswith("__")
+        if special and not isinstance(space, types.MappingProxyType):  # of a module
+            return False
         return name not in _UNREAD_METHODS if special else self.every_name
 
     # What stands in a line.
@@ -317,6 +336,8 @@ class _ContentReader:
         first = reader.ref(value)
         reader._walk()
         self.unread |= reader.unread
+        self.names |= reader.names
+        self.every_name |= reader.every_name
         self.kept.append(reader.held)
         return first, *reader.lines
 
@@ -435,8 +456,10 @@ class _ContentReader:
         for name in ("_parameters", "_buffers", "_modules"):
             words += [f"{key}={self.ref(part)}" for key, part in list(held.get(name, {}).items())]
         for name in _HOOKS:
-            if hooks := self._hooks(held.get(name, {}).values()):
-                words.append(f"{name}={hooks}")
+            mapping, flags = held.get(name) or {}, held.get(f"{name}_with_kwargs") or {}
+            if hooks := self._hooks(mapping.values()):
+                self.guards.append(guards.items(flags))
+                words.append(f"{name}={hooks} {[key in flags for key in mapping]}")
         return f"{self.ref(type(module))}{{{','.join(words)}}}{self._slots(module)}"
 
     def _hooks_of_all_modules(self) -> None:
@@ -506,6 +529,7 @@ class _ContentReader:
         roots = list(dict.fromkeys(chain[0] for chain in known.chains))
         if roots:
             self.guards.append(guards.names(shared, roots))
+            self.builtins |= dict.fromkeys(root for root in roots if root not in shared)
         for root, *further in known.chains:
             value = shared.get(root, inherent.get(root, MISSING))
             path = f"builtins.{root}" if root not in shared else root
@@ -562,7 +586,7 @@ class _ContentReader:
 
     def _object(self, value: object) -> str:
         kind = type(value)
-        if hidden(value):
+        if hidden(value) or remote(kind):
             return self._unreadable(value)
         words = [self.ref(kind), self._contained(value)]
         held, places = attributes(value), slots(kind)

@@ -42,10 +42,25 @@ _OUTSIDE = {
     "requests": "get post request",
     "requests.api": "get post request",
     "threading": "get_ident current_thread",
+    "decimal": "getcontext localcontext",
+    "locale": "getlocale localeconv",
+    "genericpath": "exists isfile isdir getmtime getsize",
+    "glob": "glob iglob",
+    "safetensors": "safe_open",
+    "safetensors.torch": "load_file",
+    "joblib.numpy_pickle": "load",
+    "PIL.Image": "open",
+    "pandas": "read_csv read_parquet read_pickle",
+    "pandas.io.parsers.readers": "read_csv",
     "_thread": "get_ident",
 }
 _OUTSIDE_NAMES = {f"{module}.{name}" for module, names in _OUTSIDE.items() for name in names.split()}
-_READERS = frozenset({"read_text", "read_bytes", "recv", "readline", "readlines", "readinto"})
+_READERS = frozenset({"read_text", "read_bytes", "recv", "readline", "readlines", "readinto", "is_file", "iterdir"})
+_REMOTE = frozenset(
+    {"requests", "httpx", "aiohttp", "urllib3", "http", "socket", "subprocess", "multiprocessing", "grpc", "sqlite3"}
+    | {"boto3", "botocore", "openai", "redis", "psycopg2", "pymongo", "sqlalchemy", "onnxruntime", "mmap"}
+)
+"""Packages and modules whose objects stand for something outside: a connection, a process, a file."""
 
 
 def from_outside(value: object, name: str) -> bool:
@@ -55,6 +70,12 @@ def from_outside(value: object, name: str) -> bool:
     home = getattr(value, "__module__", None) or type(value).__module__
     called = getattr(value, "__qualname__", None) or type(value).__qualname__
     return f"{home}.{called}" in _OUTSIDE_NAMES or type(value).__qualname__ == "_Environ"
+
+
+def remote(kind: type) -> bool:
+    """Whether objects of a class stand for something outside of the process."""
+    name = vars(kind).get("__module__")
+    return isinstance(name, str) and name.partition(".")[0] in _REMOTE
 
 
 def reading_attributes(names: frozenset[str]) -> list[str]:
