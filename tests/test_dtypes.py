@@ -259,6 +259,29 @@ def test_edits_and_files_keep_the_type(dtype: torch.dtype, tmp_path) -> None:
     assert again[0].content.dtype == pair[0].content.dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16])
+def test_whole_numbers_of_every_width_are_read_by_a_linear_map(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    net, x = nn.Linear(4, 2), torch.tensor([3, 1, 4, 1]).to(dtype)
+    found = session(net, x).sql("select * from f(x, target => 0)")[0]
+    assert found.values == pytest.approx(net.weight[0].detach().numpy() * [3, 1, 4, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "x", "said"),
+    [
+        (torch.float32, np.array([1e300, 1.0]), r"from 1e\+300 to inf"),
+        (torch.float16, np.array([1e5, 1.0], dtype=np.float32), "from 100000 to inf"),
+    ],
+)
+def test_an_overflow_of_a_cast_is_named_where_the_model_fails_for_it(
+    dtype: torch.dtype, x: np.ndarray, said: str
+) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match=f"returned (infinity|NaN).*it refuses float.*({said})"):
+        session(nn.Linear(2, 2).to(dtype), x).sql("select * from f(x, target => 0)")
+
+
 def test_errors_that_are_not_about_types_are_told_as_they_are() -> None:
     torch.manual_seed(0)
     with pytest.raises(ModelError, match=r"mat1 and mat2 shapes cannot be multiplied"):

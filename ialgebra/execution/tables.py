@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import BindError
+from ..errors import BindError, ModelError
 from ..kernels.coalitions import Design
 from ..models.network import Network
 from ..models.noise import NoiseLevel, RepeatedRows, level
@@ -109,7 +109,10 @@ class Tables:
         """The values (rows,) of a column, from the logits (rows, K) of its layer on the host."""
         if column.output == "log_odds" and saturated(logits, column.target, column.reading):
             self.outcome.saturated.add(model)
-        return column.read(logits)
+        try:
+            return column.read(logits)
+        except ModelError as error:
+            raise ModelError(f"model '{model}': {error.message}") from None
 
     def measure_noise(self) -> None:
         """Enter the noise of every column of a random model, from the rows of it that were repeated."""

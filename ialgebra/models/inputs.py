@@ -114,16 +114,17 @@ class Intake:
         for dtype in ladder(batch.dtype, wanted) if about_types else [wanted]:
             if dtype is None or dtype == batch.dtype:
                 continue
-            cast = Cast(batch.dtype, dtype)
+            # It is known while it is tried, so that an error of what the model makes of it can name the cast.
+            self.casts[batch.dtype, wanted] = Cast(batch.dtype, dtype)
             try:
-                found = run(_cast(batch, cast))
-            except Exception as error:
-                if is_out_of_memory(error) or isinstance(error, IalgebraError):
+                return run(self.ready(batch, wanted))
+            except IalgebraError:
+                raise
+            except BaseException as error:
+                del self.casts[batch.dtype, wanted]
+                if not isinstance(error, Exception) or is_out_of_memory(error):
                     raise
                 errors.append(error)
-                continue
-            self.casts[batch.dtype, wanted] = cast
-            return found
         raise next((error for error in errors if not _about_types(error)), first)
 
     @property
@@ -134,7 +135,8 @@ class Intake:
 
 def _written(number: float) -> str:
     """A number in full, whole ones without a point."""
-    return str(int(number)) if math.isfinite(number) and number == int(number) else repr(number)
+    whole = math.isfinite(number) and number == int(number) and abs(number) < 1e20
+    return str(int(number)) if whole else repr(number)
 
 
 def _cast(batch: Tensor, cast: Cast) -> Tensor:
@@ -150,10 +152,11 @@ def _cast(batch: Tensor, cast: Cast) -> Tensor:
 
 def _changed(batch: Tensor, ready: Tensor, by: float) -> tuple[float, float] | None:
     """The number that was changed most, and what it became; None if none was changed by more than `by`."""
-    before, after = batch.detach().reshape(-1), ready.detach().reshape(-1)
-    difference = (after.to(before.dtype) - before).double().abs().nan_to_num(nan=0.0, posinf=torch.inf)
+    whole = not batch.is_floating_point() and bits(batch.dtype) <= bits(torch.int64)
+    before, after = (each.detach().reshape(-1).to(torch.int64 if whole else torch.float64) for each in (batch, ready))
+    difference = (after - before).double().abs().nan_to_num(nan=0.0, posinf=torch.inf)
     place = int(difference.argmax())
-    return (before[place].item(), after[place].item()) if float(difference[place]) > by else None
+    return (before[place].item(), ready.detach().reshape(-1)[place].item()) if float(difference[place]) > by else None
 
 
 def _about_types(error: Exception) -> bool:

@@ -776,7 +776,7 @@ class Network:
         where = "" if layer is None else f" at layer {layer} ('{self.layers[layer - 1].name}')"
         error = ModelError(
             f"model '{self.name}' returned {what}{where} for row {row} of a batch of {len(logits)}; "
-            "finite numbers are needed"
+            "finite numbers are needed" + "".join(f"; it {cast.words}" for cast in self.lossy_casts if cast.grave)
         )
         error.row = row
         raise error

@@ -9,6 +9,7 @@ layers, no queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from numbers import Number
 from types import CodeType, FunctionType, MethodType
@@ -31,7 +32,14 @@ _ACTIVATIONS = {
     "special_expit": "sigmoid",
     "logsigmoid": "logsigmoid",
     "log_sigmoid": "logsigmoid",
+    "softmin": "softmax",
+    "gumbel_softmax": "softmax",
+    "hardsigmoid": "sigmoid",
 }
+_UNBOUNDED = (
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "tanh"),
+    *("hardtanh", "softsign", "layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"),
+)
 _MIXING = ("linear", "addmm", "addmv", "matmul", "mm", "mv", "__matmul__", "bilinear", "conv1d", "conv2d", "conv3d")
 _KEEPING = (
     *("squeeze", "unsqueeze", "view", "reshape", "flatten", "__getitem__", "select", "narrow", "contiguous", "clone"),
@@ -48,8 +56,9 @@ _METHODS: Mapping[str, OutputMeaning] = {
 
 
 class LastOperation(TorchFunctionMode):
-    """A frame that notices which kind of operation made a tensor: 'softmax', 'log_softmax', 'sigmoid', 'logsigmoid',
-    'linear', or none of these. Operations that move numbers, and scaling of a linear map, change nothing about it."""
+    """A frame that notices which kind of operation made a tensor: 'softmax', 'log_softmax', 'sigmoid', 'complement' (1
+    less a probability), 'logsigmoid', 'linear', an activation that gives no probabilities, or none of these. Operations
+    that move numbers, and scaling of a linear map, change nothing about it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,6 +90,8 @@ class LastOperation(TorchFunctionMode):
             return _ACTIVATIONS[plain]
         if name in _MIXING or plain in _MIXING:
             return "linear"
+        if plain in _UNBOUNDED:
+            return plain
         known = [self.of(each) for each in _tensors(args)]
         if name in _KEEPING or plain in _KEEPING:
             return known[0] if known and len(set(known)) == 1 else None
@@ -89,7 +100,7 @@ class LastOperation(TorchFunctionMode):
         if "linear" in known and set(known) <= {"linear", None}:
             return "linear" if plain in ("add", "radd", "sub", "rsub") or _with_number(args) else None
         complement = plain in ("rsub", "sub") and any(isinstance(each, int | float) and each == 1 for each in args)
-        return "sigmoid" if complement and known[0] in ("sigmoid", "softmax") else None
+        return "complement" if complement and known[0] in ("sigmoid", "softmax", "complement") else None
 
 
 def _tensors(args: Iterable[object]) -> Iterator[Tensor]:
@@ -162,7 +173,7 @@ class OutputEvidence:
 
     def _relation(self, meaning: str) -> ClassRelation:
         if self._columns == 1:
-            return "pair" if self._pair else "independent"
+            return "pair" if self._pair and meaning != "values" else "independent"
         if meaning == "probabilities":
             return "alternatives" if self._near_sums and self._made_by != "sigmoid" else "independent"
         if meaning == "log_probabilities":
@@ -178,12 +189,16 @@ class OutputEvidence:
             return "logits", "it has not run yet"
         if self._made_by in ("softmax", "sigmoid") and self._unit:
             return "probabilities", f"its last operation is a {self._made_by}"
+        if self._made_by == "complement" and self._unit:
+            return "probabilities", "its last operation takes a probability from 1"
         if self._made_by in ("log_softmax", "logsigmoid") and self._below:
             return "log_probabilities", f"its last operation is a {self._made_by}"
         if several and self._sums:
             return "probabilities", "every row that it returned is ≥ 0 and sums to one"
         if several and self._log_sums:
             return "log_probabilities", "the exponentials of every row that it returned sum to one"
+        if self._made_by in _UNBOUNDED:
+            return "logits", f"its last operation is {self._made_by}, which gives no probabilities"
         if self._unit and self._made_by != "linear":
             return "probabilities", _ONLY_UNIT
         if self._made_by == "linear":
@@ -210,15 +225,34 @@ def _hinted(model: object) -> tuple[OutputMeaning, str] | None:
     return None
 
 
-def _called(model: object) -> Iterator[str]:
-    """The names of methods that a callable is, or calls."""
+_DEPTH = 3  # functions that call functions
+
+
+def _called(model: object, depth: int = _DEPTH) -> Iterator[str]:
+    """The names of methods that a callable is, or calls, by itself or in functions that it calls."""
+    if not depth:
+        return
     if isinstance(model, partial):
-        yield from _called(model.func)
+        yield from _called(model.func, depth)
     elif isinstance(model, MethodType):
         yield model.__name__
-        yield from _names(model.__func__.__code__) if isinstance(model.__func__, FunctionType) else ()
+        yield from _called(model.__func__, depth)
     elif isinstance(model, FunctionType):
-        yield from _names(model.__code__)
+        names = list(_names(model.__code__))
+        yield from names
+        for cell in model.__closure__ or ():
+            with suppress(ValueError):  # not assigned yet
+                yield from _called_function(cell.cell_contents, depth - 1)
+        for name in names:
+            yield from _called_function(model.__globals__.get(name), depth - 1)
+    elif depth == _DEPTH:
+        run = "forward" if isinstance(model, nn.Module) else "__call__"
+        yield from _called_function(getattr(type(model), run, None), depth)
+
+
+def _called_function(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, FunctionType | MethodType | partial):
+        yield from _called(value, depth)
 
 
 def _names(code: CodeType) -> Iterator[str]:
