@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import random
 import runpy
@@ -430,3 +431,92 @@ def test_a_script_refuses_tensors_that_are_not_those_of_its_export(tmp_path: Pat
 def test_an_empty_history_is_a_script_too(tmp_path: Path) -> None:
     con = ialgebra.connect(progress=False)
     assert repeated(con.history.export(tmp_path / "a.py"), {}) == []
+
+
+@pytest.mark.parametrize("left", ["a registration", "an error", "an interruption", "a forgotten step"])
+def test_a_history_without_an_answer_is_a_script_too(left: str, tmp_path: Path) -> None:
+    models = nets()
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", models["f"])
+    if left == "an error":
+        with suppress(IalgebraError):
+            con.sql("select * from f(x)")
+    elif left == "an interruption":
+        models["f 2"] = Stopping()
+        con.register_model("f", models["f 2"])
+        con.register_input("x", torch.ones(3))
+        with suppress(KeyboardInterrupt):
+            con.sql("select * from f(x)")
+    elif left == "a forgotten step":
+        con.history._steps.clear()
+    assert repeated(con.history.export(tmp_path / "a.py"), models) == []
+
+
+class Stopping(nn.Module):
+    """A model that the user interrupts."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+
+class Word(enum.StrEnum):
+    """Texts that are members of an enumeration."""
+
+    CAT = "cat"
+    DOG = "dog"
+
+
+def test_arguments_of_other_types_than_pythons_own_are_written_as_pythons_own(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2)).eval()
+    con = ialgebra.connect(progress=False)
+    con.register_model(
+        np.str_("f"),
+        net,
+        classes=np.array(["cat", "dog"]),
+        output=np.str_("probability"),
+        batch_size=np.int64(7),
+        device=torch.device("cpu"),
+    )
+    mapping: Any = {np.int64(0): np.str_("a"), 1: Word.DOG}
+    con.register_model(Word.CAT, net, layers=[np.str_("0"), ("second", net[1])], classes=mapping)
+    con.register_input(
+        np.str_("x"),
+        np.arange(4.0),
+        feature_names=np.array(list("abcd")),
+        baseline=np.float32(0.25),
+        players=np.str_("features"),
+    )
+    con.register_input("y", np.arange(4.0), baseline=np.float64(1) / 3)
+    con.register_input("xs", np.random.rand(4, 4), labels=[np.str_("cat"), "dog", np.str_("cat"), "dog"])
+    con.register_input("ys", np.random.rand(3, 4), labels=np.array([0, 1, 1], np.uint8))
+    con.register_window(np.str_("w"), np.str_("feature < 2"))
+    con.register_window("m", np.array([1, 0, 1, 0]))
+    queries = [
+        np.str_("select * from f(x) where w or m"),
+        "select * from f(y) using regression budget 10",
+        "select * from cat(x, target => 'dog')",
+        "select * from f(xs) having label = 'cat'",
+        "select * from f(ys) having label = 1",
+    ]
+    for seed, query in zip((np.int64(3), np.uint8(200), True + 1, 0, 2), queries, strict=True):
+        con.sql(query, seed=seed, strategy=np.str_("laws"))
+    next(iter(con.stream(np.str_("select * from f(x) error within 20%"), seed=np.int32(4))))
+    script = con.history.export(tmp_path / "a.py")
+    assert "np." not in script.read_text()
+    assert len(repeated(script, {"f": net, "cat": net})) == len(queries) + 1
+    fresh = tmp_path / "setup.py"
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    fresh.write_text(
+        "import torch\nfrom torch import nn\n"
+        "net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).eval()\n"
+        f"net.load_state_dict(torch.load({str(tmp_path / 'net.pt')!r}))\n"
+        "con.register_model('f', net)\ncon.register_model('cat', net)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(fresh)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

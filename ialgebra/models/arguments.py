@@ -33,9 +33,9 @@ def known_device(name: str, device: str | torch.device) -> torch.device:
 def class_names(name: str, classes: Iterable[str] | Mapping[int, str]) -> list[str]:
     """The names of the classes in order; a mapping from index to name leaves 'class 3' where it says nothing."""
     if isinstance(classes, Mapping):
-        if not classes or any(isinstance(key, bool) or not isinstance(key, int) or key < 0 for key in classes):
+        if not classes or any(isinstance(key, bool) or not isinstance(key, Integral) or key < 0 for key in classes):
             raise BindError(f"classes of model '{name}' must map class indices from 0 to names")
-        named = {index: str(label) for index, label in classes.items()}
+        named = {int(index): str(label) for index, label in classes.items()}
         return [named.get(index, f"class {index}") for index in range(max(named) + 1)]
     labels = [] if isinstance(classes, str | Set) or not isinstance(classes, Iterable) else list(classes)
     if not labels or not all(isinstance(label, str) for label in labels):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def _files(steps: Sequence[HistoryStep], path: Path, forgotten: int, store_bytes
         digest=hashlib.sha256(tensors).hexdigest(),
         store_bytes=store_bytes,
     )
-    text += "".join(f"        {line}\n" for line in body or ["yield from ()"]) + _FOOT.format(
+    text += "".join(f"        {line}\n" for line in [*body, "yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
     )
     return {f"{path.stem}.safetensors": tensors} | script.heads | {path.name: text.encode()}
@@ -130,17 +131,17 @@ class _Script:
     def step(self, step: HistoryStep) -> Iterator[str]:
         """The lines of one step."""
         if step.interrupted:
-            yield f"# {step.number}: {step.text!r} was interrupted; rows that it had paid for are not here"
+            yield f"# {step.number}: {_literal(step.text)} was interrupted; rows that it had paid for are not here"
         elif step.call is None and step.registration:  # it failed, or only measured how long passes take
-            yield f"# {step.number}: {step.text!r}"
+            yield f"# {step.number}: {_literal(step.text)}"
         elif step.call is not None:
             given = {name: value for name, value in step.call.arguments.items() if value is not None}
             arguments = [f"{name}={self.value(step, name, value)}" for name, value in given.items()]
-            yield f"con.{step.call.method}({', '.join([repr(step.call.name), *arguments])})  # {step.number}"
+            yield f"con.{step.call.method}({', '.join([_literal(step.call.name), *arguments])})  # {step.number}"
         else:
             strategy = "" if step.strategy is None else f", strategy={self.strategy(step)}"
             seed = int(step.seed) if isinstance(step.seed, Integral) else None  # a bad seed is an error
-            call = f"({step.text!r}, seed={seed}{strategy})"
+            call = f"({_literal(step.text)}, seed={seed}{strategy})"
             if step.rounds is not None:
                 call = f"[answer for answer, _ in zip(con.stream{call}, range({step.rounds}))][-1]"
             else:
@@ -148,26 +149,27 @@ class _Script:
             yield f"# {step.number}{', which a clock may have stopped' if step.timed else ''}"
             if step.error:
                 yield "with suppress(ialgebra.IalgebraError):"
-                yield f"    {call}  # {step.error!r}"
+                yield f"    {call}  # {_literal(step.error)}"
             else:
                 indent = "    " * self.gaps
                 if self.gaps:
-                    yield f"with of_what_is_kept({step.text!r}):"
-                yield f"{indent}yield {call if step.maps is None or step.timed else f'same({call}, {step.maps!r})'}"
+                    yield f"with of_what_is_kept({_literal(step.text)}):"
+                sure = step.maps is not None and not step.timed
+                yield f"{indent}yield {f'same({call}, {_literal(step.maps)})' if sure else call}"
 
     def strategy(self, step: HistoryStep) -> str:
         assert step.strategy is not None
         text = self._written(step, dataclasses.replace(step.strategy, batches=None))
         if text not in self.strategies:
             self.strategies.append(text)
-        return f"replace(strategies[{self.strategies.index(text)}], batches={step.strategy.batches!r})"
+        return f"replace(strategies[{self.strategies.index(text)}], batches={_literal(step.strategy.batches)})"
 
     def _written(self, step: HistoryStep, strategy: Strategy) -> str:
         fields = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
         if fields.pop("rules") != LAWS:
             raise BindError(f"step {step.number} was planned by rules of its own, which a script cannot say")
-        said = [f"{name}={value!r}" for name, value in fields.items() if name != "name" and value is not None]
-        return f"Strategy({', '.join([repr(strategy.name), *said])})"
+        said = [f"{name}={_literal(value)}" for name, value in fields.items() if name != "name" and value is not None]
+        return f"Strategy({', '.join([_literal(strategy.name), *said])})"
 
     def value(self, step: HistoryStep, name: str, value: PythonValue) -> str:
         """An argument as a literal, or as what the script reads or is given."""
@@ -175,7 +177,7 @@ class _Script:
         tensor_name = f"{step.number} {step.call.name} {name}"
         match value:
             case GivenObject(where, key):
-                return f"{where}[{key!r}]"
+                return f"{where}[{_literal(key)}]"
             case Layers(model, chosen):
                 return f"[{', '.join(self.layer(model, *each) for each in chosen)}]"
             case Tensor():
@@ -192,16 +194,16 @@ class _Script:
             case Heads(heads, weights):
                 file = f"{self.stem}.heads-{step.number}.safetensors"
                 self.heads[file] = file_content(heads, weights)
-                return f"HERE / {file!r}"
+                return f"HERE / {_literal(file)}"
             case str() | int() | tuple() | dict():
-                return repr(value)
+                return _literal(value)
         raise AssertionError(f"no argument of a script: {value!r}")
 
     def layer(self, model: GivenObject, name: str, path: str, number: int | None) -> str:
         if name == path and number is None:
-            return repr(name)
-        module = f"{model.where}[{model.key!r}].get_submodule({path!r})"
-        return f"({name!r}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
+            return _literal(name)
+        module = f"{model.where}[{_literal(model.key)}].get_submodule({_literal(path)})"
+        return f"({_literal(name)}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
 
     def encoding(self, name: str, elements: Sequence[Element], collection: bool) -> str:
         """Token sequences with their masks and types, as a tokenizer returns them."""
@@ -209,7 +211,7 @@ class _Script:
         parts["attention_mask"] = [each.attention for each in elements if each.attention is not None]
         parts["token_type_ids"] = [each.types for each in elements if each.types is not None]
         written = (
-            f"{key!r}: {self.tensor(f'{name} {key}', torch.stack(part) if collection else part[0])}"
+            f"{_literal(key)}: {self.tensor(f'{name} {key}', torch.stack(part) if collection else part[0])}"
             for key, part in parts.items()
             if part
         )
@@ -217,4 +219,28 @@ class _Script:
 
     def tensor(self, name: str, tensor: Tensor) -> str:
         self.tensors[name] = tensor.clone()
-        return f"tensors[{name!r}]"
+        return f"tensors[{_literal(name)}]"
+
+
+def _literal(value: object) -> str:
+    """A value as Python source. NumPy's numbers and texts, and members of enumerations, are plain numbers and texts."""
+    match value:
+        case np.generic() if not isinstance(value.item(), np.generic):
+            return _literal(value.item())
+        case bool():
+            return repr(value)
+        case str():
+            return str.__repr__(value)
+        case int():
+            return int.__repr__(value)
+        case float() if not math.isfinite(value):
+            return f"float('{float.__repr__(value)}')"
+        case float():
+            return float.__repr__(value)
+        case list():
+            return f"[{', '.join(map(_literal, value))}]"
+        case tuple() if type(value) is tuple:
+            return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+        case Mapping():
+            return f"{{{', '.join(f'{_literal(key)}: {_literal(each)}' for key, each in value.items())}}}"
+    return repr(value)
