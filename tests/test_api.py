@@ -107,10 +107,10 @@ def test_the_surface_end_to_end():
         assert a.values.sum() == pytest.approx(a.full_value - a.base_value, rel=1e-6)
         assert np.array_equal(a.content, x.numpy())
     assert [a.layer for a in rel] == [2, None]
-    assert rel.stats.rows == 67
+    assert rel.stats.rows == 65  # 32 pairs, and the prediction of the class; the window keeps x from being a hybrid
     assert rel.stats.seconds > 0
     assert rel.stats.bound_met is True
-    assert "66" in rel.text or "67" in rel.text
+    assert "65 rows" in rel.text
 
     assert "plan as written" in rel.explain()
     plan = con.explain("select 2, * from f(x) where w budget 66")

@@ -39,8 +39,8 @@ Watch = Callable[[Standing], None]
 
 @dataclass
 class Running:
-    """One running query. The probe of a model, one row that shows its layers, counts as a row of the query that ran
-    it."""
+    """One running query. The probe of a model, one row that shows its layers, counts as a row of the query that ran it
+    if the query needs that row, and else among the rows that were examined."""
 
     catalog: Catalog
     store: Store
@@ -87,7 +87,8 @@ class Running:
         return self.deadline - self.spending.batch_seconds - plan.overhead
 
     def _count(self, outcome: Outcome) -> None:
-        self.spending += outcome.spending + Spending(rows=sum(network.probed for network in self._unknown))
+        probed = [network.name in outcome.probed for network in self._unknown if network.probed]
+        self.spending += outcome.spending + Spending(rows=sum(probed), examined=len(probed) - sum(probed))
         self._unknown = [network for network in self._unknown if not network.probed]
         before, self._examined = self._examined, self._rows_examined()
         self.spending += Spending(examined=self._examined - before)

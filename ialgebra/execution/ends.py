@@ -48,6 +48,8 @@ def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) 
     """Decide the targets and read the ends, from the store or from the models. Unless `timed`, ends whose classes are
     known may be left to the batches of their coalitions."""
     wanted = _wanted(tables, catalog)
+    if tables.plan.strategy.reuse:
+        tables.outcome.probed |= {end.model for end in wanted if end.row == tables.first_rows.get(end.model)}
     known, missing = _recalled(tables, wanted)
     if missing and tables.plan.strategy.reuse and not timed:
         # A batch of a few rows is slow: if the targets are known, the ends go into the batches of their games.

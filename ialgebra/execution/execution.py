@@ -154,4 +154,5 @@ class Execution:
             ):
                 continue  # in the first pass the row was alone, and now it will be in a batch of copies
             tables.memory.keep_whole(name, input_name(found.example), {None: found.logits}, 0.0)
+            tables.first_rows[name] = input_name(found.example)
         return tables

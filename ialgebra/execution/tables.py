@@ -41,6 +41,7 @@ class Outcome:
     noise: dict[tuple[int, int], NoiseLevel] = field(default_factory=dict)  # by job and column, of random models
     spending: Spending = field(default_factory=Spending)
     saturated: set[str] = field(default_factory=set)  # models with log-odds that were read of a probability of 0 or 1
+    probed: set[str] = field(default_factory=set)  # models that were probed with a row that the plan needs
 
 
 class ReadOtherwise(Exception):
@@ -68,6 +69,7 @@ class Tables:
         self.plan = plan
         self._repeated = repeated or {}  # rows of random models, by model
         self.networks = networks
+        self.first_rows: dict[str, bytes] = {}  # the rows with which models were probed, by model
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
         self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now)
         values = [

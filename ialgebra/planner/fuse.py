@@ -12,7 +12,7 @@ from ..catalog.catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
 from .cost import NOTHING, batch_size, cheapest, deepest, forward_cost, forward_costs, runs
-from .games import Answer, Game, Hybrids, game_key
+from .games import Answer, Game, Hybrids, Predicted, game_key
 from .physical import Cost, Job, Pass, Run, TermReading
 from .sampling import ENDS, DesignSpec, Effort, seeds, spec
 from .strategy import Strategy
@@ -45,7 +45,14 @@ def fuse(
             game = term.game
             drawn = own.get(game.hybrids.key, seed)
             interpreter = catalog.interpreter(game.estimation.interpreter)
-            design = spec(game, drawn, interpreter, halves=game in halves, effort=effort)
+            design = spec(
+                game,
+                drawn,
+                interpreter,
+                halves=game in halves,
+                predicted=_predicted(game, catalog, share=strategy.share is True),
+                effort=effort,
+            )
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
             asked = game.estimation if design.method == ENDS else None
             place = _JobKey(game.hybrids, design, asked, apart)
@@ -61,6 +68,15 @@ def fuse(
         for entries in where
     ]
     return [jobs[place] for place in ordered], readings
+
+
+def _predicted(game: Game, catalog: Catalog, *, share: bool) -> bool:
+    """Whether a row that is neither x_∅ nor x_N predicts the class that a game reads: under a window, say, or, unless
+    games `share` rows, by another model."""
+    if not isinstance(game.target, Predicted):
+        return False
+    row = catalog.element_for(game.target.model, game.target.source).digest
+    return row not in (game.hybrids.full, game.hybrids.empty) or (game.target.model != game.model and not share)
 
 
 def job_order(job: Job) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..errors import BudgetError
 from ..interpreters.checked import chosen
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
@@ -53,12 +54,14 @@ def spec(
     interpreter: GameInterpreter | ModelInterpreter,
     *,
     halves: bool,
+    predicted: bool = False,
     effort: Effort | None = None,
 ) -> DesignSpec:
     """The spec of the design for a game; `halves` if E f(x_{S∪i}) and E f(x_S) are needed separately (the literal
     contrast).
 
-    Without an `effort` the design spends the whole budget. A larger design of the same seed contains the smaller one,
+    Without an `effort` the design spends the whole budget; one row less if `predicted`, which says that a row which is
+    no hybrid of the game predicts its class. A larger design of the same seed contains the smaller one,
     so a later round finds the rows of earlier rounds in the store. Raises BudgetError for a budget below two rows, and
     for exact values of too many players.
     """
@@ -68,6 +71,13 @@ def spec(
     if players == 0:  # no players: every interpreter gives an empty map
         method, rows = choose(players, None)
         return DesignSpec(method, players, rows, seed)
+    if predicted and budget is not None:
+        if budget <= 2:
+            raise BudgetError(
+                f"a budget of {budget} rows is too small: v(∅), v(N) and the prediction of the class that is explained "
+                "are three; name the class, f(x, target => …)"
+            )
+        budget -= 1
     if effort is not None:
         rows = effort.of(game)
         if rows == 0:  # v(∅) and v(N) alone, whatever the method: they tell only the total of all values

@@ -39,6 +39,7 @@ def __getattr__(name: str) -> object:
         raise IalgebraError(
             'ialgebra.testing needs hypothesis, which is not installed; run: pip install "ialgebra[testing]"'
         )
+    import_module("hypothesis")  # first: it loads its plugin from this package, which must not be half loaded then
     home = import_module(f".{_HOMES[name]}", __name__)
     value = getattr(home, name, home)
     globals()[name] = value

@@ -126,3 +126,9 @@ def test_the_entry_point_is_declared():
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     module, name = text.split('[project.entry-points.hypothesis]\nialgebra = "')[1].split('"')[0].split(":")
     assert getattr(pytest.importorskip(module), name) is registered.register
+
+
+def test_strategies_may_be_imported_after_the_package_is_in_use():
+    """hypothesis loads its plugin, which is in the same package, when it is first imported."""
+    script = "import ialgebra; ialgebra.Session; from ialgebra.testing import strategies"
+    subprocess.run([sys.executable, "-c", script], check=True)
