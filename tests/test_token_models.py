@@ -284,6 +284,27 @@ def test_heads_of_a_registered_collection_are_fitted_under_its_masks() -> None:
     assert not np.allclose(*fitted, atol=1e-3)
 
 
+def test_heads_are_fitted_on_padded_ids_as_on_ids_with_their_mask() -> None:
+    torch.manual_seed(4)
+    texts = torch.randint(1, 30, (40, 6))
+    texts[::2, 3:] = PAD
+    con = asked(Reader().eval(), x=IDS[2], texts={"input_ids": texts, "attention_mask": (texts != PAD).long()})
+    fitted = []
+    for inputs in (texts, "texts"):
+        con.fit_heads("f", inputs, layers=["attention"])
+        fitted.append(con.sql("select attention from f(x, target => 0) using exact()")[0].values)
+    assert fitted[0] == pytest.approx(fitted[1], abs=1e-6)
+
+
+def test_a_nullified_text_shares_its_rows_with_the_projection_whatever_pads_it() -> None:
+    con = asked(Reader(pad=5).eval(), x=torch.tensor([7, 12, 3, 25, 5, 5]))
+    first = con.sql("select * from f(x, target => 0) where position < 2 using exact()")
+    second = con.sql("select * from f(nullify(x, position >= 2), target => 0) using exact()")
+    assert first.stats.rows > 0
+    assert second.stats.rows == 0
+    assert second[0].values[:2] == pytest.approx(first[0].values)
+
+
 def test_an_example_of_a_model_is_read_as_an_input_would_be() -> None:
     con = ialgebra.connect(progress=False)
     for example in (IDS[0], {"input_ids": IDS[:1], "attention_mask": SEEN[:1]}):
