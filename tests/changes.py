@@ -197,7 +197,10 @@ held(
     "a module in a dictionary", lambda: {"a": nn.PReLU()}, lambda c: c["a"].weight, lambda c: c["a"].weight.data.add_(1)
 )
 held(
-    "a weak reference", lambda: [WEAK, weakref.ref(WEAK)], lambda c: c[1]().k, lambda c: setattr(WEAK, "k", WEAK.k + 1)
+    "a weak reference",
+    lambda: [config := Config(), weakref.ref(config)],
+    lambda c: c[1]().k,
+    lambda c: setattr(c[0], "k", 2.0),
 )
 held("a number of C", lambda: ctypes.c_double(1.0), lambda c: c.value, lambda c: setattr(c, "value", 2.0))
 held("a memo that a pass does not write", dict, lambda c: c.get("k", 1.0), lambda c: c.__setitem__("k", 2.0))
@@ -212,8 +215,6 @@ held(
 class Other(Config):
     pass
 
-
-WEAK = Config()
 
 replaced("a fraction", lambda: fractions.Fraction(1, 3), lambda: fractions.Fraction(1, 2), float)
 replaced("a decimal", lambda: decimal.Decimal("1.5"), lambda: decimal.Decimal("1.25"), float)
@@ -1247,7 +1248,7 @@ def _() -> Made:
 
 @change("keys of a mapping, by weak reference")
 def _() -> Made:
-    key = Held()
+    key = Method(None)
     table = weakref.WeakKeyDictionary({key: 1.0})
     return Net(lambda m, x: row(x) * m.table[key], table=table), lambda: table.__setitem__(key, 2.0)
 
