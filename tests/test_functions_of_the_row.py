@@ -4,6 +4,7 @@ and batch-dependent ones, whose rows are run alone. Right values are by enumerat
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 import warnings
@@ -258,3 +259,31 @@ def test_the_page_on_models_says_what_is_printed(capsys: pytest.CaptureFixture[s
             exec(compile(code, "docs/models.md", "exec"), {})
         printed = [line.partition("  # ")[2] for line in code.splitlines() if line.startswith("print(")]
         assert capsys.readouterr().out.splitlines() == printed
+
+
+def test_a_model_that_answers_a_row_otherwise_later_is_found_by_rows_that_come_anyway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is a function of the row while it is examined. A query that reuses no rows runs the same ones again."""
+
+    def model(net: Net, x: Tensor) -> Tensor:
+        return net.plain(x) + (os.environ.get("NOISY") is not None) * torch.randn(len(x), 3)
+
+    con = session(Net(model).eval())
+    assert con.sql(QUERY)[0].method == "exact"
+    monkeypatch.setenv("NOISY", "yes")
+    with pytest.warns(IalgebraWarning, match="'f' is random"):
+        (found,) = con.sql(QUERY, strategy=replace(Strategy.BEST, reuse=False))
+    assert found.method == "all coalitions, random"
+    assert (found.stderr > 0.1).all()
+
+
+def test_a_table_calls_no_answer_of_such_a_model_exact() -> None:
+    with pytest.warns(IalgebraWarning):
+        rel = session(Net(BATCH_DEPENDENT["mean subtracted"]).eval()).sql("explain analyze " + QUERY)
+    assert "exact" not in rel.text.rpartition("answers")[2]
+    con = session(Net(BATCH_DEPENDENT["mean subtracted"]).eval())
+    with pytest.warns(IalgebraWarning):
+        answer = con.sql(QUERY)
+    assert "exact" not in answer.text
+    assert "exact" not in repr(answer[0])

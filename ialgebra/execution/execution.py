@@ -129,6 +129,9 @@ class Execution:
 
             for each in plan.passes:
                 evaluate_pass(each, tables, desk, told)
+            for name, jobs in by_model(plan.jobs, tables.outcome.designs).items():
+                if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
+                    tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()
         for each in plan.passes:  # after the lane is closed, because inside it gradients are off
             for number in each.jobs if each.asked else ():

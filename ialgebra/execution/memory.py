@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -240,6 +240,20 @@ class Memory:
 
         if not self._networks[model].known_whole:
             self._keep_canary(number, model, rows[-1], kept)
+
+    def met_again(
+        self, number: int, model: str, rows: Sequence[int], outputs: Mapping[LayerNumber, Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each layer the logits (known, K) that are remembered of rows that were run again, and those of now."""
+        with self.store.lock:
+            table = self.store.table(self.models[model])
+            places = table.places(self.named(number, rows))
+            if not (places >= 0).any():
+                return
+            found = {layer: table.read(places, self._layer(model, layer)) for layer in outputs}
+        for layer, (known, logits) in found.items():
+            if len(logits):
+                yield torch.from_numpy(logits), outputs[layer][torch.from_numpy(known)]
 
     # Canaries: rows by which a model that cannot be read whole is checked.
 

@@ -108,7 +108,9 @@ class _Trial:
     def _sample(self, network: Network, content: object, empty: Tensor, full: Tensor, between: Tensor) -> RepeatedRows:
         hybrids = self._job.hybrids
         ends = hybrids.empty, hybrids.full
-        return RepeatedRows(content, network.head_place(self._layer), ends, empty, full, between)
+        found = RepeatedRows(content, network.head_place(self._layer), ends, empty, full, between)
+        network.behaviour.random = network.behaviour.random and found.noisy
+        return found
 
     def _run(self, *names: str) -> Tensor:
         masks = np.stack([self._masks[name] for name in names])

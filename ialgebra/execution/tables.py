@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import BindError, ModelError
 from ..kernels.coalitions import Design
+from ..models.behaviour import differ, precision, size_of
 from ..models.network import Network
 from ..models.noise import NoiseLevel, RepeatedRows, level
 from ..models.outputs import OutputReading, saturated
@@ -67,7 +68,7 @@ class Tables:
         repeated: Mapping[str, Sequence[RepeatedRows]] | None = None,
     ) -> None:
         self.plan = plan
-        self._repeated = repeated or {}  # rows of random models, by model
+        self.repeated = dict(repeated or {})  # rows of random models, by model
         self.networks = networks
         self.first_rows: dict[str, bytes] = {}  # the rows with which models were probed, by model
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
@@ -122,7 +123,7 @@ class Tables:
             ends = job.hybrids.empty, job.hybrids.full
             for k, game in enumerate(job.games):
                 place = self.networks[game.model].head_place(game.layer)
-                known = [each for each in self._repeated.get(game.model, ()) if each.layer == place]
+                known = [each for each in self.repeated.get(game.model, ()) if each.layer == place]
                 if known and job.hybrids.players:
                     self.outcome.noise[number, k] = level(known, ends, self.column(game).read)
 
@@ -178,4 +179,16 @@ class Tables:
         own, columns = self.columns(self.plan.jobs[number], model)
         read = np.stack([self.read(model, each, logits[each.layer]) for each in columns], axis=1)
         self.outcome.values[number][np.ix_(rows, own)] = read
+        self._compare(number, model, rows, logits)
         self.memory.keep(number, model, rows, columns, logits, seconds)
+
+    def _compare(self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor]) -> None:
+        """Note a model that answers rows otherwise which it answered before, in other batches: it is no function of the
+        row. How, the rows tell that are repeated then."""
+        network = self.networks[model]
+        if network.behaviour.words:
+            return
+        for before, now in self.memory.met_again(number, model, rows, logits):
+            precise = precision(network.nets, now)
+            if before.shape == now.shape and differ(before, now, size_of(now), precise, same_form=False):
+                network.behaviour.random = True

@@ -46,6 +46,11 @@ class Behaviour:
         return (RANDOM,) * self.random + (BATCH_DEPENDENT,) * self.batch_dependent
 
 
+def said_in(method: str) -> bool:
+    """Whether the method of an answer says that its model is no function of the row."""
+    return not {RANDOM, BATCH_DEPENDENT}.isdisjoint(method.split(", "))
+
+
 def form_of(model: object, nets: Iterable[nn.Module]) -> tuple[object, ...]:
     """What decides whether a model with the modules `nets` is a function of the row, as far as it is cheap to see: the
     classes of its modules, and the code of their hooks and of the functions that they hold."""

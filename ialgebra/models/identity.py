@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from types import FunctionType, MethodType, ModuleType
 
 import torch
@@ -118,6 +119,9 @@ def noticed(model: object) -> Noticed:
         return _noticed.setdefault(number, Noticed())
 
 
+_MOST_HELD = 64  # entries of a container, or attributes of an object, in which modules are looked for
+
+
 def parts(model: object, depth: int = _DEPTH) -> Iterator[object]:
     """The objects that a model computes with and that other models may share: itself, and the modules in it, or those
     that a callable refers to."""
@@ -134,12 +138,29 @@ def parts(model: object, depth: int = _DEPTH) -> Iterator[object]:
             read = dict.fromkeys(chain[0] for chain in facts(model.__code__).chains)
             shared = (model.__globals__.get(name) for name in read)
             cells = (each for each in map(enclosed, model.__closure__ or ()) if each is not MISSING)
-            held = (*(model.__defaults__ or ()), *cells, *shared)
+            held = (*(model.__defaults__ or ()), *(model.__kwdefaults__ or {}).values(), *cells, *shared)
         elif type(model).__dictoffset__ and not isinstance(model, type | ModuleType | Tensor):
             held = tuple(vars(model).values())
         for each in held:
-            if isinstance(each, nn.Module | MethodType | FunctionType | partial):
-                yield from parts(each, depth - 1)
+            yield from _parts_within(each, depth)
+
+
+def _parts_within(value: object, depth: int) -> Iterator[object]:
+    """The parts of a model in what a callable refers to: a module, another callable, or a container or object that
+    holds some."""
+    if isinstance(value, nn.Module | MethodType | FunctionType | partial):
+        yield from parts(value, depth - 1)
+    elif depth > 0:
+        held: Iterable[object] = ()
+        if isinstance(value, list | tuple | set | frozenset):
+            held = value
+        elif isinstance(value, dict):
+            held = value.values()
+        elif type(value).__dictoffset__ and not isinstance(value, type | ModuleType | Tensor):
+            held = vars(value).values()
+        for each in list(islice(held, _MOST_HELD)):
+            if isinstance(each, nn.Module | list | tuple | dict):
+                yield from _parts_within(each, depth - 1)
 
 
 def structure(module: object, calls: ModuleCall, layers: Sequence[Layer]) -> str:

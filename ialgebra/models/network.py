@@ -685,8 +685,7 @@ class Network:
     @property
     def nets(self) -> list[nn.Module]:
         """The modules that the model computes with, each once."""
-        held = (part for part in parts(self.module) if isinstance(part, nn.Module))
-        return list(dict.fromkeys(inner for each in held for inner in each.modules()))
+        return list(dict.fromkeys(part for part in parts(self.module) if isinstance(part, nn.Module)))
 
     @cached_property
     def inner_reader(self) -> TokenReader | None:

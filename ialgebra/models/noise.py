@@ -44,6 +44,11 @@ class RepeatedRows:
     full: Tensor
     between: Tensor
 
+    @property
+    def noisy(self) -> bool:
+        """Whether any row got different outputs."""
+        return any(bool((rows != rows[0]).any()) for rows in (self.empty, self.full, self.between))
+
 
 def level(samples: Sequence[RepeatedRows], ends: tuple[str, str], read: Callable[[Tensor], Floats]) -> NoiseLevel:
     """The noise of what `read` makes of logits (rows, K), at the rows of the game with these `ends`.

@@ -312,13 +312,14 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     yield _columns("measured", measured["rows"], measured["seconds"], measured["peak"], sure=True)
     for what, rows in measured["saved"]:
         yield _columns(f"found in the store: {what}", rows, sure=True)
-    for what, rows in measured["canaries"]:
+    for what, rows in measured.get("canaries", ()):
         yield _columns(f"canaries: {what}", rows, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)
     if ratio and measured["rows"] >= 0.9 * details["rows"]:  # rows found in the store took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
     yield from ("", f"{'answers':<60}{'error at 95 %':>15}")
-    errors = [f"{label:<60}{_error(error):>15}" for label, error in measured["errors"]]
+    certain = "± 0 %" if details.get("notes") else "exact"
+    errors = [f"{label:<60}{_error(error) if error else certain:>15}" for label, error in measured["errors"]]
     yield from _first(errors, 24)
     share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
     reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
@@ -343,7 +344,7 @@ def _columns(head: str, rows: int, seconds: float | None = None, peak: int | Non
 
 
 def _error(error: float) -> str:
-    return "exact" if error == 0 else f"{error:.1%}" if math.isfinite(error) else "unknown"
+    return f"{error:.1%}" if math.isfinite(error) else "unknown"
 
 
 def _time(seconds: float) -> str:

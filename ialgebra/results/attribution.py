@@ -136,7 +136,7 @@ class Attribution:
     def __repr__(self) -> str:
         return (
             f"Attribution({self.label!r}, target {self.target_name!r}, {len(self.values)} players, "
-            f"sum {self.values.sum():+.4g}, {error_text(self.relative_error)})"
+            f"sum {self.values.sum():+.4g}, {error_text(self.relative_error, self.method)})"
         )
 
     def _repr_html_(self) -> str:

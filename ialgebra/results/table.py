@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..models.behaviour import said_in
 from .shown import ShownMap
 
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
 """The most characters of a label and of a target in a table; longer ones are cut."""
 
 
-def error_text(relative_error: float) -> str:
-    """A map's error for people: `exact`, `± 3.1 %` or `error unknown`."""
-    if relative_error == 0.0:
+def error_text(relative_error: float, method: str = "") -> str:
+    """A map's error for people: `exact`, `± 3.1 %` or `error unknown`. Nothing is called exact where `method` says that
+    the model is no function of the row."""
+    if relative_error == 0.0 and not said_in(method):
         return "exact"
     return f"± {100 * relative_error:.2g} %" if math.isfinite(relative_error) else "error unknown"
 
@@ -33,7 +35,7 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
             f"{a.base_value:.4g}",
             f"{a.full_value:.4g}",
             f"{len(a.values):,}",
-            error_text(a.relative_error),
+            error_text(a.relative_error, a.method),
             a.method,
         )
         for a in maps

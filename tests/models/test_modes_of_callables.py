@@ -45,6 +45,14 @@ class Held:
         return self(x)
 
 
+class HoldsMany:
+    def __init__(self, nets: list[nn.Module]) -> None:
+        self.nets = nets
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.nets[0](x))
+
+
 def closure(net: nn.Module) -> Callable[[Tensor], Tensor]:
     def function(x: Tensor) -> Tensor:
         return cast(Tensor, net(x))
@@ -60,6 +68,11 @@ CALLABLES: dict[str, Callable[[nn.Module], Callable[[Tensor], object]]] = {
     "object": Held,
     "method": lambda net: Held(net).method,
     "forward": lambda net: net.forward,
+    "keyword": lambda net: lambda x, *, net=net: net(x),
+    "list": lambda net: (lambda nets: lambda x: nets[0](x))([net]),
+    "dictionary": lambda net: (lambda nets: lambda x: nets["a"](x))({"a": net}),
+    "object of a closure": lambda net: closure(cast(nn.Module, Held(net))),
+    "list of an object": lambda net: HoldsMany([net]),
     "of a lambda": lambda net: partial(closure(net)),
 }
 
