@@ -24,7 +24,7 @@ from .question import Place
 
 LEAST_GROWTH, MOST_GROWTH = 1.06, 2.0  # the factors by which a round may grow
 # Above this many rows, an estimate takes more time than small steps save; the least growth is then larger.
-_LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 4096, 1.3
+_LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 1024, 1.3
 _STEP_TOWARDS_FORECAST = 2 / 3  # of the way, in logarithms; the next round corrects the forecast
 _NEARLY_ALL = 0.6  # of all coalitions: if a forecast needs more than this, the exact answer is better
 _TRUSTED_GROWTH = 4  # times the rows so far: a forecast beyond this does not decide for the exact answer

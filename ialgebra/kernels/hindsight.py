@@ -27,7 +27,7 @@ import numpy as np
 
 from ..system.arrays import Floats, Ints
 from .coalitions import Design, Pairs
-from .ladder import Fit, Reading, factorised
+from .ladder import MOST_THREES, Fit, Reading, factorised
 
 _PRIOR_FREEDOM = 8.0  # degrees of freedom with which leave-one-out errors are believed as they are
 _SHARES = (1.0, 0.5)  # of the degrees of freedom of the half, and of the quarter, that count
@@ -35,9 +35,9 @@ _LEAST_MOVE = 0.3  # share of an earlier fit's squared error that it is expected
 _MOST_RATIO = 4.0  # of what an earlier fit has moved to what was expected: more says no more
 _LEAST_PAIRS = 1.5  # pairs a player that an earlier fit needs
 
-_UNMET = 0.15  # pairs as large as the largest met that are taken to be unmet
+_UNMET = 0.33  # pairs as large as the largest met that are taken to be unmet
 _UNMET_BY_LINEAR = 1.3  # the same, if nothing at all is left over, so that nothing shows what may be unmet
-_TAIL = 0.6  # share of the values beyond the largest met that a fit does not foresee
+_TAIL = 1.2  # of what a tail may hold beyond the largest met: how much of it a fit does not foresee
 _FEWEST_IN_TAIL = 10  # values, or a tenth of all, from which the tail is estimated
 _HEAVIEST = 0.9  # the largest tail index: from 1 on, the mean of what is unmet would be infinite
 _NOTHING_LEFT = 1e-12  # squared error / squared values below which nothing is left over
@@ -57,9 +57,10 @@ def stated(design: Design, columns: Floats) -> list[Fit]:
     scale = np.where(largest == 0, 1.0, largest)
     columns = columns / scale
     weight, readings = factorised(design).root_weight, [factorised(design).fit(columns)]
+    many = len(weight) > MOST_THREES
     while len(readings) <= len(_SHARES) and (half := _half(design)) is not None:
         design, columns = half.design, columns[:, half.rows]
-        readings.append(factorised(design).fit(columns))
+        readings.append(factorised(design, many).fit(columns))
     together = zip(zip(*readings, strict=True), scale[:, 0].tolist(), strict=True)
     return [_stated(each, weight, unit) for each, unit in together]
 
@@ -128,7 +129,7 @@ def _doubt(fit: Reading, weight: Floats) -> float:
         return 0.0
     index = min(_tail(np.abs(fit.targets / weight)), _HEAVIEST)
     unmet = _UNMET_BY_LINEAR if nothing_left else _UNMET
-    return max(unmet, _UNMET + _TAIL * index**2 / (1 - index)) * math.sqrt(float(own.max()) / whole)
+    return max(unmet, _UNMET + _TAIL * index**3 / (1 - index)) * math.sqrt(float(own.max()) / whole)
 
 
 def _tail(sizes: Floats) -> float:

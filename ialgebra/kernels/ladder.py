@@ -53,9 +53,9 @@ _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cac
 _REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
-def centres(pairs: int) -> int:
-    """The number of centres of a process, for a number of pairs."""
-    return min(pairs, _MOST_CENTRES if pairs <= MOST_THREES else _CENTRES_OF_MANY)
+def centres(pairs: int, many: bool = False) -> int:
+    """The number of centres of a process, for a number of pairs. A part of a design that has `many` has fewer, too."""
+    return min(pairs, _CENTRES_OF_MANY if many or pairs > MOST_THREES else _MOST_CENTRES)
 
 
 class Block(NamedTuple):
@@ -139,7 +139,8 @@ class Reading(NamedTuple):
 class Ladder:
     """The regression of one design: factorised once, fitted to any number of columns."""
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, many: bool = False) -> None:
+        """`many`: the design is a part of one with so many pairs that it is fitted with less work."""
         if design.pairs is None:
             raise TypeError(f"a ladder reads pairs; a design of '{design.method}' has none")
         d, size = design.players, design.pairs.size
@@ -150,7 +151,8 @@ class Ladder:
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
         self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
-        some = centres(len(size))
+        self.many = many or len(size) > MOST_THREES
+        some = centres(len(size), many)
         self.centres = np.arange(some) * len(size) // max(1, some)  # all, or an equal share of every size
         blocks = list(_free(self.signs / 2, self.tilt[:, None]))
         self.width = sum(block.features.shape[1] for block in blocks)
@@ -301,7 +303,7 @@ class Ladder:
             yield some, [free.of(some)]
         if len(some := np.flatnonzero(climbing)):
             paths = [self.learned(guess[some])]
-            if targets.shape[1] <= MOST_THREES:
+            if not self.many:
                 paths.append(self.threes(guess[some]))
             yield some, [free.of(some), smooth.of(some), *(self.best(p, targets[some], self.players) for p in paths)]
 
@@ -332,9 +334,9 @@ class Ladder:
 
 
 @lru_cache(maxsize=6)
-def factorised(design: Design) -> Ladder:
+def factorised(design: Design, many: bool = False) -> Ladder:
     """The factorised regression of a design, kept while the games of one query that share the design are read."""
-    return Ladder(design)
+    return Ladder(design, many)
 
 
 def _read(targets: Floats, reading: Floats) -> Floats:

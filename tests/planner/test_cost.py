@@ -228,8 +228,8 @@ def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> Non
     assert few == pytest.approx(beside + drawing + 3 * 3e-4 + 3 * spectrum, rel=1e-6)
     growth = estimating(8002, 20, 11) - estimating(
         8002, 20, 1
-    )  # of 4,000 pairs and of 2,000 448 are centres, and no threes are read; of 1,000 800 are
-    spectrum = 2.6e-7 * (448 * 4448 / 2 + 448 * 2448 / 2 + 2 * 800 * 1800 / 2)
+    )  # of 4,000 pairs, of 2,000 and of 1,000 448 are centres, and no threes are read
+    spectrum = 2.6e-7 * 448 * (4448 + 2448 + 1448) / 2
     assert growth / 10 == pytest.approx(3 * 3e-4 + spectrum, rel=1e-6)
     growth = estimating(8000, 20, 11, "permutations") - estimating(8000, 20, 1, "permutations")
     assert growth / 10 == pytest.approx(1e-8 * 8000 * 20, rel=1e-4)

@@ -43,13 +43,13 @@ def _seconds(players: int, rows: int, columns: int) -> float:
     """Mostly the time of spectra: one for the design, and for each column two, or one if there are very many pairs.
     Half of the pairs are fitted too, and a quarter."""
     count = max(0, rows - 2) // 2
-    return sum(_seconds_of(part, columns) for part in (count, count // 2, count // 4))
-
-
-def _seconds_of(count: int, columns: int) -> float:
-    each = 2 if count <= MOST_THREES else 1
-    spectrum = _SECONDS_A_COVARIANCE * centres(count) * (centres(count) + count) / 2
-    return A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
+    many = count > MOST_THREES
+    each, seconds = 1 if many else 2, 0.0
+    for part in (count, count // 2, count // 4):
+        some = centres(part, many)
+        spectrum = _SECONDS_A_COVARIANCE * some * (some + part) / 2
+        seconds += A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
+    return seconds
 
 
 REGRESSION = Estimator(
