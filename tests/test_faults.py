@@ -161,7 +161,16 @@ def test_a_fault_at_any_batch_of_fitting_leaves_the_heads_as_they_were(at, error
 
 
 @pytest.mark.parametrize("place", ["estimate", "design", "names", "store", "lowering"])
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError(DEFAULT_ALLOCATOR), np.linalg.LinAlgError("odd")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(DEFAULT_ALLOCATOR),
+        RuntimeError("std::bad_alloc"),
+        ValueError("std::bad_alloc"),
+        np.linalg.LinAlgError("odd"),
+    ],
+)
 def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monkeypatch):
     """Of anything else than memory the cause is shown as it is."""
     con, model, x = faulty()
@@ -182,6 +191,48 @@ def test_out_of_memory_beside_the_batches_is_a_resource_error(place, error, monk
         with pytest.raises(expected):
             con.sql(QUERY)
     assert close(con.sql(QUERY)[0].map, right(model, x))
+
+
+@pytest.mark.parametrize("error", [MemoryError("std::bad_alloc"), RuntimeError("std::bad_alloc")])
+@pytest.mark.parametrize(
+    ("place", "act"),
+    [
+        ("ialgebra.session.registration.entry", lambda con, _: con.register_input("x", torch.ones(6))),
+        ("ialgebra.session.registration.Network", lambda con, _: con.register_model("f", nn.Linear(6, 3))),
+        ("ialgebra.session.registration.Mask.of", lambda con, _: con.register_window("w", np.ones(6, bool))),
+        ("ialgebra.session.session.fit_heads", lambda con, _: con.fit_heads("f", torch.rand(9, 6))),
+        ("ialgebra.session.session.calibrate", lambda con, _: con.calibrate("f")),
+        ("ialgebra.language.reader.read", lambda con, _: con.sql("select * from f(x)")),
+        ("ialgebra.language.reader.read", lambda con, _: list(con.stream("select * from f(x)"))),
+        ("ialgebra.answering.explaining.written_as", lambda con, _: con.explain("select * from f(x)")),
+        ("ialgebra.algebra.baselines.gaussian_blur", lambda con, _: con.sql("select * from g(im, baseline => blur)")),
+        ("ialgebra.session.script.save", lambda con, folder: con.history.export(folder / "a.py")),
+        ("ialgebra.results.files.disk.write", lambda con, folder: con.sql(QUERY).save(folder / "a")),
+        ("ialgebra.results.plots.figure", lambda con, _: con.sql(QUERY).plot()),
+        ("ialgebra.results.plots.panel", lambda con, _: con.sql(QUERY)[0].plot()),
+        ("ialgebra.results.exports.frame", lambda con, _: con.sql(QUERY).to_pandas()),
+        ("ialgebra.results.exports.explanation", lambda con, _: con.sql(QUERY)[0].to_shap()),
+        ("safetensors.safe_open", lambda con, folder: ialgebra.load(folder / "kept")),
+    ],
+)
+def test_out_of_memory_anywhere_is_a_resource_error_and_leaves_all_as_it_was(place, act, error, tmp_path, monkeypatch):
+    con, model, x = faulty()
+    con.register_model("g", lambda batch: batch.sum((1, 2, 3))[:, None])
+    con.register_input("im", torch.rand(3, 4, 4))
+    before = con.sql(QUERY)
+    before.save(tmp_path / "kept")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, fail)
+        with pytest.raises(ResourceError, match=r"out of memory .*; .*") as caught:
+            act(con, tmp_path)
+    assert caught.value.__cause__ is error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
+    assert close(con.sql(QUERY)[0].map, right(model, x))
+    assert con.names() == {"models": ["f", "g"], "inputs": ["x", "im"], "windows": [], "views": []}
 
 
 def test_what_a_fault_held_is_free_again():

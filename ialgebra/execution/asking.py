@@ -16,12 +16,12 @@ from ..catalog.catalog import Catalog
 from ..errors import ResourceError
 from ..interpreters.checked import attributed
 from ..interpreters.protocol import ModelInterpreter, Question
-from ..kernels.forward import is_out_of_memory
 from ..models.inputs import computes_in
 from ..models.scalar import ExplainedScalar, asking
 from ..planner.games import Game
 from ..planner.physical import Job, Run
 from ..system.arrays import Floats
+from ..system.shortage import is_out_of_memory
 from .ends import whole
 from .memory import ASKED
 from .tables import Tables

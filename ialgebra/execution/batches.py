@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from ..errors import ModelError, ResourceError
-from ..kernels.forward import is_out_of_memory, uncompiled
+from ..kernels.forward import uncompiled
 from ..models.network import Network
 from ..planner.physical import Run
+from ..system.shortage import is_out_of_memory
 from .lanes import Done, Lane, Work
 from .tables import Tables
 from .tape import Tape

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels.forward import is_out_of_memory
+from ..system.shortage import is_out_of_memory
 from .batches import Desk
 from .lanes import HybridRows, Rows, Work
 from .memory import LayerNumber

@@ -17,11 +17,11 @@ from torch import Tensor
 from ..errors import IalgebraError
 from ..kernels.coalitions import Design
 from ..kernels.compose import compose
-from ..kernels.forward import is_out_of_memory
 from ..models.network import Network
 from ..models.noise import RepeatedRows, is_alike, is_shared, is_shifted
 from ..planner.physical import Job
 from ..system.arrays import Bools
+from ..system.shortage import is_out_of_memory
 from .ends import whole
 from .lanes import HybridRows, Lane, Rows, Work
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import BindError, IalgebraError, ModelError, ShapeError
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate
-from ..kernels.forward import is_out_of_memory
+from ..system.shortage import is_out_of_memory
 from .protocol import GameInterpreter, ModelInterpreter, Options, Question
 
 

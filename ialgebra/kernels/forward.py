@@ -310,15 +310,6 @@ def _buffers(modules: Iterable[nn.Module]) -> Iterator[Tensor]:
     return (buffer for module in modules for buffer in module.buffers(recurse=False))
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the host or on a device, so that a smaller batch may pass."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    said = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    return isinstance(error, RuntimeError) and any(sign in said for sign in signs)
-
-
 def _move(
     stored: list[tuple[nn.Parameter, Tensor]],
     buffers: list[tuple[nn.Module, str, Tensor | None]],

@@ -5,7 +5,6 @@ from one pass), trained heads and their files, fingerprints of what the model co
 cost. Nothing here knows a query, a registered input, a coalition or a plan.
 """
 
-from ..kernels.forward import is_out_of_memory
 from .fitting import HeadReport, fit_heads
 from .head import Head
 from .head_files import load_heads, save_heads
@@ -18,7 +17,6 @@ __all__ = [
     "Layer",
     "Network",
     "fit_heads",
-    "is_out_of_memory",
     "load_heads",
     "save_heads",
 ]

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ResourceError
-from ..kernels.forward import is_out_of_memory
 from ..system.machine import machine
 from ..system.runtime import free_memory, peak_memory
+from ..system.shortage import is_out_of_memory
 from .modes import convolves
 from .network import Network
 from .profile import SAME, Mode, Profile

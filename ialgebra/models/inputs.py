@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..algebra.dtypes import bits
 from ..errors import IalgebraError
-from ..kernels.forward import is_out_of_memory
+from ..system.shortage import is_out_of_memory
 
 _T = TypeVar("_T")
 

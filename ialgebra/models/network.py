@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeError, did_you_mean
-from ..kernels.forward import Tap, TapError, as_found, is_out_of_memory, uncompiled
+from ..kernels.forward import Tap, TapError, as_found, uncompiled
 from ..system import forking
+from ..system.shortage import is_out_of_memory
 from . import adapters
 from .arguments import class_names, known_device, positive, version_name
 from .behaviour import Behaviour, form_of
@@ -41,8 +42,6 @@ from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
 from .tokens import TokenReader, is_packed, maskless_reader, named_classes, reading_tokens, token_reader
 from .turns import turn
-
-__all__ = ["Model", "Network", "is_out_of_memory"]
 
 Model = Callable[[Tensor], object]
 _FirstRun = tuple[Tensor, bool, ModuleCall | None, object, float, float]  # see `Network._first_run`

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import IalgebraError
-from ..kernels.forward import Tap, is_out_of_memory, stopwatch, tapped
+from ..kernels.forward import Tap, stopwatch, tapped
 from ..system.runtime import keeps_memory
+from ..system.shortage import is_out_of_memory
 from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out
 from .profile import Mode, Profile

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError, ModelError, ResourceError, ShapeError
-from ..kernels.forward import is_out_of_memory
+from ..system.shortage import is_out_of_memory
 from .head import pooled
 from .network import Network
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import IalgebraError, ModelError
-from ..kernels.forward import is_out_of_memory, tapped, uncompiled
+from ..kernels.forward import tapped, uncompiled
 from ..system import forking
+from ..system.shortage import is_out_of_memory
 from . import adapters
 from .network import Network
 from .outputs import column

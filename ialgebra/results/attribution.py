@@ -18,6 +18,7 @@ from ..algebra.kinds import kind_named
 from ..errors import IalgebraError, ShapeError, visible
 from ..system.arguments import checked, checked_fields
 from ..system.arrays import Array, Floats, Ints
+from ..system.shortage import enough_memory
 from . import exports, notebook
 from .table import error_text
 
@@ -123,15 +124,18 @@ class Attribution:
         """Draw this map over its input, into `ax` or a figure of its own, and return the axes."""
         from . import plots
 
-        return plots.panel(self, ax)
+        with enough_memory("while drawing", "draw a map of fewer features"):
+            return plots.panel(self, ax)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One line per player: what it is, its value, standard error and 95 % interval."""
-        return exports.frame([self])
+        with enough_memory("while copying a map", "its values are in .values"):
+            return exports.frame([self])
 
     def to_shap(self) -> shap.Explanation:
         """This map as a `shap.Explanation` of one instance; an image's channels come last, as shap expects."""
-        return exports.explanation(self)
+        with enough_memory("while copying a map", "its values are in .values"):
+            return exports.explanation(self)
 
     def __repr__(self) -> str:
         return (

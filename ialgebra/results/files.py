@@ -18,10 +18,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ..errors import IalgebraError, ResourceError
+from ..errors import IalgebraError
 from ..system import checks, disk
 from ..system.arrays import Array
 from ..system.checks import parsed, shown
+from ..system.shortage import enough_memory
 from .stored import PlainFields, check_document, check_map
 
 FORMAT = "ialgebra.relation"
@@ -42,9 +43,10 @@ def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) 
     if not path.name:
         raise IalgebraError(f"cannot save to '{path}': it names no file")
     try:
-        disk.write(path, _content(maps, document, path))
-    except MemoryError as cause:
-        raise ResourceError(f"cannot save to '{path}': out of memory") from cause
+        with enough_memory(f"while saving to '{path}'", "save slices, such as answer[:1000]"):
+            disk.write(path, _content(maps, document, path))
+    except IalgebraError:
+        raise
     except (OSError, ValueError) as cause:
         raise IalgebraError(f"cannot save to '{path}': {getattr(cause, 'strerror', None) or cause}") from cause
     return path
@@ -78,11 +80,14 @@ def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields],
     """
     path = checks.path("the path of a saved relation", path)
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
+        with (
+            enough_memory(f"while loading '{path}'", "its maps are needed in memory at once"),
+            safetensors.safe_open(path, framework="numpy") as file,
+        ):
             header: dict[str, str] = file.metadata() or {}
             tensors: dict[str, Array] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except MemoryError as cause:
-        raise ResourceError(f"cannot load '{path}': out of memory") from cause
+    except IalgebraError:
+        raise
     except OSError as cause:
         raise IalgebraError(f"cannot load '{path}': {cause.strerror or cause}") from cause
     except (safetensors.SafetensorError, ValueError, TypeError, AttributeError) as cause:  # NumPy has not every dtype

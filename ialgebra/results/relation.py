@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..errors import IalgebraError, visible
 from ..planner.spending import Spending
 from ..system.arguments import checked, checked_fields
+from ..system.shortage import enough_memory
 from . import exports, files, notebook
 from .attribution import Attribution
 from .table import shorten, table
@@ -145,7 +146,8 @@ class Relation(Sequence[Attribution]):
             raise IalgebraError(f"nothing to plot: `{shorten(self.query, 60)}` answers with text and has no maps")
         from . import plots
 
-        return plots.figure(self._attributions)
+        with enough_memory("while drawing", "draw fewer maps at once, such as answer[:20].plot()"):
+            return plots.figure(self._attributions)
 
     def show(self) -> None:
         """Print a statement's text, or display its maps; without a display, say how to save them."""
@@ -154,16 +156,20 @@ class Relation(Sequence[Attribution]):
             return
         from . import plots
 
-        if not plots.show(self._attributions):
+        with enough_memory("while drawing", "draw fewer maps at once, such as answer[:20].plot()"):
+            shown = plots.show(self._attributions)
+        if not shown:
             print(f"{self.text}\n\nno display here; save the picture with  relation.plot().savefig('maps.png')")
 
     def to_pandas(self) -> pandas.DataFrame:
         """All maps as one long data frame: one line per map and player."""
-        return exports.frame(self._attributions)
+        with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_pandas()"):
+            return exports.frame(self._attributions)
 
     def to_shap(self) -> shap.Explanation:
         """All maps as one batched `shap.Explanation`, `(n, *input_shape)` with an image's channels last."""
-        return exports.explanations(self._attributions)
+        with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_shap()"):
+            return exports.explanations(self._attributions)
 
     @checked
     def save(self, path: str | Path) -> Path:

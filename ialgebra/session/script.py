@@ -25,6 +25,7 @@ from ..models.head_files import file_content
 from ..planner.laws import LAWS
 from ..planner.strategy import Strategy
 from ..system import disk
+from ..system.shortage import enough_memory
 from ..version import __version__
 from .steps import GivenObject, Heads, HistoryStep, Layers, PythonValue
 
@@ -76,8 +77,9 @@ def export(steps: Sequence[HistoryStep], path: Path, *, forgotten: int, store_by
     if path.suffix != ".py":
         raise BindError(f"a script is a Python file, such as analysis.py, not '{path}'")
     try:
-        for name, content in _files(steps, path, forgotten, store_bytes).items():
-            disk.write(path.with_name(name), content)
+        with enough_memory(f"while exporting to '{path}'", "what the session's inputs hold is needed once more"):
+            for name, content in _files(steps, path, forgotten, store_bytes).items():
+                disk.write(path.with_name(name), content)
     except IalgebraError:
         raise
     except (OSError, ValueError) as cause:  # also names that no file can hold, of layers or of the file itself

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..answering import explaining, loop
 from ..catalog.catalog import Catalog
-from ..errors import BindError, IalgebraError, ResourceError
+from ..errors import BindError
 from ..execution.store import Store
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
@@ -29,13 +29,14 @@ from ..models.calibration import calibrate, table
 from ..models.fitting import HeadLabels, HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
 from ..models.layers import LayerChoice
-from ..models.network import Model, is_out_of_memory
+from ..models.network import Model
 from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
 from ..system import forking
 from ..system.arguments import checked
+from ..system.shortage import enough_memory
 from . import registration
 from .descriptions import input_line
 from .history import History
@@ -346,13 +347,5 @@ def _computing() -> Iterator[None]:
     """Out of memory outside a batch (batches retry smaller) is a ResourceError. In a forked child, threads are settled
     first."""
     forking.settle()
-    try:
+    with enough_memory("outside the models' batches", "ask for fewer maps, players or rows at once"):
         yield
-    except IalgebraError:
-        raise
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ResourceError(
-            "out of memory outside the models' batches; ask for fewer maps, players or rows at once"
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import OrderedDict
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ialgebra.errors import ModelError
+from ialgebra.errors import ModelError, ResourceError
 from ialgebra.kernels.compose import compose
 from ialgebra.kernels.forward import (
     Tap,
@@ -17,11 +18,11 @@ from ialgebra.kernels.forward import (
     as_found,
     eagerly,
     first_tensor,
-    is_out_of_memory,
     stopwatch,
     tapped,
     uncompiled,
 )
+from ialgebra.system.shortage import is_out_of_memory
 from tests.clock import FakeClock
 
 CPU = torch.device("cpu")
@@ -177,6 +178,13 @@ def test_what_is_not_compiled_is_itself_and_runs_as_it_is() -> None:
         (RuntimeError("shapes do not fit"), False),
         (ValueError("out of memory"), False),
         (OSError("not enough memory"), False),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (MemoryError("std::bad_alloc"), True),
+        (ValueError("[10:00:00] src/data.cc:12: std::bad_alloc"), True),  # xgboost's errors are ValueErrors
+        (RuntimeError("bad allocation"), True),
+        (KeyboardInterrupt("out of memory"), False),
+        (ResourceError("out of memory at a batch of one row"), False),
     ],
 )
 def test_errors_that_say_that_memory_ran_out(error: BaseException, expected: bool) -> None:

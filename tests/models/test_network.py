@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ialgebra.errors import BindError, ModelError
 from ialgebra.models.head import Head
-from ialgebra.models.network import Network, is_out_of_memory
+from ialgebra.models.network import Network
+from ialgebra.system.shortage import is_out_of_memory
 from tests.models.zoo import (
     BertClassifier,
     Efficient,
