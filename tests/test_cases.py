@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,39 @@ def test_a_seed_trains_one_network_which_is_kept(tmp_path: Path) -> None:
     assert torch.equal(nets.logits(found, data.test_images), nets.logits(kept, data.test_images))
     nets.trained(nets.Residual, data.images, data.labels.flip(0), 0, tmp_path, epochs=1)  # other labels: another net
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_interval_of_a_share_stays_between_0_and_1() -> None:
+    for figures in ([0.8, 0.9, 1.0], [0.0, 0.1], [1.0, 1.0, 1.0], [0.5, 1.0], [0.0, 1.0]):
+        whole, found = statistics.over_seeds(figures), statistics.share_over_seeds(figures)
+        assert found.mean == whole.mean
+        assert (found.low, found.high) == (max(0.0, whole.low), min(1.0, whole.high))
+        assert 0.0 <= found.low <= found.mean <= found.high <= 1.0
+    assert np.isnan(statistics.share_over_seeds([0.5]).low)
+
+
+def test_no_share_of_the_pages_has_an_interval_beyond_0_and_1() -> None:
+    """Differences and suspicions may; the columns of shares, areas under curves and F1 may not."""
+    free = {
+        "suspicion in the views aimed at",
+        "in the others",
+        "all views − that view",
+        "gain in F1",
+        "rows",
+        "seconds",
+    }
+    checked = 0
+    for page in (Path(__file__).parent.parent / "examples" / "cases").glob("[bc]/README.md"):
+        head: list[str] = []
+        for line in page.read_text().splitlines():
+            cells = [cell.strip() for cell in line.split("|")] if line.startswith("|") else []
+            for name, cell in zip(head, cells, strict=False):
+                ends = re.fullmatch(r"\S+ \[(\S+), (\S+)\]", cell)
+                if ends and name not in free:
+                    checked += 1
+                    assert 0.0 <= float(ends[1]) <= float(ends[2]) <= 1.0, line
+            head = (head or cells) if cells else []
+    assert checked > 50
 
 
 def test_the_interval_over_seeds_is_students() -> None:

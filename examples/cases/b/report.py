@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from ..statistics import Interval, auc, bootstrap, over_seeds, table
+from ..statistics import Interval, auc, bootstrap, over_seeds, share_over_seeds, table
 from .views import Floats
 
 # The views at which each attack aims beside the network; the first is the one that an analyst of one map looks at.
@@ -125,7 +125,7 @@ def deceiving(found: Sequence[Judged]) -> str:
 
     rows = []
     for attack in ATTACKS:
-        success = over_seeds([one.deceived[attack].mean() for one in found])
+        success = share_over_seeds([one.deceived[attack].mean() for one in found])
         far = (over_seeds([suspicion(one, attack, aimed) for one in found]) for aimed in (True, False))
         rows.append([attack, success, *far])
     return table(["attack", "network deceived", "suspicion in the views aimed at", "in the others"], rows)
@@ -142,7 +142,7 @@ def telling(found: Sequence[Judged]) -> str:
     }
     rows = []
     for attack, (view, *_) in ATTACKS.items():
-        figures = [over_seeds([detect(one, attack).auc() for one in found]) for detect in detectors.values()]
+        figures = [share_over_seeds([detect(one, attack).auc() for one in found]) for detect in detectors.values()]
         rows.append([f"{attack} ({view})", *figures, gain(found, attack)])
     return table(["attack (view)", *detectors, "all views − that view"], rows)
 
@@ -180,7 +180,7 @@ def deciding(found: Sequence[Judged]) -> str:
             scores = [
                 learned(one, attack, range(len(one.views)) if every else [one.alone(attack)]).quality() for one in found
             ]
-            rows.append([f"{attack}, {name}", *map(over_seeds, zip(*scores, strict=True))])
+            rows.append([f"{attack}, {name}", *map(share_over_seeds, zip(*scores, strict=True))])
     return table(["attack, rule", "precision", "recall", "F1"], rows)
 
 
@@ -189,7 +189,7 @@ def ordered(found: Sequence[Judged]) -> str:
     layers = list(found[0].ranked)
     return table(
         ["lists by distance in layer", *layers],
-        [["AUC", *(over_seeds([one.ranked[k] for one in found]) for k in layers)]],
+        [["AUC", *(share_over_seeds([one.ranked[k] for one in found]) for k in layers)]],
     )
 
 

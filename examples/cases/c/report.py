@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..statistics import over_seeds, table
+from ..statistics import over_seeds, share_over_seeds, table
 from .ask import Answer, limit
 from .poison import Bools, Sorted
 
@@ -40,7 +40,8 @@ def _written(figures: list[float] | None, head: str) -> str:
         return f"{np.mean(figures):,.0f}"
     if head == "seconds":
         return f"{np.mean(figures):.1f}"
-    return str(over_seeds(figures)) if len(figures) > 1 else f"{figures[0]:.3f}"
+    interval = over_seeds if head == "gain in F1" else share_over_seeds  # a difference, or a share
+    return str(interval(figures)) if len(figures) > 1 else f"{figures[0]:.3f}"
 
 
 def draw(path: Path, order: Sorted, answer: Answer, bad: Bools) -> None:
