@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import BindError, ShapeError, in_lines
+from .goals import alike, explained, goal_of, held, most_frequent
 from .head import Head
 from .network import Network
 from .reading import LARGEST, Batch, collect
-from .regression import Goal, fit
+from .regression import fit
 
 HeadLabels = Iterable[int] | Iterable[float] | Iterable[str] | Tensor
 
@@ -74,7 +75,8 @@ def fit_heads(
     """Trains heads of `layers` (default: all but the model's own output) and sets `network.heads`.
 
     `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are
-    N class indices or names (0/1 or numbers, where K = 1), in any iterable; without them f is distilled. A share
+    N class indices or names (0/1 or numbers, where K = 1), in any iterable, or of classes that hold independently
+    (N, K) of 0 and 1, and of values (N, K) numbers; without them f is distilled. A share
     `holdout` of the inputs, whole `groups` where given (N keys: crops of one photo, say, share one), is kept out and
     measures agreement. `progress` is called with the number of rows done. Equal seeds give equal heads. Raises
     BindError for fewer than two inputs, unknown layers or classes and arguments of other kinds, ShapeError for labels
@@ -88,32 +90,37 @@ def fit_heads(
     rows = len(read.logits)
     if rows < 2:
         raise BindError(f"heads of model '{network.name}' need at least 2 inputs; got {rows}")
-    targets = _targets(network, read.labels if labels is None else labels, rows)
-    goal = _goal(read.logits, targets)
-    held, checked = _split(_members(groups, rows), holdout, seed)
+    truth = _truth(network, read.labels if labels is None else labels, rows)
+    reading = network.outputs
+    goal = goal_of(read.logits, reading, truth)
+    aside, checked = _split(_members(groups, rows), holdout, seed)
+    own = held(read.logits[aside], reading)
+    counted = goal.soft is not None  # classes are counted, numbers compared
+
+    def measured(guess: Tensor, other: Tensor, classes: Tensor) -> float:
+        return alike(held(guess, reading.head), classes) if counted else explained(guess, other)
+
     fits: list[LayerFit] = []
     heads: dict[int, Head] = {}
     for index, features in read.features.items():
         layer = network.layers[index - 1]
-        weight, bias, ridge = fit(features, goal, ~held & ~checked, checked)
-        guess = features[held] @ weight.T + bias
-        binary = goal.soft is not None
-        agreement = _agreement(guess, read.logits[held], binary)
-        accuracy = None if targets is None else _accuracy(guess, targets[held], binary)
+        weight, bias, ridge = fit(features, goal, ~aside & ~checked, checked)
+        guess = features[aside] @ weight.T + bias
+        agreement = measured(guess, read.logits[aside], own)
+        accuracy = None if truth is None else measured(guess, truth[aside], truth[aside])
         head = Head(weight, bias, layer.pool, agreement, accuracy, ridge)
         heads[index] = head.to(network.runs_on)
         fits.append(LayerFit(index, layer.name, layer.features, ridge, agreement, accuracy))
     network.heads.update(heads)
-    votes = torch.bincount(_sides(read.logits[held]), minlength=1)
-    majority = float(votes.max()) / max(1, int(held.sum())) if goal.soft is not None else 0.0
-    return HeadReport(network.name, rows - int(held.sum()), int(held.sum()), majority, tuple(fits))
+    count, majority = int(aside.sum()), most_frequent(own) if counted else 0.0
+    return HeadReport(network.name, rows - count, count, majority, tuple(fits))
 
 
 # Fitting --------------------------------------------------------------------------------------------------------------
 
 
-def _targets(network: Network, labels: HeadLabels | None, rows: int) -> Tensor | None:
-    """Labels (N,) as class indices, or as numbers where K = 1."""
+def _truth(network: Network, labels: HeadLabels | None, rows: int) -> Tensor | None:
+    """Labels as the class (N,) of each input; of classes that hold independently, or of values, as numbers (N, K)."""
     if labels is None:
         return None
     if not isinstance(labels, Tensor):
@@ -122,35 +129,25 @@ def _targets(network: Network, labels: HeadLabels | None, rows: int) -> Tensor |
             labels = torch.tensor(given)
         except (TypeError, ValueError, RuntimeError) as error:
             raise BindError(f"labels must be class indices or names, not {given!r:.60}") from error
+    columns, reading = network.column_count, network.outputs
+    apart = columns == 1 or reading.classes == "independent" or reading.meaning == "values"
     if labels.dim() > 0 and len(labels) != rows:
         raise ShapeError(f"{len(labels)} labels were given for {rows} inputs")
-    if labels.dim() != 1:
-        raise ShapeError(
-            f"labels have shape {tuple(labels.shape)}; one class index for each of {rows} inputs is needed"
-        )
-    if network.class_count == 1:
+    if labels.dim() != 1 and not (apart and tuple(labels.shape) == (rows, columns)):
+        one = f"one class index for each of {rows} inputs is needed"
+        needed = f"numbers ({rows}, {columns}) are needed" if apart and columns > 1 else one
+        raise ShapeError(f"labels have shape {tuple(labels.shape)}; {needed}")
+    if columns == 1 or labels.dim() == 2:
         if labels.is_complex() or not float(labels.double().abs().max()) <= LARGEST:
             raise BindError(f"labels must be finite numbers below {LARGEST:g}")
-        return labels.cpu().double()
+        return labels.cpu().double().reshape(rows, columns)
+    if reading.meaning == "values":
+        raise ShapeError(f"labels have shape {tuple(labels.shape)}; numbers ({rows}, {columns}) are needed for values")
     if labels.is_floating_point() or labels.is_complex():
         raise BindError("labels are fractions; class indices or names are needed")
     for extreme in (int(labels.min()), int(labels.max())):
         network.class_index(extreme)
-    return labels.cpu().long()
-
-
-def _goal(logits: Tensor, targets: Tensor | None) -> Goal:
-    """What to fit: the labels, or f's own outputs. Rows that are probabilities already are not softmaxed again."""
-    if logits.shape[1] == 1:
-        if targets is None:
-            return Goal(None, logits)
-        column = targets.to(logits.dtype).unsqueeze(1)
-        return Goal(column, None) if bool(((column == 0) | (column == 1)).all()) else Goal(None, column)
-    if targets is not None:
-        return Goal(F.one_hot(targets, logits.shape[1]).to(logits.dtype), None)
-    if bool((logits >= 0).all()) and bool(((logits.sum(dim=1) - 1).abs() < 1e-3).all()):
-        return Goal(logits, None)
-    return Goal(torch.softmax(logits, dim=1), logits)
+    return F.one_hot(labels.cpu().long(), columns) if apart else labels.cpu().long()
 
 
 def _members(groups: Iterable[object] | Tensor | None, rows: int) -> Tensor:
@@ -182,31 +179,3 @@ def _split(member: Tensor, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     aside = min(count - 1, max(1, round(count * holdout))) if holdout > 0 else 0
     tuning = (count - aside) // 5
     return torch.isin(member, order[:aside]), torch.isin(member, order[aside : aside + tuning])
-
-
-# Measuring ------------------------------------------------------------------------------------------------------------
-
-
-def _sides(logits: Tensor) -> Tensor:
-    """The class that each row of logits stands for; for one output, whether it is above 0."""
-    return logits.argmax(dim=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).long()
-
-
-def _agreement(guess: Tensor, own: Tensor, classes: bool) -> float:
-    if len(guess) == 0:
-        return float("nan")
-    if classes:
-        return float((_sides(guess) == _sides(own)).double().mean())
-    return _explained(guess[:, 0], own[:, 0])
-
-
-def _accuracy(guess: Tensor, targets: Tensor, classes: bool) -> float:
-    if len(guess) == 0:
-        return float("nan")
-    return float((_sides(guess) == targets).double().mean()) if classes else _explained(guess[:, 0], targets)
-
-
-def _explained(guess: Tensor, truth: Tensor) -> float:
-    """R²; 0 where the truth does not vary."""
-    spread = float((truth - truth.mean()).square().sum())
-    return 1 - float((guess - truth).square().sum()) / spread if spread > 0 else 0.0

@@ -24,28 +24,32 @@ _LinearMap = tuple[Tensor, Tensor]  # weight (K, F), bias (K,)
 
 
 class Goal(NamedTuple):
-    """What logits are fitted to: probabilities (N, K) by cross-entropy, logits (N, K) by squares, or both."""
+    """What logits are fitted to: probabilities (N, K) by cross-entropy, logits (N, K) by squares, or both. Columns are
+    alternatives, or `independent`."""
 
     soft: Tensor | None
     near: Tensor | None
+    independent: bool = False
 
     def rows(self, mask: Tensor) -> Goal:
-        return Goal(*(None if part is None else part[mask] for part in self))
+        soft, near = (None if part is None else part[mask] for part in (self.soft, self.near))
+        return Goal(soft, near, self.independent)
 
     def misfit(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss that is fitted, its gradient (N, K) by the logits, and the loss that ridges are chosen by."""
         rows, classes = logits.shape
         loss = choice = logits.new_zeros(())
         gradient = torch.zeros_like(logits)
-        if self.soft is not None and classes > 1:
+        if self.soft is not None and not self.independent:
             log_p = torch.log_softmax(logits, dim=1)
             loss = -(self.soft * log_p).sum() / rows
             gradient = (log_p.exp() - self.soft) / rows
             # What can be gained: soft targets have an entropy that no fit removes.
             choice = loss - torch.special.entr(self.soft).sum() / rows
         elif self.soft is not None:
-            loss = choice = F.binary_cross_entropy_with_logits(logits, self.soft)
-            gradient = (torch.sigmoid(logits) - self.soft) / rows
+            loss = F.binary_cross_entropy_with_logits(logits, self.soft)
+            choice = loss - (torch.special.entr(self.soft) + torch.special.entr(1 - self.soft)).mean()
+            gradient = (torch.sigmoid(logits) - self.soft) / (rows * classes)
         if self.near is not None:
             apart = logits - self.near
             loss = loss + _LOGIT_WEIGHT / 2 * apart.square().mean()

@@ -17,6 +17,7 @@ from ialgebra.models.fitting import fit_heads
 from ialgebra.models.head import Head
 from ialgebra.models.head_files import load_heads, save_heads
 from ialgebra.models.network import Network
+from ialgebra.models.outputs import column
 from tests.models.zoo import Functional, Recurrent, ResNet, images, plain, seeded, tokens
 
 
@@ -493,3 +494,81 @@ def test_a_head_that_meets_other_features_says_so() -> None:
     head = Head(torch.zeros(2, 3), torch.zeros(2), ())
     with pytest.raises(ShapeError, match="a head for 3 features met 4"):
         head(torch.zeros(1, 4))
+
+
+# --- heads of models that return something else than logits
+
+
+class Ending(nn.Module):
+    """A perceptron with another last operation."""
+
+    inner: nn.Sequential
+
+    def __init__(self, ending: nn.Module, classes: int = 3) -> None:
+        super().__init__()
+        self.inner, self.ending = perceptron(classes), ending
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.ending(self.inner(batch))
+
+
+ENDINGS = {
+    "softmax": (nn.Softmax(1), 3, "auto"),
+    "log-softmax": (nn.LogSoftmax(1), 3, "auto"),
+    "sigmoids": (nn.Sigmoid(), 3, "auto"),
+    "log-sigmoids": (nn.LogSigmoid(), 3, "auto"),
+    "one sigmoid": (nn.Sigmoid(), 1, "auto"),
+    "labels": (nn.Identity(), 3, "multilabel"),
+    "values": (nn.Identity(), 3, "values"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_distilled_head_returns_what_its_model_returns(name: str) -> None:
+    """The head on the layer below the last linear map has that map to find; what is read of it is the model's own."""
+    ending, classes, outputs = ENDINGS[name]
+    model = seeded(lambda: Ending(ending, classes))
+    f = Network("f", model, layers=["inner.1", "ending"], outputs=outputs)
+    report = fit_heads(f, points(600))
+    assert report.layers[0].agreement > 0.97
+    fresh = points(50, seed=1)
+    values = f.forward(fresh, [1, None])
+    for output in ("logit",) if name == "values" else ("logit", "probability"):
+        for index in range(classes):
+            mine = column(values[1], index, output, f.outputs.head)
+            assert torch.allclose(mine, column(values[None], index, output, f.outputs), atol=0.06), output
+
+
+def test_labels_that_hold_independently_are_taught_each_by_itself() -> None:
+    model = seeded(lambda: Ending(nn.Identity()))
+    f = Network("f", model, layers=["inner.1", "ending"], outputs="multilabel")
+    batch = points(400)
+    labels = (batch[:, :3] > 0).long()
+    report = fit_heads(f, batch, labels)
+    assert report.layers[0].accuracy is not None
+    assert report.layers[0].accuracy > 0.8
+    with pytest.raises(ShapeError, match=r"numbers \(400, 3\) are needed"):
+        fit_heads(f, batch, labels[:, :2])
+
+
+def test_values_are_taught_as_numbers() -> None:
+    model = seeded(lambda: Ending(nn.Identity(), 2))
+    f = Network("f", model, layers=["inner.1", "ending"], outputs="values")
+    batch = points(400)
+    truth = nn.Sequential(*list(model.inner)[:2])(batch).detach()[:, :2] * 3 + 1
+    report = fit_heads(f, batch, truth)
+    assert report.layers[0].accuracy == pytest.approx(1, abs=1e-3)
+    with pytest.raises(ShapeError, match="are needed for values"):
+        fit_heads(f, batch, torch.zeros(400, dtype=torch.long))
+
+
+def test_two_classes_of_one_column_are_taught_by_name() -> None:
+    model = seeded(lambda: Ending(nn.Sigmoid(), 1))
+    f = Network("f", model, layers=["inner.1", "ending"], classes=["no", "yes"])
+    batch = points(400)
+    f.probe(batch[0])
+    names = ["yes" if each else "no" for each in (batch[:, 0] > 0).tolist()]
+    report = fit_heads(f, batch, names)
+    assert report.layers[0].accuracy is not None
+    assert report.layers[0].accuracy > 0.85
+    assert 0.5 <= report.majority <= 1
