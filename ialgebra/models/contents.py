@@ -644,7 +644,7 @@ class _ContentReader:
 
     def _unreadable(self, value: object) -> str:
         kind = type(value)
-        name = "a generator" if isinstance(value, types.GeneratorType) else f"a {kind.__module__}.{kind.__qualname__}"
+        name = "a generator" if isinstance(value, types.GeneratorType) else f"a {kind.__qualname__}"
         self.unread[name] = None
         return f"unread {name}"
 
