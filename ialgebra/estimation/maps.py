@@ -35,6 +35,7 @@ ALL_COALITIONS = "all coalitions"
 """The method of exact values whose model is no function of the row."""
 
 _VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs with one design
+_READ_AGAIN = 8  # columns of a design whose values are read again with noise; others of the same design are alike
 
 
 class ValueTables(NamedTuple):
@@ -104,6 +105,12 @@ class EstimatedMap:
         return relative_bound(self.values, influence, confidence)
 
 
+def _comparable(known: NoiseLevel, level: NoiseLevel) -> bool:
+    """Whether the noise of one column tells that of another: it is nowhere 0 where the other's is not."""
+    pairs = ((known.empty, level.empty), (known.full, level.full), (known.between, level.between))
+    return known.freedom == level.freedom and all(one > 0 or other == 0 for one, other in pairs)
+
+
 def _parts(game: Game, noise: CarriedNoise) -> list[tuple[Hashable, Hashable, Floats]]:
     """A game's noise by draws: its ends are rows that other games of the model may share."""
     column = game.layer, game.target, game.output
@@ -155,10 +162,17 @@ class Estimates:
             return {(job, part): self._asked(job, interpreter) for job in jobs}
         columns = iter(read(table))
         found = {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
+        known: list[tuple[CarriedNoise, NoiseLevel]] = []
         for job, k in self.tables.noise:
-            if job in jobs:
-                column, level = self.tables.values[job][:, k], self.tables.noise[job, k]
-                self._noise[job, part, k] = carried(read, design, column, found[job, part][k], level)
+            if (job, part) not in found:
+                continue
+            column, level = self.tables.values[job][:, k], self.tables.noise[job, k]
+            like = next((each for each in known if _comparable(each[1], level)), None)
+            if like is not None and len(known) >= _READ_AGAIN:
+                self._noise[job, part, k] = like[0].scaled(like[1], level)
+                continue
+            self._noise[job, part, k] = carried(read, design, column, found[job, part][k], level)
+            known.append((self._noise[job, part, k], level))
         return found
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:

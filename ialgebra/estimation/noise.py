@@ -45,6 +45,12 @@ class CarriedNoise:
         empty, full = share * spread(np.stack([self.empty, self.full]))
         return CarriedNoise(empty, full, share * spread(self.rest))
 
+    def scaled(self, known: NoiseLevel, level: NoiseLevel) -> CarriedNoise:
+        """The noise of another column of the same design, whose values have another `level` than the `known` one."""
+        pairs = ((level.empty, known.empty), (level.full, known.full), (level.between, known.between))
+        empty, full, rest = (one / other if other else 0.0 for one, other in pairs)
+        return CarriedNoise(self.empty * empty, self.full * full, self.rest * rest)
+
 
 def carried(read: Read, design: Design, column: Floats, found: Estimate, level: NoiseLevel) -> CarriedNoise:
     """What noise of this `level` adds to the errors of `found`, the estimate of `column` (m,)."""
