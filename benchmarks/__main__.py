@@ -47,7 +47,7 @@ BENCHMARKS = (
     Benchmark("scale", quick=True),
     Benchmark("gpu", quick=True),
     Benchmark("estimators", ("30",)),
-    Benchmark("bounds", ("10",)),
+    Benchmark("bounds", ("10", "oracle")),
     Benchmark("ranking"),
     Benchmark("planning"),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),

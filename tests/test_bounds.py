@@ -69,6 +69,54 @@ def test_an_error_bound_holds_as_often_as_its_confidence_says(percent):
     assert np.mean([error_of(answer) <= percent / 100 for answer in answers]) >= 0.93
 
 
+def multiplied(seed: int) -> tuple[Callable[[Tensor], Tensor], np.ndarray]:
+    """exp(w·z) of twelve players: φ_i = ∫ (a_i − 1) Π_{j≠i} (q a_j + 1 − q) dq with a = exp w."""
+    factors = np.exp(0.6 * np.random.default_rng(seed).normal(size=12))
+    q, weight = np.polynomial.legendre.leggauss(12)
+    each = np.outer((q + 1) / 2, factors - 1) + 1
+    truth = weight / 2 @ (each.prod(axis=1, keepdims=True) / each * (factors - 1))
+    return lambda batch: torch.exp(batch.double() @ torch.from_numpy(np.log(factors)))[:, None], truth
+
+
+def steep(seed: int) -> tuple[Callable[[Tensor], Tensor], np.ndarray]:
+    """A majority of twelve whose votes count up to twenty, by enumeration."""
+    votes = np.random.default_rng(seed).integers(1, 21, size=12)
+    sums = (np.arange(4096)[:, None] >> np.arange(12) & 1) @ votes
+    truth = shapley((sums > votes.sum() / 2) * 1.0)
+    return lambda batch: (batch.double() @ torch.from_numpy(votes).double() > votes.sum() / 2).double()[:, None], truth
+
+
+@pytest.mark.parametrize(("game", "percent"), [(multiplied, 10), (steep, 25)])
+def test_a_bound_holds_on_games_whose_fits_look_better_than_they_are(game, percent):
+    held = []
+    for seed in range(6):
+        model, truth = game(seed)
+        con = ialgebra.connect(progress=False)
+        con.register_model("g", model)
+        con.register_input("x", torch.ones(len(truth)))
+        found = con.sql(f"select * from g(x) error within {percent}% at confidence 95%", seed=seed)
+        assert found.stats.bound_met
+        held.append(np.linalg.norm(found[0].values - truth) <= percent / 100 * np.linalg.norm(truth))
+    assert sum(held) >= 5
+
+
+def test_a_region_that_no_row_has_met_may_still_be_there():
+    """1 where three players are present and four absent, 0.8 % of all coalitions: no stated error is rounding."""
+    worth = torch.from_numpy(np.random.default_rng(0).normal(size=14) / 40)
+
+    def model(batch: Tensor) -> Tensor:
+        met = (batch[:, :3] > 0.5).all(dim=1) & (batch[:, 3:7] < 0.5).all(dim=1)
+        return (met + batch.double() @ worth)[:, None]
+
+    for seed in range(3):
+        con = ialgebra.connect(progress=False)
+        con.register_model("g", model)
+        con.register_input("x", torch.ones(14))
+        found = con.sql("select * from g(x) budget 600 error within 10%", seed=seed)
+        assert found[0].relative_error > 0.005
+        assert found.stats.rows >= 16 * 14
+
+
 @pytest.mark.slow
 def test_a_bound_takes_at_most_twice_the_rows_of_an_oracle_that_knows_the_truth():
     truth, place, bound = shapley(PHOTO), 1 << np.arange(PLAYERS), 0.1

@@ -138,6 +138,24 @@ def test_additive_games_are_exact_and_say_so_once_enough_pairs_have_shown_nothin
         assert (found.stderr <= tolerance * 1000).all()
 
 
+@pytest.mark.parametrize("either", [False, True])
+def test_errors_know_of_a_team_of_nearly_all_before_a_pair_has_met_it(either: bool) -> None:
+    """Worth 1 if all of 38 are present, or any of them, and a linear game: dividends are shared evenly."""
+    held = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        team, worth = rng.permutation(40)[2:], rng.normal(size=40) / 40
+
+        def game(masks: np.ndarray, team: np.ndarray = team, worth: np.ndarray = worth) -> np.ndarray:
+            met = masks[:, team].any(axis=1) if either else masks[:, team].all(axis=1)
+            return met + masks @ worth
+
+        found = run(game, 40, 320, "regression", seed)[0]
+        error = found.values - worth - np.isin(np.arange(40), team) / 38
+        held.append(np.linalg.norm(error) <= 1.6 * np.linalg.norm(found.stderr))
+    assert np.mean(held) >= 0.9
+
+
 @pytest.mark.parametrize("rows", [112, 118, 224])
 def test_nothing_left_over_is_not_taken_for_nothing_to_err(rows: int) -> None:
     """1 where three players are present and four are absent: 0.8 % of all coalitions, of which few pairs meet any."""
