@@ -615,3 +615,17 @@ def test_an_error_that_is_nothing_beside_the_values_is_within_every_bound(clause
     answer = con.sql(f"select * from g(few, target => 0) join tiny(x, target => 0) {clauses}")
     assert answer.stats.bound_met
     assert 0 < answer[0].stderr.max() < 1e-190
+
+
+def test_answers_and_explain_analyze_show_one_error() -> None:
+    """The sign ± is the 95 % bound in tables, and the number that EXPLAIN ANALYZE shows."""
+    con = ialgebra.connect(progress=False)
+    torch.manual_seed(0)
+    con.register_model("f", torch.nn.Sequential(torch.nn.Linear(14, 9), torch.nn.Tanh(), torch.nn.Linear(9, 2)))
+    con.register_input("x", torch.randn(14))
+    con.register_input("y", torch.randn(14))
+    answer = con.sql("explain analyze select * from f(x, target => 0) join f(y, target => 0) budget 90")
+    ((_, shown),) = answer.details["measured"]["errors"]  # type: ignore[index]
+    (a,) = answer
+    assert a.bound == shown > a.relative_error > 0
+    assert f"± {100 * shown:.2g} %" in con.sql("select * from f(x, target => 0) join f(y, target => 0) budget 90").text

@@ -101,7 +101,7 @@ def test_a_plain_select_list_wraps_after_four(count, rows):
 
 def test_a_panel_says_what_it_is_for_which_target_and_how_certain():
     a = attribution([3.0, 4.0], stderr=np.array([0.03, 0.15]), label="σ 2 f(coffee)", target_name="espresso")
-    assert texts(a.plot()) == ["σ 2 f(coffee)", "espresso · ± 3.1 %"]
+    assert texts(a.plot()) == ["σ 2 f(coffee)", "espresso · ± 6 % at 95 %"]
     assert texts(attribution([1.0]).plot())[1] == "espresso · exact"
     assert texts(attribution([1.0], stderr=np.array([math.inf])).plot())[1] == "espresso · error unknown"
 

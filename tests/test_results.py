@@ -47,6 +47,18 @@ def test_relative_error_at_its_ends(values, stderr, expected):
     assert a.relative_error == expected
 
 
+def test_the_sign_is_the_95_percent_bound() -> None:
+    """Errors of one cause are 1.96 standard errors at most; a bound that is known is shown as it is."""
+    a = attribution([3.0, 4.0], stderr=np.array([0.3, 0.4]))
+    assert a.bound == pytest.approx(0.1959964)
+    assert "± 20 % at 95 %" in repr(a)
+    known = dataclasses.replace(a, error_bound=0.07)
+    assert (known.bound, known.relative_error) == (0.07, pytest.approx(0.1))
+    assert "± 7 % at 95 %" in repr(known)
+    assert attribution([1.0]).bound == 0.0
+    assert math.isinf(attribution([1.0], stderr=np.array([math.inf])).bound)
+
+
 def test_interval_is_the_normal_one():
     a = attribution([1.0, -2.0, 5.0], stderr=np.array([0.5, 0.0, math.inf]))
     low, high = a.interval()
@@ -109,8 +121,8 @@ def test_the_table_names_every_map_with_its_target_values_and_error():
         attribution([1.0], stderr=np.array([math.inf])),
     ).text
     head, first, second, third, stats = text.split("\n")
-    assert head.split() == ["map", "target", "v(∅)", "v(N)", "players", "error", "method"]
-    assert re.split(" {2,}", first) == ["σ 2 f(x)", "espresso", "0.5", "7.5", "2", "± 10 %", "permutations"]
+    assert head.split() == ["map", "target", "v(∅)", "v(N)", "players", "error", "at", "95", "%", "method"]
+    assert re.split(" {2,}", first) == ["σ 2 f(x)", "espresso", "0.5", "7.5", "2", "± 20 %", "permutations"]
     assert re.split(" {2,}", second) == ["f(x)", "tiger cat", "0.5", "1.5", "1", "exact", "exact"]
     assert "error unknown" in third
     assert stats == "1,024 rows in 1.25 s"
@@ -343,7 +355,7 @@ def damaged(path, edit) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "not a saved relation, or is damaged"),
         (lambda path: rewrite(path, format=None), "not of a relation"),
         (lambda path: rewrite(path, format="pt"), "not of a relation"),
-        (lambda path: rewrite(path, version="4"), "newer ialgebra .format 4; this one reads up to 3.; upgrade"),
+        (lambda path: rewrite(path, version="5"), "newer ialgebra .format 5; this one reads up to 4.; upgrade"),
         (lambda path: rewrite(path, version="0"), "newer"),
         (lambda path: rewrite(path, digest=None), "is damaged: its content is not what was saved"),
         (lambda path: rewrite(path, document="{"), "is damaged"),

@@ -24,7 +24,7 @@ from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
-from ..results.assemble import attribution, warn, warn_of_models
+from ..results.assemble import CONFIDENCE_SHOWN, attribution, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..system.runtime import peak_memory
@@ -34,7 +34,6 @@ from .rounds import Course, Round
 from .running import Running, Standing, Watch
 
 _ENDS_ALONE = Effort(0)  # only v(∅) and v(N) of every game
-_CONFIDENCE_SHOWN = 0.95  # of the errors in EXPLAIN ANALYZE
 
 
 def answered(
@@ -184,7 +183,7 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
             attribution(output, answer, estimate, outcome, question.catalog, question.scores(place.plan))
             for place, (output, answer, estimate) in shown
         ),
-        errors=tuple(each.estimate.relative_bound(_CONFIDENCE_SHOWN) for _, each in shown),
+        errors=tuple(each.estimate.relative_bound(CONFIDENCE_SHOWN) for _, each in shown),
         bound_met=course.met,
         ahead=course.ahead if course.number else None,
         settled=len(course.settled),

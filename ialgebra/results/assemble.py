@@ -24,6 +24,8 @@ from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from .attribution import Attribution
 
+CONFIDENCE_SHOWN = 0.95  # of the errors that answers and EXPLAIN ANALYZE show
+
 
 def attribution(
     output: PlanOutput,
@@ -59,6 +61,7 @@ def attribution(
         component=answer.component,
         item=output.item,
         scores=scores,
+        error_bound=found.relative_bound(CONFIDENCE_SHOWN),
     )
 
 

@@ -61,6 +61,7 @@ class Attribution:
     scores: Mapping[str, tuple[float, float]] = field(
         default_factory=dict
     )  # what a ranking read, by name: (value, stderr)
+    error_bound: float | None = None  # see `bound`; None: not known beside the standard errors
 
     def __post_init__(self) -> None:
         for name in ("label", "model", "input", "baseline", "target_name", "method"):
@@ -91,6 +92,14 @@ class Attribution:
         if error == 0.0:
             return 0.0
         return error / size if size and math.isfinite(error) else math.inf
+
+    @property
+    def bound(self) -> float:
+        """The 95 % bound of `‖φ̂ − φ‖₂ / ‖φ‖₂`, which ± shows: 0 if exact, inf if unknown. If it is not known how the
+        errors of the players go together, they are taken to have one cause, which is the worst case."""
+        if self.error_bound is not None:
+            return self.error_bound
+        return NormalDist().inv_cdf(0.975) * self.relative_error
 
     @checked
     def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]:
@@ -140,7 +149,7 @@ class Attribution:
     def __repr__(self) -> str:
         return (
             f"Attribution({self.label!r}, target {self.target_name!r}, {len(self.values)} players, "
-            f"sum {self.values.sum():+.4g}, {error_text(self.relative_error, self.method)})"
+            f"sum {self.values.sum():+.4g}, {error_text(self.bound, self.method, labelled=True)})"
         )
 
     def _repr_html_(self) -> str:

@@ -26,7 +26,9 @@ from ..system.shortage import enough_memory
 from .stored import PlainFields, check_document, check_map
 
 FORMAT = "ialgebra.relation"
-VERSION = 3  # raised if an older reader would misread a newer file; 1 had no digest of the document, 2 no scores
+VERSION = (
+    4  # raised if an older reader would misread a newer file; 1 had no digest of the document, 2 no scores, 3 no bounds
+)
 
 _T = TypeVar("_T")
 _ARRAYS = ("map", "values", "stderr", "players", "content")

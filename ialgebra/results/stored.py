@@ -28,7 +28,7 @@ def check_map(number_of_map: int, fields: PlainFields) -> dict[str, Any]:
     """The fields of one map, checked one by one and against each other; IalgebraError or ShapeError that names the
     field."""
     where = f"of map {number_of_map}"
-    checked = fields_of(where, {"scores": {}, **fields}, _MAP)
+    checked = fields_of(where, {"scores": {}, "error_bound": None, **fields}, _MAP)
     kind, content = kind_named(checked["kind"]), checked["content"]
     count, players = len(checked["values"]), checked["players"]
     if content.ndim != kind.dimensions or not content.size:
@@ -98,6 +98,11 @@ def _target(what: str, value: Any) -> object:
     return sequence(_count, what, value)
 
 
+def _bound(what: str, value: Any) -> float:
+    """An error of at least 0; infinite, if it is unknown."""
+    return math.inf if isinstance(value, float) and value == math.inf else number(what, value, 0)
+
+
 def _scores(what: str, value: Any) -> dict[str, tuple[float, float]]:
     if not isinstance(value, Mapping):
         raise IalgebraError(f"{what} must be a mapping, not {shown(value)}")
@@ -106,8 +111,7 @@ def _scores(what: str, value: Any) -> dict[str, tuple[float, float]]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise IalgebraError(f"{what} must map names to a value and its standard error, not to {shown(pair)}")
         score, stderr = pair
-        unknown = isinstance(stderr, float) and stderr == math.inf
-        error = math.inf if unknown else number(f"an error in {what}", stderr, 0)
+        error = _bound(f"an error in {what}", stderr)
         found[text(f"a name in {what}", name)] = (number(f"a value in {what}", score), error)
     return found
 
@@ -147,6 +151,7 @@ _MAP: Mapping[str, Check] = {
     "component": partial(optional, _count),
     "item": _count,
     "scores": _scores,
+    "error_bound": partial(optional, _bound),
 }
 
 _STATS: Mapping[str, Check] = {

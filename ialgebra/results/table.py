@@ -15,19 +15,20 @@ LABEL_WIDTH, TARGET_WIDTH = 44, 24
 """The most characters of a label and of a target in a table; longer ones are cut."""
 
 
-def error_text(relative_error: float, method: str = "") -> str:
+def error_text(bound: float, method: str = "", *, labelled: bool = False) -> str:
     """A map's error for people: `exact`, `± 3.1 %` or `error unknown`. Nothing is called exact where `method` says that
     the model is no function of the row."""
-    if relative_error == 0.0 and not said_in(method):
+    if bound == 0.0 and not said_in(method):
         return "exact"
-    return f"± {100 * relative_error:.2g} %" if math.isfinite(relative_error) else "error unknown"
+    said = " at 95 %" if labelled else ""
+    return f"± {100 * bound:.2g} %{said}" if math.isfinite(bound) else "error unknown"
 
 
 def table(maps: Sequence[ShownMap], cost: str) -> str:
     """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map."""
     if not maps:
         return "done"
-    head = ("map", "target", "v(∅)", "v(N)", "players", "error", "method")
+    head = ("map", "target", "v(∅)", "v(N)", "players", "error at 95 %", "method")
     lines = [
         (
             shorten(a.label, LABEL_WIDTH),
@@ -35,7 +36,7 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
             f"{a.base_value:.4g}",
             f"{a.full_value:.4g}",
             f"{len(a.values):,}",
-            error_text(a.relative_error, a.method),
+            error_text(a.bound, a.method),
             a.method,
         )
         for a in maps

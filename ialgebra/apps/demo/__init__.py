@@ -193,9 +193,9 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
 
 
 def _cost(answer: Relation) -> str:
-    errors = sorted({a.relative_error for a in answer})
+    errors = sorted({a.bound for a in answer})
     ends = errors[:1] + errors[1:][-1:]
-    return f"{answer.stats}, error {' to '.join(map(error_text, ends))}"
+    return f"{answer.stats}, error at 95 % {' to '.join(map(error_text, ends))}"
 
 
 def _fail(con: Session, mistake: Mistake) -> page.Section:

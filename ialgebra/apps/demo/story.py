@@ -167,8 +167,8 @@ def _models(answers: list[Relation]) -> str:
 def _reuse(answers: list[Relation]) -> str:
     first, second = answers[-2:]
     return _prose(f"""
-        The first answer took {first.stats.rows:,} rows (± {_percent(first[0].relative_error)}), the second only
-        {second.stats.rows:,} more (± {_percent(second[0].relative_error)}): {second.stats.reused_rows:,} rows had been
+        The first answer took {first.stats.rows:,} rows (± {_percent(first[0].bound)}), the second only
+        {second.stats.rows:,} more (± {_percent(second[0].bound)}): {second.stats.reused_rows:,} rows had been
         paid for. The picture is the second.""")
 
 

@@ -125,7 +125,7 @@ def _draw(a: ShownMap, ax: Axes, scale: Normalize, body: Body) -> None:
     start = {"xy": (0.0, 1.0), "xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
     left = -body.left * POINTS
     ax.annotate(fit(a.label, 10.0, room), xytext=(left, 20), fontsize=10, color=INK, **start)  # type: ignore[arg-type]
-    second = fit(f"{a.target_name} · {error_text(a.relative_error, a.method)}", 8.5, room)
+    second = fit(f"{a.target_name} · {error_text(a.bound, a.method, labelled=True)}", 8.5, room)
     ax.annotate(second, xytext=(left, 7), fontsize=8.5, color=FAINT, **start)  # type: ignore[arg-type]
     with np.errstate(over="ignore", invalid="ignore"):  # huge values have the colours of the ends of the scale
         _drawing(a).draw(a, ax, scale, body)
