@@ -243,6 +243,16 @@ def test_large_whole_numbers_mix_with_a_baseline_of_fractions_unchanged() -> Non
     assert found.full_value == (2**30 + 1) % 1000
 
 
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16, torch.float32])
+def test_large_whole_numbers_mix_with_a_narrow_input_unchanged(narrow: torch.dtype) -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", lambda batch: (batch.double() % 1000)[:, :1])
+    con.register_input("x", np.array([2**30 + 1, 5]), kind="tabular")
+    con.register_input("y", torch.tensor([0.5, 2.0], dtype=narrow))
+    found = con.sql("select * from f(x, target => 0, baseline => y)")[0]
+    assert (found.full_value, found.base_value) == ((2**30 + 1) % 1000, 0.5)
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float16, torch.bfloat16, torch.uint16])
 def test_edits_and_files_keep_the_type(dtype: torch.dtype, tmp_path) -> None:
     con = ialgebra.connect(progress=False)
