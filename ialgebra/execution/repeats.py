@@ -25,8 +25,9 @@ from ..system.shortage import is_out_of_memory
 from .ends import whole
 from .lanes import HybridRows, Lane, Rows, Work
 
-TIMES = 8
-"""Passes in which rows of a random model are repeated; a hybrid of half of the players is twice in each."""
+TIMES, TIMES_ALONE = 20, 8
+"""Passes in which rows of a random model are repeated, a hybrid of half of the players twice in each; and passes of
+that hybrid alone."""
 
 MOST_JOBS = 4
 """Jobs of a query whose rows are repeated, if the noise of a model is not the same everywhere."""
@@ -97,7 +98,7 @@ class _Trial:
         alone, the model is batch-dependent too."""
         if not network.behaviour.batch_dependent and network.batch_size != 1:
             passes = torch.stack([self._run("half", "half", "full", "empty") for _ in range(TIMES)])
-            alone = torch.cat([self._run("half") for _ in range(TIMES)])
+            alone = torch.cat([self._run("half") for _ in range(TIMES_ALONE)])
             half = passes[:, :2].flatten(0, 1)
             if not is_shared(passes[:, :2]) and not is_shifted(alone, half):
                 return self._sample(network, content, passes[:, 3], passes[:, 2], half)
