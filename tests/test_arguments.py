@@ -11,7 +11,7 @@ import functools
 import inspect
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -263,3 +263,13 @@ def test_the_table_holds_every_public_callable(
     assert {f"strategies.{n}" for n, v in vars(strategies).items() if hasattr(v, "__wrapped__")} <= known.keys() | {
         f"strategies.{n}" for n in vars(strategies) if n.startswith("_")
     }
+
+
+def test_the_rows_of_a_large_tensor_are_not_looked_at_one_by_one() -> None:
+    @checked
+    def count(values: Sequence[torch.Tensor] | torch.Tensor) -> int:
+        return len(values)
+
+    assert count(torch.zeros(1).expand(1 << 40)) == 1 << 40
+    with pytest.raises(BindError, match="argument 'values' of count"):
+        count([torch.zeros(2), 3])  # type: ignore[list-item]

@@ -67,7 +67,7 @@ class Attribution:
         for name in ("label", "model", "input", "baseline", "target_name", "method"):
             object.__setattr__(self, name, visible(getattr(self, name)))
         if self.feature_names is not None:
-            object.__setattr__(self, "feature_names", tuple(map(visible, self.feature_names)))
+            object.__setattr__(self, "feature_names", tuple(visible(str(name)) for name in self.feature_names))
         if self.values.ndim != 1 or self.values.shape != self.stderr.shape:
             raise ShapeError(
                 f"'{self.label}' has values of shape {self.values.shape} and standard errors of shape "

@@ -125,7 +125,11 @@ def _list_of(element: _Allowed | None, unordered: bool) -> _Allowed:
             return False
         if not unordered and (isinstance(value, Set | Mapping) or not isinstance(value, Sized)):
             return False
-        return element is None or not isinstance(value, Sized) or all(map(element.fits, value))
+        if element is None or not isinstance(value, Sized):
+            return True
+        items: Any = value
+        alike = getattr(value, "ndim", 0) > 0 and getattr(value, "dtype", None) != np.dtype(object)
+        return all(map(element.fits, items[:1] if alike else items))  # the rows of an array are of one type
 
     return _Allowed("a list" if element is None else f"a list (each {element.words})", fits)
 

@@ -15,6 +15,7 @@ from ..errors import IalgebraError, ResourceError
 # What libraries say when they get no memory: torch on each device, cuBLAS, and C++ (also through xgboost and LightGBM,
 # whose errors are of types of their own).
 _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
+_WHOLE = ("could not create a primitive", "could not create a memory object")  # oneDNN; more words say other things
 _SIGNS_IN_ANY_ERROR = ("bad_alloc", "bad allocation")
 
 
@@ -27,6 +28,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     said = str(error).lower()
+    if isinstance(error, RuntimeError) and said in _WHOLE:
+        return True
     signs = (*_SIGNS, *_SIGNS_IN_ANY_ERROR) if isinstance(error, RuntimeError) else _SIGNS_IN_ANY_ERROR
     return any(sign in said for sign in signs)
 

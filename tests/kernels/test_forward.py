@@ -183,6 +183,8 @@ def test_what_is_not_compiled_is_itself_and_runs_as_it_is() -> None:
         (MemoryError("std::bad_alloc"), True),
         (ValueError("[10:00:00] src/data.cc:12: std::bad_alloc"), True),  # xgboost's errors are ValueErrors
         (RuntimeError("bad allocation"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a primitive descriptor for a convolution"), False),
         (KeyboardInterrupt("out of memory"), False),
         (ResourceError("out of memory at a batch of one row"), False),
     ],
