@@ -7,12 +7,12 @@ import gc
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -60,35 +60,42 @@ class Steps:
                 raise self.error
 
 
-class Faulty(nn.Module):
-    """A net whose `at`-th pass from now does what `fault` says to its batch; class attributes, since a model whose own
-    were set would be another model."""
+class Failing(threading.Event):
+    """Which pass of a model fails, and how; an event, since what threads wait for is no part of a model."""
 
-    at: ClassVar[int] = -1
-    lasting: ClassVar[bool] = False  # all passes from there on
-    passes: ClassVar[int] = 0
-    rows: ClassVar[int] = 0
-    fault: ClassVar[Callable[[Tensor], Tensor]]
+    def __init__(self) -> None:
+        super().__init__()
+        self.at, self.passes, self.rows = -1, 0, 0
+        self.lasting = False  # all passes from there on
+        self.fault: Callable[[Tensor], Tensor] = lambda logits: logits
+
+
+FAILING = Failing()
+
+
+class Faulty(nn.Module):
+    """A net whose `at`-th pass from now does what `fault` says to its batch: see `FAILING`."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, batch: Tensor) -> Tensor:
-        Faulty.passes += 1
-        if Faulty.passes == Faulty.at or (Faulty.lasting and Faulty.passes > Faulty.at > 0):
-            return Faulty.fault(self.net(batch))
-        Faulty.rows += len(batch)
-        return self.net(batch)
+        FAILING.passes += 1
+        if FAILING.passes == FAILING.at or (FAILING.lasting and FAILING.passes > FAILING.at > 0):
+            return FAILING.fault(self.net(batch))
+        FAILING.rows += len(batch)
+        logits: Tensor = self.net(batch)
+        return logits
 
 
 @contextmanager
 def fault_at(at: int, fault: Callable[[Tensor], Tensor], lasting: bool = False) -> Iterator[None]:
-    Faulty.at, Faulty.fault, Faulty.lasting, Faulty.passes = at, staticmethod(fault), lasting, 0
+    FAILING.at, FAILING.fault, FAILING.lasting, FAILING.passes = at, fault, lasting, 0
     try:
         yield
     finally:
-        Faulty.at = -1
+        FAILING.at = -1
 
 
 def raising(error: BaseException) -> Callable[[Tensor], Tensor]:

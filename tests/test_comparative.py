@@ -47,7 +47,7 @@ class Rows(nn.Module):
 def session(count: int = MANY, side: int = 8, **options: bool) -> tuple[ialgebra.Session, Rows]:
     """x and a collection xs of so many images, four players each, on a net that counts."""
     con, net = ialgebra.connect(progress=False), Rows(side, **options)
-    con.register_model("f", net)
+    con.register_model("f", net, version="1")  # without a word, its reading of a file would be doubted
     generator = torch.Generator().manual_seed(count)
     con.register_input("x", torch.randn(3, side, side, generator=generator).double(), players="grid(2, 2)")
     xs = torch.randn(count, 3, side, side, generator=generator).double()

@@ -72,9 +72,9 @@ def _wanted_by(function: Callable[..., object]) -> dict[str, _Allowed | None]:
     names = {**vars(typing), **vars(collections.abc), **vars(sys.modules[function.__module__])}
     found: dict[str, _Allowed | None] = {}
     for parameter in inspect.signature(function).parameters.values():
-        annotation = parameter.annotation
+        alone = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
         try:
-            known = eval(annotation, names) if isinstance(annotation, str) else annotation  # the package's own text
+            known = typing.get_type_hints(alone, names)[parameter.name]
         except NameError:  # imported for type checkers only
             known = object
         found[parameter.name] = _wanted(known)

@@ -186,6 +186,6 @@ def test_a_mask_that_does_not_fit_is_refused() -> None:
         assert caught.value.message == (
             f"the feature mask m has shape {shape}, the input (2, 5, 7); it must broadcast to it"
         )
-    for values in (np.zeros((5, 7)), np.zeros((5, 7), dtype=bool)):
-        with pytest.raises(BindError, match=f"^the feature mask m holds {values.dtype} values; a partition needs int"):
-            check(values)
+    check(np.zeros((5, 7), dtype=bool))
+    with pytest.raises(BindError, match=r"^the feature mask m holds float64 values; a partition needs int"):
+        check(np.zeros((5, 7)))

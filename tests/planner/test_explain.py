@@ -54,6 +54,7 @@ def measured(**changes: object) -> Measured:
         "forward_seconds": 1.5,
         "peak": None,
         "saved": [],
+        "canaries": [],
         "decisions": [],
         "ranking": None,
         "errors": [("cat", 0.0123)],

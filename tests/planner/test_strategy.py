@@ -58,14 +58,14 @@ def test_a_strategy_cannot_change_but_others_are_made_of_it() -> None:
     [
         (
             {"mode": "eagre"},
-            "no mode 'eagre'; did you mean 'eager'?; it is one of eager, channels-last, compiled, auto",
+            "argument 'mode' of Strategy must be 'eager' or 'channels-last' or 'compiled' or 'autocast' or None",
         ),
-        ({"batch_size": 0}, "a batch has a whole number of rows from 1 on, not 0"),
-        ({"batch_size": True}, "a batch has a whole number of rows from 1 on, not True"),
-        ({"batch_size": 2.5}, "a batch has a whole number of rows from 1 on, not 2.5"),
-        ({"rules": None}, "rules are a tuple of laws, not None"),
-        ({"rules": [laws.commute]}, "rules are a tuple of laws, not [<function commute"),
-        ({"rules": (laws.commute, 3)}, "rules are a tuple of laws, not (<function commute"),
+        ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
+        ({"batch_size": True}, "argument 'batch_size' of Strategy must be a whole number or None, not True"),
+        ({"batch_size": 2.5}, "argument 'batch_size' of Strategy must be a whole number or None, not 2.5"),
+        ({"rules": None}, "argument 'rules' of Strategy must be a list, not None"),
+        ({"rules": [laws.commute]}, "rules are a tuple of laws, not a list"),
+        ({"rules": (laws.commute, 3)}, "rules are a tuple of laws, not a tuple"),
     ],
 )
 def test_what_cannot_be_a_strategy_is_refused(wrong: dict[str, Any], said: str) -> None:
