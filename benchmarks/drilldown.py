@@ -91,7 +91,7 @@ def collect(world: World, maker: str, rows: int) -> Data:
     began, named = machine(), steps(world, rows)
     with world.session() as con:
         ours = together(con, list(named.values()))
-        (hot,) = con.sql("select * from f(x, players => pixels) where hot using permutations() budget 2")
+        (hot,) = con.sql("select * from f(x, players => pixels) where hot using permutations() budget 3")
         with tempfile.TemporaryDirectory() as folder:
             again = repeated(con, maker, Path(folder))[: len(ours)]
         written = alone(world, list(named.values()), hot.players >= 0)

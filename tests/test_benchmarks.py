@@ -88,7 +88,7 @@ def test_a_drill_down_of_six_steps_takes_a_quarter_of_the_rows(world: workloads.
     asked = list(drilldown.steps(world, 24).values())
     with world.session() as con:
         ours = drilldown.together(con, asked)
-        (hot,) = con.sql("select * from f(x, players => pixels) where hot using permutations() budget 2")
+        (hot,) = con.sql("select * from f(x, players => pixels) where hot using permutations() budget 3")
     written = drilldown.alone(world, asked, hot.players >= 0)
     assert [len(each) for each in ours] == [len(each) for each in written] == [1, 4, 1, 4, 1, 4]
     assert sum(each.stats.rows for each in ours) <= sum(each.stats.rows for each in written) / 4

@@ -610,7 +610,7 @@ def test_permutations_go_on_to_their_bound_though_they_meet_coalitions_twice(per
 @pytest.mark.parametrize("clauses", ["error within 5%", "using permutations() budget 100"])
 def test_an_error_that_is_nothing_beside_the_values_is_within_every_bound(clauses):
     con = session()
-    con.register_model("tiny", lambda batch: table(batch) * 1e-200)
+    con.register_model("tiny", lambda batch: table(batch) * 1e-200, outputs="logits")
     con.register_input("few", torch.tensor([1.0] * 3 + [0.0] * (PLAYERS - 3)))
     answer = con.sql(f"select * from g(few, target => 0) join tiny(x, target => 0) {clauses}")
     assert answer.stats.bound_met
