@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.coalitions import Design, units
+from ..kernels.estimators.regression import REGRESSION
 from ..planner.games import Game
 from ..system.arrays import Floats
 
@@ -111,10 +112,11 @@ def _groups(draws: Iterable[Draw], apart: bool) -> Iterable[list[Draw]]:
 
 
 def _units(draw: Draw) -> NDArray[np.void]:
-    """A key for each row of a game's influence. An estimator may give several rows to each unit: one set of units after
+    """A key for each row of a game's influence. Regression may give several rows to each unit: one set of units after
     another, of different kinds."""
     marks = units(draw.design)
-    kinds = np.arange(max(1, len(draw.influence) // max(1, len(marks))), dtype=np.uint8)
+    sets = len(draw.influence) // max(1, len(marks)) if draw.design.method == REGRESSION.name else 1
+    kinds = np.arange(max(1, sets), dtype=np.uint8)
     bytes_of = marks.view(np.uint8).reshape(len(marks), marks.dtype.itemsize)
     keys = np.column_stack([np.repeat(kinds, len(marks)), np.tile(bytes_of, (len(kinds), 1))])
     return np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()

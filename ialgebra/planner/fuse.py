@@ -50,7 +50,7 @@ def fuse(
                 drawn,
                 interpreter,
                 halves=game in halves,
-                predicted=_predicted(game, catalog, share=strategy.share is True),
+                predicted=_predicted(game, catalog),
                 effort=effort,
             )
             apart = None if strategy.share else game if strategy.rewrite else (number, position)
@@ -70,13 +70,12 @@ def fuse(
     return [jobs[place] for place in ordered], readings
 
 
-def _predicted(game: Game, catalog: Catalog, *, share: bool) -> bool:
-    """Whether a row that is neither x_∅ nor x_N predicts the class that a game reads: under a window, say, or, unless
-    games `share` rows, by another model."""
+def _predicted(game: Game, catalog: Catalog) -> bool:
+    """Whether a row that is neither x_∅ nor x_N predicts the class that a game reads: under a window, for example."""
     if not isinstance(game.target, Predicted):
         return False
     row = catalog.element_for(game.target.model, game.target.source).digest
-    return row not in (game.hybrids.full, game.hybrids.empty) or (game.target.model != game.model and not share)
+    return row not in (game.hybrids.full, game.hybrids.empty)
 
 
 def job_order(job: Job) -> tuple[object, ...]:
