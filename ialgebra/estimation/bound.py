@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.coalitions import Design, units
-from ..kernels.estimators.regression import REGRESSION
 from ..planner.games import Game
 from ..system.arrays import Floats
 
@@ -112,10 +111,10 @@ def _groups(draws: Iterable[Draw], apart: bool) -> Iterable[list[Draw]]:
 
 
 def _units(draw: Draw) -> NDArray[np.void]:
-    """A key for each row of a game's influence. Regression may give several rows to each unit: one set of units after
-    another, of different kinds."""
+    """A key for each row of a game's influence. What reads a design of pairs may give several rows to each: one set of
+    pairs after another, of different kinds."""
     marks = units(draw.design)
-    sets = len(draw.influence) // max(1, len(marks)) if draw.design.method == REGRESSION.name else 1
+    sets = 1 if draw.design.pairs is None else len(draw.influence) // max(1, len(marks))
     kinds = np.arange(max(1, sets), dtype=np.uint8)
     bytes_of = marks.view(np.uint8).reshape(len(marks), marks.dtype.itemsize)
     keys = np.column_stack([np.repeat(kinds, len(marks)), np.tile(bytes_of, (len(kinds), 1))])
