@@ -20,6 +20,8 @@ ROOT = Path(__file__).parent.parent
 BUILD = "import sys; from setuptools import build_meta as backend; getattr(backend, sys.argv[1])(sys.argv[2])"
 QUERY = """
 import ialgebra, torch
+from ialgebra.models import origins
+assert origins.installed(torch.__file__), "or its code would be read as the user's"
 con = ialgebra.connect(progress=False)
 con.register_model("f", torch.nn.Linear(4, 2), classes=["no", "yes"])
 con.register_input("x", torch.ones(4))

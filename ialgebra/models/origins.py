@@ -97,7 +97,7 @@ def _folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     found |= {*site.getsitepackages(), site.getusersitepackages()}
-    found |= {each for each in sys.path if Path(each).name in ("site-packages", "dist-packages")}
+    found |= {each for each in sys.path if any(Path(each).glob("*.dist-info"))}  # also of other environments
     found |= {str(Path(each).resolve()) for each in list(found)}
     return tuple(sorted(each.rstrip("/\\") + ("\\" if "\\" in each else "/") for each in found))
 
