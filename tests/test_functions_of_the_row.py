@@ -3,7 +3,7 @@ and batch-dependent ones, whose rows are run alone. Right values are by enumerat
 
 from __future__ import annotations
 
-import math
+import functools
 import os
 import random
 import re
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra import IalgebraWarning, Session, Strategy
+from tests import oracle
 
 X = torch.tensor([1.0, -1.5, 0.5, 2.0, 0.3, -0.7])
 QUERY = "select * from f(x, target => 0)"
@@ -132,20 +133,15 @@ def session(model: Callable[[Tensor], object], x: Tensor = X, *, batch_size: int
 
 
 def row_by_row(model: Callable[[Tensor], Tensor], x: Tensor) -> NDArray[np.float64]:
-    """φ_i of class 0 against zeros, each coalition's row alone."""
-    d = len(x)
-    with torch.no_grad():
-        value = {
-            code: float(model((x * torch.tensor([float(code >> i & 1) for i in range(d)]))[None])[0, 0])
-            for code in range(1 << d)
-        }
-    found = np.zeros(d)
-    for i in range(d):
-        for code in (code for code in range(1 << d) if not code >> i & 1):
-            size = code.bit_count()
-            weight = math.factorial(size) * math.factorial(d - size - 1) / math.factorial(d)
-            found[i] += weight * (value[code | 1 << i] - value[code])
-    return found
+    """The Shapley values of class 0 against zeros, each coalition's row alone."""
+
+    @functools.cache
+    def value(coalition: frozenset[int]) -> float:
+        present = torch.tensor([float(i in coalition) for i in range(len(x))])
+        with torch.no_grad():
+            return float(model((x * present)[None])[0, 0])
+
+    return oracle.shapley(value, value, len(x))
 
 
 @pytest.mark.parametrize("kind", BATCH_DEPENDENT)

@@ -6,8 +6,7 @@ Face's classifiers; where the library is installed, one of its own with random w
 
 from __future__ import annotations
 
-import itertools
-import math
+import functools
 import warnings
 from collections import UserDict
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import ialgebra
+from tests import oracle
 
 PAD = 0
 
@@ -60,25 +60,17 @@ def values(
 ) -> list[float]:
     """The Shapley values of `players`, lists of positions, by enumeration, each row under the mask `seen`; what it
     hides stays as it is."""
-    score = {}
-    for size in range(len(players) + 1):
-        for coalition in itertools.combinations(range(len(players)), size):
-            present = [position for player in coalition for position in players[player]]
-            row = torch.where(seen == 1, background, ids)
-            row[present] = ids[present]
-            given = {"input_ids": row[None], "attention_mask": seen[None]}
-            with torch.no_grad():
-                score[frozenset(coalition)] = float(model(**given, **more).logits[0, target])
-    count = len(players)
-    found = []
-    for player in range(count):
-        total = 0.0
-        for coalition, before in score.items():
-            if player not in coalition:
-                weight = math.factorial(len(coalition)) * math.factorial(count - len(coalition) - 1)
-                total += weight / math.factorial(count) * (score[coalition | {player}] - before)
-        found.append(total)
-    return found
+
+    @functools.cache
+    def value(coalition: frozenset[int]) -> float:
+        present = [position for player in coalition for position in players[player]]
+        row = torch.where(seen == 1, background, ids)
+        row[present] = ids[present]
+        given = {"input_ids": row[None], "attention_mask": seen[None]}
+        with torch.no_grad():
+            return float(model(**given, **more).logits[0, target])
+
+    return oracle.shapley(value, value, len(players)).tolist()
 
 
 IDS = torch.tensor([[7, 12, 3, 25, PAD, PAD], [PAD, PAD, 9, 4, 21, 8], [5, 6, 2, 11, 13, 17]])

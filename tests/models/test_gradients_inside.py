@@ -4,7 +4,7 @@ afterwards as before. Right values are by enumeration of all coalitions, under `
 from __future__ import annotations
 
 import copy
-import math
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ialgebra
+from tests import oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # torch's own, in `jacfwd`
 
@@ -116,20 +117,15 @@ MODELS: list[Callable[[], nn.Module]] = [
 
 
 def by_enumeration(model: nn.Module, x: Tensor) -> NDArray[np.float64]:
-    """φ_i of class 0 against zeros: the sum over S ∌ i of |S|! (d − |S| − 1)! / d! (v(S ∪ i) − v(S))."""
-    d = len(x)
-    value = {}
-    for code in range(1 << d):
-        present = torch.tensor([float(code >> i & 1) for i in range(d)])
+    """The Shapley values of class 0 against zeros."""
+
+    @functools.cache
+    def value(coalition: frozenset[int]) -> float:
+        present = torch.tensor([float(i in coalition) for i in range(len(x))])
         with torch.no_grad():
-            value[code] = float(model((x * present)[None])[0, 0])
-    found = np.zeros(d)
-    for i in range(d):
-        for code in (code for code in range(1 << d) if not code >> i & 1):
-            size = code.bit_count()
-            weight = math.factorial(size) * math.factorial(d - size - 1) / math.factorial(d)
-            found[i] += weight * (value[code | 1 << i] - value[code])
-    return found
+            return float(model((x * present)[None])[0, 0])
+
+    return oracle.shapley(value, value, len(x))
 
 
 def state(model: nn.Module) -> list[object]:
