@@ -215,5 +215,6 @@ def test_explain_analyze_sets_the_estimate_beside_what_was_measured():
 
 @pytest.mark.parametrize("wrong", [{"mode": "eagre"}, {"batch_size": 0}, {"batch_size": 2.5}, {"rules": None}])
 def test_a_strategy_that_cannot_be_is_refused(wrong):
-    with pytest.raises(ialgebra.BindError, match=r"mode|batch_size|rules"):
+    (name,) = wrong
+    with pytest.raises(ialgebra.BindError, match=name):
         replace(Strategy.BEST, **wrong)

@@ -132,8 +132,8 @@ def test_python_arguments_of_the_wrong_kind_are_errors_with_a_name(con):
     with pytest.raises(BindError, match="strategy"):
         con.sql(text, strategy="QUICK")
     assert con.sql(text, strategy="as_written").details["strategy"] == "AS_WRITTEN"
-    for names in (["a"], 3, "abc"):
-        with pytest.raises(BindError, match=r"feature.names"):
+    for names, said in ((["a"], "feature names"), (3, "feature_names"), ("abc", "feature_names")):
+        with pytest.raises(BindError, match=said):
             con.register_input("q", torch.randn(2, 4, 4), feature_names=names)
     frozen = np.ones((2, 4, 4), dtype=np.float32)
     frozen.flags.writeable = False
