@@ -30,13 +30,14 @@ demo: $(STAMP)
 cases: $(STAMP)
 	$(BIN)/python -m examples.cases --out $(CASES) $(if $(DATA),--data $(DATA))
 
-# What the tests compute is too small to share among threads.
+# What the tests compute is too small to share among threads: files of tests are shared among processes, one a core.
+SHARED := --numprocesses auto --dist loadfile
 test test-full: export OMP_NUM_THREADS = 1
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
 
 test-full: check
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest $(SHARED) -m ""
 
 check: $(STAMP)
 	$(BIN)/ruff check .
