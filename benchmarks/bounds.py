@@ -1,6 +1,7 @@
 """Do answers to a bound keep it, and at what price? And do the intervals of a fixed budget hold what they claim?
 
     python -m benchmarks.bounds [seeds] [oracle | drawn | fixed | table.npz …]
+    python -m benchmarks.bounds [seeds] --beside CHECKOUT
 
 In: the exact games of `benchmarks.estimators`, the families of `benchmarks.drawn`, and tables of `values` (2^d,) if
 given. Out, as JSON in bench-out/bounds.json and as Markdown tables:
@@ -13,7 +14,8 @@ given. Out, as JSON in bench-out/bounds.json and as Markdown tables:
 * fixed: of 8 to 64 rows a player, the share of players whose 95 % interval holds the exact value, and how many are
   beyond ten standard errors.
 
-Without a word, all three. Queries run through a session, on a model that looks its values up or computes them.
+Without a word, all three. Queries run through a session, on a model that looks its values up or computes them. With
+`--beside`, rows, rounds and processor seconds beside those of another checkout (`benchmarks.beside`).
 
 The oracle knows the truth and takes, of the same seed's designs and by the same estimator, the fewest rows from which
 the error *stays* within the bound, as far as twice the rows of the tightest bound; `first` is the fewest rows at which
@@ -39,6 +41,7 @@ from torch import Tensor
 import ialgebra
 from ialgebra.kernels.estimators.registry import choose, design, estimate
 
+from . import beside
 from .drawn import FAMILIES, RARE, Drawn, Family
 from .estimators import games
 
@@ -249,6 +252,9 @@ def markdown(data: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 
 def main() -> int:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 25
+    if "--beside" in sys.argv:
+        print(beside.markdown(beside.measured(Path(sys.argv[sys.argv.index("--beside") + 1]), seeds)))
+        return 0
     words = {"oracle", "drawn", "fixed"}
     wanted = set(sys.argv[2:]) & words or words
     paths = [path for path in sys.argv[2:] if path not in words]
