@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import (
         BindError,
         BudgetError,
+        BudgetWarning,
         CompositionError,
         IalgebraError,
         IalgebraWarning,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ParseError,
         ResourceError,
         ShapeError,
+        WindowWarning,
     )
     from .planner.strategy import Strategy
     from .results.attribution import Attribution
@@ -32,6 +34,7 @@ _HOMES = {
     "Attribution": "results.attribution",
     "BindError": "errors",
     "BudgetError": "errors",
+    "BudgetWarning": "errors",
     "CompositionError": "errors",
     "IalgebraError": "errors",
     "IalgebraWarning": "errors",
@@ -42,6 +45,7 @@ _HOMES = {
     "Session": "session.session",
     "ShapeError": "errors",
     "Strategy": "planner.strategy",
+    "WindowWarning": "errors",
     "__version__": "version",
     "connect": "session.session",
     "load": "results.relation",
@@ -53,6 +57,7 @@ __all__ = [
     "Attribution",
     "BindError",
     "BudgetError",
+    "BudgetWarning",
     "CompositionError",
     "IalgebraError",
     "IalgebraWarning",
@@ -63,6 +68,7 @@ __all__ = [
     "Session",
     "ShapeError",
     "Strategy",
+    "WindowWarning",
     "__version__",
     "connect",
     "load",

@@ -10,6 +10,10 @@
     ├── ResourceError      out of memory, with a batch of one row or outside a batch
     └── InternalError      a plan that contradicts itself: a bug in this package, found by `Strategy(verify=True)`
 
+    IalgebraWarning        legal, but probably not what was meant
+    ├── WindowWarning      a window that selects nothing, or a region that lies outside its input
+    └── BudgetWarning      a budget that cannot tell the players apart
+
 An error's text is one sentence: what is wrong, and what would be right. If a word of a query is wrong, the line, the
 column and a caret under that word follow. Names come from files and from other people, so every text that people read
 passes through `visible`. This module imports nothing from the rest of the package.
@@ -137,6 +141,14 @@ class IalgebraWarning(UserWarning):
 
     def __init__(self, message: str) -> None:
         super().__init__(visible(message))
+
+
+class WindowWarning(IalgebraWarning):
+    """A window selects no feature of an input, or a region that it names lies outside the input, wholly or in part."""
+
+
+class BudgetWarning(IalgebraWarning):
+    """The budget has fewer rows than a game has players, so that their values are mostly guessed."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

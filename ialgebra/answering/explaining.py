@@ -16,6 +16,7 @@ from ..planner.explain import Details, explain
 from ..planner.formats import PlanFormat, written_as
 from ..planner.sampling import Effort
 from ..planner.spending import Spending
+from ..results.assemble import say
 from ..results.provenance import environment
 from ..results.relation import Relation, Stats
 from .binding import unpredicted
@@ -28,7 +29,10 @@ def explained(request: Request, catalog: Catalog, form: PlanFormat = "text") -> 
     planned."""
     first = Effort(PILOT) if request.bounds.any else None
     question = BoundQuery.of(request, catalog)
-    details = explain(question.plan(first), catalog, ranking=question.ranking, graph=True)
+    plan = question.plan(first)
+    for doubt in question.doubts():
+        say(doubt)
+    details = explain(plan, catalog, ranking=question.ranking, graph=True)
     return said(written_as(details, form), request.own_text, details)
 
 

@@ -24,7 +24,7 @@ from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
-from ..results.assemble import CONFIDENCE_SHOWN, attribution, warn, warn_of_models
+from ..results.assemble import CONFIDENCE_SHOWN, attribution, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..system.runtime import peak_memory
@@ -75,6 +75,8 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
     course = _course(question, whole, at_once=at_once)
     last: Round | None = None
     plan: PhysicalPlan | None = whole if at_once else question.plan(course.effort)
+    for doubt in question.doubts():
+        say(doubt)
     while plan is not None:
         outcome = running.execute(plan, _progress(watch, course, running), deadline=running.last_start(plan))
         if outcome is None and last is not None:  # the rows of the unfinished round are too few for an answer

@@ -16,13 +16,15 @@ from typing import NamedTuple
 
 from ..algebra.kinds import columns_of
 from ..algebra.operators import leaves
+from ..algebra.rankings import Mass
 from ..algebra.windows import Columns
 from ..catalog.catalog import Catalog
-from ..errors import BindError, BudgetError, IalgebraError, ModelError
+from ..errors import BindError, BudgetError, IalgebraError, IalgebraWarning, ModelError
 from ..estimation.maps import EstimatedMap
 from ..language import tree
 from ..language.bind.query import Bound
 from ..planner.compile import Lowered, Wanted, lower, size
+from ..planner.doubts import Use
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
@@ -148,6 +150,15 @@ class BoundQuery:
         request = self.request
         places = self.bound.places
         return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places)
+
+    def doubts(self) -> list[IalgebraWarning]:
+        """What the query asks that is legal but rarely meant: windows that select nothing, and the like."""
+        masses = []
+        if self.bound.ranked is not None:
+            sources = [source for element in self.bound.maps for source in leaves(element.plan)[0].inputs[:1]]
+            windows = [each.window for each in self.bound.ranked.ranking.scalars.values() if isinstance(each, Mass)]
+            masses = [Use(window, source, "its mass is 0") for window in windows for source in sources]
+        return self._lowered.doubts(masses)
 
     def plan(self, effort: Effort | None = None, strategy: Strategy | None = None) -> PhysicalPlan:
         """The physical plan of the open plans: with `effort` of one round, without it of the whole budget.

@@ -37,6 +37,7 @@ class Boards:
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.backgrounds: dict[tuple[object, ...], Element] = {}
         self.interned: dict[str, Hybrids] = {}
+        self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
 
     def board(self, leaf: Leaf, *, prune: bool, dual: bool) -> Board:
         """The board of a leaf: `prune` leaves out null players (L16), `dual` lets the two inputs change places (L13).
@@ -48,6 +49,7 @@ class Boards:
         place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual, reader)
         if place not in self.boards:
             self.boards[place] = self.build(leaf, prune, dual)
+        self.asked.setdefault(leaf, self.boards[place])
         return self.boards[place]
 
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:

@@ -12,16 +12,17 @@ Neither runs a model.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Final, NamedTuple
 
 from ..algebra.operators import Join, Operator
 from ..catalog.catalog import Catalog
-from ..errors import Span
+from ..errors import IalgebraWarning, Span
 from .check import check, check_size
 from .cost import overhead, plan_cost
+from .doubts import Use, doubts
 from .fuse import fuse, schedule, ways
 from .games import Answer
 from .graph import PlanGraph
@@ -87,6 +88,10 @@ class Lowered:
             found = tuple(tuple(self._lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
             self._answers[rewrite, dual] = found
         return self._answers[rewrite, dual]
+
+    def doubts(self, masses: Iterable[Use]) -> list[IalgebraWarning]:
+        """What the query asks that is legal but rarely meant; `masses` are the windows that its ranking reads."""
+        return doubts(self._lowering.asked, masses, self.catalog)
 
     def trace(self, numbers: tuple[int, ...]) -> tuple[RewriteStep, ...]:
         """The laws of operators that fired in the plans with these numbers; none if the strategy does not rewrite."""

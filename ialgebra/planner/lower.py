@@ -9,7 +9,7 @@ and in `boards`: equal games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
@@ -24,7 +24,7 @@ from ..catalog.catalog import Catalog
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.estimators.estimate import Part
 from .boards import Boards
-from .games import Answer, Game, GameTerm, Hybrids, Leaf, Predicted, merged
+from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, merged
 from .graph import PlanGraph
 
 
@@ -51,6 +51,11 @@ class Lowering:
         self._terms: dict[tuple[Operator, bool], list[list[GameTerm]]] = {}
         self._merged: dict[tuple[Operator, bool], list[tuple[GameTerm, ...]]] = {}
         self._interpreter = catalog.interpreter
+
+    @property
+    def asked(self) -> Mapping[Leaf, Board]:
+        """The leaves of the plans that answers were asked of, each with its board."""
+        return self._boards.asked
 
     def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
         """The answers of `plan`, one for each component. `merge` makes equal games one; `dual` reads both directions of

@@ -165,9 +165,9 @@ def _say_once(network: Network, words: str, told: str | None = None) -> None:
         say(f"model '{network.name}' {words}")
 
 
-def say(message: str) -> None:
+def say(warning: str | IalgebraWarning) -> None:
     """Warn at the line of the user's code that called ialgebra."""
     level, frame = 1, inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ialgebra":
         level, frame = level + 1, frame.f_back
-    warnings.warn(IalgebraWarning(message), stacklevel=level)
+    warnings.warn(IalgebraWarning(warning) if isinstance(warning, str) else warning, stacklevel=level)
