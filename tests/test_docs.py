@@ -47,6 +47,16 @@ def test_the_page_of_inputs_runs() -> None:
         exec(compile(code, "inputs.md", "exec"), names)
 
 
+def test_the_page_for_those_who_come_from_shap_or_captum_runs() -> None:
+    pytest.importorskip("shap")
+    pytest.importorskip("captum")
+    names: dict[str, object] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of shap, of numba and of Captum, about themselves
+        for code in blocks("python", DOCS / "coming-from.md"):
+            exec(compile(code, "coming-from.md", "exec"), names)
+
+
 def test_the_page_of_repeating_says_what_an_opaque_model_costs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = [each for each in blocks("python", DOCS / "repeating.md") if "decayed" in each]
     exec(compile(code, "repeating.md", "exec"), {})
