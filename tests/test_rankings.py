@@ -311,7 +311,7 @@ def test_scores_and_relative_errors_do_not_depend_on_the_unit(scale):
         assert [other.scores[name] for name in one.scores] == [pytest.approx(each) for each in one.scores.values()]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ialgebra.WindowWarning")
 def test_a_method_of_an_unknown_error_is_certain_where_nobody_plays():
     class Noise(ModelInterpreter):
         sampled = True
