@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
 from ..algebra.kinds import KINDS, forms
+from ..algebra.packings import carrying, packing_of
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
@@ -28,6 +29,7 @@ from ..system.checks import whole
 from ..system.tensors import array_of
 from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
+from .frames import is_frame, read_frame
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
@@ -78,10 +80,11 @@ def constant_element(baseline: Constant, kind: str, shape: torch.Size, dtype: to
 
 
 def content_digest(tensor: Tensor) -> str:
-    """A name for a tensor's content: equal tensors of one dtype and shape have equal digests."""
+    """A name for a tensor's content: equal tensors of one dtype, shape and packing have equal digests."""
     raw = tensor.contiguous().view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
-    head = f"{tensor.dtype}{tuple(tensor.shape)}".encode()
-    return hashlib.blake2b(raw.numpy().tobytes(), digest_size=12, key=head[:64]).hexdigest()
+    packing = packing_of(tensor)
+    head = f"{tensor.dtype}{tuple(tensor.shape)}{'' if packing is None else packing.key}".encode()
+    return hashlib.blake2b(raw.numpy().tobytes(), digest_size=12, key=head[-64:]).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +158,8 @@ def entry(
     Raises ShapeError for anything else, and for a list whose elements differ in shape; BindError for names, a kind or a
     layout that do not fit.
     """
+    if is_frame(value):
+        return _of_frame(name, value, feature_names, kind, layout)
     value, lies = pictures(name, value, layout)
     riders: Encoding | None = None
     if is_encoding(value):
@@ -182,6 +187,22 @@ def entry(
     if riders is not None:
         elements = tuple(_riding(each, riders, k if read.collection else None) for k, each in enumerate(elements))
     return Entry(name, elements, read.collection, of_kind.name, feature_names, layout=read.layout, how=read.how)
+
+
+def _of_frame(name: str, value: object, feature_names: object, kind: str | None, layout: str | None) -> Entry:
+    """The rows of a DataFrame as a collection; one row, or a Series, is one input."""
+    if kind not in (None, "tabular", "table"):
+        raise BindError(f"input '{name}' is a frame, whose rows are of a table; kind={kind!r} does not fit it")
+    if layout is not None:
+        raise BindError(f"layout={layout!r} of input '{name}' means nothing for a frame; leave it out")
+    if feature_names is not None:
+        raise BindError(f"the columns of frame '{name}' name its features; rename them, or leave feature_names out")
+    held, packing = read_frame(name, value)
+    rows = [Element(carrying(row, packing)) for row in torch.from_numpy(held)]
+    how = (
+        f"was read as {'a row' if len(rows) == 1 else f'{len(rows)} rows'} of a table of {len(packing.columns)} columns"
+    )
+    return Entry(name, tuple(rows), len(rows) > 1, "tabular", packing.names, how=how)
 
 
 def _riding(element: Element, riders: Encoding, index: int | None) -> Element:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..algebra.packings import packing_of
 from ..catalog.catalog import Catalog
 from ..planner.physical import Job, Run
 from .batches import Desk
@@ -97,7 +98,9 @@ def _recalled(tables: Tables, wanted: dict[_End, _Wanted]) -> tuple[_Known, dict
             tables.spend(hits={WHOLE: int(news)})
             known |= {(end, layer): logits for layer, logits in stored.items()}
         else:
-            missing.setdefault((end.model, tensor.shape, tensor.dtype, None in layers), []).append(end)
+            packing = packing_of(tensor)
+            form = (tensor.shape, tensor.dtype, None if packing is None else packing.key)
+            missing.setdefault((end.model, *form, None in layers), []).append(end)
     return known, missing
 
 

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algebra.operators import OutputKind
+from ..algebra.packings import packing_of
 from ..kernels.coalitions import Design
-from ..kernels.naming import element_numbers, hybrid_names, whole_name
+from ..kernels.naming import HashNumbers, element_numbers, hybrid_names, whole_name
 from ..models.identity import serial
 from ..models.network import Network
 from ..models.outputs import OutputReading, column
@@ -321,13 +322,18 @@ def _digest(*words: object) -> bytes:
 
 def input_name(tensor: Tensor) -> bytes:
     """The name of a whole input."""
-    return whole_name(tensor, _numbers(tensor)).tobytes()
+    return _whole_name(tensor).tobytes()
+
+
+def _whole_name(tensor: Tensor) -> HashNumbers:
+    packing = packing_of(tensor)
+    return whole_name(tensor, _numbers(tensor), "" if packing is None else packing.key)
 
 
 def _names(job: Job, design: Design) -> NDArray[np.void]:
     hybrids = job.hybrids
     background, foreground = _numbers(hybrids.background), _numbers(hybrids.foreground)
-    whole = whole_name(hybrids.background, background)
+    whole = _whole_name(hybrids.background)
     names = hybrid_names(background, foreground, whole, hybrids.segments, design.coalitions)
     packed: NDArray[np.void] = np.ascontiguousarray(names).view("V16").ravel()
     return packed

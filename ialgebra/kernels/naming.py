@@ -34,9 +34,10 @@ def element_numbers(tensor: Tensor) -> HashNumbers:
     return _mixed(bits ^ _places(array.size).reshape(2, *array.shape))
 
 
-def whole_name(tensor: Tensor, numbers: HashNumbers) -> HashNumbers:
-    """The name (2,) of a whole input, made from its dtype, its shape and its `element_numbers`."""
-    form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}".encode(), digest_size=16).digest()
+def whole_name(tensor: Tensor, numbers: HashNumbers, packing: str = "") -> HashNumbers:
+    """The name (2,) of a whole input, made from its dtype, its shape, its `element_numbers`, and a text that tells in
+    what form models are given it, if not as it is."""
+    form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}{packing}".encode(), digest_size=16).digest()
     name: HashNumbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
     return name
 

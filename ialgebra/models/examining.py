@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ..algebra.packings import carrying, packing_of, plain
 from .behaviour import differ, precision, size_of
 
 RunBatch = Callable[[Tensor], Tensor]  # a batch (B, *shape) to logits (B, K)
@@ -56,12 +57,19 @@ def _is_rounding(run: RunBatch, full: Tensor, alone: Tensor, together: Tensor) -
     last bits: a model that subtracts large numbers amplifies rounding."""
     if not full.is_floating_point():
         return False
-    (near,) = run(torch.nextafter(full, torch.full_like(full, torch.inf))[None])
+    packing = packing_of(full)
+    if packing is None:
+        moved = torch.nextafter(full, torch.full_like(full, torch.inf))
+    else:
+        moved = carrying(packing.moved(plain(full)), packing)
+    (near,) = run(moved[None])
     return bool(((together - alone).abs() <= _AMPLIFIED * (near - alone).abs()).all())
 
 
 def without_half(row: Tensor) -> Tensor:
-    """The row with zeros at every second place."""
+    """The row with zeros at every second place; one with a packing, where zero may be no value, as it is."""
+    if packing_of(row) is not None:
+        return row
     half = row.detach().clone()
     half.view(-1)[1::2] = 0
     return half

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..algebra.dtypes import bits
+from ..algebra.packings import Packing, carrying, packing_of, plain
 from ..errors import IalgebraError
 from ..system.shortage import is_out_of_memory
 
@@ -83,13 +84,19 @@ class Intake:
     """The number types in which a model takes its inputs, as far as they came: found by trying, once for each type."""
 
     casts: dict[tuple[torch.dtype, torch.dtype | None], Cast | None] = field(default_factory=dict)
+    forms: dict[tuple[str, torch.dtype | None], int] = field(default_factory=dict)  # taken, by the packing's key
 
-    def knows(self, dtype: torch.dtype, wanted: torch.dtype | None) -> bool:
+    def knows(self, batch: Tensor, wanted: torch.dtype | None) -> bool:
         """Whether inputs of this type came before, to a model that computes in `wanted`."""
-        return (dtype, wanted) in self.casts
+        packing = packing_of(batch)
+        return (batch.dtype, wanted) in self.casts if packing is None else (packing.key, wanted) in self.forms
 
     def ready(self, batch: Tensor, wanted: torch.dtype | None) -> Tensor:
         """The batch in the type that the model takes, as far as that is known."""
+        packing = packing_of(batch)
+        if packing is not None:
+            taken = _forms(batch, packing, wanted)[self.forms.get((packing.key, wanted), 0)]
+            return taken if packing_of(taken) is not None else self.ready(taken, wanted)
         cast = self.casts.get((batch.dtype, wanted))
         return batch if cast is None else _cast(batch, cast)
 
@@ -98,7 +105,10 @@ class Intake:
 
         If none serves, raises the error that says most: the first one that is not about types.
         """
-        if self.knows(batch.dtype, wanted):
+        packing = packing_of(batch)
+        if packing is not None:
+            return self._packed(batch, packing, wanted, run)
+        if self.knows(batch, wanted):
             return run(self.ready(batch, wanted))
         try:
             found = run(batch)
@@ -127,10 +137,38 @@ class Intake:
                 errors.append(error)
         raise next((error for error in errors if not _about_types(error)), first)
 
+    def _packed(self, batch: Tensor, packing: Packing, wanted: torch.dtype | None, run: Callable[[Tensor], _T]) -> _T:
+        """`run` of a batch in the form that its packing tells or, if that raises, in the first other one that the model
+        takes; raises the first error if it takes none."""
+        forms, place = _forms(batch, packing, wanted), (packing.key, wanted)
+        known = self.forms.get(place)
+        first: Exception | None = None
+        for number in range(len(forms)) if known is None else (known,):
+            taken = forms[number]
+            try:
+                found = run(taken) if packing_of(taken) is not None else self.given(taken, wanted, run)
+            except Exception as error:
+                if known is not None or is_out_of_memory(error) or isinstance(error, IalgebraError):
+                    raise first or error from None
+                first = first or error
+            else:
+                self.forms[place] = number
+                return found
+        assert first is not None
+        raise first
+
     @property
     def lossy(self) -> list[Cast]:
         """The casts that changed a number."""
         return [cast for cast in self.casts.values() if cast is not None and cast.lost is not None]
+
+
+def _forms(batch: Tensor, packing: Packing, wanted: torch.dtype | None) -> list[Tensor]:
+    """The forms in which a model may take a batch with a packing, to try in this order."""
+    cast = None if wanted is None else packing.cast(wanted)
+    numbers = packing.numbers(plain(batch))
+    forms = [batch, None if cast is None else carrying(batch, cast), None if numbers is None else plain(numbers)]
+    return [each for each in forms if each is not None]
 
 
 def _written(number: float) -> str:

@@ -27,6 +27,7 @@ from ..system.shortage import is_out_of_memory
 from . import adapters
 from .arguments import class_names, known_device, positive, version_name
 from .behaviour import Behaviour, form_of
+from .calls import called_by_form
 from .checksums import checksum
 from .contents import Contents, contents
 from .examining import random_or_batch_dependent, without_half
@@ -158,8 +159,8 @@ class Network:
         self.example = example.detach().cpu().clone()
         first = Profile("", *cost(calls, found, row, started, ended))
         named = structure(self.module, calls, found) if calls else self._settings
-        called = None if self.tokens is None else self.called(self.module)
-        self._passes = Passes(self.module, named, [layer.tap for layer in found], row, first, writes, called)
+        taps = [layer.tap for layer in found]
+        self._passes = Passes(self.module, named, taps, row, first, writes, self.called(self.module))
         self._first_pass = FirstPass(example, logits[0].detach().cpu(), self.content())
         self._layers = found  # set last: other threads may read it at any time, without a turn
         try:
@@ -214,7 +215,7 @@ class Network:
             model = uncompiled(self.module)
             calls, raw = trace(model, row.detach(), self.called(model))
         else:
-            raw = self.module(row.detach())
+            raw = self.called(self.module)(row.detach())
         ended = time.perf_counter()
         writes = row._version != version or not (row.is_meta or torch.equal(row, content))
         return row, writes, calls, raw, started, ended
@@ -244,7 +245,7 @@ class Network:
 
     def called(self, module: Model) -> Model:
         """How the module, or what it was compiled from, is called with a batch."""
-        return module if self.tokens is None else reading_tokens(module, self.tokens)
+        return called_by_form(module if self.tokens is None else reading_tokens(module, self.tokens))
 
     @property
     def probed(self) -> bool:
@@ -498,7 +499,7 @@ class Network:
         """
         with self.running():
             self.touched()
-            unknown = not self._evidence.watched or not self._intake.knows(batch.dtype, computes_in(self.module))
+            unknown = not self._evidence.watched or not self._intake.knows(batch, computes_in(self.module))
             # Other modes would take the refusal of a number type for a failure of theirs.
             chosen: Mode = "eager" if unknown else mode
 

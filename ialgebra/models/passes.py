@@ -16,10 +16,12 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from ..algebra.packings import packing_of
 from ..errors import IalgebraError
 from ..kernels.forward import Tap, stopwatch, tapped
 from ..system.runtime import keeps_memory
 from ..system.shortage import is_out_of_memory
+from .calls import is_called_as_is
 from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out
 from .profile import Mode, Profile
@@ -45,7 +47,7 @@ class Passes:
     """The passes of `module`. `first` is the profile from the pass of one `row` (1, *shape) that found `layers`.
 
     `structure` names the model in the keys of profiles; with `copies` every pass gets a copy of its batch; `called` is
-    how the module is called with a batch, if not as it is.
+    how the module is called with a batch.
     """
 
     def __init__(
@@ -56,10 +58,10 @@ class Passes:
         row: Tensor,
         first: Profile,
         copies: bool,
-        called: Callable[[Tensor], object] | None = None,
+        called: Callable[[Tensor], object],
     ) -> None:
         self.module = module
-        self.called = called or module
+        self.called = called
         self.structure = structure
         self.layers = layers
         self.shape, self.dtype = tuple(row.shape[1:]), row.dtype
@@ -130,7 +132,7 @@ class Passes:
         profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
         profile.unusable.pop("compiled", None)
         self._agreed.pop("compiled", None)
-        if holds_compiled(self.module) or self.called is not self.module:
+        if holds_compiled(self.module) or not is_called_as_is(self.called, batch):
             self._refuse("compiled", batch, "the model is no plain torch.nn.Module, or compiled already")
             return False
         started = time.perf_counter()
@@ -164,7 +166,7 @@ class Passes:
             return False
         if mode == "compiled":
             serves = self._compiled is not None and self._compiled.serves(batch.shape, batch.dtype, settings)
-            return serves and reading.logits is not None and not reading.taps
+            return serves and reading.logits is not None and not reading.taps and packing_of(batch) is None
         return mode == "autocast" or convolves(self.module, batch.dim())
 
     def _refuse(self, mode: Mode, batch: Tensor, why: str) -> None:

@@ -19,6 +19,7 @@ from ..algebra.baselines import Constant, Given, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import KINDS, columns_of
 from ..algebra.labelling import labels
+from ..algebra.packings import agreed
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
@@ -63,7 +64,12 @@ class Boards:
         if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
             common = common_dtype(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
+        ends = agreed(x.tensor, background.tensor)
+        if ends[0] is not x.tensor:  # the model is given both in one form
+            x, background = map(Element, ends)
         differs = np.asarray(x.array != background.array)
+        if x.tensor.is_floating_point():  # a value that is missing in both is the same
+            differs &= ~(np.isnan(x.array) & np.isnan(background.array))
         seen = differs  # one channel is enough if labels are the same in all
         if len(numbers) < len(differs):
             seen = np.asarray(differs.any(axis=0, keepdims=True))

@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ..algebra.operators import Estimation
+from ..algebra.packings import packing_of
 from ..catalog.catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
@@ -85,7 +86,9 @@ def job_order(job: Job) -> tuple[object, ...]:
 
 def form(job: Job) -> tuple[object, ...]:
     """What the inputs of two jobs must have in common, so that their rows fit into one batch."""
-    return tuple(job.hybrids.foreground.shape), job.hybrids.foreground.dtype
+    row = job.hybrids.foreground
+    packing = packing_of(row)
+    return tuple(row.shape), row.dtype, None if packing is None else packing.key
 
 
 def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Ways) -> list[Pass]:

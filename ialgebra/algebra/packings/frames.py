@@ -1,0 +1,336 @@
+"""Frames of pandas as numbers, and rows of numbers as frames again.
+
+In: a DataFrame. Out: its rows as float64, and the `FramePacking` that turns rows of numbers, also mixed ones, into a
+DataFrame of the same columns, dtypes and categories. Numbers and booleans are themselves, dates and durations are
+microseconds, missing values NaN, and all else is coded by value (`codes`). pandas is imported only here, and only when
+a frame has come.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import BindError, ShapeError, did_you_mean
+from ...system.arrays import Bools, Floats, Ints
+from . import codes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBERS, _TIMES, _VALUES = "numbers", "times", "values"
+
+
+@dataclass(frozen=True)
+class FrameColumn:
+    """One column: its name, its dtype as pandas writes it and, of a category, the categories in order.
+
+    `inferred` says that the dtype was found by looking at one row, so that another frame's dtype goes before it.
+    """
+
+    name: Hashable
+    dtype: str
+    categories: tuple[Hashable, ...] | None = None
+    ordered: bool = False
+    inferred: bool = False
+
+    @property
+    def holds(self) -> str:
+        """How cells are held: 'numbers', 'times' (microseconds) or 'values' (codes, or numbers where they are some)."""
+        if self.categories is not None:
+            return _VALUES
+        return _held_as(self.dtype)
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether cells are amounts, which have means; others have a mode."""
+        return self.holds == _TIMES or (self.holds == _NUMBERS and self.dtype not in ("bool", "boolean"))
+
+
+@dataclass(frozen=True)
+class FramePacking:
+    """The columns of a frame, in order."""
+
+    columns: tuple[FrameColumn, ...]
+    column_names: tuple[Hashable, ...] = ()  # the names of the columns' own levels
+
+    @cached_property
+    def key(self) -> str:
+        return hashlib.blake2b(repr(self).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names as texts."""
+        return tuple(str(each.name) for each in self.columns)
+
+    @property
+    def amounts(self) -> Bools:
+        """Which columns hold amounts (D,)."""
+        return np.array([each.is_amount for each in self.columns])
+
+    def unpack(self, batch: Tensor) -> pd.DataFrame:
+        """The rows (B, D) as a DataFrame. BindError for codes of no value."""
+        import pandas as pd
+
+        held = batch.detach().cpu().to(torch.float64).numpy()
+        series = [_series(each, held[:, place]) for place, each in enumerate(self.columns)]
+        frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(held)))
+        frame.columns = _index([each.name for each in self.columns], self.column_names)
+        return frame
+
+    def numbers(self, batch: Tensor) -> Tensor | None:
+        numeric = all(each.holds == _NUMBERS for each in self.columns)
+        return None if not numeric or bool(codes.is_code(_doubles(batch)).any()) else batch
+
+    def cast(self, dtype: torch.dtype) -> None:
+        return None
+
+    def moved(self, row: Tensor) -> Tensor:
+        near = torch.nextafter(row, torch.full_like(row, torch.inf))
+        still = torch.from_numpy(codes.is_code(_doubles(row))) | ~torch.from_numpy(self.amounts)
+        return torch.where(still.to(row.device), row, near)
+
+    def joined(self, other: object, x: Tensor, background: Tensor) -> FramePacking:
+        """The columns for rows mixed of both: categories that only the background has come last; whole numbers that
+        have fractions, such as a mean, become float64, as in pandas."""
+        if other is self or other == self:
+            return self._fitting(x, background)
+        if not isinstance(other, FramePacking):
+            raise ShapeError("an input from a DataFrame meets one of another form; register both as DataFrames")
+        mine, its = [each.name for each in self.columns], [each.name for each in other.columns]
+        if mine != its:
+            if sorted(map(repr, mine)) == sorted(map(repr, its)):
+                raise ShapeError(
+                    f"the columns of two frames come in another order: {_shown(mine)} and {_shown(its)}; "
+                    "register other[list(frame.columns)]"
+                )
+            lacking = [name for name in mine if name not in its] or [name for name in its if name not in mine]
+            raise ShapeError(
+                f"two frames differ in their columns: only one of them has {_shown(lacking)}"
+                f"{did_you_mean(str(lacking[0]), [str(name) for name in its])}; register frames of the same columns"
+            )
+        columns = tuple(_joined(one, two) for one, two in zip(self.columns, other.columns, strict=True))
+        return dataclasses.replace(self, columns=columns)._fitting(x, background)
+
+    def _fitting(self, *rows: Tensor) -> FramePacking:
+        """The columns wide enough for the numbers of these rows (D,)."""
+        held = np.stack([_doubles(row) for row in rows])
+        columns = tuple(_wide_enough(each, held[:, place]) for place, each in enumerate(self.columns))
+        changed = any(one is not two for one, two in zip(columns, self.columns, strict=True))
+        return dataclasses.replace(self, columns=columns) if changed else self
+
+    def cell(self, place: int, held: float) -> object:
+        """The value of a held number in a column, as a person reads it; None where it is missing."""
+        column = self.columns[place]
+        if np.isnan(held):
+            return None
+        if held >= 0 and bool(codes.is_code(np.array([held]))[0]):
+            return codes.value_of(held)
+        if column.holds == _TIMES or column.dtype in ("bool", "boolean"):
+            return cast(object, _series(column, np.array([held])).iloc[0])
+        return int(held) if held == int(held) and column.dtype.lower().startswith(("int", "uint")) else held
+
+
+def packed_frame(name: str, frame: pd.DataFrame, inferred: bool = False) -> tuple[Floats, FramePacking]:
+    """The rows of a frame (N, D), and their packing. BindError for a column that cannot be held, which it names."""
+    names = list(frame.columns)
+    if len({repr(each) for each in names}) < len(names):
+        twice = next(each for each in names if names.count(each) > 1)
+        raise BindError(f"two columns of input '{name}' are called {twice!r}; give them different names")
+    columns, held = list[FrameColumn](), np.empty((len(frame), len(names)))
+    for place, label in enumerate(names):
+        series = frame.iloc[:, place]
+        column = _column(label, series, inferred)
+        try:
+            held[:, place] = _numbers_of(column, series)
+        except (BindError, TypeError, ValueError, OverflowError) as error:
+            said = error.message if isinstance(error, BindError) else str(error)
+            raise BindError(
+                f"column {label!r} ({series.dtype}) of input '{name}' cannot be read: {said}; "
+                f"make it a text with frame[{label!r}].astype(str), or drop it"
+            ) from None
+        columns.append(column)
+    return held, FramePacking(tuple(columns), tuple(frame.columns.names) if any(frame.columns.names) else ())
+
+
+def _held_as(dtype: str) -> str:
+    plain = dtype.lower().split("[")[0]
+    if plain in ("datetime64", "timedelta64"):
+        return _TIMES
+    if plain.rstrip("0123456789") in ("int", "uint", "float", "bool", "boolean"):
+        return _NUMBERS
+    return _VALUES
+
+
+def _column(label: Hashable, series: pd.Series[Any], inferred: bool) -> FrameColumn:
+    dtype = series.dtype
+    if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
+        return FrameColumn(label, "category", tuple(_plain(each) for each in dtype.categories), bool(dtype.ordered))
+    return FrameColumn(label, str(dtype), inferred=inferred)
+
+
+def _numbers_of(column: FrameColumn, series: pd.Series[Any]) -> Floats:
+    """The cells of a column as they are held."""
+    missing = series.isna().to_numpy(dtype=bool)
+    if column.holds == _NUMBERS:
+        if series.dtype.kind == "c":
+            raise BindError("complex numbers have no order")
+        kept = series[~missing]
+        numbers: Floats = np.full(len(series), np.nan)
+        numbers[~missing] = codes.numbers(kept.to_numpy(dtype=getattr(series.dtype, "numpy_dtype", series.dtype)))
+        return numbers
+    if column.holds == _TIMES:
+        unit = np.asarray(series.to_numpy(dtype="datetime64[ns]" if "date" in column.dtype else "timedelta64[ns]"))
+        ticks = unit.view(np.int64)
+        found: Floats = ticks / 1000.0
+        for place in np.flatnonzero(~missing & ((ticks % 1000 != 0) | (np.abs(found) > codes.MOST_EXACT))):
+            found[place] = codes.code(("ns", int(ticks[place])))
+        found[missing] = np.nan
+        return found
+    if column.categories is not None:
+        held = np.array([*(_value(each) for each in column.categories), np.nan])
+        return cast(Floats, held[np.asarray(series.cat.codes)])
+    own = series.dtype != object  # None and NaN are different values in an object column only
+    values = series.to_numpy(dtype=object)
+    return np.array([np.nan if own and gone else _value(cell) for cell, gone in zip(values, missing, strict=True)])
+
+
+def _plain(cell: object) -> Hashable:
+    """A cell as a Python value: NumPy's numbers and texts are those of Python."""
+    found = cell.item() if isinstance(cell, np.generic) and cell.dtype.kind in "biufUS" else cell
+    try:
+        hash(found)
+    except TypeError:
+        raise BindError(f"it holds a {type(found).__name__}, which is no single value") from None
+    return cast(Hashable, found)
+
+
+def _value(cell: object) -> float:
+    """A cell of a column of values as it is held: whole numbers, and numbers with a fraction, as themselves."""
+    found = _plain(cell)
+    if type(found) is int or (type(found) is float and found != np.floor(found)):
+        return np.nan if found != found else codes.number(found)
+    return codes.code(found)
+
+
+def _series(column: FrameColumn, held: Floats) -> pd.Series[Any]:
+    """Held numbers (B,) as a series of the column's dtype."""
+    import pandas as pd
+
+    missing, coded = np.isnan(held), codes.is_code(held)
+    if column.holds == _VALUES:
+        unique, places = np.unique(held, return_inverse=True, equal_nan=True)
+        cells = [_cell_of(each, column) for each in unique.tolist()]
+        if column.categories is not None:
+            order = {(type(each), each): place for place, each in enumerate(column.categories)}
+            position = np.array([-1 if each is None else order[type(each), each] for each in cells], dtype=np.int64)
+            made = pd.Categorical.from_codes(
+                position[places], categories=pd.Index(column.categories), ordered=column.ordered
+            )
+            return pd.Series(made)
+        values = np.empty(len(cells), dtype=object)
+        values[:] = cells
+        return pd.Series(values[places], dtype=cast(Any, column.dtype))
+    if column.holds == _TIMES:
+        ticks: Ints = np.zeros(len(held), dtype=np.int64)
+        whole = ~missing & ~coded
+        ticks[whole] = np.rint(held[whole]).astype(np.int64) * 1000
+        for place in np.flatnonzero(coded).tolist():
+            ticks[place] = cast(tuple[str, int], codes.value_of(float(held[place])))[1]
+        ticks[missing] = np.int64(np.iinfo(np.int64).min)
+        if column.dtype.startswith("timedelta"):
+            return pd.Series(ticks.view("timedelta64[ns]")).astype(cast(Any, column.dtype))
+        series = pd.Series(ticks.view("datetime64[ns]"))
+        if "," in column.dtype:  # of a time zone
+            series = series.dt.tz_localize("UTC")
+        return series.astype(cast(Any, column.dtype))
+    if column.dtype[0].isupper() or column.dtype == "boolean" or "[" in column.dtype or coded.any():
+        values = np.empty(len(held), dtype=object)
+        kind = column.dtype.lower()
+        for place, each in enumerate(held.tolist()):
+            if missing[place]:
+                values[place] = pd.NA if "float" not in kind or column.dtype[0].isupper() else np.nan
+            elif coded[place]:
+                values[place] = codes.value_of(each)
+            else:
+                values[place] = bool(each) if kind.startswith("bool") else each if "float" in kind else round(each)
+        return pd.Series(values).astype(cast(Any, column.dtype))
+    numbers = held if column.dtype.startswith("float") else np.rint(held)
+    return pd.Series(numbers.astype(column.dtype))
+
+
+def _cell_of(held: float, column: FrameColumn) -> object:
+    if np.isnan(held):
+        return None if column.categories is not None else np.nan
+    if codes.is_code(np.array([held]))[0]:
+        return codes.value_of(held)
+    return int(held) if held == np.floor(held) else held
+
+
+def _joined(one: FrameColumn, two: FrameColumn) -> FrameColumn:
+    """The column that holds the cells of both."""
+    if one.inferred != two.inferred:
+        return two if one.inferred else one
+    if one.categories is not None and two.categories is not None:
+        added = [each for each in two.categories if each not in one.categories]
+        return dataclasses.replace(one, categories=(*one.categories, *added)) if added else one
+    if one.dtype == two.dtype:
+        return one
+    if one.holds == two.holds == _NUMBERS:
+        return dataclasses.replace(one, dtype=_common(one.dtype, two.dtype))
+    texts = ("object", "str", "string")
+    if one.dtype in texts and two.dtype in texts:
+        return one
+    if one.holds == two.holds == _TIMES and one.dtype[:8] == two.dtype[:8] and ("," in one.dtype) == ("," in two.dtype):
+        return one
+    raise BindError(
+        f"column {one.name!r} is {one.dtype} in one frame and {two.dtype} in the other; give both one dtype, as in "
+        "other.astype(frame.dtypes)"
+    )
+
+
+def _common(one: str, two: str) -> str:
+    import pandas as pd
+
+    both = (pd.Series([1], dtype=cast(Any, each)) for each in (one, two))
+    found = str(pd.concat(list(both), ignore_index=True).dtype)
+    return found if _held_as(found) == _NUMBERS else "float64"
+
+
+def _wide_enough(column: FrameColumn, held: Floats) -> FrameColumn:
+    """The column, as fractions where its whole numbers or booleans have some."""
+    kind = column.dtype.lower().split("[")[0]
+    if column.holds != _NUMBERS or kind.startswith("float"):
+        return column
+    missing = np.isnan(held)
+    fits = (held == np.floor(held)) | missing | codes.is_code(held)
+    if kind.startswith("bool"):
+        fits &= missing | (held == 0) | (held == 1)
+    nullable = column.dtype[0].isupper() or column.dtype == "boolean" or "[" in column.dtype
+    if fits.all() and (nullable or not missing.any()):
+        return column
+    return dataclasses.replace(column, dtype="Float64" if nullable else "float64")
+
+
+def _index(names: Sequence[Hashable], levels: Sequence[Hashable]) -> pd.Index[Any]:
+    import pandas as pd
+
+    if names and all(isinstance(each, tuple) for each in names) and len(levels) != 1:
+        return pd.MultiIndex.from_tuples(cast(Any, list(names)), names=cast(Any, list(levels) or None))
+    return pd.Index(list(names), name=levels[0] if levels else None, tupleize_cols=False)
+
+
+def _doubles(row: Tensor) -> Floats:
+    return cast(Floats, row.detach().cpu().to(torch.float64).numpy())
+
+
+def _shown(names: Sequence[Hashable]) -> str:
+    return ", ".join(repr(each) for each in names[:4]) + (f" +{len(names) - 4}" if len(names) > 4 else "")
