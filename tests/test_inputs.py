@@ -492,7 +492,7 @@ def test_an_exported_script_registers_inputs_as_they_were_read(tmp_path) -> None
     con.register_input("t", torch.arange(27), kind="tabular")
     con.register_input("q", torch.rand(3, 1, 9))
     for name in "pstq":
-        con.sql(f"select * from f({name}) budget 20")
+        con.sql(f"select * from f({name}) budget 30")
     script = con.history.export(tmp_path / "again.py")
     space: dict[str, object] = {"__file__": str(script), "__name__": "again"}
     exec(compile(script.read_text(), str(script), "exec"), space)
