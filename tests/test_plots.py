@@ -18,8 +18,11 @@ from matplotlib.image import imread  # noqa: E402
 
 
 def shown(axes) -> np.ndarray:
-    """The colours of an image panel, (H, W, 3) in [0, 1]."""
-    return np.asarray(axes.images[0].get_array())
+    """The mean colour of each pixel of an image panel, (H, W, 3) in [0, 1]; pixels are drawn enlarged."""
+    picture = np.asarray(axes.images[0].get_array())
+    left, right, bottom, top = axes.images[0].get_extent()
+    high, wide = round(abs(top - bottom)), round(abs(right - left))
+    return picture.reshape(high, len(picture) // high, wide, -1, 3).mean(axis=(1, 3))
 
 
 def texts(axes) -> list[str]:
@@ -27,7 +30,7 @@ def texts(axes) -> list[str]:
 
 
 def panels(figure) -> list:
-    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    return [axes for axes in figure.axes if axes.get_label() not in ("<colorbar>", "<photo>")]
 
 
 def test_raising_is_red_lowering_is_blue_and_nothing_is_grey():
@@ -47,7 +50,7 @@ def test_one_scale_for_all_maps_symmetric_about_zero():
     assert np.ptp(first[0, 0]) < np.ptp(alone[0, 0])
     (bar,) = set(figure.axes) - set(panels(figure))
     assert bar.get_ylim() == (-4.0, 4.0)
-    assert [label.get_text() for label in bar.get_yticklabels()] == ["−4", "0", "+4"]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["−4", "−2", "0", "+2", "+4"]
 
 
 def test_the_photo_shows_through_every_colour_lighter_where_it_is_lighter():
@@ -92,8 +95,8 @@ def test_the_parts_of_an_anti_join_stand_side_by_side_one_row_per_item():
     assert places["00"].x1 < places["01"].x0
 
 
-@pytest.mark.parametrize(("count", "rows"), [(1, [1]), (4, [4]), (5, [3, 2]), (9, [3, 3, 3])])
-def test_a_plain_select_list_wraps_after_four(count, rows):
+@pytest.mark.parametrize(("count", "rows"), [(1, [1]), (6, [6]), (7, [4, 3]), (13, [5, 5, 3])])
+def test_a_plain_select_list_wraps_after_six(count, rows):
     figure = relation(*(attribution([1.0], item=i) for i in range(count))).plot()
     heights = [round(axes.get_position().y0, 6) for axes in panels(figure)]
     assert [heights.count(y) for y in sorted(set(heights), reverse=True)] == rows
@@ -101,18 +104,20 @@ def test_a_plain_select_list_wraps_after_four(count, rows):
 
 def test_a_panel_says_what_it_is_for_which_target_and_how_certain():
     a = attribution([3.0, 4.0], stderr=np.array([0.03, 0.15]), label="σ 2 f(coffee)", target_name="espresso")
-    assert texts(a.plot()) == ["σ 2 f(coffee)", "espresso · ± 6 % at 95 %"]
-    assert texts(attribution([1.0]).plot())[1] == "espresso · exact"
-    assert texts(attribution([1.0], stderr=np.array([math.inf])).plot())[1] == "espresso · error unknown"
+    assert texts(a.plot().axes[0]) == ["σ 2 f(coffee)", "espresso", "± 6 % at 95 %"]
+    assert texts(attribution([1.0]).plot().axes[0])[1:] == ["espresso", "exact"]
+    assert texts(attribution([1.0], stderr=np.array([math.inf])).plot().axes[0])[1:] == ["espresso", "error unknown"]
 
 
-def test_long_titles_end_in_an_ellipsis_inside_their_panel():
-    axes = attribution([1.0], label="f(" + "very long " * 20 + ")", target_name="n" * 200).plot()
-    figure = axes.figure
+def test_long_titles_are_cut_in_the_middle_inside_their_panel():
+    figure = attribution([1.0], label="f(" + "very long " * 20 + ")", target_name="n" * 200).plot()
+    (axes,) = panels(figure)
     figure.draw_without_rendering()
-    for text in axes.texts:
-        assert text.get_text().endswith("…")
+    for text, ends in zip(axes.texts, ("f(", "n"), strict=False):
+        assert text.get_text().startswith(ends)
+        assert "…" in text.get_text()[1:-1]
         assert text.get_window_extent().x1 <= axes.get_window_extent().x1 + 1
+    assert axes.texts[1].get_window_extent().x1 < axes.texts[2].get_window_extent().x0
 
 
 def test_bars_are_sorted_by_size_with_intervals_and_the_rest_is_summed_up():
@@ -123,8 +128,8 @@ def test_bars_are_sorted_by_size_with_intervals_and_the_rest_is_summed_up():
     axes = relation(tabular(values, stderr=stderr, feature_names=names)).plot().axes[0]
     bars = [bar.get_width() for bar in axes.patches]
     assert bars == pytest.approx([-3.0, 2.0, 0.1] + [0.01] * 17)
-    assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["n1", "n2", "n0"]
-    assert texts(axes)[-1] == "and 5 smaller, together +0.05"
+    assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["n1 = −0.917", "n2 = −0.833", "n0 = −1"]
+    assert texts(axes)[-2:] == ["v(∅) = 0.5  →  v(N) = −0.18", "and 5 smaller, together +0.05"]
     (intervals,) = (lines.get_segments() for lines in axes.collections)
     np.testing.assert_allclose(intervals, [[[-3 - 0.979982, 0], [-3 + 0.979982, 0]]], rtol=1e-6)
     low, high = axes.get_xlim()
@@ -138,22 +143,22 @@ def test_bars_are_sorted_by_size_with_intervals_and_the_rest_is_summed_up():
 def test_text_is_coloured_word_by_word_and_grey_outside_the_window():
     a = tokens("not an awful $10 coffee 😡", [0.5, 0.0, -2.0, 0.0, 1.0, 0.0], players=np.array([0, -1, 2, 3, 4, 5]))
     axes = panels(relation(a).plot())[0]
-    words = {text.get_text(): text for text in axes.texts[2:]}
+    words = {text.get_text(): text for text in axes.texts[3:]}
     assert list(words)[:5] == ["not", "an", "awful", "$10", "coffee"]
     assert len(words) == 6
     red, blue = (words[word].get_bbox_patch().get_facecolor() for word in ("coffee", "awful"))
     assert red[0] > red[2]
     assert blue[2] > blue[0] + 0.3
     assert words["an"].get_bbox_patch() is None
-    assert to_rgb(words["an"].get_color()) == to_rgb("#aaaaaa")
-    assert words["awful"].get_color() == "white"  # readable on the darkest colour
+    assert to_rgb(words["an"].get_color()) == to_rgb("#a0a2a8")
+    assert words["awful"].get_color() == "#ffffff"  # readable on the darkest colour
 
 
 def test_long_texts_wrap_inside_their_panel():
     axes = panels(relation(tokens("word " * 60, np.linspace(-1, 1, 60))).plot())[0]
     axes.figure.draw_without_rendering()
     frame = axes.get_window_extent()
-    boxes = [text.get_window_extent() for text in axes.texts[2:]]
+    boxes = [text.get_window_extent() for text in axes.texts[3:]]
     assert all(box.x1 <= frame.x1 + 1 and frame.y0 - 1 <= box.y0 and box.y1 <= frame.y1 + 1 for box in boxes)
     assert len({round(box.y0) for box in boxes}) > 2
 
@@ -185,7 +190,7 @@ def test_every_legal_map_can_be_drawn(a):
 
 def test_a_map_draws_into_given_axes_and_leaves_pyplot_alone():
     figure, (left, right) = pyplot.subplots(1, 2)
-    assert attribution([1.0]).plot(left) is left
+    assert attribution([1.0]).plot(ax=left) is left
     assert left.images
     assert not right.images
     pyplot.close(figure)

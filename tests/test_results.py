@@ -225,9 +225,9 @@ def test_the_notebook_shows_a_picture_with_an_alternative_text():
     pytest.importorskip("matplotlib")
     for answer in (relation(attribution([1.0], label="<b>")), attribution([1.0], label="<b>")):
         page = answer._repr_html_()
-        picture = re.search(r'src="data:image/png;base64,([^"]+)"', page)
+        picture = re.search(r'<img alt="Attribution[^"]+"[^>]* src="data:image/jpeg;base64,([^"]+)"', page)
         assert picture
-        assert base64.b64decode(picture[1]).startswith(b"\x89PNG\r\n\x1a\n")
+        assert base64.b64decode(picture[1]).startswith(b"\xff\xd8\xff")
         assert "<b>" not in page
         assert "&lt;b&gt;" in page
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -19,13 +20,15 @@ from ..errors import IalgebraError, ShapeError, visible
 from ..system.arguments import checked, checked_fields
 from ..system.arrays import Array, Floats, Ints
 from ..system.shortage import enough_memory
-from . import exports, notebook
+from . import drawn, exports, notebook
 from .table import error_text
 
 if TYPE_CHECKING:
     import pandas
     import shap
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 
 @checked_fields
@@ -128,13 +131,35 @@ class Attribution:
         kind = kind_named(self.kind)
         return kind.player_names(self.players, len(self.values), self.content, self.feature_names)
 
+    @overload
+    def plot(
+        self,
+        kind: str | None = None,
+        ax: None = None,
+        cmap: str | Colormap | None = None,
+        path: str | Path | None = None,
+    ) -> Figure: ...
+    @overload
+    def plot(
+        self, kind: str | None = None, *, ax: Axes, cmap: str | Colormap | None = None, path: str | Path | None = None
+    ) -> Axes: ...
     @checked
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw this map over its input, into `ax` or a figure of its own, and return the axes."""
-        from . import plots
+    def plot(
+        self,
+        kind: str | None = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap | None = None,
+        path: str | Path | None = None,
+    ) -> Figure | Axes:
+        """Draw this map and return the figure, which a notebook shows; or draw it into `ax`, and return that.
 
-        with enough_memory("while drawing", "draw a map of fewer features"):
-            return plots.panel(self, ax)
+        `kind`: None for the drawing of its kind of input, 'bar' for a bar for each player, 'waterfall' for the way from
+        v(∅) to v(N). `cmap`: another colour map of matplotlib, or its name. `path`: a file to write, whose ending says
+        the format (.png, .svg, .pdf, .html). Raises BindError for arguments that mean nothing, IalgebraError where
+        matplotlib is not installed.
+        """
+        found = drawn.plot([self], kind, ax, cmap, path, repr(self))
+        return found if ax is None else ax  # type: ignore[return-value]  # without axes it is a figure
 
     def to_pandas(self) -> pandas.DataFrame:
         """One line per player: what it is, its value, standard error and 95 % interval."""

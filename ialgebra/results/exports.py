@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def frame(maps: Sequence[ShownMap]) -> pandas.DataFrame:
     """All maps as one long data frame: one line per map and player."""
-    pandas = _require("pandas", "pandas")
+    pandas = require("pandas", "pandas")
     pieces = []
     for a in maps:
         low, high = a.interval()
@@ -39,7 +39,7 @@ def frame(maps: Sequence[ShownMap]) -> pandas.DataFrame:
 
 def explanation(a: ShownMap) -> shap.Explanation:
     """One map as a `shap.Explanation` of one instance; an image's channels come last, as shap expects."""
-    return _require("shap", "peers").Explanation(
+    return require("shap", "peers").Explanation(
         values=_channels_last(a, a.map),
         base_values=a.base_value,
         data=_channels_last(a, a.content),
@@ -53,7 +53,7 @@ def explanations(maps: Sequence[ShownMap]) -> shap.Explanation:
         shapes = ", ".join(str(shape) for shape in sorted({a.map.shape for a in maps})) or "no shape"
         raise ShapeError(f"shap stacks maps of one shape and these have {shapes}; convert them one by one")
     first = maps[0]
-    return _require("shap", "peers").Explanation(
+    return require("shap", "peers").Explanation(
         values=np.stack([_channels_last(a, a.map) for a in maps]),
         base_values=np.array([a.base_value for a in maps]),
         data=np.stack([_channels_last(a, a.content) for a in maps]),
@@ -65,7 +65,7 @@ def _channels_last(a: ShownMap, array: Array) -> Array:
     return np.moveaxis(array, 0, -1) if kind_named(a.kind).layout == "plane" and array.ndim == 3 else array
 
 
-def _require(module: str, extra: str) -> ModuleType:
+def require(module: str, extra: str) -> ModuleType:
     """An optional module, or an IalgebraError that says which extra to install."""
     try:
         return importlib.import_module(module)

@@ -16,13 +16,15 @@ from ..errors import IalgebraError, visible
 from ..planner.spending import Spending
 from ..system.arguments import checked, checked_fields
 from ..system.shortage import enough_memory
-from . import exports, files, notebook
+from . import drawn, exports, files, importance, notebook
 from .attribution import Attribution
 from .table import shorten, table
 
 if TYPE_CHECKING:
     import pandas
     import shap
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 
@@ -140,14 +142,58 @@ class Relation(Sequence[Attribution]):
         """The plan that gave this answer; `details` holds the same as a dict."""
         return self.plan
 
-    def plot(self) -> Figure:
-        """One panel per map over its input, all on one symmetric colour scale, an anti-join's parts side by side."""
+    @overload
+    def plot(
+        self,
+        kind: str | None = None,
+        ax: None = None,
+        cmap: str | Colormap | None = None,
+        path: str | Path | None = None,
+    ) -> Figure: ...
+    @overload
+    def plot(
+        self,
+        kind: str | None = None,
+        *,
+        ax: Axes | Sequence[Axes],
+        cmap: str | Colormap | None = None,
+        path: str | Path | None = None,
+    ) -> Axes | Sequence[Axes]: ...
+    @checked
+    def plot(
+        self,
+        kind: str | None = None,
+        ax: Axes | Sequence[Axes] | None = None,
+        cmap: str | Colormap | None = None,
+        path: str | Path | None = None,
+    ) -> Figure | Axes | Sequence[Axes]:
+        """Draw the maps on one symmetric scale and return the figure, which a notebook shows; or draw them into `ax`.
+
+        `kind`: 'maps' for each map over its input, an anti-join's parts side by side; of many maps together 'bar' (the
+        mean of |φ|), 'beeswarm', 'dependence' (of a value on its feature); 'waterfall' for the way of each map from
+        v(∅) to v(N). None: 'maps', and 'bar' for more maps of a table than can be read one by one. A picture says what
+        it leaves out. `ax`: axes of matplotlib, one for each map, or one for a summary; they are returned. `cmap`:
+        another colour map, or its name. `path`: a file to write, whose ending says the format (.png, .svg, .pdf,
+        .html). Raises BindError for arguments that mean nothing, IalgebraError for an answer without maps, or where
+        matplotlib is not installed.
+        """
         if not self._attributions:
             raise IalgebraError(f"nothing to plot: `{shorten(self.query, 60)}` answers with text and has no maps")
-        from . import plots
+        return drawn.plot(self._attributions, kind, ax, cmap, path, str(self.stats))
 
-        with enough_memory("while drawing", "draw fewer maps at once, such as answer[:20].plot()"):
-            return plots.figure(self._attributions)
+    @checked
+    def importance(self, by: str | None = None) -> pandas.DataFrame:
+        """What matters over all maps: for each player the mean of |φ|, the largest first, as a data frame.
+
+        Its columns: `features` (the player's name), `importance` (the mean of |φ|), `stderr` (of that mean, over these
+        maps, whose errors are taken to point one way), `mean` (of φ with its sign), `maps` (in how many it plays), all
+        in units of the model's output. `by`: one importance for each target, model, layer, input, baseline, label,
+        component or item, in a column of that name. Raises BindError for another `by`, IalgebraError for an answer
+        without maps, or where pandas is not installed.
+        """
+        if not self._attributions:
+            raise IalgebraError(f"`{shorten(self.query, 60)}` answers with text and has no maps")
+        return importance.frame(importance.importance(self._attributions, by), by)
 
     def show(self) -> None:
         """Print a statement's text, or display its maps; without a display, say how to save them."""

@@ -133,7 +133,7 @@ def _gallery(network: nn.Module) -> list[page.PagePhoto]:
         shares, indices = output.topk(3)
         guesses = [(names[index], share) for index, share in zip(indices.tolist(), shares.tolist(), strict=True)]
         label = None if photo.label is None else names[photo.label]
-        picture = page.Picture(_jpeg(zoo.photo(name)), f"the photo {name}", zoo.SIDE, "jpeg")
+        picture = page.PagePicture(_jpeg(zoo.photo(name)), f"the photo {name}", zoo.SIDE, "jpeg")
         gallery.append(page.PagePhoto(name, picture, guesses, label))
     return gallery
 
@@ -175,7 +175,7 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
         path = _save(last, out / f"{scene.slug}.png", _PICTURE_DPI)
         seen = scene.seen(answers)
         print(f"\n{seen}\npicture: {path}")
-        picture = page.Picture(_web(path), seen, round(last.plot().get_figwidth() * _PAGE_DPI), "webp")
+        picture = page.PagePicture(_web(path), seen, round(last.plot().get_figwidth() * _PAGE_DPI), "webp")
     maps = [answer for answer in answers if not answer.is_text]
     section = page.Section(
         operator=scene.operator,
@@ -227,9 +227,9 @@ def _web(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _thumbnail(name: str) -> page.Picture:
+def _thumbnail(name: str) -> page.PagePicture:
     tensor = _dimmed("coffee") if name == "dimmed" else zoo.photo(name)
-    return page.Picture(_jpeg(tensor), f"the photo {name}", 168, "jpeg")
+    return page.PagePicture(_jpeg(tensor), f"the photo {name}", 168, "jpeg")
 
 
 def _jpeg(tensor: Tensor) -> bytes:

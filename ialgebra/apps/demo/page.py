@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Picture:
+class PagePicture:
     """An image file's bytes, what it shows in words, and the width in CSS pixels at which to show it."""
 
     content: bytes
@@ -36,7 +36,7 @@ class PagePhoto:
     """A photo of the gallery: its name in queries, and the network's first guesses with their probabilities."""
 
     name: str
-    picture: Picture
+    picture: PagePicture
     guesses: Sequence[tuple[str, float]]
     label: str | None
 
@@ -53,8 +53,8 @@ class Section:
     seen: str = ""
     cost: str = ""
     plan: str = ""
-    picture: Picture | None = None
-    operands: Sequence[tuple[str, Picture]] = ()
+    picture: PagePicture | None = None
+    operands: Sequence[tuple[str, PagePicture]] = ()
     error: bool = False
 
     @property

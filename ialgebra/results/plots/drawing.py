@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 
 from ..shown import ShownMap
+from .style import Look
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,16 @@ class Body:
 class Drawing:
     """How maps of some kinds are drawn.
 
-    `measure` returns the size of a map's panel, `draw` draws it on the shared colour scale. At most `side_by_side`
-    panels are in a row; `colour_bar` says whether colours need a bar that explains them.
+    `measure(a, room)` returns the size of a map's panel in `room` inches, `draw` draws it with the look that all panels
+    share. At most `side_by_side` panels are in a row; `colour_bar` says whether colours need a bar that explains them.
+    `beside`, if there is one, draws the input alone, into a panel of the same size before the map's; it returns whether
+    there was something to draw. More than `most` maps are not drawn one by one.
     """
 
     name: str
     side_by_side: int
     colour_bar: bool
-    measure: Callable[[ShownMap], Body]
-    draw: Callable[[ShownMap, Axes, Normalize, Body], None]
+    measure: Callable[[ShownMap, float], Body]
+    draw: Callable[[ShownMap, Axes, Look, Body], None]
+    beside: Callable[[ShownMap, Axes | None], bool] | None = None
+    most: int = 24

@@ -1,0 +1,306 @@
+"""Many maps in one picture: importance, beeswarm and dependence; each says what it leaves out.
+
+In: maps whose players have the same names, at least in part. Out: drawn axes and pictures. May not know: plans, models.
+
+However many maps there are, a picture has a few axes, at most `FEATURES` players and `POINTS_DRAWN` maps' points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from numpy.typing import NDArray
+
+from ...errors import ShapeError
+from ...system.arrays import Floats
+from .. import importance as sums
+from ..shown import ShownMap
+from .figure import body_of
+from .picture import Picture
+from .style import DARK, POINTS, Look, Theme, current_theme, drawable, fit, look, plain, shortened, width
+from .tabular import NAME_LENGTH, NAME_SIZE, name_bars, plain_axis
+
+FEATURES = 20
+"""The most players of a picture."""
+
+POINTS_DRAWN = 2000
+"""The most maps whose points are drawn."""
+
+DEPENDENCES = 6
+"""The most features whose dependence is drawn."""
+
+_MARGIN, _TITLE, _BELOW, _ROW = 0.12, 0.5, 0.62, 0.25  # inches
+
+
+def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
+    """Mean |φ| of each player with its 95 % interval; returns what is left out."""
+    (found,) = sums.importance(maps)
+    shown = min(FEATURES, len(found.names))
+    y = np.arange(shown)
+    ax.barh(y, found.size[:shown], height=0.68, color=_bar_colour(style))
+    reach = 1.96 * found.stderr[:shown]
+    known = np.isfinite(reach) & (reach > 0)
+    low = np.maximum(found.size[:shown] - reach, 0.0)
+    ax.hlines(y[known], low[known], (found.size[:shown] + reach)[known], colors=style.theme.ink, linewidths=1.0)
+    for row in np.flatnonzero(~np.isfinite(reach)):
+        ax.annotate("error unknown", xy=(found.size[row], row), xytext=(4, 0), textcoords="offset points", va="center",
+                    fontsize=7.5, color=style.theme.warn)  # fmt: skip
+    _rows(ax, found.names[:shown], style)
+    ax.set_xlim(0.0, 1.06 * max([*(found.size[:shown] + np.where(known, reach, 0.0)), 1e-300]))
+    ax.set_xlabel("mean |contribution|", fontsize=8, color=style.theme.faint, labelpad=2)
+    left = found.size[shown:]
+    return f"{len(left)} smaller players, together {plain(float(left.sum()))}" if len(left) else ""
+
+
+def beeswarm(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
+    """A point for each map and player, at its value, in the colour of the feature's own value; pale where the sign is
+    unsure. Returns what is left out."""
+    chosen = _thinned(maps)
+    table = sums.aligned(chosen)
+    order = (
+        sums.of_group("", sums.aligned(maps)).columns if len(chosen) == len(maps) else sums.of_group("", table).columns
+    )
+    shown = order[:FEATURES]
+    contents = _contents(chosen, table)
+    for row, column in enumerate(shown):
+        values = table.values[:, column]
+        present = np.isfinite(values)
+        sure = np.abs(values) > 1.96 * table.stderr[:, column]
+        height = _swarm(values[present])
+        ax.scatter(
+            values[present], row + height, s=9, linewidths=0,
+            c=_ranked_colours(contents[:, column][present], style, sure[present]),
+        )  # fmt: skip
+    _rows(ax, [table.names[column] for column in shown], style)
+    ax.axvline(0.0, color=style.theme.faint, linewidth=0.8, zorder=0)
+    ax.set_xlabel("contribution to the score", fontsize=8, color=style.theme.faint, labelpad=2)
+    _bar_of_values(ax, style)
+    said = [f"points of {len(chosen):,} of {len(maps):,} maps"] if len(chosen) < len(maps) else []
+    said += [f"{len(order) - len(shown)} smaller players are left out"] if len(order) > len(shown) else []
+    said += ["pale points: sign unsure at 95 %"] if _any_unsure(table) else []
+    return "; ".join(said)
+
+
+def _bar_of_values(ax: Axes, style: Look) -> None:
+    """A bar beside the points that says which colour is a low value of a feature, and which a high one."""
+    place = ax.inset_axes((1.03, 0.0, 0.02, 1.0))
+    made = ax.figure.colorbar(ScalarMappable(Normalize(0, 1), style.colours), cax=place)
+    made.outline.set_visible(False)
+    made.set_ticks([0.02, 0.98], labels=["low", "high"])
+    place.tick_params(labelsize=8, colors=style.theme.ink, length=0)
+    place.set_label("<colorbar>")
+    place.annotate(
+        "value of the feature", xy=(1.0, 0.5), xycoords="axes fraction", xytext=(8, 0), textcoords="offset points",
+        rotation=90, va="center", fontsize=8, color=style.theme.faint,
+    )  # fmt: skip
+
+
+def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> str:
+    """For each of the players that matter most, its contribution over the value of its feature, with 95 % intervals."""
+    chosen = _thinned(maps)
+    table = sums.aligned(chosen)
+    order = sums.of_group("", table).columns
+    contents = _contents(chosen, table)
+    for ax, column in zip(axes, order[: len(axes)], strict=False):
+        values, stderr = table.values[:, column], table.stderr[:, column]
+        present = np.isfinite(values)
+        x, names = _positions(contents[:, column][present])
+        reach = np.where(np.isfinite(stderr[present]), 1.96 * stderr[present], 0.0)
+        ax.vlines(x, values[present] - reach, values[present] + reach, colors=style.theme.line, linewidths=0.8)
+        ax.scatter(x, values[present], s=10, linewidths=0, color=_bar_colour(style))
+        ax.axhline(0.0, color=style.theme.faint, linewidth=0.7, zorder=0)
+        low, high = min(float(values[present].min()), 0.0), max(float(values[present].max()), 0.0)
+        ax.set_ylim(low - 0.25 * (high - low or 1.0), high + 0.25 * (high - low or 1.0))  # long intervals are cut
+        plain_axis(ax, style)
+        ax.tick_params(labelsize=7.5, colors=style.theme.faint, length=2)
+        if names is None:
+            ax.locator_params(axis="x", nbins=4)
+        else:
+            ax.set_xticks(range(len(names)), [drawable(each) for each in shortened(names, 10)])
+        ax.locator_params(axis="y", nbins=4)
+        room = body_of(ax).width * POINTS
+        ax.set_title(
+            fit(table.names[column], 9.0, room), fontsize=9.0, color=style.theme.ink, loc="left", parse_math=False
+        )
+    left = len(order) - len(axes)
+    said = [f"{left} smaller players are left out"] if left > 0 else []
+    said += [f"points of {len(chosen):,} of {len(maps):,} maps"] if len(chosen) < len(maps) else []
+    return "; ".join(said)
+
+
+ON_ONE_AXIS: Final[dict[str, Callable[[Sequence[ShownMap], Axes, Look], str]]] = {"bar": bar, "beeswarm": beeswarm}
+
+
+def picture(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, theme: Theme | None = None) -> Picture:
+    """One picture of all maps; `kind` is bar, beeswarm or dependence. `theme`: by default that of matplotlib."""
+    theme = theme or current_theme()
+    style = summary_look(kind, cmap, theme)
+    made = Picture()
+    made.set_facecolor(theme.paper)
+    names = _names(maps)
+    if kind == "dependence":
+        count = min(DEPENDENCES, len(names))
+        across = min(3, count)
+        wide, high = 0.25 + 3.0 * across, _TITLE + 2.3 * -(-count // across) + 0.4
+        made.set_size_inches(wide, high)
+        axes = [
+            made.add_axes(
+                (
+                    (0.55 + 3.0 * (k % across)) / wide,
+                    (high - _TITLE - 2.3 * (k // across) - 1.95) / high,
+                    2.3 / wide,
+                    1.6 / high,
+                ),
+                facecolor="none",
+            )
+            for k in range(count)
+        ]
+        left = dependence(maps, axes, style)
+    else:
+        shown = min(FEATURES, len(names))
+        widest = max((width(drawable(name), NAME_SIZE) for name in shortened(names, NAME_LENGTH)), default=0.0)
+        side = _MARGIN + 0.12 + widest / POINTS
+        after = 0.95 if kind == "beeswarm" else 0.35
+        wide, high = side + 4.6 + after, _TITLE + _ROW * shown + 0.1 + _BELOW
+        made.set_size_inches(wide, high)
+        height = _ROW * shown + 0.1
+        ax = made.add_axes((side / wide, _BELOW / high, 4.6 / wide, height / high), facecolor="none")
+        left = ON_ONE_AXIS[kind](maps, ax, style)
+    headline = title(maps, kind)
+    room = (wide - 2 * _MARGIN) * POINTS
+    made.text(
+        _MARGIN / wide,
+        1 - 0.2 / high,
+        fit(headline, 10.0, room),
+        fontsize=10,
+        color=theme.ink,
+        va="center",
+        parse_math=False,
+    )
+    if left:
+        made.text(_MARGIN / wide, 0.1 / high, fit(left, 8.0, room), fontsize=8, color=theme.faint, parse_math=False)
+    made.alt = "; ".join([headline, *([left] if left else []), *_leaders(maps)])
+    return made
+
+
+def summary_look(kind: str, cmap: str | Colormap | None, theme: Theme) -> Look:
+    """The look of a summary: its colours are those of the features' values."""
+    values = cmap if cmap is not None or kind != "beeswarm" else (_LOW_TO_HIGH_DARK if theme is DARK else _LOW_TO_HIGH)
+    return look(1.0, values, theme)
+
+
+def title(maps: Sequence[ShownMap], kind: str) -> str:
+    """What a summary is of."""
+    targets = list(dict.fromkeys(a.target_name for a in maps))
+    of = ", ".join(targets[:3]) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
+    what = {"bar": "importance", "beeswarm": "contributions", "dependence": "contribution over value"}[kind]
+    return f"{what} in {len(maps):,} map{'s' if len(maps) > 1 else ''} of {of}"
+
+
+def _leaders(maps: Sequence[ShownMap]) -> list[str]:
+    """The most important players, for the text that stands for the picture."""
+    (found,) = sums.importance(maps)
+    return [f"{name} {plain(float(size))}" for name, size in zip(found.names[:5], found.size, strict=False)]
+
+
+def _names(maps: Sequence[ShownMap]) -> list[str]:
+    names = list(sums.aligned(maps[:POINTS_DRAWN]).names)
+    if not names:
+        raise ShapeError("these maps have no players, so that there is nothing to sum up")
+    return names
+
+
+_LOW_TO_HIGH = LinearSegmentedColormap.from_list("low to high", ["#f0a92e", "#b0567f", "#452a86"])
+_LOW_TO_HIGH_DARK = LinearSegmentedColormap.from_list("low to high dark", ["#7d6ff0", "#d77aa8", "#ffd166"])
+
+
+def _bar_colour(style: Look) -> str:
+    return "#8fa3c8" if style.theme is DARK else "#51658f"
+
+
+def _rows(ax: Axes, names: Sequence[str], style: Look) -> None:
+    name_bars(ax, [drawable(name) for name in shortened(list(names), NAME_LENGTH)], style)
+    ax.set_ylim(max(len(names), 1) - 0.4, -0.6)
+    plain_axis(ax, style)
+    ax.locator_params(axis="x", nbins=5)
+
+
+def _thinned(maps: Sequence[ShownMap]) -> Sequence[ShownMap]:
+    """At most POINTS_DRAWN of the maps, evenly."""
+    if len(maps) <= POINTS_DRAWN:
+        return maps
+    return [maps[k] for k in np.linspace(0, len(maps) - 1, POINTS_DRAWN).round().astype(int).tolist()]
+
+
+def _contents(maps: Sequence[ShownMap], table: sums.Aligned) -> NDArray[np.object_]:
+    """The value of each column's feature in each map, `(n, d)`; None for a player of several features."""
+    found = np.full(table.values.shape, None, dtype=object)
+    sizes: NDArray[np.intp] | None = None
+    last: ShownMap | None = None
+    for row, a in enumerate(maps):
+        if len(a.values) != len(table.names) or a.players.ndim != 1:
+            continue
+        if last is None or last.players is not a.players:
+            inside = a.players >= 0
+            sizes = np.bincount(a.players[inside], minlength=len(a.values))
+            where = np.zeros(len(a.values), dtype=np.intp)
+            where[a.players[inside]] = np.flatnonzero(inside)
+            last = a
+        assert sizes is not None
+        taken = a.content[where]
+        found[row, sizes == 1] = taken[sizes == 1]
+    return found
+
+
+def _numbers(contents: NDArray[np.object_]) -> Floats | None:
+    """The values as numbers, None if they are no numbers."""
+    if any(value is None or isinstance(value, str) for value in contents):
+        return None
+    return contents.astype(np.float64)
+
+
+def _ranked_colours(contents: NDArray[np.object_], style: Look, sure: NDArray[np.bool_]) -> Floats:
+    """A colour for each value by its rank, `(n, 4)`; grey for what is no number."""
+    numbers = _numbers(contents)
+    if numbers is None:
+        colours = np.tile([0.55, 0.57, 0.62, 1.0], (len(contents), 1))
+    else:
+        _, place = np.unique(numbers, return_inverse=True)
+        colours = np.asarray(style.colours(place / max(int(place.max(initial=0)), 1)))
+    colours[:, 3] = np.where(sure, 0.9, 0.3)
+    return colours
+
+
+def _positions(contents: NDArray[np.object_]) -> tuple[Floats, list[str] | None]:
+    """Where values stand on an axis: numbers as they are, others in the order of their texts."""
+    numbers = _numbers(contents)
+    if numbers is not None:
+        return numbers, None
+    names, places = np.unique([str(value) for value in contents], return_inverse=True)
+    return places.astype(np.float64), [str(name) for name in names]
+
+
+def _swarm(values: Floats) -> Floats:
+    """How far each point is moved up or down so that points of like value do not hide each other."""
+    if not len(values):
+        return values
+    low, high = float(values.min()), float(values.max())
+    places = ((values - low) / ((high - low) or 1.0) * 70).astype(int)
+    order = np.argsort(places, kind="stable")
+    counts = np.bincount(places)
+    rank = np.empty(len(values))
+    rank[order] = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
+    crowd = counts[places]
+    offset = (rank + 1) // 2 * np.where(rank % 2, 1.0, -1.0)
+    moved: Floats = offset * np.minimum(0.09, 0.76 / np.maximum(crowd, 1))
+    return moved
+
+
+def _any_unsure(table: sums.Aligned) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(table.values) <= 1.96 * table.stderr)[table.stderr > 0].any())
