@@ -150,7 +150,7 @@ WITHOUT_ARGUMENTS = {
 }  # fmt: skip
 """Public methods that take nothing."""
 
-NOT_FOR_USERS = {"Stats.of", "History.step", "History.given", "History.model"}
+NOT_FOR_USERS = {"Stats.of", "History.step", "History.given", "History.model", "History.part_of"}
 """Methods that only other modules of the package call."""
 
 OWN = {"Relation.__getitem__": IndexError}

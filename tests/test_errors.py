@@ -336,7 +336,7 @@ def test_out_of_memory_at_one_row_says_what_to_do():
     [
         (
             lambda con: con.register_model("f", 3),
-            "argument 'module' of register_model must be a Module or a callable, not 3",
+            "model 'f' is a int; a torch.nn.Module, a callable from a batch to outputs, or an",
         ),
         (lambda con: con.register_model("f", len, output="odds"), "unknown output 'odds'"),
         (lambda con: con.register_model("f", len, layers=["a"]), "is a callable, which has no layers"),

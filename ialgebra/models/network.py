@@ -24,10 +24,12 @@ from ..errors import BindError, IalgebraError, ModelError, ResourceError, ShapeE
 from ..kernels.forward import Tap, TapError, as_found, uncompiled
 from ..system import forking
 from ..system.shortage import is_out_of_memory
-from . import adapters
+from .adapters import opened, results
+from .adapters.opened import Runs
+from .adapters.reducing import Reduce, known_reduction
 from .arguments import class_names, known_device, positive, version_name
 from .behaviour import Behaviour, form_of
-from .calls import called_by_form
+from .calls import CalledByForm, Preprocess, as_callable
 from .checksums import checksum
 from .contents import Contents, contents
 from .examining import random_or_batch_dependent, without_half
@@ -41,10 +43,12 @@ from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
 from .passes import Answers, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
-from .tokens import TokenReader, is_packed, maskless_reader, named_classes, reading_tokens, token_reader
+from .tokens import TokenReader, is_packed, maskless_reader, named_classes, token_reader
 from .turns import turn
 
 Model = Callable[[Tensor], object]
+"""A model that is called with a batch (B, *shape)."""
+
 _FirstRun = tuple[Tensor, bool, ModuleCall | None, object, float, float]  # see `Network._first_run`
 _T = TypeVar("_T")
 
@@ -59,23 +63,33 @@ class FirstPass(NamedTuple):
     content: tuple[object, ...]
 
 
+class Whole(NamedTuple):
+    """All that decides what a model computes, where it is more than the model itself."""
+
+    module: Runs
+    preprocess: Preprocess | None
+    reduce: Reduce | None
+
+
 class Network:
     """A registered model: a module or callable, its layers, heads, classes.
 
-    `module` maps a batch (B, *shape) to (B, K) or (B,), or to what `adapters.logits` understands. Equal batches must
-    give equal outputs. A change of what `fingerprint` reads is noticed; `unread` says what it cannot read (a file, for
-    example), whose changes a new `version` says. A module from `torch.compile` runs compiled if only its output
-    is read, and eagerly if layers are read; one from `torch.jit` has no layers. While it runs, its modules, and those
-    that a callable refers to, are in eval mode; with `train_mode` they are in the mode that they are found in. `layers`
-    are module names, modules, (name, module) or (name, Tap), in order of execution; None finds them. `classes` are K
-    names, or a mapping from index to name. `device` moves the model there while it runs (None: it runs where it is).
+    `model` is what was registered; `module` is what runs for it, see `adapters`: it maps a batch (B, *shape) to (B, K)
+    or (B,), or to what `adapters.results.logits` understands. `preprocess` is applied to batches before, and `reduce`
+    to outputs of other forms after; see `calls`. Equal batches must give equal outputs. A change of what
+    `fingerprint` reads is noticed; `unread` says what it cannot read (a file, for example), whose changes a new
+    `version` says. A module from `torch.compile` runs compiled if only its output is read, and eagerly if layers are
+    read; one from `torch.jit` has no layers. While it runs, its modules, and those that a callable refers to, are in
+    eval mode; with `train_mode` they are in the mode that they are found in. `layers` are module names, modules, (name,
+    module) or (name, Tap), in order of execution; None finds them. `classes` are K names, or a mapping from index to
+    name. `device` moves the model there while it runs (None: it runs where it is).
     Raises BindError for what cannot be used; layers and classes are checked against the model itself by `probe`.
     """
 
     def __init__(
         self,
         name: str,
-        module: nn.Module | Model,
+        model: object,
         layers: Sequence[LayerChoice] | None = None,
         classes: Sequence[str] | Mapping[int, str] | None = None,
         output: str = "logit",
@@ -85,15 +99,21 @@ class Network:
         outputs: str = AUTO,
         train_mode: bool = False,
         version: str | None = None,
+        reduce: Reduce | None = None,
+        preprocess: Preprocess | None = None,
     ) -> None:
-        if not callable(module):
-            raise BindError(f"model '{name}' is a {type(module).__name__}; a torch.nn.Module or a callable is needed")
+        found = opened(name, model)
+        module = found.run
         if isinstance(layers, str | nn.Module):
             raise BindError(f"layers of model '{name}' must be a list, not one {type(layers).__name__}")
         if layers is not None and not isinstance(module, nn.Module):
             raise BindError(f"model '{name}' is a callable, which has no layers; register the torch.nn.Module itself")
         self.name = name
+        self.model = model
         self.module = module
+        self.reduce, self.preprocess = known_reduction(name, reduce), as_callable(name, preprocess)
+        plain = self.reduce is None and self.preprocess is None
+        self._whole: object = uncompiled(module) if plain else Whole(uncompiled(module), self.preprocess, self.reduce)
         self.train_mode = train_mode
         self.version = None if version is None else version_name(name, version)
         self.output = check_output(output)
@@ -101,7 +121,7 @@ class Network:
         self.batch_size = None if batch_size is None else positive(name, batch_size)
         self.tokens = token_reader(module)
         if classes is None:
-            classes = named_classes(module)
+            classes = named_classes(module) if found.classes is None else found.classes
         self.classes = None if classes is None else class_names(name, classes)
         self._intake = Intake()
         self.heads: dict[int, Head] = {}
@@ -111,6 +131,7 @@ class Network:
             self._choices = resolve(uncompiled(module), layers)
         self._layers: tuple[Layer, ...] | None = None
         self._columns = 0
+        self._told = found.meaning
         self._evidence = self._new_evidence(outputs)
         self._evidence_of = ""  # the settings of the model when its evidence was gathered
         self._operations: LastOperation | None = None  # of the pass that is being watched
@@ -123,7 +144,7 @@ class Network:
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
         self._untouched = False  # whether no pass has run in this frame
-        self._noticed = noticed(uncompiled(module))
+        self._noticed = noticed(self._whole)
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
         self.filling = NO_FILLING  # of batches, found by `probe`
@@ -151,7 +172,7 @@ class Network:
             logits, (row, writes, calls, raw, started, ended) = self._first_rows(example)
             found: tuple[Layer, ...] = ()
             if calls is not None:
-                held = adapters.output_tensor(raw)
+                held = results.output_tensor(raw)
                 found = find_layers(calls, held) if self._choices is None else chosen_layers(calls, self._choices, held)
         self._check_names(logits.shape[1])
         self._columns = logits.shape[1]
@@ -243,9 +264,10 @@ class Network:
             return batch
         return reader.packed(batch, reader.hidden(batch, None), None)
 
-    def called(self, module: Model) -> Model:
+    def called(self, module: Runs) -> CalledByForm:
         """How the module, or what it was compiled from, is called with a batch."""
-        return called_by_form(module if self.tokens is None else reading_tokens(module, self.tokens))
+        reader = None if self.tokens is None else self.tokens.arguments
+        return CalledByForm(module, reader, self.preprocess, self.reduce)
 
     @property
     def probed(self) -> bool:
@@ -458,7 +480,7 @@ class Network:
             finally:
                 self._runner = None
                 if not self._untouched:
-                    held = self._noticed.read(uncompiled(self.module))
+                    held = self._noticed.read(self._whole)
                     self._noticed.left, self._noticed.buffers = held.digest, buffers(held)
                 if self._passes is not None:
                     self._passes.save()
@@ -485,10 +507,10 @@ class Network:
         own = [layer for layer, head in heads.items() if head is None]
         cut = {layer: head for layer, head in heads.items() if layer is not None and head is not None}
         values, logits = self.read(batch, cut, bool(own), mode)
-        results: dict[int | None, Tensor] = {layer: self._finite(value, layer) for layer, value in values.items()}
+        found: dict[int | None, Tensor] = {layer: self._finite(value, layer) for layer, value in values.items()}
         if logits is not None:
-            results.update(dict.fromkeys(own, logits))
-        return results
+            found.update(dict.fromkeys(own, logits))
+        return found
 
     def read(
         self, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]], output: bool, mode: Mode = "eager"
@@ -511,8 +533,8 @@ class Network:
                     values, logits = self.given(batch, run)
             except TapError as error:
                 raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
-            except IalgebraError:
-                raise
+            except IalgebraError as error:
+                raise self._named(error) from error.__cause__
             except Exception as error:
                 self._raised(error)
         return dict(zip(readers, values, strict=True)), logits
@@ -610,11 +632,11 @@ class Network:
         """The logits (B, K) of a batch (B, *shape), as they come."""
 
         def read(rows: int) -> PassReading:
-            return PassReading([], [], 0, lambda raw: adapters.logits(raw, rows).cpu())
+            return PassReading([], [], 0, lambda raw: results.logits(raw, rows).cpu())
 
-        _, logits = self.given(self.whole(batch), lambda ready: self._in_batches(ready, read, "eager"))
-        assert logits is not None
-        return logits
+        _, found = self.given(self.whole(batch), lambda ready: self._in_batches(ready, read, "eager"))
+        assert found is not None
+        return found
 
     def compile(self, batch: Tensor, backend: Backend = "inductor") -> bool:
         """Compile the model for batches of the form of `batch` (B, *shape): later passes of that form in mode
@@ -662,7 +684,7 @@ class Network:
     @property
     def unread(self) -> tuple[str, ...]:
         """What the model holds that could not be read, in words."""
-        held = self._noticed.contents or contents(uncompiled(self.module))
+        held = self._noticed.contents or contents(self._whole)
         return held.unread
 
     @property
@@ -704,7 +726,7 @@ class Network:
 
     def _notice(self) -> Contents:
         """Notice settings and buffers that changed since the last pass: somebody changed the model."""
-        held = self._noticed.read(uncompiled(self.module))
+        held = self._noticed.read(self._whole)
         if held.digest != self._noticed.left:
             self._noticed.settings = self._noticed.left = held.digest
         left = buffers(held)
@@ -717,7 +739,7 @@ class Network:
 
     def _new_evidence(self, said: str) -> OutputEvidence:
         pair = self.classes is not None and len(self.classes) == 2
-        return OutputEvidence(self.name, self.module, said, pair, self._columns)
+        return OutputEvidence(self.name, self.module, said, pair, self._columns, self._told)
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -753,18 +775,19 @@ class Network:
 
     def _checked(self, rows: int, raw: object) -> Tensor:
         try:
-            logits = adapters.logits(raw, rows)
+            numbers = results.logits(raw, rows)
         except ModelError as error:
             raise ModelError(f"model '{self.name}' {error.message}") from None
-        if self._columns and logits.shape[1] != self._columns:
+        if self._columns and numbers.shape[1] != self._columns:
             raise ModelError(
-                f"model '{self.name}' returned {logits.shape[1]} classes, before {self._columns}; "
+                f"model '{self.name}' returned {numbers.shape[1]} classes, before {self._columns}; "
                 "register it again if it was changed"
             )
         if self._operations is not None:
-            self._evidence.made(self._operations.of(adapters.output_tensor(raw)))
-        self.see(self._finite(logits, None))
-        return logits
+            made = raw.numbers if isinstance(raw, results.Reduced) else raw
+            self._evidence.made(self._operations.of(results.output_tensor(made)))
+        self.see(self._finite(numbers, None))
+        return numbers
 
     def _finite(self, logits: Tensor, layer: int | None) -> Tensor:
         if bool(torch.isfinite(logits).all()):
@@ -780,9 +803,17 @@ class Network:
         error.row = row
         raise error
 
+    def _named(self, error: IalgebraError) -> IalgebraError:
+        """The error; of an adapter, with the model's name."""
+        if isinstance(error, ModelError) and not error.message.startswith("model '"):
+            error.message = f"model '{self.name}' {error.message}"
+        return error
+
     def _raised(self, error: Exception) -> NoReturn:
         if is_out_of_memory(error):
             raise error
+        if isinstance(error, IalgebraError):
+            raise self._named(error)
         hint = f"; {ONE_SIZE}" if self.batch_size is None and may_be_of_sizes(error) else ""
         raise ModelError(f"model '{self.name}' raised {type(error).__name__}: {error}{hint}") from error
 

@@ -118,16 +118,24 @@ def _with_number(args: Iterable[object]) -> bool:
 class OutputEvidence:
     """What is known of a model's outputs. `said` is what `register_model(outputs=…)` was told."""
 
-    def __init__(self, name: str, model: object, said: str, pair: bool = False, columns: int = 0) -> None:
-        """`pair` says that two class names were given, `columns` how many the outputs have, if known. Raises BindError
-        where `said` is no meaning of outputs."""
+    def __init__(
+        self,
+        name: str,
+        model: object,
+        said: str,
+        pair: bool = False,
+        columns: int = 0,
+        told: tuple[OutputMeaning, str] | None = None,
+    ) -> None:
+        """`pair` says that two class names were given, `columns` how many the outputs have, if known; `told` is what
+        the model tells of its outputs, if it is known. Raises BindError where `said` is no meaning of outputs."""
         if said != AUTO and said not in MEANINGS:
             known = did_you_mean(str(said), (AUTO, *MEANINGS))
             raise BindError(f"model '{name}' cannot return '{said}' (outputs=){known}")
         self.said = said
         self.watched = False  # whether the last operation of a pass was looked for
         self._pair = pair
-        self._hint = _hinted(model)
+        self._hint = told or _hinted(model)
         self._columns = columns
         self.met = False  # whether rows were seen
         self._made_by: str | None = None

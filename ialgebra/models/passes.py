@@ -21,7 +21,7 @@ from ..errors import IalgebraError
 from ..kernels.forward import Tap, stopwatch, tapped
 from ..system.runtime import keeps_memory
 from ..system.shortage import is_out_of_memory
-from .calls import is_called_as_is
+from .calls import CalledByForm
 from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out
 from .profile import Mode, Profile
@@ -58,7 +58,7 @@ class Passes:
         row: Tensor,
         first: Profile,
         copies: bool,
-        called: Callable[[Tensor], object],
+        called: CalledByForm,
     ) -> None:
         self.module = module
         self.called = called
@@ -132,7 +132,7 @@ class Passes:
         profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
         profile.unusable.pop("compiled", None)
         self._agreed.pop("compiled", None)
-        if holds_compiled(self.module) or not is_called_as_is(self.called, batch):
+        if holds_compiled(self.module) or not self.called.as_it_is(batch):
             self._refuse("compiled", batch, "the model is no plain torch.nn.Module, or compiled already")
             return False
         started = time.perf_counter()

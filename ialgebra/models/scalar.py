@@ -19,7 +19,7 @@ from ..errors import IalgebraError, ModelError
 from ..kernels.forward import tapped, uncompiled
 from ..system import forking
 from ..system.shortage import is_out_of_memory
-from . import adapters
+from .adapters.results import logits
 from .network import Network
 from .outputs import column
 
@@ -47,7 +47,7 @@ class ExplainedScalar(nn.Module):
         self.rows += len(batch)
         self.passes += 1
         try:
-            logits = self.network.given(batch, self._in_batches)
+            numbers = self.network.given(batch, self._in_batches)
         except ModelError as error:
             raise ModelError(f"model '{self.network.name}' {error.message}") from error
         except IalgebraError:
@@ -56,16 +56,16 @@ class ExplainedScalar(nn.Module):
             if is_out_of_memory(error):
                 raise
             raise ModelError(f"model '{self.network.name}' raised {type(error).__name__}: {error}") from error
-        if not bool(torch.isfinite(logits).all()):
-            row = int((~torch.isfinite(logits).all(dim=1)).nonzero()[0])
+        if not bool(torch.isfinite(numbers).all()):
+            row = int((~torch.isfinite(numbers).all(dim=1)).nonzero()[0])
             raise ModelError(
-                f"model '{self.network.name}' returned NaN or infinity for row {row} of a batch of {len(logits)}; "
+                f"model '{self.network.name}' returned NaN or infinity for row {row} of a batch of {len(numbers)}; "
                 "finite numbers are needed"
             )
-        if logits.requires_grad:
-            logits.register_hook(self._back)  # type: ignore[no-untyped-call]
+        if numbers.requires_grad:
+            numbers.register_hook(self._back)  # type: ignore[no-untyped-call]
         reading = self.network.outputs
-        return column(logits, self.target, self.output, reading if self.head is None else reading.head)
+        return column(numbers, self.target, self.output, reading if self.head is None else reading.head)
 
     def _in_batches(self, ready: Tensor) -> Tensor:
         """The logits of a batch, in batches that the model takes."""
@@ -75,9 +75,9 @@ class ExplainedScalar(nn.Module):
     def _logits(self, ready: Tensor) -> Tensor:
         given = ready.clone()  # the model may write to it
         if self.tap is None or self.head is None:
-            return adapters.logits(self._called(given), len(given))
-        (logits,), _ = tapped(self._called, given, [self.tap], False, [self.head])
-        return logits
+            return logits(self._called(given), len(given))
+        (found,), _ = tapped(self._called, given, [self.tap], False, [self.head])
+        return found
 
     def _back(self, gradient: Tensor) -> None:
         self.rows += len(gradient)

@@ -9,7 +9,7 @@ imported, since a model is known by the names of its `forward`'s arguments.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 
@@ -56,9 +56,11 @@ class TokenReader:
             packed < 0, packed, self.packed(ids, torch.zeros_like(packed, dtype=torch.bool), types >> _TYPE_BITS)
         )
 
-    def arguments(self, batch: Tensor) -> dict[str, Tensor]:
+    def arguments(self, batch: Tensor) -> dict[str, Tensor] | None:
         """What the model is called with for packed tokens (B, T): ids, the attention mask, and types where some are
-        not 0."""
+        not 0; None for another batch, which it is called with as it is."""
+        if batch.is_floating_point() or batch.dim() != 2:
+            return None
         hidden = batch < 0
         whole = torch.where(hidden, ~batch, batch)
         types = whole >> _TYPE_BITS
@@ -117,17 +119,6 @@ def named_classes(module: object) -> dict[int, str] | None:
         return {int(index): str(name) for index, name in names.items()}
     except (TypeError, ValueError):
         return None
-
-
-def reading_tokens(module: Callable[..., object], reader: TokenReader) -> Callable[[Tensor], object]:
-    """A call of the module with a batch of packed tokens (B, T); other batches are passed on as they are."""
-
-    def call(batch: Tensor) -> object:
-        if batch.is_floating_point() or batch.dim() != 2:
-            return module(batch)
-        return module(**reader.arguments(batch))
-
-    return call
 
 
 def _inner(module: object) -> object:

@@ -23,7 +23,7 @@ def mask_text(mask: Mask) -> str:
 
 def model_line(network: Network) -> str:
     """A model's name, type, and how many layers, classes and trained heads it has."""
-    kind = type(network.module).__name__
+    kind = type(network.model).__name__
     if not network.probed:
         return f"{network.name}: {kind}, not run yet"
     heads = len(network.heads)

@@ -49,6 +49,7 @@ class History:
         self._count = 0
         self._strategies: dict[Strategy, Strategy] = {}
         self._given: Counter[tuple[str, str]] = Counter()
+        self._parts: dict[tuple[str, str], object] = {}
         self._unknown: list[tuple[weakref.ref[Network], PythonCall]] = []
         self._unpruned_bytes = 0  # of tensors since steps were last forgotten
 
@@ -132,12 +133,21 @@ class History:
     def model(self, network: Network, before: Network | None, **options: PythonValue) -> PythonCall:
         """The call that registers a model; `before` is what the name meant until then."""
         name = network.name
-        model = self.given("models", name, before is not None and before.module is network.module)
+        model = self.given("models", name, before is not None and before.model is network.model)
         layers = None if network.chosen is None else Layers(model, network.chosen)
         call = PythonCall("register_model", name, {"module": model, "layers": layers, **options})
         with self._lock:
             self._unknown.append((weakref.ref(network), call))
         return call
+
+    def part_of(self, network: Network, what: str, value: object) -> PythonValue:
+        """What a model was registered with beside itself: a word, or a function that a script is given by the name of
+        the model and what it is."""
+        known = self._parts.get((network.name, what))
+        if value is None or isinstance(value, str):
+            return value
+        self._parts[network.name, what] = value
+        return self.given("models", f"{network.name} {what}", known is value)
 
     def _examples(self) -> None:
         """Note the input that each model was first run on: it told the layers, and is the first row in the store."""

@@ -14,7 +14,7 @@ from numbers import Real
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline
 from ..algebra.kinds import KINDS, kind_of
@@ -36,9 +36,11 @@ from ..language.bind.inputs import bind_baselines
 from ..language.bind.options import bind_players
 from ..language.bind.predicates import bind_window
 from ..language.printer import baseline_text
+from ..models.adapters.reducing import Reduce
+from ..models.calls import Preprocess
 from ..models.head_files import weights_digest
 from ..models.layers import LayerChoice
-from ..models.network import Model, Network
+from ..models.network import Network
 from ..models.output_evidence import AUTO
 from ..system.checks import number
 from .history import History
@@ -50,7 +52,7 @@ Wish = str | float | ArrayLike | Tensor  # a baseline or players: text as in a q
 
 def network_of(
     name: str,
-    module: nn.Module | Model,
+    module: object,
     layers: Sequence[LayerChoice] | None,
     classes: Sequence[str] | Mapping[int, str] | None,
     output: str,
@@ -60,12 +62,21 @@ def network_of(
     outputs: str,
     train_mode: bool,
     version: str | None,
+    reduce: Reduce | None,
+    preprocess: Preprocess | None,
 ) -> Network:
     """A model that can be registered; see `Session.register_model`. With an `example`, which takes a turn at the model,
     its layers and classes are known."""
     name = valid_name("model", name)
     said = (layers, classes, output, device, batch_size)
-    network = Network(name, module, *said, outputs=outputs, train_mode=train_mode, version=version)
+    network = Network(
+        *(name, module, *said),
+        outputs=outputs,
+        train_mode=train_mode,
+        version=version,
+        reduce=reduce,
+        preprocess=preprocess,
+    )
     if example is not None:
         network.meet(_example(network, example))
     return network
@@ -107,6 +118,8 @@ def register_model(
         batch_size=network.batch_size,
         train_mode=network.train_mode or None,
         version=network.version,
+        reduce=history.part_of(network, "reduce", network.reduce),
+        preprocess=history.part_of(network, "preprocess", network.preprocess),
     )
     catalog.models[network.name] = network
     return call

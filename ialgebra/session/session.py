@@ -16,7 +16,7 @@ from types import TracebackType
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..answering import explaining, loop
 from ..catalog.catalog import Catalog
@@ -25,11 +25,12 @@ from ..execution.store import Store
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..language import reader, tree
+from ..models.adapters.reducing import Reduce
 from ..models.calibration import calibrate, table
+from ..models.calls import Preprocess
 from ..models.fitting import HeadLabels, HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
 from ..models.layers import LayerChoice
-from ..models.network import Model
 from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
@@ -91,7 +92,7 @@ class Session:
     def register_model(
         self,
         name: str,
-        module: nn.Module | Model,
+        module: object,
         layers: Sequence[LayerChoice] | None = None,
         classes: Sequence[str] | Mapping[int, str] | None = None,
         output: str = "logit",
@@ -102,8 +103,11 @@ class Session:
         outputs: str = "auto",
         train_mode: bool = False,
         version: str | None = None,
+        reduce: Reduce | None = None,
+        preprocess: Preprocess | None = None,
     ) -> None:
-        """Register a model: a module, or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
+        """Register a model: a `torch.nn.Module`, one of Hugging Face's, an estimator of scikit-learn or its look-alikes
+        (xgboost, LightGBM), or any callable from a batch (B, *input_shape) to (B, classes) or (B,).
 
         `layers`: names or modules to cut after, in order (None: found by themselves). `classes`: their names. `output`:
         what queries explain by default, 'logit' (the raw output), 'probability' or 'log_odds'. `device`: where queries
@@ -114,11 +118,15 @@ class Session:
         'log_probabilities', 'values' (a regression), or 'auto', which looks at the model and its rows. Queries run it
         in eval mode, and so the modules that a callable computes with; with `train_mode` all stay in the mode that they
         are in. `version`: your word for what the model is where not all of it can be read (a file, a server); rows of
-        an equal model and version are trusted. Raises BindError for arguments that do not fit.
+        an equal model and version are trusted. `reduce`: of a model that returns (B, positions, K) or (B, K, *places),
+        what is explained of a row, 'last', 'mean', 'max', or a function from what the model returns to (B, K).
+        `preprocess`: a function that is given each batch, in the number type that was registered, and returns what the
+        model is called with: a tensor, or a mapping of named arguments. Raises BindError for arguments that do not fit.
         """
         with ExitStack() as locked, self._step_of(f"register model {name}", "model", name) as step:
             network = registration.network_of(
-                name, module, layers, classes, output, device, batch_size, example, outputs, train_mode, version
+                *(name, module, layers, classes, output, device, batch_size, example, outputs, train_mode, version),
+                *(reduce, preprocess),
             )
             locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
             step.call = registration.register_model(self._catalog, self.history, network, classes, device)
@@ -243,7 +251,10 @@ class Session:
     def registered(self) -> dict[str, dict[str, object]]:
         """The objects that only the user has, by name: the models' modules, and interpreters that are not shipped."""
         own = {name: each for name, each in self._catalog.interpreters.items() if name not in SHIPPED}
-        modules = {name: network.module for name, network in self._catalog.models.items()}
+        modules: dict[str, object] = {}
+        for name, network in self._catalog.models.items():
+            parts = {"": network.model, " reduce": network.reduce, " preprocess": network.preprocess}
+            modules |= {name + what: each for what, each in parts.items() if callable(each) or not what}
         return {"models": dict(modules), "interpreters": dict(own)}
 
     # Queries.

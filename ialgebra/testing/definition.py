@@ -14,18 +14,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Any, TypeVar, assert_never
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..models.adapters import logits as logits_of
+from ..models.adapters.results import logits as logits_of
 from ..models.outputs import LOGITS, OutputReading
 from ..system.arrays import Bools, Floats, Ints
 from ..system.tensors import array_of
 from .plans import Anti, DrawnCall, DrawnJoin, DrawnLayer, DrawnStar, DrawnWindow, FeatureColumns, Plan, Players, Where
+
+_T = TypeVar("_T")
+Calling = Callable[[Any], Callable[[Tensor], object]]
+"""How a model is called with a batch."""
 
 _MOST_KNOWN_ROWS = 4096  # whose logits a net caches: the next case often has the same coalitions
 
@@ -52,16 +56,17 @@ class Cut:
 class Truncated(nn.Module):
     """f_l as a network of its own: all of f runs, and the output of the cut's module goes through the cut's head."""
 
-    def __init__(self, model: nn.Module, cut: Cut) -> None:
+    def __init__(self, model: nn.Module, cut: Cut, called: Calling) -> None:
         super().__init__()
         self.model = model
         self.cut = cut
+        self.call = called(model)
 
     def forward(self, batch: Tensor) -> Tensor:
         seen: list[Tensor] = []
         handle = self.cut.module.register_forward_hook(lambda module, arguments, out: seen.append(_tensor(out).clone()))
         try:
-            self.model(batch)
+            self.call(batch)
         finally:
             handle.remove()
         return self.cut.head(seen[self.cut.call])
@@ -74,14 +79,14 @@ def _tensor(out: object) -> Tensor:
     return out
 
 
-def _as_it_is(batch: Tensor) -> Tensor:
+def _as_it_is(batch: _T) -> _T:
     return batch
 
 
 @dataclass(frozen=True, eq=False)
 class Net:
     """A model, its cuts by layer, `depth`, the layer that is its own output (None: no layer is), how its outputs are
-    read, and a function that gives a batch the number type that the model takes."""
+    read, a function that gives a batch the number type that the model takes, and how a module is called."""
 
     model: Callable[[Tensor], object]
     cuts: Mapping[int, Cut]
@@ -89,6 +94,7 @@ class Net:
     device: torch.device
     outputs: OutputReading = LOGITS
     ready: Callable[[Tensor], Tensor] = _as_it_is
+    called: Calling = _as_it_is
     _known: OrderedDict[tuple[object, ...], Floats] = field(default_factory=OrderedDict)
 
     def at(self, layer: int | None) -> Callable[[Tensor], object]:
@@ -96,7 +102,7 @@ class Net:
         if layer is None or layer == self.depth:
             return self.model
         assert isinstance(self.model, nn.Module)
-        return Truncated(self.model, self.cuts[layer])
+        return Truncated(self.model, self.cuts[layer], self.called)
 
     def reading(self, layer: int | None) -> OutputReading:
         """How the outputs of f or f_l are read."""
@@ -115,7 +121,8 @@ class Net:
         if key not in self._known:
             model = self.at(layer)
             with predicting(model):
-                raw = model(self.ready(x.unsqueeze(0)).to(self.device))
+                call = model if isinstance(model, Truncated) else self.called(model)
+                raw = call(self.ready(x.unsqueeze(0)).to(self.device))
                 self._known[key] = logits_of(raw, 1)[0].double().cpu().numpy()
             if len(self._known) > _MOST_KNOWN_ROWS:
                 self._known.popitem(last=False)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ..models.adapters import logits
+from ..models.adapters.results import logits
 from ..system.arrays import Bools
 
 Function = Callable[[Tensor], object]

@@ -83,7 +83,7 @@ class World:
     ) -> tuple[Attribution, ...]:
         """The answers to a query over other inputs, and over another model if one is given."""
         network = self.network
-        if model is not None and model is not network.module:
+        if model is not None and model is not network.model:
             network = Network(
                 self.model, model, device=network.device, batch_size=network.batch_size, train_mode=network.train_mode
             )
@@ -113,7 +113,15 @@ class World:
                 cuts[layer.index] = Cut(layer.tap.module, layer.tap.call, head.pool, head.weight, head.bias)
         inputs = {name: [each.tensor for each in entry.elements] for name, entry in self.entries.items()}
         return Ground(
-            Net(network.module, cuts, network.depth, network.runs_on, network.outputs, network.ready),
+            Net(
+                network.module,
+                cuts,
+                network.depth,
+                network.runs_on,
+                network.outputs,
+                network.ready,
+                network.called,
+            ),
             inputs,
             {
                 name: [self._baseline(name, each) for each in self.entries[name].baselines or (Constant(0.0),)]

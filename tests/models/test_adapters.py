@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ialgebra.errors import ModelError
-from ialgebra.models.adapters import logits
+from ialgebra.models.adapters.results import logits
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -32,6 +33,9 @@ class Auxiliary(NamedTuple):
         [VALUES, VALUES + 1],
         {"logits": VALUES, "loss": torch.tensor(1.0)},
         {"out": VALUES, "note": "text"},
+        VALUES.numpy(),
+        VALUES.numpy().astype(">f4"),
+        (VALUES.numpy(), "state"),
         SimpleNamespace(logits=VALUES, hidden_states=VALUES + 1),
         Auxiliary(VALUES + 1, VALUES),
     ],
@@ -60,13 +64,15 @@ def test_a_squeezed_single_row_gets_its_batch_dimension_back() -> None:
     [
         (None, "returned None;"),
         ("text", "returned a str;"),
-        (VALUES.numpy(), "returned a ndarray;"),
+        (np.array(["calm", "glad"]), "returned a ndarray of texts;"),
+        (["calm", "glad"], "returned a list of str, str;"),
         ((), "returned a tuple of nothing;"),
         (("text", VALUES), "returned a tuple of str, Tensor;"),
         ({"a": VALUES, "b": VALUES}, "returned a dict of 'a', 'b';"),
         ({}, "returned a dict of nothing;"),
         (torch.tensor(1.0), "returned a tensor () for 2 rows; (B, K) or (B,) is needed"),
-        (torch.zeros(2, 3, 1), "returned a tensor (2, 3, 1) for 2 rows;"),
+        (torch.zeros(2, 3, 1), "returned numbers at 3 positions of each row, (2, 3, 1) as (B, positions, K);"),
+        (torch.zeros(2, 3, 4, 5), "returned numbers at 4 × 5 places of each row, (2, 3, 4, 5) as (B, K, *places);"),
         (torch.zeros(3, 3), "returned 3 rows (3, 3) for a batch of 2"),
         (torch.zeros(2, 0), "which has no class"),
         (torch.zeros(2, 3, dtype=torch.complex64), "returned complex numbers"),

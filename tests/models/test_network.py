@@ -234,7 +234,7 @@ def poisoned(value: float, row: int) -> Callable[[Tensor], object]:
         (lambda y: y[:, :1], "model 'f' returned 1 classes, before 2", None),
         (lambda y: y.tolist(), "model 'f' returned a list of list, list, list, list", None),
         (lambda y: {"a": y, "b": y}, "model 'f' returned a dict of 'a', 'b'", None),
-        (lambda y: y[..., None], "model 'f' returned a tensor (4, 2, 1) for 4 rows", None),
+        (lambda y: y[..., None], "model 'f' returned numbers at 2 positions of each row, (4, 2, 1)", None),
     ],
 )
 def test_a_fault_in_the_third_pass_is_a_named_error_and_the_next_pass_works(
@@ -477,7 +477,7 @@ def test_options_in_other_forms_mean_the_same() -> None:
 
 
 def test_a_model_must_be_callable_and_layers_need_a_module() -> None:
-    with pytest.raises(BindError, match=r"model 'f' is a int; a torch.nn.Module or a callable is needed"):
+    with pytest.raises(BindError, match=r"model 'f' is a int; a torch.nn.Module, a callable from a batch"):
         Network("f", 3)  # type: ignore[arg-type]
     with pytest.raises(BindError, match="model 'f' is a callable, which has no layers"):
         Network("f", torch.relu, layers=["conv1"])
