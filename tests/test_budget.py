@@ -123,6 +123,16 @@ def test_a_budget_that_leaves_no_row_for_the_prediction_says_so() -> None:
     assert len(a.values) == 3
 
 
+@pytest.mark.parametrize("strategy", ["AS_WRITTEN", "LAWS", "FUSED", "BEST"])
+@pytest.mark.parametrize("budget", [2, 4, 16])
+def test_the_class_that_another_model_predicts_takes_no_row_beside_the_budget(strategy: str, budget: int) -> None:
+    # Four games as written: each model on the coalitions of each side, for the class that each of them predicts.
+    for text in ("f(x) anti join g(x)", "f(x, baseline => y) anti join g(x, baseline => z)"):
+        answer, counted = asked(session(), f"select * from {text} using regression budget {budget}", strategy=strategy)
+        assert counted == answer.stats.rows + answer.stats.examined_rows
+        assert answer.stats.rows <= 4 * budget
+
+
 def test_an_answer_does_not_depend_on_whether_its_class_was_predicted_before() -> None:
     text = "select * from f(x) where feature < 6 budget 30"
     (cold,) = session().sql(text)

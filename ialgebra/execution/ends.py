@@ -6,7 +6,7 @@ are known. All classes of these rows are kept. It may compose no hybrid.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..algebra.packings import packing_of
 from ..catalog.catalog import Catalog
+from ..planner.games import Predicted
 from ..planner.physical import Job, Run
 from .batches import Desk
 from .lanes import Done, Rows, Work
@@ -51,25 +52,28 @@ def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) 
     wanted = _wanted(tables, catalog)
     if tables.plan.strategy.reuse:
         tables.outcome.probed |= {end.model for end in wanted if end.row == tables.first_rows.get(end.model)}
+    predicting = _predicting(tables, catalog, wanted)
     known, missing = _recalled(tables, wanted)
     if missing and tables.plan.strategy.reuse and not timed:
         # A batch of a few rows is slow: if the targets are known, the ends go into the batches of their games.
-        predicted = list(_predictions(tables, catalog))
-        for end in predicted:
+        for end in predicting.values():
             if (end, None) not in known:  # if other layers are needed too, the store may know the logits alone
                 stored, _ = tables.memory.find_whole(end.model, end.row, (None,))
                 known |= {(end, layer): logits for layer, logits in stored.items()}
-        if all((end, None) in known for end in predicted):
+        if all((end, None) in known for end in predicting.values()):
             missing = {}
     for group in missing.values():
         _evaluate(group, wanted, tables, desk, known)
+    for target, end in predicting.items():
+        tables.outcome.targets[target] = tables.networks[target.model].outputs.predicted(known[end, None])
     for number in range(len(tables.plan.jobs)):
-        _read(number, tables, catalog, known)
+        _read(number, tables, known)
 
 
 def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
     """The whole inputs that the jobs need."""
     wanted: dict[_End, _Wanted] = {}
+    predictions: list[Predicted] = []
 
     def want(end: _End, tensor: Tensor, layers: Sequence[int | None]) -> None:
         wanted.setdefault(end, _Wanted(tensor, {})).layers.update(dict.fromkeys(layers))
@@ -79,10 +83,21 @@ def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
         for model in job.models:
             want(_End(model, full[0] if full else empty, apart), whole(job), job.layers(model))
             want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
-        for target in job.predictions:
-            tensor = catalog.element_for(target.model, target.source).tensor
-            want(_End(target.model, input_name(tensor), apart), tensor, [None])
+        predictions += job.predictions
+    every = _by_row(wanted)
+    for target in dict.fromkeys(predictions):
+        tensor = catalog.element_for(target.model, target.source).tensor
+        row = input_name(tensor)
+        want(every.get((target.model, row), _End(target.model, row, None)), tensor, [None])
     return wanted
+
+
+def _by_row(ends: Iterable[_End]) -> dict[tuple[str, bytes], _End]:
+    """The first end of each model and row."""
+    found: dict[tuple[str, bytes], _End] = {}
+    for end in ends:
+        found.setdefault((end.model, end.row), end)
+    return found
 
 
 def _recalled(tables: Tables, wanted: dict[_End, _Wanted]) -> tuple[_Known, dict[tuple[object, ...], list[_End]]]:
@@ -126,14 +141,9 @@ def _evaluate(group: list[_End], wanted: dict[_End, _Wanted], tables: Tables, de
     desk.in_batches(group, lambda _: run, model, works, read, named, timed=False)
 
 
-def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
-    """Decide the job's targets, then read v(∅) and v(N) of its games where they are known."""
+def _read(number: int, tables: Tables, known: _Known) -> None:
+    """Read v(∅) and v(N) of a job's games where they are known."""
     job, apart = tables.plan.jobs[number], _apart(tables, number)
-    for target in job.predictions:
-        row = input_name(catalog.element_for(target.model, target.source).tensor)
-        tables.outcome.targets[target] = tables.networks[target.model].outputs.predicted(
-            known[_End(target.model, row, apart), None]
-        )
     for k, game in enumerate(job.games):
         for position, row in enumerate(tables.memory.ends(number)):
             logits = known.get((_End(game.model, row, apart), game.layer))
@@ -143,12 +153,13 @@ def _read(number: int, tables: Tables, catalog: Catalog, known: _Known) -> None:
                 ]
 
 
-def _predictions(tables: Tables, catalog: Catalog) -> Iterator[_End]:
-    """The whole inputs whose predicted class is a target."""
-    for number, job in enumerate(tables.plan.jobs):
-        for target in job.predictions:
-            row = input_name(catalog.element_for(target.model, target.source).tensor)
-            yield _End(target.model, row, _apart(tables, number))
+def _predicting(tables: Tables, catalog: Catalog, wanted: Iterable[_End]) -> dict[Predicted, _End]:
+    """For each class that a model must predict, the whole input that tells it. Jobs that share no rows share these: the
+    class is a part of the question, not of a job's work."""
+    every = _by_row(wanted)
+    targets = dict.fromkeys(target for job in tables.plan.jobs for target in job.predictions)
+    rows = {target: input_name(catalog.element_for(target.model, target.source).tensor) for target in targets}
+    return {target: every[target.model, row] for target, row in rows.items()}
 
 
 def _apart(tables: Tables, number: int) -> int | None:
