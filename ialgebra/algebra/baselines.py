@@ -16,6 +16,8 @@ from ..errors import BindError, ShapeError
 from .dtypes import fractional, limits
 from .interning import Node, node
 from .kinds import kind_named
+from .middles import Middle, median, most_frequent
+from .packings import agreed, carrying, packing_of, plain
 from .sources import Source
 from .windows import sql_name
 
@@ -58,6 +60,28 @@ class Mean(_Described):
 
 
 @node
+class Median(_Described):
+    """The median of each feature over a registered collection."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"median({sql_name(self.name)})"
+
+
+@node
+class Mode(_Described):
+    """The most frequent value of each feature in a registered collection; of equally frequent ones the first."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"mode({sql_name(self.name)})"
+
+
+@node
 class Blur(_Described):
     """The input, or another one, after a Gaussian blur of `sigma` pixels (None: a twentieth of the shorter side)."""
 
@@ -90,7 +114,7 @@ def _number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-Baseline = Constant | Mean | Blur | Given
+Baseline = Constant | Mean | Median | Mode | Blur | Given
 
 
 def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[Source], Tensor]) -> None:
@@ -98,9 +122,15 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
     meaning for `x`, an input of that kind."""
     of_kind = kind_named(kind)
     tokens = not of_kind.quantities
+    packing = packing_of(x)
     other: Source | None = None
     match baseline:
         case Constant(value):
+            if packing is not None and (lacking := packing.without_numbers):
+                raise BindError(
+                    f"{_number(value)} is no value of {lacking}; name a baseline that has one, such as a frame of the "
+                    "same columns: register_input(…, baseline=frame), or baseline => its name"
+                )
             if tokens and not (value == int(value) and 0 <= value <= limits(x.dtype)[1]):
                 raise BindError(f"{baseline} is no token; the baseline of a token input is a whole number")
             most = torch.finfo(x.dtype if x.is_floating_point() else torch.float32).max
@@ -108,9 +138,12 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
                 raise BindError(
                     f"the baseline {baseline} is beyond the input's {x.dtype}, which holds up to {most:.2g}"
                 )
-        case Mean(name):
-            if tokens:
-                raise BindError(f"mean({name}) is no baseline for tokens; name one of its elements, or a constant")
+        case Mean(name) | Median(name):
+            if tokens and packing is None:
+                raise BindError(f"{baseline} is no baseline for tokens; name one of its elements, or a constant")
+            other = None if packing is None else Source(name, 0)
+        case Mode(name):
+            other = None if packing is None else Source(name, 0)
         case Blur(source, _):
             if of_kind.layout != "plane":
                 raise BindError("blur is a baseline of images (C, H, W) only")
@@ -121,6 +154,8 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
             assert_never(baseline)
     if other is not None:
         found = element(other)
+        if packing is not None and packing_of(found) is not None:
+            agreed(x, found)
         if found.shape != x.shape:
             raise ShapeError(
                 f"the baseline {baseline} has shape {tuple(found.shape)}, "
@@ -144,8 +179,8 @@ def materialise(
         case Constant(value):
             fits = x.is_floating_point() or (value == int(value) and _within(value, x.dtype))
             return torch.full(x.shape, value, dtype=x.dtype if fits else fractional(x.dtype))
-        case Mean(name):
-            return torch.stack([_floating(each) for each in collection(name)]).mean(0)
+        case Mean(name) | Median(name) | Mode(name):
+            return _middle(baseline, collection(name))
         case Blur(source, sigma):
             sharp = _floating(x if source is None else element(source))
             wide = sharp if sharp.itemsize > 2 else sharp.float()
@@ -154,6 +189,18 @@ def materialise(
             return element(source)
         case _:
             assert_never(baseline)
+
+
+def _middle(baseline: Mean | Median | Mode, rows: Sequence[Tensor]) -> Tensor:
+    """The mean, the median or the mode of each feature."""
+    how: Middle = "mean" if isinstance(baseline, Mean) else "median" if isinstance(baseline, Median) else "mode"
+    packing = packing_of(rows[0])
+    if packing is not None:
+        return carrying(packing.middle(torch.stack([plain(each) for each in rows]), how), packing)
+    if how == "mode":
+        return most_frequent(torch.stack(list(rows)))
+    floating = torch.stack([_floating(each) for each in rows])
+    return floating.mean(0) if how == "mean" else median(floating)
 
 
 def _floating(x: Tensor) -> Tensor:

@@ -6,26 +6,51 @@ that returns masks), plans, models.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BindError, ShapeError
+from ..errors import BindError, ShapeError, did_you_mean
 from .kinds import columns_of, kind_named
-from .players import Features, Grid, Labels, Partition, Pixels, Slic, Spans, Tile, Tokens
+from .kinds.composite import places
+from .kinds.tabular import stem_of
+from .players import (
+    Blocks,
+    Features,
+    Grid,
+    Groups,
+    Labels,
+    OfParts,
+    Partition,
+    Parts,
+    Pixels,
+    Slic,
+    Spans,
+    Tile,
+    Tokens,
+)
 from .sources import Source
+
+_WRITTEN = {Labels: "a feature mask", Blocks: "grid(depth, rows, cols)", OfParts: "of_parts"}
 
 
 def check_partition(
-    partition: Partition, kind: str, shape: tuple[int, ...], mask: Callable[[Source], NDArray[np.generic]]
+    partition: Partition,
+    kind: str,
+    shape: tuple[int, ...],
+    mask: Callable[[Source], NDArray[np.generic]],
+    feature_names: Sequence[str] | None = None,
 ) -> None:
-    """Raise BindError if a partition has no meaning for this kind of input, ShapeError if a mask does not fit."""
+    """Raise BindError if a partition has no meaning for this kind of input, or groups features that have no names or
+    others; ShapeError if a mask does not fit."""
     of_kind = kind_named(kind)
     if not isinstance(partition, of_kind.partitions):
-        legal = ", ".join(each.__name__.lower() for each in of_kind.partitions if each is not Labels)
-        raise BindError(f"players {partition} mean nothing for {of_kind.article}; it has {legal} or a feature mask")
+        legal = ", ".join(dict.fromkeys(_WRITTEN.get(each, each.__name__.lower()) for each in of_kind.partitions))
+        raise BindError(f"players {partition} mean nothing for {of_kind.article}; it has {legal}")
+    if isinstance(partition, Groups):
+        grouped(partition, feature_names)
     if isinstance(partition, Labels):
         given = mask(partition.source)
         if given.dtype.kind not in "biu":
@@ -46,27 +71,34 @@ def labels(
     content: NDArray[np.generic],
     window: NDArray[np.bool_],
     mask: Callable[[Source], NDArray[np.generic]],
+    feature_names: Sequence[str] | None = None,
 ) -> NDArray[np.int64]:
     """The players of `content`: integers that broadcast to its shape, consecutive from 0, −1 where `window` is False.
 
-    `mask` fetches a registered feature mask, whose negative numbers are no players: their features get −1, as those
-    outside the window. Raises BindError for a partition that has no meaning for this kind of
-    input, ShapeError for a feature mask that does not broadcast to the input's shape.
+    `feature_names` are needed for groups. `mask` fetches a registered feature mask, whose negative numbers are no
+    players: their features get −1, as those outside the window. Raises BindError for a partition that has no meaning
+    for this kind of input, ShapeError for a feature mask that does not broadcast to the input's shape.
     """
-    check_partition(partition, kind, content.shape, mask)
+    check_partition(partition, kind, content.shape, mask, feature_names)
     raw: NDArray[np.int64]
     match partition:
         case Features() | Tokens():
             raw = np.arange(content.size).reshape(content.shape)
         case Pixels():
-            raw = np.arange(content.shape[1] * content.shape[2]).reshape(1, *content.shape[1:])
+            raw = np.arange(content[0].size).reshape(1, *content.shape[1:])
         case Tile(size):
-            rows, cols = (np.arange(side) // min(size, side) for side in content.shape[1:])
-            raw = (rows[:, None] * (cols[-1] + 1) + cols[None, :])[None]
+            raw = _crossed([np.arange(side) // min(size, side) for side in content.shape[1:]])
         case Grid(rows, cols):
             down = _cells(np.asarray(window.any(axis=(0, 2))), rows)
-            across = _cells(np.asarray(window.any(axis=(0, 1))), cols)
-            raw = (down[:, None] * (across.max() + 1) + across[None, :])[None]
+            raw = _crossed([down, _cells(np.asarray(window.any(axis=(0, 1))), cols)])
+        case Blocks(depth, rows, cols):
+            along = [(0, 2, 3), (0, 1, 3), (0, 1, 2)]
+            counts = zip(along, (depth, rows, cols), strict=True)
+            raw = _crossed([_cells(np.asarray(window.any(axis=others)), count) for others, count in counts])
+        case Parts() | OfParts():
+            raw = _of_parts(partition, kind, content, window, mask)
+            window = window & (raw >= 0)
+            raw = np.maximum(raw, 0)
         case Slic(segments):
             raw = _slic(content, min(segments, content.size))[None]
         case Spans(count):
@@ -74,6 +106,8 @@ def labels(
             occupied = np.zeros(time.size, dtype=bool)
             occupied[np.broadcast_to(time, content.shape)[window]] = True
             raw = np.broadcast_to(_cells(occupied, count)[time], content.shape)
+        case Groups():
+            raw = grouped(partition, feature_names)
         case Labels(source):
             given = mask(source)
             plays = given.astype(np.int64, copy=False) >= 0
@@ -85,12 +119,66 @@ def labels(
     return _consecutive(raw, window)
 
 
+def _crossed(cells: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The cell of each place, (1, …), from the cells of its coordinates along each axis."""
+    raw = np.zeros((1,) * len(cells), dtype=np.int64)
+    for axis, along in enumerate(cells):
+        raw = raw * (int(along.max(initial=0)) + 1) + along.reshape([-1 if k == axis else 1 for k in range(len(cells))])
+    return raw[None]
+
+
+def _of_parts(
+    partition: Parts | OfParts,
+    kind: str,
+    content: NDArray[np.generic],
+    window: NDArray[np.bool_],
+    mask: Callable[[Source], NDArray[np.generic]],
+) -> NDArray[np.int64]:
+    """The players of a composite (N,), −1 for what rides along."""
+    found = np.full(content.size, -1, dtype=np.int64)
+    parts, first = kind_named(kind).parts, 0
+    for part, where in zip(parts, places(parts), strict=True):
+        if part.rides:
+            continue
+        if isinstance(partition, Parts):
+            found[where] = first
+        else:
+            block, inside = content[where].reshape(part.shape), window[where].reshape(part.shape)
+            own = labels(kind_named(part.kind).default_partition, part.kind, block, inside, mask, part.names)
+            own = np.broadcast_to(own, part.shape).reshape(-1)
+            found[where] = np.where(own >= 0, own + first, -1)
+        first = max(first, int(found[where].max(initial=-1)) + 1)
+    return found
+
+
+def grouped(partition: Groups, feature_names: Sequence[str] | None) -> NDArray[np.int64]:
+    """The group of each feature (D,), in the order of the features. BindError for a name that is no feature's, nor the
+    beginning of some, and for a feature in two groups."""
+    if feature_names is None:
+        raise BindError(f"{partition} groups features by name; register the input with feature_names, or as a frame")
+    number: dict[int, int] = {}
+    for group, names in enumerate(partition.groups):
+        for name in names:
+            own = [place for place, each in enumerate(feature_names) if each == name]
+            covered = own or [place for place, each in enumerate(feature_names) if stem_of(each, name)]
+            if not covered:
+                raise BindError(
+                    f"no feature is called '{name}', or begins with '{name}_'{did_you_mean(name, feature_names)}"
+                )
+            for place in covered:
+                if number.setdefault(place, group) != group:
+                    raise BindError(f"feature '{feature_names[place]}' is in two groups of {partition}")
+    first: dict[object, int] = {}
+    raw = [first.setdefault(("group", number[k]) if k in number else k, k) for k in range(len(feature_names))]
+    return np.array(raw, dtype=np.int64)
+
+
 def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The non-negative labels `raw`, renumbered 0 … d−1 in their order; −1 outside. One plane if all channels are
     equal."""
     raw = raw.reshape((1,) * (window.ndim - raw.ndim) + raw.shape)
     inside = window
-    if window.ndim == 3 and raw.shape[0] == 1:
+    if window.ndim >= 3 and raw.shape[0] == 1:
         inside = np.asarray(window.any(axis=0, keepdims=True))
         if window.strides[0] == 0:
             window = inside

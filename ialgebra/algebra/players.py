@@ -12,7 +12,7 @@ from .sources import Source
 
 @node
 class Pixels(Node):
-    """Each pixel is a player, with all its channels."""
+    """Each pixel is a player, with all its channels; of a volume or a video each voxel."""
 
     def __str__(self) -> str:
         return "pixels"
@@ -46,8 +46,36 @@ class Grid(Node):
 
 
 @node
+class Blocks(Node):
+    """depth × rows × cols blocks over the bounding box of the window, of a volume or a video."""
+
+    depth: int
+    rows: int
+    cols: int
+
+    def __str__(self) -> str:
+        return f"grid({self.depth}, {self.rows}, {self.cols})"
+
+
+@node
+class Parts(Node):
+    """Each part of a composite is a player."""
+
+    def __str__(self) -> str:
+        return "parts"
+
+
+@node
+class OfParts(Node):
+    """Each part of a composite has the players that an input of its kind has by default."""
+
+    def __str__(self) -> str:
+        return "of_parts"
+
+
+@node
 class Tile(Node):
-    """Squares of `size` pixels anchored at the origin; of a square, only the part in the window plays."""
+    """Squares, or cubes, of `size` pixels anchored at the origin; of each, only the part in the window plays."""
 
     size: int
 
@@ -76,6 +104,23 @@ class Spans(Node):
 
 
 @node
+class Groups(Node):
+    """Features of a table in groups, each a player, by their names or by the beginning that one-hot columns share; a
+    feature of no group is a player by itself."""
+
+    groups: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        said = (quoted(each) if len(each) > 1 else quoted(each)[1:-1] for each in self.groups)
+        return f"groups({', '.join(said)})"
+
+
+def quoted(names: tuple[str, ...]) -> str:
+    """Texts in parentheses as a query writes them."""
+    return "(" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + ")"
+
+
+@node
 class Labels(Node):
     """An integer feature mask as in Captum, a registered input: equal numbers are one player, negative ones none."""
 
@@ -85,4 +130,4 @@ class Labels(Node):
         return self.source.text
 
 
-Partition = Pixels | Features | Tokens | Grid | Tile | Slic | Spans | Labels
+Partition = Pixels | Features | Tokens | Grid | Blocks | Parts | OfParts | Tile | Slic | Spans | Groups | Labels

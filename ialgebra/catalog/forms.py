@@ -144,6 +144,8 @@ def _layout(name: str, kind: InputKind, shape: tuple[int, ...], layout: str | No
         return None
     if len(shape) < kind.dimensions:  # such as a grey picture (H, W)
         return next((each for each in kind.layouts if len(each) == len(shape)), kind.layouts[0])
+    if kind.dimensions == 4:
+        return _channels_among(name, kind, shape[-4:])
     return kind.layouts[0] if kind.dimensions < 3 or len(shape) < 3 else _channels(name, shape[-3:])
 
 
@@ -166,6 +168,17 @@ def _channels(name: str, shape: tuple[int, ...]) -> str:
         f"input '{name}' has shape {shape}, which may be a picture of {first} channels, {middle} × {last}, or of "
         f"{last} channels, {first} × {middle}; say which with layout='CHW' or layout='HWC'"
     )
+
+
+def _channels_among(name: str, kind: InputKind, shape: tuple[int, ...]) -> str:
+    """The one layout of four axes whose axis of channels has 1, 3 or 4 entries; ShapeError if there are several, or
+    none."""
+    layouts = [each for each in kind.layouts if len(each) == 4]
+    fitting = [each for each in layouts if shape[each.index("C")] in _CHANNEL_COUNTS]
+    if len(fitting) == 1:
+        return fitting[0]
+    asked = " or ".join(f"layout='{each}'" for each in fitting or layouts)
+    raise ShapeError(f"input '{name}' has shape {shape}, which may be {kind.article} in several ways; say {asked}")
 
 
 def _held(tensor: Tensor, lies: str, held: str) -> Tensor:

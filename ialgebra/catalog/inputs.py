@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import cast
@@ -20,7 +20,10 @@ from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
 from ..algebra.kinds import KINDS, forms
-from ..algebra.packings import carrying, packing_of
+from ..algebra.kinds.composite import composite_name
+from ..algebra.kinds.kind import PartKind
+from ..algebra.packings import carrying, packing_of, plain
+from ..algebra.packings.parts import InputPart, PartsPacking, packed_parts
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
@@ -30,6 +33,7 @@ from ..system.tensors import array_of
 from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 from .frames import is_frame, read_frame
+from .parts import Words, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
@@ -53,6 +57,12 @@ class Element:
     def array(self) -> NDArray[np.generic]:
         """The same values as a NumPy array; bfloat16 as float32."""
         return array_of(self.tensor)
+
+    @cached_property
+    def shown(self) -> NDArray[np.generic]:
+        """The values as people read them: texts, if some of a frame are no numbers; "" where one is missing."""
+        packing = packing_of(self.tensor)
+        return self.array if packing is None else packing.shown(self.array)
 
     @cached_property
     def digest(self) -> str:
@@ -94,7 +104,7 @@ class Entry:
     name: str
     elements: tuple[Element, ...]
     collection: bool
-    kind: str  # one of `algebra.kinds.KINDS`
+    kind: str  # one of `algebra.kinds.KINDS`, or a composite of them
     feature_names: tuple[str, ...] | None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
@@ -149,17 +159,22 @@ def entry(
     name: str,
     value: object,
     feature_names: Iterable[object] | None = None,
-    kind: str | None = None,
-    layout: str | None = None,
+    kind: Words = None,
+    layout: Words = None,
 ) -> Entry:
-    """A registered input from a tensor, array, nested list, picture, or a list or batch of them (a collection), read as
-    `forms.form` says.
+    """A registered input from a tensor, array, nested list, picture, frame, or a list or batch of them (a collection),
+    read as `forms.form` says; or from a mapping of named parts, for each of which `kind` and `layout` may say its own.
 
     Raises ShapeError for anything else, and for a list whose elements differ in shape; BindError for names, a kind or a
     layout that do not fit.
     """
+    if isinstance(value, list | tuple) and value and all(map(is_composite, value)):
+        value = together(name, cast("Sequence[Mapping[str, object]]", value))
     if is_frame(value):
-        return _of_frame(name, value, feature_names, kind, layout)
+        return _of_frame(name, value, feature_names, one_word(name, "kind", kind), one_word(name, "layout", layout))
+    if is_composite(value):
+        return _of_parts(name, cast("Mapping[str, object]", value), feature_names, kind, layout)
+    kind, layout = one_word(name, "kind", kind), one_word(name, "layout", layout)
     value, lies = pictures(name, value, layout)
     riders: Encoding | None = None
     if is_encoding(value):
@@ -189,6 +204,49 @@ def entry(
     return Entry(name, elements, read.collection, of_kind.name, feature_names, layout=read.layout, how=read.how)
 
 
+def _of_parts(
+    name: str, value: Mapping[str, object], feature_names: Iterable[object] | None, kind: Words, layout: Words
+) -> Entry:
+    """A composite of named parts, each read by its own rules; a collection, if its parts are collections."""
+    if feature_names is not None:
+        raise BindError(f"the parts of input '{name}' have names of their own; leave feature_names out")
+    said = {"kind": words_of_parts(name, "kind", kind, value), "layout": words_of_parts(name, "layout", layout, value)}
+    entries = {}
+    for key, each in value.items():
+        words = said["kind"].get(key), said["layout"].get(key)
+        entries[key] = _part(f"{name}.{key}", each, *words)
+    counts = {key: len(each.elements) if each.collection else None for key, each in entries.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"'{key}' {'one input' if n is None else f'{n} inputs'}" for key, n in counts.items())
+        raise ShapeError(
+            f"the parts of input '{name}' are not of one number: {shown}; give each part one input, or each a batch of "
+            "as many, and say the kind of a part that was read otherwise: kind={'part': 'series'}"
+        )
+    parts, kinds = [], []
+    for key, each in entries.items():
+        tensor = each.elements[0].tensor
+        shape = () if is_scalar(value[key]) else each.shape
+        names = (key,) if is_scalar(value[key]) else each.feature_names if KINDS[each.kind].named == "feature" else None
+        rides = is_rider(key)
+        parts.append(InputPart(key, shape, tensor.dtype, packing_of(tensor), rides))
+        kinds.append(PartKind(key, each.kind, each.shape, names, rides))
+    packing = PartsPacking(tuple(parts))
+    elements = tuple(
+        Element(carrying(packed_parts({key: plain(each.elements[k].tensor) for key, each in entries.items()}), packing))
+        for k in range(len(next(iter(entries.values())).elements))
+    )
+    of_kind = KINDS[composite_name(kinds)]
+    how = f"was read as {of_kind.article}; kind={{'{kinds[0].name}': …}} in register_input reads a part otherwise"
+    return Entry(name, elements, counts[kinds[0].name] is not None, of_kind.name, None, how=how)
+
+
+def _part(name: str, value: object, kind: str | None, layout: str | None) -> Entry:
+    """One part of a composite; a number is a table of one feature."""
+    if is_scalar(value):
+        return entry(name, snapshot(name, value).reshape(1), kind=kind or "tabular")
+    return entry(name, value, kind=kind, layout=layout)
+
+
 def _of_frame(name: str, value: object, feature_names: object, kind: str | None, layout: str | None) -> Entry:
     """The rows of a DataFrame as a collection; one row, or a Series, is one input."""
     if kind not in (None, "tabular", "table"):
@@ -199,9 +257,11 @@ def _of_frame(name: str, value: object, feature_names: object, kind: str | None,
         raise BindError(f"the columns of frame '{name}' name its features; rename them, or leave feature_names out")
     held, packing = read_frame(name, value)
     rows = [Element(carrying(row, packing)) for row in torch.from_numpy(held)]
-    how = (
-        f"was read as {'a row' if len(rows) == 1 else f'{len(rows)} rows'} of a table of {len(packing.columns)} columns"
-    )
+    rows_read = "a row" if len(rows) == 1 else f"{len(rows)} rows"
+    how = f"was read as {rows_read} of a table of {len(packing.columns)} columns, which a model gets as a DataFrame"
+    if lacking := packing.without_numbers:
+        how += f"; {lacking} hold{'' if 'columns' in lacking else 's'} no numbers: a model that takes numbers needs an "
+        how += "encoder before it, as in register_model('f', lambda frame: net(encode(frame)))"
     return Entry(name, tuple(rows), len(rows) > 1, "tabular", packing.names, how=how)
 
 

@@ -417,6 +417,10 @@ class IAlgebra(Dialect):
             first = self._curr
             if first.token_type == T.L_PAREN and self._next and self._next.text.upper() == "SELECT":
                 return self._operand()
+            if first.token_type == T.L_PAREN and self._next and self._next.token_type == T.STRING:
+                after = self._tokens[self._index + 2] if self._index + 2 < len(self._tokens) else None
+                if after is not None and after.token_type == T.COMMA:
+                    return self._option_value()
             if self._next.token_type != T.FARROW:
                 return self._parse_disjunction()
             option = self._name("the name of an option")
@@ -424,7 +428,7 @@ class IAlgebra(Dialect):
             return self._placed(first, exp.Kwarg(this=option, expression=self._option_value()))
 
         def _option_value(self) -> exp.Expr | None:
-            """The value of an option: anything that an argument can be, or numbers in parentheses such as (3, 8, 8)."""
+            """The value of an option: what an argument can be, or several in parentheses: (3, 8, 8) or ('a', 'b')."""
             first = self._curr
             if not self._match(T.L_PAREN):
                 return self._parse_disjunction()

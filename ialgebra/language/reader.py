@@ -50,6 +50,7 @@ from .tree import (
     Statement,
     Subquery,
     Text,
+    TextTuple,
     ValueExpr,
 )
 
@@ -247,6 +248,10 @@ class _TreeReader:
         if isinstance(node, exp.Subquery):
             self.refuse(node, NO_QUERY)
         if isinstance(node, exp.Tuple):
+            values = tuple(map(self.expression, node.expressions))
+            texts = tuple(each for each in values if isinstance(each, Text))
+            if len(texts) == len(values):
+                return TextTuple(texts, _span(node))
             return NumberTuple(tuple(map(self.one_of_several, node.expressions)), _span(node))
         value = self.expression(node, depth)
         if isinstance(value, CompareExpr) and value.op == "=" and isinstance(value.left, Name):

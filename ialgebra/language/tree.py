@@ -71,7 +71,15 @@ class NumberTuple:
     span: Span = field(compare=False)
 
 
-ValueExpr: TypeAlias = Number | Text | Name | CallExpr | NumberTuple
+@dataclass(frozen=True)
+class TextTuple:
+    """('city', 'zip')"""
+
+    values: tuple[Text, ...]
+    span: Span = field(compare=False)
+
+
+ValueExpr: TypeAlias = Number | Text | Name | CallExpr | NumberTuple | TextTuple
 
 
 @dataclass(frozen=True)

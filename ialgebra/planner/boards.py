@@ -19,7 +19,7 @@ from ..algebra.baselines import Constant, Given, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import KINDS, columns_of
 from ..algebra.labelling import labels
-from ..algebra.packings import agreed
+from ..algebra.packings import agreed, packing_of
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
@@ -104,7 +104,7 @@ class Boards:
                 self.columns[leaf.source] = columns_of(entry.kind, content, entry.feature_names)
             window = evaluate(leaf.window, self.columns[leaf.source])
             window = window if hidden is None or not hidden.any() else window & ~hidden
-            found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask)
+            found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask, entry.feature_names)
             self.players[place] = found
         return self.players[place]
 
@@ -119,6 +119,8 @@ class Boards:
                 element = self.catalog.element_for(leaf.model, leaf.baseline.source)
                 self.backgrounds[place] = element if own_mask else self.catalog.element(leaf.baseline.source)
             elif isinstance(leaf.baseline, Constant):
+                if packing_of(x.tensor) is not None:
+                    check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)
                 self.backgrounds[place] = constant_element(leaf.baseline, kind, x.tensor.shape, x.tensor.dtype)
             else:
                 self.backgrounds[place] = Element(

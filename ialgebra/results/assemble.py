@@ -55,7 +55,7 @@ def attribution(
         base_value=found.base,
         full_value=found.full,
         kind=entry.kind,
-        content=np.array(catalog.element(leaf.source).array),
+        content=np.array(catalog.element(leaf.source).shown),
         feature_names=_names(entry, catalog.element(leaf.source).array),
         method=found.method,
         component=answer.component,

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..algebra.kinds import KINDS, kind_named
-from ..errors import IalgebraError, ShapeError
+from ..algebra.kinds import kind_named
+from ..errors import BindError, IalgebraError, ShapeError
 from ..system.checks import Check, fields_of, flag, number, optional, sequence, shown, text, whole
 
 PlainFields: TypeAlias = Mapping[str, Any]
@@ -83,6 +83,15 @@ def _errors(what: str, value: Any) -> NDArray[Any]:
     return found
 
 
+def _kind(what: str, value: Any) -> str:
+    """The name of a kind."""
+    name = text(what, value)
+    try:
+        return kind_named(name).name
+    except BindError as error:
+        raise IalgebraError(f"{what}: {error.message}") from None
+
+
 def _content(what: str, value: Any) -> NDArray[Any]:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufU":
         given = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else shown(value)
@@ -144,7 +153,7 @@ _MAP: Mapping[str, Check] = {
     "target_name": text,
     "base_value": number,
     "full_value": number,
-    "kind": partial(text, among=KINDS.keys()),
+    "kind": _kind,
     "content": _content,
     "feature_names": partial(optional, partial(sequence, text)),
     "method": text,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..algebra.kinds import KINDS
+from ..algebra.packings import packing_of
+from ..algebra.packings.frames import FramePacking
+from ..algebra.packings.parts import PartsPacking
 from ..algebra.windows import Mask, Window
 from ..catalog.inputs import Entry
 from ..errors import in_lines
@@ -76,7 +80,20 @@ def sameness_text(network: Network) -> str:
 def input_line(entry: Entry) -> str:
     """An input's name, kind, shape and type."""
     count = f"{len(entry.elements)} × " if entry.collection else ""
-    return f"{entry.name}: {entry.kind}, {count}{entry.shape}, {entry.elements[0].tensor.dtype}"
+    kind = KINDS[entry.kind]
+    return f"{entry.name}: {kind.article if kind.parts else kind.name}, {count}{entry.shape}, {_types(entry)}"
+
+
+def _types(entry: Entry) -> str:
+    """The type of an input's numbers, or of each of its columns or parts."""
+    tensor = entry.elements[0].tensor
+    packing = packing_of(tensor)
+    if isinstance(packing, FramePacking):
+        types = dict.fromkeys(each.dtype if each.categories is None else "category" for each in packing.columns)
+        return f"a DataFrame of {', '.join(types)}"
+    if isinstance(packing, PartsPacking):
+        return ", ".join(f"'{each.name}' {'a DataFrame' if each.packing else each.dtype}" for each in packing.parts)
+    return str(tensor.dtype)
 
 
 def input_text(entry: Entry) -> str:

@@ -19,13 +19,17 @@ from torch import Tensor
 from ..algebra.baselines import Baseline, Constant, Given, check_baseline
 from ..algebra.kinds import KINDS, kind_of
 from ..algebra.labelling import check_partition
+from ..algebra.packings import agreed, packing_of
+from ..algebra.packings.frames import FramePacking
 from ..algebra.players import Labels, Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask
 from ..catalog.catalog import Catalog
 from ..catalog.encodings import is_encoding
 from ..catalog.forms import form, pictures
-from ..catalog.inputs import Entry, entry, hidden, labels_of, snapshot
+from ..catalog.frames import is_frame
+from ..catalog.inputs import Element, Entry, entry, hidden, labels_of, snapshot
+from ..catalog.parts import Words, is_composite
 from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
@@ -83,10 +87,10 @@ def network_of(
 
 
 def _example(network: Network, value: object) -> Tensor:
-    """An example as the model is given it. A picture or what a tokenizer returns is read as an input would be; any
-    other array is one row as it is, unless it is plainly a picture whose channels come last."""
+    """An example as the model is given it. A picture, a frame, named parts or what a tokenizer returns are read as an
+    input would be; any other array is one row as it is, unless it is plainly a picture whose channels come last."""
     name = f"example of {network.name}"
-    if is_encoding(value) or pictures(name, value, None)[0] is not value:
+    if is_encoding(value) or is_frame(value) or is_composite(value) or pictures(name, value, None)[0] is not value:
         element = entry(name, value).elements[0]
         return element.tensor if network.tokens is None else element.packed(network.tokens, element).tensor
     row = snapshot(name, value)
@@ -133,8 +137,8 @@ def register_input(
     players: Wish | None,
     feature_names: Sequence[object] | Mapping[int, str] | None,
     labels: Sequence[int] | Sequence[str] | ArrayLike | None,
-    kind: str | None,
-    layout: str | None,
+    kind: Words,
+    layout: Words,
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
     name = valid_name("input", name)
@@ -145,10 +149,12 @@ def register_input(
     draft.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
     baselines = None if baseline is None else _baselines(draft, made, baseline)
     partition = None if players is None else _players(draft, made, players)
+    made = _of_the_baseline(draft, made, baselines or ())
+    draft.inputs[name] = made
     for each in baselines or ():
         check_baseline(each, made.kind, made.elements[0].tensor, lambda source: draft.element(source).tensor)
     if partition is not None:
-        check_partition(partition, made.kind, made.shape, draft.mask)
+        check_partition(partition, made.kind, made.shape, draft.mask, made.feature_names)
     draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition)
     call = PythonCall("register_input", name, _as_registered(draft, made))
     catalog.inputs = draft.inputs  # in one step, so that a query that begins meanwhile sees all or nothing
@@ -212,10 +218,22 @@ def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]
         return bind_baselines(reader.parse_value(wish), catalog)
     if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
         return (Constant(number(f"the baseline of '{x.name}'", wish if isinstance(wish, Real) else wish.item())),)
-    kind = x.kind if KINDS[x.kind].quantities else None
+    kind: Words = x.kind if KINDS[x.kind].quantities else None
+    if parts := KINDS[x.kind].parts:
+        kind = {part.name: part.kind for part in parts if part.shape}
     own = entry(hidden(x.name, "baseline"), wish, kind=kind, layout=x.layout_of(wish))
     catalog.inputs[own.name] = own
     return tuple(Given(source) for source in own.sources)
+
+
+def _of_the_baseline(catalog: Catalog, made: Entry, baselines: Sequence[Baseline]) -> Entry:
+    """A Series, which holds values without the dtypes of its columns, with those of its baseline."""
+    packing = packing_of(made.elements[0].tensor)
+    given = [each for each in baselines if isinstance(each, Given)]
+    if not isinstance(packing, FramePacking) or not packing.is_inferred or not given:
+        return made
+    elements = tuple(Element(agreed(x.tensor, catalog.element(given[0].source).tensor)[0]) for x in made.elements)
+    return dataclasses.replace(made, elements=elements)
 
 
 def _players(catalog: Catalog, x: Entry, wish: object) -> Partition:
@@ -251,6 +269,12 @@ def _as_registered(catalog: Catalog, made: Entry) -> dict[str, PythonValue]:
 def _as_read(made: Entry) -> dict[str, PythonValue]:
     """What `kind=` and `layout=` must say for the tensors of an entry to be read as they are held."""
     kind = KINDS[made.kind]
+    if kind.parts:
+        said = {part.name: part.kind for part in kind.parts if part.kind != "tabular" or part.names is None}
+        lies = {name: KINDS[of].layouts[0] for name, of in said.items() if KINDS[of].layouts}
+        return {"kind": said or None, "layout": lies or None}
+    if isinstance(packing_of(made.elements[0].tensor), FramePacking):
+        return {"feature_names": None}
     told = kind_of(made.shape, made.elements[0].tensor.dtype)
     held = kind.layouts[0] if kind.layouts else None
     try:

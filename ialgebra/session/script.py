@@ -18,6 +18,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from ..algebra.packings import packing_of, plain
+from ..algebra.packings.frames import FramePacking, written_frame
+from ..algebra.packings.parts import PartsPacking, typed
 from ..algebra.windows import Mask
 from ..catalog.inputs import Element, Entry
 from ..errors import BindError, IalgebraError
@@ -52,11 +55,15 @@ def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None =
     from ialgebra import Strategy
     from ialgebra.session.history import of_what_is_kept, same
     from ialgebra.session.script import tensors_of
-
+{imports}
     tensors = tensors_of(HERE / {tensors!r}, {digest!r})
     strategies = [{strategies}]
     with ialgebra.connect(store_bytes={store_bytes}) as con:
 '''
+
+_IMPORTS = """    import datetime, decimal, pandas
+    from ialgebra.algebra.packings.frames import frame_of
+"""
 
 _FORGOTTEN = """
 
@@ -100,6 +107,7 @@ def _files(steps: Sequence[HistoryStep], path: Path, forgotten: int, store_bytes
         tensors=f"{path.stem}.safetensors",
         digest=hashlib.sha256(tensors).hexdigest(),
         store_bytes=store_bytes,
+        imports=_IMPORTS if any("frame_of(" in line for line in body) else "",
     )
     text += "".join(f"        {line}\n" for line in [*body, "yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
@@ -138,6 +146,8 @@ class _Script:
             yield f"# {step.number}: {_literal(step.text)}"
         elif step.call is not None:
             given = {name: value for name, value in step.call.arguments.items() if value is not None}
+            if isinstance(example := given.get("example"), Tensor) and packing_of(example) is not None:
+                del given["example"]  # the first query runs the model on it again
             arguments = [f"{name}={self.value(step, name, value)}" for name, value in given.items()]
             yield f"con.{step.call.method}({', '.join([_literal(step.call.name), *arguments])})  # {step.number}"
         else:
@@ -188,6 +198,8 @@ class _Script:
                 return self.tensor(tensor_name, torch.from_numpy(np.array(value.array)))
             case Entry(elements=elements, collection=collection):
                 content = [each.tensor for each in elements]
+                if packing_of(content[0]) is not None:
+                    return self.packed(tensor_name, content, collection)
                 if any(each.attention is not None or each.types is not None for each in elements):
                     return self.encoding(tensor_name, elements, collection)
                 if len({each.dtype for each in content}) > 1:  # a stack would give all one type
@@ -206,6 +218,23 @@ class _Script:
             return _literal(name)
         module = f"{model.where}[{_literal(model.key)}].get_submodule({_literal(path)})"
         return f"({_literal(name)}, {module if number is None else f'ialgebra.models.layers.Tap({module}, {number})'})"
+
+    def packed(self, name: str, content: Sequence[Tensor], collection: bool) -> str:
+        """Rows of a frame, or of named parts, as their packing tells."""
+        packing, rows = packing_of(content[0]), torch.stack([plain(each) for each in content])
+        if isinstance(packing, FramePacking):
+            return written_frame(packing, rows, self.tensor(name, rows))
+        assert isinstance(packing, PartsPacking)
+        written = []
+        for part, where in packing.slices:
+            numbers = rows[:, where].reshape(len(rows), *part.shape)
+            if isinstance(part.packing, FramePacking):
+                said = written_frame(part.packing, numbers, self.tensor(f"{name} {part.name}", numbers))
+            else:
+                each = typed(numbers, part.dtype)
+                said = self.tensor(f"{name} {part.name}", each if collection else each[0])
+            written.append(f"{_literal(part.name)}: {said}")
+        return f"{{{', '.join(written)}}}"
 
     def encoding(self, name: str, elements: Sequence[Element], collection: bool) -> str:
         """Token sequences with their masks and types, as a tokenizer returns them."""

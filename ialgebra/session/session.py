@@ -140,8 +140,8 @@ class Session:
         players: Wish | None = None,
         feature_names: Sequence[object] | Mapping[int, str] | None = None,
         labels: Sequence[int] | Sequence[str] | ArrayLike | None = None,
-        kind: str | None = None,
-        layout: str | None = None,
+        kind: str | Mapping[str, str] | None = None,
+        layout: str | Mapping[str, str] | None = None,
     ) -> None:
         """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,),
         integer tokens (T,) or what a tokenizer returns, or, if `kind` says so, a series (T, C) or a signal (C, T).

@@ -46,7 +46,18 @@ class Layers:
 
 
 PythonValue = (
-    str | int | tuple[object, ...] | Mapping[int, str] | Tensor | Mask | Entry | Heads | GivenObject | Layers | None
+    str
+    | int
+    | tuple[object, ...]
+    | Mapping[int, str]
+    | Mapping[str, str]
+    | Tensor
+    | Mask
+    | Entry
+    | Heads
+    | GivenObject
+    | Layers
+    | None
 )
 
 

@@ -19,6 +19,8 @@ EXAMPLES = {
     "tokens": torch.tensor([3, 1, 4, 1, 5]),
     "series": torch.linspace(-1, 2, 20 * 3).reshape(20, 3),
     "signal": torch.linspace(-1, 2, 2 * 20).reshape(2, 20),
+    "volume": torch.linspace(0, 1, 3 * 4 * 6 * 5).reshape(3, 4, 6, 5),
+    "video": torch.linspace(0, 1, 3 * 6 * 4 * 5).reshape(3, 6, 4, 5),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 

@@ -97,6 +97,11 @@ class EditForm:
     apply: Callable[[Edit, Tensor, Surroundings], Tensor]
     tried: bool = True
 
+    @property
+    def replaces(self) -> bool:
+        """Whether it puts values of other inputs into a window, and calculates with none."""
+        return any(isinstance(each, WindowArgument) for kind in KINDS.values() for each in self.arguments(kind) or ())
+
     def written(self, kind: InputKind | None = None) -> str:
         """How a query writes this edit of an input of some kind, or of the first kind for which it means something."""
         kinds = KINDS.values() if kind is None else (kind,)

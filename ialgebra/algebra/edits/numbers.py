@@ -9,11 +9,13 @@ from torch import Tensor
 
 from ...errors import BindError
 from ..dtypes import common_dtype, limits
+from ..packings import agreed
 from ..sources import Edit
 
 
 def mixed(selected: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
-    """`inside` where `selected`, else `outside`, in a type that holds both."""
+    """`inside` where `selected`, else `outside`, in a type and with a packing that hold both."""
+    inside, outside = agreed(inside, outside)
     common = common_dtype(inside.dtype, outside.dtype)
     return torch.where(selected, inside.to(common), outside.to(common))
 

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
+import torch
 from torch import Tensor
 
-from ..baselines import Baseline, Blur, Constant, Given, Mean
+from ..baselines import Baseline, Blur, Constant, Given, Mean, Median, Mode
 from ..kinds import InputKind, kind_named
+from ..packings import carrying, packing_of, plain
 from ..sources import Edit, Source
 from .form import EditForm, Surroundings
 from .moves import ROTATE, SCALE, SHIFT
@@ -58,7 +60,13 @@ def edited(
     Raises ShapeError where another input, a baseline or a mask does not fit, BindError where values leave the range of
     the input's numbers.
     """
-    return form_of(edit).apply(edit, x, Surroundings(kind_named(kind), feature_names, element, collection))
+    form, surroundings = form_of(edit), Surroundings(kind_named(kind), feature_names, element, collection)
+    packing = packing_of(x)
+    if packing is None or form.replaces:
+        return form.apply(edit, x, surroundings)
+    amounts = packing.amounts(plain(x))  # texts and missing values stay as they are
+    changed = form.apply(edit, torch.where(amounts, plain(x), torch.zeros_like(plain(x))), surroundings)
+    return carrying(torch.where(amounts, changed, plain(x)), packing)
 
 
 def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
@@ -76,8 +84,8 @@ def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
                 pending.extend(value for value in reversed(values) if isinstance(value, _READ))
             case Given(source) | Blur(source, _) if source is not None:
                 pending.append(source)
-            case Mean(name):
+            case Mean(name) | Median(name) | Mode(name):
                 yield name
 
 
-_READ = (Source, Constant, Mean, Blur, Given)
+_READ = (Source, Constant, Mean, Median, Mode, Blur, Given)

@@ -9,7 +9,7 @@ import torch
 
 from ...system.arrays import Array, Ints
 from ..players import Grid, Labels, Pixels, Slic, Tile
-from .kind import InputKind
+from .kind import InputKind, names_of_ranges
 
 
 def _accepts(shape: tuple[int, ...], dtype: torch.dtype) -> bool:
@@ -22,20 +22,7 @@ def _index(value: Array) -> dict[str, Array]:
 
 
 def _player_names(players: Ints, count: int, content: Array, feature_names: Sequence[str] | None) -> list[str]:
-    """The rows and columns that every player spans; `players` is `(…, H, W)`."""
-    rows, cols = np.broadcast_arrays(*np.ogrid[tuple(slice(n) for n in players.shape)])[-2:]
-    spans = []
-    for index in (rows, cols):
-        low, high = np.full(count, players.size), np.full(count, -1)
-        inside = players >= 0
-        np.minimum.at(low, players[inside], index[inside])
-        np.maximum.at(high, players[inside], index[inside])
-        spans.append((low.tolist(), high.tolist()))
-    (top, bottom), (left, right) = spans
-    return [
-        f"rows {first}-{last}, cols {near}-{far}" if last >= 0 else "no features"
-        for first, last, near, far in zip(top, bottom, left, right, strict=True)
-    ]
+    return names_of_ranges(players, count, ("rows", "cols"))
 
 
 IMAGE = InputKind(

@@ -14,30 +14,48 @@ import torch
 
 from ...errors import BindError, ShapeError, did_you_mean
 from ...system.arrays import Array
+from .composite import COMPOSITE, FORM, PART, composite, parts_of
 from .image import IMAGE
 from .kind import InputKind
 from .series import SERIES, SIGNAL
 from .tabular import TABULAR
 from .tokens import TOKENS
+from .volume import VIDEO, VOLUME
+
+
+class _Kinds(dict[str, InputKind]):
+    """The kinds by name. A composite is not among them: its name tells its parts, and is read when it is asked for."""
+
+    def __missing__(self, name: str) -> InputKind:
+        parts = parts_of(name)
+        if not parts:
+            raise BindError(f"unknown kind of input '{name}'{did_you_mean(name, [*self, COMPOSITE])}")
+        self_made = _composites.get(name)
+        if self_made is None:
+            self_made = _composites[name] = composite(name, parts, kind_named)
+        return self_made
+
 
 # The first kind that accepts an input is its kind.
-KINDS: Final[Mapping[str, InputKind]] = {
-    each.name: each
+KINDS: Final[Mapping[str, InputKind]] = _Kinds(
+    (each.name, each)
     for each in (
         IMAGE,
         TABULAR,
         TOKENS,
         SERIES,
         SIGNAL,
+        VOLUME,
+        VIDEO,
     )
-}
+)
+_OTHER_NAMES: Final = {"table": TABULAR.name}
+_composites: dict[str, InputKind] = {}
 
 
 def kind_named(name: str) -> InputKind:
     """The kind of this name; BindError for an unknown one."""
-    if name not in KINDS:
-        raise BindError(f"unknown kind of input '{name}'{did_you_mean(name, KINDS)}")
-    return KINDS[name]
+    return KINDS[_OTHER_NAMES.get(name, name)]
 
 
 def kind_of(shape: tuple[int, ...], dtype: torch.dtype) -> InputKind | None:
@@ -53,17 +71,17 @@ def is_batch(dimensions: int) -> bool:
 
 def forms() -> str:
     """What may be registered, in words."""
-    return ", ".join(kind.form for kind in KINDS.values()) + ", or a batch or list of these"
+    return ", ".join([*(kind.form for kind in KINDS.values()), FORM]) + ", or a batch or list of these"
 
 
 def all_columns() -> tuple[str, ...]:
     """The columns that a predicate may read on inputs of any kind, each once."""
-    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.columns))
+    return tuple(dict.fromkeys([*(name for kind in KINDS.values() for name in kind.columns), PART]))
 
 
 def named_columns() -> tuple[str, ...]:
     """The columns whose entries may have names; a predicate may compare them with a text."""
-    return tuple(dict.fromkeys(kind.named for kind in KINDS.values() if kind.named is not None))
+    return tuple(dict.fromkeys([*(kind.named for kind in KINDS.values() if kind.named is not None), PART]))
 
 
 def describe_columns(name: str | None) -> str:

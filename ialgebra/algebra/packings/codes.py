@@ -59,6 +59,12 @@ def value_of(held: float) -> Hashable:
         return _values[held]
 
 
+def text_of(held: float) -> str | None:
+    """The value of a code as a text; None for a number."""
+    with _lock:
+        return str(_values[held]) if held in _values else None
+
+
 def number(value: float) -> float:
     """A number as it is held: itself, or its code where float64 loses digits or where it looks like a code."""
     lost = isinstance(value, int) and abs(value) > MOST_EXACT and int(float(value)) != value
@@ -76,3 +82,36 @@ def numbers(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Floats
         for place in np.argwhere(is_code(held)):
             held[tuple(place)] = code(float(values[tuple(place)]))
     return held
+
+
+_LITERALS = (str, bytes, bool, int, float, type(None))
+
+
+def written(value: Hashable) -> str:
+    """A value as Python source, in which `pandas`, `datetime` and `decimal` may be named; BindError for a value of
+    another type."""
+    if type(value) is tuple:
+        return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
+    if type(value) is float and not math.isfinite(value):
+        return f"float('{value}')"
+    if type(value) in _LITERALS:
+        return repr(value)
+    module, name = type(value).__module__, type(value).__name__
+    if module in ("datetime", "decimal"):
+        return repr(value) if module == "datetime" else f"decimal.{value!r}"
+    if module.startswith("pandas."):
+        match name:
+            case "NaTType" | "NAType":
+                return f"pandas.{name[:-4]}"
+            case "Timestamp":
+                return f"pandas.{value!r}"
+            case "Timedelta":
+                return f"pandas.{value!r}"
+            case "Period":
+                return f"pandas.{value!r}"
+            case "Interval":
+                ends = (getattr(value, end) for end in ("left", "right"))
+                return f"pandas.Interval({', '.join(map(written, ends))}, closed={getattr(value, 'closed', 'right')!r})"
+    if isinstance(value, np.generic):
+        return written(value.item())
+    raise BindError(f"a value of type {module}.{name} cannot be written as a script; make it a text")

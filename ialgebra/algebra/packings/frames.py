@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from ...errors import BindError, ShapeError, did_you_mean
-from ...system.arrays import Bools, Floats, Ints
+from ...system.arrays import Array, Bools, Floats, Ints
+from ..middles import Middle, median, most_frequent
 from . import codes
 
 if TYPE_CHECKING:
@@ -71,11 +72,6 @@ class FramePacking:
         """The columns' names as texts."""
         return tuple(str(each.name) for each in self.columns)
 
-    @property
-    def amounts(self) -> Bools:
-        """Which columns hold amounts (D,)."""
-        return np.array([each.is_amount for each in self.columns])
-
     def unpack(self, batch: Tensor) -> pd.DataFrame:
         """The rows (B, D) as a DataFrame. BindError for codes of no value."""
         import pandas as pd
@@ -93,10 +89,40 @@ class FramePacking:
     def cast(self, dtype: torch.dtype) -> None:
         return None
 
+    @property
+    def is_inferred(self) -> bool:
+        """Whether some dtypes were found by looking at one row."""
+        return any(each.inferred for each in self.columns)
+
+    @property
+    def without_numbers(self) -> str:
+        lacking = [each.name for each in self.columns if each.holds != _NUMBERS]
+        return f"column{'s' if len(lacking) > 1 else ''} {_shown(lacking)}" if lacking else ""
+
+    def amounts(self, row: Tensor) -> Tensor:
+        found = _amounts(self) & ~codes.is_code(_doubles(row)) & ~np.isnan(_doubles(row))
+        return torch.from_numpy(found).to(row.device)
+
+    def settled(self, x: Tensor, background: Tensor) -> Tensor:
+        return background
+
     def moved(self, row: Tensor) -> Tensor:
         near = torch.nextafter(row, torch.full_like(row, torch.inf))
-        still = torch.from_numpy(codes.is_code(_doubles(row))) | ~torch.from_numpy(self.amounts)
-        return torch.where(still.to(row.device), row, near)
+        return torch.where(self.amounts(row), near, row)
+
+    def middle(self, rows: Tensor, how: Middle) -> Tensor:
+        found = torch.full_like(rows[0], torch.nan)
+        amounts = _amounts(self)
+        for place in range(len(self.columns)):
+            cells = rows[:, place]
+            cells = cells[~cells.isnan()]
+            if not len(cells):
+                continue
+            if how == "mode" or not amounts[place] or codes.is_code(_doubles(cells)).any():
+                found[place] = most_frequent(cells)
+            else:
+                found[place] = cells.mean() if how == "mean" else median(cells)
+        return found
 
     def joined(self, other: object, x: Tensor, background: Tensor) -> FramePacking:
         """The columns for rows mixed of both: categories that only the background has come last; whole numbers that
@@ -127,16 +153,41 @@ class FramePacking:
         changed = any(one is not two for one, two in zip(columns, self.columns, strict=True))
         return dataclasses.replace(self, columns=columns) if changed else self
 
-    def cell(self, place: int, held: float) -> object:
-        """The value of a held number in a column, as a person reads it; None where it is missing."""
-        column = self.columns[place]
-        if np.isnan(held):
-            return None
-        if held >= 0 and bool(codes.is_code(np.array([held]))[0]):
-            return codes.value_of(held)
-        if column.holds == _TIMES or column.dtype in ("bool", "boolean"):
-            return cast(object, _series(column, np.array([held])).iloc[0])
-        return int(held) if held == int(held) and column.dtype.lower().startswith(("int", "uint")) else held
+    def shown(self, row: Array) -> Array:
+        if not self.without_numbers and not codes.is_code(row.astype(np.float64)).any():
+            return row
+        frame = self.unpack(torch.from_numpy(row.astype(np.float64))[None])
+        cells = zip(_cells(frame), _cells(frame.isna()), strict=True)
+        return np.array(["" if missing else str(cell) for cell, missing in cells])
+
+
+def written_frame(packing: FramePacking, rows: Tensor, held: str) -> str:
+    """The frame of rows (N, D) as Python source, which reads the rows from the expression `held`; `pandas`, `datetime`
+    and `decimal` must be imported, and `frame_of`. BindError for values that cannot be written."""
+    coded = np.unique(_doubles(rows)[codes.is_code(_doubles(rows))]).tolist()
+    values = [codes.written(codes.value_of(each)) for each in coded]
+    columns = (
+        f"({codes.written(each.name)}, {each.dtype!r}, "
+        + ("None" if each.categories is None else codes.written(each.categories))
+        + f", {each.ordered!r}, {each.inferred!r})"
+        for each in packing.columns
+    )
+    said = f"{held}, [{', '.join(columns)}], [{', '.join(values)}]"
+    return f"frame_of({said}{f', {codes.written(packing.column_names)}' if packing.column_names else ''})"
+
+
+def frame_of(
+    held: Tensor,
+    columns: Sequence[tuple[Hashable, str, tuple[Hashable, ...] | None, bool, bool]],
+    values: Sequence[Hashable],
+    column_names: tuple[Hashable, ...] = (),
+) -> pd.DataFrame | pd.Series[Any]:
+    """The frame that `written_frame` wrote: rows (N, D) as they are held, the columns, and the values of codes. Of a
+    Series, whose dtypes were inferred, the Series."""
+    for value in values:
+        codes.code(value)
+    frame = FramePacking(tuple(FrameColumn(*each) for each in columns), column_names).unpack(held)
+    return frame.astype(object).iloc[0] if any(each[-1] for each in columns) else frame
 
 
 def packed_frame(name: str, frame: pd.DataFrame, inferred: bool = False) -> tuple[Floats, FramePacking]:
@@ -159,6 +210,16 @@ def packed_frame(name: str, frame: pd.DataFrame, inferred: bool = False) -> tupl
             ) from None
         columns.append(column)
     return held, FramePacking(tuple(columns), tuple(frame.columns.names) if any(frame.columns.names) else ())
+
+
+def _cells(frame: pd.DataFrame) -> list[object]:
+    """The cells of the one row of a frame."""
+    return [frame.iloc[0, place] for place in range(frame.shape[1])]
+
+
+def _amounts(packing: FramePacking) -> Bools:
+    """Which columns hold amounts (D,)."""
+    return np.array([each.is_amount for each in packing.columns], dtype=bool)
 
 
 def _held_as(dtype: str) -> str:

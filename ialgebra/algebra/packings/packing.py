@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ...errors import ShapeError
+from ...system.arrays import Array
+from ..middles import Middle
 
 
 class Packing(Protocol):
@@ -33,9 +35,26 @@ class Packing(Protocol):
     def cast(self, dtype: torch.dtype) -> Packing | None:
         """The packing that gives fractions in this type instead; None where it has none to choose."""
 
+    @property
+    def without_numbers(self) -> str:
+        """What has no numbers, in words, so that a constant is no value of it; empty where there is no such thing."""
+
+    def shown(self, row: Array) -> Array:
+        """The values of a row (*shape) as people read them, (*shape): numbers, or texts where some are none."""
+
+    def amounts(self, row: Tensor) -> Tensor:
+        """Which numbers of a row (*shape) are amounts, with which one may calculate."""
+
+    def middle(self, rows: Tensor, how: Middle) -> Tensor:
+        """The mean, the median or the mode (*shape) of rows (N, *shape); the mode of what is no amount. Missing values
+        are left out."""
+
     def joined(self, other: Packing, x: Tensor, background: Tensor) -> Packing:
         """The packing of rows that are mixed of an `x` with this packing and a `background` with the other, both
         (*shape). ShapeError or BindError where they do not fit together."""
+
+    def settled(self, x: Tensor, background: Tensor) -> Tensor:
+        """The background (*shape) with what stays as it is in `x` (*shape), whatever is absent."""
 
     def moved(self, row: Tensor) -> Tensor:
         """The row (*shape) with each number moved by its last bit, as far as it is an amount."""
@@ -91,8 +110,9 @@ def agreed(x: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     if own is None and other is None:
         return x, background
     first, second = cast(Packing, own or other), cast(Packing, other or own)
-    joined = first.joined(second, plain(x), plain(background))
-    return carrying(x, joined), carrying(background, joined)
+    settled = first.settled(plain(x), plain(background))
+    joined = first.joined(second, plain(x), settled)
+    return carrying(x, joined), carrying(settled, joined)
 
 
 def _flat(values: Iterable[object]) -> Iterator[object]:

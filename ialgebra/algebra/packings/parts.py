@@ -20,18 +20,25 @@ import torch
 from torch import Tensor
 
 from ...errors import ShapeError
+from ...system.arrays import Array
+from ..dtypes import fractional
+from ..middles import Middle, median, most_frequent
 from . import codes
 from .packing import Packing
+
+_IDS = (torch.bool, torch.int64, torch.uint64)  # of numbers that are rather names than amounts
 
 
 @dataclass(frozen=True)
 class InputPart:
-    """One part: its name, the shape of one input, the type of its numbers, and its own packing."""
+    """One part: its name, the shape of one input, the type of its numbers, its own packing, and whether it rides along:
+    then every hybrid has it as the input does, such as an attention mask."""
 
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
     packing: Packing | None = None
+    rides: bool = False
 
     @property
     def size(self) -> int:
@@ -66,7 +73,7 @@ class PartsPacking:
         found: dict[str, object] = {}
         for part, where in self.slices:
             numbers = batch[:, where].reshape(len(batch), *part.shape)
-            found[part.name] = _typed(numbers, part.dtype) if part.packing is None else part.packing.unpack(numbers)
+            found[part.name] = typed(numbers, part.dtype) if part.packing is None else part.packing.unpack(numbers)
         return found
 
     def numbers(self, batch: Tensor) -> None:
@@ -101,6 +108,53 @@ class PartsPacking:
                 found.append(dataclasses.replace(part, dtype=_holding(part.dtype, second.dtype, one, two)))
         return self if tuple(found) == self.parts else PartsPacking(tuple(found))
 
+    @property
+    def without_numbers(self) -> str:
+        found = [
+            f"{lacking} of part '{each.name}'"
+            for each in self.parts
+            if each.packing is not None and (lacking := each.packing.without_numbers)
+        ]
+        return ", ".join(found)
+
+    def shown(self, row: Array) -> Array:
+        found = [
+            row[where] if part.packing is None else part.packing.shown(row[where].reshape(part.shape)).reshape(-1)
+            for part, where in self.slices
+        ]
+        if all(each.dtype.kind != "U" for each in found):
+            return row
+        return np.concatenate([each.astype(str) for each in found])
+
+    def amounts(self, row: Tensor) -> Tensor:
+        found = torch.ones(len(row), dtype=torch.bool, device=row.device)
+        for part, where in self.slices:
+            if part.packing is not None:
+                found[where] = part.packing.amounts(row[where].reshape(part.shape)).reshape(-1)
+            elif part.rides or part.dtype in _IDS:
+                found[where] = False
+        return found
+
+    def middle(self, rows: Tensor, how: Middle) -> Tensor:
+        found = rows[0].to(fractional(rows.dtype))
+        for part, where in self.slices:
+            cells = rows[:, where].reshape(len(rows), *part.shape)
+            if part.packing is not None:
+                one = part.packing.middle(cells, how)
+            elif how == "mode" or part.dtype in _IDS:
+                one = most_frequent(cells)
+            else:
+                one = cells.to(found.dtype).mean(0) if how == "mean" else median(cells.to(found.dtype))
+            found[where] = one.to(found.dtype).reshape(-1)
+        return found
+
+    def settled(self, x: Tensor, background: Tensor) -> Tensor:
+        found = background.clone()
+        for part, where in self.slices:
+            if part.rides:
+                found[where] = x[where].to(found.dtype)
+        return found
+
     def moved(self, row: Tensor) -> Tensor:
         near = row.clone()
         for part, where in self.slices:
@@ -128,7 +182,7 @@ def _doubles(numbers: Tensor) -> Tensor:
     return numbers.to(torch.float64)
 
 
-def _typed(numbers: Tensor, dtype: torch.dtype) -> Tensor:
+def typed(numbers: Tensor, dtype: torch.dtype) -> Tensor:
     """Held numbers in a part's type."""
     if numbers.dtype == dtype:
         return numbers

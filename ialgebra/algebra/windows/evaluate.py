@@ -123,7 +123,7 @@ def _all(truths: Iterable[Truth]) -> Truth:
 
 
 def _fitted(mask: Mask, shape: tuple[int, ...]) -> Bools:
-    if mask.shape != shape and not (len(shape) == 3 and mask.shape in (shape[1:], (1, *shape[1:]))):
+    if mask.shape != shape and not (len(shape) in (3, 4) and mask.shape in (shape[1:], (1, *shape[1:]))):
         raise ShapeError(f"window '{mask.name}' has shape {mask.shape}, which does not fit an input of shape {shape}")
     return mask.array
 
@@ -143,9 +143,15 @@ def _compare(op: str, left: Term, right: Term, columns: Columns) -> Truth:
         case Column(name), WindowConstant(str(word)):
             if f"{name}_name" not in columns:
                 _read(name, columns)
+                if name == "value":  # numbers only, of which none is a text
+                    return Truth(np.array(op == "<>"), np.array(op == "="))
                 raise BindError(f"'{word}' names no {name}: the input was registered without feature_names")
             same = np.asarray(columns[f"{name}_name"] == word)
-            return _certain(same if op == "=" else ~same)
+            equal = _certain(same)
+            if name == "value":  # a value that is missing is no text, nor another one
+                known = ~np.isnan(_read(name, columns)) | (columns[f"{name}_name"] != "")
+                equal = Truth(same & known, ~same & known)
+            return equal if op == "=" else _not(equal)
     one, other = _numbers(left, columns), _numbers(right, columns)
     holds = _COMPARISONS[op](one, other)
     known = ~(np.isnan(one) | np.isnan(other))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, check_baseline
+from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, Median, Mode, check_baseline
 from ...algebra.edits import (
     EDITS,
     EditArgument,
@@ -24,6 +24,8 @@ from ...algebra.edits import (
     meaningful,
 )
 from ...algebra.kinds import KINDS
+from ...algebra.packings import packing_of
+from ...algebra.packings.frames import FramePacking
 from ...algebra.sources import Edit, Source
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog
@@ -34,12 +36,15 @@ from .options import call, own_word, whole
 from .predicates import bind_window
 
 MODIFIERS = tuple(EDITS)
+_MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": Mode}
 InForce = Callable[[Entry], tuple[Baseline, ...]]
 
 
 def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
-    """The baselines for a query that names none: those of the input, else of the session, else zeros."""
-    return entry.baselines or catalog.settings.baselines or (Constant(0.0),)
+    """The baselines for a query that names none: those of the input, else of the session, else zeros; of a collection
+    of rows of a frame its mean (the mode of columns without amounts)."""
+    own = isinstance(packing_of(entry.elements[0].tensor), FramePacking) and entry.collection
+    return entry.baselines or catalog.settings.baselines or ((Mean(entry.name) if own else Constant(0.0)),)
 
 
 def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | None = None) -> tuple[Source, ...]:
@@ -156,8 +161,8 @@ class _Modifier:
 
 
 def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
-    """The baselines of `value`, which is zeros, a number, mean(xs), blur(…), or an input, edited or not; one baseline,
-    or one for each element of a collection."""
+    """The baselines of `value`, which is zeros, a number, mean(xs), median(xs), mode(xs), blur(…), or an input, edited
+    or not; one baseline, or one for each element of a collection."""
     match value:
         case tree.Number(value=number):
             if not math.isfinite(number):
@@ -173,13 +178,13 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return (Constant(0.0),)
         case "constant" if len(arguments) == 1 and isinstance(arguments[0], tree.Number):
             return (Constant(float(arguments[0].value)),)
-        case "mean":
+        case "mean" | "median" | "mode":
             if len(arguments) != 1 or not isinstance(arguments[0], tree.Name):
-                raise BindError("mean takes the name of a registered collection, as in mean(xs)", value.span)
-            return (Mean(catalog.input(arguments[0].value).name),)
+                raise BindError(f"{name} takes the name of a registered collection, as in {name}(xs)", value.span)
+            return (_MIDDLES[name](catalog.input(arguments[0].value).name),)
         case "blur":
             return (_blur(value, arguments, catalog),)
-    known = ("zeros", "mean", "blur", *catalog.visible)
+    known = ("zeros", *_MIDDLES, "blur", *catalog.visible)
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", own_word(value))
 
 

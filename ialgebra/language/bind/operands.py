@@ -17,6 +17,7 @@ from ...algebra.baselines import Baseline, check_baseline
 from ...algebra.kinds import KINDS
 from ...algebra.labelling import check_partition
 from ...algebra.operators import Contrast, Identity, OutputKind
+from ...algebra.packings import packing_of
 from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
@@ -85,12 +86,12 @@ class _CallBinder:
             if output != "logit" and network.outputs.meaning == "values":
                 raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         with self.default("baseline"):
-            for baseline in baselines:
-                check_baseline(
-                    baseline, entry.kind, entry.elements[0].tensor, lambda source: catalog.element(source).tensor
-                )
+            x = entry.elements[0].tensor
+            if "baseline" in self.options or packing_of(x) is None:  # others are checked when they are needed
+                for baseline in baselines:
+                    check_baseline(baseline, entry.kind, x, lambda source: catalog.element(source).tensor)
         with self.default("players"):
-            check_partition(players, entry.kind, entry.shape, catalog.mask)
+            check_partition(players, entry.kind, entry.shape, catalog.mask, entry.feature_names)
         kind = cast("OutputKind", output)
         return Identity(name, sources, baselines, players, target, kind, network.depth, estimation), contrast
 

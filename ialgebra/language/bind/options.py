@@ -8,10 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, cast, get_args
+from typing import Final, NoReturn, cast, get_args
 
 from ...algebra.operators import Contrast
-from ...algebra.players import Features, Grid, Labels, Partition, Pixels, Slic, Spans, Tile, Tokens
+from ...algebra.players import (
+    Blocks,
+    Features,
+    Grid,
+    Groups,
+    Labels,
+    OfParts,
+    Partition,
+    Parts,
+    Pixels,
+    Slic,
+    Spans,
+    Tile,
+    Tokens,
+)
 from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
 from ...errors import BindError, BudgetError, Span, did_you_mean
@@ -97,20 +111,42 @@ def _arguments(value: tree.ValueExpr, what: str, names: Sequence[str]) -> list[i
     return [whole(argument, f"{what}'s {name}", 1) for argument, name in zip(arguments, names, strict=True)]
 
 
-_SIMPLE: dict[str, Callable[[], Partition]] = {"pixels": Pixels, "features": Features, "tokens": Tokens}
+def _group(value: tree.Expression) -> tuple[str, ...]:
+    """The names of one group: a name, or several in parentheses."""
+    match value:
+        case tree.Text(name) | tree.Name(name):
+            return (name,)
+        case tree.TextTuple(values):
+            return tuple(each.value for each in values)
+    raise BindError("a group is a name in quotes, or several: groups('job', ('city', 'zip'))", value.span)
+
+
+def _no_groups(value: tree.ValueExpr) -> NoReturn:
+    raise BindError("groups takes the names of features: groups('job', ('city', 'zip'))", value.span)
+
+
+_SIMPLE: dict[str, Callable[[], Partition]] = {
+    "pixels": Pixels,
+    "features": Features,
+    "tokens": Tokens,
+    "parts": Parts,
+    "of_parts": OfParts,
+}
 
 
 def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
-    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `tile(s)`, `slic(n)`, `spans(n)` or a registered
-    feature mask."""
+    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `grid(d, r, c)`, `tile(s)`, `slic(n)`, `spans(n)`,
+    `groups(…)`, `parts` or a registered feature mask."""
     name, arguments = call(value)
     if isinstance(value, tree.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
     match name:
-        case "pixels" | "features" | "tokens":
+        case "pixels" | "features" | "tokens" | "parts" | "of_parts":
             if arguments:
                 raise BindError(f"{name} takes no arguments", value.span)
             return _SIMPLE[name]()
+        case "grid" if len(arguments) == 3:
+            return Blocks(*_arguments(value, "grid", ("depth", "rows", "cols")))
         case "grid":
             return Grid(*_arguments(value, "grid", ("rows", "cols")))
         case "tile":
@@ -119,5 +155,7 @@ def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
             return Slic(*_arguments(value, "slic", ("segments",)))
         case "spans":
             return Spans(*_arguments(value, "spans", ("count",)))
-    known = ("pixels", "features", "tokens", "grid", "tile", "slic", "spans", *catalog.visible)
+        case "groups":
+            return Groups(tuple(map(_group, arguments)) if arguments else _no_groups(value))
+    known = ("pixels", "features", "tokens", "grid", "tile", "slic", "spans", "groups", "parts", *catalog.visible)
     raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

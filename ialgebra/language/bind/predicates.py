@@ -152,15 +152,23 @@ class PredicateBinder:
     def column_of_names(self, of: Expression, text: Text) -> Column:
         """The column whose values can be the name `text`."""
         column = self.number(of) if isinstance(of, Name) else None
+        if isinstance(column, Column) and column.name == "value" and self.has_texts:
+            return column
         if not isinstance(column, Column) or column.name not in named_columns():
             raise BindError(f"'{text.value}' is a text; only a feature or a token is compared with a text", text.span)
-        known = self.vocabulary if column.name == "token" else self.feature_names
+        own = {} if self.kind is None else kind_named(self.kind).words
+        known = own.get(column.name) or (self.vocabulary if column.name == "token" else self.feature_names)
         if known is not None and text.value not in known:
             raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
         if self.kind is not None and known is None and self.feature_names is None:
             message = f"no {column.name} is named '{text.value}': the input was registered without feature_names"
             raise BindError(message, text.span)
         return column
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether values of the input may be texts."""
+        return self.kind is None or "feature" in kind_named(self.kind).columns
 
     def number(self, expression: Expression) -> Term:
         """An expression that is a number for each feature."""
@@ -208,7 +216,7 @@ class PredicateBinder:
             raise BindError(
                 f"unknown function '{call.name.value}'{did_you_mean(word, [*SHAPES, 'not'])}", call.name.span
             )
-        if self.kind is not None and kind_named(self.kind).layout != "plane":
+        if self.kind is not None and "row" not in kind_named(self.kind).columns:
             raise BindError(f"{word} is for images; {describe_columns(self.kind)}", call.span)
         numbers = [argument.value for argument in call.arguments if isinstance(argument, Number)]
         wanted = SHAPES[word]
