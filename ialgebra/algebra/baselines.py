@@ -71,7 +71,7 @@ class Median(_Described):
 
 
 @node
-class Mode(_Described):
+class MostFrequent(_Described):
     """The most frequent value of each feature in a registered collection; of equally frequent ones the first."""
 
     name: str
@@ -114,7 +114,7 @@ def _number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-Baseline = Constant | Mean | Median | Mode | Blur | Given
+Baseline = Constant | Mean | Median | MostFrequent | Blur | Given
 
 
 def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[Source], Tensor]) -> None:
@@ -142,7 +142,7 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
             if tokens and packing is None:
                 raise BindError(f"{baseline} is no baseline for tokens; name one of its elements, or a constant")
             other = None if packing is None else Source(name, 0)
-        case Mode(name):
+        case MostFrequent(name):
             other = None if packing is None else Source(name, 0)
         case Blur(source, _):
             if of_kind.layout != "plane":
@@ -179,7 +179,7 @@ def materialise(
         case Constant(value):
             fits = x.is_floating_point() or (value == int(value) and _within(value, x.dtype))
             return torch.full(x.shape, value, dtype=x.dtype if fits else fractional(x.dtype))
-        case Mean(name) | Median(name) | Mode(name):
+        case Mean(name) | Median(name) | MostFrequent(name):
             return _middle(baseline, collection(name))
         case Blur(source, sigma):
             sharp = _floating(x if source is None else element(source))
@@ -191,7 +191,7 @@ def materialise(
             assert_never(baseline)
 
 
-def _middle(baseline: Mean | Median | Mode, rows: Sequence[Tensor]) -> Tensor:
+def _middle(baseline: Mean | Median | MostFrequent, rows: Sequence[Tensor]) -> Tensor:
     """The mean, the median or the mode of each feature."""
     how: Middle = "mean" if isinstance(baseline, Mean) else "median" if isinstance(baseline, Median) else "mode"
     packing = packing_of(rows[0])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BindError, ShapeError, did_you_mean
+from .interning import Node
 from .kinds import columns_of, kind_named
 from .kinds.composite import places
 from .kinds.tabular import stem_of
@@ -33,7 +34,7 @@ from .players import (
 )
 from .sources import Source
 
-_WRITTEN = {Labels: "a feature mask", Blocks: "grid(depth, rows, cols)", OfParts: "of_parts"}
+_WRITTEN: dict[type[Node], str] = {Blocks: "grid(depth, rows, cols)", OfParts: "of_parts"}
 
 
 def check_partition(
@@ -47,7 +48,8 @@ def check_partition(
     others; ShapeError if a mask does not fit."""
     of_kind = kind_named(kind)
     if not isinstance(partition, of_kind.partitions):
-        legal = ", ".join(dict.fromkeys(_WRITTEN.get(each, each.__name__.lower()) for each in of_kind.partitions))
+        names = [_WRITTEN.get(each, each.__name__.lower()) for each in of_kind.partitions if each is not Labels]
+        legal = f"{', '.join(names)} or a feature mask"
         raise BindError(f"players {partition} mean nothing for {of_kind.article}; it has {legal}")
     if isinstance(partition, Groups):
         grouped(partition, feature_names)

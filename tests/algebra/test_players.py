@@ -159,7 +159,11 @@ def test_partitions_print_as_a_query_says_them() -> None:
     [
         (Features(), "image", "players features mean nothing for an image; it has pixels, grid, tile, slic or a"),
         (Tokens(), "image", "players tokens mean nothing for an image"),
-        (Tokens(), "tabular", "players tokens mean nothing for a tabular input; it has features or a feature mask"),
+        (
+            Tokens(),
+            "tabular",
+            "players tokens mean nothing for a tabular input; it has features, groups or a feature mask",
+        ),
         (Grid(2, 3), "tabular", r"players grid\(2, 3\) mean nothing for a tabular input"),
         (Pixels(), "tokens", "players pixels mean nothing for a token sequence; it has tokens or a feature mask"),
         (Features(), "tokens", "players features mean nothing for a token sequence"),

@@ -204,8 +204,16 @@ ERRORS = [
         "«1 < row» < 3",
         "a predicate, where a number is needed; predicates are joined by AND and OR",
     ),
-    ("image", "row = «'age'»", "'age' is a text; only a feature or a token is compared with a text"),
-    ("image", "row in (1, «'a'»)", "'a' is a text; only a feature or a token is compared with a text"),
+    (
+        "image",
+        "row = «'age'»",
+        "'age' is a text; only a feature, a token, a part or a table's value is compared with one",
+    ),
+    (
+        "image",
+        "row in (1, «'a'»)",
+        "'a' is a text; only a feature, a token, a part or a table's value is compared with one",
+    ),
     ("image", "row in (1, «col»)", "a list holds numbers and texts only"),
     ("image", "row + «'a'» < 3", "'a' is a text, where a number is needed"),
     ("image", "«box(1, 2, 3)»", "box takes 4 numbers: box(top, left, bottom, right)"),
@@ -224,8 +232,16 @@ ERRORS = [
     ("tabular", "feature = «bmi»", "unknown column 'bmi'; a feature is named in quotes: feature = 'bmi'"),
     ("tabular", "feature < «'bmi'»", "'bmi' has no order; compare it by = or <>"),
     ("tabular", "feature between 0 and «'bmi'»", "'bmi' is a text, where a number is needed"),
-    ("tabular", "feature + 1 = «'bmi'»", "'bmi' is a text; only a feature or a token is compared with a text"),
-    ("tabular", "«'bmi'» = 'bmi'", "'bmi' is a text; only a feature or a token is compared with a text"),
+    (
+        "tabular",
+        "feature + 1 = «'bmi'»",
+        "'bmi' is a text; only a feature, a token, a part or a table's value is compared with one",
+    ),
+    (
+        "tabular",
+        "«'bmi'» = 'bmi'",
+        "'bmi' is a text; only a feature, a token, a part or a table's value is compared with one",
+    ),
     ("unnamed", "feature = «'bmi'»", "no feature is named 'bmi': the input was registered without feature_names"),
 ]
 

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..baselines import Baseline, Blur, Constant, Given, Mean, Median, Mode
+from ..baselines import Baseline, Blur, Constant, Given, Mean, Median, MostFrequent
 from ..kinds import InputKind, kind_named
 from ..packings import carrying, packing_of, plain
 from ..sources import Edit, Source
@@ -84,8 +84,8 @@ def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
                 pending.extend(value for value in reversed(values) if isinstance(value, _READ))
             case Given(source) | Blur(source, _) if source is not None:
                 pending.append(source)
-            case Mean(name) | Median(name) | Mode(name):
+            case Mean(name) | Median(name) | MostFrequent(name):
                 yield name
 
 
-_READ = (Source, Constant, Mean, Median, Mode, Blur, Given)
+_READ = (Source, Constant, Mean, Median, MostFrequent, Blur, Given)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, Median, Mode, check_baseline
+from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, Median, MostFrequent, check_baseline
 from ...algebra.edits import (
     EDITS,
     EditArgument,
@@ -36,7 +36,7 @@ from .options import call, own_word, whole
 from .predicates import bind_window
 
 MODIFIERS = tuple(EDITS)
-_MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": Mode}
+_MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": MostFrequent}
 InForce = Callable[[Entry], tuple[Baseline, ...]]
 
 

@@ -155,7 +155,10 @@ class PredicateBinder:
         if isinstance(column, Column) and column.name == "value" and self.has_texts:
             return column
         if not isinstance(column, Column) or column.name not in named_columns():
-            raise BindError(f"'{text.value}' is a text; only a feature or a token is compared with a text", text.span)
+            raise BindError(
+                f"'{text.value}' is a text; only a feature, a token, a part or a table's value is compared with one",
+                text.span,
+            )
         own = {} if self.kind is None else kind_named(self.kind).words
         known = own.get(column.name) or (self.vocabulary if column.name == "token" else self.feature_names)
         if known is not None and text.value not in known:
