@@ -21,6 +21,7 @@ from ialgebra.models.fitting import fit_heads
 from ialgebra.models.network import Network
 from ialgebra.models.profile import SAME, Mode, Profile
 from ialgebra.system.runtime import free_memory, keeps_memory, peak_memory
+from tests.clock import FakeClock
 from tests.models.zoo import (
     BertClassifier,
     Efficient,
@@ -588,8 +589,15 @@ def test_threads_take_turns_in_all_modes() -> None:
 # Calibration --------------------------------------------------------------------------------------
 
 
-def test_calibration_measures_batches_modes_depths_and_memory_and_keeps_them() -> None:
-    network = Network("f", seeded(ResNet))
+def test_calibration_measures_batches_modes_depths_and_memory_and_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch)
+
+    class Slow(ResNet):
+        def forward(self, x: Tensor) -> Tensor:
+            clock.sleep(0.010 + 0.002 * len(x))  # a row is cheaper in company
+            return super().forward(x)
+
+    network = Network("f", seeded(Slow))
     found = calibrate(network, images(1)[0], limit=1.0)
     assert found is network.profile
     assert found.known("eager")
