@@ -32,6 +32,9 @@ PILOT = 8  # rows per player of the first round: enough to trust its errors
 # Rows per player of the first round if time is limited. With fewer rows the design is of another kind, and the next
 # round could not reuse its rows.
 FEWEST = 4
+# A stop takes the first round that looks good enough, which is often a lucky one, or one that has not met what is rare.
+# It is paid for: as if there were so many times as many bounds, and as if so many times as much were unmet.
+_PRICE_OF_LUCK, _PRICE_OF_UNMET = 2, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +132,10 @@ class Course:
 
     def _reached(self, maps: Mapping[Place, EstimatedMap], *, apart: bool = False) -> dict[Place, float]:
         """The bound of each map, so wide that all bounds hold at once with the confidence asked for."""
-        confidence = simultaneous(self.bounds.confidence, self.count)
-        return {place: found.relative_bound(confidence, apart=apart) for place, found in maps.items()}
+        confidence = simultaneous(self.bounds.confidence, _PRICE_OF_LUCK * self.count)
+        return {
+            place: found.relative_bound(confidence, apart=apart, doubt=_PRICE_OF_UNMET) for place, found in maps.items()
+        }
 
     def _settle(self, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], asked: float) -> None:
         """Settle the maps whose bound holds and is trusted."""

@@ -29,6 +29,15 @@ class Draw(NamedTuple):
     influence: Floats
 
 
+def doubted(draw: Draw, times: float) -> Draw:
+    """A draw of which the second set of influences of its pairs, what no pair has met, counts so many `times`."""
+    pairs = draw.design.pairs
+    if pairs is None or len(draw.influence) != 2 * len(pairs.size):
+        return draw
+    kinds = np.repeat([1.0, times], len(pairs.size))
+    return draw._replace(influence=draw.influence * kinds[:, None])
+
+
 def pooled(draws: Sequence[Draw], cells: int, *, apart: bool = False) -> Floats | None:
     """The influences (n, cells) of all games, added for games that share coalitions; None if one is unknown.
 

@@ -28,7 +28,7 @@ from ..planner.games import Answer, Game, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
-from .bound import Draw, pooled, relative_bound, shares
+from .bound import Draw, doubted, pooled, relative_bound, shares
 from .noise import CarriedNoise, Read, carried, combined
 
 ALL_COALITIONS = "all coalitions"
@@ -80,8 +80,8 @@ class EstimatedMap:
         """(n, d): what each independent unit of the designs contributes to the errors; None if that is unknown."""
         return self._pooled(apart=False)
 
-    def _pooled(self, *, apart: bool) -> Floats | None:
-        influence = pooled(self.draws, len(self.values), apart=apart)
+    def _pooled(self, *, apart: bool, doubt: float = 1.0) -> Floats | None:
+        influence = pooled([doubted(draw, doubt) for draw in self.draws], len(self.values), apart=apart)
         return influence if influence is None or self.noise is None else np.concatenate([influence, self.noise])
 
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
@@ -98,10 +98,10 @@ class EstimatedMap:
         error: Floats = np.hypot.reduce(self.influence, axis=0)  # squares of huge or tiny values overflow or vanish
         return error
 
-    def relative_bound(self, confidence: float, *, apart: bool = False) -> float:
+    def relative_bound(self, confidence: float, *, apart: bool = False, doubt: float = 1.0) -> float:
         """An upper bound of ‖φ̂ − φ‖₂ / ‖φ‖₂ with this confidence: 0 if the map is exact, inf if the error is unknown.
-        With `apart`, as if different hybrids shared no coalitions."""
-        influence = self._pooled(apart=True) if apart else self.influence
+        With `apart`, as if different hybrids shared no coalitions. What no pair has met counts `doubt` times."""
+        influence = self._pooled(apart=apart, doubt=doubt) if apart or doubt != 1 else self.influence
         return relative_bound(self.values, influence, confidence)
 
 

@@ -6,20 +6,18 @@ Knows designs and the ladder: no model, name, budget or plan.
 Leave-one-out errors say how far a fit may be off, if its pairs are like those that are not in the design. Two things
 they cannot say.
 
-Whether the fit has chosen well. So the first half of the pairs is fitted too, and the first quarter. Where a fit's
-errors are what it states, E ‖φ̂ − φ̂_half‖² is the difference of their stated squares (Hausman, 1978). The square is
-multiplied by the ratio of what is found to what was stated, with a prior of 1.
+Whether the fit has chosen well. So the first half of the pairs is fitted too. Where a fit's errors are what it states,
+E ‖φ̂ − φ̂_half‖² is the difference of their stated squares (Hausman, 1978). The square is multiplied by the ratio of
+what is found to what was stated, with a prior that was measured.
 
 And what lies in coalitions that no pair has met. So each pair is in doubt by a share of its own value as well. The
 share is such that all pairs together are in doubt by as much as a part of one more pair would add, the largest that
-was met; the heavier the tail of the values met (Hill, 1975), the more.
+was met. The part is larger for more coalitions unseen, and for a heavier tail of the values met (Hill, 1975).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,17 +25,18 @@ import numpy as np
 
 from ..system.arrays import Floats, Ints
 from .coalitions import Design, Pairs
-from .ladder import MOST_THREES, Fit, Reading, factorised
+from .ladder import Fit, Reading, factorised
 
-_PRIOR_FREEDOM = 8.0  # degrees of freedom with which leave-one-out errors are believed as they are
-_SHARES = (1.0, 0.5)  # of the degrees of freedom of the half, and of the quarter, that count
-_LEAST_MOVE = 0.3  # share of an earlier fit's squared error that it is expected to move by, at least
-_MOST_RATIO = 4.0  # of what an earlier fit has moved to what was expected: more says no more
-_LEAST_PAIRS = 1.5  # pairs a player that an earlier fit needs
+_PRIOR, _PRIOR_FREEDOM = 0.8, 8.0  # true squared error / stated, if nothing is known; and how much that counts
+_LEAST_MOVE = 0.3  # share of the half's squared error that it is expected to move by, at least
+_MOST_RATIO = 4.0  # of what the half has moved to what was expected: more says no more
+_LEAST_PAIRS = 1.5  # pairs a player that the half needs
 
-_UNMET = 0.33  # pairs as large as the largest met that are taken to be unmet
-_UNMET_BY_LINEAR = 1.3  # the same, if nothing at all is left over, so that nothing shows what may be unmet
-_TAIL = 1.2  # of what a tail may hold beyond the largest met: how much of it a fit does not foresee
+# Pairs as large as the largest met that are taken to be unmet: for each time that all pairs must be halved to get as
+# few as were met; if nothing at all is left over, so that nothing shows what they may be; and by a tail, of what it may
+# hold beyond the largest met.
+_UNMET, _UNMET_BY_LINEAR, _TAIL = 0.008, 1.3, 1.0
+_MOST_HALVINGS = 50  # that count; what happens beyond was not measured
 _FEWEST_IN_TAIL = 10  # values, or a tenth of all, from which the tail is estimated
 _HEAVIEST = 0.9  # the largest tail index: from 1 on, the mean of what is unmet would be infinite
 _NOTHING_LEFT = 1e-12  # squared error / squared values below which nothing is left over
@@ -56,13 +55,15 @@ def stated(design: Design, columns: Floats) -> list[Fit]:
     largest = np.abs(columns).max(axis=1, keepdims=True)
     scale = np.where(largest == 0, 1.0, largest)
     columns = columns / scale
-    weight, readings = factorised(design).root_weight, [factorised(design).fit(columns)]
-    many = len(weight) > MOST_THREES
-    while len(readings) <= len(_SHARES) and (half := _half(design)) is not None:
-        design, columns = half.design, columns[:, half.rows]
-        readings.append(factorised(design, many).fit(columns))
-    together = zip(zip(*readings, strict=True), scale[:, 0].tolist(), strict=True)
-    return [_stated(each, weight, unit) for each, unit in together]
+    whole = factorised(design)
+    fits, half = whole.fit(columns), _half(design)
+    if half is None:
+        return [
+            _stated(fit, None, whole.root_weight, unit) for fit, unit in zip(fits, scale[:, 0].tolist(), strict=True)
+        ]
+    earlier = factorised(half.design, whole.many).fit(columns[:, half.rows])
+    together = zip(fits, earlier, scale[:, 0].tolist(), strict=True)
+    return [_stated(fit, before, whole.root_weight, unit) for fit, before, unit in together]
 
 
 @lru_cache(maxsize=6)
@@ -84,28 +85,24 @@ def _half(design: Design) -> Half | None:
     return Half(Design(method, players, seed, design.coalitions[rows], key, pairs=Pairs(size[kept], rate[kept])), rows)
 
 
-def _stated(readings: Sequence[Reading], weight: Floats, scale: float) -> Fit:
-    """The fit of one column, from its readings by all the pairs (of root weights `weight`), by half of them and by a
-    quarter."""
-    whole = readings[0]
+def _stated(whole: Reading, half: Reading | None, weight: Floats, scale: float) -> Fit:
+    """The fit of one column, from its readings by all the pairs (of root weights `weight`) and by half of them."""
     if whole.reading is None or whole.errors is None or whole.targets is None:
         return Fit(whole.values * scale, np.full((1, len(whole.values)), np.inf), whole.rung)
-    each = np.concatenate([whole.errors * math.sqrt(_ratio(readings)), whole.targets * _doubt(whole, weight)]) * scale
+    ratio = _PRIOR if half is None else _ratio(whole, half)
+    each = np.concatenate([whole.errors * math.sqrt(ratio), whole.targets * _doubt(whole, weight)]) * scale
     return Fit(whole.values * scale, np.tile(whole.reading, (2, 1)) * each[:, None], whole.rung)
 
 
-def _ratio(readings: Sequence[Reading]) -> float:
-    """True squared error / stated squared error, as the moves from each fit to the one with more pairs tell it."""
-    found = freedom = _PRIOR_FREEDOM
-    for (later, earlier), share in zip(itertools.pairwise(readings), _SHARES, strict=False):
-        before, degrees = _square(earlier)
-        if not before > _NOTHING_LEFT * float(np.square(earlier.values).sum()):
-            break
-        expected = max(before - _square(later)[0], _LEAST_MOVE * before)
-        moved = float(np.square(later.values - earlier.values).sum())
-        found += share * degrees * min(moved / expected, _MOST_RATIO)
-        freedom += share * degrees
-    return found / freedom
+def _ratio(whole: Reading, half: Reading) -> float:
+    """True squared error / stated squared error, as the move from the half's values to the whole's tells it."""
+    before, freedom = _square(half)
+    if not before > _NOTHING_LEFT * float(np.square(half.values).sum()):
+        return _PRIOR
+    expected = max(before - _square(whole)[0], _LEAST_MOVE * before)
+    moved = float(np.square(whole.values - half.values).sum())
+    found = freedom * min(moved / expected, _MOST_RATIO)
+    return (_PRIOR_FREEDOM * _PRIOR + found) / (_PRIOR_FREEDOM + freedom)
 
 
 def _square(fit: Reading) -> tuple[float, float]:
@@ -128,8 +125,9 @@ def _doubt(fit: Reading, weight: Floats) -> float:
     if whole == 0 or (nothing_left and len(own) >= _CHECKED):
         return 0.0
     index = min(_tail(np.abs(fit.targets / weight)), _HEAVIEST)
-    unmet = _UNMET_BY_LINEAR if nothing_left else _UNMET
-    return max(unmet, _UNMET + _TAIL * index**3 / (1 - index)) * math.sqrt(float(own.max()) / whole)
+    halvings = min(max(0.0, len(fit.values) - 1 - math.log2(len(own))), _MOST_HALVINGS)
+    unmet = _UNMET * halvings + _TAIL * index**3 / (1 - index)
+    return (max(unmet, _UNMET_BY_LINEAR) if nothing_left else unmet) * math.sqrt(float(own.max()) / whole)
 
 
 def _tail(sizes: Floats) -> float:

@@ -41,11 +41,11 @@ def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
 
 def _seconds(players: int, rows: int, columns: int) -> float:
     """Mostly the time of spectra: one for the design, and for each column two, or one if there are very many pairs.
-    Half of the pairs are fitted too, and a quarter."""
+    Half of the pairs are fitted too."""
     count = max(0, rows - 2) // 2
     many = count > MOST_THREES
     each, seconds = 1 if many else 2, 0.0
-    for part in (count, count // 2, count // 4):
+    for part in (count, count // 2):
         some = centres(part, many)
         spectrum = _SECONDS_A_COVARIANCE * some * (some + part) / 2
         seconds += A_FIT + A_COLUMN * columns + spectrum * (1 + each * columns)
