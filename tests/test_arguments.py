@@ -126,6 +126,8 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Attribution.plot": (a.plot, {"path": folder / "plot.png"}),
         "Relation.plot": (answer.plot, {"path": folder / "plot.png"}),
         "Relation.importance": (answer.importance, {}),
+        "Relation.to_pandas": (answer.to_pandas, {}),
+        "Attribution.to_pandas": (a.to_pandas, {}),
         "Relation": (Relation, {"attributions": [a], "stats": STATS, **rest}),
         "Relation.__getitem__": (answer.__getitem__, {"index": 0}),
         "Relation.told": (answer.told, {"text": "", "query": ""}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.command == "verify":
             return _verify(arguments, printer)
         script = None if interactive else _script(arguments)
-        with _session(arguments.setup) as con, shown_warnings(printer):
+        told = printer if interactive or sys.stderr.isatty() else None
+        with _session(arguments.setup, told) as con, shown_warnings(printer):
             if script is None:
                 interact(con, printer, seed=arguments.seed)
             else:
@@ -106,17 +108,34 @@ def _verify(arguments: argparse.Namespace, printer: Printer) -> int:
 
 
 @contextmanager
-def _session(setup: str | None) -> Iterator[AskedSession]:
-    """A session in which the setup file has registered its models and inputs. It is closed at the end."""
+def _session(setup: str | None, told: Printer | None = None) -> Iterator[AskedSession]:
+    """A session in which the setup file has registered its models and inputs. It is closed at the end.
+
+    `told` says that the file runs, and what it has registered.
+    """
     from ..session.session import connect  # imports torch, which must happen after `tune_process`
 
     con: AskedSession = connect()
     try:
         if setup is not None:
-            _set_up(con, Path(setup))
+            with _setting_up(con, setup, told):
+                _set_up(con, Path(setup))
         yield con
     finally:
         con.close()
+
+
+@contextmanager
+def _setting_up(con: AskedSession, setup: str, told: Printer | None) -> Iterator[None]:
+    if told is None:
+        yield
+        return
+    started = time.perf_counter()
+    told.note(f"running {setup} …")
+    yield
+    found = [f"{kind} {', '.join(names)}" for kind, names in con.names().items() if names]
+    said = "; ".join(found) or "nothing"
+    told.note(f"registered in {time.perf_counter() - started:.1f} s: {said}")
 
 
 def _set_up(con: AskedSession, path: Path) -> None:
@@ -168,7 +187,11 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", parents=[common, session], help="run a file of statements")
     run.add_argument("script", help="statements, each ending with a semicolon")
     verify = commands.add_parser("verify", help="check the laws of the algebra on your own model or interpreter")
-    verify.add_argument("factory", metavar="package.module:factory", help="makes a session, or a model and its inputs")
+    verify.add_argument(
+        "factory",
+        metavar="module:factory",
+        help="package.module:factory or path/to/file.py:factory; makes a session, or a model and its inputs",
+    )
     verify.add_argument("--examples", type=int, default=50, metavar="N", help="cases a law (default 50)")
     verify.add_argument("--laws", metavar="L1,L2", help="only these laws (default: all)")
     verify.add_argument("--using", metavar="METHOD", help="what queries say after USING, such as permutations()")

@@ -48,7 +48,13 @@ class Behaviour:
 
 def said_in(method: str) -> bool:
     """Whether the method of an answer says that its model is no function of the row."""
-    return not {RANDOM, BATCH_DEPENDENT}.isdisjoint(method.split(", "))
+    return bool(words_in(method))
+
+
+def words_in(method: str) -> tuple[str, ...]:
+    """What the method of an answer says of its model: that it is random, or batch-dependent, or neither."""
+    said = method.split(", ")
+    return tuple(word for word in (RANDOM, BATCH_DEPENDENT) if word in said)
 
 
 def form_of(model: object, nets: Iterable[nn.Module]) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ queries, no sessions.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -37,7 +38,7 @@ class LayerFit:
     accuracy: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeadReport:
     """What `fit_heads` did. `majority` is the agreement of always guessing the model's most frequent class: a floor."""
 
@@ -57,6 +58,11 @@ class HeadReport:
             place = f"{layer.index:>4}  {layer.name:<20}{layer.features:>7} features"
             lines.append(f"{place}   agreement {layer.agreement:.2f}{accuracy}")
         return in_lines(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 @torch.inference_mode(False)  # ordinary tensors come out, whatever mode the caller is in

@@ -161,10 +161,12 @@ class Attribution:
         found = drawn.plot([self], kind, ax, cmap, path, repr(self))
         return found if ax is None else ax  # type: ignore[return-value]  # without axes it is a figure
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """One line per player: what it is, its value, standard error and 95 % interval."""
+    @checked
+    def to_pandas(self, details: bool = False) -> pandas.DataFrame:
+        """One line per player: what it is, its value, standard error and 95 % interval; with `details`, also the
+        estimator."""
         with enough_memory("while copying a map", "its values are in .values"):
-            return exports.frame([self])
+            return exports.frame([self], details)
 
     def to_shap(self) -> shap.Explanation:
         """This map as a `shap.Explanation` of one instance; an image's channels come last, as shap expects."""

@@ -23,18 +23,30 @@ if TYPE_CHECKING:
     import shap
 
 
-def frame(maps: Sequence[ShownMap]) -> pandas.DataFrame:
-    """All maps as one long data frame: one line per map and player."""
+def frame(maps: Sequence[ShownMap], details: bool) -> pandas.DataFrame:
+    """All maps as one long data frame: one line per map and player; with `details` also how each was estimated."""
     pandas = require("pandas", "pandas")
-    pieces = []
-    for a in maps:
-        low, high = a.interval()
-        about = {"item": a.item, "label": a.label, "component": a.component, "model": a.model, "layer": a.layer}
-        about |= {"input": a.input, "baseline": a.baseline, "target": a.target_name, "method": a.method}
-        figures = {"value": a.values, "stderr": a.stderr, "low": low, "high": high}
-        names = {"player": np.arange(len(a.values)), "features": a.player_names()}
-        pieces.append(pandas.DataFrame(about | names | figures).astype({"component": "Int64", "layer": "Int64"}))
-    return pandas.concat(pieces, ignore_index=True) if pieces else pandas.DataFrame()
+    if not maps:
+        return pandas.DataFrame()
+    counts = [len(a.values) for a in maps]
+    names = [("item", "item"), ("label", "label"), ("component", "component"), ("model", "model"), ("layer", "layer")]
+    names += [("input", "input"), ("baseline", "baseline"), ("target", "target_name")]
+    names += [("method", "method")] if details else []
+    columns: dict[str, object] = {
+        name: pandas.Series([getattr(a, field) for a in maps], dtype=_TYPES.get(name)).repeat(counts).to_numpy()
+        for name, field in names
+    }
+    intervals = [a.interval() for a in maps]
+    columns["player"] = np.concatenate([np.arange(count) for count in counts])
+    columns["features"] = [name for a in maps for name in a.player_names()]
+    columns["value"] = np.concatenate([a.values for a in maps])
+    columns["stderr"] = np.concatenate([a.stderr for a in maps])
+    columns["low"] = np.concatenate([low for low, _ in intervals])
+    columns["high"] = np.concatenate([high for _, high in intervals])
+    return pandas.DataFrame(columns).astype({"component": "Int64", "layer": "Int64"})
+
+
+_TYPES = {"component": "Int64", "layer": "Int64"}
 
 
 def explanation(a: ShownMap) -> shap.Explanation:

@@ -18,6 +18,7 @@ from ..system.arguments import checked, checked_fields
 from ..system.shortage import enough_memory
 from . import drawn, exports, files, importance, notebook
 from .attribution import Attribution
+from .shown_text import ShownText
 from .table import shorten, table
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Relation(Sequence[Attribution]):
 
     def explain(self) -> str:
         """The plan that gave this answer; `details` holds the same as a dict."""
-        return self.plan
+        return ShownText(self.plan)
 
     @overload
     def plot(
@@ -207,10 +208,11 @@ class Relation(Sequence[Attribution]):
         if not shown:
             print(f"{self.text}\n\nno display here; save the picture with  relation.plot().savefig('maps.png')")
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """All maps as one long data frame: one line per map and player."""
+    @checked
+    def to_pandas(self, details: bool = False) -> pandas.DataFrame:
+        """All maps as one long data frame: one line per map and player; with `details`, also the estimator of each."""
         with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_pandas()"):
-            return exports.frame(self._attributions)
+            return exports.frame(self._attributions, details)
 
     def to_shap(self) -> shap.Explanation:
         """All maps as one batched `shap.Explanation`, `(n, *input_shape)` with an image's channels last."""

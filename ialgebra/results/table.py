@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..models.behaviour import said_in
+from ..models.behaviour import said_in, words_in
 from .shown import ShownMap
 
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
@@ -25,10 +25,13 @@ def error_text(bound: float, method: str = "", *, labelled: bool = False) -> str
 
 
 def table(maps: Sequence[ShownMap], cost: str) -> str:
-    """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map."""
+    """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map.
+
+    How a map was estimated is left to details; that its model is no function of the row stands beside the error.
+    """
     if not maps:
         return "done"
-    head = ("map", "target", "v(∅)", "v(N)", "players", "error at 95 %", "method")
+    head = ("map", "target", "v(∅)", "v(N)", "players", "error at 95 %")
     lines = [
         (
             shorten(a.label, LABEL_WIDTH),
@@ -36,13 +39,12 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
             f"{a.base_value:.4g}",
             f"{a.full_value:.4g}",
             f"{len(a.values):,}",
-            error_text(a.bound, a.method),
-            a.method,
+            ", ".join([error_text(a.bound, a.method), *words_in(a.method)]),
         )
         for a in maps
     ]
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
-    sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust, str.ljust)
+    sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust)
     aligned = (
         "  ".join(side(word, width) for side, word, width in zip(sides, line, widths, strict=True)).rstrip()
         for line in (head, *lines)

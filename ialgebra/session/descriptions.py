@@ -9,9 +9,30 @@ from ..algebra.packings import packing_of
 from ..algebra.packings.frames import FramePacking
 from ..algebra.packings.parts import PartsPacking
 from ..algebra.windows import Mask, Window
+from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import in_lines
 from ..models.network import Network
+
+_SHOWN = 12  # models, or inputs, that a session lists
+
+
+def session_text(catalog: Catalog, rows: int) -> str:
+    """What a session holds: a line for each model and input, the names of windows and views, and the rows kept."""
+    models = [f"  model {model_line(network)}" for network in catalog.models.values()]
+    inputs = [f"  input {input_line(catalog.input(name))}" for name in catalog.visible]
+    named = [
+        f"  {what}: {', '.join(names)}"
+        for what, names in (("windows", catalog.windows), ("views", catalog.views))
+        if names
+    ]
+    lines = [*_some(models), *_some(inputs), *named] or ["  nothing is registered yet"]
+    return in_lines([f"Session, {rows:,} rows kept", *lines])
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The lines, or the first of them and how many more there are."""
+    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"  … {len(lines) - _SHOWN} more"]
 
 
 def window_text(window: Window) -> str:

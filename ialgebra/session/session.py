@@ -25,6 +25,7 @@ from ..execution.store import Store
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..language import reader, tree
+from ..language.parameters import filled
 from ..models.adapters.reducing import Reduce
 from ..models.calibration import calibrate, table
 from ..models.calls import Preprocess
@@ -35,12 +36,14 @@ from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
+from ..results.shown_text import ShownText
 from ..system import forking
 from ..system.arguments import checked
 from ..system.shortage import enough_memory
-from . import registration
-from .descriptions import input_line
+from . import interrupts, registration
+from .descriptions import input_line, session_text
 from .history import History
+from .progress import in_notebook
 from .registration import Wish
 from .statements.kind import StatementContext
 from .statements.registry import kind_of_statement
@@ -50,8 +53,8 @@ from .steps import HistoryStep
 
 @checked
 def connect(*, store_bytes: int = 256 << 20, progress: bool | None = None) -> Session:
-    """A new session; `store_bytes` bounds the values it keeps, `progress` shows a bar (None: where stderr is a
-    terminal)."""
+    """A new session; `store_bytes` bounds the values it keeps, `progress` shows how a query stands (None: in terminals
+    and notebooks)."""
     return Session(store_bytes=store_bytes, progress=progress)
 
 
@@ -69,7 +72,13 @@ class Session:
         self._store = Store(store_bytes)
         self._lock = forking.lock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
-        self._progress = sys.stderr.isatty() if progress is None else progress
+        self._progress = sys.stderr.isatty() or in_notebook() if progress is None else progress
+
+    def __repr__(self) -> str:
+        return session_text(self._catalog, sum(len(table.rows) for table in self._store.tables.values()))
+
+    def _repr_html_(self) -> str:
+        return ShownText(repr(self))._repr_html_()
 
     def __enter__(self) -> Session:
         return self
@@ -260,19 +269,33 @@ class Session:
     # Queries.
 
     @checked
-    def sql(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Relation:
+    def sql(
+        self,
+        text: str,
+        seed: int | None = None,
+        strategy: Strategy | str | None = None,
+        params: Sequence[object] | None = None,
+    ) -> Relation:
         """Run a query or a script and return its last answer, at once and whole.
 
         `seed` fixes the sampled coalitions (default 0), `strategy` the optimizer's decisions: a preset by name, or a
-        Strategy of its own (default BEST). Every failure is an IalgebraError placed in the text.
+        Strategy of its own (default BEST). `params` stand for the `?` of the text, in order: numbers, texts, and names
+        where a query has names. Every failure is an IalgebraError placed in the text.
         """
-        *_, last = self.run(text, seed, strategy)
+        *_, last = self.run(text, seed, strategy, params)
         return last
 
     @checked
-    def run(self, script: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
+    def run(
+        self,
+        script: str,
+        seed: int | None = None,
+        strategy: Strategy | str | None = None,
+        params: Sequence[object] | None = None,
+    ) -> Iterator[Relation]:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
         with _computing():
+            script = script if params is None else filled(script, params)
             statements = reader.parse(script)
         for statement in statements:
             kind = kind_of_statement(statement)
@@ -284,7 +307,13 @@ class Session:
             yield answer
 
     @checked
-    def stream(self, text: str, seed: int | None = None, strategy: Strategy | str | None = None) -> Iterator[Relation]:
+    def stream(
+        self,
+        text: str,
+        seed: int | None = None,
+        strategy: Strategy | str | None = None,
+        params: Sequence[object] | None = None,
+    ) -> Iterator[Relation]:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
         The first comes after at most 8 model rows per player. With ERROR WITHIN rounds go on until the bound holds. All
@@ -292,6 +321,7 @@ class Session:
         between two answers.
         """
         with _computing():
+            text = text if params is None else filled(text, params)
             (statement, *more) = reader.parse(text)
         if more or not isinstance(statement, tree.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
@@ -309,9 +339,10 @@ class Session:
                 yield answer
 
     @checked
-    def explain(self, text: str, strategy: Strategy | str | None = None) -> str:
-        """The plan of a query, which is not run."""
+    def explain(self, text: str, strategy: Strategy | str | None = None, params: Sequence[object] | None = None) -> str:
+        """The plan of a query, which is not run: a text that prompts and notebooks show line by line."""
         with _computing():
+            text = text if params is None else filled(text, params)
             statement = reader.parse(text)[-1]
         form: PlanFormat = "text"
         if isinstance(statement, tree.Explain):
@@ -321,7 +352,7 @@ class Session:
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
-            return explaining.explained(request, self._catalog.snapshot(), form).plan
+            return ShownText(explaining.explained(request, self._catalog.snapshot(), form).plan)
 
     def _context(self, text: str, seed: int | None, strategy: Strategy | str | None) -> StatementContext:
         return StatementContext(
@@ -358,5 +389,8 @@ def _computing() -> Iterator[None]:
     """Out of memory outside a batch (batches retry smaller) is a ResourceError. In a forked child, threads are settled
     first."""
     forking.settle()
-    with enough_memory("outside the models' batches", "ask for fewer maps, players or rows at once"):
+    with (
+        interrupts.short(),
+        enough_memory("outside the models' batches", "ask for fewer maps, players or rows at once"),
+    ):
         yield

@@ -1,4 +1,6 @@
-"""`ialgebra verify package.module:factory`: check the laws on what a factory makes. In: its address. Out: results.
+"""`ialgebra verify package.module:factory` or `path/to/file.py:factory`: check the laws on what a factory makes.
+
+In: its address. Out: results.
 
 A factory takes no arguments and returns one of
 
@@ -10,10 +12,12 @@ A factory takes no arguments and returns one of
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
 from ..errors import BindError, IalgebraError
@@ -42,16 +46,17 @@ def verify(
 
 
 def factory(place: str) -> Callable[[], object]:
-    """The function at 'package.module:name', searched also from the current folder; BindError if there is none."""
-    module_name, _, name = place.partition(":")
+    """The function at 'package.module:name', searched also from the current folder, or at 'path/to/file.py:name';
+    BindError if there is none."""
+    module_name, _, name = place.rpartition(":")
     if not module_name or not name:
-        raise BindError(f"'{place}' names no factory; write package.module:function")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        raise BindError(f"'{place}' names no factory; write package.module:function or path/to/file.py:function")
     try:
-        found: object = importlib.import_module(module_name)
+        found: object = _file(Path(module_name)) if module_name.endswith(".py") else _module(module_name)
     except ImportError as cause:
         raise BindError(f"cannot import '{module_name}': {cause}") from cause
+    except IalgebraError:
+        raise
     except Exception as cause:
         raise _failed(place, cause) from cause
     for part in name.split("."):
@@ -71,6 +76,25 @@ def factory(place: str) -> Callable[[], object]:
             raise _failed(place, cause) from cause
 
     return run
+
+
+def _module(name: str) -> object:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return importlib.import_module(name)
+
+
+def _file(path: Path) -> object:
+    """A file as a module, which may import modules beside it, as `python FILE` does."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise BindError(f"there is no file '{path}'; write package.module:function or path/to/file.py:function")
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # so that its classes can be pickled
+    spec.loader.exec_module(module)
+    return module
 
 
 def _failed(place: str, cause: Exception) -> IalgebraError:

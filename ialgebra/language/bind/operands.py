@@ -1,5 +1,6 @@
 """A model call of FROM or JOIN, `f(x, option => value, …)`. In: the call, and what it inherits. Out: an Identity with
-every default filled in, and the contrast of two models, if the call names one.
+every default filled in, or one for each class for `target => all`; and the contrast of two models, if the call names
+one.
 
 An option that the call leaves out gets the default of its input, else that of the session. This module may not know
 joins, windows, layers or rankings.
@@ -7,7 +8,7 @@ joins, windows, layers or rankings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
 from .. import tree
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
-from .models import UnprobedModel
+from .models import KnownModel, UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
 from .scope import Inherited, Scope
 from .using import bound_to, check_asks
@@ -31,13 +32,13 @@ from .using import bound_to, check_asks
 _OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
 
 
-def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[Identity, Contrast | None]:
-    """The identity of a model call, and the contrast that the call names, if any.
+def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[list[Identity], Contrast | None]:
+    """The identity of a model call, or one for each class; and the contrast that the call names, if any.
 
     Raises BindError or ShapeError at the wrong word, and NotKnownYet if the model is not probed yet.
     """
     with scope.at(call.span):
-        return _CallBinder(call, scope, inherited).identity()
+        return _CallBinder(call, scope, inherited).identities()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _CallBinder:
     scope: Scope
     inherited: Inherited
 
-    def identity(self) -> tuple[Identity, Contrast | None]:
+    def identities(self) -> tuple[list[Identity], Contrast | None]:
         call, scope, inherited = self.call, self.scope, self.inherited
         catalog, name = scope.catalog, call.name.value
         with scope.at(call.name.span):
@@ -68,7 +69,7 @@ class _CallBinder:
             raise error.at(*inherited.using) if inherited.using else error from error.__cause__
         baselines = self.baselines(entry)
         players = entry.players or catalog.settings.players or KINDS[entry.kind].default_partition
-        target: int | None = None
+        targets: Sequence[int | None] = [None]
         output = catalog.settings.output or network.output
         contrast: Contrast | None = None
         for option, value in options.items():
@@ -77,7 +78,7 @@ class _CallBinder:
                     case "players":
                         players = bind_players(value, catalog)
                     case "target":
-                        target = network.class_index(class_reference(value))
+                        targets = self.targets(value, network)
                     case "output":
                         output = choice("output", word(value, "an output"), OUTPUTS)
                     case "contrast":
@@ -93,7 +94,15 @@ class _CallBinder:
         with self.default("players"):
             check_partition(players, entry.kind, entry.shape, catalog.mask, entry.feature_names)
         kind = cast("OutputKind", output)
-        return Identity(name, sources, baselines, players, target, kind, network.depth, estimation), contrast
+        depth = network.depth
+        found = [Identity(name, sources, baselines, players, each, kind, depth, estimation) for each in targets]
+        return found, contrast
+
+    def targets(self, value: tree.ValueExpr, network: KnownModel) -> Sequence[int]:
+        """The class that `target` names, or every class for the word `all` without quotes; BindError for another."""
+        if isinstance(value, tree.Name) and value.value.lower() == "all" and "all" not in (network.classes or ()):
+            return range(network.class_count)
+        return [network.class_index(class_reference(value))]
 
     @cached_property
     def options(self) -> dict[str, tree.ValueExpr]:

@@ -125,8 +125,9 @@ class _QueryBinder:
             case tree.Name(value=name, span=span):
                 return self.views.read(name, span, self.scope, inherited, self.of_view)
             case tree.CallExpr():
-                identity, contrast = bind_call(operand, self.scope, inherited)
-                return OperandPlans([self.scope.placed(identity, operand.span)], [None], contrast)
+                identities, contrast = bind_call(operand, self.scope, inherited)
+                plans = [self.scope.placed(identity, operand.span) for identity in identities]
+                return OperandPlans(plans, [None] * len(plans), contrast)
 
     def of_view(self, query: tree.Query, scope: Scope, inherited: Inherited) -> OperandPlans:
         """The plans of a view's query, which has its own text."""
