@@ -49,7 +49,10 @@ def form(name: str, given: Tensor | list[Tensor], kind: str | None = None, layou
     listed = isinstance(given, list)
     tensors = given if isinstance(given, list) else [given]
     if len(shapes := {tuple(each.shape) for each in tensors}) > 1:
-        raise ShapeError(f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}")
+        raise ShapeError(
+            f"the inputs of collection '{name}' differ in shape: {sorted(shapes)}; several inputs of one model are "
+            "registered as a mapping from the names in its forward, such as {'photo': …, 'row': …}"
+        )
     if not tensors or tensors[0].numel() == 0:
         raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
     shape = (len(tensors), *tensors[0].shape) if listed else tuple(tensors[0].shape)
@@ -171,11 +174,13 @@ def _channels(name: str, shape: tuple[int, ...]) -> str:
 
 
 def _channels_among(name: str, kind: InputKind, shape: tuple[int, ...]) -> str:
-    """The one layout of four axes whose axis of channels has 1, 3 or 4 entries; ShapeError if there are several, or
-    none."""
+    """The one layout of four axes whose axis of channels has 1, 3 or 4 entries or, of other numbers, the fewest;
+    ShapeError if it may be another one."""
     layouts = [each for each in kind.layouts if len(each) == 4]
-    fitting = [each for each in layouts if shape[each.index("C")] in _CHANNEL_COUNTS]
-    if len(fitting) == 1:
+    channels = {each: shape[each.index("C")] for each in layouts}
+    fewest = min(channels.values())
+    fitting = [each for each in layouts if channels[each] in _CHANNEL_COUNTS or channels[each] == fewest]
+    if len(fitting) == 1 and (fewest in _CHANNEL_COUNTS or fewest < sorted(shape)[1]):
         return fitting[0]
     asked = " or ".join(f"layout='{each}'" for each in fitting or layouts)
     raise ShapeError(f"input '{name}' has shape {shape}, which may be {kind.article} in several ways; say {asked}")
@@ -196,7 +201,8 @@ def _in_words(shape: tuple[int, ...], dtype: torch.dtype, kind: InputKind, colle
     otherwise = _otherwise(shape, dtype, kind, layout)
     if not otherwise:
         return ""
-    what = f"{shape[0]} inputs, each {kind.article}" if collection else kind.article
+    count = "1 input" if shape[0] == 1 else f"{shape[0]} inputs"
+    what = f"{count}, each {kind.article}" if collection else kind.article
     lay = f" that lay {layout}" if layout is not None and layout != kind.layouts[0] else ""
     return f"of shape {shape} was read as {what} {kind.axes}{lay}; {otherwise} in register_input reads it otherwise"
 

@@ -56,7 +56,7 @@ class Element:
     @cached_property
     def array(self) -> NDArray[np.generic]:
         """The same values as a NumPy array; bfloat16 as float32."""
-        return array_of(self.tensor)
+        return array_of(plain(self.tensor))
 
     @cached_property
     def shown(self) -> NDArray[np.generic]:
@@ -92,7 +92,7 @@ def constant_element(baseline: Constant, kind: str, shape: torch.Size, dtype: to
 def content_digest(tensor: Tensor) -> str:
     """A name for a tensor's content: equal tensors of one dtype, shape and packing have equal digests."""
     raw = tensor.contiguous().view(torch.uint8) if tensor.dim() else tensor.reshape(1).view(torch.uint8)
-    packing = packing_of(tensor)
+    packing, tensor = packing_of(tensor), plain(tensor)
     head = f"{tensor.dtype}{tuple(tensor.shape)}{'' if packing is None else packing.key}".encode()
     return hashlib.blake2b(raw.numpy().tobytes(), digest_size=12, key=head[-64:]).hexdigest()
 
@@ -242,6 +242,11 @@ def _of_parts(
 
 def _part(name: str, value: object, kind: str | None, layout: str | None) -> Entry:
     """One part of a composite; a number is a table of one feature."""
+    if isinstance(value, str) or value is None:
+        raise BindError(
+            f"part '{name}' is {value!r:.40}, a single value that is no number; a row of such values is a table: "
+            "register pandas.DataFrame([values])"
+        )
     if is_scalar(value):
         return entry(name, snapshot(name, value).reshape(1), kind=kind or "tabular")
     return entry(name, value, kind=kind, layout=layout)
@@ -308,7 +313,9 @@ def snapshot(name: str, value: object) -> Tensor:
             )  # torch needs writable arrays without negative strides
             tensor = torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ShapeError(f"input '{name}' is no tensor ({error}); register {_FORMS}") from None
+        objects = "object_" in str(error) or "str_" in str(error)
+        table = "texts and values of several types are a table, pandas.DataFrame(values); " if objects else ""
+        raise ShapeError(f"input '{name}' is no tensor ({error}); {table}register {_FORMS}") from None
     if tensor.is_complex() or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         raise ShapeError(
             f"input '{name}' is {tensor.layout} {tensor.dtype} on {tensor.device}; register real, dense numbers"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algebra.operators import OutputKind
-from ..algebra.packings import packing_of
+from ..algebra.packings import packing_of, plain
 from ..kernels.coalitions import Design
 from ..kernels.naming import HashNumbers, element_numbers, hybrid_names, whole_name
 from ..models.identity import serial
@@ -44,7 +44,6 @@ WHOLE = "an input as a whole"
 ASKED = "the same map"
 
 _ALL_CLASSES = 1 / 8  # share of the store's limit; a job that needs more for all classes keeps only those it reads
-_numbers = lru_cache(maxsize=8)(element_numbers)  # inputs and baselines do not change once they are made
 _NOTHING = Origin("", b"", b"")
 
 
@@ -325,9 +324,14 @@ def input_name(tensor: Tensor) -> bytes:
     return _whole_name(tensor).tobytes()
 
 
+@lru_cache(maxsize=8)  # inputs and baselines do not change once they are made
+def _numbers(tensor: Tensor) -> HashNumbers:
+    return element_numbers(plain(tensor))
+
+
 def _whole_name(tensor: Tensor) -> HashNumbers:
     packing = packing_of(tensor)
-    return whole_name(tensor, _numbers(tensor), "" if packing is None else packing.key)
+    return whole_name(plain(tensor), _numbers(tensor), "" if packing is None else packing.key)
 
 
 def _names(job: Job, design: Design) -> NDArray[np.void]:

@@ -72,7 +72,10 @@ def composite(name: str, parts: tuple[PartKind, ...], kind_named: Callable[[str]
             if len(present) == 1 and bool((block >= 0).all()):
                 own = [""]
             else:
-                own = kind.player_names(renumbered, len(present), content[where].reshape(part.shape), part.names)
+                numbers = content[where].reshape(part.shape)
+                if not kind.quantities:
+                    numbers = numbers.astype(np.float64).astype(np.int64)
+                own = kind.player_names(renumbered, len(present), numbers, part.names)
             for player, name in zip(present.tolist(), own, strict=True):
                 said[player].append(f"{part.name}: {name}" if name else part.name)
         return [", ".join(each) or name for each, name in zip(said, names, strict=True)]

@@ -27,6 +27,8 @@ from . import codes
 if TYPE_CHECKING:
     import pandas as pd
 
+_joint: dict[tuple[str, str], FramePacking] = {}  # of two frames, by the keys of both; or widened, by key and dtypes
+
 _NUMBERS, _TIMES, _VALUES = "numbers", "times", "values"
 
 
@@ -78,7 +80,7 @@ class FramePacking:
 
         held = batch.detach().cpu().to(torch.float64).numpy()
         series = [_series(each, held[:, place]) for place, each in enumerate(self.columns)]
-        frame = pd.concat(series, axis=1) if series else pd.DataFrame(index=range(len(held)))
+        frame = pd.DataFrame(dict(enumerate(series)), copy=False)
         frame.columns = _index([each.name for each in self.columns], self.column_names)
         return frame
 
@@ -102,6 +104,10 @@ class FramePacking:
     def amounts(self, row: Tensor) -> Tensor:
         found = _amounts(self) & ~codes.is_code(_doubles(row)) & ~np.isnan(_doubles(row))
         return torch.from_numpy(found).to(row.device)
+
+    @property
+    def rides(self) -> bool:
+        return False
 
     def settled(self, x: Tensor, background: Tensor) -> Tensor:
         return background
@@ -127,10 +133,17 @@ class FramePacking:
     def joined(self, other: object, x: Tensor, background: Tensor) -> FramePacking:
         """The columns for rows mixed of both: categories that only the background has come last; whole numbers that
         have fractions, such as a mean, become float64, as in pandas."""
-        if other is self or other == self:
-            return self._fitting(x, background)
         if not isinstance(other, FramePacking):
             raise ShapeError("an input from a DataFrame meets one of another form; register both as DataFrames")
+        if other is self or other.key == self.key:
+            return self._fitting(x, background)
+        place = (self.key, other.key)
+        if place not in _joint:
+            _joint[place] = self._with(other)
+        return _joint[place]._fitting(x, background)
+
+    def _with(self, other: FramePacking) -> FramePacking:
+        """The columns of both frames."""
         mine, its = [each.name for each in self.columns], [each.name for each in other.columns]
         if mine != its:
             if sorted(map(repr, mine)) == sorted(map(repr, its)):
@@ -144,14 +157,35 @@ class FramePacking:
                 f"{did_you_mean(str(lacking[0]), [str(name) for name in its])}; register frames of the same columns"
             )
         columns = tuple(_joined(one, two) for one, two in zip(self.columns, other.columns, strict=True))
-        return dataclasses.replace(self, columns=columns)._fitting(x, background)
+        return dataclasses.replace(self, columns=columns)
 
     def _fitting(self, *rows: Tensor) -> FramePacking:
         """The columns wide enough for the numbers of these rows (D,)."""
+        whole = self._whole
+        if not whole.size:
+            return self
         held = np.stack([_doubles(row) for row in rows])
-        columns = tuple(_wide_enough(each, held[:, place]) for place, each in enumerate(self.columns))
-        changed = any(one is not two for one, two in zip(columns, self.columns, strict=True))
-        return dataclasses.replace(self, columns=columns) if changed else self
+        if bool((held[:, whole] == np.rint(held[:, whole])).all()) and not self._truths.size:
+            return self
+        columns = list(self.columns)
+        for place in whole:
+            columns[place] = _wide_enough(columns[place], held[:, place])
+        if all(one is two for one, two in zip(columns, self.columns, strict=True)):
+            return self
+        place = (self.key, ",".join(each.dtype for each in columns))
+        return _joint.setdefault(place, dataclasses.replace(self, columns=tuple(columns)))
+
+    @cached_property
+    def _whole(self) -> Ints:
+        """The places of columns of whole numbers or booleans."""
+        fractions = ("float",)
+        holds = [each.holds == _NUMBERS and not each.dtype.lower().startswith(fractions) for each in self.columns]
+        return np.flatnonzero(holds)
+
+    @cached_property
+    def _truths(self) -> Ints:
+        """The places of columns of booleans."""
+        return np.flatnonzero([each.dtype.lower().startswith("bool") for each in self.columns])
 
     def shown(self, row: Array) -> Array:
         if not self.without_numbers and not codes.is_code(row.astype(np.float64)).any():

@@ -8,7 +8,7 @@ Tensors without a packing are not touched, and cost nothing. Knows no packing in
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol, cast
 
 import torch
@@ -53,6 +53,10 @@ class Packing(Protocol):
         """The packing of rows that are mixed of an `x` with this packing and a `background` with the other, both
         (*shape). ShapeError or BindError where they do not fit together."""
 
+    @property
+    def rides(self) -> bool:
+        """Whether some numbers stay as they are in the input, whatever is absent."""
+
     def settled(self, x: Tensor, background: Tensor) -> Tensor:
         """The background (*shape) with what stays as it is in `x` (*shape), whatever is absent."""
 
@@ -68,13 +72,13 @@ class PackedTensor(Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         """Whatever is made of packed tensors carries their packing."""
-        found = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
-        made = [each for each in _flat([found]) if isinstance(each, PackedTensor)]
-        if made:
-            packing = _common(_flat([args, (kwargs or {}).values()]))
-            for each in made:
-                if packing is not None:
-                    each.packing = packing
+        with torch._C.DisableTorchFunctionSubclass():
+            found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            return carrying(found, _common(args, kwargs))
+        if type(found) in (tuple, list):
+            packing = _common(args, kwargs)
+            return type(found)(carrying(each, packing) if isinstance(each, Tensor) else each for each in found)
         return found
 
     def __deepcopy__(self, memo: dict[int, object]) -> Tensor:
@@ -91,14 +95,18 @@ def carrying(tensor: Tensor, packing: Packing | None) -> Tensor:
     bare = plain(tensor)
     if packing is None:
         return bare
-    packed = bare.as_subclass(PackedTensor)
+    with torch._C.DisableTorchFunctionSubclass():
+        packed = bare.as_subclass(PackedTensor)
     packed.packing = packing
     return packed
 
 
 def plain(tensor: Tensor) -> Tensor:
     """The same numbers without a packing; gradients flow through it."""
-    return tensor.as_subclass(Tensor) if isinstance(tensor, PackedTensor) else tensor
+    if not isinstance(tensor, PackedTensor):
+        return tensor
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.as_subclass(Tensor)
 
 
 def agreed(x: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,20 +120,20 @@ def agreed(x: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     first, second = cast(Packing, own or other), cast(Packing, other or own)
     settled = first.settled(plain(x), plain(background))
     joined = first.joined(second, plain(x), settled)
+    if joined is own is other and not first.rides:
+        return x, background
     return carrying(x, joined), carrying(settled, joined)
 
 
-def _flat(values: Iterable[object]) -> Iterator[object]:
-    for each in values:
-        if isinstance(each, Iterable) and not isinstance(each, Tensor | str | bytes):
-            yield from _flat(each)
-        else:
-            yield each
-
-
-def _common(values: Iterable[object]) -> Packing | None:
-    """The one packing among the arguments of an operation."""
-    held = [each.packing for each in values if isinstance(each, PackedTensor) and hasattr(each, "packing")]
-    if any(each is not held[0] and each.key != held[0].key for each in held[1:]):
-        raise ShapeError("rows that a model is given in different forms cannot share a batch; ask for them apart")
-    return held[0] if held else None
+def _common(args: tuple[object, ...], kwargs: dict[str, object] | None) -> Packing | None:
+    """The one packing among the arguments of an operation, which may be lists of tensors."""
+    found: Packing | None = None
+    for each in (*args, *kwargs.values()) if kwargs else args:
+        for one in cast("Iterable[object]", each) if type(each) in (list, tuple) else (each,):
+            held = one.packing if isinstance(one, PackedTensor) else None
+            if held is None or held is found:
+                continue
+            if found is not None and found.key != held.key:
+                raise ShapeError("rows that a model is given in different forms cannot share a batch; ask them apart")
+            found = found or held
+    return found

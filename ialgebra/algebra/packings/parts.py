@@ -148,6 +148,10 @@ class PartsPacking:
             found[where] = one.to(found.dtype).reshape(-1)
         return found
 
+    @property
+    def rides(self) -> bool:
+        return any(each.rides for each in self.parts)
+
     def settled(self, x: Tensor, background: Tensor) -> Tensor:
         found = background.clone()
         for part, where in self.slices:
