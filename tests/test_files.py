@@ -149,6 +149,13 @@ def test_a_mutated_file_of_heads_is_refused_by_name_or_read_rightly(session: ial
     assert refused > COUNT / 4
 
 
+@pytest.mark.parametrize("path", [("passes",), ("passes", 0), ("cold_shares",), ("curves", "eager", "1")], ids=str)
+def test_a_list_of_a_profile_is_no_text(path: tuple[str | int, ...]) -> None:
+    good = Profile("key", 100, 0.5, (), [()], {"eager": {1: [0.5]}})
+    with pytest.raises(ValueError, match=r"."):
+        Profile.from_json(json.dumps(mutated.replaced(json.loads(good.to_json()), path, "")))
+
+
 def test_a_mutated_profile_is_ignored_or_read_rightly() -> None:
     good = Profile("key", 100, 0.5, (0.5, 1.0), [(0.25, 1.0)], {"eager": {1: [0.5], 8: [1.0, 2.0]}})
     good.refuse("compiled", "no")

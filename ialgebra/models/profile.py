@@ -207,8 +207,8 @@ class Profile:
             told = json.loads(text)
             if told["format"] != _FORMAT:
                 raise ValueError("another format")
-            cold = tuple(_share("a share", each) for each in told["cold_shares"])
-            passes = [tuple(_share("a share", each) for each in shares) for shares in told["passes"]]
+            cold = _shares("cold_shares", told["cold_shares"])
+            passes = cast("list[tuple[float, ...]]", list(checks.sequence(_shares, "passes", told["passes"])))
             if any(len(each) != len(cold) for each in passes):
                 raise ValueError("passes of different depth")
             return cls(
@@ -251,7 +251,7 @@ def _file(key: str) -> Path:
 
 def _samples(told: Mapping[str, Sequence[object]]) -> dict[int, list[float]]:
     curve = {
-        whole("rows", int(size), 1, _MOST_ROWS): [_time("a time", each) for each in seconds][-_SAMPLES_KEPT:]
+        whole("rows", int(size), 1, _MOST_ROWS): _times("times", seconds)[-_SAMPLES_KEPT:]
         for size, seconds in told.items()
     }
     if not all(curve.values()):
@@ -265,6 +265,14 @@ def _mode(told: str) -> Mode:
 
 _time = partial(number, low=1e-12, high=1e9)  # seconds
 _share = partial(number, low=0, high=1)
+
+
+def _shares(what: str, told: object) -> tuple[float, ...]:
+    return cast("tuple[float, ...]", checks.sequence(_share, what, told))
+
+
+def _times(what: str, told: object) -> list[float]:
+    return list(cast("tuple[float, ...]", checks.sequence(_time, what, told)))
 
 
 def _optional_time(told: object) -> float | None:
