@@ -24,13 +24,14 @@ import threading
 import types
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import guards
-from .checksums import UnreadableNumbers
+from .checksums import Place, UnreadableNumbers
 from .objects import MISSING, hidden, made_while_running
 from .origins import only_written
 from .read_code import read_class, read_function, read_python_module
@@ -63,6 +64,16 @@ class Contents:
     weights: tuple[tuple[str, Tensor, bool], ...]
     unread: tuple[str, ...]
     guards: tuple[guards.Guard, ...] | None
+
+    @cached_property
+    def parameters(self) -> tuple[Place, ...]:
+        """Where the numbers of the weights lie that are no buffers, in their order."""
+        return tuple(Place(name, tensor) for name, tensor, is_buffer in self.weights if not is_buffer)
+
+    @cached_property
+    def buffers(self) -> tuple[Place, ...]:
+        """Where the numbers of the buffers lie, in their order."""
+        return tuple(Place(name, tensor) for name, tensor, is_buffer in self.weights if is_buffer)
 
     def hold(self) -> bool:
         """Whether another walk would read the same: every place has what it had."""

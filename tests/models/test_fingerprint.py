@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ialgebra.models.checksums import Place, checksum
 from ialgebra.models.network import Network
 from tests.models.zoo import seeded
 
@@ -284,3 +285,31 @@ def test_what_cannot_be_read_is_passed_over() -> None:
     before = network.fingerprint()
     network.forward(torch.ones(2, 3), [None])
     assert network.fingerprint() == before
+
+
+MOVED: dict[str, Callable[[nn.Parameter], object]] = {
+    "in place": lambda p: p.data.mul_(2),
+    "through NumPy": lambda p: p.detach().numpy().__imul__(2),
+    "other memory": lambda p: setattr(p, "data", p.data * 2),
+    "the same memory, transposed": lambda p: setattr(p, "data", p.data.t()),
+    "the same memory, of another type": lambda p: setattr(p, "data", p.data.view(torch.int32)),
+    "the same memory, of another shape": lambda p: setattr(p, "data", p.data.view(2, 8)),
+    "the same memory, negated": lambda p: setattr(p, "data", torch._neg_view(p.data)),
+    "a part of the same memory": lambda p: setattr(p, "data", p.data[:2]),
+    "another type": lambda p: setattr(p, "data", p.data.double()),
+    "set": lambda p: p.set_(torch.full((4, 4), 3.0)),
+    "half, which is no array of NumPy's": lambda p: setattr(p, "data", p.data.bfloat16()),
+}
+"""What may happen to a tensor between two looks at where its numbers lie."""
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_tensor_is_read_again_wherever_its_numbers_have_gone(name: str) -> None:
+    parameter = nn.Parameter(torch.arange(16.0).reshape(4, 4), requires_grad=False)
+    place = Place("w", parameter)
+    before = place.read()
+    assert before == place.read() == ("w", (4, 4), "torch.float32", checksum(parameter))
+    MOVED[name](parameter)
+    after = place.read()
+    assert after == place.read() == ("w", tuple(parameter.shape), str(parameter.dtype), checksum(parameter))
+    assert after != before
