@@ -43,7 +43,7 @@ def checksum(tensor: Tensor) -> int:
     return digest.intdigest() if words else xxhash.xxh3_128_intdigest(_bytes(parts[0]).data)
 
 
-class Place:
+class TensorMemory:
     """Where a tensor's numbers lie, looked up once: to read a small tensor again then takes a quarter of the time.
 
     The memory is looked up anew wherever the tensor has other memory, or lies in it otherwise; until then it is kept.

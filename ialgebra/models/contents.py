@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from . import guards
-from .checksums import Place, UnreadableNumbers
+from .checksums import TensorMemory, UnreadableNumbers
 from .objects import MISSING, hidden, made_while_running
 from .origins import only_written
 from .read_code import read_class, read_function, read_python_module
@@ -66,14 +66,14 @@ class Contents:
     guards: tuple[guards.Guard, ...] | None
 
     @cached_property
-    def parameters(self) -> tuple[Place, ...]:
+    def parameters(self) -> tuple[TensorMemory, ...]:
         """Where the numbers of the weights lie that are no buffers, in their order."""
-        return tuple(Place(name, tensor) for name, tensor, is_buffer in self.weights if not is_buffer)
+        return tuple(TensorMemory(name, tensor) for name, tensor, is_buffer in self.weights if not is_buffer)
 
     @cached_property
-    def buffers(self) -> tuple[Place, ...]:
+    def buffers(self) -> tuple[TensorMemory, ...]:
         """Where the numbers of the buffers lie, in their order."""
-        return tuple(Place(name, tensor) for name, tensor, is_buffer in self.weights if is_buffer)
+        return tuple(TensorMemory(name, tensor) for name, tensor, is_buffer in self.weights if is_buffer)
 
     def hold(self) -> bool:
         """Whether another walk would read the same: every place has what it had."""

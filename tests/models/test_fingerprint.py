@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ialgebra.models.checksums import Place, checksum
+from ialgebra.models.checksums import TensorMemory, checksum
 from ialgebra.models.network import Network
 from tests.models.zoo import seeded
 
@@ -306,10 +306,10 @@ MOVED: dict[str, Callable[[nn.Parameter], object]] = {
 @pytest.mark.parametrize("name", MOVED)
 def test_a_tensor_is_read_again_wherever_its_numbers_have_gone(name: str) -> None:
     parameter = nn.Parameter(torch.arange(16.0).reshape(4, 4), requires_grad=False)
-    place = Place("w", parameter)
-    before = place.read()
-    assert before == place.read() == ("w", (4, 4), "torch.float32", checksum(parameter))
+    memory = TensorMemory("w", parameter)
+    before = memory.read()
+    assert before == memory.read() == ("w", (4, 4), "torch.float32", checksum(parameter))
     MOVED[name](parameter)
-    after = place.read()
-    assert after == place.read() == ("w", tuple(parameter.shape), str(parameter.dtype), checksum(parameter))
+    after = memory.read()
+    assert after == memory.read() == ("w", tuple(parameter.shape), str(parameter.dtype), checksum(parameter))
     assert after != before
