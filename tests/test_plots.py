@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import re
 
 import numpy as np
 import pytest
 
-from ialgebra.errors import IalgebraError
+from ialgebra.errors import BindError, IalgebraError
 from tests.relations import attribution, grid, relation, tabular, tokens
 
 plots = pytest.importorskip("ialgebra.results.plots")
@@ -202,3 +203,323 @@ def test_a_map_draws_into_given_axes_and_leaves_pyplot_alone():
 def test_nothing_to_draw_is_a_named_error():
     with pytest.raises(IalgebraError, match="no map"):
         plots.figure([])
+
+
+# --- uncertainty
+
+
+def stripes_in(a) -> np.ndarray:
+    """How much each eighth of a panel varies within, (8, 8): an even photo without marks is even."""
+    picture = np.asarray(panels(relation(a).plot())[0].images[0].get_array())
+    size = len(picture) // 8
+    return picture.reshape(8, size, 8, size, 3).std(axis=(1, 3)).max(axis=-1)
+
+
+def test_players_of_unsure_sign_are_striped_and_no_others():
+    values, stderr = [2.0, 0.3, -1.0, -0.2], np.array([0.5, 0.2, 0.5, 0.05])
+    varied = stripes_in(attribution(values, stderr=stderr))
+    assert (varied[:, 2:4] > 0.02).all()  # 0.3 ± 0.39
+    assert (varied[:, [0, 1, 4, 5, 6, 7]] < 1e-9).all()
+    assert [text.get_text() for text in relation(attribution(values, stderr=stderr)).plot().texts] == [
+        "sign unsure at 95 %"
+    ]
+    assert not relation(attribution(values)).plot().texts
+
+
+def test_an_unknown_error_is_dotted_where_others_are_known_and_stamped_where_none_is():
+    stderr = np.array([0.0, math.inf, 0.0, 0.0])
+    varied = stripes_in(attribution([1.0, 1.0, 1.0, 1.0], stderr=stderr))
+    assert (varied[:, 2:4] > 0.02).all()
+    assert (varied[:, [0, 1, 4, 5, 6, 7]] < 1e-9).all()
+    none = attribution([1.0, 1.0, 1.0, 1.0], stderr=np.full(4, math.inf))
+    assert (stripes_in(none) < 1e-9).all()
+    (axes,) = panels(relation(none).plot())
+    assert axes.texts[2].get_text() == "error unknown"
+    assert axes.texts[2].get_bbox_patch() is not None
+
+
+def test_bars_words_and_spans_of_unsure_sign_are_hatched():
+    stderr = np.array([0.1, 1.0, math.inf])
+    bars = relation(tabular([2.0, -1.0, 0.5], stderr=stderr)).plot().axes[0].patches
+    assert [bool(bar.get_hatch()) for bar in bars] == [False, True, True]
+    assert bars[1].get_hatch() != bars[2].get_hatch()
+    words = panels(relation(tokens("good bad ugly", [2.0, -1.0, 0.5], stderr=stderr)).plot())[0].texts[3:]
+    assert [bool(word.get_bbox_patch().get_hatch()) for word in words] == [False, True, True]
+    content = np.arange(9.0)[:, None]
+    of_time = attribution([2.0, -1.0, 0.5], np.arange(9)[:, None] // 3, content, kind="series", stderr=stderr)
+    spans = panels(relation(of_time).plot())[0].patches
+    assert [bool(span.get_hatch()) for span in spans] == [False, True, True]
+
+
+# --- photos
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.15), (0.8, 1.0), (-3.0, 9.0)])
+def test_zero_and_details_are_seen_on_dark_and_bright_photos(low, high):
+    row, col = np.mgrid[0:96, 0:96] / 96
+    shade = 0.5 * row + 0.08 * np.sin(60 * col)  # light and shade, and fine details
+    content = low + (high - low) * np.stack([shade, shade, shade])
+    players = grid(1, 2, content.shape)
+    maps = [attribution([v, 1.0], players, content) for v in (0.0, 1.0)]
+    zero, strong = (shown(panels(relation(a).plot())[0])[:, :48] for a in maps)
+    assert 0.6 < zero.mean() < 0.95
+    assert np.ptp(zero, axis=-1).max() < 1e-9
+    rows = zero.mean(axis=(1, 2))
+    assert abs(rows[:24].mean() - rows[-24:].mean()) < 0.12  # light and shade are evened out
+    for picture in (zero, strong):
+        assert np.ptp(picture[48].sum(axis=-1)) > 0.25  # details are not
+
+
+def test_the_photo_stands_once_before_the_maps_of_it():
+    one, other = (np.random.RandomState(k).rand(3, 8, 8) for k in (0, 1))
+    answer = relation(*(attribution([1.0, 2.0], content=c) for c in (one, one, other)))
+    labels = [axes.get_label() for axes in answer.plot().axes if axes.get_label() != "<colorbar>"]
+    assert [label == "<photo>" for label in labels] == [True, False, False, True, False]
+    photo = np.asarray(answer.plot().axes[0].images[0].get_array())
+    np.testing.assert_allclose(photo, np.moveaxis((one - one.min()) / np.ptp(one), 0, -1))
+
+
+def test_halves_of_a_pair_with_one_label_say_whose_they_are():
+    pair = (attribution([1.0], component=k, label="f and g", model="fg"[k]) for k in (0, 1))
+    assert [texts(axes)[0] for axes in panels(relation(*pair).plot())] == ["f(x): f and g", "g(x): f and g"]
+
+
+def test_a_volume_is_drawn_slice_by_slice_on_the_one_scale():
+    players = np.zeros((1, 30, 4, 4), dtype=int)
+    players[:, 20:] = 1
+    answer = relation(attribution([3.0, -3.0], players, np.random.RandomState(0).rand(1, 30, 4, 4), kind="volume"))
+    (axes,) = panels(answer.plot())
+    assert [text.get_text() for text in axes.texts[3:]] == [
+        "depth 0", "3", "5", "8", "11", "13", "16", "18", "21", "24", "26", "29"
+    ]  # fmt: skip
+    means = [np.asarray(image.get_array()).mean(axis=(0, 1)) for image in axes.images]
+    assert [mean[0] > mean[2] for mean in means] == [True] * 8 + [False] * 4
+
+
+# --- names
+
+
+def test_long_names_are_cut_in_the_middle_and_stay_different():
+    from ialgebra.results.plots.style import shortened
+
+    assert shortened(["short", "a" * 40 + "end"], 9) == ["short", "aaaa…aend"]
+    prefix = "the_common_beginning_of_all_names_"
+    names = [f"{prefix}{k}_and_their_common_end_of_the_names" for k in range(20)]
+    cut = shortened(names, 20)
+    assert len(set(cut)) == 20
+    assert max(map(len, cut)) <= 20
+    assert "13" in cut[13]
+    assert shortened(["same" * 20] * 2, 9)[0] == shortened(["same" * 20] * 2, 9)[1]
+    random = [f"{'x' * 30}{k:04}{'y' * 30}{k % 7}{'z' * 30}" for k in range(300)]
+    assert len(set(shortened(random, 24))) == 300
+
+
+def test_bars_have_the_values_of_features_also_of_texts():
+    a = tabular(
+        [3.0, -2.0, 1.0, 0.5],
+        content=np.array(["20.3", "nurse", "", "a text that is much too long for a bar"]),
+        feature_names=("debt", "job", "age", "note"),
+    )
+    assert [label.get_text() for label in relation(a).plot().axes[0].get_yticklabels()] == [
+        "debt = 20.3",
+        "job = nurse",
+        "age = missing",
+        "note = a text th…or a bar",
+    ]
+    grouped = attribution(
+        [1.0, 2.0], np.array([0, 0, 1]), np.arange(3.0), kind="tabular", feature_names=("a", "b", "c")
+    )
+    assert [label.get_text() for label in relation(grouped).plot().axes[0].get_yticklabels()] == ["c = 2", "a, b"]
+
+
+def test_a_waterfall_leads_from_the_base_to_the_full_value():
+    a = tabular([1.0, -3.0, 0.5], base_value=2.0, full_value=0.5, feature_names=("a", "b", "c"))
+    (axes,) = a.plot("waterfall").axes
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+    assert bars == [pytest.approx((2.0, -1.0)), pytest.approx((-1.0, 0.0)), pytest.approx((0.0, 0.5))]
+    assert {"v(∅) = 2", "v(N) = 0.5", "−3", "+1", "+0.5"} <= set(texts(axes))
+    gap = tabular([1.0], base_value=0.0, full_value=3.0)
+    assert gap.plot("waterfall").axes[0].get_yticklabels()[-1].get_text() == "in no player's value"
+    many = tabular(np.arange(1.0, 31.0))
+    names = [label.get_text() for label in many.plot("waterfall").axes[0].get_yticklabels()]
+    assert names[-1] == "together 16 smaller"
+    assert sum(bar.get_width() for bar in many.plot("waterfall").axes[0].patches) == pytest.approx(465.0)
+
+
+# --- many maps
+
+
+def rows_of(count: int, features: int = 3, **fields):
+    return relation(
+        *(
+            tabular(
+                [(-1) ** k * (k + 1.0), 0.5, 0.0] + [0.1] * (features - 3),
+                content=np.full(features, float(k)),
+                stderr=np.array([0.2, 0.0, 0.4] + [0.0] * (features - 3)),
+                **fields,
+            )
+            for k in range(count)
+        )
+    )
+
+
+@pytest.mark.parametrize("kind", [None, "bar", "beeswarm", "dependence", "maps", "waterfall"])
+def test_five_hundred_rows_are_one_small_picture_that_says_what_it_leaves_out(kind):
+    answer = rows_of(500, 40)
+    figure = answer.plot(kind)
+    assert len(figure.axes) <= 24
+    assert len(figure.findobj()) < 8000  # what is drawn, whatever the machine
+    wide, high = figure.get_size_inches()
+    assert wide <= 10
+    assert high <= 30
+    said = " ".join(text.get_text() for text in figure.texts)
+    left = {
+        "maps": "the first 6 of 500 maps",
+        "waterfall": "the first 4 of 500 maps",
+        "dependence": "34 smaller players",
+    }
+    assert left.get(kind, "20 smaller players") in said
+    assert said.split()[0] in figure.alt
+
+
+def test_pictures_of_many_photos_are_the_first_and_a_note():
+    figure = relation(*(attribution([1.0, 2.0]) for _ in range(500))).plot()
+    assert len(panels(figure)) == 24
+    assert figure.texts[-1].get_text() == "the first 24 of 500 maps; answer[24:48].plot() draws the next"
+
+
+def test_importance_is_the_mean_of_the_sizes_with_its_error():
+    pytest.importorskip("pandas")
+    found = rows_of(4, feature_names=("a", "b", "c")).importance()
+    assert found["features"].tolist() == ["a", "b", "c"]
+    assert found["importance"].tolist() == pytest.approx([2.5, 0.5, 0.0])
+    assert found["stderr"].tolist() == pytest.approx([0.2, 0.0, 0.4])
+    assert found["mean"].tolist() == pytest.approx([-0.5, 0.5, 0.0])
+    assert found["maps"].tolist() == [4, 4, 4]
+
+
+def test_importance_by_target_and_of_words_that_are_not_in_all_texts():
+    pytest.importorskip("pandas")
+    one = tokens("good film", [2.0, 0.5], target_name="fine")
+    other = tokens("film good good", [-1.5, 4.0, 0.0], target_name="poor")
+    together = relation(one, other).importance()
+    assert dict(zip(together["features"], together["importance"], strict=True)) == pytest.approx(
+        {"good": 2.0, "film": 1.0}
+    )
+    apart = relation(one, other).importance(by="target")
+    assert apart["target"].tolist() == ["fine", "fine", "poor", "poor"]
+    assert apart["importance"].tolist() == pytest.approx([2.0, 0.5, 2.0, 1.5])
+    with pytest.raises(BindError, match="'targets'; did you mean 'target'"):
+        relation(one).importance(by="targets")
+    with pytest.raises(IalgebraError, match="has no maps"):
+        relation(text="words").importance()
+
+
+def test_a_beeswarm_has_a_point_for_each_map_in_the_colour_of_its_value():
+    figure = rows_of(10).plot("beeswarm")
+    (axes,) = (each for each in figure.axes if each.get_label() != "<colorbar>")
+    first, second, third = (points for points in axes.collections)
+    np.testing.assert_allclose(first.get_offsets()[:, 0], [(-1) ** k * (k + 1.0) for k in range(10)])
+    assert len({tuple(colour[:3]) for colour in first.get_facecolors()}) == 10
+    assert len(np.unique(np.round(second.get_offsets(), 6), axis=0)) == 10  # equal values do not hide one another
+    assert (third.get_facecolors()[:, 3] < 0.5).all()  # 0 ± 0.8
+
+
+# --- where a picture goes
+
+
+def test_a_figure_is_its_own_picture_in_a_notebook_with_a_text():
+    figure = relation(attribution([1.0], label="<b>")).plot()
+    data, about = figure._repr_mimebundle_()
+    assert about["image/png"]["alt"] == figure.alt
+    assert "&lt;b&gt;" in data["text/html"]
+    assert "<b>" not in data["text/html"]
+    assert 'alt="Attribution' in data["text/html"]
+    assert data["text/html"].count(data["image/png"]) == 1
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf", "html"])
+def test_a_picture_is_written_where_a_path_says(tmp_path, ending):
+    path = tmp_path / "new" / f"a.{ending}"
+    for answer in (relation(attribution([1.0, -1.0])), attribution([1.0, -1.0])):
+        assert isinstance(answer.plot(path=path), plots.Picture)
+        assert path.stat().st_size > 500
+        path.unlink()
+
+
+def test_a_page_has_texts_for_pictures_both_themes_and_nothing_from_elsewhere(tmp_path):
+    random = np.random.RandomState(0)
+    answers = {
+        "photo": relation(attribution([1.0, -1.0], content=random.rand(3, 8, 8))),
+        "words": relation(tokens("not <i> bad", [1.0, -2.0, 0.1], stderr=np.array([0.0, 0.1, 0.3]))),
+        "bars": relation(tabular([1.0, -1.0])),
+        "many": rows_of(30),
+    }
+    for name, answer in answers.items():
+        answer.plot(path=tmp_path / f"{name}.html")
+        page = (tmp_path / f"{name}.html").read_text("utf-8")
+        images = re.findall(r"<img [^>]*>", page)
+        assert all(re.search(r'alt="[^"]+"', image) and 'src="data:image/' in image for image in images)
+        assert "http" not in page
+        assert "prefers-color-scheme:dark" in page
+        assert len(images) == {"photo": 2, "words": 0, "bars": 2, "many": 2}[name]
+    words = (tmp_path / "words.html").read_text("utf-8")
+    assert "<i>" not in words
+    assert 'title="−2 (−2.2 to −1.8)"' in words
+    assert re.search(r'class="word unsure"[^>]*>bad<', words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "beswarm"}, "unknown kind of plot 'beswarm'; did you mean 'beeswarm'"),
+        ({"cmap": "virids"}, "unknown colour map 'virids'; did you mean 'viridis'"),
+        ({"cmap": 3}, "cmap must be the name of a colour map"),
+        ({"ax": "axes"}, "ax must be axes of matplotlib"),
+        ({"path": "a.nothing"}, "cannot write the picture"),
+    ],
+)
+def test_a_wrong_argument_of_plot_is_named(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for answer in (relation(attribution([1.0])), attribution([1.0])):
+        with pytest.raises(IalgebraError, match=message):
+            answer.plot(**arguments)
+
+
+def test_maps_go_into_as_many_axes_and_a_summary_into_one():
+    figure, axes = pyplot.subplots(1, 2)
+    answer = relation(attribution([1.0]), attribution([2.0]))
+    assert answer.plot(ax=axes) is axes
+    assert all(each.images for each in axes)
+    with pytest.raises(IalgebraError, match="2 maps do not go into 1 axes"):
+        answer.plot(ax=axes[0])
+    rows_of(30).plot(ax=axes[0])
+    rows_of(30).plot("beeswarm", ax=axes[1])
+    assert len(axes[1].collections) == 3
+    with pytest.raises(IalgebraError, match="an HTML page has no axes"):
+        answer.plot(ax=axes, path="a.html")
+    pyplot.close(figure)
+
+
+def test_another_colour_map_is_used_and_dark_settings_make_dark_pictures():
+    usual, other = (panels(attribution([1.0, -1.0]).plot(cmap=cmap))[0] for cmap in (None, "PiYG"))
+    assert shown(other)[0, 0, 1] > shown(other)[0, 0, 0]  # green
+    assert shown(usual)[0, 0, 0] > shown(usual)[0, 0, 1]
+    with pyplot.style.context("dark_background"):
+        figure = attribution([1.0, 0.0]).plot()
+    assert to_rgb(figure.get_facecolor()) == to_rgb("#15161a")
+    assert shown(panels(figure)[0])[0, 7].mean() < 0.5
+
+
+def test_a_composite_is_drawn_part_by_part():
+    from ialgebra.algebra.kinds.composite import composite_name
+    from ialgebra.algebra.kinds.kind import PartKind
+
+    kind = composite_name([PartKind("photo", "image", (1, 2, 2)), PartKind("row", "tabular", (2,), ("a", "b"))])
+    players = np.array([0, 0, 1, 1, 2, 3])
+    content = np.array([0.0, 1.0, 0.5, 0.2, 7.0, 8.0])
+    a = attribution([1.0, -2.0, 0.5, 3.0], players, content, kind=kind, label="m(both)")
+    photo, row = panels(relation(a).plot())
+    assert [texts(axes)[0] for axes in (photo, row)] == ["m(both): photo", "m(both): row"]
+    assert [label.get_text() for label in row.get_yticklabels()] == ["b = 8", "a = 7"]
+    assert len(photo.images) == 1

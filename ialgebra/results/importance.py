@@ -56,8 +56,8 @@ def aligned(maps: Sequence[ShownMap]) -> Aligned:
     """Maps of the same players as they are, others by their players' names; a name that a map has twice counts as the
     mean of both. ShapeError if no map has a player."""
     first = maps[0]
-    if all(_same_players(first, a) for a in maps):
-        names = tuple(first.player_names())
+    names = tuple(first.player_names())
+    if len(set(names)) == len(names) and all(_same_players(first, a) for a in maps):
         return Aligned(names, np.stack([a.values for a in maps]), np.stack([a.stderr for a in maps]))
     by_map = [a.player_names() for a in maps]
     column = {name: k for k, name in enumerate(dict.fromkeys(name for names in by_map for name in names))}

@@ -17,12 +17,10 @@ from ..shown import ShownMap
 from . import summaries
 from .drawing import Drawing
 from .figure import drawing_of, figure, panels
+from .parts import in_parts
 from .style import theme_on
 from .tabular import BAR_CHART
 from .waterfall import WATERFALL
-
-_MOST_WISHED = 24
-"""The most maps that are drawn one by one if that is asked for."""
 
 
 def of_kind(maps: Sequence[ShownMap], kind: str | None, cmap: str | Colormap | None) -> Figure:
@@ -34,11 +32,12 @@ def of_kind(maps: Sequence[ShownMap], kind: str | None, cmap: str | Colormap | N
     if kind in ("beeswarm", "dependence") or (kind == "bar" and len(maps) > 1):
         return summaries.picture(maps, kind, cmap)
     drawing = drawing_for(kind)
-    most = _MOST_WISHED if drawing is None else drawing.most
+    most = (drawing or drawing_of(maps[0])).most
     note = ""
     if len(maps) > most:
         note = f"the first {most} of {len(maps):,} maps; answer[{most}:{2 * most}].plot() draws the next"
-    return figure(maps[:most], cmap, note=note, drawing=drawing)
+    shown = maps[:most] if kind != "maps" else in_parts(maps[:most])
+    return figure(shown, cmap, note=note, drawing=drawing)
 
 
 def into_axes(

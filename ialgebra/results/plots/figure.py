@@ -64,10 +64,13 @@ def figure(
     gaps = max(sum(_CLOSE if cell.photo else _GAP for cell in row[:-1]) for row in rows)
     room = (PAGE - 2 * _MARGIN - (_BAR_ROOM if coloured else 0.0) - gaps - _GAP) / columns
     bodies = {id(a): drawn[id(a)].measure(a, room) for a in maps}
-    across = max(body.left + body.width for body in bodies.values())
+    across = [
+        max(bodies[id(row[k].a)].left + bodies[id(row[k].a)].width for row in rows if k < len(row))
+        for k in range(columns)
+    ]
     heights = [max(bodies[id(cell.a)].height + bodies[id(cell.a)].below for cell in row) + _TITLE for row in rows]
     explained = certainty.marks(maps)
-    full_width = 2 * _MARGIN + columns * across + gaps + (_GAP if coloured else 0.0) + (_BAR_ROOM if coloured else 0.0)
+    full_width = 2 * _MARGIN + sum(across) + gaps + (_GAP if coloured else 0.0) + (_BAR_ROOM if coloured else 0.0)
     lines = (_LEGEND if explained else 0.0) + (_NOTE if note else 0.0)
     panels_height = max(_MARGIN + sum(heights) + (len(rows) - 1) * _GAP, 1.6 if coloured else 0.0)
     full_height = panels_height + lines + _MARGIN
@@ -85,7 +88,7 @@ def figure(
     for row, height in zip(rows, heights, strict=True):
         names = headlines([cell.a for cell in row if not cell.photo])
         left, beside = _MARGIN, 0.0  # `beside`: of a photo before a map, over which the map's title reaches too
-        for cell in row:
+        for cell, wide in zip(row, across, strict=False):
             body = bodies[id(cell.a)]
             place = axes(left + body.left, top + _TITLE, body.width, body.height)
             if cell.photo:
@@ -93,11 +96,11 @@ def figure(
                 show_input = drawn[id(cell.a)].beside
                 assert show_input is not None
                 show_input(cell.a, place)
-                beside = across + _CLOSE
+                beside = wide + _CLOSE
             else:
                 _draw(cell.a, place, style, body, names.pop(0), drawn[id(cell.a)], beside)
                 beside = 0.0
-            left += across + (_CLOSE if cell.photo else _GAP)
+            left += wide + (_CLOSE if cell.photo else _GAP)
         top += height + _GAP
     if coloured:
         top = _MARGIN + _TITLE
@@ -268,8 +271,9 @@ def _colour_bar(ax: Axes, style: Look, photographic: bool) -> None:
     steps = ticks(style.limit)
     bar.set_ticks(steps, labels=[signed(step) for step in steps])
     ax.tick_params(labelsize=8, colors=style.theme.ink, length=2, color=style.theme.line)
+    said = "contribution to the score" if body_of(ax).height > 1.6 else "contribution"
     ax.annotate(
-        "contribution to the score", xy=(0.0, 0.5), xycoords="axes fraction",
+        said, xy=(0.0, 0.5), xycoords="axes fraction",
         xytext=((_BAR_ROOM - 0.12) * POINTS, 0), textcoords="offset points", rotation=90, ha="right", va="center",
         fontsize=8, color=style.theme.faint,
     )  # fmt: skip

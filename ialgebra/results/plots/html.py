@@ -20,11 +20,15 @@ from . import certainty, summaries
 from .choice import drawing_for, usual
 from .drawing import Drawing
 from .figure import drawing_of, headlines, look_of, same_input
+from .parts import in_parts
 from .style import DARK, LIGHT, Look, plain, signed, ticks
 from .text import PASSAGE, passage
 
 _CSS_PIXELS, _SHARP = 100, 2
 """Pixels an inch on the page, and pixels of a picture for each of them."""
+
+_ROOMS = {"photo": 2.35, "slices": 4.0, "bars": 4.0}
+"""Inches for a panel of a drawing, if not six: two photos with their maps are side by side, and bars fit a phone."""
 
 _STYLE = """<style>
 .ialgebra{font:14px/1.45 system-ui,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;max-width:62rem}
@@ -34,7 +38,8 @@ _STYLE = """<style>
 .ialgebra .what{font-weight:600;overflow-wrap:anywhere}
 .ialgebra .about{opacity:.72;font-size:.88em}
 .ialgebra .stamp{border:1px solid currentColor;border-radius:3px;padding:0 .3em;white-space:nowrap}
-.ialgebra .pair{display:flex;gap:.35rem;flex-wrap:wrap}
+.ialgebra .pair{display:flex;gap:.35rem;align-items:flex-start}
+.ialgebra .pair img{min-width:0;flex:0 1 auto}
 .ialgebra img{max-width:100%;height:auto;border-radius:2px}
 .ialgebra .words{line-height:2;max-width:44rem;overflow-wrap:anywhere}
 .ialgebra .words span{padding:.14em .3em;border-radius:.3em;margin:0 .08em;color:var(--i);background:var(--c)}
@@ -43,7 +48,8 @@ _STYLE = """<style>
 .ialgebra .words .unknown{outline:1px dotted currentColor;outline-offset:-1px}
 .ialgebra .scale{margin:.7rem 0 .2rem;max-width:20rem;font-size:.85em}
 .ialgebra .scale .colours{height:.7rem;border-radius:2px;background:var(--c)}
-.ialgebra .scale .ticks{display:flex;justify-content:space-between}
+.ialgebra .scale .ticks{position:relative;height:1.4em}
+.ialgebra .scale .ticks span{position:absolute;transform:translateX(-50%)}
 .ialgebra .foot{opacity:.72;font-size:.85em;margin:.5rem 0 0}
 @media (prefers-color-scheme:dark){
 .ialgebra.page .light{display:none!important}.ialgebra.page .dark{display:inline!important}
@@ -71,10 +77,10 @@ def fragment(
         body = _summary(maps, kind, cmap)
     else:
         drawing = drawing_for(kind)
-        most = min(most, *((drawing.most,) if drawing is not None else (most,)))
+        most = min(most, (drawing or drawing_of(maps[0])).most)
         if len(maps) > most:
             caption += f" (the first {most} of {len(maps):,} maps; answer[{most}:] has the others)"
-        body = _panels(maps[:most], drawing, cmap)
+        body = _panels(maps[:most] if kind != "maps" else in_parts(maps[:most]), drawing, cmap)
     foot = f'<p class="foot">{html.escape(caption)}</p>' if caption else ""
     return f'<div class="ialgebra{" page" if page else ""}">{_STYLE}{body}{foot}</div>'
 
@@ -118,7 +124,7 @@ def _figure(a: ShownMap, headline: str, drawing: Drawing, looks: Sequence[Look],
 
 def _body(a: ShownMap, drawing: Drawing, look: Look, *, photo: bool = False) -> Figure:
     """The content of one panel, without a title."""
-    body = drawing.measure(a, 6.6)
+    body = drawing.measure(a, _ROOMS.get(drawing.name, 6.0))
     wide, high = body.left + body.width, body.height + body.below + (0.06 if body.below else 0.0)
     made = Figure(figsize=(wide, high), facecolor=look.theme.paper)
     ax = made.add_axes(
@@ -186,13 +192,14 @@ def _colours(papers: Sequence[str], inks: Sequence[str]) -> str:
 
 def _scale(looks: Sequence[Look]) -> str:
     """The colour scale, with round numbers."""
-    steps = ticks(looks[0].limit)
-    spread = steps[-1] / looks[0].limit
+    limit = looks[0].limit
     gradients = []
     for look in looks:
-        stops = [to_hex(look.colour(look.limit * spread * share)) for share in np.linspace(-1, 1, 9)]
+        stops = [to_hex(look.colour(limit * share)) for share in np.linspace(-1, 1, 9)]
         gradients.append(f"linear-gradient(90deg,{','.join(stops)})")
-    numbers = "".join(f"<span>{signed(step)}</span>" for step in steps)
+    numbers = "".join(
+        f'<span style="left:{50 + 50 * step / limit:.3g}%">{signed(step)}</span>' for step in ticks(limit)
+    )
     return (
         f'<div class="scale"><div class="colours" style="{_colours(gradients, ["#000", "#fff"])}"></div>'
         f'<div class="ticks">{numbers}</div>contribution to the score</div>'

@@ -48,16 +48,10 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     step = max(1, -(-max(a.map.shape[-2:]) // _COARSE))
     players = a.players.reshape(-1, *a.players.shape[-2:])[:, ::step, ::step]
     content = a.content.reshape(-1, *a.content.shape[-2:])[:, ::step, ::step]
-    heated(ax, content, players, a, look, of_body=body)
-
-
-def heated(ax: Axes, content: Array, players: NDArray[np.int64], a: ShownMap, look: Look, *, of_body: Body) -> None:
-    """Draw one plane: `content` and `players` are `(C, H, W)` of the map `a`."""
     high, wide = players.shape[1:]
-    outside = np.all(players < 0, axis=0)
-    enlarged = max(1, -(-_FINE // max(high, wide)))
-    picture = _coloured(content, players, a, look, enlarged)
+    picture = coloured(flattened(content), players, a, look)
     ax.imshow(picture, extent=(-0.5, wide - 0.5, high - 0.5, -0.5), aspect="auto")
+    outside = np.all(players < 0, axis=0)
     if outside.any() and not outside.all():
         ax.contour(outside, levels=[0.5], colors=[look.theme.ink], linewidths=0.8)
     bare(ax)
@@ -71,13 +65,15 @@ def bare(ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def _coloured(content: Array, players: NDArray[np.int64], a: ShownMap, look: Look, enlarged: int) -> Floats:
-    """The plane in colours, `(H, W, 3)` in [0, 1], `enlarged` times."""
+def coloured(details: Floats, players: NDArray[np.int64], a: ShownMap, look: Look) -> Floats:
+    """One plane in colours, `(H, W, 3)` in [0, 1], enlarged: the `details` of a photo, `(H, W)` in [0, 1], under the
+    values of `players`, `(C, H, W)`, of the map `a`."""
+    enlarged = max(1, -(-_FINE // max(players.shape[1:])))
 
     def larger(array: NDArray[_T]) -> NDArray[_T]:
         return array.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
 
-    detail = larger(flattened(content))
+    detail = larger(details)
     colour = larger(np.asarray(look.colours(np.asarray(look.scale(painted(a.values, players)))))[..., :3])
     neutral = np.asarray(look.colours(0.5))[:3]
     shape = (detail.shape[0], detail.shape[1])
@@ -89,7 +85,7 @@ def _coloured(content: Array, players: NDArray[np.int64], a: ShownMap, look: Loo
         on = stripes(shape, longer / _STRIPES)
         between = (striped * (1.0 - on))[..., None]
         colour = colour + between * (neutral - colour)
-        factor = factor * (1.0 - 0.09 * striped * on)
+        factor = factor * (1.0 + (-0.09 if look.theme is LIGHT else 0.30) * striped * on)
     picture: Floats = np.clip(factor[..., None] * colour, 0.0, 1.0)
     dotted = larger(members(certainty.unknown(a), players))
     if dotted.any():

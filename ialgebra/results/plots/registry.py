@@ -8,7 +8,8 @@ from typing import Final
 from .drawing import Drawing
 from .image import PHOTO
 from .series import COURSE
+from .slices import MOSAIC
 from .tabular import BAR_CHART
 from .text import PASSAGE
 
-DRAWINGS: Final[Mapping[str, Drawing]] = {each.name: each for each in (PHOTO, BAR_CHART, PASSAGE, COURSE)}
+DRAWINGS: Final[Mapping[str, Drawing]] = {each.name: each for each in (PHOTO, BAR_CHART, PASSAGE, COURSE, MOSAIC)}

@@ -81,4 +81,4 @@ def _by_time(a: ShownMap, array: Array) -> Array:
     return array.T if columns["time"].shape[1] > 1 or columns["channel"].shape[0] > 1 else array
 
 
-COURSE = Drawing("course", side_by_side=1, colour_bar=True, measure=_measured, draw=_drawn)
+COURSE = Drawing("course", side_by_side=1, colour_bar=True, measure=_measured, draw=_drawn, most=8)

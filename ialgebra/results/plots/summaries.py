@@ -258,10 +258,11 @@ def _contents(maps: Sequence[ShownMap], table: sums.Aligned) -> NDArray[np.objec
 
 
 def _numbers(contents: NDArray[np.object_]) -> Floats | None:
-    """The values as numbers, None if they are no numbers."""
-    if any(value is None or isinstance(value, str) for value in contents):
+    """The values as numbers, also where they are written as texts; None if one of them is no number."""
+    try:
+        return np.array([float(str(value)) for value in contents], dtype=np.float64)
+    except ValueError:
         return None
-    return contents.astype(np.float64)
 
 
 def _ranked_colours(contents: NDArray[np.object_], style: Look, sure: NDArray[np.bool_]) -> Floats:

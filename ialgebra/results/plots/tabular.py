@@ -18,7 +18,7 @@ from .style import POINTS, WIDEST, Look, drawable, plain, shortened, signed, tic
 BARS = 20
 """A panel shows at most this many players, those with the largest values."""
 
-NAME_LENGTH, NAME_SIZE = 30, 8.5
+NAME_LENGTH, NAME_SIZE = 26, 8.5
 """The longest name of a player in characters, and its font size in points."""
 
 
@@ -40,16 +40,21 @@ def _values(a: ShownMap, shown: Ints) -> list[str]:
 
 
 def _value(value: object) -> str:
-    return (
-        plain(float(value)) if isinstance(value, int | float | np.number | np.bool_) else shortened([str(value)], 18)[0]
-    )
+    """A value of a feature; a number also where it stands among texts."""
+    text = str(value)
+    if text in ("", "nan"):
+        return "missing"
+    try:
+        return plain(float(text))
+    except ValueError:
+        return shortened([text], 18)[0]
 
 
 def _measured(a: ShownMap, room: float) -> Body:
     shown = largest_first(a)[:BARS]
     widest = max((width(text, NAME_SIZE) for text in labels(a, shown)), default=0.0)
     left = 0.12 + widest / POINTS
-    return Body(float(np.clip(room - left, 2.2, 3.0)), 0.23 * max(1, len(shown)) + 0.1, left, 0.78)
+    return Body(float(np.clip(room - left, 1.9, 3.0)), 0.23 * max(1, len(shown)) + 0.1, left, 0.78)
 
 
 def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:

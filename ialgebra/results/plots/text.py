@@ -92,4 +92,4 @@ def _flow(words: Sequence[str], room: float) -> tuple[list[tuple[float, int]], i
     return places, line + 1
 
 
-PASSAGE = Drawing("passage", side_by_side=1, colour_bar=True, measure=_measured, draw=_drawn)
+PASSAGE = Drawing("passage", side_by_side=1, colour_bar=True, measure=_measured, draw=_drawn, most=12)

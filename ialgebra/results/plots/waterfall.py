@@ -48,21 +48,23 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     bars = ax.barh(y, np.diff(ends), left=starts, height=0.62, color=colours)
     shown = largest_first(a)[:own]
     mark_bars(bars.patches[:own], a, shown, look)
-    low, high = float(ends.min()), float(ends.max())
-    reach = (high - low) or max(abs(high), 1.0)
-    for step, size in enumerate(sizes):
-        ax.plot([ends[step + 1]] * 2, [step - 0.31, step + 1.31], color=look.theme.line, linewidth=0.8, zorder=0)
-        right = max(starts[step], ends[step + 1])
-        ax.annotate(
-            signed(size), xy=(right, step), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8,
-            color=look.theme.ink,
-        )  # fmt: skip
     reached = a.stderr[shown] * 1.96
     known = np.isfinite(reached) & (reached > 0)
     ax.hlines(
         y[:own][known], (ends[1 : own + 1] - reached)[known], (ends[1 : own + 1] + reached)[known],
         colors=look.theme.ink, linewidths=1.0,
     )  # fmt: skip
+    low, high = float(ends.min()), float(ends.max())
+    reach = (high - low) or max(abs(high), 1.0)
+    for step, size in enumerate(sizes):
+        ax.plot([ends[step + 1]] * 2, [step - 0.31, step + 1.31], color=look.theme.line, linewidth=0.8, zorder=0)
+        right = max(starts[step], ends[step + 1])
+        if step < own and known[step]:  # beside the interval, if it reaches further
+            right = max(right, ends[step + 1] + reached[step])
+        ax.annotate(
+            signed(size), xy=(right, step), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8,
+            color=look.theme.ink,
+        )  # fmt: skip
     name_bars(ax, names, look)
     ax.set_xlim(low - 0.08 * reach, high + 0.18 * reach)
     ax.set_ylim(len(sizes) + 0.4, -0.9)
