@@ -331,3 +331,19 @@ def test_an_answer_about_a_frame_is_saved_and_loaded(con: Session, tmp_path: Pat
     assert list(a.content) == list(answer[0].content)
     assert a.player_names() == list(PEOPLE.columns)
     assert answer.to_pandas()["features"].tolist() == list(PEOPLE.columns)
+
+
+def test_methods_that_replace_features_see_values_of_both_ends_and_gradients_are_refused(con: Session) -> None:
+    pytest.importorskip("captum")
+    con.register_model("g", lambda rows: numbers(rows["debt"].fillna(0)) + numbers(rows["job"] == "clerk"))
+    con.register_input("x", PEOPLE.iloc[[0]], baseline=PEOPLE.iloc[[1]])  # whose debt is missing
+    for method in ("FeatureAblation", "ShapleyValueSampling", "ShapleyValues"):
+        (a,) = con.sql(f"select * from g(x) using captum.{method}()")
+        assert a.values == pytest.approx([0, 1, 0, 20.3, 0, 0], abs=1e-3), method
+    with pytest.raises(BindError, match=r"gradients, which do not flow through a DataFrame.*FeatureAblation"):
+        con.sql("select * from g(x) using captum.IntegratedGradients()")
+    net = torch.nn.Linear(2, 1)
+    con.register_model("net", net)
+    con.register_input("y", PEOPLE[["debt", "own"]].iloc[[0]])
+    (a,) = con.sql("select * from net(y) using captum.IntegratedGradients()")
+    assert a.values == pytest.approx(net.weight[0].detach().numpy() * [20.3, 1], rel=1e-5)

@@ -12,12 +12,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from ..algebra.packings import packing_of, plain
 from ..catalog.catalog import Catalog
-from ..errors import ResourceError
+from ..errors import BindError, ResourceError
 from ..interpreters.checked import attributed
 from ..interpreters.protocol import ModelInterpreter, Question
 from ..models.inputs import computes_in
-from ..models.scalar import ExplainedScalar, asking
+from ..models.scalar import ExplainedScalar, PresenceScalar, asking
 from ..planner.games import Game
 from ..planner.physical import Job, Run
 from ..system.arrays import Floats
@@ -62,7 +63,17 @@ def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int,
         ends = ends.to(computes_in(network.module) or torch.float32)  # whole numbers have no gradients
     layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
     options, seed = dict(game.estimation.options), tables.plan.seed
-    question = Question(scalar, ends[0], ends[1], players, options, layers, batch_size, seed)
+    asked: ExplainedScalar | PresenceScalar = scalar
+    packing = packing_of(ends)
+    if packing is not None and packing.without_arithmetic(plain(ends)):
+        if interpreter.needs_gradients:
+            raise BindError(
+                f"{name} needs gradients, which do not flow through {packing.without_arithmetic(plain(ends))}; ask a "
+                "method that replaces features, such as captum.FeatureAblation, or using shapley()"
+            )
+        asked = PresenceScalar(scalar, ends)
+        ends = asked.ends
+    question = Question(asked, ends[0], ends[1], players, options, layers, batch_size, seed)
     started = time.perf_counter()
     try:
         with asking(network, seed):

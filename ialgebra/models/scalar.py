@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..algebra.packings import plain
 from ..errors import IalgebraError, ModelError
 from ..kernels.forward import tapped, uncompiled
 from ..system import forking
@@ -81,6 +82,26 @@ class ExplainedScalar(nn.Module):
 
     def _back(self, gradient: Tensor) -> None:
         self.rows += len(gradient)
+
+
+class PresenceScalar(nn.Module):
+    """An explained scalar of what is present: numbers (B, *shape) of 1 where a feature is as in the input and 0 where
+    it is as in the background. For rows whose values are no numbers, with which a method may not calculate."""
+
+    def __init__(self, scalar: ExplainedScalar, ends: Tensor) -> None:
+        super().__init__()
+        self.scalar = scalar
+        self.full, self.empty = ends[0], ends[1]
+        self.training = False
+
+    @property
+    def ends(self) -> Tensor:
+        """The input and the background, (2, *shape), as this scalar reads them."""
+        return torch.stack([torch.ones_like(plain(self.full)), torch.zeros_like(plain(self.full))])
+
+    def forward(self, batch: Tensor) -> Tensor:
+        found: Tensor = self.scalar(torch.where(batch > 0.5, self.full, self.empty))
+        return found
 
 
 @contextmanager

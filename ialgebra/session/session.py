@@ -152,16 +152,18 @@ class Session:
         kind: str | Mapping[str, str] | None = None,
         layout: str | Mapping[str, str] | None = None,
     ) -> None:
-        """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,),
-        integer tokens (T,) or what a tokenizer returns, or, if `kind` says so, a series (T, C) or a signal (C, T).
+        """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,), a
+        DataFrame or Series of pandas, integer tokens (T,) or what a tokenizer returns; if `kind` says so, a series
+        (T, C), a signal (C, T), a volume (C, D, H, W) or a video (C, T, H, W); or a mapping of named parts, for a model
+        of several inputs.
 
         A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
         players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. `kind`: 'image',
-        'tabular', 'tokens', 'series' or 'signal', where the shape does not tell, or tells otherwise. `layout`: how the
-        axes of the array lie, 'CHW', 'HWC' or 'HW', of a series 'TC', 'CT' or 'T'; pictures are held, and given to
-        models, as (C, H, W). Raises ShapeError for other forms, and for a picture that may lie in both ways; BindError
-        for text that means nothing.
+        'table' (or 'tabular'), 'tokens', 'series', 'signal', 'volume' or 'video', where the shape does not tell, or
+        tells otherwise. `layout`: how the axes of the array lie, such as 'HWC', 'CT', 'DHWC' or 'TCHW'; pictures are
+        held, and given to models, as (C, H, W). Of an input of parts, `kind` and `layout` map parts to words. Raises
+        ShapeError for other forms, and for a picture that may lie in both ways; BindError for text that means nothing.
         """
         with self._registration(f"register input {name}", "input", name) as step:
             step.call = registration.register_input(

@@ -101,6 +101,9 @@ class FramePacking:
         lacking = [each.name for each in self.columns if each.holds != _NUMBERS]
         return f"column{'s' if len(lacking) > 1 else ''} {_shown(lacking)}" if lacking else ""
 
+    def without_arithmetic(self, rows: Tensor) -> str:
+        return "a DataFrame"  # whose whole numbers, texts and missing values are not to be mixed
+
     def amounts(self, row: Tensor) -> Tensor:
         found = _amounts(self) & ~codes.is_code(_doubles(row)) & ~np.isnan(_doubles(row))
         return torch.from_numpy(found).to(row.device)

@@ -42,6 +42,9 @@ class Packing(Protocol):
     def shown(self, row: Array) -> Array:
         """The values of a row (*shape) as people read them, (*shape): numbers, or texts where some are none."""
 
+    def without_arithmetic(self, rows: Tensor) -> str:
+        """What in rows (N, *shape) has values with which no one can calculate, in words; empty if there is none."""
+
     def amounts(self, row: Tensor) -> Tensor:
         """Which numbers of a row (*shape) are amounts, with which one may calculate."""
 

@@ -126,6 +126,21 @@ class PartsPacking:
             return row
         return np.concatenate([each.astype(str) for each in found])
 
+    def without_arithmetic(self, rows: Tensor) -> str:
+        found = [
+            lacking
+            for part, where in self.slices
+            if (lacking := self._without_arithmetic(part, rows[:, where].reshape(len(rows), *part.shape)))
+        ]
+        return ", ".join(found)
+
+    def _without_arithmetic(self, part: InputPart, rows: Tensor) -> str:
+        if part.packing is not None:
+            lacking = part.packing.without_arithmetic(rows)
+            return f"{lacking} of part '{part.name}'" if lacking else ""
+        whole = not part.dtype.is_floating_point and not part.rides and bool((rows[0] != rows[1]).any())
+        return f"the whole numbers of part '{part.name}'" if whole else ""
+
     def amounts(self, row: Tensor) -> Tensor:
         found = torch.ones(len(row), dtype=torch.bool, device=row.device)
         for part, where in self.slices:
