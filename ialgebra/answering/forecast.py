@@ -23,9 +23,10 @@ from .bounds import Policy
 from .question import Place
 
 LEAST_GROWTH, MOST_GROWTH = 1.06, 2.0  # the factors by which a round may grow
+_LEAST_STEP = 1.12  # the factor of a round that is not within the bound yet
 # Above this many rows, an estimate takes more time than small steps save; the least growth is then larger.
 _LARGE_GAME, _LEAST_GROWTH_OF_LARGE = 1024, 1.3
-_STEP_TOWARDS_FORECAST = 2 / 3  # of the way, in logarithms; the next round corrects the forecast
+_STEP_TOWARDS_FORECAST = 0.8  # of the way, in logarithms; the next round corrects the forecast
 _NEARLY_ALL = 0.6  # of all coalitions: if a forecast needs more than this, the exact answer is better
 _TRUSTED_GROWTH = 4  # times the rows so far: a forecast beyond this does not decide for the exact answer
 
@@ -135,7 +136,8 @@ class Forecast:
             about = f"{table.design[1]} players, {goal.rows:,} rows"
             return goal.population, Decision("D2", about, "exact", (exact, sampled))
         method, players, _, _ = table.design
-        smallest = LEAST_GROWTH if goal.rows <= _LARGE_GAME else _LEAST_GROWTH_OF_LARGE
+        near = goal.goal <= LEAST_GROWTH * goal.rows
+        smallest = LEAST_GROWTH if near else _LEAST_STEP if goal.rows <= _LARGE_GAME else _LEAST_GROWTH_OF_LARGE
         growth = max(smallest, (goal.goal / goal.rows) ** _STEP_TOWARDS_FORECAST)
         part: float = goal.rows * min(MOST_GROWTH, growth)
         estimator = find(method)

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..system.arrays import Floats, Ints
+from ..system.arrays import Bools, Floats, Ints
 from .coalitions import Design
 from .covariance import Prior, distance, mixture, pairs, sizes, slopes
 
@@ -45,8 +45,11 @@ _NEGLIGIBLE = 1e-10  # squared length of a process's direction, relative to the 
 _ROUNDING = 1e-13  # residuals / values below which residuals are rounding, and the free features are enough
 PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choose by
 _UNFORESEEN = 0.3  # share of the smooth rung's errors that is added; without it, few spikes are off by ten errors
-_MOST_CENTRES = 800  # centres of a process; their spectrum takes a tenth of a second
-_CENTRES_OF_MANY = 448  # centres if there are more pairs than MOST_THREES; 4 columns of 4,000 rows then take a second
+_MOST_CENTRES = 512  # centres of a process; to read a column by them takes a quarter of a second
+_CENTRES_OF_MANY = 320  # centres if there are more pairs than MOST_THREES, which fit nearly as well
+_MOST_COVARIANCES = (
+    1 << 21
+)  # of pairs and centres: with more pairs there are fewer centres, so that no column takes long
 MOST_THREES = 1024  # pairs up to which the process `threes` is fitted too; with more it would take too long
 _MOST_PLAYERS = 256  # players up to which processes are fitted
 _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cache; other columns go into the next
@@ -55,7 +58,8 @@ _REACH = 7.0  # coalitions that differ in about this many players tell little ab
 
 def centres(pairs: int, many: bool = False) -> int:
     """The number of centres of a process, for a number of pairs. A part of a design that has `many` has fewer, too."""
-    return min(pairs, _CENTRES_OF_MANY if many or pairs > MOST_THREES else _MOST_CENTRES)
+    most = _CENTRES_OF_MANY if many or pairs > MOST_THREES else _MOST_CENTRES
+    return min(pairs, most, _MOST_COVARIANCES // max(1, pairs))
 
 
 class Block(NamedTuple):
@@ -225,24 +229,11 @@ class Ladder:
 
     def process(self, name: str, prior: Prior) -> Path:
         """The path of the free features and a process: the process's principal directions, without the free features,
-        scaled by ridge factors.
-
-        If there are very many pairs, only some are centres, and the process is projected on these (Nyström).
-        """
-        weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
-        centred = np.take(prior.covariance, self.centres, axis=-2)
-        nugget = _NEGLIGIBLE * np.trace(centred, axis1=-2, axis2=-1)[..., None, None] * np.eye(centred.shape[-1])
-        whiten = np.linalg.inv(np.linalg.cholesky(centred + nugget))
-        features, effects = weight * (prior.covariance @ whiten.swapaxes(-1, -2)), whiten @ prior.effects
-        inner = free.T @ features
-        beyond, own = features - free @ inner, effects - inner.swapaxes(-1, -2) @ root
-        square, turn = np.linalg.eigh(beyond.swapaxes(-1, -2) @ beyond)
-        kept = square > _NEGLIGIBLE * square.max(axis=-1, keepdims=True)
-        square = np.where(kept, square, 0.0)
-        turn = np.where(kept[..., None, :], turn / np.sqrt(np.where(kept, square, 1.0))[..., None, :], 0.0)
-        directions, further = beyond @ turn, turn.swapaxes(-1, -2) @ own
+        scaled by ridge factors."""
+        free, root = self.free.basis, self.free.effects
+        square, directions, further = self._principal(prior)
         noise = np.array(STRENGTHS) * square.sum(axis=-1)[..., None, None] / len(free)
-        ridge = square[..., None] / np.where(kept[..., None], square[..., None] + noise, 1.0)
+        ridge = square[..., None] / np.where(square[..., None] > 0, square[..., None] + noise, 1.0)
         stack = square.shape[:-1]
 
         def beside(shared: Floats, each: Floats, axis: int) -> Floats:
@@ -252,6 +243,33 @@ class Ladder:
         factors = beside(np.ones((free.shape[1], len(STRENGTHS))), ridge, -2)
         names = tuple(f"{name}, ridge {strength:g}" for strength in STRENGTHS)
         return Path(names, basis, beside(root, further, -2), factors, 1 - np.square(basis) @ factors)
+
+    def _principal(self, prior: Prior) -> tuple[Floats, Floats, Floats]:
+        """The principal directions of a process without the free features: their squared lengths (…, b), 0 for those
+        that are left out; the directions (…, pairs, b), of length one; and their Shapley values (…, b, d).
+
+        If there are very many pairs, only some are centres, and the process is projected on these (Nyström).
+        """
+        weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
+        covariance = weight * prior.covariance
+        if len(self.centres) == len(weight):  # the covariance of the weighted pairs themselves
+            both = covariance * weight[:, 0]
+            beyond = both - free @ (free.T @ both)
+            square, turn = np.linalg.eigh(beyond - (beyond @ free) @ free.T)
+            kept, scale = _lengths(square)
+            shares = np.where(kept[..., None, :], weight * turn / scale[..., None, :] ** 2, 0.0)
+            further = shares.swapaxes(-1, -2) @ prior.effects - ((free.T @ covariance) @ shares).swapaxes(-1, -2) @ root
+            return np.where(kept, square, 0.0), np.where(kept[..., None, :], turn, 0.0), further
+        centred = np.take(prior.covariance, self.centres, axis=-2)
+        nugget = _NEGLIGIBLE * np.trace(centred, axis1=-2, axis2=-1)[..., None, None] * np.eye(centred.shape[-1])
+        whiten = np.linalg.inv(np.linalg.cholesky(centred + nugget))
+        features, effects = covariance @ whiten.swapaxes(-1, -2), whiten @ prior.effects
+        inner = free.T @ features
+        beyond, own = features - free @ inner, effects - inner.swapaxes(-1, -2) @ root
+        square, turn = np.linalg.eigh(beyond.swapaxes(-1, -2) @ beyond)
+        kept, scale = _lengths(square)
+        turn = np.where(kept[..., None, :], turn / scale[..., None, :], 0.0)
+        return np.where(kept, square, 0.0), beyond @ turn, turn.swapaxes(-1, -2) @ own
 
     def best(self, path: Path, targets: Floats, learned: int = 0) -> Rungs:
         """The rung with the least PRESS for each column; if several fit up to rounding, the first."""
@@ -337,6 +355,12 @@ class Ladder:
 def factorised(design: Design, many: bool = False) -> Ladder:
     """The factorised regression of a design, kept while the games of one query that share the design are read."""
     return Ladder(design, many)
+
+
+def _lengths(square: Floats) -> tuple[Bools, Floats]:
+    """Which directions of squared lengths `square` (…, b) are not negligible, and their lengths; 1 for the others."""
+    kept = square > _NEGLIGIBLE * square.max(axis=-1, keepdims=True)
+    return kept, np.sqrt(np.where(kept, square, 1.0))
 
 
 def _read(targets: Floats, reading: Floats) -> Floats:
