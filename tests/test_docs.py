@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import ialgebra
+from docs.draw_pictures import pictures
 from ialgebra.algebra.edits import EDITS
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,16 @@ def test_the_page_for_those_who_come_from_shap_or_captum_runs() -> None:
         warnings.simplefilter("ignore")  # of shap, of numba and of Captum, about themselves
         for code in blocks("python", DOCS / "coming-from.md"):
             exec(compile(code, "coming-from.md", "exec"), names)
+
+
+def test_the_page_of_pictures_draws_each_picture_that_it_shows() -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
+    page = DOCS / "pictures.md"
+    drawn = [path for path, figure in pictures(page) if len(figure.axes) > 0]
+    shown = [(DOCS / path).resolve() for path in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text("utf-8"))]
+    assert drawn == [path for path in shown if path.name.startswith("pictures-")]
+    assert all(path.exists() for path in shown)
 
 
 def test_the_page_of_repeating_says_what_an_opaque_model_costs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,9 @@ def error_text(bound: float, method: str = "", *, labelled: bool = False) -> str
     if bound == 0.0 and not said_in(method):
         return "exact"
     said = " at 95 %" if labelled else ""
-    return f"± {100 * bound:.2g} %{said}" if math.isfinite(bound) else "error unknown"
+    percent = 100 * bound
+    shown = f"{percent:.2g}" if percent < 99.5 else f"{percent:,.0f}" if percent < 1e6 else f"{percent:.2g}"
+    return f"± {shown} %{said}" if math.isfinite(bound) else "error unknown"
 
 
 def table(maps: Sequence[ShownMap], cost: str) -> str:

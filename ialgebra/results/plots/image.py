@@ -35,7 +35,7 @@ _STRIPES, _DOTS = 30, 26
 _T = TypeVar("_T", bound=np.generic)
 
 _FLATTENED_FROM = 64
-"""Pixels: the lightness of smaller pictures, such as digits, is not evened out, only its range is."""
+"""Pixels: the lightness of smaller pictures, such as digits, is not evened out; its usual value is the middle."""
 
 
 def _measured(a: ShownMap, room: float) -> Body:
@@ -120,7 +120,7 @@ def flattened(content: Array) -> Floats:
     lightness."""
     grey = luminous(content)
     if min(grey.shape) < _FLATTENED_FROM or not np.ptp(grey):
-        return grey
+        return centred(grey)
     reach = max(grey.shape) // 12
     apart = grey - _blurred(grey, reach)
     spread = np.sqrt(_blurred(apart * apart, reach))
@@ -128,6 +128,14 @@ def flattened(content: Array) -> Floats:
     details = 0.5 + apart / (3.4 * (0.75 * spread + 0.4 * usual + 1e-9))
     even: Floats = np.clip(0.75 * details + 0.25 * grey, 0.0, 1.0)
     return even
+
+
+def centred(grey: Floats) -> Floats:
+    """Luminances moved so that the usual one is the middle, as of the paper behind a digit; a single one is white."""
+    if not np.ptp(grey):
+        return grey
+    moved: Floats = np.clip(0.5 + 0.7 * (grey - float(np.median(grey))), 0.0, 1.0)
+    return moved
 
 
 def _blurred(array: Floats, reach: int) -> Floats:

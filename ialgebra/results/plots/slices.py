@@ -16,7 +16,7 @@ from ...algebra.kinds import kind_named
 from ...system.arrays import Floats
 from ..shown import ShownMap
 from .drawing import Body, Drawing
-from .image import bare, coloured, luminous, natural
+from .image import bare, centred, coloured, luminous, natural
 from .style import Look
 
 SLICES = 12
@@ -68,7 +68,7 @@ def _placed(a: ShownMap, ax: Axes, pictures: list[Floats], numbers: list[int]) -
 
 def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     chosen = _chosen(a)
-    details = luminous(a.content[:, chosen].reshape(len(a.content), -1, a.content.shape[-1]))
+    details = centred(luminous(a.content[:, chosen].reshape(len(a.content), -1, a.content.shape[-1])))
     planes = details.reshape(len(chosen), *a.content.shape[-2:])
     pictures = [coloured(plane, a.players[:, k], a, look) for plane, k in zip(planes, chosen, strict=True)]
     _placed(a, ax, pictures, chosen)
