@@ -8,9 +8,9 @@ import pytest
 
 import ialgebra
 from tests import oracle
-from tests.doors import DOORS, estimators, kinds, remembered
+from tests.doors import DOORS, estimators, kinds, remembered, texts
 
-MODULES = (estimators, kinds)  # which list doors when they are imported
+MODULES = (estimators, kinds, texts)  # which list doors when they are imported
 
 
 @pytest.mark.parametrize("name", DOORS)

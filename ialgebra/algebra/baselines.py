@@ -49,6 +49,23 @@ class Constant(_Described):
 
 
 @node
+class AbsentToken(_Described):
+    """What stands for an absent token of a text: a special `token` of its tokenizer, by its `word` ('mask', 'pad',
+    'unk'); or nothing ('drop'): the attention mask hides its position, which holds the padding's token."""
+
+    word: str
+    token: int
+
+    @property
+    def drops(self) -> bool:
+        return self.word == "drop"
+
+    @property
+    def text(self) -> str:
+        return f"'{self.word}'"
+
+
+@node
 class Mean(_Described):
     """The mean of a registered collection."""
 
@@ -114,7 +131,7 @@ def _number(value: float) -> str:
     return short if float(short) == value else repr(value)
 
 
-Baseline = Constant | Mean | Median | MostFrequent | Blur | Given
+Baseline = Constant | AbsentToken | Mean | Median | MostFrequent | Blur | Given
 
 
 def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[Source], Tensor]) -> None:
@@ -138,6 +155,9 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
                 raise BindError(
                     f"the baseline {baseline} is beyond the input's {x.dtype}, which holds up to {most:.2g}"
                 )
+        case AbsentToken(word, _):
+            if not tokens or packing is not None:
+                raise BindError(f"'{word}' is a baseline of texts; {of_kind.article} has a number, mean(…) or an input")
         case Mean(name) | Median(name):
             if tokens and packing is None:
                 raise BindError(f"{baseline} is no baseline for tokens; name one of its elements, or a constant")
@@ -179,6 +199,8 @@ def materialise(
         case Constant(value):
             fits = x.is_floating_point() or (value == int(value) and _within(value, x.dtype))
             return torch.full(x.shape, value, dtype=x.dtype if fits else fractional(x.dtype))
+        case AbsentToken(_, token):
+            return torch.full(x.shape, token, dtype=x.dtype)
         case Mean(name) | Median(name) | MostFrequent(name):
             return _middle(baseline, collection(name))
         case Blur(source, sigma):

@@ -16,6 +16,7 @@ from ..errors import BindError, ShapeError, did_you_mean
 from .interning import Node
 from .kinds import columns_of, kind_named
 from .kinds.composite import places
+from .kinds.naming import TextNames, members, text_names
 from .kinds.tabular import stem_of
 from .players import (
     Blocks,
@@ -27,10 +28,12 @@ from .players import (
     Partition,
     Parts,
     Pixels,
+    Sentences,
     Slic,
     Spans,
     Tile,
     Tokens,
+    Words,
 )
 from .sources import Source
 
@@ -73,19 +76,24 @@ def labels(
     content: NDArray[np.generic],
     window: NDArray[np.bool_],
     mask: Callable[[Source], NDArray[np.generic]],
-    feature_names: Sequence[str] | None = None,
+    feature_names: Sequence[str] | TextNames | None = None,
 ) -> NDArray[np.int64]:
     """The players of `content`: integers that broadcast to its shape, consecutive from 0, −1 where `window` is False.
 
-    `feature_names` are needed for groups. `mask` fetches a registered feature mask, whose negative numbers are no
-    players: their features get −1, as those outside the window. Raises BindError for a partition that has no meaning
-    for this kind of input, ShapeError for a feature mask that does not broadcast to the input's shape.
+    `feature_names` are needed for groups, words and sentences. `mask` fetches a registered feature mask, whose
+    negative numbers are no players: their features get −1, as those outside the window. Raises BindError for a
+    partition that has no meaning for this kind of input, ShapeError for a feature mask that does not broadcast to the
+    input's shape.
     """
-    check_partition(partition, kind, content.shape, mask, feature_names)
+    listed = None if isinstance(feature_names, TextNames) else feature_names
+    check_partition(partition, kind, content.shape, mask, listed)
     raw: NDArray[np.int64]
     match partition:
         case Features() | Tokens():
             raw = np.arange(content.size).reshape(content.shape)
+        case Words() | Sentences():
+            raw = _of_text(partition, content, feature_names)
+            window = window & (raw >= 0)
         case Pixels():
             raw = np.arange(content[0].size).reshape(1, *content.shape[1:])
         case Tile(size):
@@ -109,7 +117,7 @@ def labels(
             occupied[np.broadcast_to(time, content.shape)[window]] = True
             raw = np.broadcast_to(_cells(occupied, count)[time], content.shape)
         case Groups():
-            raw = grouped(partition, feature_names)
+            raw = grouped(partition, listed)
         case Labels(source):
             given = mask(source)
             plays = given.astype(np.int64, copy=False) >= 0
@@ -173,6 +181,20 @@ def grouped(partition: Groups, feature_names: Sequence[str] | None) -> NDArray[n
     first: dict[object, int] = {}
     raw = [first.setdefault(("group", number[k]) if k in number else k, k) for k in range(len(feature_names))]
     return np.array(raw, dtype=np.int64)
+
+
+def _of_text(
+    partition: Words | Sentences, content: NDArray[np.generic], names: Sequence[str] | TextNames | None
+) -> NDArray[np.int64]:
+    """The number of each token's word or sentence, −1 for special tokens."""
+    if names is None:
+        raise BindError(
+            f"players {partition} need the names of a text's tokens; register it with tokenizer=, or with feature_names"
+        )
+    known = names
+    if not isinstance(known, TextNames):
+        known = text_names(columns_of("tokens", content, names)["token_name"].tolist())
+    return members(known, str(partition))
 
 
 def _consecutive(raw: NDArray[np.int64], window: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -35,6 +35,22 @@ class Tokens(Node):
 
 
 @node
+class Words(Node):
+    """Each word of a text is a player, whatever tokens it is made of."""
+
+    def __str__(self) -> str:
+        return "words"
+
+
+@node
+class Sentences(Node):
+    """Each sentence of a text is a player."""
+
+    def __str__(self) -> str:
+        return "sentences"
+
+
+@node
 class Grid(Node):
     """rows × cols cells over the bounding box of the window, so that a smaller window has smaller cells."""
 
@@ -130,4 +146,19 @@ class Labels(Node):
         return self.source.text
 
 
-Partition = Pixels | Features | Tokens | Grid | Blocks | Parts | OfParts | Tile | Slic | Spans | Groups | Labels
+Partition = (
+    Pixels
+    | Features
+    | Tokens
+    | Words
+    | Sentences
+    | Grid
+    | Blocks
+    | Parts
+    | OfParts
+    | Tile
+    | Slic
+    | Spans
+    | Groups
+    | Labels
+)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ..algebra.kinds import columns_of
 from ..algebra.operators import leaves
 from ..algebra.rankings import Mass
 from ..algebra.windows import Columns
@@ -99,8 +98,7 @@ class BoundQuery:
 
             def columns(element: int) -> Columns:
                 (source,) = leaves(bound.maps[element].plan)[0].inputs
-                entry, content = catalog.input(source.name), catalog.element(source).array
-                return columns_of(entry.kind, content, entry.feature_names)
+                return catalog.columns(source)
 
             contest = Contest(ranked.ranking, ranked.elements, request.bounds.confidence, columns)
         return cls(request, catalog, bound, contest)

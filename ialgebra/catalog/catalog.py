@@ -7,7 +7,7 @@ only names: tensors and networks stay here. It runs no query and knows no plan.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..algebra.baselines import Baseline
 from ..algebra.edits import edited, registered
-from ..algebra.kinds import KINDS
+from ..algebra.kinds import KINDS, columns_of
+from ..algebra.kinds.naming import TextNames
 from ..algebra.operators import Estimation
 from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
@@ -106,9 +107,30 @@ class Catalog:
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
         element = entry.elements[source.index or 0]
-        for edit in source.edits:
-            element = self._edited(element, edit, entry)
+        for number, edit in enumerate(source.edits):
+            before = Source(source.name, source.index, source.edits[:number])
+            element = self._edited(element, edit, entry, before)
         return element
+
+    def names(self, source: Source) -> Sequence[str] | TextNames | None:
+        """The names of the features of an input. Of a text whose tokens were edited, each is what its id is called."""
+        entry = self.input(source.name)
+        element = entry.elements[source.index or 0]
+        if element.names is None:
+            return entry.feature_names
+        if not source.edits:
+            return element.names
+        now, known = self.element(source).tensor.tolist(), dict[int, str]()
+        for each in (*self.inputs.values(), entry):
+            known |= each.token_names
+        kept = zip(now, element.tensor.tolist(), element.names.tokens, strict=True)
+        return element.names.renamed(
+            [name if new == old else known.get(new, f"token {new}") for new, old, name in kept]
+        )
+
+    def columns(self, source: Source) -> dict[str, NDArray[np.generic]]:
+        """The columns that predicates read of an input."""
+        return columns_of(self.input(source.name).kind, self.element(source).array, self.names(source))
 
     def element_for(self, model: str, source: Source) -> Element:
         """The input that `source` names as this model is given it: token sequences with their attention mask, if the
@@ -118,7 +140,7 @@ class Catalog:
             return element
         return element.packed(reader, entry.elements[source.index or 0])
 
-    def _edited(self, x: Element, edit: Edit, entry: Entry) -> Element:
+    def _edited(self, x: Element, edit: Edit, entry: Entry, before: Source) -> Element:
         """`x` after one edit, from the cache if possible. The cache key contains the inputs that the edit reads."""
         read = (self.input(name) for name in registered([Source(entry.name, None, (edit,))]))
         key = (x, edit, *read)
@@ -131,7 +153,7 @@ class Catalog:
                 x.tensor,
                 edit,
                 entry.kind,
-                entry.feature_names,
+                self.names(before),
                 lambda source: self.element(source).tensor,
                 lambda name: [each.tensor for each in self.input(name).elements],
             )

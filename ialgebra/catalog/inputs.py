@@ -22,6 +22,7 @@ from ..algebra.baselines import Baseline, Constant, materialise
 from ..algebra.kinds import KINDS, forms
 from ..algebra.kinds.composite import composite_name
 from ..algebra.kinds.kind import PartKind
+from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import carrying, packing_of, plain
 from ..algebra.packings.parts import InputPart, PartsPacking, packed_parts
 from ..algebra.players import Partition
@@ -34,6 +35,7 @@ from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 from .frames import is_frame, read_frame
 from .parts import Words, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
+from .texts import AbsentTokens, is_text, names_its_tokens, no_tokenizer, read_texts, said_absent
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
@@ -46,12 +48,13 @@ class Element:
     """One registered input: a copy on the CPU, which does not change if the caller changes the original tensor.
 
     Of a token sequence, `attention` (T,) is the mask that was registered with it, and `types` (T,) are the types of its
-    tokens; None where none were.
+    tokens, and `names` what its tokenizer calls them; None where none were.
     """
 
     tensor: Tensor
     attention: Tensor | None = None
     types: Tensor | None = None
+    names: TextNames | None = None
 
     @cached_property
     def array(self) -> NDArray[np.generic]:
@@ -111,6 +114,7 @@ class Entry:
     labels: tuple[int, ...] | tuple[str, ...] | None = None  # one per element
     layout: str | None = None  # how the axes lay when it was registered; None for kinds of one order of axes
     how: str = ""  # how it was read, in words
+    absent: AbsentTokens | None = None  # what may stand for absent tokens, of texts whose tokenizer is known
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,6 +133,28 @@ class Entry:
             n in (1, lengths[axis]) for n, axis in zip(axes, self.layout, strict=True)
         )
         return self.layout if lay else None
+
+    @cached_property
+    def token_names(self) -> dict[int, str]:
+        """The names of the tokens that its texts hold, by id; empty where no tokenizer named them."""
+        named = [each for each in self.elements if each.names is not None]
+        return {
+            token: name
+            for each in reversed(named)
+            for token, name in zip(each.tensor.tolist(), each.names.tokens if each.names else (), strict=True)
+        }
+
+    @cached_property
+    def word_names(self) -> tuple[str, ...]:
+        """The words and tokens that its texts hold, each once; empty where no tokenizer named them."""
+        named = [each.names for each in self.elements if each.names is not None]
+        return tuple(dict.fromkeys(word for each in named for word in (*each.word_names, *each.tokens)))
+
+    @property
+    def known_words(self) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+        """The words that a predicate may compare tokens with, and the names that it may compare features with; None
+        where there are none, or any will do."""
+        return (self.word_names or self.vocabulary), self.feature_names
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
@@ -161,6 +187,7 @@ def entry(
     feature_names: Iterable[object] | None = None,
     kind: Words = None,
     layout: Words = None,
+    tokenizer: object = None,
 ) -> Entry:
     """A registered input from a tensor, array, nested list, picture, frame, or a list or batch of them (a collection),
     read as `forms.form` says; or from a mapping of named parts, for each of which `kind` and `layout` may say its own.
@@ -170,6 +197,8 @@ def entry(
     """
     if isinstance(value, list | tuple) and value and all(map(is_composite, value)):
         value = together(name, cast("Sequence[Mapping[str, object]]", value))
+    if is_text(value) or tokenizer is not None or names_its_tokens(value):
+        return _of_texts(name, value, feature_names, kind, layout, tokenizer)
     if is_frame(value):
         return _of_frame(name, value, feature_names, one_word(name, "kind", kind), one_word(name, "layout", layout))
     if is_composite(value):
@@ -268,6 +297,21 @@ def _of_frame(name: str, value: object, feature_names: object, kind: str | None,
         how += f"; {lacking} hold{'' if 'columns' in lacking else 's'} no numbers: a model that takes numbers needs an "
         how += "encoder before it, as in register_model('f', lambda frame: net(encode(frame)))"
     return Entry(name, tuple(rows), len(rows) > 1, "tabular", packing.names, how=how)
+
+
+def _of_texts(name: str, value: object, feature_names: object, kind: Words, layout: Words, tokenizer: object) -> Entry:
+    """Texts, or what a tokenizer returned for them, as token sequences of one length."""
+    if kind not in (None, "tokens") or layout is not None:
+        raise BindError(f"input '{name}' is a text, which is of kind 'tokens' and has no layout; leave them out")
+    if feature_names is not None:
+        raise BindError(f"the tokenizer of text '{name}' names its tokens; leave feature_names out")
+    if tokenizer is None and is_text(value):
+        raise no_tokenizer(name)
+    texts, collection, known = read_texts(name, value, tokenizer)
+    absent = said_absent(value) if tokenizer is None else known
+    elements = tuple(Element(each.ids, each.attention, each.types, each.names) for each in texts)
+    how = f"was read as {len(texts)} texts" if collection else f"was read as a text of {len(texts[0].ids)} tokens"
+    return Entry(name, elements, collection, "tokens", None, how=how, absent=absent)
 
 
 def _riding(element: Element, riders: Encoding, index: int | None) -> Element:

@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..algebra.baselines import Constant, Given, check_baseline, materialise
+from ..algebra.baselines import AbsentToken, Constant, Given, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
-from ..algebra.kinds import KINDS, columns_of
+from ..algebra.kinds import KINDS
+from ..algebra.kinds.naming import TextNames
 from ..algebra.labelling import labels
 from ..algebra.packings import agreed, packing_of
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Element, constant_element, is_hidden
+from ..errors import BindError
 from .games import Board, Hybrids, Leaf
 
 
@@ -60,6 +62,9 @@ class Boards:
         hidden = None  # from the model's attention, present or absent: no player
         if self._masked(leaf):
             hidden = ((x.tensor < 0) & (background.tensor < 0)).numpy()
+        if (special := self._special(leaf)) is not None:
+            same = special & np.asarray(x.array == background.array)
+            hidden = same if hidden is None else hidden | same
         numbers = self._players(leaf, hidden)
         if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
             common = common_dtype(x.tensor.dtype, background.tensor.dtype)
@@ -101,10 +106,11 @@ class Boards:
             entry = self.catalog.input(leaf.source.name)
             content = self.catalog.element(leaf.source).array
             if leaf.source not in self.columns:
-                self.columns[leaf.source] = columns_of(entry.kind, content, entry.feature_names)
+                self.columns[leaf.source] = self.catalog.columns(leaf.source)
             window = evaluate(leaf.window, self.columns[leaf.source])
             window = window if hidden is None or not hidden.any() else window & ~hidden
-            found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask, entry.feature_names)
+            names = self.catalog.names(leaf.source)
+            found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask, names)
             self.players[place] = found
         return self.players[place]
 
@@ -134,7 +140,28 @@ class Boards:
                 )
             if reader is not None and self._masked(leaf) and not own_mask:
                 self.backgrounds[place] = Element(reader.riding(self.backgrounds[place].tensor, x.tensor))
+            if isinstance(leaf.baseline, AbsentToken) and leaf.baseline.drops:
+                self.backgrounds[place] = Element(self._dropped(leaf, x.tensor, leaf.baseline))
+            if (special := self._special(leaf)) is not None and not own_mask:
+                kept = torch.where(torch.from_numpy(special), x.tensor, self.backgrounds[place].tensor)
+                self.backgrounds[place] = Element(kept)
         return self.backgrounds[place]
+
+    def _dropped(self, leaf: Leaf, x: torch.Tensor, baseline: AbsentToken) -> torch.Tensor:
+        """A text of nothing but padding, which attention does not see."""
+        reader = self.readers[leaf.model]
+        if reader is None:
+            raise BindError(
+                f"model '{leaf.model}' reads no attention mask, so that absent tokens cannot be dropped; say what "
+                "stands for them: baseline => 'mask', 'pad', 'unk' or a token's number"
+            )
+        pad = reader.pad if reader.pad is not None else baseline.token
+        return reader.packed(torch.full_like(x, pad), torch.ones_like(x, dtype=torch.bool), None)
+
+    def _special(self, leaf: Leaf) -> NDArray[np.bool_] | None:
+        """The special tokens of a text, which stay as they are; None where no tokenizer told them."""
+        names = self.catalog.names(leaf.source)
+        return np.asarray(names.special, dtype=np.bool_) if isinstance(names, TextNames) else None
 
     def _has_own_mask(self, source: Source) -> bool:
         """Whether a baseline brings its own attention mask, as another input does. Tokens that were registered as the

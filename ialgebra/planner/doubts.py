@@ -18,7 +18,6 @@ import numpy as np
 
 from ..algebra.baselines import Given
 from ..algebra.interning import inner_first
-from ..algebra.kinds import columns_of
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Box, Circle, Column, Columns, Compare, In, Window, WindowConstant, evaluate
 from ..catalog.catalog import Catalog
@@ -113,8 +112,7 @@ class _Columns:
         self.known: dict[object, Columns] = {}
 
     def of(self, source: Source) -> Columns:
-        entry, content = self.catalog.input(source.name), self.catalog.element(source).array
-        return columns_of(entry.kind, content, entry.feature_names)
+        return self.catalog.columns(source)
 
     def selects_nothing(self, window: Window, source: Source) -> bool:
         return not evaluate(window, self.of(source)).any()

@@ -10,11 +10,11 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..algebra.kinds import KINDS
+from ..algebra.kinds.naming import TextNames
+from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Entry
 from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
@@ -56,7 +56,7 @@ def attribution(
         full_value=found.full,
         kind=entry.kind,
         content=np.array(catalog.element(leaf.source).shown),
-        feature_names=_names(entry, catalog.element(leaf.source).array),
+        feature_names=_names(leaf.source, catalog),
         method=found.method,
         component=answer.component,
         item=output.item,
@@ -65,11 +65,14 @@ def attribution(
     )
 
 
-def _names(entry: Entry, content: NDArray[np.generic]) -> tuple[str, ...] | None:
+def _names(source: Source, catalog: Catalog) -> tuple[str, ...] | None:
     """A name for each feature; for tokens with a vocabulary, the words that they stand for."""
+    entry, names = catalog.input(source.name), catalog.names(source)
+    if isinstance(names, TextNames):
+        return names.tokens
     if entry.vocabulary is None:
         return entry.feature_names
-    return tuple(entry.vocabulary[int(token)] for token in content)
+    return tuple(entry.vocabulary[int(token)] for token in catalog.element(source).array)
 
 
 def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:

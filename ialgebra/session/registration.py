@@ -36,7 +36,7 @@ from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..kernels.estimators.registry import METHODS
 from ..language import reader
-from ..language.bind.inputs import bind_baselines
+from ..language.bind.inputs import bind_baselines, for_input
 from ..language.bind.options import bind_players
 from ..language.bind.predicates import bind_window
 from ..language.printer import baseline_text
@@ -139,15 +139,16 @@ def register_input(
     labels: Sequence[int] | Sequence[str] | ArrayLike | None,
     kind: Words,
     layout: Words,
+    tokenizer: object = None,
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
     name = valid_name("input", name)
-    made = entry(name, tensor, feature_names, kind, layout)
+    made = entry(name, tensor, feature_names, kind, layout, tokenizer)
     if labels is not None:
         made = dataclasses.replace(made, labels=labels_of(made, labels))
     draft = catalog.snapshot()
     draft.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
-    baselines = None if baseline is None else _baselines(draft, made, baseline)
+    baselines = None if baseline is None else for_input(_baselines(draft, made, baseline), made)
     partition = None if players is None else _players(draft, made, players)
     made = _of_the_baseline(draft, made, baselines or ())
     draft.inputs[name] = made

@@ -151,6 +151,8 @@ class Session:
         labels: Sequence[int] | Sequence[str] | ArrayLike | None = None,
         kind: str | Mapping[str, str] | None = None,
         layout: str | Mapping[str, str] | None = None,
+        *,
+        tokenizer: object = None,
     ) -> None:
         """Register an input without batch dimension: image (C, H, W) or (H, W, C), a picture of Pillow, tabular (D,), a
         DataFrame or Series of pandas, integer tokens (T,) or what a tokenizer returns; if `kind` says so, a series
@@ -162,12 +164,13 @@ class Session:
         players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. `kind`: 'image',
         'table' (or 'tabular'), 'tokens', 'series', 'signal', 'volume' or 'video', where the shape does not tell, or
         tells otherwise. `layout`: how the axes of the array lie, such as 'HWC', 'CT', 'DHWC' or 'TCHW'; pictures are
-        held, and given to models, as (C, H, W). Of an input of parts, `kind` and `layout` map parts to words. Raises
-        ShapeError for other forms, and for a picture that may lie in both ways; BindError for text that means nothing.
+        held, and given to models, as (C, H, W). Of an input of parts, `kind` and `layout` map parts to words.
+        `tokenizer`: of a text or a list of texts, what makes them tokens, whose words get names. Raises ShapeError for
+        other forms, and for a picture that may lie in both ways; BindError for text that means nothing.
         """
         with self._registration(f"register input {name}", "input", name) as step:
             step.call = registration.register_input(
-                self._catalog, name, tensor, baseline, players, feature_names, labels, kind, layout
+                self._catalog, name, tensor, baseline, players, feature_names, labels, kind, layout, tokenizer
             )
             step.text = f"register input {input_line(self._catalog.inputs[step.call.name])}"
 

@@ -165,7 +165,11 @@ def test_partitions_print_as_a_query_says_them() -> None:
             "players tokens mean nothing for a tabular input; it has features, groups or a feature mask",
         ),
         (Grid(2, 3), "tabular", r"players grid\(2, 3\) mean nothing for a tabular input"),
-        (Pixels(), "tokens", "players pixels mean nothing for a token sequence; it has tokens or a feature mask"),
+        (
+            Pixels(),
+            "tokens",
+            "players pixels mean nothing for a token sequence; it has tokens, words, sentences or a feature mask",
+        ),
         (Features(), "tokens", "players features mean nothing for a token sequence"),
         (Slic(3), "tokens", r"players slic\(3\) mean nothing"),
     ],

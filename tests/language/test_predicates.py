@@ -190,7 +190,7 @@ ERRORS = [
     ("image", "«rwo» < 3", f"unknown column 'rwo'; {AN_IMAGE}"),
     ("image", "row < 3 and «feature» = 3", f"unknown column 'feature'; {AN_IMAGE}"),
     ("tabular", "«col» < 3", f"unknown column 'col'; {A_TABLE}"),
-    ("tokens", "«value» < 3", "unknown column 'value'; a token sequence has position and token"),
+    ("tokens", "«value» < 3", "unknown column 'value'; a token sequence has position, token and word"),
     ("none", "«rwo» < 3", "unknown column 'rwo'; did you mean 'row'?"),
     ("image", "w and «w2»", "unknown window 'w2'; did you mean 'w'?"),
     ("image", "«col»", "col alone selects nothing; compare it, as in col < 10"),

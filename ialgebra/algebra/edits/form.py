@@ -17,6 +17,7 @@ from torch import Tensor
 from ...system.tensors import array_of
 from ..baselines import Baseline, materialise
 from ..kinds import KINDS, InputKind, columns_of
+from ..kinds.naming import TextNames
 from ..sources import Edit, Source
 from ..windows import Window, evaluate
 
@@ -28,7 +29,7 @@ class Surroundings:
     """What an edit may read besides its input. Other inputs are computed only when an edit asks for them."""
 
     kind: InputKind
-    feature_names: Sequence[str] | None
+    feature_names: Sequence[str] | TextNames | None
     element: Callable[[Source], Tensor]
     collection: Callable[[str], Sequence[Tensor]]
 

@@ -13,8 +13,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..baselines import Baseline, Blur, Constant, Given, Mean, Median, MostFrequent
+from ..baselines import AbsentToken, Baseline, Blur, Constant, Given, Mean, Median, MostFrequent
 from ..kinds import InputKind, kind_named
+from ..kinds.naming import TextNames
 from ..packings import carrying, packing_of, plain
 from ..sources import Edit, Source
 from .form import EditForm, Surroundings
@@ -51,7 +52,7 @@ def edited(
     x: Tensor,
     edit: Edit,
     kind: str,
-    feature_names: Sequence[str] | None,
+    feature_names: Sequence[str] | TextNames | None,
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],
 ) -> Tensor:
@@ -88,4 +89,4 @@ def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
                 yield name
 
 
-_READ = (Source, Constant, Mean, Median, MostFrequent, Blur, Given)
+_READ = (Source, Constant, AbsentToken, Mean, Median, MostFrequent, Blur, Given)

@@ -17,6 +17,8 @@ from ...system.arrays import Array
 from .composite import COMPOSITE, FORM, PART, composite, parts_of
 from .image import IMAGE
 from .kind import InputKind
+from .naming import TextNames, text_names
+from .naming import columns as text_columns
 from .series import SERIES, SIGNAL
 from .tabular import TABULAR
 from .tokens import TOKENS
@@ -81,7 +83,8 @@ def all_columns() -> tuple[str, ...]:
 
 def named_columns() -> tuple[str, ...]:
     """The columns whose entries may have names; a predicate may compare them with a text."""
-    return tuple(dict.fromkeys([*(kind.named for kind in KINDS.values() if kind.named is not None), PART]))
+    named = [kind.named for kind in KINDS.values() if kind.named is not None]
+    return tuple(dict.fromkeys([*named, "word", PART]))
 
 
 def describe_columns(name: str | None) -> str:
@@ -92,22 +95,29 @@ def describe_columns(name: str | None) -> str:
     return f"{kind.article} has {', '.join(kind.columns[:-1])} and {kind.columns[-1]}"
 
 
-def columns_of(name: str, tensor: Array, feature_names: Sequence[str] | None = None) -> dict[str, Array]:
+def columns_of(name: str, tensor: Array, feature_names: Sequence[str] | TextNames | None = None) -> dict[str, Array]:
     """The columns of one input of the kind `name`, as arrays that broadcast to the shape of `value`.
 
     `feature_names` name the features or, for a kind with a vocabulary, the words that values stand for. They are added
-    as the column `feature_name` or `token_name`. ShapeError for a tensor or names of another length; BindError for an
-    unknown kind.
+    as the column `feature_name` or `token_name`; names of tokens also make the column `word_name`. ShapeError
+    for a tensor or names of another length; BindError for an unknown kind.
     """
     kind, value = kind_named(name), np.asarray(tensor)
     if value.ndim != kind.dimensions:
         raise ShapeError(f"{kind.article} has shape {kind.axes}, not {value.shape}")
     columns = kind.index(value)
+    if isinstance(feature_names, TextNames):
+        if len(feature_names) != len(value):
+            raise ShapeError(f"{len(feature_names)} names do not name the tokens of a text of shape {value.shape}")
+        return columns | text_columns(feature_names)
     if feature_names is not None and kind.named is not None:
         words = np.array(feature_names, dtype=np.object_)
         if len(words) != len(value) and not (kind.vocabulary and _counts_within(value, len(words))):
             raise ShapeError(f"{len(words)} feature names do not name the features of an input of shape {value.shape}")
-        columns[f"{kind.named}_name"] = words if len(words) == len(value) else words[value.astype(np.intp)]
+        of_values = words if len(words) == len(value) else words[value.astype(np.intp)]
+        columns[f"{kind.named}_name"] = of_values
+        if kind.vocabulary:
+            columns |= text_columns(text_names(of_values.tolist()))
     return columns
 
 

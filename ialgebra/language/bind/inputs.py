@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from ...algebra.baselines import Baseline, Blur, Constant, Given, Mean, Median, MostFrequent, check_baseline
+from ...algebra.baselines import (
+    AbsentToken,
+    Baseline,
+    Blur,
+    Constant,
+    Given,
+    Mean,
+    Median,
+    MostFrequent,
+    check_baseline,
+)
 from ...algebra.edits import (
     EDITS,
     EditArgument,
@@ -30,6 +40,7 @@ from ...algebra.sources import Edit, Source
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Entry
+from ...catalog.texts import AbsentTokens
 from ...errors import BindError, IalgebraError, Span, did_you_mean
 from .. import tree
 from .options import call, own_word, whole
@@ -42,9 +53,27 @@ InForce = Callable[[Entry], tuple[Baseline, ...]]
 
 def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
     """The baselines for a query that names none: those of the input, else of the session, else zeros; of a collection
-    of rows of a frame its mean (the mode of columns without amounts)."""
+    of rows of a frame its mean (the mode of columns without amounts), of a text its tokenizer's mask."""
     own = isinstance(packing_of(entry.elements[0].tensor), FramePacking) and entry.collection
-    return entry.baselines or catalog.settings.baselines or ((Mean(entry.name) if own else Constant(0.0)),)
+    usual: Baseline = Constant(0.0) if entry.absent is None else entry.absent.default
+    return entry.baselines or catalog.settings.baselines or ((Mean(entry.name) if own else usual),)
+
+
+def for_input(baselines: tuple[Baseline, ...], entry: Entry) -> tuple[Baseline, ...]:
+    """The baselines as they are for one input: words such as 'mask' are tokens of its tokenizer. Raises BindError."""
+    return tuple(_token_of(each, entry) if isinstance(each, AbsentToken) else each for each in baselines)
+
+
+def _token_of(baseline: AbsentToken, entry: Entry) -> AbsentToken:
+    absent = entry.absent or (AbsentTokens() if baseline.drops else None)
+    if not KINDS[entry.kind].vocabulary:
+        return baseline  # `check_baseline` says that it means nothing
+    if absent is None:
+        raise BindError(
+            f"'{baseline.word}' is a token of a tokenizer, and '{entry.name}' was registered without one; register it "
+            "with tokenizer=…, or give the token's number"
+        )
+    return absent.named(baseline.word)
 
 
 def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | None = None) -> tuple[Source, ...]:
@@ -127,7 +156,7 @@ class _Modifier:
     def window(self, value: tree.Expression) -> Window:
         entry = self.entry
         with _at(value.span):
-            window = bind_window(value, self.catalog.windows, entry.kind, entry.vocabulary, entry.feature_names)
+            window = bind_window(value, self.catalog.windows, entry.kind, *entry.known_words)
             check_masks(window, entry.shape)
         return window
 
@@ -140,12 +169,13 @@ class _Modifier:
         """What replaces an absent feature: the modifier's own option, or the one baseline in force."""
         span = self.said.name.span
         baselines = self.in_force(self.entry) if self.in_force else default_baselines(self.entry, self.catalog)
+        baselines = for_input(baselines, self.entry)
         for option in self.said.options:
             if option.name.value.lower() != "baseline":
                 raise BindError(f"{self.form.name} has one option, baseline", option.name.span)
             span = option.value.span
             with _at(span):
-                baselines = bind_baselines(option.value, self.catalog)
+                baselines = for_input(bind_baselines(option.value, self.catalog), self.entry)
         if len(baselines) > 1:
             named = f"{self.written[:-1]}, baseline => 0)"
             message = f"{self.form.name} takes one baseline, not the {len(baselines)} in force; name one: {named}"
@@ -154,6 +184,8 @@ class _Modifier:
             x = self.entry.elements[0].tensor
             check_baseline(baselines[0], self.entry.kind, x, lambda source: self.catalog.element(source).tensor)
         match baselines[0]:
+            case AbsentToken(word="drop"):
+                raise BindError(f"{self.form.name} puts tokens in place of others: name one, baseline => 'pad'", span)
             case Given(source):
                 return Given(source.collection)
             case baseline:
@@ -174,6 +206,8 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return tuple(Given(source) for source in bind_input(value, catalog))
     name, arguments = call(value)
     match name:
+        case "mask" | "pad" | "unk" | "drop" if not arguments:
+            return (AbsentToken(name, 0),)
         case "zeros" if not arguments:
             return (Constant(0.0),)
         case "constant" if len(arguments) == 1 and isinstance(arguments[0], tree.Number):

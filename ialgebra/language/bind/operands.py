@@ -23,7 +23,7 @@ from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
 from .. import tree
-from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines
+from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
 from .models import KnownModel, UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
 from .scope import Inherited, Scope
@@ -121,7 +121,7 @@ class _CallBinder:
         if "baseline" not in self.options:
             return default_baselines(entry, self.scope.catalog)
         with self.scope.at(self.options["baseline"].span):
-            return bind_baselines(self.options["baseline"], self.scope.catalog)
+            return for_input(bind_baselines(self.options["baseline"], self.scope.catalog), entry)
 
     @contextmanager
     def default(self, option: str) -> Iterator[None]:

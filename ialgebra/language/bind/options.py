@@ -21,10 +21,12 @@ from ...algebra.players import (
     Partition,
     Parts,
     Pixels,
+    Sentences,
     Slic,
     Spans,
     Tile,
     Tokens,
+    Words,
 )
 from ...algebra.sources import Source
 from ...catalog.catalog import Catalog
@@ -131,17 +133,19 @@ _SIMPLE: dict[str, Callable[[], Partition]] = {
     "tokens": Tokens,
     "parts": Parts,
     "of_parts": OfParts,
+    "words": Words,
+    "sentences": Sentences,
 }
 
 
 def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
-    """A partition from `pixels`, `features`, `tokens`, `grid(r, c)`, `grid(d, r, c)`, `tile(s)`, `slic(n)`, `spans(n)`,
-    `groups(…)`, `parts` or a registered feature mask."""
+    """A partition from `pixels`, `features`, `tokens`, `words`, `sentences`, `grid(r, c)`, `grid(d, r, c)`, `tile(s)`,
+    `slic(n)`, `spans(n)`, `groups(…)`, `parts` or a registered feature mask."""
     name, arguments = call(value)
     if isinstance(value, tree.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
     match name:
-        case "pixels" | "features" | "tokens" | "parts" | "of_parts":
+        case _ if name in _SIMPLE:
             if arguments:
                 raise BindError(f"{name} takes no arguments", value.span)
             return _SIMPLE[name]()
@@ -157,5 +161,18 @@ def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
             return Spans(*_arguments(value, "spans", ("count",)))
         case "groups":
             return Groups(tuple(map(_group, arguments)) if arguments else _no_groups(value))
-    known = ("pixels", "features", "tokens", "grid", "tile", "slic", "spans", "groups", "parts", *catalog.visible)
+    known = (
+        "pixels",
+        "features",
+        "tokens",
+        "words",
+        "sentences",
+        "grid",
+        "tile",
+        "slic",
+        "spans",
+        "groups",
+        "parts",
+        *catalog.visible,
+    )
     raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

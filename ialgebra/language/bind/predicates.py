@@ -160,11 +160,12 @@ class PredicateBinder:
                 text.span,
             )
         own = {} if self.kind is None else kind_named(self.kind).words
-        known = own.get(column.name) or (self.vocabulary if column.name == "token" else self.feature_names)
+        known = own.get(column.name) or (self.vocabulary if column.name in ("token", "word") else self.feature_names)
         if known is not None and text.value not in known:
             raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
         if self.kind is not None and known is None and self.feature_names is None:
             message = f"no {column.name} is named '{text.value}': the input was registered without feature_names"
+            message += " or tokenizer" if column.name in ("token", "word") else ""
             raise BindError(message, text.span)
         return column
 

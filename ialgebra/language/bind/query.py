@@ -237,7 +237,7 @@ class _QueryBinder:
         entry = self.scope.entries(plan)[0]
         with self.scope.at(where.span):
             windows = self.scope.catalog.windows
-            window = bind_window(where, windows, entry.kind, entry.vocabulary, entry.feature_names)
+            window = bind_window(where, windows, entry.kind, *entry.known_words)
             check_masks(window, entry.shape)
         return self.scope.placed(Projection(window, plan), where.span)
 

@@ -224,7 +224,7 @@ class _RankingBinder(PredicateBinder):
 
     def _window(self, argument: tree.Expression) -> Window:
         entry = self.entry
-        window = bind_window(argument, self.windows, entry.kind, entry.vocabulary, entry.feature_names)
+        window = bind_window(argument, self.windows, entry.kind, *entry.known_words)
         try:
             check_masks(window, entry.shape)
         except ShapeError as error:

@@ -1,0 +1,170 @@
+"""Doors for texts: models of Hugging Face's kinds with random weights, asked with their attention mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tests.doors import Door, Outputs, door
+from tests.tokenizers_ import bert, bytes_pairs, gpt2, wordpiece
+
+TEXT = "The movie was unhappily good."
+TOKENS = ["the", "movie", "was", "un", "##happi", "##ly", "good", "."]
+WORDS = ["the", "movie", "was", "unhappily", "good", "."]
+
+
+def masked(model: Any, ids: list[int], players: Sequence[Sequence[int]], absent: int, **more: Any) -> Outputs:
+    """Logits with `absent` in place of the tokens of absent players, lists of positions."""
+
+    def outputs(present: frozenset[int]) -> NDArray[np.float64]:
+        row = torch.tensor([ids])
+        gone = [place for player, places in enumerate(players) if player not in present for place in places]
+        row[0, gone] = absent
+        with torch.no_grad():
+            found = model(input_ids=row, attention_mask=torch.ones_like(row), **more).logits
+        return found[0].double().numpy()
+
+    return outputs
+
+
+def dropped(model: Any, ids: list[int], pad: int) -> Outputs:
+    """Next-token logits at the last token that is present; absent ones are padding that attention does not see."""
+
+    def outputs(present: frozenset[int]) -> NDArray[np.float64]:
+        seen = torch.tensor([[int(k in present) for k in range(len(ids))]])
+        row = torch.where(seen == 1, torch.tensor([ids]), pad)
+        with torch.no_grad():
+            found = model(input_ids=row, attention_mask=seen).logits
+        return found[0, max(present, default=0)].double().numpy()
+
+    return outputs
+
+
+def read(text: str, **more: Any) -> list[int]:
+    ids: list[int] = wordpiece()(text, **more)["input_ids"]
+    return ids
+
+
+@door("a sentence and a BERT classifier, by tokens", "transformers")
+def _() -> Door:
+    model, ids = bert(), read(TEXT)
+    players = [[k] for k in range(1, len(ids) - 1)]
+    outputs = masked(model, ids, players, 4)
+    said = model.config.id2label[int(np.argmax(outputs(frozenset(range(len(players))))))]
+    return Door(
+        model=model,
+        value=TEXT,
+        players=len(players),
+        outputs=outputs,
+        prediction=said,
+        input_options={"tokenizer": wordpiece()},
+        names=TOKENS,
+    )
+
+
+@door("a sentence and a BERT classifier, by words", "transformers")
+def _() -> Door:
+    model, ids = bert(), read(TEXT)
+    players = [[1], [2], [3], [4, 5, 6], [7], [8]]
+    return Door(
+        model=model,
+        value=TEXT,
+        players=len(players),
+        outputs=masked(model, ids, players, 4),
+        input_options={"tokenizer": wordpiece()},
+        options=", players => words",
+        names=WORDS,
+    )
+
+
+@door("two sentences, which are the players", "transformers")
+def _() -> Door:
+    text = "The movie was good. A bad plot!"
+    model, ids = bert(), read(text)
+    return Door(
+        model=model,
+        value=text,
+        players=2,
+        outputs=masked(model, ids, [[1, 2, 3, 4, 5], [6, 7, 8, 9]], 0),
+        input_options={"tokenizer": wordpiece()},
+        options=", players => sentences, baseline => 'pad'",
+        names=["the movie was good .", "a bad plot !"],
+    )
+
+
+@door("a BatchEncoding of a pair of texts", "transformers")
+def _() -> Door:
+    encoded = wordpiece()("the movie", "was good", return_tensors="pt", return_token_type_ids=True)
+    model, types = bert(), encoded["token_type_ids"]
+    players = [[1], [2], [4], [5]]
+    return Door(
+        model=model,
+        value=encoded,
+        players=4,
+        outputs=masked(model, encoded["input_ids"][0].tolist(), players, 1, token_type_ids=types),
+        input_options={"tokenizer": wordpiece()},
+        options=", baseline => 'unk'",
+        names=["the", "movie", "was", "good"],
+    )
+
+
+@door("the next token of a GPT-2", "transformers")
+def _() -> Door:
+    text = "the movie was good"
+    model, ids = gpt2(), bytes_pairs()(text)["input_ids"]
+    outputs = dropped(model, ids, 0)
+    return Door(
+        model=model,
+        value=text,
+        players=len(ids),
+        outputs=outputs,
+        model_options={"reduce": "last"},
+        input_options={"tokenizer": bytes_pairs()},
+        names=["the", "movie", "was", "good"],
+    )
+
+
+@door("a GPT-2 classifier", "transformers")
+def _() -> Door:
+    text = "the movie was good"
+    model, ids = gpt2("GPT2ForSequenceClassification", num_labels=3, pad_token_id=7), bytes_pairs()(text)["input_ids"]
+
+    def outputs(present: frozenset[int]) -> NDArray[np.float64]:
+        seen = torch.tensor([[int(k in present) for k in range(len(ids))]])
+        row = torch.where(seen == 1, torch.tensor([ids]), 7)
+        with torch.no_grad():
+            return model(input_ids=row, attention_mask=seen).logits[0].double().numpy()
+
+    return Door(model=model, value=text, players=len(ids), outputs=outputs, input_options={"tokenizer": bytes_pairs()})
+
+
+@door("the class of one token", "transformers")
+def _() -> Door:
+    model, ids = bert("TokenClassification"), read("the movie was good")
+    players = [[k] for k in range(1, 5)]
+    whole = masked(model, ids, players, 4)
+    return Door(
+        model=model,
+        value="the movie was good",
+        players=4,
+        outputs=lambda present: whole(present)[4],
+        model_options={"reduce": lambda out: out.logits[:, 4]},
+        input_options={"tokenizer": wordpiece()},
+    )
+
+
+@door("a BERT in bfloat16", "transformers")
+def _() -> Door:
+    model, ids = bert().to(torch.bfloat16), read("the movie was good")
+    return Door(
+        model=model,
+        value="the movie was good",
+        players=4,
+        outputs=masked(model, ids, [[k] for k in range(1, 5)], 4),
+        input_options={"tokenizer": wordpiece()},
+        tolerance=2e-2,
+    )
