@@ -34,7 +34,7 @@ from ..system.tensors import array_of
 from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 from .frames import is_frame, read_frame
-from .parts import Words, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
+from .parts import SaidOfParts, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
 from .texts import AbsentTokens, is_text, names_its_tokens, no_tokenizer, read_texts, said_absent
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
@@ -185,8 +185,8 @@ def entry(
     name: str,
     value: object,
     feature_names: Iterable[object] | None = None,
-    kind: Words = None,
-    layout: Words = None,
+    kind: SaidOfParts = None,
+    layout: SaidOfParts = None,
     tokenizer: object = None,
 ) -> Entry:
     """A registered input from a tensor, array, nested list, picture, frame, or a list or batch of them (a collection),
@@ -234,7 +234,11 @@ def entry(
 
 
 def _of_parts(
-    name: str, value: Mapping[str, object], feature_names: Iterable[object] | None, kind: Words, layout: Words
+    name: str,
+    value: Mapping[str, object],
+    feature_names: Iterable[object] | None,
+    kind: SaidOfParts,
+    layout: SaidOfParts,
 ) -> Entry:
     """A composite of named parts, each read by its own rules; a collection, if its parts are collections."""
     if feature_names is not None:
@@ -299,7 +303,9 @@ def _of_frame(name: str, value: object, feature_names: object, kind: str | None,
     return Entry(name, tuple(rows), len(rows) > 1, "tabular", packing.names, how=how)
 
 
-def _of_texts(name: str, value: object, feature_names: object, kind: Words, layout: Words, tokenizer: object) -> Entry:
+def _of_texts(
+    name: str, value: object, feature_names: object, kind: SaidOfParts, layout: SaidOfParts, tokenizer: object
+) -> Entry:
     """Texts, or what a tokenizer returned for them, as token sequences of one length."""
     if kind not in (None, "tokens") or layout is not None:
         raise BindError(f"input '{name}' is a text, which is of kind 'tokens' and has no layout; leave them out")

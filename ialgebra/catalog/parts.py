@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import BindError, ShapeError, did_you_mean
 
-Words = str | Mapping[str, str] | None  # what a registration says of an input, or of each of its parts
+SaidOfParts = str | Mapping[str, str] | None  # what a registration says of an input, or of each of its parts
 
 _OF_TOKENIZERS = {"input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "offset_mapping", "length"}
 _OF_TOKENIZERS |= {"overflow_to_sample_mapping", "labels"}
@@ -49,14 +49,14 @@ def is_scalar(value: object) -> bool:
     return isinstance(value, Real) or (isinstance(value, Tensor | np.ndarray | np.generic) and value.ndim == 0)
 
 
-def one_word(name: str, what: str, said: Words) -> str | None:
+def one_word(name: str, what: str, said: SaidOfParts) -> str | None:
     """What a registration says of an input without parts."""
     if said is None or isinstance(said, str):
         return said
     raise BindError(f"{what} of input '{name}' is a mapping, but the input has no named parts; give one word")
 
 
-def words_of_parts(name: str, what: str, said: Words, parts: Mapping[str, object]) -> dict[str, str]:
+def words_of_parts(name: str, what: str, said: SaidOfParts, parts: Mapping[str, object]) -> dict[str, str]:
     """What a registration says of each part, by name; BindError for names that are none of a part."""
     for part in parts:
         if not isinstance(part, str):

@@ -29,7 +29,7 @@ from ..catalog.encodings import is_encoding
 from ..catalog.forms import form, pictures
 from ..catalog.frames import is_frame
 from ..catalog.inputs import Element, Entry, entry, hidden, labels_of, snapshot
-from ..catalog.parts import Words, is_composite
+from ..catalog.parts import SaidOfParts, is_composite
 from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
@@ -137,8 +137,8 @@ def register_input(
     players: Wish | None,
     feature_names: Sequence[object] | Mapping[int, str] | None,
     labels: Sequence[int] | Sequence[str] | ArrayLike | None,
-    kind: Words,
-    layout: Words,
+    kind: SaidOfParts,
+    layout: SaidOfParts,
     tokenizer: object = None,
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
@@ -219,7 +219,7 @@ def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]
         return bind_baselines(reader.parse_value(wish), catalog)
     if isinstance(wish, Real) or (isinstance(wish, (Tensor, np.ndarray)) and wish.ndim == 0):
         return (Constant(number(f"the baseline of '{x.name}'", wish if isinstance(wish, Real) else wish.item())),)
-    kind: Words = x.kind if KINDS[x.kind].quantities else None
+    kind: SaidOfParts = x.kind if KINDS[x.kind].quantities else None
     if parts := KINDS[x.kind].parts:
         kind = {part.name: part.kind for part in parts if part.shape}
     own = entry(hidden(x.name, "baseline"), wish, kind=kind, layout=x.layout_of(wish))
