@@ -19,8 +19,10 @@ import fractions
 import functools
 import importlib
 import itertools
+import logging
 import operator
 import os
+import queue
 import sqlite3
 import sys
 import tempfile
@@ -1504,3 +1506,91 @@ def _() -> Made:
     number = (ctypes.c_double * 1)(1.0)
     pointer = ctypes.cast(number, ctypes.POINTER(ctypes.c_double))
     return lambda x: row(x) * pointer[0], lambda: number.__setitem__(0, 2.0)
+
+
+# --- what is apart from computation, unless code reads it
+
+
+@change("an event that forward asks")
+def _() -> Made:
+    event = threading.Event()
+    return Net(lambda m, x: row(x) * (2.0 if event.is_set() else 1.0)), lambda: event.set()
+
+
+@change("the rate of an optimizer, which forward reads")
+def _() -> Made:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    model = Net(lambda m, x: row(x) * m.optimizer.param_groups[0]["lr"], optimizer=optimizer)
+    return model, lambda: optimizer.param_groups[0].update(lr=2.0)
+
+
+@change("the level of a logger, which forward reads")
+def _() -> Made:
+    logger = logging.Logger("of a test", level=10)
+    return lambda x: row(x) * logger.level, lambda: logger.setLevel(20)
+
+
+@change("what waits in a queue, which forward reads")
+def _() -> Made:
+    waiting: queue.Queue[float] = queue.Queue()
+    waiting.put(1.0)
+    return lambda x: row(x) * waiting.queue[0], lambda: waiting.put(waiting.get() + 1)
+
+
+# --- what libraries and compiled objects hold
+
+
+@change("the state of a generator that forward copies")
+def _() -> Made:
+    generator = torch.Generator().manual_seed(1)
+
+    def run(m: Any, x: Tensor) -> Tensor:
+        return row(x) * torch.rand((), generator=m.generator.clone_state())
+
+    return Net(run, generator=generator), lambda: generator.manual_seed(2) is None
+
+
+@change("a function that remembers, and is told to forget")
+def _() -> Made:
+    factor = [1.0]
+    remembered = functools.lru_cache(lambda: factor[0])
+    remembered()
+    factor[0] = 2.0  # not noticed until the cache is cleared
+    return lambda x: row(x) * remembered(), remembered.cache_clear
+
+
+@change("a global of a class that exec made")
+def _() -> Made:
+    space: dict[str, Any] = {"k": 1.0, "row": row, "nn": nn}
+    exec("class Made(nn.Module):\n    def forward(self, x): return row(x) * k", space)
+    return space["Made"](), lambda: space.update(k=2.0)
+
+
+@change("whether torch is deterministic")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        torch.use_deterministic_algorithms(True)
+        return lambda: torch.use_deterministic_algorithms(False)
+
+    return lambda x: row(x) * (2.0 if torch.are_deterministic_algorithms_enabled() else 1.0), put
+
+
+@change("a switch of torch's backends")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        torch.backends.cudnn.benchmark = True
+        return lambda: setattr(torch.backends.cudnn, "benchmark", False)
+
+    return lambda x: row(x) * (2.0 if torch.backends.cudnn.benchmark else 1.0), put
+
+
+@change("the precision of decimals, which no code names")
+def _() -> Made:
+    third = decimal.Decimal(3)
+
+    def put() -> Callable[[], object]:
+        context = decimal.getcontext()
+        before, context.prec = context.prec, 1
+        return lambda: setattr(context, "prec", before)
+
+    return lambda x: row(x) * float(1 / third), put

@@ -14,6 +14,7 @@ import gc
 import io
 import logging
 import pickle
+import queue
 import threading
 import warnings
 from collections.abc import Callable
@@ -310,6 +311,32 @@ def _() -> Made:
 
     model, recorder = mlp(), Recorder()
     return model, quiet(lambda: model[0].register_forward_hook(recorder.record))
+
+
+# --- what is apart from computation
+
+
+@stays("an event, a logger, a queue and an optimizer that no code of the model reads")
+def _() -> Made:
+    class Busy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logger, self.event, self.waiting = logging.Logger("of a test"), threading.Event(), queue.Queue()
+            self.rate = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.logger.debug("a pass of %s rows", len(x))
+            return row(x)
+
+    model = Busy()
+
+    def act() -> None:
+        model.logger.setLevel(50)
+        model.event.set()
+        model.waiting.put(1)
+        model.rate.param_groups[0]["lr"] = 2.0
+
+    return model, act
 
 
 # --- what passes write themselves

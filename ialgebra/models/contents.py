@@ -6,7 +6,8 @@ reads, transitively. Objects of compiled types are read through the state that t
 digest in every process.
 
 Not followed: what code of Python, torch and other installed packages reads, but for plain values and functions; what is
-apart from any computation (locks, loggers, optimizers, streams that are only written); gradients and train flags.
+apart from any computation (locks, loggers, optimizers, streams that are only written), but for attributes of theirs
+that code names; gradients and train flags.
 
 A walk takes milliseconds, so it leaves guards. While all guards hold, its digest stands. Knows modules, functions and
 tensors: no heads, no passes, no queries.
@@ -31,7 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from . import guards
-from .checksums import TensorMemory, UnreadableNumbers
+from .checksums import TensorMemory, UnreadableNumbers, checksum
+from .clearings import clearings
 from .objects import MISSING, hidden, made_while_running
 from .origins import only_written
 from .read_code import read_class, read_function, read_python_module
@@ -46,7 +48,7 @@ _APART: tuple[type, ...] = (
     *(type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Event, threading.Semaphore),
     *(threading.Barrier, threading.Thread, queue.Queue, queue.SimpleQueue, logging.Logger, logging.Handler),
     *(torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.utils.hooks.RemovableHandle),
-    *(types.FrameType, types.TracebackType, torch.cuda.Stream, torch.cuda.Event, torch.Generator),
+    *(types.FrameType, types.TracebackType, torch.cuda.Stream, torch.cuda.Event),
 )
 
 
@@ -145,7 +147,9 @@ def _line(walk: Walk, value: object) -> str:
         case functools.cached_property():
             return f"cached {walk.ref(value.func)}"
         case functools._lru_cache_wrapper():
-            return f"remembered {walk.ref(value.__wrapped__)}"
+            walk.guards.append(guards.clearings_of(value))
+            cleared = clearings(value)
+            return f"remembered {walk.ref(value.__wrapped__)}{f' cleared {cleared}' if cleared else ''}"
         case functools.partial():
             words = walk.refs((value.func, value.args))
             return f"partial {words}{walk.items(value.keywords)}{walk.items(vars(value))}"
@@ -160,6 +164,10 @@ def _line(walk: Walk, value: object) -> str:
         case ctypes._SimpleCData() if not hidden(value):
             walk.guarded = False
             return f"{type(value).__name__} {value.value!r}"
+        case torch.Generator():
+            walk.guards.append(guards.generator(value))
+            return f"generator {value.device} {checksum(value.get_state())}"
         case _ if isinstance(value, _APART) or only_written(value):
+            walk.only_mentioned(value)
             return type(value).__name__
     return read_object(walk, value)

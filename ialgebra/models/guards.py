@@ -16,9 +16,10 @@ from typing import Any
 from weakref import ref
 
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .checksums import array_checksum, checksum
+from .clearings import Remembering, clearings
 from .objects import MISSING, Slots, enclosed, slot
 
 Guard = Callable[[], bool]
@@ -95,6 +96,18 @@ def imported(name: str) -> Guard:
     """The module of this name, if it is loaded."""
     seen = sys.modules.get(name)
     return lambda: sys.modules.get(name) is seen
+
+
+def generator(value: Generator) -> Guard:
+    """The state of a generator of random numbers."""
+    seen = checksum(value.get_state())
+    return lambda: checksum(value.get_state()) == seen
+
+
+def clearings_of(cache: Remembering) -> Guard:
+    """That a function which remembers was not told to forget."""
+    seen = clearings(cache)
+    return lambda: clearings(cache) == seen
 
 
 def target(reference: ref[Any]) -> Guard:

@@ -10,6 +10,7 @@ calls of a pass: no heads, no queries.
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 import itertools
 import weakref
@@ -92,12 +93,14 @@ def buffers(held: Contents) -> Checksums:
 
 def settings(seen: Noticed) -> str:
     """A digest of the settings of a model that hold, and of what this thread has in force, because a pass would run in
-    it: thread-local values and context variables that the model reads, torch's casts, default dtype and device, and
-    precision of products."""
+    it: thread-local values and context variables that the model reads, torch's casts, default dtype and device,
+    precision of products, and how decimal numbers are rounded."""
     here = seen.contents.here if seen.contents else ""
     casts = [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
     defaults = torch.get_default_dtype(), str(torch.get_default_device()), torch.get_float32_matmul_precision()
-    return _digest(seen.settings, here, casts, defaults)
+    decimals = decimal.getcontext()
+    rounding = decimals.prec, decimals.rounding, decimals.Emin, decimals.Emax, decimals.clamp
+    return _digest(seen.settings, here, casts, defaults, rounding)
 
 
 _noticed: weakref.WeakValueDictionary[int, Noticed] = weakref.WeakValueDictionary()  # by the model's serial number

@@ -5,6 +5,7 @@ No method of an object is called, except those by which it pickles itself. Knows
 
 from __future__ import annotations
 
+import builtins
 import collections
 import ctypes
 import types
@@ -26,7 +27,9 @@ Slots = tuple[tuple[str, types.MemberDescriptorType], ...]
 
 def made_while_running(kind: type) -> bool:
     """Whether a class was made by a class statement, or by a package in the same way; not by Python's core."""
-    return bool(kind.__flags__ & _HEAP_TYPE) and kind.__module__ != "builtins"
+    if not kind.__flags__ & _HEAP_TYPE:
+        return False
+    return kind.__module__ != "builtins" or vars(builtins).get(kind.__name__) is not kind
 
 
 def attributes(value: object) -> dict[str, object] | None:

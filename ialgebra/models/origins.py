@@ -7,6 +7,7 @@ network. Knows names and folders: it reads no content.
 
 from __future__ import annotations
 
+import builtins
 import io
 import site
 import sys
@@ -14,6 +15,7 @@ import sysconfig
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import resolve_name
+from inspect import getattr_static
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -29,7 +31,9 @@ _OUTSIDE = {
     "gc": "get_objects",
     "inspect": "stack currentframe",
     "importlib": "import_module reload",
-    "torch": "load from_file",
+    "torch": "load from_file get_num_threads get_num_interop_threads initial_seed get_rng_state "
+    "are_deterministic_algorithms_enabled is_deterministic_algorithms_warn_only_enabled",
+    "torch.random": "initial_seed get_rng_state",
     "torch.serialization": "load",
     "numpy": "load loadtxt genfromtxt fromfile memmap",
     "pickle": "load Unpickler",
@@ -55,7 +59,10 @@ _OUTSIDE = {
     "_thread": "get_ident",
 }
 _OUTSIDE_NAMES = {f"{module}.{name}" for module, names in _OUTSIDE.items() for name in names.split()}
-_READERS = frozenset({"read_text", "read_bytes", "recv", "readline", "readlines", "readinto", "is_file", "iterdir"})
+_READERS = frozenset(
+    {"read_text", "read_bytes", "recv", "readline", "readlines", "readinto", "is_file", "iterdir"}
+    | {"is_set", "is_alive", "locked", "qsize", "isEnabledFor", "getEffectiveLevel", "get_last_lr"}  # of what is apart
+)
 _REMOTE = frozenset(
     {"requests", "httpx", "aiohttp", "urllib3", "http", "socket", "subprocess", "multiprocessing", "grpc", "sqlite3"}
     | {"boto3", "botocore", "openai", "redis", "psycopg2", "pymongo", "sqlalchemy", "onnxruntime", "mmap"}
@@ -70,6 +77,11 @@ def from_outside(value: object, name: str) -> bool:
     home = getattr(value, "__module__", None) or type(value).__module__
     called = getattr(value, "__qualname__", None) or type(value).__qualname__
     return f"{home}.{called}" in _OUTSIDE_NAMES or type(value).__qualname__ == "_Environ"
+
+
+def switch(module: ModuleType, name: str) -> bool:
+    """Whether an attribute of a library's module is a switch of the library, as in `torch.backends.cudnn.benchmark`."""
+    return hasattr(getattr_static(type(module), name, None), "__set__")
 
 
 def remote(kind: type) -> bool:
@@ -135,8 +147,10 @@ def library_module(module: ModuleType) -> bool:
 
 
 def library_class(kind: type) -> bool:
-    """Whether a class was defined in a library."""
+    """Whether a class was defined in a library. One that `exec` makes may name `builtins` as its module."""
     name = vars(kind).get("__module__")
+    if name == "builtins" and vars(builtins).get(kind.__name__) is not kind:
+        return False
     return isinstance(name, str) and _of_library(sys.modules.get(name), name)
 
 

@@ -26,8 +26,9 @@ from .origins import (
     library_module,
     module_named,
     reading_attributes,
+    switch,
 )
-from .walk import ENTRIES, PLAIN, UNREAD_METHODS, Walk, words_of
+from .walk import ENTRIES, PLAIN, UNREAD_METHODS, Space, Walk, words_of
 
 _METHODS: tuple[type, ...] = (
     *(types.FunctionType, classmethod, staticmethod, property),
@@ -100,6 +101,8 @@ def _globals(walk: Walk, function: types.FunctionType, known: CodeFacts, library
             held, name = vars(value), further.pop(0)
             path = f"{value.__name__}.{name}"
             if name not in held:  # made when it is asked for
+                if not library and switch(value, name):
+                    walk.unread[path] = None
                 break
             walk.guards.append(guards.names(held, (name,)))
             value = held[name]
@@ -137,7 +140,7 @@ def read_class(walk: Walk, kind: type) -> str:
         elif name not in taken and (not isinstance(value, _METHODS) or name in overridden - UNREAD_METHODS):
             taken.add(name)
             words.append(f"{name}={walk.ref(value)}")
-    walk.spaces.append((walk.numbers[id(kind)], held, taken))
+    walk.spaces.append(Space(walk.numbers[id(kind)], held, taken))
     meta = "" if made_while_running(type(kind)) and library_class(type(kind)) else walk.ref(type(kind))
     return f"class {kind.__qualname__} {bases} {meta} {words}"
 
@@ -146,7 +149,7 @@ def read_python_module(walk: Walk, module: types.ModuleType) -> str:
     """The line of a module of Python; its attributes are read where code names them."""
     if not library_module(module):
         walk.guards.append(guards.keys(vars(module)))  # a name that code reads may come to be
-        walk.spaces.append((walk.numbers[id(module)], vars(module), set()))
+        walk.spaces.append(Space(walk.numbers[id(module)], vars(module), set()))
     return f"module {module.__name__}"
 
 

@@ -18,7 +18,7 @@ import types
 import uuid
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ import xxhash
 from torch import Tensor
 
 from . import guards
-from .objects import MISSING, hidden
+from .objects import MISSING, attributes, hidden
 from .origins import library_function
 
 
@@ -69,6 +69,16 @@ ReadLine = Callable[["Walk", object], str]
 """Makes the line of an object that can change."""
 
 
+class Space(NamedTuple):
+    """What is read only under names that code mentions: the attributes of a class or of a module, or of what is `apart`
+    from computation, by the number of the object. `taken` are the names that were read, or need not be."""
+
+    number: int
+    held: Mapping[str, object]
+    taken: set[str]
+    apart: bool = False
+
+
 class Walk:
     """One walk. Objects that can change are numbered as they are met, so that cycles end."""
 
@@ -87,7 +97,7 @@ class Walk:
         self.empty: list[Collection[object]] = []  # one guard for all of them
         self.names: set[str] = set(ENTRIES)  # attributes that the code met so far may read
         self.every_name = False
-        self.spaces: list[tuple[int, Mapping[str, object], set[str]]] = []  # read under the names that code mentions
+        self.spaces: list[Space] = []
         self.builtins: dict[str, None] = {}  # names that code reads
         self.tensor_methods: set[str] = set()  # names of methods of tensors that were looked at
         self.weight_names: dict[int, str] = {}  # by id
@@ -117,13 +127,14 @@ class Walk:
     def _mentioned(self) -> bool:
         """Read the methods of classes and the attributes of modules whose names code has mentioned since."""
         more = False
-        for number, space, taken in list(self.spaces):
-            found = sorted(name for name in list(space) if name not in taken and self._wanted(name, space))
+        for space in list(self.spaces):
+            held = space.held
+            found = sorted(name for name in list(held) if name not in space.taken and self._wanted(name, space))
             for name in found:
-                taken.add(name)
-                if not isinstance(space, types.MappingProxyType):  # of a class, everything has a guard
-                    self.guards.append(guards.names(space, (name,)))
-                self.lines.append(f"{number}.{name}={self.ref(space[name])}")
+                space.taken.add(name)
+                if not isinstance(held, types.MappingProxyType):  # of a class, everything has a guard
+                    self.guards.append(guards.names(held, (name,)))
+                self.lines.append(f"{space.number}.{name}={self.ref(held[name])}")
             more |= bool(found)
         return more
 
@@ -139,11 +150,11 @@ class Walk:
                 more = True
         return more
 
-    def _wanted(self, name: str, space: Mapping[str, object]) -> bool:
+    def _wanted(self, name: str, space: Space) -> bool:
         if name in self.names:
             return True
         special = name.startswith("__") and name.endswith("__")
-        if special and not isinstance(space, types.MappingProxyType):  # of a module
+        if space.apart or (special and not isinstance(space.held, types.MappingProxyType)):  # or of a module
             return False
         return name not in UNREAD_METHODS if special else self.every_name
 
@@ -178,6 +189,12 @@ class Walk:
             number = self.numbers[id(value)] = len(self.held)
             self.held.append(value)
         return f"#{number}"
+
+    def only_mentioned(self, value: object) -> None:
+        """Read only those attributes of an object whose names code mentions; of one that was numbered."""
+        held = attributes(value)
+        if held is not None:
+            self.spaces.append(Space(self.numbers[id(value)], held, set(), apart=True))
 
     def refs(self, values: Iterable[object]) -> str:
         """Several values, one after another."""
