@@ -33,8 +33,8 @@ PILOT = 8  # rows per player of the first round: enough to trust its errors
 # round could not reuse its rows.
 FEWEST = 4
 # A stop takes the first round that looks good enough, which is often a lucky one, or one that has not met what is rare.
-# It is paid for: as if there were so many times as many bounds, and as if so many times as much were unmet.
-_PRICE_OF_LUCK, _PRICE_OF_UNMET = 2, 1.5
+# It is paid for: as if there were twice as many bounds, and as if twice as much were unmet.
+_PRICE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +132,8 @@ class Course:
 
     def _reached(self, maps: Mapping[Place, EstimatedMap], *, apart: bool = False) -> dict[Place, float]:
         """The bound of each map, so wide that all bounds hold at once with the confidence asked for."""
-        confidence = simultaneous(self.bounds.confidence, _PRICE_OF_LUCK * self.count)
-        return {
-            place: found.relative_bound(confidence, apart=apart, doubt=_PRICE_OF_UNMET) for place, found in maps.items()
-        }
+        confidence = simultaneous(self.bounds.confidence, _PRICE * self.count)
+        return {place: found.relative_bound(confidence, apart=apart, doubt=_PRICE) for place, found in maps.items()}
 
     def _settle(self, maps: Mapping[Place, EstimatedMap], reached: Mapping[Place, float], asked: float) -> None:
         """Settle the maps whose bound holds and is trusted."""

@@ -27,7 +27,7 @@ from ..system.arrays import Floats, Ints
 from .coalitions import Design, Pairs
 from .ladder import Fit, Reading, factorised
 
-_PRIOR, _PRIOR_FREEDOM = 0.8, 8.0  # true squared error / stated, if nothing is known; and how much that counts
+_PRIOR, _PRIOR_FREEDOM = 0.75, 6.0  # true squared error / stated, if nothing is known; and how much that counts
 _LEAST_MOVE = 0.3  # share of the half's squared error that it is expected to move by, at least
 _MOST_RATIO = 4.0  # of what the half has moved to what was expected: more says no more
 _LEAST_PAIRS = 1.5  # pairs a player that the half needs
@@ -35,7 +35,7 @@ _LEAST_PAIRS = 1.5  # pairs a player that the half needs
 # Pairs as large as the largest met that are taken to be unmet: for each time that all pairs must be halved to get as
 # few as were met; if nothing at all is left over, so that nothing shows what they may be; and by a tail, of what it may
 # hold beyond the largest met.
-_UNMET, _UNMET_BY_LINEAR, _TAIL = 0.008, 1.3, 1.0
+_UNMET, _UNMET_BY_LINEAR, _TAIL = 0.009, 1.0, 0.75
 _MOST_HALVINGS = 50  # that count; what happens beyond was not measured
 _FEWEST_IN_TAIL = 10  # values, or a tenth of all, from which the tail is estimated
 _HEAVIEST = 0.9  # the largest tail index: from 1 on, the mean of what is unmet would be infinite
@@ -99,6 +99,7 @@ def _ratio(whole: Reading, half: Reading) -> float:
     before, freedom = _square(half)
     if not before > _NOTHING_LEFT * float(np.square(half.values).sum()):
         return _PRIOR
+    before *= (whole.widening / half.widening) ** 2  # few pairs widen the half's more, and that is not what is judged
     expected = max(before - _square(whole)[0], _LEAST_MOVE * before)
     moved = float(np.square(whole.values - half.values).sum())
     found = freedom * min(moved / expected, _MOST_RATIO)

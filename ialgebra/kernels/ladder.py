@@ -129,8 +129,9 @@ class Reading(NamedTuple):
     """One fitted column: `values` (d,), the name of the `rung`, and for each pair what its error would do.
 
     `reading` (pairs, d) is how much one unit of each weighted pair adds to each player's value; it is 0 where the
-    design holds every pair of a size. `errors` (pairs,) are leave-one-out errors of the weighted pairs, `targets`
-    (pairs,) what was fitted. Without enough pairs to leave one out, these three are None: the error is unknown.
+    design holds every pair of a size. `errors` (pairs,) are leave-one-out errors of the weighted pairs, multiplied by
+    `widening` because the pairs are few; `targets` (pairs,) what was fitted. Without enough pairs to leave one out,
+    these three are None: the error is unknown.
     """
 
     values: Floats
@@ -138,6 +139,7 @@ class Reading(NamedTuple):
     reading: Floats | None = None
     errors: Floats | None = None
     targets: Floats | None = None
+    widening: float = 1.0
 
 
 class Ladder:
@@ -339,14 +341,15 @@ class Ladder:
         # Leave-one-out errors already allow for the fit's parameters; `student` allows for errors from few pairs.
         learned = mixed(each.learned for each in rungs)
         pairs = targets.shape[1]
-        widening = (1 + learned / pairs)[:, None] * student(max(pairs - self.players, 1))
-        values, errors = (even + _read(targets, reading)) * scale, errors * widening * scale
+        widening = (1 + learned / pairs) * student(max(pairs - self.players, 1))
+        values, errors = (even + _read(targets, reading)) * scale, errors * widening[:, None] * scale
+        targets, wide = targets * scale, widening.tolist()
         reading = reading * np.sqrt(self.unseen)[:, None]
         for column in range(len(targets)):
             parts = [each.names[column] for share, each in zip(shares[column], rungs, strict=True) if share > 0]
             rung = " & ".join(parts)
             if math.isfinite(rungs[0].press[column]) or not self.unseen.any():
-                yield Reading(values[column], rung, reading[column], errors[column], targets[column] * scale[column])
+                yield Reading(values[column], rung, reading[column], errors[column], targets[column], wide[column])
             else:
                 yield Reading(values[column], rung)
 
