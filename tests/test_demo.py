@@ -71,7 +71,9 @@ def test_the_story_runs_from_end_to_end(
     pictures = [address for address in links.addresses if address.startswith("data:image/")]
     anchors = [address for address in links.addresses if address.startswith("#")]
     assert len(pictures) + len(anchors) == len(links.addresses)  # nothing is fetched
-    assert len(pictures) == len(zoo.PHOTOS) + len(drawn) + sum(len(s.photos) for _, scenes in cheap for s in scenes)
+    assert len(pictures) == len(zoo.PHOTOS) + len(drawn) + 1  # the second photo of the join
+    page_text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page_text.index('alt="The coffee itself') < page_text.index("<dl") < page_text.index('class="gallery"')
     assert {anchor[1:] for anchor in anchors} == set(links.ids)
     assert len(links.ids) == len(set(links.ids))
 

@@ -523,3 +523,27 @@ def test_a_composite_is_drawn_part_by_part():
     assert [texts(axes)[0] for axes in (photo, row)] == ["m(both): photo", "m(both): row"]
     assert [label.get_text() for label in row.get_yticklabels()] == ["b = 8", "a = 7"]
     assert len(photo.images) == 1
+
+
+def test_a_scale_says_what_it_is_in():
+    import torch
+
+    import ialgebra
+
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", torch.nn.Linear(3, 2))
+    con.register_model("v", lambda batch: batch.sum(1), outputs="values")
+    con.register_input("x", torch.ones(3))
+    units = {
+        "f(x)": "logits",
+        "f(x, output => 'probability')": "probability",
+        "f(x, output => 'log_odds')": "log-odds",
+        "v(x)": "units of the output",
+    }
+    for call, unit in units.items():
+        answer = con.sql(f"select * from {call}")
+        assert answer[0].unit == unit
+        assert answer.plot().axes[0].get_xlabel() == f"contribution, in {unit}"
+    mixed = con.sql("select * from f(x) left join (select * from f(x, output => 'probability', target => 0))")
+    assert {a.unit for a in mixed} == {"logits", "probability"}
+    assert mixed.plot().axes[0].get_xlabel() == "contribution to the score"

@@ -62,7 +62,24 @@ def attribution(
         item=output.item,
         scores=scores,
         error_bound=found.relative_bound(CONFIDENCE_SHOWN),
+        unit=_unit(answer, catalog),
     )
+
+
+def _unit(answer: Answer, catalog: Catalog) -> str:
+    """What a map's values are in, in a word; nothing if its games do not agree."""
+    found = {catalog.model(each.model).outputs.unit if each.output == "logit" else each.output for each in answer.shown}
+    return _UNITS.get(found.pop(), "") if len(found) == 1 else ""
+
+
+_UNITS = {
+    "logits": "logits",
+    "probabilities": "probability",
+    "log-probabilities": "log-probability",
+    "values": "units of the output",
+    "probability": "probability",
+    "log_odds": "log-odds",
+}
 
 
 def _names(source: Source, catalog: Catalog) -> tuple[str, ...] | None:

@@ -6,9 +6,12 @@ class. May not know: where a map comes from, how it is drawn or stored.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..system.arrays import Array, Floats, Ints
+
+UNITS: Final = ("", "logits", "probability", "log-probability", "log-odds", "units of the output")
+"""What values may be in; '' if a map's games do not agree, or it is not known."""
 
 
 class ShownMap(Protocol):
@@ -52,6 +55,8 @@ class ShownMap(Protocol):
     def item(self) -> int: ...
     @property
     def bound(self) -> float: ...
+    @property
+    def unit(self) -> str: ...
 
     def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..algebra.kinds import kind_named
 from ..errors import BindError, IalgebraError, ShapeError
 from ..system.checks import Check, fields_of, flag, number, optional, sequence, shown, text, whole
+from .shown import UNITS
 
 PlainFields: TypeAlias = Mapping[str, Any]
 """Names of fields and their values: arrays, text, numbers, and containers of these."""
@@ -28,7 +29,7 @@ def check_map(number_of_map: int, fields: PlainFields) -> dict[str, Any]:
     """The fields of one map, checked one by one and against each other; IalgebraError or ShapeError that names the
     field."""
     where = f"of map {number_of_map}"
-    checked = fields_of(where, {"scores": {}, "error_bound": None, **fields}, _MAP)
+    checked = fields_of(where, {"scores": {}, "error_bound": None, "unit": "", **fields}, _MAP)
     kind, content = kind_named(checked["kind"]), checked["content"]
     count, players = len(checked["values"]), checked["players"]
     if content.ndim != kind.dimensions or not content.size:
@@ -161,6 +162,7 @@ _MAP: Mapping[str, Check] = {
     "item": _count,
     "scores": _scores,
     "error_bound": partial(optional, _bound),
+    "unit": partial(text, among=UNITS),
 }
 
 _STATS: Mapping[str, Check] = {

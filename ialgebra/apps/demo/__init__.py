@@ -33,9 +33,8 @@ _PICTURE_DPI, _README_DPI, _PAGE_DPI = 160, 96, 118  # pixels per inch: PNG file
 
 TITLE = "Ask a neural network why"
 LEAD = (
-    "Every block below is one statement of i-Algebra and its answer. The network is EfficientNet-Lite0 with its "
-    "ImageNet weights; the photos come from Python packages. A map says how much each part of a photo adds to, or "
-    "takes from, the network’s score for a class, and how sure that is."
+    "A map says how much each part of a photo adds to, or takes from, a network’s score for a class, and how sure that "
+    "is. Every block below is a statement and its answer; the network is EfficientNet-Lite0 with its ImageNet weights."
 )
 
 
@@ -187,9 +186,14 @@ def _play(con: Session, scene: Scene, out: Path) -> tuple[page.Section, int]:
         cost=" · ".join(map(_cost, maps)),
         plan="" if last.is_text else last.explain(),
         picture=picture,
-        operands=[(name, _thumbnail(name)) for name in scene.photos],
+        operands=[(name, _thumbnail(name)) for name in scene.photos if name not in _shown_inputs(last)],
     )
     return section, sum(answer.stats.rows for answer in answers)
+
+
+def _shown_inputs(answer: Relation) -> set[str]:
+    """The inputs that stand beside their maps: of a join, the first."""
+    return {a.input.split(", ")[0] for a in answer}
 
 
 def _cost(answer: Relation) -> str:

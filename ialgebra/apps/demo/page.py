@@ -70,13 +70,17 @@ def render(
     heads: str,
     chapters: Sequence[tuple[str, Sequence[Section]]],
 ) -> str:
-    """The page: a heading with `facts` (name, value), photos, the report on the heads, then chapters of sections."""
-    links, body = [], []
+    """The page: a heading, the first section of the first chapter, `facts` (name, value), then the chapters' other
+    sections, the photos and the report on the heads."""
+    links, body, first = [], [], ""
     for name, sections in chapters:
         links.append(f"<p>{_text(name)}</p>")
         links += [f'<a href="#{each.anchor}">{_text(each.title)}</a>' for each in sections]
-        body.append(f"<h2>{_text(name)}</h2>")
-        body += [_section(each) for each in sections]
+        if not first:
+            first, *rest = map(_section, sections)
+        else:
+            rest = list(map(_section, sections))
+        body += [f"<h2>{_text(name)}</h2>", *rest]
     numbers = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts)
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
@@ -95,13 +99,16 @@ def render(
 <header>
 <h1>{_text(title)}</h1>
 <p class="lead">{_text(lead)}</p>
-<dl class="facts">{numbers}</dl>
 </header>
+<div class="first">
+{first}
+</div>
+<dl class="facts">{numbers}</dl>
+{"".join(body)}
 <h2>The photos, and what the network sees in them</h2>
 <div class="gallery">{"".join(_photo(each) for each in gallery)}</div>
 <details><summary>How the truncated networks f<sub>l</sub> were trained, and how far to trust them</summary>
 <pre>{_text(heads)}</pre></details>
-{"".join(body)}
 </main>
 </body>
 </html>
@@ -121,7 +128,8 @@ def _section(section: Section) -> str:
             f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
         )
         wide = " wide" if section.picture.width > _WIDEST_BESIDE_PHOTOS else ""
-        parts.append(f'<div class="plate{wide}"><div class="operands">{operands}</div>{section.picture}</div>')
+        beside = f'<div class="operands">{operands}</div>' if operands else ""
+        parts.append(f'<div class="plate{wide}">{beside}{section.picture}</div>')
     if section.seen:
         parts.append(f'<p class="seen">{_text(section.seen)}</p>')
     if section.cost:

@@ -89,7 +89,7 @@ def _coffee(answers: list[Relation]) -> str:
     return _prose(f"""
         The coffee itself and the rim of the cup, and less obviously a strip of the saucer: the cup’s mouth holds
         {CUP.share(a)} of the evidence on {CUP.area} of the area. Red raises the score for “{a.target_name}”, blue
-        lowers it; where nothing happens, the photo shows through.""")
+        lowers it; where nothing happens, the photo’s copy stays grey.""")
 
 
 def _mastiff(answers: list[Relation]) -> str:

@@ -52,10 +52,12 @@ def into_axes(
         kind = usual(maps) if usual(maps) != "maps" else None
     if kind in summaries.ON_ONE_AXIS and (kind != "bar" or len(maps) > 1):
         summaries.ON_ONE_AXIS[kind](
-            maps, axes[0], summaries.summary_look(kind, cmap, theme_on(axes[0].figure.get_facecolor()))
+            maps, axes[0], summaries.summary_look(maps, kind, cmap, theme_on(axes[0].figure.get_facecolor()))
         )
     elif kind == "dependence":
-        summaries.dependence(maps, axes, summaries.summary_look(kind, cmap, theme_on(axes[0].figure.get_facecolor())))
+        summaries.dependence(
+            maps, axes, summaries.summary_look(maps, kind, cmap, theme_on(axes[0].figure.get_facecolor()))
+        )
     else:
         panels(maps, axes, cmap, drawing_for(kind or "maps"))
 

@@ -5,7 +5,7 @@ In: maps. Out: a `Picture`, or one map in given axes. May not know: plans or mod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +23,21 @@ from . import certainty
 from .drawing import Body, Drawing
 from .picture import Picture
 from .registry import DRAWINGS
-from .style import PAGE, POINTS, STEPS, Look, Theme, current_theme, fit, look, signed, theme_on, ticks, width
+from .style import (
+    PAGE,
+    POINTS,
+    STEPS,
+    Look,
+    Theme,
+    common_unit,
+    current_theme,
+    fit,
+    look,
+    signed,
+    theme_on,
+    ticks,
+    width,
+)
 
 # Inches. A panel is a title above a body; the body's size depends on what is drawn.
 _TITLE, _GAP, _CLOSE, _MARGIN, _BAR_ROOM, _LEGEND, _NOTE = 0.46, 0.24, 0.05, 0.12, 0.80, 0.30, 0.26
@@ -215,9 +229,10 @@ def same_input(a: ShownMap, b: ShownMap) -> bool:
     return a.content.shape == b.content.shape and np.array_equal(a.content, b.content)
 
 
-def look_of(maps: Iterable[ShownMap], cmap: str | Colormap | None, theme: Theme) -> Look:
+def look_of(maps: Sequence[ShownMap], cmap: str | Colormap | None, theme: Theme) -> Look:
     """The shared scale, from −m to m, where m is the largest |value|."""
-    return look(max((float(np.abs(a.values).max(initial=0.0)) for a in maps), default=0.0), cmap, theme)
+    largest = max((float(np.abs(a.values).max(initial=0.0)) for a in maps), default=0.0)
+    return look(largest, cmap, theme, common_unit(a.unit for a in maps))
 
 
 def headlines(maps: Sequence[ShownMap]) -> list[str]:
@@ -271,7 +286,8 @@ def _colour_bar(ax: Axes, style: Look, photographic: bool) -> None:
     steps = ticks(style.limit)
     bar.set_ticks(steps, labels=[signed(step) for step in steps])
     ax.tick_params(labelsize=8, colors=style.theme.ink, length=2, color=style.theme.line)
-    said = "contribution to the score" if body_of(ax).height > 1.6 else "contribution"
+    room = body_of(ax).height * POINTS
+    said = style.measure if width(style.measure, 8) < room else "contribution"
     ax.annotate(
         said, xy=(0.0, 0.5), xycoords="axes fraction",
         xytext=((_BAR_ROOM - 0.12) * POINTS, 0), textcoords="offset points", rotation=90, ha="right", va="center",

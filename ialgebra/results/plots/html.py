@@ -202,5 +202,5 @@ def _scale(looks: Sequence[Look]) -> str:
     )
     return (
         f'<div class="scale"><div class="colours" style="{_colours(gradients, ["#000", "#fff"])}"></div>'
-        f'<div class="ticks">{numbers}</div>contribution to the score</div>'
+        f'<div class="ticks">{numbers}</div>{html.escape(looks[0].measure)}</div>'
     )

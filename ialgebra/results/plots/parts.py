@@ -39,6 +39,7 @@ class PartOfMap:
     component: int | None
     item: int
     bound: float
+    unit: str
     low: Floats
     high: Floats
     told: str
@@ -92,6 +93,7 @@ def _parts(a: ShownMap) -> list[ShownMap]:
                 component=a.component,
                 item=a.item,
                 bound=a.bound,
+                unit=a.unit,
                 low=low[present],
                 high=high[present],
                 told=f"{a!r}, part {part.name}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,11 +79,18 @@ DARK = Theme(
 
 @dataclass(frozen=True)
 class Look:
-    """What all panels of a picture share: the scale of values, their colours, and the theme."""
+    """What all panels of a picture share: the scale of values, their colours, the theme, and the unit of the values
+    ('' if it is unknown)."""
 
     scale: Normalize
     colours: Colormap
     theme: Theme
+    unit: str = ""
+
+    @property
+    def measure(self) -> str:
+        """What the scale measures."""
+        return f"contribution, in {self.unit}" if self.unit else "contribution to the score"
 
     @property
     def limit(self) -> float:
@@ -121,7 +128,7 @@ def luminance(colour: Sequence[float]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def look(limit: float, cmap: str | Colormap | None, theme: Theme) -> Look:
+def look(limit: float, cmap: str | Colormap | None, theme: Theme, unit: str = "") -> Look:
     """The look of a picture whose values reach from −limit to limit. BindError for an unknown colour map."""
     limit = min(limit, WIDEST) if limit > 0 else 1.0
     colours = theme.colours
@@ -131,7 +138,13 @@ def look(limit: float, cmap: str | Colormap | None, theme: Theme) -> Look:
         colours = matplotlib.colormaps[cmap].resampled(STEPS)
     elif cmap is not None:
         colours = cmap
-    return Look(Normalize(-limit, limit), colours, theme)
+    return Look(Normalize(-limit, limit), colours, theme, unit)
+
+
+def common_unit(units: Iterable[str]) -> str:
+    """The unit of several maps; nothing if they do not agree."""
+    found = set(units)
+    return found.pop() if len(found) == 1 else ""
 
 
 def ticks(limit: float, most: int = 4) -> list[float]:

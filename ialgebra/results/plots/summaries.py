@@ -22,7 +22,7 @@ from .. import importance as sums
 from ..shown import ShownMap
 from .figure import body_of
 from .picture import Picture
-from .style import DARK, POINTS, Look, Theme, current_theme, drawable, fit, look, plain, shortened, width
+from .style import DARK, POINTS, Look, Theme, common_unit, current_theme, drawable, fit, look, plain, shortened, width
 from .tabular import NAME_LENGTH, NAME_SIZE, name_bars, plain_axis
 
 FEATURES = 20
@@ -52,7 +52,12 @@ def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
                     fontsize=7.5, color=style.theme.warn)  # fmt: skip
     _rows(ax, found.names[:shown], style)
     ax.set_xlim(0.0, 1.06 * max([*(found.size[:shown] + np.where(known, reach, 0.0)), 1e-300]))
-    ax.set_xlabel("mean |contribution|", fontsize=8, color=style.theme.faint, labelpad=2)
+    ax.set_xlabel(
+        f"mean |contribution|, in {style.unit}" if style.unit else "mean |contribution|",
+        fontsize=8,
+        color=style.theme.faint,
+        labelpad=2,
+    )
     left = found.size[shown:]
     return f"{len(left)} smaller players, together {plain(float(left.sum()))}" if len(left) else ""
 
@@ -78,7 +83,7 @@ def beeswarm(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
         )  # fmt: skip
     _rows(ax, [table.names[column] for column in shown], style)
     ax.axvline(0.0, color=style.theme.faint, linewidth=0.8, zorder=0)
-    ax.set_xlabel("contribution to the score", fontsize=8, color=style.theme.faint, labelpad=2)
+    ax.set_xlabel(style.measure, fontsize=8, color=style.theme.faint, labelpad=2)
     _bar_of_values(ax, style)
     said = [f"points of {len(chosen):,} of {len(maps):,} maps"] if len(chosen) < len(maps) else []
     said += [f"{len(order) - len(shown)} smaller players are left out"] if len(order) > len(shown) else []
@@ -139,7 +144,7 @@ ON_ONE_AXIS: Final[dict[str, Callable[[Sequence[ShownMap], Axes, Look], str]]] =
 def picture(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, theme: Theme | None = None) -> Picture:
     """One picture of all maps; `kind` is bar, beeswarm or dependence. `theme`: by default that of matplotlib."""
     theme = theme or current_theme()
-    style = summary_look(kind, cmap, theme)
+    style = summary_look(maps, kind, cmap, theme)
     made = Picture()
     made.set_facecolor(theme.paper)
     names = _names(maps)
@@ -188,10 +193,10 @@ def picture(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, th
     return made
 
 
-def summary_look(kind: str, cmap: str | Colormap | None, theme: Theme) -> Look:
+def summary_look(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, theme: Theme) -> Look:
     """The look of a summary: its colours are those of the features' values."""
     values = cmap if cmap is not None or kind != "beeswarm" else (_LOW_TO_HIGH_DARK if theme is DARK else _LOW_TO_HIGH)
-    return look(1.0, values, theme)
+    return look(1.0, values, theme, common_unit(a.unit for a in maps))
 
 
 def title(maps: Sequence[ShownMap], kind: str) -> str:

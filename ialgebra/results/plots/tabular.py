@@ -75,7 +75,7 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     ax.axvline(0.0, color=look.theme.faint, linewidth=0.8)
     plain_axis(ax, look, limit)
-    ax.set_xlabel("contribution to the score", fontsize=8, color=look.theme.faint, labelpad=2)
+    ax.set_xlabel(look.measure, fontsize=8, color=look.theme.faint, labelpad=2)
     below(ax, f"v(∅) = {plain(a.base_value)}  →  v(N) = {plain(a.full_value)}", -36, look)
     if len(rest):
         total = float(a.values[rest].sum())

@@ -77,7 +77,7 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
         )  # fmt: skip
     plain_axis(ax, look)
     ax.locator_params(axis="x", nbins=5)
-    ax.set_xlabel("score", fontsize=8, color=look.theme.faint, labelpad=2)
+    ax.set_xlabel(f"score, in {look.unit}" if look.unit else "score", fontsize=8, color=look.theme.faint, labelpad=2)
 
 
 WATERFALL = Drawing("waterfall", side_by_side=1, colour_bar=False, measure=_measured, draw=_drawn, most=4)
