@@ -125,6 +125,7 @@ UNREACHED = {  # in queries, and why
     '"expected a name"': "the dialect builds no other node",
     "(*span)]}' is not in the language": "the dialect builds no other node",
     "select by number, or in each operand's own": "takes two models; see below",
+    "is no token of the tokenizer of": "takes a language model; see test_texts",
     "BindError(message, text.span)": "takes an input without names; see below",
     "looks inside a model, and": CAPTUMS,
     "needs gradients, and": CAPTUMS,

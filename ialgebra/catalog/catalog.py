@@ -22,7 +22,7 @@ from ..algebra.operators import Estimation
 from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
 from ..algebra.windows import Window
-from ..errors import BindError, did_you_mean
+from ..errors import BindError, ShapeError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.network import Network
@@ -116,17 +116,17 @@ class Catalog:
         """The names of the features of an input. Of a text whose tokens were edited, each is what its id is called."""
         entry = self.input(source.name)
         element = entry.elements[source.index or 0]
-        if element.names is None:
+        names = element.names
+        if names is None:
             return entry.feature_names
         if not source.edits:
-            return element.names
+            return names
         now, known = self.element(source).tensor.tolist(), dict[int, str]()
         for each in (*self.inputs.values(), entry):
             known |= each.token_names
-        kept = zip(now, element.tensor.tolist(), element.names.tokens, strict=True)
-        return element.names.renamed(
-            [name if new == old else known.get(new, f"token {new}") for new, old, name in kept]
-        )
+        kept = zip(now, element.tensor.tolist(), names.tokens, strict=False)
+        called = [name if new == old else known.get(new, f"token {new}") for new, old, name in kept]
+        return names.renamed(called).lengthened(len(now))
 
     def columns(self, source: Source) -> dict[str, NDArray[np.generic]]:
         """The columns that predicates read of an input."""
@@ -136,7 +136,14 @@ class Catalog:
         """The input that `source` names as this model is given it: token sequences with their attention mask, if the
         model reads one (`models.tokens`)."""
         element, reader, entry = self.element(source), self.model(model).tokens, self.input(source.name)
-        if reader is None or not KINDS[entry.kind].vocabulary:
+        if not KINDS[entry.kind].vocabulary:
+            return element
+        if reader is None:
+            if len(element.tensor) != len(entry.elements[source.index or 0].tensor):
+                raise ShapeError(
+                    f"'{source}' is shorter than the text that it meets, and model '{model}' reads no attention mask "
+                    "that could hide its end; register both as one list of texts, which pads them"
+                )
             return element
         return element.packed(reader, entry.elements[source.index or 0])
 

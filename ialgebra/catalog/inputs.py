@@ -82,8 +82,12 @@ class Element:
 @lru_cache(maxsize=256)
 def _packed(element: Element, reader: TokenReader, as_registered: Element) -> Element:
     hidden = reader.hidden(as_registered.tensor, as_registered.attention)
-    ids = torch.where(hidden, as_registered.tensor, element.tensor)
-    return Element(reader.packed(ids, hidden, as_registered.types))
+    ids, types = as_registered.tensor, as_registered.types
+    if (more := len(element.tensor) - len(ids)) > 0:  # a text at the length of another one
+        hidden = torch.nn.functional.pad(hidden, (0, more), value=True)
+        ids = torch.nn.functional.pad(ids, (0, more), value=reader.pad or 0)
+        types = None if types is None else torch.nn.functional.pad(types, (0, more))
+    return Element(reader.packed(torch.where(hidden, ids, element.tensor), hidden, types))
 
 
 @lru_cache(maxsize=32)
@@ -115,6 +119,7 @@ class Entry:
     layout: str | None = None  # how the axes lay when it was registered; None for kinds of one order of axes
     how: str = ""  # how it was read, in words
     absent: AbsentTokens | None = None  # what may stand for absent tokens, of texts whose tokenizer is known
+    tokenizer: object = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -317,7 +322,7 @@ def _of_texts(
     absent = said_absent(value) if tokenizer is None else known
     elements = tuple(Element(each.ids, each.attention, each.types, each.names) for each in texts)
     how = f"was read as {len(texts)} texts" if collection else f"was read as a text of {len(texts[0].ids)} tokens"
-    return Entry(name, elements, collection, "tokens", None, how=how, absent=absent)
+    return Entry(name, elements, collection, "tokens", None, how=how, absent=absent, tokenizer=tokenizer)
 
 
 def _riding(element: Element, riders: Encoding, index: int | None) -> Element:

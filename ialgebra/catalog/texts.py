@@ -55,6 +55,25 @@ class ReadText(NamedTuple):
     names: TextNames
 
 
+def token_of(tokenizer: object, word: str) -> int | None:
+    """The id of the token that stands for a word inside a text, or of the token of this name; None if there is none."""
+    find = getattr(tokenizer, "convert_tokens_to_ids", None) or getattr(tokenizer, "token_to_id", None)
+    if find is None:
+        return None
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    for each in (f"Ġ{word}", f"▁{word}", word, word.replace(" ", "Ġ"), word.replace(" ", "▁")):
+        found = find(each)
+        if isinstance(found, int) and found != unknown:
+            return found
+    return None
+
+
+def token_name(tokenizer: object, token: int) -> str:
+    """What a token stands for in a text, without the space before it; the tokenizer's name where that is nothing."""
+    (own,) = _tokens(tokenizer, [token])
+    return _surface(tokenizer, own).strip() or own
+
+
 def is_text(value: object) -> bool:
     """Whether a value is a text, or a list, array or Series of texts."""
     return isinstance(value, str) or _texts(value) is not None
@@ -63,7 +82,7 @@ def is_text(value: object) -> bool:
 def names_its_tokens(value: object) -> bool:
     """Whether a value is what a fast tokenizer of Hugging Face returns, or such a value as scripts write it: it tells
     the names of its tokens."""
-    return isinstance(value, Mapping) and (bool(getattr(value, "encodings", None)) or "tokens" in value)
+    return isinstance(value, Mapping) and (bool(getattr(value, "encodings", None)) or "token_names" in value)
 
 
 def said_absent(value: object) -> AbsentTokens | None:
@@ -130,9 +149,8 @@ def _longer(text: ReadText, length: int, pad: int, typed: bool) -> ReadText:
     def more(part: Tensor, value: int) -> Tensor:
         return torch.nn.functional.pad(part, (0, missing), value=value)
 
-    names = TextNames((*text.names.tokens, *("[PAD]",) * missing), (*text.names.words, *(-1,) * missing))
     longer = more(text.ids, pad), more(text.attention, 0), None if types is None else more(types, 0)
-    return ReadText(*longer, names)
+    return ReadText(*longer, text.names.lengthened(length))
 
 
 def _texts(value: object) -> list[str] | None:
@@ -176,7 +194,7 @@ def _with_names(found: Mapping[str, object], row: int) -> dict[str, object]:
     return {key: held[key] for key in ("tokens", "word_ids", "special_tokens_mask")} | kept
 
 
-_PARTS = ("input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "tokens", "word_ids")
+_PARTS = ("input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "token_names", "token_words")
 
 
 def _rows(name: str, value: object) -> tuple[list[Mapping[str, object]], bool]:
@@ -219,14 +237,23 @@ def _read(name: str, parts: Mapping[str, object], tokenizer: object) -> ReadText
     if not held or not all(isinstance(each, int | np.integer) for each in held):
         raise ShapeError(f"the tokenizer of input '{name}' made no token ids of it: {str(held)[:60]}")
     ids = [int(each) for each in held]
+    if (said := _flat(parts.get("token_names"))) and (words_said := _flat(parts.get("token_words"))):
+        names = TextNames(tuple(map(str, said)), tuple(map(int, words_said)))
+        return ReadText(torch.tensor(ids), *_riders(parts, len(ids)), names)
     tokens = _flat(parts.get("tokens")) or _tokens(tokenizer, ids)
     special = [bool(each) for each in _flat(parts.get("special_tokens_mask")) or _special(tokenizer, ids)]
-    attention = torch.tensor(_flat(parts.get("attention_mask")) or [1] * len(ids))
+    attention, types = _riders(parts, len(ids))
     special = [each or not seen for each, seen in zip(special, attention.tolist(), strict=True)]
     words = None if parts.get("word_ids") is None else cast("list[int | None]", _flat(parts["word_ids"]))
-    types = torch.tensor(_flat(parts.get("token_type_ids")) or [0])
     names = named_tokens(tokens, words, special, [_surface(tokenizer, each) for each in tokens])
-    return ReadText(torch.tensor(ids), attention, types if bool(types.any()) else None, names)
+    return ReadText(torch.tensor(ids), attention, types, names)
+
+
+def _riders(parts: Mapping[str, object], length: int) -> tuple[Tensor, Tensor | None]:
+    """The attention mask of a text, and its types if some are not 0."""
+    attention = torch.tensor(_flat(parts.get("attention_mask")) or [1] * length)
+    types = torch.tensor(_flat(parts.get("token_type_ids")) or [0])
+    return attention, types if bool(types.any()) else None
 
 
 def _flat(value: object) -> list[Any]:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..algebra.packings import packing_of, plain
 from ..errors import BindError
-from .adapters.reducing import Reduce, reduced
-from .adapters.results import Reduced
+from .adapters.reducing import Reduce, last_seen, reduced
+from .adapters.results import Reduced, output_tensor
 from .inputs import computes_in, home
 
 Preprocess = Callable[[Any], object]
@@ -47,10 +47,22 @@ class CalledByForm:
         if self.preprocess is not None:
             given = _as_tensors(self.preprocess(given), self.model)
         if isinstance(given, Mapping) and takes_names(self.model, given):
+            if self.reduce == "last" and isinstance(seen, Tensor) and takes_names(self.model, {"logits_to_keep": seen}):
+                return self._last(given, seen)
             raw = self.model(**given)
         else:
             raw = self.model(given)
         return raw if self.reduce is None else Reduced(raw, reduced(raw, self.reduce, cast("Tensor | None", seen)))
+
+    def _last(self, given: Mapping[str, object], seen: Tensor) -> Reduced:
+        """The output at the last position that is seen of each row, of a language model that computes others only if
+        it is asked for them: (B, T, V) would be large."""
+        kept, place = torch.unique(last_seen(seen != 0), return_inverse=True)
+        raw = self.model(**given, logits_to_keep=kept)
+        tensor = output_tensor(raw)
+        if tensor is None or tensor.dim() != 3 or tensor.shape[1] != len(kept):
+            return Reduced(raw, reduced(self.model(**given), "last", seen))
+        return Reduced(raw, tensor[torch.arange(len(tensor), device=tensor.device), place.to(tensor.device)])
 
     def as_it_is(self, batch: Tensor) -> bool:
         """Whether a module itself is called with this batch, so that it may be compiled for it."""

@@ -111,7 +111,10 @@ class Network:
         self.name = name
         self.model = model
         self.module = module
-        self.reduce, self.preprocess = known_reduction(name, reduce), as_callable(name, preprocess)
+        self.said = known_reduction(name, reduce), as_callable(name, preprocess)
+        self.reduce = found.reduce if reduce is None else self.said[0]
+        self.preprocess = found.preprocess if preprocess is None else self.said[1]
+        self.tokenizer = found.tokenizer
         plain = self.reduce is None and self.preprocess is None
         self._whole: object = uncompiled(module) if plain else Whole(uncompiled(module), self.preprocess, self.reduce)
         self.train_mode = train_mode

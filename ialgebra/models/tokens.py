@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import ShapeError
 from ..kernels.forward import uncompiled
+from .adapters.hugging_face import speaks
 
 _TYPE_BITS = 32  # the place of a token's type in the packed number, above its id
 
@@ -113,7 +114,7 @@ def named_classes(module: object) -> dict[int, str] | None:
     """The names of a model's classes that its `config.id2label` holds; None if it holds none."""
     model = _inner(module)
     names = getattr(getattr(model, "config", None), "id2label", None) if isinstance(model, nn.Module) else None
-    if not isinstance(names, Mapping) or not names:
+    if not isinstance(names, Mapping) or not names or speaks(model):
         return None
     try:
         return {int(index): str(name) for index, name in names.items()}

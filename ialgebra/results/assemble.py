@@ -15,9 +15,12 @@ from ..algebra.kinds import KINDS
 from ..algebra.kinds.naming import TextNames
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry
+from ..catalog.texts import token_name
 from ..errors import IalgebraWarning
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
+from ..models.adapters.hugging_face import speaks
 from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..models.network import Network
 from ..planner.games import Answer, Leaf, Predicted
@@ -51,7 +54,7 @@ def attribution(
         input=", ".join(dict.fromkeys(str(each.source) for each in answer.shown)),
         baseline=answer.baseline,
         target=targets[0] if len(targets) == 1 else targets,
-        target_name=", ".join(network.class_name(target) for target in targets),
+        target_name=", ".join(_class_name(network, entry, target) for target in targets),
         base_value=found.base,
         full_value=found.full,
         kind=entry.kind,
@@ -80,6 +83,14 @@ _UNITS = {
     "probability": "probability",
     "log_odds": "log-odds",
 }
+
+
+def _class_name(network: Network, entry: Entry, target: int) -> str:
+    """The name of a class; of a language model, the token that it stands for."""
+    tokenizer = network.tokenizer or entry.tokenizer
+    if network.classes is not None or tokenizer is None or not speaks(network.module):
+        return network.class_name(target)
+    return token_name(tokenizer, target)
 
 
 def _names(source: Source, catalog: Catalog) -> tuple[str, ...] | None:

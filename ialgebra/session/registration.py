@@ -30,6 +30,7 @@ from ..catalog.forms import form, pictures
 from ..catalog.frames import is_frame
 from ..catalog.inputs import Element, Entry, entry, hidden, labels_of, snapshot
 from ..catalog.parts import SaidOfParts, is_composite
+from ..catalog.texts import is_text
 from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
@@ -122,8 +123,8 @@ def register_model(
         batch_size=network.batch_size,
         train_mode=network.train_mode or None,
         version=network.version,
-        reduce=history.part_of(network, "reduce", network.reduce),
-        preprocess=history.part_of(network, "preprocess", network.preprocess),
+        reduce=history.part_of(network, "reduce", network.said[0]),
+        preprocess=history.part_of(network, "preprocess", network.said[1]),
     )
     catalog.models[network.name] = network
     return call
@@ -143,6 +144,8 @@ def register_input(
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
     name = valid_name("input", name)
+    if tokenizer is None and is_text(tensor):
+        tokenizer = _tokenizer_of_models(catalog)
     made = entry(name, tensor, feature_names, kind, layout, tokenizer)
     if labels is not None:
         made = dataclasses.replace(made, labels=labels_of(made, labels))
@@ -212,6 +215,12 @@ def example_of(catalog: Catalog, network: Network) -> str:
     if not fitting or not (network.probed or len(fitting) == 1):
         raise BindError(f"name an input to run model '{network.name}' on{did_you_mean('', inputs)}")
     return fitting[0]
+
+
+def _tokenizer_of_models(catalog: Catalog) -> object:
+    """The tokenizer that a registered model brings, if just one does; None otherwise."""
+    found = {id(each.tokenizer): each.tokenizer for each in catalog.models.values() if each.tokenizer is not None}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]:

@@ -23,6 +23,7 @@ from ..algebra.packings.frames import FramePacking, written_frame
 from ..algebra.packings.parts import PartsPacking, typed
 from ..algebra.windows import Mask
 from ..catalog.inputs import Element, Entry
+from ..catalog.texts import AbsentTokens
 from ..errors import BindError, IalgebraError
 from ..models.head_files import file_content
 from ..planner.laws import LAWS
@@ -196,12 +197,12 @@ class _Script:
                 return self.tensor(tensor_name, value)
             case Mask():
                 return self.tensor(tensor_name, torch.from_numpy(np.array(value.array)))
-            case Entry(elements=elements, collection=collection):
+            case Entry(elements=elements, collection=collection, absent=absent):
                 content = [each.tensor for each in elements]
                 if packing_of(content[0]) is not None:
                     return self.packed(tensor_name, content, collection)
                 if any(each.attention is not None or each.types is not None for each in elements):
-                    return self.encoding(tensor_name, elements, collection)
+                    return self.encoding(tensor_name, elements, collection, absent)
                 if len({each.dtype for each in content}) > 1:  # a stack would give all one type
                     return f"[{', '.join(self.tensor(f'{tensor_name} {k}', each) for k, each in enumerate(content))}]"
                 return self.tensor(tensor_name, torch.stack(content) if collection else content[0])
@@ -236,16 +237,23 @@ class _Script:
             written.append(f"{_literal(part.name)}: {said}")
         return f"{{{', '.join(written)}}}"
 
-    def encoding(self, name: str, elements: Sequence[Element], collection: bool) -> str:
-        """Token sequences with their masks and types, as a tokenizer returns them."""
+    def encoding(self, name: str, elements: Sequence[Element], collection: bool, absent: AbsentTokens | None) -> str:
+        """Token sequences with their masks and types, as a tokenizer returns them, and with the names of texts."""
         parts = {"input_ids": [each.tensor for each in elements]}
         parts["attention_mask"] = [each.attention for each in elements if each.attention is not None]
         parts["token_type_ids"] = [each.types for each in elements if each.types is not None]
-        written = (
+        written = [
             f"{_literal(key)}: {self.tensor(f'{name} {key}', torch.stack(part) if collection else part[0])}"
             for key, part in parts.items()
             if part
-        )
+        ]
+        names = [each.names for each in elements if each.names is not None]
+        if names:
+            tokens, words = [each.tokens for each in names], [each.words for each in names]
+            written.append(f"{_literal('token_names')}: {_literal(tokens if collection else tokens[0])}")
+            written.append(f"{_literal('token_words')}: {_literal(words if collection else words[0])}")
+        if absent is not None:
+            written.append(f"{_literal('absent_tokens')}: {_literal(dataclasses.asdict(absent))}")
         return f"{{{', '.join(written)}}}"
 
     def tensor(self, name: str, tensor: Tensor) -> str:

@@ -267,7 +267,7 @@ class Session:
         own = {name: each for name, each in self._catalog.interpreters.items() if name not in SHIPPED}
         modules: dict[str, object] = {}
         for name, network in self._catalog.models.items():
-            parts = {"": network.model, " reduce": network.reduce, " preprocess": network.preprocess}
+            parts = {"": network.model, " reduce": network.said[0], " preprocess": network.said[1]}
             modules |= {name + what: each for what, each in parts.items() if callable(each) or not what}
         return {"models": dict(modules), "interpreters": dict(own)}
 

@@ -117,12 +117,13 @@ def _() -> Door:
     text = "the movie was good"
     model, ids = gpt2(), bytes_pairs()(text)["input_ids"]
     outputs = dropped(model, ids, 0)
+    best = int(np.argmax(outputs(frozenset(range(len(ids))))))
     return Door(
         model=model,
         value=text,
         players=len(ids),
         outputs=outputs,
-        model_options={"reduce": "last"},
+        prediction=bytes_pairs().decode([best]).strip() or bytes_pairs().convert_ids_to_tokens(best),
         input_options={"tokenizer": bytes_pairs()},
         names=["the", "movie", "was", "good"],
     )
@@ -154,6 +155,45 @@ def _() -> Door:
         outputs=lambda present: whole(present)[4],
         model_options={"reduce": lambda out: out.logits[:, 4]},
         input_options={"tokenizer": wordpiece()},
+    )
+
+
+@door("a pipeline, which brings its tokenizer", "transformers")
+def _() -> Door:
+    import transformers
+
+    model, ids = bert(), read("the movie was good")
+    return Door(
+        model=transformers.pipeline("text-classification", model=model, tokenizer=wordpiece()),
+        value="the movie was good",
+        players=4,
+        outputs=masked(model, ids, [[k] for k in range(1, 5)], 4),
+        names=["the", "movie", "was", "good"],
+    )
+
+
+@door("a picture and a ViT", "transformers")
+def _() -> Door:
+    import transformers
+
+    torch.manual_seed(8)
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4,
+        initializer_range=0.5, id2label={0: "cat", 1: "dog", 2: "yak"},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config).eval()
+    picture = torch.rand(3, 8, 8)
+
+    def outputs(present: frozenset[int]) -> NDArray[np.float64]:
+        kept = torch.zeros(8, 8, dtype=torch.bool)
+        for k in present:
+            kept[4 * (k // 2) : 4 * (k // 2) + 4, 4 * (k % 2) : 4 * (k % 2) + 4] = True
+        with torch.no_grad():
+            return model(pixel_values=(picture * kept)[None]).logits[0].double().numpy()
+
+    said = config.id2label[int(np.argmax(outputs(frozenset(range(4)))))]
+    return Door(
+        model=model, value=picture, players=4, outputs=outputs, prediction=said, options=", players => grid(2, 2)"
     )
 
 

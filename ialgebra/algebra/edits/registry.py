@@ -19,6 +19,7 @@ from ..kinds.naming import TextNames
 from ..packings import carrying, packing_of, plain
 from ..sources import Edit, Source
 from .form import EditForm, Surroundings
+from .lengths import LENGTHENED
 from .moves import ROTATE, SCALE, SHIFT
 from .replacements import NULLIFY, SUBSTITUTE
 from .values import CLIP, NOISE
@@ -35,7 +36,7 @@ EDITS: Final[Mapping[str, EditForm]] = {
         NOISE,
     )
 }
-_FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in EDITS.values()}
+_FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in (*EDITS.values(), LENGTHENED)}
 
 
 def form_of(edit: Edit) -> EditForm:

@@ -20,6 +20,9 @@ CONTINUES = "##"
 SPACE = "␣"
 """The name of a token that is nothing but the space before a word."""
 
+FILLED = "[PAD]"
+"""The name of what fills a text up."""
+
 _MARKS = ("Ġ", "▁")  # of tokens that begin with a space
 _END_OF_WORD = "</w>"
 _ENDS = (".", "!", "?", "…", "。", "！", "？")  # of sentences
@@ -67,6 +70,11 @@ class TextNames:
             before = word
             found.append(number)
         return tuple(found)
+
+    def lengthened(self, length: int) -> TextNames:
+        """The names of a text that is filled up to this length; what is added is special."""
+        more = length - len(self)
+        return TextNames((*self.tokens, *(FILLED,) * more), (*self.words, *(-1,) * more)) if more > 0 else self
 
     def renamed(self, tokens: Sequence[str]) -> TextNames:
         """The same words with other names of tokens."""

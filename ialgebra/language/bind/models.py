@@ -39,6 +39,11 @@ class KnownModel(Protocol):
     def classes(self) -> Sequence[str] | None: ...
 
     @property
+    def tokenizer(self) -> object:
+        """What it brings to make tokens of texts, or None."""
+        ...
+
+    @property
     def probed(self) -> bool:
         """Whether its layers and the number of its classes are known; if not, the methods below raise an error."""
         ...

@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, cast
 
-from ...algebra.baselines import Baseline, check_baseline
+from ...algebra.baselines import Baseline, Given, check_baseline
 from ...algebra.kinds import KINDS
 from ...algebra.labelling import check_partition
 from ...algebra.operators import Contrast, Identity, OutputKind
 from ...algebra.packings import packing_of
+from ...algebra.sources import Source
 from ...catalog.inputs import Entry
+from ...catalog.texts import token_of
 from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
 from .. import tree
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
 from .models import KnownModel, UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
+from .plans import longer
 from .scope import Inherited, Scope
 from .using import bound_to, check_asks
 
@@ -78,7 +81,7 @@ class _CallBinder:
                     case "players":
                         players = bind_players(value, catalog)
                     case "target":
-                        targets = self.targets(value, network)
+                        targets = self.targets(value, network, entry)
                     case "output":
                         output = choice("output", word(value, "an output"), OUTPUTS)
                     case "contrast":
@@ -86,8 +89,10 @@ class _CallBinder:
         with self.default("output"):
             if output != "logit" and network.outputs.meaning == "values":
                 raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
+        one_length = self.at_one_length(entry, sources, baselines)
         with self.default("baseline"):
-            x = entry.elements[0].tensor
+            x = entry.elements[0].tensor if one_length[0] is sources else catalog.element(one_length[0][0]).tensor
+            sources, baselines = one_length
             if "baseline" in self.options or packing_of(x) is None:  # others are checked when they are needed
                 for baseline in baselines:
                     check_baseline(baseline, entry.kind, x, lambda source: catalog.element(source).tensor)
@@ -98,11 +103,32 @@ class _CallBinder:
         found = [Identity(name, sources, baselines, players, each, kind, depth, estimation) for each in targets]
         return found, contrast
 
-    def targets(self, value: tree.ValueExpr, network: KnownModel) -> Sequence[int]:
-        """The class that `target` names, or every class for the word `all` without quotes; BindError for another."""
+    def at_one_length(
+        self, entry: Entry, sources: tuple[Source, ...], baselines: tuple[Baseline, ...]
+    ) -> tuple[tuple[Source, ...], tuple[Baseline, ...]]:
+        """The inputs and their baselines; a text and one of another length, both at the longer one."""
+        others = [self.scope.catalog.input(each.source.name) for each in baselines if isinstance(each, Given)]
+        lengths = {each.shape for each in (entry, *others)}
+        if len(lengths) == 1 or not KINDS[entry.kind].vocabulary:
+            return sources, baselines
+        tokens = max(lengths)[0]
+        given = (Given(longer(each.source, tokens)) if isinstance(each, Given) else each for each in baselines)
+        return tuple(longer(each, tokens) for each in sources), tuple(given)
+
+    def targets(self, value: tree.ValueExpr, network: KnownModel, entry: Entry) -> Sequence[int]:
+        """The class that `target` names, or every class for the word `all` without quotes; BindError for another. Of a
+        language model, a text names the token that stands for it."""
         if isinstance(value, tree.Name) and value.value.lower() == "all" and "all" not in (network.classes or ()):
             return range(network.class_count)
-        return [network.class_index(class_reference(value))]
+        named = class_reference(value)
+        if isinstance(named, str) and network.classes is None and (by := network.tokenizer or entry.tokenizer):
+            token = token_of(by, named)
+            if token is None:
+                raise BindError(
+                    f"'{named}' is no token of the tokenizer of '{entry.name}'; name one token, or its number"
+                )
+            named = token
+        return [network.class_index(named)]
 
     @cached_property
     def options(self) -> dict[str, tree.ValueExpr]:

@@ -8,10 +8,13 @@ elements. This module knows the algebra only: no syntax, no catalog.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ...algebra.operators import AntiJoin, Contrast, Identity, Operator, Projection, Selection
+from ...algebra.baselines import Given
+from ...algebra.edits.lengths import Lengthened
+from ...algebra.operators import AntiJoin, Contrast, Identity, Join, Operator, Projection, Selection
 from ...algebra.rankings import Elements, Ranking
+from ...algebra.sources import Source
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,33 @@ def taken(plan: Operator, positions: Sequence[int]) -> Operator:
             return Selection(layer, taken(of, positions))
     assert isinstance(plan, Identity)
     return identity_of(plan, positions)
+
+
+def lengthened(plan: Operator, tokens: int) -> Operator:
+    """The plan over texts of so many tokens: shorter ones are filled up at their ends."""
+    match plan:
+        case Projection(window, of):
+            return Projection(window, lengthened(of, tokens))
+        case Selection(layer, of):
+            return Selection(layer, lengthened(of, tokens))
+        case Join(parts, weights):
+            return Join(tuple(lengthened(each, tokens) for each in parts), weights)
+        case AntiJoin(parts, order, contrast):
+            return AntiJoin(tuple(lengthened(each, tokens) for each in parts), order, contrast)
+        case Identity():
+            baselines = tuple(
+                Given(longer(each.source, tokens)) if isinstance(each, Given) else each for each in plan.baselines
+            )
+            inputs = tuple(longer(each, tokens) for each in plan.inputs)
+            rest = (plan.players, plan.target, plan.output, plan.depth, plan.estimation)
+            return Identity(plan.model, inputs, baselines, *rest)
+    return plan
+
+
+def longer(source: Source, tokens: int) -> Source:
+    """A text of so many tokens."""
+    edits = tuple(each for each in source.edits if not isinstance(each, Lengthened))
+    return replace(source, edits=(*edits, Lengthened(tokens)))
 
 
 def identity_of(whole: Identity, positions: Sequence[int]) -> Identity:

@@ -13,6 +13,8 @@ from fractions import Fraction
 from itertools import groupby, islice
 from typing import TypeVar, cast
 
+from ...algebra.baselines import Given
+from ...algebra.kinds import KINDS
 from ...algebra.operators import (
     AntiJoin,
     Contrast,
@@ -33,7 +35,7 @@ from .. import tree
 from .models import NOTHING_TOLD, Told, Unknown
 from .operands import bind_call
 from .options import bind_budget, bind_contrast, whole
-from .plans import OperandPlans, Ranked, contrasts, one_each, taken
+from .plans import OperandPlans, Ranked, contrasts, lengthened, one_each, taken
 from .predicates import bind_window
 from .ranking import ranked
 from .scope import Inherited, Scope, check_same_shape
@@ -198,6 +200,7 @@ class _QueryBinder:
         for kind, group in groupby(joins, key=lambda joined: joined.kind):
             run = list(group)
             right = list(islice(remaining, len(run)))
+            plan, *right = self.at_one_length([plan, *right])
             self.check_shapes(operands[0], right, run)
             weighted = [joined.weight for joined in run if joined.weight is not None]
             together = (plan, *right)
@@ -224,6 +227,16 @@ class _QueryBinder:
             message = f"a weight must lie in [0, 1], not {weight.text}"
             raise BindError(message, weight.span).at(self.scope.text)
         return Fraction(repr(value))
+
+    def at_one_length(self, operands: list[Operator]) -> list[Operator]:
+        """The operands; if they are texts of several lengths, all at the longest one."""
+        entries = [entry for each in operands for entry in self.scope.entries(each)]
+        baselines = [each for one in operands for leaf in leaves(one) for each in leaf.baselines]
+        given = [each.source.name for each in baselines if isinstance(each, Given)]
+        lengths = {entry.shape for entry in (*entries, *map(self.scope.catalog.input, given))}
+        if len(lengths) == 1 or not all(KINDS[entry.kind].vocabulary for entry in entries):
+            return operands
+        return [lengthened(each, max(lengths)[0]) for each in operands]
 
     def check_shapes(self, first: Operator, right: Sequence[Operator], run: Sequence[tree.Joined]) -> None:
         """Raise ShapeError at the operand whose inputs are not of the first one's shape."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ...algebra.kinds import KINDS
 from ...algebra.operators import Contrast, Estimation, Operator, leaves
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Entry
@@ -69,5 +70,6 @@ class Scope:
 
 def check_same_shape(first: Entry, other: Entry, what: str) -> None:
     """Raise ShapeError that says `what`, unless two inputs are of one kind and one shape."""
-    if other.shape != first.shape or other.kind != first.kind:
+    texts = KINDS[first.kind].vocabulary  # which meet position by position, whatever their lengths
+    if (other.shape != first.shape and not texts) or other.kind != first.kind:
         raise ShapeError(f"'{first.name}' has shape {first.shape} and '{other.name}' has shape {other.shape}: {what}")

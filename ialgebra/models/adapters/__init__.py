@@ -12,10 +12,11 @@ from typing import Final
 from torch import nn
 
 from ...errors import BindError
-from . import boosters, estimators
+from . import boosters, estimators, hugging_face
 from .opened import Opened
 
 FAMILIES: Final[tuple[Callable[[object], Opened | None], ...]] = (
+    hugging_face.opened,
     boosters.opened,
     estimators.opened,
 )
