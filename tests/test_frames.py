@@ -347,3 +347,14 @@ def test_methods_that_replace_features_see_values_of_both_ends_and_gradients_are
     con.register_input("y", PEOPLE[["debt", "own"]].iloc[[0]])
     (a,) = con.sql("select * from net(y) using captum.IntegratedGradients()")
     assert a.values == pytest.approx(net.weight[0].detach().numpy() * [20.3, 1], rel=1e-5)
+
+
+def test_a_row_of_numbers_meets_a_frame_of_numbers_and_no_other(con: Session) -> None:
+    con.register_model("g", lambda rows: numbers(rows["age"] * rows["debt"]))
+    frame = pd.DataFrame({"age": [2], "debt": [3.0]})
+    con.register_input("x", frame, baseline=[0, 0])
+    con.register_input("y", torch.tensor([2.0, 3.0], dtype=torch.float64), baseline=frame * 0)
+    for name in "xy":
+        assert con.sql(f"select * from g({name}) using exact()")[0].values.tolist() == [3.0, 3.0]
+    with pytest.raises(BindError, match="no values for column 'job'; register both inputs as frames"):
+        con.register_input("z", [2.0, 3.0], baseline=pd.DataFrame({"age": [2], "job": ["a"]}))

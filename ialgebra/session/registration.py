@@ -237,10 +237,17 @@ def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]
 
 
 def _of_the_baseline(catalog: Catalog, made: Entry, baselines: Sequence[Baseline]) -> Entry:
-    """A Series, which holds values without the dtypes of its columns, with those of its baseline."""
+    """A Series, which holds values without the dtypes of its columns, and a row of numbers, with those of the frame
+    that is its baseline."""
     packing = packing_of(made.elements[0].tensor)
     given = [each for each in baselines if isinstance(each, Given)]
-    if not isinstance(packing, FramePacking) or not packing.is_inferred or not given:
+    inferred = packing is None or (isinstance(packing, FramePacking) and packing.is_inferred)
+    if (
+        not inferred
+        or not given
+        or made.kind != "tabular"
+        or packing_of(catalog.element(given[0].source).tensor) is None
+    ):
         return made
     elements = tuple(Element(agreed(x.tensor, catalog.element(given[0].source).tensor)[0]) for x in made.elements)
     return dataclasses.replace(made, elements=elements)

@@ -286,11 +286,12 @@ def _numbers_of(column: FrameColumn, series: pd.Series[Any]) -> Floats:
         numbers[~missing] = codes.numbers(kept.to_numpy(dtype=getattr(series.dtype, "numpy_dtype", series.dtype)))
         return numbers
     if column.holds == _TIMES:
-        unit = np.asarray(series.to_numpy(dtype="datetime64[ns]" if "date" in column.dtype else "timedelta64[ns]"))
-        ticks = unit.view(np.int64)
-        found: Floats = ticks / 1000.0
-        for place in np.flatnonzero(~missing & ((ticks % 1000 != 0) | (np.abs(found) > codes.MOST_EXACT))):
-            found[place] = codes.code(("ns", int(ticks[place])))
+        unit, per = _unit_of(column)
+        kind = "timedelta64" if column.dtype.startswith("timedelta") else "datetime64"
+        ticks = np.asarray(series.to_numpy(dtype=f"{kind}[{unit}]")).view(np.int64)
+        found: Floats = ticks / float(per)
+        for place in np.flatnonzero(~missing & ((ticks % per != 0) | (np.abs(found) > codes.MOST_EXACT))):
+            found[place] = codes.code((unit, int(ticks[place])))
         found[missing] = np.nan
         return found
     if column.categories is not None:
@@ -338,18 +339,7 @@ def _series(column: FrameColumn, held: Floats) -> pd.Series[Any]:
         values[:] = cells
         return pd.Series(values[places], dtype=cast(Any, column.dtype))
     if column.holds == _TIMES:
-        ticks: Ints = np.zeros(len(held), dtype=np.int64)
-        whole = ~missing & ~coded
-        ticks[whole] = np.rint(held[whole]).astype(np.int64) * 1000
-        for place in np.flatnonzero(coded).tolist():
-            ticks[place] = cast(tuple[str, int], codes.value_of(float(held[place])))[1]
-        ticks[missing] = np.int64(np.iinfo(np.int64).min)
-        if column.dtype.startswith("timedelta"):
-            return pd.Series(ticks.view("timedelta64[ns]")).astype(cast(Any, column.dtype))
-        series = pd.Series(ticks.view("datetime64[ns]"))
-        if "," in column.dtype:  # of a time zone
-            series = series.dt.tz_localize("UTC")
-        return series.astype(cast(Any, column.dtype))
+        return _times(column, held)
     if column.dtype[0].isupper() or column.dtype == "boolean" or "[" in column.dtype or coded.any():
         values = np.empty(len(held), dtype=object)
         kind = column.dtype.lower()
@@ -363,6 +353,32 @@ def _series(column: FrameColumn, held: Floats) -> pd.Series[Any]:
         return pd.Series(values).astype(cast(Any, column.dtype))
     numbers = held if column.dtype.startswith("float") else np.rint(held)
     return pd.Series(numbers.astype(column.dtype))
+
+
+def _unit_of(column: FrameColumn) -> tuple[str, int]:
+    """The unit in which times are exact, and how many of it are a microsecond."""
+    return ("ns", 1000) if "[ns" in column.dtype else ("us", 1)
+
+
+def _times(column: FrameColumn, held: Floats) -> pd.Series[Any]:
+    """Held microseconds (B,) as a series of times."""
+    import pandas as pd
+
+    unit, per = _unit_of(column)
+    missing, coded = np.isnan(held), codes.is_code(held)
+    ticks: Ints = np.zeros(len(held), dtype=np.int64)
+    whole = ~missing & ~coded
+    ticks[whole] = np.rint(held[whole] * per).astype(np.int64)
+    for place in np.flatnonzero(coded).tolist():
+        of, count = cast(tuple[str, int], codes.value_of(float(held[place])))
+        ticks[place] = count if of == unit else count * 1000 if unit == "ns" else count // 1000
+    ticks[missing] = np.int64(np.iinfo(np.int64).min)
+    if column.dtype.startswith("timedelta"):
+        return pd.Series(ticks.view(f"timedelta64[{unit}]")).astype(cast(Any, column.dtype))
+    series = pd.Series(ticks.view(f"datetime64[{unit}]"))
+    if "," in column.dtype:  # of a time zone
+        series = series.dt.tz_localize("UTC")
+    return series.astype(cast(Any, column.dtype))
 
 
 def _cell_of(held: float, column: FrameColumn) -> object:

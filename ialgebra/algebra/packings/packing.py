@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
-from ...errors import ShapeError
+from ...errors import BindError, ShapeError
 from ...system.arrays import Array
 from ..middles import Middle
 
@@ -121,6 +121,8 @@ def agreed(x: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
     if own is None and other is None:
         return x, background
     first, second = cast(Packing, own or other), cast(Packing, other or own)
+    if own is not other and None in (own, other) and (lacking := first.without_numbers):
+        raise BindError(f"a row of numbers has no values for {lacking}; register both inputs as frames")
     settled = first.settled(plain(x), plain(background))
     joined = first.joined(second, plain(x), settled)
     if joined is own is other and not first.rides:
