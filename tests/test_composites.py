@@ -17,6 +17,7 @@ import ialgebra
 from ialgebra import Session
 from ialgebra.algebra.kinds import KINDS, kind_named
 from ialgebra.errors import BindError, IalgebraError, ShapeError
+from ialgebra.testing import check_laws
 
 PHOTO = torch.linspace(0, 1, 3 * 8 * 8).reshape(3, 8, 8)
 ROW = pd.DataFrame({"age": [39], "job": ["clerk"]})
@@ -321,3 +322,24 @@ def test_a_table_is_a_kind_by_that_name_too(con: Session) -> None:
     con.register_input("x", torch.tensor([1, 2, 3]), kind="table")
     assert con._catalog.input("x").kind == "tabular"
     assert kind_named("table") is KINDS["tabular"]
+
+
+@pytest.mark.parametrize("form", ["parts", "series", "frame"])
+def test_laws_are_checked_on_inputs_of_other_forms(con: Session, form: str) -> None:
+    draw = np.random.default_rng(0)
+    if form == "parts":
+        con.register_model("f", lambda p, q: torch.stack([p.sum(1) * q.prod(1), q.sum(1)], dim=1))
+        inputs: list[object] = [{"p": draw.random(2), "q": draw.random(3)} for _ in range(2)]
+    elif form == "series":
+        con.register_model("f", lambda x: torch.stack([x[:, 0].prod(1), x.sum((1, 2))], dim=1))
+        inputs = list(draw.random((2, 3, 2)))
+    else:
+        con.register_model("f", lambda x: torch.tensor((x["a"] * x["b"] + x["c"]).to_numpy(dtype=float).copy()))
+        inputs = [pd.DataFrame({"a": [k + 2], "b": [0.5 + k], "c": [1.0 - k]}) for k in range(2)]
+    for name, value in zip("xy", inputs, strict=True):
+        con.register_input(name, value, kind="series" if form == "series" else None)
+    found = check_laws(con, model="f", inputs=["x", "y"], laws=["L3", "L13", "L15", "L16", "L17"], examples=2)
+    assert [(each.id, each.passed) for each in found] == [(each.id, True) for each in found]
+    con.register_input("z", ROW)
+    with pytest.raises(BindError, match="laws are checked on amounts, which column 'job'"):
+        check_laws(con, model="f", inputs=["z"])

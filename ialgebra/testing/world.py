@@ -19,10 +19,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..algebra.baselines import Constant, materialise
 from ..algebra.kinds import KINDS
+from ..algebra.packings import agreed, carrying, packing_of, plain
+from ..algebra.packings.parts import InputPart, PartsPacking
 from ..catalog.catalog import Catalog, Settings
 from ..catalog.inputs import Element, Entry, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
@@ -34,7 +36,7 @@ from ..session.session import Session, connect
 from . import definition
 from .definition import Cut, Ground, Net
 from .plans import DrawnEdit, DrawnWindow, Players
-from .strategies import edits, partitions, windows
+from .strategies import SHAPES, edits, partitions, windows
 
 FEW, MANY, ENUMERATED = 5, 9, 6
 """The most players of a game that is exact, of one that is sampled, and of one that is enumerated."""
@@ -87,7 +89,8 @@ class World:
             network = Network(
                 self.model, model, device=network.device, batch_size=network.batch_size, train_mode=network.train_mode
             )
-        entries = {name: entry(name, value) for name, value in inputs.items()}
+        of_numbers = network is not self.network  # such a model takes numbers, in whatever form f takes them
+        entries = {name: entry(name, plain(value) if of_numbers else value) for name, value in inputs.items()}
         return self._cold(network, entries, lambda con: tuple(con.sql(text, seed=seed, strategy=strategy)))
 
     def _cold(self, network: Network, entries: Mapping[str, Entry], do: Callable[[Session], _T]) -> _T:
@@ -112,15 +115,16 @@ class World:
                 head = network.heads[layer.index]
                 cuts[layer.index] = Cut(layer.tap.module, layer.tap.call, head.pool, head.weight, head.bias)
         inputs = {name: [each.tensor for each in entry.elements] for name, entry in self.entries.items()}
+        in_form = packing_of(self.x(self.names[0])) is not None
         return Ground(
             Net(
-                network.module,
+                _OfNumbers(network, self.x(self.names[0])) if in_form else network.module,
                 cuts,
                 network.depth,
                 network.runs_on,
                 network.outputs,
-                network.ready,
-                network.called,
+                _as_it_is if in_form else network.ready,
+                _as_it_is if in_form else network.called,
             ),
             inputs,
             {
@@ -203,6 +207,9 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
                 own = _unused(f"{name}_{number}", entries)
                 told[own] = f"con.register_input({own!r}, …)  # element {number} of {name!r}"
                 singles[own] = entries[own] = replace(found, name=own, elements=(element,), collection=False)
+    for name, found in list(singles.items()):
+        if found.kind not in SHAPES or packing_of(found.elements[0].tensor) is not None:
+            singles[name] = entries[name] = _as_numbers(found)
     first = next(iter(singles.values()))
     for name, found in singles.items():
         if (found.shape, found.kind) != (first.shape, first.kind):
@@ -220,8 +227,20 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
     network.heads = dict(network.heads)
     network.meet(x)
     turned = {"flip": x.flip(-1), "roll": x.roll(1, -1)}
+    if packing_of(x) is not None:  # one form that holds all numbers
+        for value in turned.values():
+            x = agreed(x, value)[0]
+        for found in singles.values():
+            x = agreed(x, found.elements[0].tensor)[0]
+        form = packing_of(x)
+        turned = {turn: carrying(value, form) for turn, value in turned.items()}
+        for name, found in singles.items():
+            singles[name] = entries[name] = replace(
+                found, elements=(Element(carrying(found.elements[0].tensor, form)),)
+            )
     several = _unused(SEVERAL, entries)
-    entries[several] = Entry(several, tuple(map(Element, turned.values())), True, first.kind, None)
+    zeros = (Constant(0.0),)
+    entries[several] = Entry(several, tuple(map(Element, turned.values())), True, first.kind, None, zeros)
     told[several] = f"con.register_input({several!r}, torch.stack([x.flip(-1), x.roll(1, -1)]))  # x is {first.name!r}"
     elements = []
     for turn, value in turned.items():
@@ -253,6 +272,40 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
         told,
         remarks,
     )
+
+
+def _as_it_is(given: _T) -> _T:
+    return given
+
+
+class _OfNumbers(nn.Module):
+    """A model of inputs in another form as a model of their numbers (B, N)."""
+
+    def __init__(self, network: Network, x: Tensor) -> None:
+        super().__init__()
+        ready = network.ready(x[None])
+        self.form, self.dtype = packing_of(ready), ready.dtype
+        self.called = network.called(network.module)
+        self.inside = network.module if isinstance(network.module, nn.Module) else None
+
+    def forward(self, batch: Tensor) -> object:
+        return self.called(carrying(plain(batch).to(self.dtype), self.form))
+
+
+def _as_numbers(found: Entry) -> Entry:
+    """An input of any form as a row of its numbers, which the model is given in that form; BindError where some are no
+    amounts."""
+    x = found.elements[0].tensor
+    packing, dtype = packing_of(x), x.dtype
+    if packing is None:
+        whole = PartsPacking((InputPart(found.kind, tuple(x.shape), dtype),), bare=True)
+        return replace(found, kind="tabular", elements=(Element(carrying(x.reshape(-1), whole)),))
+    lacking = packing.without_numbers
+    if isinstance(packing, PartsPacking) and not lacking:
+        lacking = ", ".join(f"part '{each.name}'" for each in packing.parts if not each.dtype.is_floating_point)
+    if lacking:
+        raise BindError(f"laws are checked on amounts, which {lacking} of '{found.name}' does not hold")
+    return replace(found, kind="tabular")
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:

@@ -48,9 +48,10 @@ class InputPart:
 
 @dataclass(frozen=True)
 class PartsPacking:
-    """The parts, in order."""
+    """The parts, in order. With `bare`, a model is given the only part itself, without its name."""
 
     parts: tuple[InputPart, ...]
+    bare: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -58,7 +59,7 @@ class PartsPacking:
             (each.name, each.shape, str(each.dtype), None if each.packing is None else each.packing.key)
             for each in self.parts
         ]
-        return hashlib.blake2b(repr(said).encode(errors="surrogatepass"), digest_size=12).hexdigest()
+        return hashlib.blake2b(repr((said, self.bare)).encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
     @property
     def slices(self) -> Iterator[tuple[InputPart, slice]]:
@@ -68,13 +69,13 @@ class PartsPacking:
             yield part, slice(first, first + part.size)
             first += part.size
 
-    def unpack(self, batch: Tensor) -> Mapping[str, object]:
-        """The rows (B, N) as parts (B, *shape) by name."""
+    def unpack(self, batch: Tensor) -> Mapping[str, object] | object:
+        """The rows (B, N) as parts (B, *shape) by name, or as the bare part."""
         found: dict[str, object] = {}
         for part, where in self.slices:
             numbers = batch[:, where].reshape(len(batch), *part.shape)
             found[part.name] = typed(numbers, part.dtype) if part.packing is None else part.packing.unpack(numbers)
-        return found
+        return found[self.parts[0].name] if self.bare else found
 
     def numbers(self, batch: Tensor) -> None:
         return None
@@ -85,7 +86,7 @@ class PartsPacking:
             dataclasses.replace(each, dtype=dtype) if each.packing is None and each.dtype.is_floating_point else each
             for each in self.parts
         )
-        return None if found == self.parts else PartsPacking(found)
+        return None if found == self.parts else PartsPacking(found, self.bare)
 
     def joined(self, other: Packing, x: Tensor, background: Tensor) -> PartsPacking:
         """The parts for rows mixed of both; a part of whole numbers that have fractions, such as a mean, has them."""
@@ -106,7 +107,7 @@ class PartsPacking:
                 found.append(dataclasses.replace(part, packing=joined))
             else:
                 found.append(dataclasses.replace(part, dtype=_holding(part.dtype, second.dtype, one, two)))
-        return self if tuple(found) == self.parts else PartsPacking(tuple(found))
+        return self if tuple(found) == self.parts else PartsPacking(tuple(found), self.bare)
 
     @property
     def without_numbers(self) -> str:
