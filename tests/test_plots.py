@@ -547,3 +547,17 @@ def test_a_scale_says_what_it_is_in():
     mixed = con.sql("select * from f(x) left join (select * from f(x, output => 'probability', target => 0))")
     assert {a.unit for a in mixed} == {"logits", "probability"}
     assert mixed.plot().axes[0].get_xlabel() == "contribution to the score"
+
+
+def test_tokens_of_one_player_are_one_word_and_others_stay_tokens():
+    names = ("[CLS]", "un", "##happi", "##ly", "it", "##s", "[SEP]")
+    of_words = tokens(
+        "", [1.0, -1.0], players=np.array([-1, 0, 0, 0, 1, 1, -1]), content=np.arange(7), feature_names=names
+    )
+    shown_words = [text.get_text() for text in panels(relation(of_words).plot())[0].texts[3:]]
+    assert shown_words == ["[CLS]", "unhappily", "its", "[SEP]"]
+    of_tokens = tokens(
+        "", [1.0, -1.0, 2.0, 0.0, 0.5], content=np.arange(5), feature_names=names[1:6], players=np.arange(5)
+    )
+    shown_words = [text.get_text() for text in panels(relation(of_tokens).plot())[0].texts[3:]]
+    assert shown_words == ["un", "##happi", "##ly", "it", "##s"]

@@ -76,11 +76,9 @@ def render(
     for name, sections in chapters:
         links.append(f"<p>{_text(name)}</p>")
         links += [f'<a href="#{each.anchor}">{_text(each.title)}</a>' for each in sections]
-        if not first:
-            first, *rest = map(_section, sections)
-        else:
-            rest = list(map(_section, sections))
-        body += [f"<h2>{_text(name)}</h2>", *rest]
+        opening = [] if first or not sections else [sections[0]]
+        first = "".join(_section(each, opens_page=True) for each in opening) or first
+        body += [f"<h2>{_text(name)}</h2>", *map(_section, sections[len(opening) :])]
     numbers = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts)
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
@@ -115,23 +113,19 @@ def render(
 """
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, *, opens_page: bool = False) -> str:
+    """A section; the one that opens the page shows its picture and says what it shows before all else."""
+    about = f"<p>{_text(section.about)}</p>" if section.about else ""
+    statement = f'<pre class="sql">{_highlighted(section.statement)}</pre>'
+    seen = f'<p class="seen">{_text(section.seen)}</p>' if section.seen else ""
+    shown = [_plate(section), seen]
+    asked = [about, statement]
     parts = [
         f'<section id="{section.anchor}">',
         f'<p class="operator">{_text(section.operator)}</p>',
         f"<h3>{_text(section.title)}</h3>",
-        f"<p>{_text(section.about)}</p>" if section.about else "",
-        f'<pre class="sql">{_highlighted(section.statement)}</pre>',
+        *(shown + asked if opens_page else asked + shown),
     ]
-    if section.picture is not None:
-        operands = "".join(
-            f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
-        )
-        wide = " wide" if section.picture.width > _WIDEST_BESIDE_PHOTOS else ""
-        beside = f'<div class="operands">{operands}</div>' if operands else ""
-        parts.append(f'<div class="plate{wide}">{beside}{section.picture}</div>')
-    if section.seen:
-        parts.append(f'<p class="seen">{_text(section.seen)}</p>')
     if section.cost:
         parts.append(f'<p class="cost">{_text(section.cost)}</p>')
     if section.picture is None:
@@ -141,6 +135,18 @@ def _section(section: Section) -> str:
     if section.plan:
         parts.append(f"<details><summary>The plan</summary><pre>{_text(section.plan)}</pre></details>")
     return "\n".join(part for part in [*parts, "</section>"] if part)
+
+
+def _plate(section: Section) -> str:
+    """A section's picture, beside the photos of its operands."""
+    if section.picture is None:
+        return ""
+    operands = "".join(
+        f"<figure>{picture}<figcaption>{_text(name)}</figcaption></figure>" for name, picture in section.operands
+    )
+    wide = " wide" if section.picture.width > _WIDEST_BESIDE_PHOTOS else ""
+    beside = f'<div class="operands">{operands}</div>' if operands else ""
+    return f'<div class="plate{wide}">{beside}{section.picture}</div>'
 
 
 def _photo(photo: PagePhoto) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from ...algebra.kinds.naming import CONTINUES
 from ..shown import ShownMap
 from . import certainty
 from .drawing import Body, Drawing
@@ -59,8 +60,8 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
 
 
 def passage(a: ShownMap) -> list[tuple[str, int]]:
-    """The words that are drawn, each with its player. Of a long text, only the words with the largest values; … for the
-    others."""
+    """The words that are drawn, each with its player; tokens that continue a word of the same player are one with it.
+    Of a long text, only the words with the largest values; … for the others."""
     words, players = _words(a), a.players.ravel()
     sizes = np.append(np.abs(a.values), -1.0)[players]
     drawn: list[tuple[str, int]] = []
@@ -69,7 +70,11 @@ def passage(a: ShownMap) -> list[tuple[str, int]]:
         if position > last + 1:
             drawn.append(("…", -1))
         if position < len(words):
-            drawn.append((words[position], int(players[position])))
+            word, player = words[position], int(players[position])
+            if word.startswith(CONTINUES) and position and last == position - 1 and drawn[-1][1] == player:
+                drawn[-1] = drawn[-1][0] + word.removeprefix(CONTINUES), player
+            else:
+                drawn.append((word, player))
         last = position
     return drawn
 
