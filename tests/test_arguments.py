@@ -25,6 +25,7 @@ from torch import nn
 import ialgebra
 from ialgebra import IalgebraError, Strategy, testing
 from ialgebra.errors import BindError
+from ialgebra.interpreters import Option, Question
 from ialgebra.results.attribution import Attribution
 from ialgebra.results.relation import Relation, Stats
 from ialgebra.session.history import History
@@ -101,6 +102,10 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     con.fit_heads("f", torch.randn(12, 4))
     con.save_heads("f", heads)
     strategy = {each.name: getattr(Strategy.BEST, each.name) for each in dataclasses.fields(Strategy)}
+    question: dict[str, Any] = {
+        "scalar": nn.Linear(2, 1), "foreground": torch.ones(2), "baseline": torch.zeros(2),
+        "players": np.arange(2), "options": {}, "layers": {}, "batch_size": 1, "seed": 0,
+    }  # fmt: skip
     rest: dict[str, Any] = {"plan": "", "details": {}, "text": None, "query": "", "provenance": {}}
     laws = {"con": con, "inputs": ["x"], "laws": ["L1"], "examples": 1}
     return {
@@ -134,6 +139,8 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Relation.save": (answer.save, {"path": folder / "again"}),
         "Stats": (Stats, dataclasses.asdict(STATS)),
         "Strategy": (Strategy, strategy),
+        "Option": (Option, {"kind": "whole"}),
+        "Question": (Question, question),
         "check_laws": (testing.check_laws, laws),
         "verify": (testing.verify, {"place": "nowhere:at_all", "laws": ["L1"], "examples": 1}),
         "report.as_json": (report.as_json, {"results": [], "name": "f"}),
@@ -204,6 +211,9 @@ def test_no_wrong_argument_gives_a_raw_error(known: dict[str, tuple[Callable[...
         (lambda _: ialgebra.connect(store_bytes=1.5), "'store_bytes' of connect must be a whole number, not 1.5"),
         (lambda _: ialgebra.load(None), "argument 'path' of load must be a text or a path, not None"),
         (lambda _: Strategy("mine", share="yes"), "'share' of Strategy must be True or False or None, not 'yes'"),
+        (lambda _: Option(cast(Any, "numbr")), "argument 'kind' of Option must be 'whole' or 'number' or 'word'"),
+        (lambda _: Option("word", legal="ab"), "argument 'legal' of Option must be a list, not 'ab'"),
+        (lambda _: Question(*[cast(Any, 1)] * 8), "argument 'scalar' of Question must be a Module, not 1"),
         (lambda _: attribution([1.0], layer="a"), "'layer' of Attribution must be a whole number or None, not 'a'"),
         (lambda _: attribution([1.0], map=[1.0]), "'map' of Attribution must be an array of float64, not a list"),
         (lambda _: attribution([1.0]).interval("x"), "'confidence' of interval must be a number, not 'x'"),

@@ -21,12 +21,14 @@ from torch import Tensor, nn
 
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate
+from ..system.arguments import checked_fields
 
 Operation = Literal["project", "select", "join", "antijoin"]
 OptionValue = bool | int | float | str | tuple[int | float, ...]
 Options = Mapping[str, OptionValue]
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Option:
     """What `name => value` may be in USING: a `whole` number or any `number`, a `word` or text, a `flag` (true or
@@ -82,6 +84,7 @@ class GameInterpreter(Interpreter, ABC):
         games."""
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class Question:
     """What a `ModelInterpreter` is asked: to explain `scalar` at `foreground` against `baseline`.

@@ -97,13 +97,13 @@ def _pooler(pool: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
 def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of at most `size` rows, with their labels, from batches, single inputs or (batch, labels) pairs."""
     singles: list[tuple[Tensor, Tensor | None]] = []
-    for item in inputs if isinstance(inputs, Iterable) and not isinstance(inputs, Tensor) else [inputs]:
+    items: Iterable[object] = [inputs] if isinstance(inputs, Tensor) or not isinstance(inputs, Iterable) else inputs
+    for item in items:
         values, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
         if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None) or values.dim() == 0:
             found = "a single number" if isinstance(values, Tensor) and values.dim() == 0 else type(item).__name__
             raise BindError(f"inputs to fit heads on must be tensors or (batch, labels) pairs, not {found}")
-        # Vectors, tokens and images have 1 or 3 dimensions; their batches one more.
-        if values.dim() not in ((1, 3) if network.row_dim is None else (network.row_dim,)):
+        if _is_batch(values, labels, network.row_dim, alone=inputs is item):
             for start in range(0, len(values), size):
                 yield values[start : start + size], None if labels is None else labels[start : start + size]
             continue
@@ -117,6 +117,16 @@ def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> I
             singles = []
     if singles:
         yield _stacked(singles)
+
+
+def _is_batch(values: Tensor, labels: Tensor | None, row_dim: int | None, *, alone: bool) -> bool:
+    """Whether a tensor is a batch, and not one input of `row_dim` dimensions, where that is known. Otherwise a tensor
+    `alone`, or with a label for each of its rows, is one where it can be: images (C, H, W) have as many dimensions as
+    batches of series (N, T, C)."""
+    if row_dim is not None:
+        return values.dim() != row_dim
+    labelled = labels is not None and labels.dim() > 0 and len(labels) == len(values) > 1
+    return values.dim() != 1 and (alone or labelled or values.dim() != 3)
 
 
 def _stacked(singles: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

@@ -572,3 +572,24 @@ def test_two_classes_of_one_column_are_taught_by_name() -> None:
     assert report.layers[0].accuracy is not None
     assert report.layers[0].accuracy > 0.85
     assert 0.5 <= report.majority <= 1
+
+
+class _LastStep(nn.Module):
+    """A classifier of series (T, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.LSTM(3, 5, batch_first=True)
+        self.out = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.tanh(self.steps(x)[0][:, -1]))
+
+
+@pytest.mark.parametrize("form", ["a batch", "labelled batches"])
+def test_series_are_read_as_such_before_the_model_has_run(form: str) -> None:
+    torch.manual_seed(0)
+    xs = torch.randn(24, 7, 3)
+    batches = [(each, torch.arange(8) % 2) for each in xs.split(8)]
+    report = fit_heads(Network("f", _LastStep()), xs if form == "a batch" else batches, layers=[1], holdout=0.25)
+    assert (report.fitted, report.held_out) == (18, 6)
