@@ -242,3 +242,32 @@ def test_values_do_not_depend_on_other_texts_names() -> None:
     before = con.sql("select * from f(x, target => 1) using exact()")[0].values
     con.register_input("y", "a bad plot", tokenizer=wordpiece())
     assert np.array_equal(before, con.sql("select * from f(x, target => 1) using exact()")[0].values)
+
+
+# Gradients of tokens are those of their embeddings.
+
+
+@pytest.mark.parametrize("kind", ["bert", "plain"])
+def test_integrated_gradients_of_tokens_are_captums_on_the_embedding(kind: str) -> None:
+    captum = pytest.importorskip("captum.attr")
+    ids = torch.tensor(wordpiece()("the movie was good")["input_ids"])
+    torch.manual_seed(1)
+    plain = nn.Sequential(nn.Embedding(19, 5), nn.Flatten(), nn.Tanh(), nn.Linear(30, 3)).eval()
+    model = bert() if kind == "bert" else plain
+    con = session(model, x="the movie was good")
+    (a,) = con.sql("select * from f(x, target => 1) using captum.IntegratedGradients(n_steps => 20)")
+
+    def scalar(row: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = (
+            model(input_ids=row, attention_mask=torch.ones_like(row)).logits if kind == "bert" else model(row)
+        )
+        return found[:, 1]
+
+    embedding = model.get_input_embeddings() if kind == "bert" else model[0]
+    background = torch.where(ids > 3, 4, ids)
+    method = captum.LayerIntegratedGradients(scalar, embedding)
+    expected = method.attribute(ids[None], baselines=background[None], n_steps=20)[0].sum(-1).detach()
+    assert a.map == pytest.approx(expected.numpy(), abs=1e-5)
+    (saliency,) = con.sql("select * from f(x, target => 1) using captum.Saliency()")
+    assert (saliency.map[1:5] > 0).all()
+    assert saliency.map[[0, 5]].tolist() == [0, 0]

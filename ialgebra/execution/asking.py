@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..algebra.packings import packing_of, plain
 from ..catalog.catalog import Catalog
 from ..errors import BindError, ResourceError
 from ..interpreters.checked import attributed
 from ..interpreters.protocol import ModelInterpreter, Question
+from ..models.embedded import EmbeddedScalar, embeddings
 from ..models.inputs import computes_in
 from ..models.scalar import ExplainedScalar, PresenceScalar, asking
 from ..planner.games import Game
@@ -51,6 +54,19 @@ def ask(number: int, planned: Run, tables: Tables, catalog: Catalog, tape: Tape,
         after_map()
 
 
+def _holds_tokens(ends: Tensor) -> bool:
+    """Whether rows (2, …) may be token ids."""
+    return ends.dim() == 2 and not ends.is_floating_point() and packing_of(ends) is None
+
+
+def _of_embeddings(question: Question, scalar: ExplainedScalar) -> Question:
+    """The question of the embeddings (T, E) of a text's tokens, each of which belongs to its token's player."""
+    embedded = EmbeddedScalar(scalar, question.foreground)
+    ends = [embedded.embedded(each) for each in (question.foreground, question.baseline)]
+    players = np.broadcast_to(question.players[:, None], tuple(ends[0].shape))
+    return replace(question, scalar=embedded, foreground=ends[0], baseline=ends[1], players=players)
+
+
 def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int, tables: Tables) -> Floats:
     """The map of one game, in the shape of the input."""
     network, hybrids, name = tables.networks[game.model], job.hybrids, game.estimation.interpreter
@@ -59,7 +75,8 @@ def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int,
         return np.zeros(players.shape)
     scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)
     ends = network.ready(torch.stack([whole(job), hybrids.background]))
-    if interpreter.needs_gradients and not ends.is_floating_point():
+    of_tokens = interpreter.needs_gradients and _holds_tokens(ends) and bool(embeddings(scalar.model))
+    if interpreter.needs_gradients and not of_tokens and not ends.is_floating_point():
         ends = ends.to(computes_in(network.module) or torch.float32)  # whole numbers have no gradients
     layers = {each.index: each.tap.module for each in network.layers if each.index <= (game.layer or each.index)}
     options, seed = dict(game.estimation.options), tables.plan.seed
@@ -77,6 +94,9 @@ def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int,
     started = time.perf_counter()
     try:
         with asking(network, seed):
+            if of_tokens:
+                by_number: Floats = attributed(name, interpreter, _of_embeddings(question, scalar)).sum(axis=-1)
+                return by_number
             return attributed(name, interpreter, question)
     except Exception as error:
         if not is_out_of_memory(error):

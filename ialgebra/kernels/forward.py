@@ -123,9 +123,10 @@ def stopwatch(taps: Sequence[Tap], device: torch.device) -> Iterator[dict[Tap, f
 
 @contextmanager
 def hooked(
-    modules: Collection[nn.Module], leave: Callable[..., None], enter: Callable[..., None] | None = None
+    modules: Collection[nn.Module], leave: Callable[..., object], enter: Callable[..., None] | None = None
 ) -> Iterator[None]:
-    """A frame in which `leave` is called after every call of `modules`, and `enter` before it."""
+    """A frame in which `leave` is called after every call of `modules`, and `enter` before it. What `leave` returns, if
+    it returns anything, takes the place of the module's output."""
 
     def unhook() -> None:  # looks for the hooks themselves: an interrupt may have lost the handle of one
         for module in modules:

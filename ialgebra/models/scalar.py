@@ -68,6 +68,10 @@ class ExplainedScalar(nn.Module):
         reading = self.network.outputs
         return column(numbers, self.target, self.output, reading if self.head is None else reading.head)
 
+    def quietly(self, batch: Tensor) -> None:
+        """A pass that is not counted, for those who look at what happens inside."""
+        self._logits(self.network.ready(batch))
+
     def _in_batches(self, ready: Tensor) -> Tensor:
         """The logits of a batch, in batches that the model takes."""
         found = [self._logits(rows)[:count] for _, rows, count in self.network.batches(ready)]

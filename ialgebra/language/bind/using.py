@@ -19,6 +19,7 @@ from ...errors import BindError, Span, did_you_mean
 from ...interpreters.protocol import ModelInterpreter, Option, OptionValue
 from ...interpreters.shipped import SHAPLEY
 from ...kernels.estimators.registry import METHODS
+from ...models.embedded import embeddings
 from .. import tree
 from .models import KnownModel
 from .options import whole, word
@@ -121,5 +122,6 @@ def check_asks(name: str, network: KnownModel, entry: Entry, catalog: Catalog) -
         return
     if interpreter.needs_module and not isinstance(network.module, nn.Module):
         raise BindError(f"{name} looks inside a model, and '{network.name}' is a callable; register a torch.nn.Module")
-    if interpreter.needs_gradients and not KINDS[entry.kind].quantities:
+    embedded = not interpreter.needs_module and bool(embeddings(network.module))
+    if interpreter.needs_gradients and not KINDS[entry.kind].quantities and not embedded:
         raise BindError(f"{name} needs gradients, and '{entry.name}' holds tokens, which have none")
