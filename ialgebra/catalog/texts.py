@@ -194,7 +194,10 @@ def _with_names(found: Mapping[str, object], row: int) -> dict[str, object]:
     return {key: held[key] for key in ("tokens", "word_ids", "special_tokens_mask")} | kept
 
 
-_PARTS = ("input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "token_names", "token_words")
+_PARTS = (
+    *("input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "tokens", "word_ids"),
+    *("token_names", "token_words"),
+)
 
 
 def _rows(name: str, value: object) -> tuple[list[Mapping[str, object]], bool]:

@@ -208,3 +208,61 @@ def _() -> Door:
         input_options={"tokenizer": wordpiece()},
         tolerance=2e-2,
     )
+
+
+@door("MiniLM's packaged weights under a linear head", "transformers", "all_minilm_l6_v2")
+def _() -> Door:
+    import importlib.util
+    import json
+    import tempfile
+    import zipfile
+    from pathlib import Path
+
+    import transformers
+    from safetensors.torch import load
+
+    spec = importlib.util.find_spec("all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    with zipfile.ZipFile(Path(spec.origin).with_name("model.zip")) as files, tempfile.TemporaryDirectory() as folder:
+        model = transformers.BertModel(transformers.BertConfig(**json.loads(files.read("config.json"))))
+        model.load_state_dict(load(files.read("model.safetensors")), strict=False)
+        place = Path(folder) / "tokenizer.json"
+        place.write_bytes(files.read("tokenizer.json"))
+        names = {"unk": "[UNK]", "pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+        words = {f"{key}_token": word for key, word in names.items()}
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(place), **words)
+    tokenizer.backend_tokenizer.no_padding()
+
+    class Classifier(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(3)
+            self.model, self.head = model, torch.nn.Linear(384, 2)
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            found = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            weight = attention_mask[..., None].to(found.dtype)
+            logits: torch.Tensor = self.head((found * weight).sum(1) / weight.sum(1))
+            return logits
+
+    classifier, text = Classifier().eval(), "an unforgettably bad film"
+    encoded = tokenizer(text)
+    ids, of_words = encoded["input_ids"], encoded.word_ids()
+    players = [[k for k, word in enumerate(of_words) if word == number] for number in range(4)]
+
+    def outputs(present: frozenset[int]) -> NDArray[np.float64]:
+        row = torch.tensor([ids])
+        row[0, [k for player in range(4) if player not in present for k in players[player]]] = tokenizer.mask_token_id
+        with torch.no_grad():
+            return classifier(row, torch.ones_like(row))[0].double().numpy()
+
+    return Door(
+        model=classifier,
+        value=text,
+        players=4,
+        outputs=outputs,
+        input_options={"tokenizer": tokenizer},
+        options=", players => words",
+        names=["an", "unforgettably", "bad", "film"],
+    )
