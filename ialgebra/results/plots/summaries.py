@@ -106,7 +106,8 @@ def _bar_of_values(ax: Axes, style: Look) -> None:
 
 
 def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> str:
-    """For each of the players that matter most, its contribution over the value of its feature, with 95 % intervals."""
+    """For each of the players that matter most, its contribution over the value of its feature, with 95 % intervals; a
+    missing value stands left of all others."""
     chosen = _thinned(maps)
     table = sums.aligned(chosen)
     order = sums.of_group("", table).columns
@@ -263,30 +264,34 @@ def _contents(maps: Sequence[ShownMap], table: sums.Aligned) -> NDArray[np.objec
 
 
 def _numbers(contents: NDArray[np.object_]) -> Floats | None:
-    """The values as numbers, also where they are written as texts; None if one of them is no number."""
+    """The values as numbers, also where they are written as texts, NaN where they are missing; None if one of them is
+    no number, or if all are missing."""
     try:
-        return np.array([float(str(value)) for value in contents], dtype=np.float64)
+        found = np.array([float(str(value) or "nan") for value in contents], dtype=np.float64)
     except ValueError:
         return None
+    return None if np.isnan(found).all() else found
 
 
 def _ranked_colours(contents: NDArray[np.object_], style: Look, sure: NDArray[np.bool_]) -> Floats:
-    """A colour for each value by its rank, `(n, 4)`; grey for what is no number."""
+    """A colour for each value by its rank, `(n, 4)`; grey for what is no number, or missing."""
     numbers = _numbers(contents)
-    if numbers is None:
-        colours = np.tile([0.55, 0.57, 0.62, 1.0], (len(contents), 1))
-    else:
-        _, place = np.unique(numbers, return_inverse=True)
-        colours = np.asarray(style.colours(place / max(int(place.max(initial=0)), 1)))
+    colours = np.tile([0.55, 0.57, 0.62, 1.0], (len(contents), 1))
+    if numbers is not None:
+        present = np.isfinite(numbers)
+        _, place = np.unique(numbers[present], return_inverse=True)
+        colours[present] = np.asarray(style.colours(place / max(int(place.max(initial=0)), 1)))
     colours[:, 3] = np.where(sure, 0.9, 0.3)
     return colours
 
 
 def _positions(contents: NDArray[np.object_]) -> tuple[Floats, list[str] | None]:
-    """Where values stand on an axis: numbers as they are, others in the order of their texts."""
+    """Where values stand on an axis: numbers as they are, missing ones left of all, others in the order of their
+    texts."""
     numbers = _numbers(contents)
     if numbers is not None:
-        return numbers, None
+        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+        return np.where(np.isnan(numbers), low - 0.15 * ((high - low) or 1.0), numbers), None
     names, places = np.unique([str(value) for value in contents], return_inverse=True)
     return places.astype(np.float64), [str(name) for name in names]
 
