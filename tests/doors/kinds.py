@@ -55,10 +55,12 @@ def columns(names: Iterable[str]) -> Any:
 def of_frame(
     make: Callable[[], Any], method: str, change: Callable[[Any], Any] = lambda frame: frame, target: object = None
 ) -> Door:
-    """An estimator of a frame, of which row 0 is explained against row 1; by hand, hybrids are rows of pandas."""
+    """An estimator of a frame, of which one row is explained against one of another prediction; by hand, hybrids are
+    rows of pandas."""
     frame = change(people())
     model = make().fit(frame, risky(people()) if target is None else target)
-    x, background = frame.iloc[[2]], frame.iloc[[1]]
+    others = np.flatnonzero(model.predict(frame) != model.predict(frame)[2])  # rows with another prediction
+    x, background = frame.iloc[[2]], frame.iloc[[int(others[-1])]]
 
     def outputs(present: frozenset[int]) -> Floats:
         row = background.copy()
@@ -116,7 +118,9 @@ def _() -> Door:
 @door("LightGBM, which reads categories from the dtypes", "lightgbm", "pandas")
 def _() -> Door:
     def make() -> Any:
-        return importlib.import_module("lightgbm").LGBMClassifier(n_estimators=8, min_child_samples=5, verbose=-1)
+        return importlib.import_module("lightgbm").LGBMClassifier(
+            n_estimators=8, min_child_samples=5, verbose=-1, n_jobs=1
+        )
 
     return of_frame(make, "predict_proba", lambda frame: frame.astype({"job": "category", "age": "float64"}))
 
