@@ -119,6 +119,7 @@ def test_a_collection_is_compared_with_its_own_mean_and_mode(con: Session) -> No
     assert middle["age"].dtype == "Float64"  # a mean of whole numbers has a fraction
     assert middle["job"].item() == "clerk"
     assert middle["city"].item() == "A"
+    assert middle["own"].dtype == bool
     assert bool(middle["own"].item()) is True
 
 
@@ -358,3 +359,22 @@ def test_a_row_of_numbers_meets_a_frame_of_numbers_and_no_other(con: Session) ->
         assert con.sql(f"select * from g({name}) using exact()")[0].values.tolist() == [3.0, 3.0]
     with pytest.raises(BindError, match="no values for column 'job'; register both inputs as frames"):
         con.register_input("z", [2.0, 3.0], baseline=pd.DataFrame({"age": [2], "job": ["a"]}))
+
+
+def test_two_frames_of_other_columns_are_explained_in_one_query(con: Session) -> None:
+    con.register_model("g", lambda frame: numbers(frame["a"] * 2 if "a" in frame else frame["c"] * 3))
+    con.register_input("x", pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 5.0]}), baseline="0")
+    con.register_input("y", pd.DataFrame({"c": [1.0, 4.0], "d": [1.0, 5.0]}), baseline="0")
+    (joined,) = con.sql("select * from g(x) join (select * from g(y)) using exact()")
+    assert joined.values.tolist() == [(2 + 4 + 3 + 12) / 4, 0.0]
+    with pytest.raises(ShapeError, match="only one of them has 'a', 'b'"):
+        con.sql("select * from g(x) left join (select * from g(y)) using exact()")
+
+
+def test_a_value_that_is_missing_in_both_ends_is_no_player_and_costs_nothing(con: Session) -> None:
+    con.register_model("g", lambda frame: numbers(frame["debt"].fillna(1)) + numbers(frame["age"].fillna(2)))
+    con.register_input("bg", PEOPLE.iloc[[2]])
+    con.register_input("x", PEOPLE.iloc[[2]].assign(debt=5.0), baseline="bg")
+    answer = con.sql("select * from g(x) using exact()")
+    assert answer[0].values.tolist() == [0, 0, 0, 6.0, 0, 0]
+    assert answer.stats.rows == 2
