@@ -259,6 +259,10 @@ TRIALS = {
         lambda photo, row: photo.mean((2, 3)) + row.mean(1, keepdim=True), [PHOTO, torch.rand(4)],
         "mapping from the names in its forward", instead={"photo": PHOTO, "row": torch.rand(4)},
     ),
+    "parts of other names": Trial(
+        nn.Bilinear(2, 3, 2), {"a": torch.ones(2), "b": torch.ones(3)}, "called with these names, as in its forward",
+        instead={"input1": torch.ones(2), "input2": torch.ones(3)},
+    ),
     "a part that is a series": Trial(
         lambda photo, walk: photo.mean((2, 3)) + walk.mean((1, 2))[:, None],
         {"photo": PHOTO, "walk": torch.rand(7, 4)}, r"kind={'part': 'series'}", kind={"walk": "series"},

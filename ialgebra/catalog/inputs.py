@@ -274,7 +274,10 @@ def _of_parts(
         for k in range(len(next(iter(entries.values())).elements))
     )
     of_kind = KINDS[composite_name(kinds)]
-    how = f"was read as {of_kind.article}; kind={{'{kinds[0].name}': …}} in register_input reads a part otherwise"
+    how = (
+        f"was read as {of_kind.article}; a model is called with these names, as in its forward, or with one mapping; "
+        f"kind={{'{kinds[0].name}': …}} in register_input reads a part otherwise"
+    )
     return Entry(name, elements, counts[kinds[0].name] is not None, of_kind.name, None, how=how)
 
 
