@@ -561,3 +561,20 @@ def test_tokens_of_one_player_are_one_word_and_others_stay_tokens():
     )
     shown_words = [text.get_text() for text in panels(relation(of_tokens).plot())[0].texts[3:]]
     assert shown_words == ["un", "##happi", "##ly", "it", "##s"]
+
+
+@pytest.mark.parametrize("kind", ["maps", "bar", "beeswarm", "waterfall", "dependence"])
+def test_huge_values_and_cells_that_are_no_numbers_are_drawn(kind):
+    huge = relation(tabular([1e308, -1e308]), tabular([1e308, -5e307], content=np.array([np.nan, 0.0]), item=1))
+    plots.png(huge.plot(kind), dpi=30)
+    content = np.full((10, 1), np.nan)
+    series = attribution([1.0, -1.0], np.repeat([0, 1], 5)[:, None], content, kind="series")
+    plots.png(relation(series).plot(kind), dpi=30)
+
+
+def test_an_anti_join_of_many_fits_a_page():
+    random = np.random.RandomState(0)
+    photos = relation(*(attribution([1.0, -1.0], component=k, content=random.rand(3, 8, 8)) for k in range(9)))
+    tables = relation(*(tabular([1.0, -1.0], component=k) for k in range(9)))
+    for answer, kind in ((photos, None), (tables, None), (tables, "waterfall")):
+        assert answer.plot(kind).get_figwidth() <= 9.7

@@ -105,15 +105,15 @@ def of_group(group: str, maps: Aligned) -> Importance:
     present = np.isfinite(maps.values)
     counts = np.maximum(present.sum(axis=0), 1)
     values = np.where(present, maps.values, 0.0)
-    size = np.abs(values).sum(axis=0) / counts
-    stderr = np.where(present, maps.stderr, 0.0).sum(axis=0) / counts
+    size = (np.abs(values) / counts).sum(axis=0)  # a sum of huge values is no infinity
+    stderr = (np.where(present, maps.stderr, 0.0) / counts).sum(axis=0)
     order = np.argsort(-size, kind="stable")
     return Importance(
         group=group,
         names=tuple(maps.names[k] for k in order),
         size=size[order],
         stderr=stderr[order],
-        mean=(values.sum(axis=0) / counts)[order],
+        mean=(values / counts).sum(axis=0)[order],
         maps=present.sum(axis=0)[order],
         columns=order,
     )

@@ -186,13 +186,12 @@ def _rows(maps: Sequence[ShownMap], drawn: _Drawn) -> list[list[_Cell]]:
 
     An input that can be shown stands before its first map of a row.
     """
+    most = min(drawn[id(maps[0])].side_by_side, _CELLS)
     if any(a.component is not None for a in maps):
         items: dict[int, list[ShownMap]] = {}
         for a in maps:
             items.setdefault(a.item, []).append(a)
-        parts = [of_item[i : i + 4] for of_item in items.values() for i in range(0, len(of_item), 4)]
-        return [_with_photos(part, drawn) for part in parts]
-    most = min(drawn[id(maps[0])].side_by_side, _CELLS)
+        return [row for of_item in items.values() for row in _flowed(of_item, drawn, most)]
     cells = _with_photos(maps, drawn)
     if all(not cell.photo for cell in cells[1:]) and len(cells) <= most:
         return [cells]

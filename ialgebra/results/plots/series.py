@@ -49,7 +49,7 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
                 look.theme.paper if look.theme is LIGHT and abs(values[first]) > 0.3 * look.limit else look.theme.line
             )
     halo = withStroke(linewidth=2.6, foreground=look.theme.paper)  # so that a line stays visible on any colour
-    shown = np.argsort(-np.nanstd(content, axis=0), kind="stable")[:CHANNELS]
+    shown = np.argsort(-np.where(np.isfinite(content), content, 0.0).std(axis=0), kind="stable")[:CHANNELS]
     for place, channel in enumerate(sorted(shown.tolist())):
         style = ("-", "--", ":", "-.")[place % 4]
         ax.plot(

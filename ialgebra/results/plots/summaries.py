@@ -22,7 +22,21 @@ from .. import importance as sums
 from ..shown import ShownMap
 from .figure import body_of
 from .picture import Picture
-from .style import DARK, POINTS, Look, Theme, common_unit, current_theme, drawable, fit, look, plain, shortened, width
+from .style import (
+    DARK,
+    POINTS,
+    WIDEST,
+    Look,
+    Theme,
+    common_unit,
+    current_theme,
+    drawable,
+    fit,
+    look,
+    plain,
+    shortened,
+    width,
+)
 from .tabular import NAME_LENGTH, NAME_SIZE, name_bars, plain_axis
 
 FEATURES = 20
@@ -39,7 +53,7 @@ _MARGIN, _TITLE, _BELOW, _ROW = 0.12, 0.5, 0.62, 0.25  # inches
 
 def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
     """Mean |φ| of each player with its 95 % interval; returns what is left out."""
-    (found,) = sums.importance(maps)
+    found = sums.of_group("", _within_axes(sums.aligned(maps)))
     shown = min(FEATURES, len(found.names))
     y = np.arange(shown)
     ax.barh(y, found.size[:shown], height=0.68, color=_bar_colour(style))
@@ -66,10 +80,8 @@ def beeswarm(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
     """A point for each map and player, at its value, in the colour of the feature's own value; pale where the sign is
     unsure. Returns what is left out."""
     chosen = _thinned(maps)
-    table = sums.aligned(chosen)
-    order = (
-        sums.of_group("", sums.aligned(maps)).columns if len(chosen) == len(maps) else sums.of_group("", table).columns
-    )
+    table = _within_axes(sums.aligned(chosen))
+    order = sums.of_group("", table).columns
     shown = order[:FEATURES]
     contents = _contents(chosen, table)
     for row, column in enumerate(shown):
@@ -109,7 +121,7 @@ def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> s
     """For each of the players that matter most, its contribution over the value of its feature, with 95 % intervals; a
     missing value stands left of all others."""
     chosen = _thinned(maps)
-    table = sums.aligned(chosen)
+    table = _within_axes(sums.aligned(chosen))
     order = sums.of_group("", table).columns
     contents = _contents(chosen, table)
     for ax, column in zip(axes, order[: len(axes)], strict=False):
@@ -212,6 +224,16 @@ def _leaders(maps: Sequence[ShownMap]) -> list[str]:
     """The most important players, for the text that stands for the picture."""
     (found,) = sums.importance(maps)
     return [f"{name} {plain(float(size))}" for name, size in zip(found.names[:5], found.size, strict=False)]
+
+
+_REACH = WIDEST / 100
+"""The largest value on an axis of a summary, which has room beside it."""
+
+
+def _within_axes(table: sums.Aligned) -> sums.Aligned:
+    """The same with huge values, whose axes would be infinite, at the end of what can be drawn."""
+    stderr = np.where(np.isinf(table.stderr), np.inf, np.minimum(table.stderr, _REACH))
+    return sums.Aligned(table.names, np.clip(table.values, -_REACH, _REACH), stderr)
 
 
 def _names(maps: Sequence[ShownMap]) -> list[str]:

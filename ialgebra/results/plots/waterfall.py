@@ -24,6 +24,7 @@ def _measured(a: ShownMap, room: float) -> Body:
     return Body(float(np.clip(room - left, 2.4, 4.2)), 0.25 * (len(_steps(a)[0]) + 1) + 0.1, left, 0.5)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _steps(a: ShownMap) -> tuple[list[str], list[float], int]:
     """Names and sizes of the steps, and how many of them are players of their own."""
     order = largest_first(a)
