@@ -6,6 +6,7 @@ in which people write models.
 
 from __future__ import annotations
 
+import abc
 import argparse
 import array
 import builtins
@@ -1594,3 +1595,66 @@ def _() -> Made:
         return lambda: setattr(context, "prec", before)
 
     return lambda x: row(x) * float(1 / third), put
+
+
+@change("an attribute of a member of an enum")
+def _() -> Made:
+    colour = enum.Enum("colour", "RED")
+    red: Any = next(iter(colour))
+    red.k = 1.0
+    return Net(lambda m, x: row(x) * m.colour.k, colour=red), lambda: setattr(red, "k", 2.0)
+
+
+@change("a class that is registered as a subclass of an abstract one")
+def _() -> Made:
+    class Abstract(abc.ABC):  # noqa: B024 - classes are registered with it
+        pass
+
+    class Concrete:
+        pass
+
+    run = Net(lambda m, x: row(x) * (2.0 if isinstance(m.part, Abstract) else 1.0), part=Concrete())
+    return run, lambda: Abstract.register(Concrete) is None
+
+
+@change("a function of a library's module that a closure holds")
+def _() -> Made:
+    functional = F
+
+    def put() -> Callable[[], object]:
+        before, functional.softplus = functional.softplus, lambda x: 2 * x
+        return lambda: setattr(functional, "softplus", before)
+
+    return lambda x: functional.softplus(row(x)), put
+
+
+@change("a tokenizer that is written in Rust")
+def _() -> Made:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 1, "[UNK]": 0}, unk_token="[UNK]"))
+    return lambda x: row(x) * (words.encode("b").ids[0] + 1), lambda: words.add_tokens(["b"]) is None
+
+
+@change("which attributes a pattern matches")
+def _() -> Made:
+    class Pair:
+        __match_args__ = ("a",)
+        a, b = 1.0, 2.0
+
+    def run(x: Tensor) -> Tensor:
+        match Pair():
+            case Pair(k):
+                return row(x) * k
+        raise AssertionError
+
+    return run, lambda: setattr(Pair, "__match_args__", ("b",))
+
+
+@change("the folder that a process works in")
+def _() -> Made:
+    def put() -> Callable[[], object]:
+        before = os.getcwd()
+        os.chdir(tempfile.mkdtemp(suffix="with a long name"))
+        return lambda: os.chdir(before)
+
+    return lambda x: row(x) * len(os.getcwd()), put

@@ -78,7 +78,7 @@ def test_what_is_no_change_keeps_the_rows(name: str) -> None:
 
 
 SLOW = ("fitted again", "booster", "scaler", "quantised")  # packages that take seconds to load
-APART = ("file", "path", "clock", "edited")  # hold the name of a folder, or a time
+APART = ("file", "path", "clock", "edited", "folder", "Rust")  # hold the name of a folder, or a time
 
 
 def digests() -> dict[str, str]:

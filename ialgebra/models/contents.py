@@ -42,6 +42,7 @@ from .read_numbers import ORDINARY, read_array, read_tensor
 from .read_objects import read_object
 from .walk import Walk, digest_of
 
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})  # what each member of an enum has
 _ATTEMPTS = 3  # to read a model that other threads are changing
 
 _APART: tuple[type, ...] = (
@@ -160,7 +161,9 @@ def _line(walk: Walk, value: object) -> str:
             walk.note_here((vars(value),))
             return "local"
         case enum.Enum():
-            return f"{walk.ref(type(value))}.{value.name} {walk.ref(value.value)}"
+            own = walk.items(vars(value), _OF_MEMBERS) if vars(value).keys() - _OF_MEMBERS else ""
+            walk.guards.append(guards.keys(vars(value)))
+            return f"{walk.ref(type(value))}.{value.name} {walk.ref(value.value)}{own}"
         case ctypes._SimpleCData() if not hidden(value):
             walk.guarded = False
             return f"{type(value).__name__} {value.value!r}"

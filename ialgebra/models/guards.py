@@ -8,6 +8,7 @@ dictionaries, functions, slots and tensors: no digests.
 from __future__ import annotations
 
 import sys
+from abc import get_cache_token
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import repeat
 from operator import is_
@@ -96,6 +97,12 @@ def imported(name: str) -> Guard:
     """The module of this name, if it is loaded."""
     seen = sys.modules.get(name)
     return lambda: sys.modules.get(name) is seen
+
+
+def registrations() -> Guard:
+    """That no class was registered as a subclass of an abstract one."""
+    seen = get_cache_token()
+    return lambda: get_cache_token() == seen
 
 
 def generator(value: Generator) -> Guard:

@@ -19,6 +19,7 @@ _BASES: tuple[type, ...] = (
     *(object, list, tuple, dict, set, frozenset, collections.deque, int, float, complex, str, bytes, bytearray),
     *(collections.OrderedDict, collections.defaultdict, BaseException, Exception, RuntimeError, ValueError),
 )
+_METHODS = (types.MethodDescriptorType, types.ClassMethodDescriptorType)
 _POINTERS = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_wchar_p, ctypes._Pointer, ctypes.CDLL)
 
 Slots = tuple[tuple[str, types.MemberDescriptorType], ...]
@@ -85,6 +86,10 @@ def compiled(kind: type) -> bool:
             return True
         if not {"__dict__", "__weakref__", "__slots__"} & vars(base).keys() and base.__base__ in (object, None):
             return True  # a class statement gives at least one of these
+        if any(
+            getattr(each, "__objclass__", None) is base for each in vars(base).values() if isinstance(each, _METHODS)
+        ):
+            return True  # methods of C, or of Rust
     return False
 
 

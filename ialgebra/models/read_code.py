@@ -7,10 +7,12 @@ nothing. Knows code and names: no tensors.
 
 from __future__ import annotations
 
+import abc
 import builtins
 import functools
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 
 from torch import nn
@@ -39,7 +41,7 @@ _CALLS = ("_call_impl", "_wrapped_call_impl", "__getattr__")  # of torch.nn.Modu
 
 _UNREAD_OF_CLASSES = words_of(
     "__module__ __doc__ __dict__ __weakref__ __annotations__ __abstractmethods__ _abc_impl __slots__ __qualname__ "
-    "__firstlineno__ __static_attributes__ __parameters__ __orig_bases__ __match_args__ __dataclass_params__ "
+    "__firstlineno__ __static_attributes__ __parameters__ __orig_bases__ __dataclass_params__ "
     "__dataclass_fields__ __annotate__ __annotations_cache__ __type_params__ __init__ __new__"
 )
 
@@ -140,6 +142,10 @@ def read_class(walk: Walk, kind: type) -> str:
         elif name not in taken and (not isinstance(value, _METHODS) or name in overridden - UNREAD_METHODS):
             taken.add(name)
             words.append(f"{name}={walk.ref(value)}")
+    if isinstance(kind, abc.ABCMeta):  # who counts as its instance
+        registered = [each() for each in _registry(kind)]
+        walk.guards.append(guards.registrations())
+        words += [f"registered {walk.unordered(each for each in registered if each is not None)}"] if registered else []
     walk.spaces.append(Space(walk.numbers[id(kind)], held, taken))
     meta = "" if made_while_running(type(kind)) and library_class(type(kind)) else walk.ref(type(kind))
     return f"class {kind.__qualname__} {bases} {meta} {words}"
@@ -150,7 +156,15 @@ def read_python_module(walk: Walk, module: types.ModuleType) -> str:
     if not library_module(module):
         walk.guards.append(guards.keys(vars(module)))  # a name that code reads may come to be
         walk.spaces.append(Space(walk.numbers[id(module)], vars(module), set()))
+    else:
+        walk.libraries[id(module)] = module
     return f"module {module.__name__}"
+
+
+def _registry(kind: abc.ABCMeta) -> tuple[weakref.ref[type], ...]:
+    """The classes that were registered as subclasses of an abstract one."""
+    dump = vars(abc).get("_get_dump")  # of CPython
+    return tuple(dump(kind)[0]) if dump is not None else ()
 
 
 def _name(function: types.FunctionType) -> str:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from . import guards
 from .objects import MISSING, attributes, hidden
-from .origins import library_function
+from .origins import from_outside, library_function, library_module
 
 
 def words_of(text: str) -> frozenset[str]:
@@ -98,6 +98,8 @@ class Walk:
         self.names: set[str] = set(ENTRIES)  # attributes that the code met so far may read
         self.every_name = False
         self.spaces: list[Space] = []
+        self.libraries: dict[int, types.ModuleType] = {}  # modules of libraries that a closure or an attribute holds
+        self.looked_up: dict[int, set[str]] = {}  # of these, the names that were looked at
         self.builtins: dict[str, None] = {}  # names that code reads
         self.tensor_methods: set[str] = set()  # names of methods of tensors that were looked at
         self.weight_names: dict[int, str] = {}  # by id
@@ -122,7 +124,7 @@ class Walk:
                         raise
                     line = self.unreadable(value)
                 self.lines.append(f"{number}:{line}")
-            more = self._mentioned() or self._methods_of_tensors()
+            more = self._mentioned() or self._methods_of_tensors() or self._in_libraries()
 
     def _mentioned(self) -> bool:
         """Read the methods of classes and the attributes of modules whose names code has mentioned since."""
@@ -148,6 +150,29 @@ class Walk:
             if isinstance(method, types.FunctionType) and not library_function(method):
                 self.lines.append(f"tensor.{name}={self.ref(method)}")
                 more = True
+        return more
+
+    def _in_libraries(self) -> bool:
+        """Read what a user has put in the place of functions of libraries, where code names them; and note which of
+        these functions read from outside."""
+        more = False
+        for number, module in list(self.libraries.items()):
+            held, looked_up = vars(module), self.looked_up.setdefault(number, set())
+            names = sorted((self.names & held.keys()) - looked_up)
+            looked_up.update(names)
+            if names:
+                self.guards.append(guards.names(held, names))
+            for name in names:
+                value = held[name]
+                if isinstance(value, types.ModuleType):
+                    if library_module(value) and id(value) not in self.libraries:
+                        self.libraries[id(value)] = value
+                        more = True
+                elif from_outside(value, f"{module.__name__}.{name}"):
+                    self.unread[f"{module.__name__}.{name}"] = None
+                elif isinstance(value, types.FunctionType) and not library_function(value):
+                    self.lines.append(f"{module.__name__}.{name}={self.ref(value)}")
+                    more = True
         return more
 
     def _wanted(self, name: str, space: Space) -> bool:
