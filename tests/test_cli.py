@@ -254,7 +254,7 @@ def test_a_statement_may_take_several_lines(shell, con):
     [
         ("desc", ["describe"]),
         ("describe es", ["espresso"]),
-        ("SELECT * FROM F", ["f", "f'", "from", "feature", "format"]),
+        ("SELECT * FROM F", ["f", "f'", "from", "feature", "frame", "format"]),
         ("select * from f'", ["f'"]),
         ("select * from f(es", ["espresso"]),
     ],

@@ -115,6 +115,8 @@ UNREACHED = {  # in queries, and why
     "AND, OR or the end": "of register_window's text",
     "_EXPECTED_A_VALUE, value.span, text": "of register_input's text",
     "a query is a text, not": "of Python values",
+    "params has {len(params)} for the": "of Python values; see test_parameters",
+    "a parameter must be a finite number": "of Python values; see test_parameters",
     "is too long; the most is": "a text of 200,000 characters",
     'raise ParseError("nested too deeply"': "of a caller that is itself deep in calls",
     "the text holds no statement": "has no word to stand under",

@@ -234,12 +234,12 @@ def test_half_precision_outputs_are_answers_of_their_own_precision():
     [
         (lambda y: y[:-1] if len(y) > 1 else y, "rows"),
         (lambda y: torch.cat([y, y[:1]]) if len(y) > 1 else y, "rows"),
-        (lambda y: y[:, :, None, None], "(B, K) or (B,)"),
+        (lambda y: y[:, :, None, None], "reduce='mean'"),
         (lambda y: y[:, :0], "no class"),
         (lambda y: None, "None"),
         (lambda y: "cat", "str"),
         (lambda y: {"a": y, "b": y}, "'a', 'b'"),
-        (lambda y: y.numpy(), "ndarray"),
+        (lambda y: y.numpy().astype(str), "ndarray"),
         (lambda y: y.to(torch.complex64), "complex"),
         (lambda y: y if len(y) == 1 else y[:, :2], "classes"),
     ],
@@ -456,7 +456,7 @@ def test_inputs_in_other_forms(form):
 )
 def test_inputs_that_cannot_be_used(value):
     con = session(net())
-    with pytest.raises(ShapeError) as caught:
+    with pytest.raises((ShapeError, BindError)) as caught:
         con.register_input("odd", value)
     assert "'odd'" in str(caught.value)
     assert "odd" not in con.names()["inputs"]
