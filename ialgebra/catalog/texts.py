@@ -248,7 +248,7 @@ def _read(name: str, parts: Mapping[str, object], tokenizer: object) -> ReadText
     attention, types = _riders(parts, len(ids))
     special = [each or not seen for each, seen in zip(special, attention.tolist(), strict=True)]
     words = None if parts.get("word_ids") is None else cast("list[int | None]", _flat(parts["word_ids"]))
-    names = named_tokens(tokens, words, special, [_surface(tokenizer, each) for each in tokens])
+    names = named_tokens(tokens, words, special, _surfaces(tokenizer, tokens))
     return ReadText(torch.tensor(ids), attention, types, names)
 
 
@@ -276,6 +276,24 @@ def _tokens(tokenizer: object, ids: list[int]) -> list[str]:
 def _special(tokenizer: object, ids: list[int]) -> list[bool]:
     known = set(getattr(tokenizer, "all_special_ids", ())) - {getattr(tokenizer, "unk_token_id", None)}
     return [each in known for each in ids]
+
+
+def _surfaces(tokenizer: object, tokens: list[str]) -> list[str]:
+    """What tokens are in the text. Of several that are bytes of one character, the first one has it."""
+    found = [_surface(tokenizer, each) for each in tokens]
+    convert = getattr(tokenizer, "convert_tokens_to_string", None)
+    first = 0
+    while convert is not None and first < len(tokens):
+        last = first
+        while last < len(tokens) and _PART_OF_CHARACTER in found[last]:
+            last += 1
+        if last > first:
+            found[first:last] = [str(convert(tokens[first:last])).strip(), *[""] * (last - first - 1)]
+        first = last + 1
+    return found
+
+
+_PART_OF_CHARACTER = "\ufffd"
 
 
 def _surface(tokenizer: object, token: str) -> str:

@@ -27,6 +27,8 @@ ClassRelation = Literal["alternatives", "independent", "pair"]
 """One of the columns holds; or each column holds or not, whatever the others do; or two classes share one column, which
 is the second one's."""
 
+_MANY_CLASSES = 1 << 13  # as of a vocabulary
+_ROWS_OF_MANY = 16  # whose float64 copies lie in memory at a time
 _BEYOND = 1e-3  # rounding by which a probability may leave [0, 1]
 
 
@@ -91,6 +93,8 @@ def column(numbers: Tensor, index: int, output: str, reading: OutputReading) -> 
     ModelError where a probability is outside [0, 1].
     """
     check_output(output)
+    if numbers.shape[1] >= _MANY_CLASSES and reading.classes == "alternatives" and reading.meaning == "logits":
+        return torch.cat([_of_many(rows, index, output) for rows in torch.split(numbers, _ROWS_OF_MANY)])
     wide = numbers.double()
     if output == "logit":
         return _own(wide, index, reading)
@@ -104,13 +108,24 @@ def column(numbers: Tensor, index: int, output: str, reading: OutputReading) -> 
     return _log_odds(wide, index, reading, space, torch.finfo(numbers.dtype).smallest_normal)
 
 
+def _of_many(numbers: Tensor, index: int, output: str) -> Tensor:
+    """A column of logits (B, K) of very many classes, of which few are held in float64 at a time."""
+    own = numbers[:, index].double()
+    if output == "logit":
+        return own
+    others = numbers.double()
+    others[:, index] = -torch.inf
+    odds = own - torch.logsumexp(others, dim=1)
+    return odds if output == "log_odds" else torch.sigmoid(odds)
+
+
 def saturated(numbers: Tensor, index: int, reading: OutputReading) -> bool:
     """Whether a class has a probability of 0 or 1 in some row (B, K), so that its log-odds are those of the smallest
     number of its type."""
-    wide, least = numbers.double(), torch.finfo(numbers.dtype).smallest_normal
-    one = wide[:, 0 if reading.classes == "pair" else index]
     if reading.of_head or reading.meaning in ("logits", "multilabel", "values"):
         return False
+    wide, least = numbers.double(), torch.finfo(numbers.dtype).smallest_normal
+    one = wide[:, 0 if reading.classes == "pair" else index]
     if reading.classes == "alternatives":
         left = wide[:, [k for k in range(wide.shape[1]) if k != index]].sum(dim=1)
         return reading.meaning == "probabilities" and bool(((one < least) | (left < least)).any())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ialgebra.errors import ModelError
 from ialgebra.models.adapters.results import logits
+from ialgebra.models.outputs import LOGITS, column
 
 VALUES = torch.arange(6.0).reshape(2, 3)
 
@@ -82,3 +83,12 @@ def test_anything_else_is_named(raw: object, said: str) -> None:
     with pytest.raises(ModelError) as caught:
         logits(raw, 2)
     assert said in caught.value.message
+
+
+def test_columns_of_very_many_classes_are_those_of_few() -> None:
+    numbers = torch.randn(40, (1 << 13) + 3) * 4
+    wide = numbers.double()
+    p = torch.softmax(wide, dim=1)[:, 5]
+    assert torch.equal(column(numbers, 5, "logit", LOGITS), wide[:, 5])
+    assert torch.allclose(column(numbers, 5, "probability", LOGITS), p, rtol=1e-12, atol=0)
+    assert torch.allclose(column(numbers, 5, "log_odds", LOGITS), torch.log(p) - torch.log1p(-p), rtol=1e-9, atol=1e-12)

@@ -27,6 +27,8 @@ __all__ = ["FAMILIES", "Opened", "opened"]
 
 def opened(name: str, model: object) -> Opened:
     """What a query runs for `model`, which is registered as `name`. Raises BindError for what is no model."""
+    if isinstance(model, type):
+        raise BindError(f"model '{name}' is the class {model.__name__}; register an instance of it")
     for family in FAMILIES:
         try:
             found = family(model)
