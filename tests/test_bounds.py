@@ -117,6 +117,34 @@ def test_a_region_that_no_row_has_met_may_still_be_there():
         assert found.stats.rows >= 16 * 14
 
 
+def test_a_smooth_net_meets_a_bound_with_few_rows():
+    """Nearly additive: eight rows a player show that, and a round or two more confirm it."""
+    rng = np.random.default_rng(1)
+    inner, outer = torch.from_numpy(rng.normal(size=(16, 30)) / 12), torch.from_numpy(rng.normal(size=30))
+    for seed in range(3):
+        con = ialgebra.connect(progress=False)
+        con.register_model("g", lambda batch: (torch.tanh(batch.double() @ inner) @ outer)[:, None])
+        con.register_input("x", torch.ones(16))
+        answers = rounds(con, "select * from g(x) error within 5%", seed=seed)
+        assert answers[-1].stats.bound_met
+        assert len(answers) <= 3
+        assert answers[-1].stats.rows <= 10 * 16
+
+
+def test_what_no_row_has_met_counts_twice_where_rounds_stop(courses, told):
+    """Of a linear game nothing is left over: all of the stated error is doubt, and the stop asks for half as much."""
+    worth = torch.from_numpy(np.random.default_rng(2).normal(size=14))
+    con = ialgebra.connect(progress=False)
+    con.register_model("g", lambda batch: (batch.double() @ worth)[:, None])
+    con.register_input("x", torch.ones(14))
+    rounds(con, "select * from g(x) error within 10%")
+    for each in told:
+        assert 0 < each.errors[0] < math.inf
+    assert courses[0].error is not None
+    assert 2 * told[-1].errors[0] < courses[0].error <= 0.1
+    assert told[-1].errors[0] > 0.03
+
+
 @pytest.mark.slow
 def test_a_bound_takes_at_most_twice_the_rows_of_an_oracle_that_knows_the_truth():
     truth, place, bound = shapley(PHOTO), 1 << np.arange(PLAYERS), 0.1

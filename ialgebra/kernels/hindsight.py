@@ -35,7 +35,7 @@ _LEAST_PAIRS = 1.5  # pairs a player that the half needs
 # Pairs as large as the largest met that are taken to be unmet: for each time that all pairs must be halved to get as
 # few as were met; if nothing at all is left over, so that nothing shows what they may be; and by a tail, of what it may
 # hold beyond the largest met.
-_UNMET, _UNMET_BY_LINEAR, _TAIL = 0.009, 1.0, 0.75
+_UNMET, _UNMET_BY_LINEAR, _TAIL = 0.009, 1.2, 0.75
 _MOST_HALVINGS = 50  # that count; what happens beyond was not measured
 _FEWEST_IN_TAIL = 10  # values, or a tenth of all, from which the tail is estimated
 _HEAVIEST = 0.9  # the largest tail index: from 1 on, the mean of what is unmet would be infinite

@@ -47,12 +47,11 @@ PAIRS_A_FEATURE = 1.75  # with fewer, leave-one-out errors are too noisy to choo
 _UNFORESEEN = 0.3  # share of the smooth rung's errors that is added; without it, few spikes are off by ten errors
 _MOST_CENTRES = 512  # centres of a process; to read a column by them takes a quarter of a second
 _CENTRES_OF_MANY = 320  # centres if there are more pairs than MOST_THREES, which fit nearly as well
-_MOST_COVARIANCES = (
-    1 << 21
-)  # of pairs and centres: with more pairs there are fewer centres, so that no column takes long
+_MOST_COVARIANCES = 1 << 21  # of pairs and centres; with more pairs there are fewer centres
 MOST_THREES = 1024  # pairs up to which the process `threes` is fitted too; with more it would take too long
 _MOST_PLAYERS = 256  # players up to which processes are fitted
 _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cache; other columns go into the next
+_MOST_SHARE = 0.67  # of all pairs that a design holds: beyond it, those that are left are not taken to be more alike
 _REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
@@ -153,6 +152,10 @@ class Ladder:
         self.players = d
         self.tilt = np.asarray((size - d / 2) / (d / 2), dtype=np.float64)
         self.unseen = 1 - design.pairs.rate  # finite population: a size with all its pairs in the design has no error
+        # A balanced design takes the pairs that are unlike those taken. Once it holds many, those left are alike, and
+        # what is left over of a fit errs there in one way.
+        share = min(len(size) / 2.0 ** min(d - 1, 1000), _MOST_SHARE)
+        self.alike = 2 * (share / (1 - share)) ** 2
         # Shapley kernel / rate = 1 / (C(d, s) s (d − s)) · C(d, s) / n_s, halved for s = d / 2: C(d, s) cancels.
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
@@ -341,10 +344,12 @@ class Ladder:
         # Leave-one-out errors already allow for the fit's parameters; `student` allows for errors from few pairs.
         learned = mixed(each.learned for each in rungs)
         pairs = targets.shape[1]
+        left = np.square(errors).sum(axis=1) / np.maximum(np.square(targets).sum(axis=1), np.finfo(float).tiny)
+        alike = np.sqrt(1 + self.alike * np.minimum(left, 1))
         widening = (1 + learned / pairs) * student(max(pairs - self.players, 1))
         values, errors = (even + _read(targets, reading)) * scale, errors * widening[:, None] * scale
         targets, wide = targets * scale, widening.tolist()
-        reading = reading * np.sqrt(self.unseen)[:, None]
+        reading = reading * np.sqrt(self.unseen)[:, None] * alike.reshape(-1, 1, 1)
         for column in range(len(targets)):
             parts = [each.names[column] for share, each in zip(shares[column], rungs, strict=True) if share > 0]
             rung = " & ".join(parts)

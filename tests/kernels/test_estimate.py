@@ -13,7 +13,7 @@ import pytest
 from ialgebra.errors import BudgetError, ShapeError
 from ialgebra.kernels.estimators.estimate import Estimate
 from ialgebra.kernels.estimators.registry import choose, design, estimate
-from ialgebra.kernels.ladder import STRENGTHS, Ladder, _shares, student
+from ialgebra.kernels.ladder import STRENGTHS, Ladder, _shares, centres, student
 
 Game = Callable[[np.ndarray], np.ndarray]  # (m, d) bool → (m,) or (m, k)
 
@@ -604,3 +604,13 @@ def test_a_game_that_is_worth_as_much_at_both_ends_is_estimated_as_any_other(gai
     (found,), (exact,) = run(game, 10, 200, "regression"), run(game, 10, None, "exact")
     assert np.linalg.norm(found.values - exact.values) <= 0.2 * np.linalg.norm(exact.values)
     assert np.isfinite(found.stderr).all()
+
+
+def test_the_work_for_a_column_is_limited_however_many_pairs_there_are() -> None:
+    """Centres are all pairs of a small design; of a large one their covariances with the pairs are limited."""
+    counts = [1, 100, 512, 513, 1024, 1025, 5000, 20_000, 300_000]
+    some = [centres(pairs) for pairs in counts]
+    assert some[:3] == [1, 100, 512]
+    assert all(one <= pairs for one, pairs in zip(some, counts, strict=True))
+    assert all(one * pairs <= 1 << 21 for one, pairs in zip(some, counts, strict=True))
+    assert some[3:] == sorted(some[3:], reverse=True)
