@@ -29,6 +29,15 @@ CON.register_model("w", nn.Sequential(nn.Embedding(9, 2), nn.Flatten(), nn.Linea
 CON.register_input("words", torch.tensor([1, 2, 3, 4, 5]))
 CON.register_model("s", nn.Sequential(nn.Flatten(), nn.Linear(12, 2)))
 CON.register_input("course", torch.randn(6, 2), kind="series")
+
+
+class Both(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (a.sum(1) + b.flatten(1).sum(1))[:, None]
+
+
+CON.register_model("p", Both())
+CON.register_input("both", {"a": torch.randn(3), "b": torch.randn(2, 4, 4)})
 ROWS_COLS = r" \(row goes from 0 to 7, col goes from 0 to 7\)"
 
 
@@ -96,6 +105,7 @@ OUTSIDE = {
     "select * from s(course) where time between 4 and 6": ["time <= 6 reaches"],
     "select * from f(xs) where row between 6 and 9": ["row <= 9 reaches .* of 'xs'"],
     "select * from f(nullify(x, box(6, 6, 9, 9)))": ["box"],
+    "select * from p(both) where part = 'b' and row between 2 and 9": [r"row <= 9 reaches .*row goes from 0 to 3"],
 }
 
 

@@ -23,6 +23,7 @@ from ..algebra.windows import EVERYTHING, Box, Circle, Column, Columns, Compare,
 from ..catalog.catalog import Catalog
 from ..errors import BudgetWarning, IalgebraWarning, WindowWarning
 from ..interpreters.protocol import GameInterpreter
+from ..system.arrays import Array
 from .games import Board, Leaf
 
 _ROWS_A_PLAYER = 8  # rows from which errors can be trusted, as in the pilot of a bound
@@ -122,11 +123,7 @@ class _Columns:
         place = source.name, self.catalog.element(source).array.shape
         if place not in self.known:
             columns = self.of(source)
-            counted = {
-                name: each
-                for name, each in columns.items()
-                if each is not columns["value"] and np.array_equal(each.ravel(), np.arange(each.size))
-            }
+            counted = {name for name, each in columns.items() if each is not columns["value"] and _counts(each)}
             names = {name: each for name, each in columns.items() if name.removesuffix("_name") in counted}
             self.known[place] = {**names, "value": columns["value"]}
         return self.known[place]
@@ -135,7 +132,7 @@ class _Columns:
         """The end of a sentence: how far the positions go that a window reads, over all these inputs."""
         every = [self.positions(source) for source in sources]
         sizes = {
-            name: max(each[name].size for each in every) for name in every[0] if name in window.columns - {"value"}
+            name: max(_size(each[name]) for each in every) for name in every[0] if name in window.columns - {"value"}
         }
         return f" ({', '.join(f'{name} goes from 0 to {size - 1}' for name, size in sizes.items())})" if sizes else ""
 
@@ -154,25 +151,38 @@ class _Columns:
                     yield f"{_cut(part)} reaches beyond the border{within}"
 
 
+def _counts(column: Array) -> bool:
+    """Whether a column counts positions from 0; features that have no such position have NaN."""
+    if column.dtype.kind not in "iuf":
+        return False
+    known = np.unique(column[np.isfinite(column)])
+    return known.size > 0 and np.array_equal(known, np.arange(known.size))
+
+
+def _size(column: Array) -> int:
+    """How many positions a column counts."""
+    return int(np.nanmax(column)) + 1
+
+
 def _reaches_beyond(part: Box | Circle | Compare | In, columns: Columns) -> bool:
     """Whether a region, drawn with numbers alone, has positions that an input with these columns lacks."""
     match part:
         case Box(top, left, bottom, right):
             spans = (("row", _number(top), _number(bottom)), ("col", _number(left), _number(right)))
-            return any(low < 0 or high > columns[name].size for name, low, high in spans)
+            return any(low < 0 or high > _size(columns[name]) for name, low, high in spans)
         case Circle(row, col, radius):  # pixels are squares about their centres, so a border is half a pixel away
             reach = _number(radius)
             return any(
-                _number(middle) - reach < -1 or _number(middle) + reach > columns[name].size
+                _number(middle) - reach < -1 or _number(middle) + reach > _size(columns[name])
                 for name, middle in (("row", row), ("col", col))
             )
         case In(Column(name), values):
             numbers = [value.value for value in values if not isinstance(value.value, str)]
-            return any(not 0 <= number < columns[name].size for number in numbers)
+            return any(not 0 <= number < _size(columns[name]) for number in numbers)
         case Compare(op, WindowConstant() as constant, Column() as column) if op in _FLIPPED:
             return _reaches_beyond(Compare(_FLIPPED[op], column, constant), columns)  # type: ignore[arg-type]
         case Compare(op, Column(name), WindowConstant(int() | float() as limit)):
-            size = columns[name].size
+            size = _size(columns[name])
             match op:
                 case "<":
                     return limit > size
