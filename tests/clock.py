@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import queue
 import time
 
 import pytest
@@ -10,22 +10,30 @@ import pytest
 _READING = 1e-6  # seconds that a look at the clock takes, so that no two moments are the same
 
 
-class FakeClock(threading.Event):
+class FakeClock:
     """Stands in for `time.perf_counter` while a test runs.
 
-    It is an event, because the fingerprint of a model reads what the model refers to, but nothing that only threads
-    wait for: a model that lets time pass would count as changed whenever anybody looks at the clock.
+    The time lies in a queue, because the fingerprint of a model reads what the model refers to, but not what waits in a
+    queue: a model that lets time pass would count as changed whenever anybody looks at the clock.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
-        self.now = 1000.0
+        self._times: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._times.put(1000.0)
         monkeypatch.setattr(time, "perf_counter", self.read)
 
+    @property
+    def now(self) -> float:
+        return self._moved(0.0)
+
     def read(self) -> float:
-        self.now += _READING
-        return self.now
+        return self._moved(_READING)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
-        self.now += seconds
+        self._moved(seconds)
+
+    def _moved(self, seconds: float) -> float:
+        moved = self._times.get() + seconds
+        self._times.put(moved)
+        return moved
