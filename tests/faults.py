@@ -7,10 +7,10 @@ import gc
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor, nn
 
 import ialgebra
+from tests.unread import Unread
 
 PACKAGE = str(Path(ialgebra.__file__).parent)
 
@@ -60,17 +61,18 @@ class Steps:
                 raise self.error
 
 
-class Failing(threading.Event):
-    """Which pass of a model fails, and how; an event, since what threads wait for is no part of a model."""
+@dataclass
+class Failing:
+    """Which pass of a model fails, and how."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.at, self.passes, self.rows = -1, 0, 0
-        self.lasting = False  # all passes from there on
-        self.fault: Callable[[Tensor], Tensor] = lambda logits: logits
+    at: int = -1
+    passes: int = 0
+    rows: int = 0
+    lasting: bool = False  # all passes from there on
+    fault: Callable[[Tensor], Tensor] = lambda logits: logits
 
 
-FAILING = Failing()
+FAILING = Unread(Failing())
 
 
 class Faulty(nn.Module):
@@ -81,21 +83,23 @@ class Faulty(nn.Module):
         self.net = net
 
     def forward(self, batch: Tensor) -> Tensor:
-        FAILING.passes += 1
-        if FAILING.passes == FAILING.at or (FAILING.lasting and FAILING.passes > FAILING.at > 0):
-            return FAILING.fault(self.net(batch))
-        FAILING.rows += len(batch)
+        failing = FAILING.value
+        failing.passes += 1
+        if failing.passes == failing.at or (failing.lasting and failing.passes > failing.at > 0):
+            return failing.fault(self.net(batch))
+        failing.rows += len(batch)
         logits: Tensor = self.net(batch)
         return logits
 
 
 @contextmanager
 def fault_at(at: int, fault: Callable[[Tensor], Tensor], lasting: bool = False) -> Iterator[None]:
-    FAILING.at, FAILING.fault, FAILING.lasting, FAILING.passes = at, fault, lasting, 0
+    failing = FAILING.value
+    failing.at, failing.fault, failing.lasting, failing.passes = at, fault, lasting, 0
     try:
         yield
     finally:
-        FAILING.at = -1
+        failing.at = -1
 
 
 def raising(error: BaseException) -> Callable[[Tensor], Tensor]:

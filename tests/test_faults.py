@@ -69,7 +69,7 @@ def test_these_are_all_batches():
     con, _, _ = faulty()
     with fault_at(-1, raising(ValueError())):
         con.sql(QUERY)
-        assert FAILING.passes == BATCHES + 2  # two that examine the model
+        assert FAILING.value.passes == BATCHES + 2  # two that examine the model
 
 
 @pytest.mark.parametrize("at", range(1, BATCHES + 2))
@@ -94,12 +94,12 @@ def test_out_of_memory_once_at_any_batch(at, error):
 @pytest.mark.parametrize("at", range(1, BATCHES + 1))
 def test_out_of_memory_for_good_at_any_batch(at):
     con, model, x = faulty()
-    FAILING.rows = 0
+    FAILING.value.rows = 0
     with fault_at(at, raising(MemoryError()), lasting=True), pytest.raises(ResourceError, match="model 'f'"):
         con.sql(QUERY)
     (answer,) = con.sql(QUERY)
     assert close(answer.map, right(model, x))
-    assert FAILING.rows <= 2**6 + 1 + 6, "finished rows are not evaluated again; four to six examine the model"
+    assert FAILING.value.rows <= 2**6 + 1 + 6, "finished rows are not evaluated again; four to six examine the model"
 
 
 def holes(value: float) -> Callable[[Tensor], Tensor]:
@@ -127,7 +127,7 @@ FAULTS: list[tuple[Callable[[Tensor], Tensor], type[BaseException], str]] = [
 @pytest.mark.parametrize(("fault", "kind", "words"), FAULTS)
 def test_a_fault_at_any_batch_is_named_and_the_rows_before_it_are_kept(at, fault, kind, words):
     con, model, x = faulty()
-    FAILING.rows = 0
+    FAILING.value.rows = 0
     if words == "classes" and at == 1:
         pytest.skip("which classes a model has, its first pass says")
     examining = 0 if at == 1 else 2  # passes after the first, of four rows; what fails there, fails in no query
@@ -140,7 +140,7 @@ def test_a_fault_at_any_batch_is_named_and_the_rows_before_it_are_kept(at, fault
     (answer,) = con.sql(QUERY)
     assert close(answer.map, right(model, x))
     filled = 1 + 16 if at == 1 else 0  # a model that fails on one row is tried with a full batch, then with one again
-    assert FAILING.rows <= 2**6 + 1 + 4 + filled, "finished rows are not evaluated again"
+    assert FAILING.value.rows <= 2**6 + 1 + 4 + filled, "finished rows are not evaluated again"
 
 
 @pytest.mark.parametrize("at", range(1, 5))

@@ -7,7 +7,6 @@ in its last bit, whichever batch a row was evaluated in.
 from __future__ import annotations
 
 import gc
-import threading
 from collections import Counter, OrderedDict
 from dataclasses import replace
 
@@ -29,18 +28,19 @@ from ialgebra.interpreters import ModelInterpreter, Question
 from ialgebra.models import Head
 from ialgebra.models.identity import serial
 from ialgebra.models.outputs import LOGITS, OutputReading
+from tests.unread import Unread
 
 TILES = "players => tile(2)"  # four players, and a window of two rows holds two of them whole
 
 
 class Counted(nn.Sequential):
-    """Counts what goes through it: `seen`, rows by content; fails beyond 50 rows while it is `limited`, which is an
-    event, because anything else would count as a change of the model."""
+    """Counts what goes through it: `seen`, rows by content; fails beyond 50 rows while it is `limited`, which is
+    unread, because anything else would count as a change of the model."""
 
-    limited = threading.Event()
+    limited = Unread(False)
 
     def forward(self, batch: Tensor) -> Tensor:
-        if self.limited.is_set() and self.seen.total() + len(batch) > 50:
+        if self.limited.value and self.seen.total() + len(batch) > 50:
             raise RuntimeError("enough")
         self.seen.update(row.numpy().tobytes() for row in batch)
         return super().forward(batch)
@@ -241,12 +241,12 @@ def test_a_store_that_remembers_nothing_evaluates_again_and_says_so():
 
 def test_a_failure_keeps_the_finished_batches(world):
     world.con.sql("set batch_size = 10")
-    Counted.limited.set()
+    Counted.limited.value = True
     with pytest.raises(ModelError, match="enough"):
         world.con.sql("select * from f(x) budget 100")
     finished = world.rows
     assert 20 < finished <= 50
-    Counted.limited.clear()
+    Counted.limited.value = False
     world.con.sql("select * from f(x) budget 100")
     assert world.rows == 100
     assert max(world.models["f"].seen.values()) == 1

@@ -28,6 +28,7 @@ from ialgebra.kernels import forward
 from ialgebra.models import Head, turns
 from ialgebra.models.turns import turn, wanted
 from tests.test_lanes import told
+from tests.unread import Unread
 
 PATIENCE = 60.0  # seconds after which a test fails that would wait for ever
 
@@ -38,10 +39,10 @@ class Blocking(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
-        self._armed, self._begun, self._leave = threading.Event(), threading.Event(), threading.Event()
+        self._armed, self._begun, self._leave = Unread(False), threading.Event(), threading.Event()
 
     def forward(self, batch: Tensor) -> Tensor:
-        if self._armed.is_set():
+        if self._armed.value:
             self._begun.set()
             assert self._leave.wait(PATIENCE)
         return self.net(batch)
@@ -76,14 +77,14 @@ def with_head(con: ialgebra.Session, name: str, seed: int = 0) -> ialgebra.Sessi
 def blocked(con: ialgebra.Session, model: Blocking, text: str) -> Iterator[Future[ialgebra.Relation]]:
     """A frame in which a query is in the midst of a pass."""
     with ThreadPoolExecutor(1) as pool:
-        model._armed.set()
+        model._armed.value = True
         try:
             answer = pool.submit(con.sql, text)
             assert model._begun.wait(PATIENCE)
             yield answer
             assert not answer.done()
         finally:
-            model._armed.clear()
+            model._armed.value = False
             model._leave.set()
         assert len(answer.result(PATIENCE)) == 1
 
@@ -254,7 +255,7 @@ def test_a_buffer_that_somebody_else_writes_to_during_a_turn_is_a_change(short_t
             model.net.calls += 1
 
     with ThreadPoolExecutor(2) as pool:
-        model._armed.set()
+        model._armed.value = True
         answer = pool.submit(con.sql, "select * from f(x, target => 0) budget 100")
         assert model._begun.wait(PATIENCE)
         writing = pool.submit(written)
@@ -273,7 +274,7 @@ def test_a_model_that_is_another_after_a_turn_fails_its_query(short_turns):
     head = Head(torch.randn(3, layer.features).double(), torch.zeros(3).double(), layer.pool)
     con._catalog.model("f").attach({layer.name: head})
     with ThreadPoolExecutor(2) as pool:
-        model._armed.set()
+        model._armed.value = True
         answer = pool.submit(con.sql, "select 1 from f(x, target => 0) budget 100")
         assert model._begun.wait(PATIENCE)
         attached = pool.submit(
@@ -382,13 +383,13 @@ def test_a_query_gives_way_between_batches_to_one_of_no_lower_priority(short_tur
     model.net.register_forward_hook(lambda *_: passes.append(lane.name))
     chosen = partial(Executor, lane=lambda networks: opened[lane.name](networks))
     with mock.patch.object(running, "Executor", chosen), ThreadPoolExecutor(2) as pool:
-        model._armed.set()
+        model._armed.value = True
         asked = [pool.submit(ask, "long", con, 400)]
         assert model._begun.wait(PATIENCE)
         asked.append(pool.submit(ask, "short", other, 8))
         while not turns._waiting:
             pass
-        model._armed.clear()
+        model._armed.value = False
         model._leave.set()
         for each in asked:
             each.result(PATIENCE)

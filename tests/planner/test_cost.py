@@ -221,16 +221,15 @@ def test_estimating_grows_with_pairs_times_centres_and_with_the_columns() -> Non
         return overhead([job(0, "x", "0", *[("f", k) for k in range(columns)], spec=spec)], 0)
 
     few, more = (estimating(1000, 20, columns) for columns in (1, 11))
-    spectrum = 2.6e-7 * (499**2 + 249**2 + 124**2)  # of 499 pairs, all of them centres; of half, and of a quarter
-    assert (more - few) / 10 == pytest.approx(3 * 3e-4 + 2 * spectrum, rel=1e-6)
+    spectrum = 2.6e-7 * (499**2 + 249**2)  # of 499 pairs, all of them centres, and of half of them
+    assert (more - few) / 10 == pytest.approx(2 * 3e-4 + 2 * spectrum, rel=1e-6)
     drawing = 7e-5 * 500 + 1e-9 * 1000 * 20
-    beside = formulas._SECONDS_A_QUERY + formulas._SECONDS_A_JOB + 3 * A_FIT
-    assert few == pytest.approx(beside + drawing + 3 * 3e-4 + 3 * spectrum, rel=1e-6)
-    growth = estimating(8002, 20, 11) - estimating(
-        8002, 20, 1
-    )  # of 4,000 pairs, of 2,000 and of 1,000 448 are centres, and no threes are read
-    spectrum = 2.6e-7 * 448 * (4448 + 2448 + 1448) / 2
-    assert growth / 10 == pytest.approx(3 * 3e-4 + spectrum, rel=1e-6)
+    beside = formulas._SECONDS_A_QUERY + formulas._SECONDS_A_JOB + 2 * A_FIT
+    assert few == pytest.approx(beside + drawing + 2 * 3e-4 + 3 * spectrum, rel=1e-6)
+    growth = estimating(8002, 20, 11) - estimating(8002, 20, 1)
+    # Of 4,000 pairs, and of 2,000, 320 are centres, and no threes are read.
+    spectrum = 2.6e-7 * 320 * (4320 + 2320) / 2
+    assert growth / 10 == pytest.approx(2 * 3e-4 + spectrum, rel=1e-6)
     growth = estimating(8000, 20, 11, "permutations") - estimating(8000, 20, 1, "permutations")
     assert growth / 10 == pytest.approx(1e-8 * 8000 * 20, rel=1e-4)
     wide, narrow = estimating(100_000, 300, 0, "permutations"), estimating(4096, 300, 0, "permutations")
