@@ -378,3 +378,19 @@ def test_a_value_that_is_missing_in_both_ends_is_no_player_and_costs_nothing(con
     answer = con.sql("select * from g(x) using exact()")
     assert answer[0].values.tolist() == [0, 0, 0, 6.0, 0, 0]
     assert answer.stats.rows == 2
+
+
+def test_a_series_that_lost_its_frame_s_types_says_what_keeps_them() -> None:
+    frame = pd.DataFrame({"city": pd.Categorical(["Ulm", "Kiel"]), "age": [1.0, 2.0]})
+
+    def model(rows: pd.DataFrame) -> torch.Tensor:
+        return torch.tensor((rows.city.cat.codes * rows.age).to_numpy())  # only categories have codes
+
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", model)
+    con.register_input("bg", frame)
+    con.register_input("x", frame.iloc[0])
+    with pytest.raises(ialgebra.ModelError, match=r"register frame\.iloc\[\[0\]\] instead of frame\.iloc\[0\]"):
+        con.sql("select * from f(x, baseline => bg)")
+    con.register_input("x", frame.iloc[[0]])
+    assert con.sql("select * from f(x, baseline => bg)")[0].values.shape == (2,)

@@ -305,6 +305,8 @@ def _of_frame(name: str, value: object, feature_names: object, kind: str | None,
     rows = [Element(carrying(row, packing)) for row in torch.from_numpy(held)]
     rows_read = "a row" if len(rows) == 1 else f"{len(rows)} rows"
     how = f"was read as {rows_read} of a table of {len(packing.columns)} columns, which a model gets as a DataFrame"
+    if any(column.inferred for column in packing.columns):
+        how += "; a Series has lost the types of its frame's columns: register frame.iloc[[0]] instead of frame.iloc[0]"
     if lacking := packing.without_numbers:
         how += f"; {lacking} hold{'' if 'columns' in lacking else 's'} no numbers: a model that takes numbers needs an "
         how += "encoder before it, as in register_model('f', lambda frame: net(encode(frame)))"
