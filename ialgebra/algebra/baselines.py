@@ -7,7 +7,7 @@ functions that the caller passes in, because this module may not know the catalo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 import torch
 from torch import Tensor
@@ -66,36 +66,36 @@ class AbsentToken(_Described):
 
 
 @node
-class Mean(_Described):
+class _OfCollection(_Described):
+    """A middle of each feature over a registered collection, by the name of that collection."""
+
+    name: str
+    how: ClassVar[Middle]
+
+    @property
+    def text(self) -> str:
+        return f"{self.how}({sql_name(self.name)})"
+
+
+@node
+class Mean(_OfCollection):
     """The mean of a registered collection."""
 
-    name: str
-
-    @property
-    def text(self) -> str:
-        return f"mean({sql_name(self.name)})"
+    how = "mean"
 
 
 @node
-class Median(_Described):
+class Median(_OfCollection):
     """The median of each feature over a registered collection."""
 
-    name: str
-
-    @property
-    def text(self) -> str:
-        return f"median({sql_name(self.name)})"
+    how = "median"
 
 
 @node
-class MostFrequent(_Described):
+class MostFrequent(_OfCollection):
     """The most frequent value of each feature in a registered collection; of equally frequent ones the first."""
 
-    name: str
-
-    @property
-    def text(self) -> str:
-        return f"mode({sql_name(self.name)})"
+    how = "mode"
 
 
 @node
@@ -202,7 +202,7 @@ def materialise(
         case AbsentToken(_, token):
             return torch.full(x.shape, token, dtype=x.dtype)
         case Mean(name) | Median(name) | MostFrequent(name):
-            return _middle(baseline, collection(name))
+            return _middle(baseline.how, collection(name))
         case Blur(source, sigma):
             sharp = _floating(x if source is None else element(source))
             wide = sharp if sharp.itemsize > 2 else sharp.float()
@@ -213,9 +213,8 @@ def materialise(
             assert_never(baseline)
 
 
-def _middle(baseline: Mean | Median | MostFrequent, rows: Sequence[Tensor]) -> Tensor:
+def _middle(how: Middle, rows: Sequence[Tensor]) -> Tensor:
     """The mean, the median or the mode of each feature."""
-    how: Middle = "mean" if isinstance(baseline, Mean) else "median" if isinstance(baseline, Median) else "mode"
     packing = packing_of(rows[0])
     if packing is not None:
         return carrying(packing.middle(torch.stack([plain(each) for each in rows]), how), packing)
