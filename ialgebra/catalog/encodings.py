@@ -19,6 +19,8 @@ from ..errors import BindError, ShapeError
 
 _READ = {"input_ids": "ids", "attention_mask": "attention", "token_type_ids": "types"}
 _NOT_FOR_MODELS = {"special_tokens_mask", "offset_mapping", "length", "overflow_to_sample_mapping", "labels"}
+PARTS = frozenset(_READ) | _NOT_FOR_MODELS
+"""The names of all that a tokenizer may return."""
 
 
 class Encoding(NamedTuple):

@@ -13,11 +13,10 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import BindError, ShapeError, did_you_mean
+from . import encodings
 
 SaidOfParts = str | Mapping[str, str] | None  # what a registration says of an input, or of each of its parts
 
-_OF_TOKENIZERS = {"input_ids", "attention_mask", "token_type_ids", "special_tokens_mask", "offset_mapping", "length"}
-_OF_TOKENIZERS |= {"overflow_to_sample_mapping", "labels"}
 _RIDERS = ("attention_mask", "token_type_ids", "position_ids", "pixel_mask", "special_tokens_mask")
 
 
@@ -25,7 +24,7 @@ def is_composite(value: object) -> bool:
     """Whether a value is a mapping of named parts, and not what a tokenizer returns."""
     if not isinstance(value, Mapping) or not value:
         return False
-    return not ("input_ids" in value and set(value) <= _OF_TOKENIZERS)
+    return not ("input_ids" in value and set(value) <= encodings.PARTS)
 
 
 def together(name: str, inputs: Sequence[Mapping[str, object]]) -> dict[str, object]:
