@@ -7,7 +7,6 @@ queries, no sessions.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import BindError, ShapeError, in_lines
+from ..system.markup import preformatted
 from .goals import alike, explained, goal_of, held, most_frequent
 from .head import Head
 from .network import Network
@@ -62,7 +62,7 @@ class HeadReport:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(str(self))
 
 
 @torch.inference_mode(False)  # ordinary tensors come out, whatever mode the caller is in

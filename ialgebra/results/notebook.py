@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import IalgebraError
+from ..system import disk
+from ..system.markup import preformatted
 from .shown import ShownMap
 
 if TYPE_CHECKING:
@@ -18,11 +20,6 @@ if TYPE_CHECKING:
 
 DRAWN = 24
 """The most maps that a notebook draws for an answer; plot() draws all."""
-
-
-def preformatted(text: str) -> str:
-    """Text as HTML that keeps its lines and columns."""
-    return f"<pre>{html.escape(text)}</pre>"
 
 
 def picture(maps: Sequence[ShownMap], caption: str, kind: str | None = None, cmap: str | Colormap | None = None) -> str:
@@ -48,6 +45,6 @@ def write(path: Path, maps: Sequence[ShownMap], caption: str, kind: str | None, 
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        disk.write(path, page.encode())
     except (OSError, ValueError) as cause:
         raise IalgebraError(f"cannot write the page '{path}': {getattr(cause, 'strerror', None) or cause}") from cause

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..errors import IalgebraError, visible
 from ..planner.spending import Spending
 from ..system.arguments import checked, checked_fields
+from ..system.markup import preformatted
 from ..system.shortage import enough_memory
 from . import drawn, exports, files, importance, notebook
 from .attribution import Attribution
@@ -237,9 +238,7 @@ class Relation(Sequence[Attribution]):
         return self.text
 
     def _repr_html_(self) -> str:
-        return (
-            notebook.preformatted(self.text) if self.is_text else notebook.picture(self._attributions, str(self.stats))
-        )
+        return preformatted(self.text) if self.is_text else notebook.picture(self._attributions, str(self.stats))
 
 
 @checked

@@ -5,7 +5,7 @@ In: a text. Out: the same, as a `str`. May not know: what the text says.
 
 from __future__ import annotations
 
-import html
+from ..system.markup import preformatted
 
 
 class ShownText(str):
@@ -17,4 +17,4 @@ class ShownText(str):
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self)}</pre>"
+        return preformatted(self)

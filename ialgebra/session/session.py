@@ -39,6 +39,7 @@ from ..results.relation import Relation
 from ..results.shown_text import ShownText
 from ..system import forking
 from ..system.arguments import checked
+from ..system.markup import preformatted
 from ..system.shortage import enough_memory
 from . import interrupts, registration
 from .descriptions import input_line, session_text
@@ -78,7 +79,7 @@ class Session:
         return session_text(self._catalog, sum(len(table.rows) for table in self._store.tables.values()))
 
     def _repr_html_(self) -> str:
-        return ShownText(repr(self))._repr_html_()
+        return preformatted(repr(self))
 
     def __enter__(self) -> Session:
         return self
