@@ -82,10 +82,10 @@ def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int,
     options, seed = dict(game.estimation.options), tables.plan.seed
     asked: ExplainedScalar | PresenceScalar = scalar
     packing = packing_of(ends)
-    if packing is not None and packing.without_arithmetic(plain(ends)):
+    if packing is not None and (lacking := packing.without_arithmetic(plain(ends))):
         if interpreter.needs_gradients:
             raise BindError(
-                f"{name} needs gradients, which do not flow through {packing.without_arithmetic(plain(ends))}; ask a "
+                f"{name} needs gradients, which do not flow through {lacking}; ask a "
                 "method that replaces features, such as captum.FeatureAblation, or using shapley()"
             )
         asked = PresenceScalar(scalar, ends)
