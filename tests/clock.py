@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import time
 
 import pytest
+
+from tests.unread import Unread
 
 _READING = 1e-6  # seconds that a look at the clock takes, so that no two moments are the same
 
@@ -13,13 +14,12 @@ _READING = 1e-6  # seconds that a look at the clock takes, so that no two moment
 class FakeClock:
     """Stands in for `time.perf_counter` while a test runs.
 
-    The time lies in a queue, because the fingerprint of a model reads what the model refers to, but not what waits in a
-    queue: a model that lets time pass would count as changed whenever anybody looks at the clock.
+    The time is unread by fingerprints of models: a model that lets time pass would count as changed whenever anybody
+    looks at the clock.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._times: queue.SimpleQueue[float] = queue.SimpleQueue()
-        self._times.put(1000.0)
+        self._time = Unread(1000.0)
         monkeypatch.setattr(time, "perf_counter", self.read)
 
     @property
@@ -34,6 +34,4 @@ class FakeClock:
         self._moved(seconds)
 
     def _moved(self, seconds: float) -> float:
-        moved = self._times.get() + seconds
-        self._times.put(moved)
-        return moved
+        return self._time.change(lambda now: now + seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -17,11 +18,14 @@ class Unread(Generic[_T]):
 
     @property
     def value(self) -> _T:
-        found = self._waiting.get()
-        self._waiting.put(found)
-        return found
+        return self.change(lambda found: found)
 
     @value.setter
     def value(self, value: _T) -> None:
-        self._waiting.get()
-        self._waiting.put(value)
+        self.change(lambda _: value)
+
+    def change(self, to: Callable[[_T], _T]) -> _T:
+        """Put in its place what `to` makes of it, at once for all threads, and return that."""
+        changed = to(self._waiting.get())
+        self._waiting.put(changed)
+        return changed
