@@ -425,3 +425,16 @@ def test_a_classifier_of_hugging_face_is_explained_under_its_mask(which: str) ->
             assert a.target_name == ["calm", "glad", "sad"][target]
             assert a.values == pytest.approx(expected, abs=2e-5 * float(whole.abs().max()))
     assert all(layer.name for layer in con._catalog.model("f").layers)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *("attention_mask", "token_type_ids", "special_tokens_mask"),
+        *("offset_mapping", "length", "overflow_to_sample_mapping"),
+    ],
+)
+def test_whatever_a_tokenizer_returns_beside_ids_leaves_them_tokens(beside: str) -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_input("x", {"input_ids": [[5, 6, 7]], beside: [[1, 1, 1]]})
+    assert con.sql("describe x").text.startswith("input x: tokens, (3,), torch.int64")
