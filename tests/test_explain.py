@@ -88,7 +88,7 @@ def test_plans_of_equal_work_share_most_whatever_the_last_bit_of_a_sum_is():
     assert sums[True] > sums[False]
 
     def sketch(strategy: Strategy) -> Sketch:
-        return Sketch((), (), (), Cost(3, sums[bool(strategy.pack)], None, 0))
+        return Sketch(Cost(3, sums[bool(strategy.pack)], None, 0), 1)
 
     assert search(Strategy.BEST, {"pack"}, sketch)[0].pack is True
     sums[False] = 0.29

@@ -19,7 +19,7 @@ from ..estimation.bound import simultaneous
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
 from ..planner.decisions import Alternative, Decision
-from ..planner.games import Game, game_key
+from ..planner.games import Game
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort, seeds
 from ..results.attribution import Attribution
@@ -189,11 +189,11 @@ class Course:
         assert self.effort is not None
         more = sum(goal.missing(steps[table]) for table, goal in goals.items())
         room = min(1.0, max(0.0, affordable) / more) if more else 1.0
-        rows = {game_key(game): job.spec.rows for job in plan.jobs for game in job.games}
+        rows = {game.key: job.spec.rows for job in plan.jobs for game in job.games}
         for table, goal in goals.items():
             more_rows = math.ceil(room * (steps[table] - goal.rows))
             # A design may hold fewer rows than it was given: permutations visit some coalitions twice.
-            rows |= {key: max(rows.get(key, 0), goal.rows) + more_rows for key in map(game_key, goal.games)}
+            rows |= {key: max(rows.get(key, 0), goal.rows) + more_rows for key in (game.key for game in goal.games)}
         self.effort = replace(self.effort, rows=rows)
         self.ahead += sum(math.ceil(max(goal.goal, steps[t]) - goal.rows) * goal.models for t, goal in goals.items())
 

@@ -14,16 +14,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Final, NamedTuple
 
-from ..algebra.operators import Join, Operator
+from ..algebra.baselines import Given
+from ..algebra.operators import Identity, Join, Operator, Projection, Selection
 from ..catalog.catalog import Catalog
 from ..errors import IalgebraWarning, Span
 from .check import check, check_size
-from .cost import overhead, plan_cost
+from .cost import overhead
 from .doubts import Use, doubts
-from .fuse import fuse, schedule, ways
+from .fuse import Fusion, schedule, sketched, ways
 from .games import Answer
 from .graph import PlanGraph
 from .laws import flatten_join
@@ -32,7 +33,7 @@ from .meaning import check_meaning
 from .physical import Cost, PhysicalPlan, PlanOutput
 from .rewrite import RewriteStep, Rewriting
 from .sampling import Effort
-from .search import Sketch, search
+from .search import Sketch, decided_alone, search
 from .strategy import Strategy
 from .verify import verify
 
@@ -82,12 +83,20 @@ class Lowered:
 
     def answers(self, *, rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
         """The answers of every plan, by its number: after the laws or as written, with or without duals (L13)."""
+        if self._single:
+            rewrite, dual = True, True
         if (rewrite, dual) not in self._answers:
             plans = self.normal if rewrite else self._flat
             self._lowering.read(plans)
             found = tuple(tuple(self._lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
             self._answers[rewrite, dual] = found
         return self._answers[rewrite, dual]
+
+    @cached_property
+    def _single(self) -> bool:
+        """Whether each plan, as written and after the laws, is one game of which neither end is an input: then nothing
+        can be merged, and no two games are duals."""
+        return self.normal == self.graph.plans and all(map(_one_game, self.normal))
 
     def doubts(self, masses: Iterable[Use]) -> list[IalgebraWarning]:
         """What the query asks that is legal but rarely meant; `masses` are the windows that its ranking reads."""
@@ -161,16 +170,24 @@ def size(
 
     known_ways = ways(strategy, lowered.catalog)
 
-    @cache  # after the search, `_stages` asks for some of these sketches again
-    def sketch(taken: Strategy) -> Sketch:
-        flat = [answer for each in answers(taken.rewrite, taken.dual is True) for answer in each]
-        jobs, readings = fuse(flat, taken, seed, lowered.catalog, effort)
-        passes = schedule(jobs, taken, lowered.catalog, known_ways)
-        cost = plan_cost(jobs, passes, lowered.catalog, share=taken.share is True)
-        return Sketch(tuple(jobs), tuple(readings), tuple(passes), cost)
+    fusions: dict[int, Fusion] = {}  # most strategies that are compared have the same answers
 
-    taken, best, decisions = search(strategy, _matters(answers(strategy.rewrite, strategy.dual is not False)), sketch)
-    remaining = iter(best.readings)
+    def fusion(rewrite: bool, dual: bool) -> Fusion:
+        place = id(lowered.answers(rewrite=rewrite, dual=dual))
+        if place not in fusions:
+            flat = [answer for each in answers(rewrite, dual) for answer in each]
+            fusions[place] = Fusion(flat, seed, lowered.catalog, effort)
+        return fusions[place]
+
+    def sketch(taken: Strategy) -> Sketch:
+        tally = fusion(taken.rewrite, taken.dual is True).tally(taken)
+        return sketched(tally, taken, lowered.catalog, known_ways)
+
+    matters = _matters(answers(strategy.rewrite, strategy.dual is not False))
+    taken, best, decisions = search(strategy, matters, sketch)
+    jobs, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
+    passes = schedule(jobs, taken, lowered.catalog, known_ways)
+    remaining = iter(readings)
     outputs = tuple(
         PlanOutput(
             each.label, each.item, each.plan, lowered.normal[number], found, tuple(next(remaining) for _ in found)
@@ -182,14 +199,14 @@ def size(
         lowered.query,
         lowered.graph,
         outputs,
-        best.jobs,
-        best.passes,
+        jobs,
+        passes,
         lowered.trace(numbers),
         lowered.game_laws(numbers, dual=taken.dual is True),
         best.cost,
-        overhead(best.jobs, len(best.readings)),
+        overhead(jobs, len(readings)),
         tuple(_stages(taken, best.cost, sketch)),
-        decisions,
+        (*decisions, *decided_alone(jobs, passes)),
         taken,
         seed,
     )
@@ -210,6 +227,16 @@ def compile_plan(
 ) -> PhysicalPlan:
     """`wanted` lowered, and sized once; raises what `lower` and `size` raise."""
     return size(lower(wanted, catalog, strategy, query=query, places=places), seed, effort=effort)
+
+
+def _one_game(plan: Operator) -> bool:
+    while isinstance(plan, Projection | Selection):
+        plan = plan.of
+    return (
+        isinstance(plan, Identity)
+        and len(plan.inputs) == len(plan.baselines) == 1
+        and not isinstance(plan.baselines[0], Given)
+    )
 
 
 def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:

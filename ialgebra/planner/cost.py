@@ -18,7 +18,8 @@ from ..kernels.estimators.estimator import seconds_of_means
 from ..kernels.estimators.registry import find
 from ..models.network import Network
 from ..models.profile import Profile
-from .physical import Cost, Job, Pass, Run
+from .games import Game, Hybrids
+from .physical import Cost, Job, Run
 from .sampling import DesignSpec
 
 _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an EfficientNet-Lite0 on two CPU cores
@@ -104,10 +105,10 @@ def cheapest(costs: Mapping[Run, Cost]) -> Run:
     return min(good, key=lambda run: abs(math.log(run.batch_size / usual.batch_size)))
 
 
-def plan_cost(jobs: Sequence[Job], passes: Sequence[Pass], catalog: Catalog, *, share: bool) -> Cost:
-    """The cost of the passes and of the ends x_∅ and x_N: each end once, or, without `share`, once for each job."""
-    total = sum((each.cost for each in passes), NOTHING)
-    for model, layers in ends(jobs, share=share).items():
+def plan_cost(passes: Iterable[Cost], whole: Ends, catalog: Catalog) -> Cost:
+    """The cost of a plan: of its passes, and of its ends x_∅ and x_N."""
+    total = sum(passes, NOTHING)
+    for model, layers in whole.items():
         total += forward_cost([catalog.model(model)], [deepest(layers)], len(layers), Run(len(layers), "eager"))
     return total
 
@@ -131,14 +132,37 @@ def _estimating(spec: DesignSpec, columns: int) -> float:
     return seconds(spec.players, spec.rows, columns)
 
 
-def ends(jobs: Sequence[Job], *, share: bool) -> dict[str, list[int | None]]:
-    """The ends x_∅ and x_N that the jobs need: for each model, the layer at which each end is read."""
-    found: dict[tuple[str, str, int], set[int | None]] = {}
-    for number, job in enumerate(jobs):
-        for model in job.models:
-            for row in (job.hybrids.full, job.hybrids.empty):
-                found.setdefault((model, row, -1 if share else number), set()).update(job.layers(model))
-    wanted: dict[str, list[int | None]] = {}
-    for (model, _, _), layers in found.items():
-        wanted.setdefault(model, []).append(deepest(layers))
-    return wanted
+Reads = tuple[tuple[str, ...], tuple[int | None, ...]]
+"""The models of a job, and for each model the deepest layer that the job reads of it."""
+
+Ends = Mapping[str, Sequence[int | None]]
+"""For each model, the layer at which each of its ends is read."""
+
+
+def reads(games: Sequence[Game]) -> Reads:
+    """What the games of a job read."""
+    if len(games) == 1:
+        return (games[0].model,), (games[0].layer,)
+    layers: dict[str, list[int | None]] = {}
+    for game in games:
+        layers.setdefault(game.model, []).append(game.layer)
+    return tuple(layers), tuple(map(deepest, layers.values()))
+
+
+def ends(jobs: Iterable[tuple[Reads, Hybrids]], *, share: bool) -> Ends:
+    """The ends x_∅ and x_N that jobs need, given what each reads of which hybrids: each end once, or, without `share`,
+    once for each job."""
+    alike: dict[Reads, list[Hybrids]] = {}
+    for read, hybrids in jobs:
+        alike.setdefault(read, []).append(hybrids)
+    apart: dict[str, list[int | None]] = {}
+    shared: dict[str, dict[str, int | None]] = {}
+    for read, every in alike.items():
+        rows = dict.fromkeys(row for each in every for row in (each.full, each.empty))
+        count = sum(1 + (each.full != each.empty) for each in every)
+        for model, layer in zip(*read, strict=True):
+            apart.setdefault(model, []).extend([layer] * count)
+            known = shared.setdefault(model, {})
+            met = known.keys() & rows
+            known.update({row: deepest((layer, known[row])) if row in met else layer for row in rows})
+    return {model: list(known.values()) for model, known in shared.items()} if share else apart

@@ -85,6 +85,16 @@ class Game:
     output: OutputKind
     estimation: Estimation
 
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The game's content: a total order of games, the same in every process."""
+        if isinstance(self.target, Predicted):
+            source = self.target.source
+            target = f"{self.target.model}({source.whole_text or source.key})"
+        else:
+            target = f"{self.target:08d}"
+        return (self.hybrids.key, self.model, f"{self.layer or 0:08d}", target, self.output, self.estimation.key)
+
 
 @dataclass(frozen=True, eq=False)
 class Board:
@@ -134,16 +144,4 @@ def merged(terms: Iterable[GameTerm]) -> tuple[GameTerm, ...]:
         place = (term.game, term.board, term.part)
         sums[place] = sums.get(place, Fraction(0)) + term.coefficient
     kept = [GameTerm(share, *place) for place, share in sums.items() if share]
-    return tuple(sorted(kept, key=lambda term: (game_key(term.game), term.part, term.board.swapped)))
-
-
-def game_key(game: Game) -> tuple[str, ...]:
-    """A total order of games by content, the same in every process."""
-    target: int | str
-    if isinstance(game.target, Predicted):
-        source = game.target.source
-        target = f"{game.target.model}({source.whole_text or source.key})"
-    else:
-        target = game.target
-    parts = (game.hybrids.key, game.model, game.layer or 0, target, game.output, game.estimation.key)
-    return tuple(f"{part:08d}" if isinstance(part, int) else part for part in parts)
+    return tuple(sorted(kept, key=lambda term: (term.game.key, term.part, term.board.swapped)))

@@ -31,7 +31,7 @@ class PlanGraph:
 
     def __init__(self, plans: Iterable[Operator]) -> None:
         self.plans = tuple(plans)
-        self._index: nx.DiGraph[Operator | tuple[Operator, ...]] = nx.DiGraph()
+        self._index: nx.DiGraph[object] = nx.DiGraph()
         self._repeating: set[Operator] = set()  # operators that read one operand at several positions
         self._orders: dict[tuple[Operator, ...], tuple[Operator, ...]] = {}
         for plan in self.plans:
@@ -73,11 +73,13 @@ class PlanGraph:
         asked = self.plans if plans is None else tuple(plans)
         if asked not in self._orders:
             # One extra vertex above all plans, so that operators which the plans share are visited once.
-            top = asked[0] if len(asked) == 1 else asked
+            top: object = asked[0] if len(asked) == 1 else object()
             if len(asked) != 1:
                 self._index.add_node(top)
                 self._index.add_edges_from((top, plan) for plan in asked)
             found = tuple(nx.dfs_postorder_nodes(self._index, top))
+            if len(asked) != 1:
+                self._index.remove_node(top)
             self._orders[asked] = found if len(asked) == 1 else found[:-1]
         return self._orders[asked]
 

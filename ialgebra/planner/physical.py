@@ -57,6 +57,12 @@ class Cost(NamedTuple):
         seconds = None if self.seconds is None or other.seconds is None else self.seconds + other.seconds
         return Cost(self.rows + other.rows, self.work + other.work, seconds, max(self.peak, other.peak))
 
+    def times(self, count: int) -> Cost:
+        """The cost of so many passes that each cost this."""
+        return Cost(
+            self.rows * count, self.work * count, None if self.seconds is None else self.seconds * count, self.peak
+        )
+
     def less(self, other: Cost) -> bool:
         """Whether this cost is known to take clearly less time than `other`: differences below 5 % are noise."""
         known = self.seconds is not None and other.seconds is not None

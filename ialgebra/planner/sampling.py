@@ -14,7 +14,7 @@ from ..interpreters.checked import chosen
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHAPLEY
 from ..kernels.estimators.registry import choose, complete
-from .games import Answer, Game, game_key
+from .games import Answer, Game
 
 ENDS = "ends"  # the design for interpreters that run the model themselves: only v(∅) and v(N), for the answer
 
@@ -33,7 +33,7 @@ class DesignSpec(NamedTuple):
 @dataclass(frozen=True)
 class Effort:
     """What one round of an answer spends on a game: `a_player` rows for each player, or, if `rows` has an entry for the
-    game's `game_key`, that number of rows.
+    game's key, that number of rows.
 
     A game's BUDGET caps both. With `apart`, games of one answer over different hybrids draw different coalitions, so
     that their errors are independent (D9).
@@ -45,7 +45,8 @@ class Effort:
 
     def of(self, game: Game) -> int:
         """The most rows that the round spends on a game."""
-        return self.rows.get(game_key(game), int(self.a_player * game.hybrids.players))
+        usual = int(self.a_player * game.hybrids.players)
+        return self.rows.get(game.key, usual) if self.rows else usual
 
 
 def spec(

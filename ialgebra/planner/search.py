@@ -1,6 +1,6 @@
 """The search for the cheapest plan: tries every combination of the open decisions on sharing, and compares the costs.
 
-In: a strategy with open decisions, and a function that makes a sketch (jobs, passes, cost) from a strategy without open
+In: a strategy with open decisions, and a function that makes a sketch (the cost) from a strategy without open
 decisions. Out: the cheapest sketch and its strategy, and for EXPLAIN the rejected alternatives of each decision. Knows
 no operators and no tensors.
 
@@ -24,17 +24,15 @@ from ..kernels.estimators.exact import EXACT
 from ..kernels.estimators.registry import choose, complete
 from ..kernels.estimators.regression import REGRESSION
 from .decisions import Alternative, Decision
-from .physical import Cost, Job, Pass, TermReading
+from .physical import Cost, Job, Pass
 from .strategy import Strategy
 
 
 class Sketch(NamedTuple):
-    """The jobs and passes that a strategy makes from the answers, where each answer is read, and the cost."""
+    """What a strategy would cost, and in how many passes."""
 
-    jobs: tuple[Job, ...]
-    readings: tuple[tuple[TermReading, ...], ...]
-    passes: tuple[Pass, ...]
     cost: Cost
+    passes: int
 
 
 class _Choice(NamedTuple):
@@ -71,8 +69,13 @@ def search(
     # The first of the cheapest shares most. The tolerance is for sums in another order, which differ in the last bits.
     best = next(values for values, (_, each) in found.items() if each.cost.work <= least * (1 + 1e-9))
     chosen, cheapest = found[best]
-    turned_down = _turned_down(best, {values: each for values, (_, each) in found.items()})
-    return chosen, cheapest, (*turned_down, *_how_passes_run(cheapest.passes), *_estimators(cheapest.jobs))
+    return chosen, cheapest, tuple(_turned_down(best, {values: each for values, (_, each) in found.items()}))
+
+
+def decided_alone(jobs: Sequence[Job], passes: Sequence[Pass]) -> Iterator[Decision]:
+    """The decisions that were taken for each pass and each game by itself, with what was rejected."""
+    yield from _how_passes_run(passes)
+    yield from _estimators(jobs)
 
 
 def _options(wish: bool | None, matters: bool) -> tuple[bool, ...]:
@@ -95,7 +98,7 @@ def _turned_down(best: tuple[bool, ...], found: dict[tuple[bool, ...], Sketch]) 
     own = found[best]
     for place, choice in enumerate(_SHARED):
         other = found.get((*best[:place], not best[place], *best[place + 1 :]))
-        if other is not None and (other.cost, len(other.passes)) != (own.cost, len(own.passes)):
+        if other is not None and other != own:
             yes, no = (choice.yes, choice.no) if best[place] else (choice.no, choice.yes)
             yield Decision(choice.id, choice.about, yes, (Alternative(no, other.cost.rows, other.cost.seconds),))
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from ..algebra.operators import AntiJoin
 from ..errors import InternalError
 from ..interpreters.shipped import SHAPLEY
-from .cost import deepest, ends
+from .cost import deepest, ends, reads
 from .fuse import form, job_order
-from .games import Answer, game_key
+from .games import Answer
 from .physical import Job, Pass, PhysicalPlan, TermReading
 from .sampling import ENDS
 
@@ -86,7 +86,7 @@ def _answer(plan: PhysicalPlan, answer: Answer, readings: tuple[TermReading, ...
         if term.board.hybrids is not term.game.hybrids or len(term.board.active) != term.game.hybrids.players:
             yield "a term's board has other players than its game"
     if plan.strategy.rewrite:
-        order = [(game_key(term.game), term.part, term.board.swapped) for term in answer.terms]
+        order = [(term.game.key, term.part, term.board.swapped) for term in answer.terms]
         if order != sorted(order):
             yield "the terms of an answer are not in the order of their content"
         if any(term.coefficient == 0 for term in answer.terms):
@@ -147,7 +147,7 @@ def _passes(plan: PhysicalPlan) -> Iterator[str]:
 
 
 def _whole(plan: PhysicalPlan) -> Iterator[str]:
-    whole = sum(map(len, ends(plan.jobs, share=plan.strategy.share is True).values()))
-    rows = whole + sum(each.cost.rows for each in plan.passes)
+    whole = ends(((reads(job.games), job.hybrids) for job in plan.jobs), share=plan.strategy.share is True)
+    rows = sum(map(len, whole.values())) + sum(each.cost.rows for each in plan.passes)
     if plan.cost.rows != rows:
         yield f"it costs {plan.cost.rows} rows, and its passes and ends {rows}"

@@ -16,7 +16,7 @@ from ialgebra.answering import question
 from ialgebra.language import reader
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.compile import Wanted, compile_plan, lower, size
-from ialgebra.planner.games import Answer, game_key
+from ialgebra.planner.games import Answer
 from ialgebra.planner.physical import PhysicalPlan
 from ialgebra.planner.sampling import Effort
 from ialgebra.planner.strategy import PRESETS
@@ -32,16 +32,14 @@ def wanted(text: str) -> list[Wanted]:
 
 def terms(answers: tuple[Answer, ...]) -> object:
     return [(answer.shown, answer.baseline, answer.against, answer.component) for answer in answers] + [
-        (term.coefficient, game_key(term.game), term.part, term.board.swapped)
-        for answer in answers
-        for term in answer.terms
+        (term.coefficient, term.game.key, term.part, term.board.swapped) for answer in answers for term in answer.terms
     ]
 
 
 def said(plan: PhysicalPlan) -> object:
     """Everything that a plan says, in values that can be compared."""
     return (
-        [(job.spec, job.hybrids.key, [game_key(game) for game in job.games]) for job in plan.jobs],
+        [(job.spec, job.hybrids.key, [game.key for game in job.games]) for job in plan.jobs],
         [
             (output.label, output.item, output.written, output.normal, output.readings, terms(output.answers))
             for output in plan.outputs

@@ -10,8 +10,19 @@ import pytest
 
 from ialgebra.kernels.estimators.regression import A_FIT
 from ialgebra.planner import cost as formulas
-from ialgebra.planner.cost import NOTHING, batch_size, cheapest, deepest, ends, forward_cost, overhead, plan_cost, runs
-from ialgebra.planner.physical import Cost, Job, Pass, Run
+from ialgebra.planner.cost import (
+    NOTHING,
+    batch_size,
+    cheapest,
+    deepest,
+    ends,
+    forward_cost,
+    overhead,
+    plan_cost,
+    reads,
+    runs,
+)
+from ialgebra.planner.physical import Cost, Job, Run
 from ialgebra.planner.sampling import DesignSpec
 
 
@@ -175,30 +186,32 @@ JOBS = (
     job(1, "y", "0", ("f", None), ("g", 1)),
     job(2, "x", "0", ("f", 1)),
 )
+READ = [(reads(each.games), each.hybrids) for each in JOBS]
 
 
 def test_whole_inputs_are_read_once_at_the_deepest_layer_that_any_job_reads() -> None:
-    found = ends(JOBS, share=True)
+    found = ends(READ, share=True)
     assert found.keys() == {"f", "g"}
     assert found["f"] == [3, None, None]  # x, the baseline that y's job reads to the end, and y
+    assert ends(READ[::-1], share=True)["f"] == [3, None, None]
     assert found["g"] == [1, 1]
-    apart = ends(JOBS, share=False)
+    apart = ends(READ, share=False)
     assert apart["f"] == [3, 3, None, None, 1, 1]
     assert apart["g"] == [1, 1]
 
 
 def test_a_plan_costs_its_passes_and_its_ends() -> None:
     catalog: Any = SimpleNamespace(model={"f": EAGER, "g": network({"eager": {8: 0.1}})}.__getitem__)
-    passes = [Pass(("f",), (None,), (0,), 48, Run(8, "eager"), Cost(48, 30.0, 2.0, 77_000))]
-    total = plan_cost(JOBS, passes, catalog, share=True)
+    passes, shared = [Cost(48, 30.0, 2.0, 77_000)], ends(READ, share=True)
+    total = plan_cost(passes, shared, catalog)
     assert total.rows == 48 + 3 + 2
     assert total.work == 30 + 3 + 2 / 4
     assert total.peak == 77_000
     assert total.seconds == pytest.approx(2 + 3 * 0.01 + 2 * 0.1 / 4 + 2 * BATCH + 5 * BESIDE)
-    assert plan_cost(JOBS, passes, catalog, share=False).rows == 48 + 6 + 2
-    assert plan_cost([], [], catalog, share=True) == NOTHING == Cost(0, 0.0, 0.0, 0)
-    small = [passes[0]._replace()] if hasattr(passes[0], "_replace") else passes
-    assert plan_cost(JOBS, small * 2, catalog, share=True).rows == 96 + 5
+    assert plan_cost(passes, ends(READ, share=False), catalog).rows == 48 + 6 + 2
+    assert plan_cost([], ends([], share=True), catalog) == NOTHING == Cost(0, 0.0, 0.0, 0)
+    assert plan_cost(passes * 2, shared, catalog).rows == 96 + 5
+    assert passes[0].times(2) == passes[0] + passes[0]
 
 
 def test_a_query_takes_milliseconds_beside_its_batches_more_for_more_jobs_maps_and_columns() -> None:

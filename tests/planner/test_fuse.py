@@ -14,7 +14,6 @@ from ialgebra import CompositionError, Strategy
 from ialgebra.answering import binding as binder
 from ialgebra.language import reader
 from ialgebra.planner.compile import Wanted, compile_plan
-from ialgebra.planner.games import game_key
 from ialgebra.planner.physical import PhysicalPlan, Run
 from ialgebra.planner.sampling import Effort
 from tests import worlds
@@ -81,8 +80,8 @@ def test_two_writings_of_a_query_make_the_same_jobs() -> None:
     one = compiled("select 2, * from f(x) join f(x') on weight = 0.3")
     other = compiled("select *, 2 from f(x') join f(x) on weight = 0.7")
     assert len(one.jobs) == 2
-    assert [(job.spec, [game_key(game) for game in job.games]) for job in one.jobs] == [
-        (job.spec, [game_key(game) for game in job.games]) for job in other.jobs
+    assert [(job.spec, [game.key for game in job.games]) for job in one.jobs] == [
+        (job.spec, [game.key for game in job.games]) for job in other.jobs
     ]
 
 

@@ -20,7 +20,7 @@ from ialgebra.answering import binding as binder
 from ialgebra.catalog.inputs import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import reader
-from ialgebra.planner.games import Answer, Game, Hybrids, Predicted, game_key
+from ialgebra.planner.games import Answer, Game, Hybrids, Predicted
 from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.lower import Lowering
 from ialgebra.planner.rewrite import normalise
@@ -301,7 +301,7 @@ def test_hybrids_hold_both_inputs_as_they_are() -> None:
 def test_games_are_ordered_by_content() -> None:
     (answer,) = answers("select * from f(x, target => 1)")
     game = answer.terms[0].game
-    key = game_key(game)
+    key = game.key
     assert key[0] == game.hybrids.key
     assert key[1:5] == ("f", "00000000", "00000001", "logit")
     others: list[Game] = [
@@ -313,10 +313,10 @@ def test_games_are_ordered_by_content() -> None:
         replace(game, output="probability"),
         replace(game, estimation=Estimation(budget=100)),
     ]
-    keys = [key, *map(game_key, others)]
+    keys = [key, *(each.key for each in others)]
     assert len(set(keys)) == len(keys)
-    assert sorted([replace(game, layer=12), replace(game, layer=2)], key=game_key)[0].layer == 2
-    assert game_key(others[3])[3] == "f(x)"
+    assert sorted([replace(game, layer=12), replace(game, layer=2)], key=lambda game: game.key)[0].layer == 2
+    assert others[3].key[3] == "f(x)"
 
 
 def test_baselines_of_every_kind_become_backgrounds() -> None:

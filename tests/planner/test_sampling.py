@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,16 +12,14 @@ from ialgebra.algebra.operators import Estimation
 from ialgebra.errors import BudgetError
 from ialgebra.interpreters.shipped import SHIPPED
 from ialgebra.planner import sampling
-from ialgebra.planner.games import game_key
+from ialgebra.planner.games import Game
 from ialgebra.planner.sampling import DesignSpec, Effort, seeds
 
 
 def game(players: int, method: str | None = None, budget: int | None = None, key: str = "h") -> Any:
-    hybrids = SimpleNamespace(players=players, key=key)
+    hybrids: Any = SimpleNamespace(players=players, key=key)
     options = () if method is None else (("method", method),)
-    return SimpleNamespace(
-        hybrids=hybrids, estimation=Estimation("shapley", options, budget), model="f", layer=2, target=1, output="logit"
-    )
+    return Game("f", 2, hybrids, 1, "logit", Estimation("shapley", options, budget))
 
 
 def spec(game: Any, seed: int, *, halves: bool, effort: Effort | None = None) -> DesignSpec:
@@ -58,7 +57,7 @@ def test_a_round_that_spends_nothing_on_a_game_reads_its_ends_alone() -> None:
 
 def test_a_round_may_say_the_rows_of_a_game() -> None:
     one, other = game(20, key="one"), game(20, key="other")
-    effort = Effort(8, {game_key(one): 400})
+    effort = Effort(8, {one.key: 400})
     assert effort.of(one) == 400
     assert effort.of(other) == 160
     assert Effort(1.9).of(game(3)) == 5
@@ -68,14 +67,12 @@ def test_a_round_may_say_the_rows_of_a_game() -> None:
 
 
 def test_what_asks_the_model_itself_needs_the_ends_alone_and_others_draw_by_their_own_rules() -> None:
-    other: Any = game(12)
-    other.estimation = Estimation("captum.Saliency")
+    other: Any = replace(game(12), estimation=Estimation("captum.Saliency"))
     saliency = SHIPPED["captum.Saliency"]
     assert sampling.spec(other, 3, saliency, halves=False) == ("ends", 12, 2, 3, "captum.Saliency")
     other.hybrids.players = 0
     assert sampling.spec(other, 3, saliency, halves=False).rows == 1
-    banzhaf: Any = game(20)
-    banzhaf.estimation = Estimation("banzhaf", budget=100)
+    banzhaf: Any = replace(game(20), estimation=Estimation("banzhaf", budget=100))
     assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == ("uniform", 20, 100, 3, "banzhaf")
     banzhaf.hybrids.players = 0
     assert sampling.spec(banzhaf, 3, SHIPPED["banzhaf"], halves=False) == DesignSpec("exact", 0, 1, 3)

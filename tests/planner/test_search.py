@@ -11,7 +11,7 @@ import pytest
 from ialgebra.planner.decisions import Alternative, Decision
 from ialgebra.planner.physical import Cost, Pass, Run
 from ialgebra.planner.sampling import DesignSpec
-from ialgebra.planner.search import Sketch, search
+from ialgebra.planner.search import Sketch, decided_alone, search
 from ialgebra.planner.strategy import Strategy
 
 SHARED = ("dual", "share", "pack")
@@ -21,8 +21,8 @@ EVERY = frozenset(SHARED)
 class Sketches:
     """Plans whose work is a number for each decision that is taken; remembers which were asked for."""
 
-    def __init__(self, passes: tuple[Any, ...] = (), jobs: tuple[Any, ...] = (), **saves: float) -> None:
-        self.passes, self.jobs, self.saves = passes, jobs, saves
+    def __init__(self, **saves: float) -> None:
+        self.saves = saves
         self.seen: list[tuple[bool, ...]] = []
 
     def __call__(self, strategy: Strategy) -> Sketch:
@@ -30,7 +30,7 @@ class Sketches:
         assert all(isinstance(getattr(strategy, field), bool) for field in SHARED)
         self.seen.append(taken)
         work = 100.0 - sum(self.saves.get(field, 0) for field, yes in zip(SHARED, taken, strict=True) if yes)
-        return Sketch(self.jobs, (), self.passes, Cost(int(work), work, work / 10, 0))
+        return Sketch(Cost(int(work), work, work / 10, 0), 1)
 
 
 def test_every_open_decision_that_matters_is_tried_both_ways() -> None:
@@ -70,15 +70,9 @@ def test_of_equal_plans_the_one_that_shares_most_is_taken_and_nothing_was_turned
 
 def test_plans_of_equal_cost_and_other_passes_are_a_decision() -> None:
     def sketch(strategy: Strategy) -> Sketch:
-        passes = (None,) if strategy.pack else (None, None)
-        return Sketch((), (), passes if strategy.pack else (), Cost(10, 10.0, None, 0))
+        return Sketch(Cost(10, 10.0, None, 0), 1 if strategy.pack else 2)
 
-    one = Pass(("f",), (None,), (0,), 0, Run(8, "eager"), Cost(0, 0.0, None, 0))
-
-    def with_passes(strategy: Strategy) -> Sketch:
-        return sketch(strategy)._replace(passes=(one,) if strategy.pack else (one, one))
-
-    _, _, decisions = search(Strategy.BEST, {"pack"}, with_passes)
+    _, _, decisions = search(Strategy.BEST, {"pack"}, sketch)
     assert [each.id for each in decisions] == ["D6"]
 
 
@@ -109,8 +103,7 @@ def test_the_ways_to_run_a_pass_that_were_turned_down_are_told_cheapest_first() 
     empty = Pass(("f",), (None,), (0,), 0, run, cost(0.0), rejected)
     alone = Pass(("f",), (None,), (0,), 100, run, cost(2.0), ((Run(8, "eager"), cost(2.5)),))
     last = Pass(("f",), (None,), (0,), 100, run, cost(2.0), ((Run(4, "eager"), cost(2.5, 90)),))
-    _, _, decisions = search(Strategy.BEST, (), Sketches((first, empty, alone, last)))
-    assert decisions == (
+    assert tuple(decided_alone([], [first, empty, alone, last])) == (
         Decision(
             "D1",
             "b0 batches of",
@@ -127,7 +120,7 @@ def test_the_ways_to_run_a_pass_that_were_turned_down_are_told_cheapest_first() 
 def test_ways_of_unknown_cost_are_told_last() -> None:
     rejected = ((Run(2, "eager"), cost(None)), (Run(4, "eager"), cost(3.0)))
     some = Pass(("f",), (None,), (0,), 100, Run(8, "eager"), cost(2.0), rejected)
-    _, _, (decision,) = search(Strategy.BEST, (), Sketches((some,)))
+    (decision,) = decided_alone([], [some])
     assert decision.costs == (Alternative("4", 100, 3.0), Alternative("2", 100, None))
 
 
@@ -142,9 +135,8 @@ def test_exact_values_and_samples_are_set_beside_each_other_once_for_each_design
         DesignSpec("permutations", 20, 100, 0),
         DesignSpec("regression", 21, 100, 0),
     ]
-    jobs = tuple(SimpleNamespace(spec=spec) for spec in specs)
-    _, _, decisions = search(Strategy.BEST, (), Sketches((), jobs))
-    assert decisions == (
+    jobs: list[Any] = [SimpleNamespace(spec=spec) for spec in specs]
+    assert tuple(decided_alone(jobs, [])) == (
         Decision("D2", "10 players", "exact", (Alternative("regression", 320),)),
         Decision("D2", "12 players", "exact", (Alternative("regression", 384),)),
         Decision("D2", "12 players", "regression", (Alternative("exact", 4096),)),
