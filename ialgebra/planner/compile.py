@@ -185,8 +185,8 @@ def size(
 
     matters = _matters(answers(strategy.rewrite, strategy.dual is not False))
     taken, best, decisions = search(strategy, matters, sketch)
-    jobs, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
-    passes = schedule(jobs, taken, lowered.catalog, known_ways)
+    jobs, kinds, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
+    passes = schedule(kinds, taken, lowered.catalog, known_ways)
     remaining = iter(readings)
     outputs = tuple(
         PlanOutput(

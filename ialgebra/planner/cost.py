@@ -149,15 +149,12 @@ def reads(games: Sequence[Game]) -> Reads:
     return tuple(layers), tuple(map(deepest, layers.values()))
 
 
-def ends(jobs: Iterable[tuple[Reads, Hybrids]], *, share: bool) -> Ends:
-    """The ends x_∅ and x_N that jobs need, given what each reads of which hybrids: each end once, or, without `share`,
-    once for each job."""
-    alike: dict[Reads, list[Hybrids]] = {}
-    for read, hybrids in jobs:
-        alike.setdefault(read, []).append(hybrids)
+def ends(jobs: Iterable[tuple[Reads, Sequence[Hybrids]]], *, share: bool) -> Ends:
+    """The ends x_∅ and x_N that jobs need, given what they read, and of which hybrids: each end once, or, without
+    `share`, once for each job."""
     apart: dict[str, list[int | None]] = {}
     shared: dict[str, dict[str, int | None]] = {}
-    for read, every in alike.items():
+    for read, every in jobs:
         rows = dict.fromkeys(row for each in every for row in (each.full, each.empty))
         count = sum(1 + (each.full != each.empty) for each in every)
         for model, layer in zip(*read, strict=True):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from ..algebra.operators import Estimation
@@ -25,20 +26,13 @@ from .search import Sketch
 from .strategy import Strategy
 
 
-class _JobKey(NamedTuple):
-    """What games must have in common to be columns of one job; `apart` separates games that must not share rows."""
-
-    hybrids: Hybrids
-    design: DesignSpec
-    estimation: Estimation | None  # the interpreter and its options, if it runs the model itself; else None
-    apart: object
-
-
-class Kind(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Kind:
     """What a job has in common with all jobs that are run in the same way and cost the same.
 
     `layers` has one entry for each model: the deepest layer that is read of it. `asked` are the models, layers and
-    interpreters of the columns if an interpreter runs the models itself; else it is empty.
+    interpreters of the columns if an interpreter runs the models itself; else it is empty. Each is one object within
+    the fusion that made it.
     """
 
     models: tuple[str, ...]
@@ -48,12 +42,12 @@ class Kind(NamedTuple):
     shape: tuple[int, ...]  # of one row
     asked: tuple[tuple[str, int | None, Estimation], ...]
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Rows of one job, without the ends x_∅ and x_N."""
         return max(0, self.spec.rows - 2)
 
-    @property
+    @cached_property
     def batch(self) -> tuple[object, ...]:
         """Jobs for which this is equal share batches (D6)."""
         return self.models, self.layers, self.form
@@ -66,6 +60,21 @@ class Tally(NamedTuple):
     ends: Ends
 
 
+class Fused(NamedTuple):
+    """The jobs of some answers, the kind of each, and for each answer the places at which its terms are read."""
+
+    jobs: tuple[Job, ...]
+    kinds: tuple[Kind, ...]
+    readings: tuple[tuple[TermReading, ...], ...]
+
+
+class _Group(NamedTuple):
+    """The games that are the columns of one job."""
+
+    kind: Kind
+    games: tuple[Game, ...]
+
+
 class Fusion:
     """The answers of a query with the designs of their terms: their jobs, counted or built.
 
@@ -75,89 +84,103 @@ class Fusion:
 
     def __init__(self, answers: Sequence[Answer], seed: int, catalog: Catalog, effort: Effort | None = None) -> None:
         self._answers = answers
-        self._designs = _designs(answers, seed, catalog, effort)
+        self._games = [term.game for answer in answers for term in answer.terms]
+        self._known: dict[tuple[object, ...], Kind] = {}
+        self._kinds = self._of_games(seed, catalog, effort)
+        self._apart = len({game.hybrids for game in self._games}) == len(self._games)  # nothing can be shared
+        self._grouped: dict[tuple[bool, bool], tuple[list[_Group], Sequence[int]]] = {}
         self._tallies: dict[tuple[bool, bool], Tally] = {}
 
-    def jobs(self, strategy: Strategy) -> tuple[tuple[Job, ...], tuple[tuple[TermReading, ...], ...]]:
-        """The jobs that the answers need, and for each answer the places at which its terms are read."""
-        columns: dict[_JobKey, dict[Game, None]] = {}
-        where: list[list[tuple[_JobKey, Game]]] = []
-        for number, (answer, designs) in enumerate(zip(self._answers, self._designs, strict=True)):
-            where.append([])
-            for position, (term, design) in enumerate(zip(answer.terms, designs, strict=True)):
-                game = term.game
-                apart = None if strategy.share else game if strategy.rewrite else (number, position)
-                key = _job_key(game, design, apart)
-                columns.setdefault(key, {})[game] = None
-                where[-1].append((key, game))
-        jobs = {key: Job(key.hybrids, key.design, _ordered(games)) for key, games in columns.items()}
-        ordered = sorted(jobs, key=lambda key: job_order(jobs[key])) if strategy.share else list(jobs)
-        numbers = {key: number for number, key in enumerate(ordered)}
-        readings = [
-            tuple([TermReading(numbers[key], _column(jobs[key], game)) for key, game in entries]) for entries in where
-        ]
-        return tuple([jobs[key] for key in ordered]), tuple(readings)
+    def jobs(self, strategy: Strategy) -> Fused:
+        """The jobs that the answers need."""
+        groups, numbers = self._groups(strategy)
+        made = [Job(games[0].hybrids, kind.spec, games) for kind, games in groups]
+        order = sorted(range(len(made)), key=[job_order(job) for job in made].__getitem__) if strategy.share else None
+        places = range(len(made)) if order is None else _inverse(order)
+        games, read = iter(self._games), iter(numbers)
+
+        def reading() -> TermReading:
+            game, number = next(games), next(read)
+            columns = made[number].games
+            return TermReading(places[number], 0 if len(columns) == 1 else columns.index(game))
+
+        readings = tuple([tuple([reading() for _ in answer.terms]) for answer in self._answers])
+        if order is None:
+            return Fused(tuple(made), tuple([each.kind for each in groups]), readings)
+        return Fused(tuple([made[k] for k in order]), tuple([groups[k].kind for k in order]), readings)
 
     def tally(self, strategy: Strategy) -> Tally:
         """The jobs that `jobs` would build, counted."""
-        share, rewrite = strategy.share is True, strategy.rewrite
-        if (share, rewrite) not in self._tallies:
-            kinds: Counter[Kind] = Counter()
-            read: list[tuple[Kind, Hybrids]] = []
-            for games, design in self._groups(share, rewrite):
-                hybrids = games[0].hybrids
-                kind = _kind(hybrids, design, games)
-                kinds[kind] += 1
-                read.append((kind, hybrids))
-            found = ends((((kind.models, kind.layers), hybrids) for kind, hybrids in read), share=share)
-            self._tallies[share, rewrite] = Tally(kinds, found)
-        return self._tallies[share, rewrite]
+        share = strategy.share is True
+        if (share, strategy.rewrite) not in self._tallies:
+            alike: dict[Kind, list[Hybrids]] = {}
+            for kind, games in self._groups(strategy)[0]:
+                alike.setdefault(kind, []).append(games[0].hybrids)
+            whole = ends((((kind.models, kind.layers), each) for kind, each in alike.items()), share=share)
+            counts = Counter({kind: len(each) for kind, each in alike.items()})
+            self._tallies[share, strategy.rewrite] = Tally(counts, whole)
+        return self._tallies[share, strategy.rewrite]
 
-    def _groups(self, share: bool, rewrite: bool) -> Iterable[tuple[Sequence[Game], DesignSpec]]:
-        """The games and the design of each job."""
-        terms = (
-            (term.game, design)
-            for answer, designs in zip(self._answers, self._designs, strict=True)
-            for term, design in zip(answer.terms, designs, strict=True)
-        )
-        if share:
-            columns: dict[_JobKey, dict[Game, None]] = {}
-            for game, design in terms:
-                columns.setdefault(_job_key(game, design, None), {})[game] = None
-            return ((tuple(games), key.design) for key, games in columns.items())
-        found = dict(terms).items() if rewrite else terms
-        return (((game,), design) for game, design in found)
+    def _groups(self, strategy: Strategy) -> tuple[list[_Group], Sequence[int]]:
+        """The games of each job, and for each term the number of its job."""
+        place = (False, False) if self._apart else (strategy.share is True, strategy.rewrite)
+        if place not in self._grouped:
+            self._grouped[place] = self._shared(*place)
+        return self._grouped[place]
+
+    def _shared(self, share: bool, rewrite: bool) -> tuple[list[_Group], Sequence[int]]:
+        if not share and not rewrite:
+            groups = [_Group(kind, (game,)) for game, kind in zip(self._games, self._kinds, strict=True)]
+            return groups, range(len(groups))
+        columns: dict[object, dict[Game, Kind]] = {}
+        keys: list[object] = []
+        for game, kind in zip(self._games, self._kinds, strict=True):
+            key = (game.hybrids, kind.spec, game.estimation if kind.asked else None) if share else game
+            columns.setdefault(key, {})[game] = kind
+            keys.append(key)
+        numbers = {key: number for number, key in enumerate(columns)}
+        return [self._group(games) for games in columns.values()], [numbers[key] for key in keys]
+
+    def _group(self, found: dict[Game, Kind]) -> _Group:
+        first = next(iter(found.values()))
+        if len(found) == 1:
+            return _Group(first, tuple(found))
+        games = tuple(sorted(found, key=lambda game: game.key))
+        asked = tuple(each for game in games for each in found[game].asked)
+        content = (reads(games), first.spec, first.form, asked)
+        if content not in self._known:
+            self._known[content] = Kind(*reads(games), first.spec, first.form, first.shape, asked)
+        return _Group(self._known[content], games)
+
+    def _of_games(self, seed: int, catalog: Catalog, effort: Effort | None) -> list[Kind]:
+        """The kind of the job of each game, if it were alone. It depends on a few values of the game, so few designs
+        are specified."""
+        halves = {term.game for answer in self._answers for term in answer.terms if term.part != "shapley"}
+        drawn, known = seeds(self._answers, seed, effort), self._known
+
+        def of(game: Game) -> Kind:
+            hybrids, row = game.hybrids, game.hybrids.foreground
+            own = drawn.get(hybrids.key, seed) if drawn else seed
+            both, predicted = bool(halves) and game in halves, _predicted(game, catalog)
+            rows = None if effort is None else effort.of(game)
+            read = (game.model, game.layer, game.estimation, hybrids.players, own, both, predicted, rows)
+            place = (*read, row.shape, row.dtype, packing_of(row))
+            if place not in known:
+                interpreter = catalog.interpreter(game.estimation.interpreter)
+                design = spec(game, own, interpreter, halves=both, predicted=predicted, effort=effort)
+                asked = ((game.model, game.layer, game.estimation),) if design.method == ENDS else ()
+                known[place] = Kind((game.model,), (game.layer,), design, _form(hybrids), tuple(row.shape), asked)
+            return known[place]
+
+        return [of(game) for game in self._games]
 
 
-def _job_key(game: Game, design: DesignSpec, apart: object) -> _JobKey:
-    return _JobKey(game.hybrids, design, game.estimation if design.method == ENDS else None, apart)
-
-
-def _ordered(games: Iterable[Game]) -> tuple[Game, ...]:
-    several = tuple(games)
-    return several if len(several) == 1 else tuple(sorted(several, key=lambda game: game.key))
-
-
-def _column(job: Job, game: Game) -> int:
-    return 0 if len(job.games) == 1 else job.games.index(game)
-
-
-def _designs(answers: Sequence[Answer], seed: int, catalog: Catalog, effort: Effort | None) -> list[list[DesignSpec]]:
-    """The design of each term of each answer. It depends on a few values of a game, so few designs are specified."""
-    halves = {term.game for answer in answers for term in answer.terms if term.part != "shapley"}
-    own, known = seeds(answers, seed, effort), dict[tuple[object, ...], DesignSpec]()
-
-    def of(game: Game) -> DesignSpec:
-        hybrids, drawn = game.hybrids, own.get(game.hybrids.key, seed) if own else seed
-        both, predicted = bool(halves) and game in halves, _predicted(game, catalog)
-        rows = None if effort is None else effort.of(game)
-        place = (game.estimation, hybrids.players, drawn, both, predicted, rows)
-        if place not in known:
-            interpreter = catalog.interpreter(game.estimation.interpreter)
-            known[place] = spec(game, drawn, interpreter, halves=both, predicted=predicted, effort=effort)
-        return known[place]
-
-    return [[of(term.game) for term in answer.terms] for answer in answers]
+def _inverse(order: Sequence[int]) -> list[int]:
+    """The place of each number in an order of numbers."""
+    places = [0] * len(order)
+    for place, number in enumerate(order):
+        places[number] = place
+    return places
 
 
 def _predicted(game: Game, catalog: Catalog) -> bool:
@@ -186,13 +209,6 @@ def _form(hybrids: Hybrids) -> tuple[object, ...]:
     return tuple(row.shape), row.dtype, None if packing is None else packing.key
 
 
-def _kind(hybrids: Hybrids, design: DesignSpec, games: Sequence[Game]) -> Kind:
-    models, layers = reads(games)
-    each = games if design.method == ENDS else ()
-    asked = tuple([(game.model, game.layer, game.estimation) for game in each])
-    return Kind(models, layers, design, _form(hybrids), tuple(hybrids.foreground.shape), asked)
-
-
 def sketched(tally: Tally, strategy: Strategy, catalog: Catalog, ways: Ways) -> Sketch:
     """The cost of counted jobs, and the number of their passes."""
     packed: dict[tuple[object, ...], tuple[Kind, int]] = {}
@@ -219,12 +235,11 @@ def _way_of(kind: Kind, rows: int, ways: Ways) -> _Way:
     return ways(kind.models, kind.layers, rows, math.prod(kind.shape))
 
 
-def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Ways) -> tuple[Pass, ...]:
-    """The passes of the jobs, each with the way to run it (D1, D10), which `ways` tells.
+def schedule(kinds: Sequence[Kind], strategy: Strategy, catalog: Catalog, ways: Ways) -> tuple[Pass, ...]:
+    """The passes of jobs of these kinds, each with the way to run it (D1, D10), which `ways` tells.
 
     Jobs share batches (D6) if they run through the same models to the same depth, with inputs of one form.
     """
-    kinds = [_kind(job.hybrids, job.spec, job.games) for job in jobs]
     groups: dict[object, list[int]] = {}
     for number, kind in enumerate(kinds):
         groups.setdefault(number if kind.asked or not strategy.pack else kind.batch, []).append(number)
@@ -232,7 +247,7 @@ def schedule(jobs: Sequence[Job], strategy: Strategy, catalog: Catalog, ways: Wa
     def passes() -> Iterator[Pass]:
         for group in groups.values():
             kind = kinds[group[0]]
-            rows = sum(kinds[number].rows for number in group)
+            rows = sum([kinds[number].rows for number in group])
             chosen, cost, rejected = _way_of(kind, rows, ways)
             if kind.asked:
                 cost, said = _cost_of_asking(kind, chosen, catalog), str(kind.asked[0][2])

@@ -28,6 +28,8 @@ class Job:
 
     @property
     def models(self) -> tuple[str, ...]:
+        if len(self.games) == 1:
+            return (self.games[0].model,)
         return tuple(dict.fromkeys(game.model for game in self.games))
 
     def layers(self, model: str) -> tuple[int | None, ...]:
@@ -95,8 +97,7 @@ class Pass:
     asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 
 
-@dataclass(frozen=True)
-class TermReading:
+class TermReading(NamedTuple):
     """Where a term finds its estimate: a job, and a column of it."""
 
     job: int

@@ -147,7 +147,7 @@ def _passes(plan: PhysicalPlan) -> Iterator[str]:
 
 
 def _whole(plan: PhysicalPlan) -> Iterator[str]:
-    whole = ends(((reads(job.games), job.hybrids) for job in plan.jobs), share=plan.strategy.share is True)
+    whole = ends(((reads(job.games), [job.hybrids]) for job in plan.jobs), share=plan.strategy.share is True)
     rows = sum(map(len, whole.values())) + sum(each.cost.rows for each in plan.passes)
     if plan.cost.rows != rows:
         yield f"it costs {plan.cost.rows} rows, and its passes and ends {rows}"

@@ -186,7 +186,7 @@ JOBS = (
     job(1, "y", "0", ("f", None), ("g", 1)),
     job(2, "x", "0", ("f", 1)),
 )
-READ = [(reads(each.games), each.hybrids) for each in JOBS]
+READ = [(reads(each.games), [each.hybrids]) for each in JOBS]
 
 
 def test_whole_inputs_are_read_once_at_the_deepest_layer_that_any_job_reads() -> None:
