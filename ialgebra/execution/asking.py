@@ -1,4 +1,4 @@
-"""Interpreters that run a model themselves (gradients, other packages): a job's columns in, their maps out.
+"""Interpreters that run a model themselves (gradients, other packages): the columns of jobs in, their maps out.
 
 Maps are looked up in the store first. The rows that an interpreter runs are counted; out of memory halves its batches.
 This file forms no batches, and runs interpreters outside the lanes, on the device of the model.
@@ -7,8 +7,9 @@ This file forms no batches, and runs interpreters outside the lanes, on the devi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor
 from ..algebra.packings import packing_of, plain
 from ..catalog.catalog import Catalog
 from ..errors import BindError, ResourceError
-from ..interpreters.checked import attributed
-from ..interpreters.protocol import ModelInterpreter, Question
+from ..interpreters.checked import attributed, attributed_all, known_map
+from ..interpreters.protocol import ModelInterpreter, Question, Questions
 from ..models.embedded import EmbeddedScalar, embeddings
 from ..models.inputs import computes_in
 from ..models.scalar import ExplainedScalar, PresenceScalar, asking
+from ..planner.fuse import form
 from ..planner.games import Game
 from ..planner.physical import Job, Run
 from ..system.arrays import Floats
@@ -32,26 +34,118 @@ from .tables import Tables
 from .tape import Tape
 
 
-def ask(number: int, planned: Run, tables: Tables, catalog: Catalog, tape: Tape, after_map: Callable[[], None]) -> None:
-    """The maps of a job's columns, from the interpreter or from the store; `after_map` is called when one was made."""
-    job, seed = tables.plan.jobs[number], tables.plan.seed
-    for k, game in enumerate(job.games):
-        interpreter = catalog.interpreter(game.estimation.interpreter)
-        assert isinstance(interpreter, ModelInterpreter)
-        column = tables.column(game)
-        known = tables.memory.find_map(number, k, column, seed, interpreter) if tables.plan.strategy.reuse else None
-        if known is not None:
-            tables.outcome.maps[number, k], rows = known
-            tables.spend(hits={ASKED: rows})
-            continue
-        before, started = tables.outcome.spending.rows, time.perf_counter()
-        run = tape.next(planned)
-        found = _asked(job, game, interpreter, run.batch_size, tables)
-        tape.keep(run)
-        tables.outcome.maps[number, k] = found
-        rows, seconds = tables.outcome.spending.rows - before, time.perf_counter() - started
-        tables.memory.keep_map(number, k, column, seed, interpreter, found, rows, seconds)
+class _AskedMap(NamedTuple):
+    """A column of a job whose map is to be had, and how its pass was planned."""
+
+    number: int
+    k: int
+    planned: Run
+
+    def of(self, tables: Tables) -> tuple[Job, Game]:
+        job = tables.plan.jobs[self.number]
+        return job, job.games[self.k]
+
+
+def ask(tables: Tables, catalog: Catalog, tape: Tape, after_map: Callable[[], None]) -> None:
+    """The maps of all columns of the plan whose interpreters run the models themselves, from these or from the store;
+    `after_map` is called when some were made."""
+    together: dict[tuple[object, ...], list[_AskedMap]] = {}
+    for each in tables.plan.passes:
+        for number in each.jobs if each.asked else ():
+            for k, game in enumerate(tables.plan.jobs[number].games):
+                asked, interpreter = _AskedMap(number, k, each.run), _interpreter(game, catalog)
+                if _recalled(asked, tables, interpreter):
+                    continue
+                if interpreter.together:
+                    scalar = game.model, game.layer, tables.target(game), game.output, game.estimation
+                    together.setdefault((scalar, form(tables.plan.jobs[number])), []).append(asked)
+                else:
+                    _made([asked], tables, interpreter, tape, _asked_alone)
+                    after_map()
+    for group in together.values():
+        _made(group, tables, _interpreter(group[0].of(tables)[1], catalog), tape, _asked_together)
         after_map()
+
+
+def _interpreter(game: Game, catalog: Catalog) -> ModelInterpreter:
+    interpreter = catalog.interpreter(game.estimation.interpreter)
+    assert isinstance(interpreter, ModelInterpreter)
+    return interpreter
+
+
+def _recalled(asked: _AskedMap, tables: Tables, interpreter: ModelInterpreter) -> bool:
+    """Whether the store has the map; it is then entered into the tables."""
+    if not tables.plan.strategy.reuse:
+        return False
+    column = tables.column(asked.of(tables)[1])
+    known = tables.memory.find_map(asked.number, asked.k, column, tables.plan.seed, interpreter)
+    if known is None:
+        return False
+    tables.outcome.maps[asked.number, asked.k], rows = known
+    tables.spend(hits={ASKED: rows})
+    return True
+
+
+_MapsOf = Callable[[Sequence[_AskedMap], ModelInterpreter, int, Tables], list[Floats]]
+"""Asks an interpreter for the maps of some columns, in batches of at most so many rows."""
+
+
+def _made(group: Sequence[_AskedMap], tables: Tables, interpreter: ModelInterpreter, tape: Tape, maps: _MapsOf) -> None:
+    """Enter the maps of a group into the tables and the store."""
+    before, started = tables.outcome.spending.rows, time.perf_counter()
+    run = tape.next(group[0].planned)
+    found = maps(group, interpreter, run.batch_size, tables)
+    tape.keep(run)
+    rows, seconds = tables.outcome.spending.rows - before, time.perf_counter() - started
+    for asked, each in zip(group, found, strict=True):
+        tables.outcome.maps[asked.number, asked.k] = each
+        column = tables.column(asked.of(tables)[1])
+        paid = rows if asked is group[0] else 0
+        tables.memory.keep_map(
+            asked.number, asked.k, column, tables.plan.seed, interpreter, each, paid, seconds / len(group)
+        )
+
+
+def _asked_alone(
+    group: Sequence[_AskedMap], interpreter: ModelInterpreter, batch_size: int, tables: Tables
+) -> list[Floats]:
+    (asked,) = group
+    job, game = asked.of(tables)
+    return [_asked(job, game, interpreter, batch_size, tables)]
+
+
+def _asked_together(
+    group: Sequence[_AskedMap], interpreter: ModelInterpreter, batch_size: int, tables: Tables
+) -> list[Floats]:
+    """The maps of questions about one scalar, each in the shape of its input."""
+    jobs = [asked.of(tables)[0] for asked in group]
+    game, name = group[0].of(tables)[1], group[0].of(tables)[1].estimation.interpreter
+    network = tables.networks[game.model]
+    foregrounds, baselines = ({getattr(job.hybrids, end): job for job in jobs} for end in ("full", "empty"))
+    places = [{each: place for place, each in enumerate(ends)} for ends in (foregrounds, baselines)]
+    pairs = [(places[0][job.hybrids.full], places[1][job.hybrids.empty]) for job in jobs]
+    partitions = {id(job.hybrids.segments): job.hybrids.segments for job in jobs}
+    scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)
+    questions = Questions(
+        scalar,
+        network.ready(torch.stack([whole(job) for job in foregrounds.values()])),
+        network.ready(torch.stack([job.hybrids.background for job in baselines.values()])),
+        np.array(pairs, dtype=np.int64),
+        list(partitions.values()),
+        dict(game.estimation.options),
+        batch_size,
+        tables.plan.seed,
+    )
+    started = time.perf_counter()
+    try:
+        with asking(network, tables.plan.seed):
+            found = attributed_all(name, interpreter, questions)
+    finally:
+        tables.spend(scalar.rows, scalar.passes, time.perf_counter() - started)
+    return [
+        known_map(name, one, np.broadcast_to(job.hybrids.segments, one.shape))
+        for one, job in zip(found, jobs, strict=True)
+    ]
 
 
 def _holds_tokens(ends: Tensor) -> bool:

@@ -133,9 +133,7 @@ class Execution:
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()
-        for each in plan.passes:  # after the lane is closed, because inside it gradients are off
-            for number in each.jobs if each.asked else ():
-                ask(number, each.run, tables, executor.catalog, executor.tape, told)
+        ask(tables, executor.catalog, executor.tape, told)  # the lane is closed, because inside it gradients are off
         return self.outcome
 
     def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:

@@ -19,7 +19,7 @@ from ..errors import BindError, IalgebraError, ModelError, ShapeError
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate
 from ..system.shortage import is_out_of_memory
-from .protocol import GameInterpreter, ModelInterpreter, Options, Question
+from .protocol import GameInterpreter, ModelInterpreter, Options, Question, Questions
 
 
 def known_interpreter(name: str, interpreter: object) -> GameInterpreter | ModelInterpreter:
@@ -88,15 +88,31 @@ def attributed(name: str, interpreter: ModelInterpreter, question: Question) -> 
     """The map of a question, in the foreground's shape; 0 outside the window."""
     with _blamed(name):
         found = interpreter.attribute(question)
+    return known_map(name, found, question.players)
+
+
+def attributed_all(name: str, interpreter: ModelInterpreter, questions: Questions) -> NDArray[np.float64]:
+    """The maps of questions that are asked together, (questions, *shape), as the interpreter gives them."""
+    with _blamed(name):
+        found = interpreter.attribute_all(questions)
+    wanted = (len(questions.pairs), *questions.foregrounds.shape[1:])
+    if not isinstance(found, np.ndarray) or found.shape != wanted:
+        shape = found.shape if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
+        raise ShapeError(f"interpreter '{name}' returned maps {shape}; an array {wanted} is needed")
+    return found
+
+
+def known_map(name: str, found: object, players: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The map that an interpreter returned, checked; 0 outside the window of `players`."""
     if isinstance(found, Tensor):
         found = found.detach().to("cpu", torch.float64).numpy()
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
         raise ModelError(f"interpreter '{name}' returned a {type(found).__name__}; a tensor of real numbers is needed")
-    if found.shape != question.players.shape:
+    if found.shape != players.shape:
         raise ShapeError(
-            f"interpreter '{name}' returned a map of shape {found.shape} for an input of shape {question.players.shape}"
+            f"interpreter '{name}' returned a map of shape {found.shape} for an input of shape {players.shape}"
         )
-    inside = np.where(question.players >= 0, found, 0.0).astype(np.float64)
+    inside = np.where(players >= 0, found, 0.0).astype(np.float64)
     if not np.isfinite(inside).all():
         raise ModelError(f"interpreter '{name}' returned a map with NaN or infinity; finite numbers are needed")
     return inside

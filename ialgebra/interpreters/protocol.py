@@ -106,16 +106,36 @@ class Question:
     seed: int
 
 
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Several questions about one `scalar`, as `Question` has one: each pair (i, j) of `pairs` (int64, (questions, 2))
+    asks for `foregrounds[i]` against `baselines[j]`, rows (n, *shape) as they are registered.
+
+    A foreground is already the baseline outside its window. `players` are the partitions (int64, *shape) that occur.
+    """
+
+    scalar: nn.Module
+    foregrounds: Tensor
+    baselines: Tensor
+    pairs: NDArray[np.int64]
+    players: Sequence[NDArray[np.int64]]
+    options: Options
+    batch_size: int
+    seed: int
+
+
 class ModelInterpreter(Interpreter, ABC):
     """An interpreter that calls the model itself; the engine counts these passes, and does not share them.
 
     With `needs_module`, it is refused for models that are plain callables; with `needs_gradients`, for tokens.
-    `sampled` says that its maps have unknown errors (standard errors inf); otherwise they count as exact (0).
+    `sampled` says that its maps have unknown errors (standard errors inf); otherwise they count as exact (0). With
+    `together`, all questions of a query about one scalar are asked at once, by `attribute_all`.
     """
 
     needs_module: bool = False
     needs_gradients: bool = False
     sampled: bool = False
+    together: bool = False
 
     def rows(self, players: int, shape: Sequence[int], options: Options) -> int:
         """About how many rows it will run, forward and backward, for EXPLAIN. The default is one forward and one
@@ -125,3 +145,7 @@ class ModelInterpreter(Interpreter, ABC):
     @abstractmethod
     def attribute(self, question: Question) -> Tensor | NDArray[np.floating]:
         """A value for each feature, in the foreground's shape; values outside the window are ignored."""
+
+    def attribute_all(self, questions: Questions) -> NDArray[np.float64]:
+        """A value for each feature of each question, (questions, *shape); values outside the windows are ignored."""
+        raise NotImplementedError("an interpreter that answers questions together says how")

@@ -6,6 +6,14 @@ from .banzhaf import Banzhaf
 from .captum import methods
 from .protocol import GameInterpreter, ModelInterpreter
 from .shapley import Shapley
+from .trees import TreeShap
 
 SHAPLEY = "shapley"
-SHIPPED: dict[str, GameInterpreter | ModelInterpreter] = {SHAPLEY: Shapley(), "banzhaf": Banzhaf(), **methods()}
+TREE = "tree"
+SHIPPED: dict[str, GameInterpreter | ModelInterpreter] = {
+    SHAPLEY: Shapley(),
+    "banzhaf": Banzhaf(),
+    TREE: TreeShap("interventional"),
+    "tree_path_dependent": TreeShap("tree_path_dependent"),
+    **methods(),
+}

@@ -41,13 +41,16 @@ class XgboostCall:
     margins: bool
 
     def __call__(self, batch: object) -> object:
+        return self.booster.predict(self.matrix(batch), output_margin=self.margins)
+
+    def matrix(self, batch: object) -> object:
+        """A batch (B, D) as the Booster is given it."""
         import xgboost
 
         names = self.booster.feature_names
         rows = array_of(batch.detach().cpu()) if isinstance(batch, Tensor) else batch
         named = isinstance(batch, Tensor) and names is not None and len(names) == batch.shape[1]
-        given = xgboost.DMatrix(frame(cast("Any", rows), names) if named else rows, enable_categorical=True)
-        return self.booster.predict(given, output_margin=self.margins)
+        return xgboost.DMatrix(frame(cast("Any", rows), names) if named else rows, enable_categorical=True)
 
 
 @dataclass(frozen=True, eq=False)

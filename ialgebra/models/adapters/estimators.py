@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any, cast
 
@@ -27,18 +28,23 @@ METHODS = ("predict_proba", "decision_function", "predict")
 """The methods by which an estimator is asked, the best first."""
 
 _ASKED = (*METHODS, "predict_log_proba", "score_samples", "transform")  # by which a bound method may be called
+_MARGINS = ("output_margin", "raw_score")  # by which predict of xgboost and of LightGBM returns sums of trees
 _NAMES_SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
 class EstimatorCall:
-    """An estimator that is asked by one of its methods."""
+    """An estimator that is asked by one of its methods; with `margins`, an option of it that is then true, for what its
+    trees add up to."""
 
     estimator: Any
     method: str
+    margins: str | None = None
 
     def __call__(self, batch: object) -> object:
-        given = self._given(batch)
+        given = self.given(batch)
+        if self.margins is not None:
+            return getattr(self.estimator, self.method)(given, **{self.margins: True})
         found = getattr(self.estimator, self.method)(given)
         if isinstance(found, list):  # of several outputs, one (B, classes) each
             return np.concatenate([np.asarray(each) for each in found], axis=1)
@@ -46,7 +52,7 @@ class EstimatorCall:
             return _one_hot(np.asarray(found), classes)
         return found
 
-    def _given(self, batch: object) -> object:
+    def given(self, batch: object) -> object:
         """The batch as the estimator was fitted: an array, or a DataFrame with its columns in its order."""
         names = fitted_names(self.estimator)
         if isinstance(batch, Tensor):
@@ -69,6 +75,11 @@ def opened(model: object) -> Opened | None:
     Raises BindError for an estimator that has none of the methods, or that is not fitted.
     """
     method: str | None = None
+    margins: str | None = None
+    if isinstance(model, partial) and isinstance(model.func, MethodType) and model.func.__name__ == "predict":
+        asked = [each for each in _MARGINS if model.keywords == {each: True}]
+        if asked and not model.args and _fits(model.func.__self__):
+            model, margins = model.func, asked[0]
     if isinstance(model, MethodType) and model.__name__ in _ASKED and _fits(model.__self__):
         method, model = model.__name__, model.__self__
     if not is_estimator(model):
@@ -80,6 +91,10 @@ def opened(model: object) -> Opened | None:
             "outputs"
         )
     _check_fitted(model)
+    if margins is not None:  # of the form of decisions
+        meaning: OutputMeaning = "values" if classes_of(model) is None else "logits"
+        told = meaning, f"it is asked by predict({margins}=True)"
+        return Opened(EstimatorCall(model, method, margins), _names(model, "decision_function"), told)
     return Opened(EstimatorCall(model, method), _names(model, method), _meaning(model, method))
 
 
