@@ -25,7 +25,19 @@ HOSTILE: tuple[Any, ...] = (
     {"a": [1.0, -1.0]}, {"a": ["x", None]}, [{}], [[[[[[]]]]]],
 )  # fmt: skip
 
-TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8, "I64": 8, "I32": 4, "U8": 1}
+TYPES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "C64": 8,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "U8": 1,
+}
 """Types of safetensors, and their bytes."""
 
 
@@ -67,7 +79,15 @@ class Stored:
         return struct.pack("<Q", len(text)) + text + data
 
 
-NUMPY = {"F64": "float64", "F32": "float32", "F16": "float16", "I64": "int64", "I32": "int32", "U8": "uint8"}
+NUMPY = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "U8": "uint8",
+}
 
 
 def relation_digest(stored: Stored) -> None:
@@ -85,7 +105,14 @@ def relation_digest(stored: Stored) -> None:
 def heads_digest(stored: Stored) -> None:
     """Make the digest of a file of heads right."""
     names = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "C64": "complex64"}
-    names |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I64": "int64", "I32": "int32", "U8": "uint8"}
+    names |= {
+        "F8_E4M3": "float8_e4m3fn",
+        "F8_E5M2": "float8_e5m2",
+        "I64": "int64",
+        "I32": "int32",
+        "I16": "int16",
+        "U8": "uint8",
+    }
     told = [stored.metadata.get(key, "") for key in ("format", "heads", "weights")]
     digest = hashlib.sha256("\0".join(told).encode("utf-8", "surrogatepass"))
     for name, each in sorted(stored.tensors.items()):

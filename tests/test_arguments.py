@@ -131,6 +131,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Attribution.plot": (a.plot, {"path": folder / "plot.png"}),
         "Relation.plot": (answer.plot, {"path": folder / "plot.png"}),
         "Relation.importance": (answer.importance, {}),
+        "Relation.mean": (answer.mean, {}),
         "Relation.to_pandas": (answer.to_pandas, {}),
         "Attribution.to_pandas": (a.to_pandas, {}),
         "Relation": (Relation, {"attributions": [a], "stats": STATS, **rest}),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -21,11 +22,13 @@ from torch import nn
 import ialgebra
 from ialgebra import IalgebraError, Relation
 from ialgebra.models.profile import Profile
+from ialgebra.results.attribution import Attribution
 from tests import mutated, worlds
 from tests.relations import STATS, attribution, grid, relation, tabular, tokens
 
 COUNT = int(os.environ.get("IALGEBRA_MUTATED", "150"))
 EVERY = 1 if COUNT > 150 else 16  # so many files are read for one that is drawn
+OLD = Path(__file__).parent / "fixtures" / "relation-4.safetensors"
 
 RAW = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, RecursionError, OSError)
 
@@ -69,14 +72,18 @@ def use(found: Relation, draw: bool) -> None:
 def alike(one: Relation, other: Relation) -> bool:
     """Whether two relations hold the same, bit for bit."""
     arrays = ("map", "values", "stderr", "players", "content")
-    rest = [name for name in vars(one[0]) if name not in arrays] if len(one) else []
+    rest = [field.name for field in dataclasses.fields(Attribution) if field.name not in arrays]
     return (
         len(one) == len(other)
-        and all(np.array_equal(getattr(a, n), getattr(b, n)) for a, b in zip(one, other, strict=True) for n in arrays)
+        and all(same_bits(getattr(a, n), getattr(b, n)) for a, b in zip(one, other, strict=True) for n in arrays)
         and all(getattr(a, n) == getattr(b, n) for a, b in zip(one, other, strict=True) for n in rest)
         and (one.stats, one.plan, one.query, one.text) == (other.stats, other.plan, other.query, other.text)
         and repr((one.details, one.provenance)) == repr((other.details, other.provenance))  # repr: a NaN is a NaN
     )
+
+
+def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
+    return (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
 
 
 def named(error: IalgebraError, path: str, what: str) -> None:
@@ -110,6 +117,41 @@ def test_a_mutated_relation_is_refused_by_name_or_read_rightly(tmp_path: Path) -
             assert alike(found, good), what
     assert refused > COUNT / 2
     assert read > 0
+
+
+def test_a_file_of_version_4_is_read_as_it_was_written() -> None:
+    """The fixture was written by the code of version 4, where every map had arrays of its own."""
+    own = tabular(
+        [1.0, 2.0],
+        feature_names=("age", "job"),
+        content=np.array(["41", "clerk"]),
+        map=np.array([0.25, 2.75]),
+        error_bound=0.125,
+        unit="logits",
+        method="captum.Saliency",
+        target_name="class 1",
+    )
+    made = answer()
+    expected = relation(*made, own, stats=STATS, details=made.details, provenance=made.provenance)
+    assert alike(ialgebra.load(OLD), expected)
+
+
+def test_a_mutated_file_of_version_4_is_refused_by_name_or_read_rightly(tmp_path: Path) -> None:
+    path, again = tmp_path / "mutated", tmp_path / "again"
+    refused = 0
+    for what, spoilt in mutated.files(OLD.read_bytes(), mutated.RELATION, COUNT // 2, seed=COUNT):
+        path.write_bytes(spoilt)
+        try:
+            found = ialgebra.load(path)
+        except IalgebraError as error:
+            refused += 1
+            named(error, str(path), what)
+            continue
+        except RAW as error:
+            raise AssertionError(f"{what}: {error!r}") from error
+        use(found, draw=False)
+        assert alike(ialgebra.load(found.save(again)), found), what
+    assert refused > COUNT / 4
 
 
 @pytest.fixture

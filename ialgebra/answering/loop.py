@@ -24,9 +24,10 @@ from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
-from ..results.assemble import CONFIDENCE_SHOWN, attribution, say, warn, warn_of_models
+from ..results.assemble import FoundMap, columns, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
+from ..results.views import AttributionViews
 from ..system.runtime import peak_memory
 from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
@@ -177,15 +178,16 @@ def _larger(
 
 def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
     """A judged round, with the maps that answer the query so far."""
-    shown = [(place, maps[place]) for number in question.shown for place in maps if place.plan == number]
+    places: dict[int, list[Place]] = {}
+    for place in maps:
+        places.setdefault(place.plan, []).append(place)
+    shown = [
+        FoundMap(*maps[place], question.scores(number)) for number in question.shown for place in places.get(number, ())
+    ]
     return Round(
         plan=plan,
         outcome=outcome,
-        answer=tuple(
-            attribution(output, answer, estimate, outcome, question.catalog, question.scores(place.plan))
-            for place, (output, answer, estimate) in shown
-        ),
-        errors=tuple(each.estimate.relative_bound(CONFIDENCE_SHOWN) for _, each in shown),
+        answer=AttributionViews(columns(shown, outcome, question.catalog)),
         bound_met=course.met,
         ahead=course.ahead if course.number else None,
         settled=len(course.settled),
@@ -203,7 +205,7 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
         seconds,
         peak=peak_memory() if analyze else None,
         decisions=[decision for decision in each.decisions if decision not in plan.decisions],
-        errors=[(shown.label, error) for shown, error in zip(each.answer, each.errors, strict=True)],
+        errors=each.answer.columns.bounds,
     )
     details = explain(plan, catalog, measured, ranking=question.ranking, graph=analyze)
     words, ranked = text(details), question.bound.ranked

@@ -22,7 +22,7 @@ from ..planner.decisions import Alternative, Decision
 from ..planner.games import Game
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort, seeds
-from ..results.attribution import Attribution
+from ..results.views import AttributionViews
 from .allocation import Decay
 from .bounds import Bounds, Policy
 from .forecast import LEAST_GROWTH, MOST_GROWTH, Forecast, Goals, TableKey, a_row, learn
@@ -43,8 +43,7 @@ class Round:
 
     plan: PhysicalPlan
     outcome: Outcome
-    answer: tuple[Attribution, ...]
-    errors: tuple[float, ...]  # the relative bound at 95 % of each map of the answer
+    answer: AttributionViews
     bound_met: bool
     ahead: int | None  # the forecast of model rows still to come; None if no bound was checked yet
     settled: int  # maps that are final

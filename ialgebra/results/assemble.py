@@ -1,6 +1,6 @@
-"""From estimated maps to the Attributions that users get, with their labels and warnings.
+"""From estimated maps to the arrays that relations hold, with their labels and warnings.
 
-In: a plan's outputs and their estimated maps. Out: Attributions. It plans nothing and runs nothing.
+In: a plan's outputs and their estimated maps. Out: their columns. It plans nothing and runs nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,53 +27,105 @@ from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..models.network import Network
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
-from .attribution import Attribution
+from ..system.arrays import Floats
+from .columns import CodedColumn, MapColumns, joined, named_features, partitions, starts_of, texts
 
 CONFIDENCE_SHOWN = 0.95  # of the errors that answers and EXPLAIN ANALYZE show
 
 
-def attribution(
-    output: PlanOutput,
-    answer: Answer,
-    found: EstimatedMap,
-    outcome: Outcome,
-    catalog: Catalog,
-    scores: Mapping[str, tuple[float, float]],
-) -> Attribution:
-    leaf = answer.shown[0]
-    entry = catalog.input(leaf.source.name)
-    network = catalog.model(leaf.model)
-    targets = tuple(dict.fromkeys(_targets(answer.shown, outcome)))
-    layers = {each.layer for each in answer.shown}
-    return Attribution(
-        map=found.map,
-        values=found.values,
-        stderr=found.stderr,
-        players=np.array(found.labels),
-        label=output.label or _label(answer),
-        model=", ".join(dict.fromkeys(each.model for each in answer.shown)),
-        layer=leaf.layer if len(layers) == 1 else None,
-        input=", ".join(dict.fromkeys(str(each.source) for each in answer.shown)),
-        baseline=answer.baseline,
-        target=targets[0] if len(targets) == 1 else targets,
-        target_name=", ".join(_class_name(network, entry, target) for target in targets),
-        base_value=found.base,
-        full_value=found.full,
-        kind=entry.kind,
-        content=np.array(catalog.element(leaf.source).shown),
-        feature_names=_names(leaf.source, catalog),
-        method=found.method,
-        component=answer.component,
-        item=output.item,
-        scores=scores,
-        error_bound=found.relative_bound(CONFIDENCE_SHOWN),
-        unit=_unit(answer, catalog),
+class FoundMap(NamedTuple):
+    """One map of an answer: its output and its answer in the plan, its estimate, and what a ranking read of it."""
+
+    output: PlanOutput
+    answer: Answer
+    estimate: EstimatedMap
+    scores: Mapping[str, tuple[float, float]]
+
+
+def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> MapColumns:
+    """The maps of an answer, with their labels, as arrays."""
+    estimates, reading = [each.estimate for each in maps], _Reading(outcome, catalog)
+    words = [reading.words(each.answer, each.output.label) for each in maps]
+    sources = [each.answer.shown[0].source for each in maps]
+    entries = [catalog.input(source.name) for source in sources]
+    errors = [_errors(each) for each in estimates]
+    return MapColumns(
+        values=joined([each.values for each in estimates]),
+        stderr=joined([stderr for stderr, _ in errors]),
+        starts=starts_of([len(each.values) for each in estimates]),
+        base_value=np.array([each.base for each in estimates], dtype=np.float64),
+        full_value=np.array([each.full for each in estimates], dtype=np.float64),
+        error_bound=np.array([bound for _, bound in errors], dtype=np.float64),
+        players=partitions([each.labels for each in estimates]),
+        content=CodedColumn.of_objects([catalog.element(source).shown for source in sources]),
+        label=texts([each.label for each in words]),
+        model=texts([each.model for each in words]),
+        layer=CodedColumn.of([each.layer for each in words]),
+        input=texts([each.input for each in words]),
+        baseline=texts([each.answer.baseline for each in maps]),
+        target=CodedColumn.of([each.target for each in words]),
+        target_name=texts([each.target_name for each in words]),
+        kind=CodedColumn.of([entry.kind for entry in entries]),
+        feature_names=named_features(
+            [_names(source, entry, catalog) for source, entry in zip(sources, entries, strict=True)]
+        ),
+        method=texts([each.method for each in estimates]),
+        component=CodedColumn.of([each.answer.component for each in maps]),
+        item=CodedColumn.of([each.output.item for each in maps]),
+        scores=CodedColumn.of_objects([each.scores for each in maps]),
+        unit=texts([each.unit for each in words]),
+        own={row: each.asked for row, each in enumerate(estimates) if each.asked is not None},
     )
 
 
-def _unit(answer: Answer, catalog: Catalog) -> str:
+def _errors(found: EstimatedMap) -> tuple[Floats, float]:
+    """The standard errors of a map and the bound that is shown; nothing is added up where no game was sampled."""
+    if not found.draws and found.noise is None:
+        return np.zeros(len(found.values)), 0.0
+    return found.stderr, found.relative_bound(CONFIDENCE_SHOWN)
+
+
+class _Words(NamedTuple):
+    """What is said of a map."""
+
+    label: str
+    model: str
+    layer: int | None
+    input: str
+    target: int | tuple[int, ...]
+    target_name: str
+    unit: str
+
+
+class _Reading:
+    """The words of answers; what many of them have in common is looked up once."""
+
+    def __init__(self, outcome: Outcome, catalog: Catalog) -> None:
+        self.outcome = outcome
+        self.class_name = cache(partial(_class_name, catalog))
+        self.unit = cache(partial(_unit, catalog))
+
+    def words(self, answer: Answer, label: str | None) -> _Words:
+        """What is said of an answer's map, under this label if it has one."""
+        leaves = answer.shown
+        models, inputs = [each.model for each in leaves], [str(each.source) for each in leaves]
+        layers = {each.layer for each in leaves}
+        targets = tuple(dict.fromkeys(_targets(leaves, self.outcome)))
+        first = leaves[0].source.name
+        return _Words(
+            label or _label(answer, models, inputs),
+            ", ".join(dict.fromkeys(models)),
+            leaves[0].layer if len(layers) == 1 else None,
+            ", ".join(dict.fromkeys(inputs)),
+            targets[0] if len(targets) == 1 else targets,
+            ", ".join(self.class_name(leaves[0].model, first, target) for target in targets),
+            self.unit(frozenset((each.model, each.output) for each in leaves)),
+        )
+
+
+def _unit(catalog: Catalog, read: frozenset[tuple[str, str]]) -> str:
     """What a map's values are in, in a word; nothing if its games do not agree."""
-    found = {catalog.model(each.model).outputs.unit if each.output == "logit" else each.output for each in answer.shown}
+    found = {catalog.model(model).outputs.unit if output == "logit" else output for model, output in read}
     return _UNITS.get(found.pop(), "") if len(found) == 1 else ""
 
 
@@ -85,17 +139,18 @@ _UNITS = {
 }
 
 
-def _class_name(network: Network, entry: Entry, target: int) -> str:
-    """The name of a class; of a language model, the token that it stands for."""
-    tokenizer = network.tokenizer or entry.tokenizer
+def _class_name(catalog: Catalog, model: str, name: str, target: int) -> str:
+    """The name of a class; of a language model, the token that it stands for in the texts of input `name`."""
+    network = catalog.model(model)
+    tokenizer = network.tokenizer or catalog.input(name).tokenizer
     if network.classes is not None or tokenizer is None or not speaks(network.module):
         return network.class_name(target)
     return token_name(tokenizer, target)
 
 
-def _names(source: Source, catalog: Catalog) -> tuple[str, ...] | None:
+def _names(source: Source, entry: Entry, catalog: Catalog) -> tuple[str, ...] | None:
     """A name for each feature; for tokens with a vocabulary, the words that they stand for."""
-    entry, names = catalog.input(source.name), catalog.names(source)
+    names = catalog.names(source)
     if isinstance(names, TextNames):
         return names.tokens
     if entry.vocabulary is None:
@@ -107,9 +162,9 @@ def _targets(leaves: Sequence[Leaf], outcome: Outcome) -> list[int]:
     return [outcome.targets[each.target] if isinstance(each.target, Predicted) else each.target for each in leaves]
 
 
-def _label(answer: Answer) -> str:
+def _label(answer: Answer, models: Sequence[str], inputs: Sequence[str]) -> str:
     """What a map is, in the words of a query: `f(x) layer 2 against x'`."""
-    names = list(dict.fromkeys(f"{each.model}({each.source})" for each in answer.shown))
+    names = list(dict.fromkeys(f"{model}({name})" for model, name in zip(models, inputs, strict=True)))
     shown = " join ".join(names[:3]) + (f" join … {len(names) - 3} more" if len(names) > 3 else "")
     layers = {each.layer for each in answer.shown} - {None}
     layer = f" layer {layers.pop()}" if len(layers) == 1 else ""

@@ -6,6 +6,7 @@ sessions, plans, models, files or torch. matplotlib, pandas and shap are extras,
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from ..system.arguments import checked, checked_fields
 from ..system.arrays import Array, Floats, Ints
 from ..system.shortage import enough_memory
 from . import drawn, exports, notebook
+from .columns import MapColumns
 from .table import error_text
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+HELD = "_held"  # where a view has its columns and its row
+LATER = ("map", "players", "content")  # the fields that a view makes when they are read
 
 
 @checked_fields
@@ -40,6 +45,9 @@ class Attribution:
     output. A player's value is spread evenly over its features, so `map.sum() == values.sum()`. A stderr of 0 means
     exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError if the arrays do not
     fit together. Texts are made visible: control characters in them are escapes, such as \\n.
+
+    A relation holds arrays, of which `relation[k]` is a view: its input-shaped arrays are made when they are read. All
+    its arrays are its own, so that writing to them changes no relation.
     """
 
     map: Floats
@@ -87,6 +95,19 @@ class Attribution:
                 f"'{self.label}' labels a feature with player {int(self.players.max())}; "
                 f"it has {len(self.values)} players, counted from 0"
             )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            held = vars(self).get(HELD)
+            if held is None or name not in LATER:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            columns, row = held
+            return vars(self).setdefault(name, columns.later(name, row))
+
+    def __getstate__(self) -> dict[str, object]:
+        """The fields, also those that were not read yet: a copy is no view."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
     @property
     def relative_error(self) -> float:
@@ -167,12 +188,12 @@ class Attribution:
         """One line per player: what it is, its value, standard error and 95 % interval; with `details`, also the
         estimator."""
         with enough_memory("while copying a map", "its values are in .values"):
-            return exports.frame([self], details)
+            return exports.frame(MapColumns.of([self]), details)
 
     def to_shap(self) -> shap.Explanation:
         """This map as a `shap.Explanation` of one instance; an image's channels come last, as shap expects."""
         with enough_memory("while copying a map", "its values are in .values"):
-            return exports.explanation(self)
+            return exports.explanation(MapColumns.of([self]))
 
     def __repr__(self) -> str:
         return (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import BindError, did_you_mean
 from ..system.shortage import enough_memory
 from . import notebook
-from .shown import ShownMap
+from .shown import WholeMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ PLOTS: Final = ("maps", "bar", "beeswarm", "waterfall", "dependence")
 
 
 def plot(
-    maps: Sequence[ShownMap],
+    maps: Sequence[WholeMap],
     kind: str | None,
     ax: Axes | Sequence[Axes] | None,
     cmap: str | Colormap | None,

@@ -1,9 +1,8 @@
 """Relations on disk: one safetensors file each, written atomically; reading it runs no code from the file.
 
-In: the plain fields of a relation and of its maps, or a path. Out: a path, or the same fields. May not know: how they
-were computed, or the classes that hold them. Arrays are stored bit for bit, and an array that several maps share
-(players, the input) is stored once; all texts and scalars are one JSON document in the file's header. Digests of both
-show whether a file is damaged.
+In: the columns of a relation's maps and its other fields, or a path. Out: a path, or the same. May not know: how they
+were computed, or the classes that hold them. Arrays are stored bit for bit, each once, under a digest of its content;
+all texts and scalars are one JSON document in the file's header. Digests of both show whether a file is damaged.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,20 +24,22 @@ from ..system import checks, disk
 from ..system.arrays import Array
 from ..system.checks import parsed, shown
 from ..system.shortage import enough_memory
-from .stored import PlainFields, check_document, check_map
+from .columns import MapColumns
+from .stored import PlainFields, check_columns, check_document, check_fields
+from .stored_columns import columns_from, document_of
 
 FORMAT = "ialgebra.relation"
-VERSION = (
-    4  # raised if an older reader would misread a newer file; 1 had no digest of the document, 2 no scores, 3 no bounds
-)
+VERSION = 5
+"""Raised if an older reader would misread a newer file. 1 had no digest of the document, 2 no scores, 3 no bounds; up
+to 4 every map had fields and arrays of its own."""
 
 _T = TypeVar("_T")
-_ARRAYS = ("map", "values", "stderr", "players", "content")
+_ARRAYS = ("map", "values", "stderr", "players", "content")  # of a map, up to version 4
 _LONGEST_HEADER = 100_000_000  # bytes; safetensors reads no longer ones
 
 
-def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) -> Path:
-    """Write the fields of `maps` and of the rest of a relation to `path`, atomically, and return the path.
+def write(path: str | Path, maps: MapColumns, document: PlainFields) -> Path:
+    """Write the columns of `maps` and the other fields of a relation to `path`, atomically, and return the path.
 
     Raises IalgebraError if the file cannot be written, or if a field is not what `read` would take. Values that JSON
     does not have are stored as text.
@@ -54,11 +57,11 @@ def write(path: str | Path, maps: Sequence[PlainFields], document: PlainFields) 
     return path
 
 
-def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> bytes:
+def _content(maps: MapColumns, document: PlainFields, path: Path) -> bytes:
     tensors: dict[str, Array] = {}
     try:
         check_document(document)
-        stored = [_stored(check_map(number, _with_texts(fields)), tensors) for number, fields in enumerate(maps)]
+        stored = document_of(maps, partial(_keep, tensors))
         # ASCII, because a lone surrogate cannot be UTF-8
         text = json.dumps({"maps": stored, **document}, default=_plain)
     except IalgebraError as cause:
@@ -75,7 +78,7 @@ def _content(maps: Sequence[PlainFields], document: PlainFields, path: Path) -> 
     return content
 
 
-def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields], _T]) -> _T:
+def read(path: str | Path, build: Callable[[MapColumns, PlainFields], _T]) -> _T:
     """The result of `build` for the fields (maps, document) that `write` wrote to `path`.
 
     Raises IalgebraError for a missing, damaged, foreign or newer file; a file whose fields `build` refuses is damaged.
@@ -116,23 +119,32 @@ def read(path: str | Path, build: Callable[[Sequence[PlainFields], PlainFields],
         raise IalgebraError(f"'{path}' is damaged: its description cannot be read ({cause})") from cause
 
 
-def _restored(document: str, tensors: Mapping[str, Array]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _restored(document: str, tensors: Mapping[str, Array]) -> tuple[MapColumns, dict[str, Any]]:
     """The maps and the other fields of a relation, checked; IalgebraError or ValueError for others."""
     fields = parsed("its description", document)
-    if not isinstance(fields, dict) or not isinstance(fields.get("maps"), list):
-        raise IalgebraError("its description is no relation: it has no list of maps")
-    named = set[object]()
-    maps = []
-    for number, stored in enumerate(fields.pop("maps")):
-        if not isinstance(stored, dict):
-            raise IalgebraError(f"map {number} must be a mapping of fields, not {shown(stored)}")
-        arrays = {name: stored[name] for name in _ARRAYS if name in stored}
-        named.update(each for each in arrays.values() if isinstance(each, str))
-        found = {name: _array(f"'{name}' of map {number}", each, tensors) for name, each in arrays.items()}
-        maps.append(check_map(number, stored | found))
+    if not isinstance(fields, dict) or not isinstance(stored := fields.pop("maps", None), dict | list):
+        raise IalgebraError("its description is no relation: it has no maps")
+    named = set[str]()
+
+    def find(what: str, name: object) -> Array:
+        named.update((name,) if isinstance(name, str) else ())
+        return _array(what, name, tensors)
+
+    maps = _one_by_one(stored, find) if isinstance(stored, list) else columns_from(stored, find)
     if surplus := tensors.keys() - named:
         raise IalgebraError(f"it has {len(surplus)} arrays that no map names")
     return maps, check_document(fields)
+
+
+def _one_by_one(stored: Sequence[object], find: Callable[[str, object], Array]) -> MapColumns:
+    """The maps of a file of version 4 or less, in which every map has fields and arrays of its own."""
+    maps = []
+    for number, fields in enumerate(stored):
+        if not isinstance(fields, dict):
+            raise IalgebraError(f"map {number} must be a mapping of fields, not {shown(fields)}")
+        found = {name: find(f"'{name}' of map {number}", fields[name]) for name in _ARRAYS if name in fields}
+        maps.append(SimpleNamespace(**check_fields(number, fields | found)))
+    return check_columns(MapColumns.of(maps)).compact
 
 
 def _array(what: str, stored: object, tensors: Mapping[str, Array]) -> Array:
@@ -153,22 +165,8 @@ def _array(what: str, stored: object, tensors: Mapping[str, Array]) -> Array:
     return np.array(stored, dtype=np.str_)
 
 
-def _with_texts(fields: PlainFields) -> PlainFields:
-    """The fields of a map; a content that is not numbers becomes texts."""
-    content = fields["content"]
-    return {**fields, "content": content if content.dtype.kind in "biuf" else content.astype(str)}
-
-
-def _stored(fields: PlainFields, tensors: dict[str, Array]) -> dict[str, object]:
-    """The fields of a map with names in place of arrays, which are added to `tensors`."""
-    return {**fields, **{name: _store(fields[name], tensors) for name in _ARRAYS}}
-
-
-def _store(array: Any, tensors: dict[str, Array]) -> object:
-    """Add an array to `tensors`, if it is not there yet, and return its name; an array of texts becomes a nested
-    list."""
-    if array.dtype.kind not in "biuf":
-        return array.astype(str).tolist()
+def _keep(tensors: dict[str, Array], array: Array) -> str:
+    """Add an array to `tensors`, if it is not there yet, and return its name."""
     array = np.ascontiguousarray(array)  # safetensors writes the buffer as it is in memory
     tensors.setdefault(name := _name(array), array)
     return name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import IalgebraError
 from ..system import disk
 from ..system.markup import preformatted
-from .shown import ShownMap
+from .shown import WholeMap
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -22,7 +22,7 @@ DRAWN = 24
 """The most maps that a notebook draws for an answer; plot() draws all."""
 
 
-def picture(maps: Sequence[ShownMap], caption: str, kind: str | None = None, cmap: str | Colormap | None = None) -> str:
+def picture(maps: Sequence[WholeMap], caption: str, kind: str | None = None, cmap: str | Colormap | None = None) -> str:
     """The maps as HTML, in light colours or dark ones as the page is, or text if matplotlib is not installed."""
     try:
         from .plots import html as drawn
@@ -31,7 +31,7 @@ def picture(maps: Sequence[ShownMap], caption: str, kind: str | None = None, cma
     return drawn.fragment(maps, caption, kind, cmap, DRAWN)
 
 
-def write(path: Path, maps: Sequence[ShownMap], caption: str, kind: str | None, cmap: str | Colormap | None) -> None:
+def write(path: Path, maps: Sequence[WholeMap], caption: str, kind: str | None, cmap: str | Colormap | None) -> None:
     """Write the maps as a page of their own; IalgebraError if the file cannot be written."""
     from .plots import html as drawn
 

@@ -19,8 +19,10 @@ from ..system.markup import preformatted
 from ..system.shortage import enough_memory
 from . import drawn, exports, files, importance, notebook
 from .attribution import Attribution
+from .columns import MapColumns, columns_of
 from .shown_text import ShownText
 from .table import shorten, table
+from .views import AttributionViews
 
 if TYPE_CHECKING:
     import pandas
@@ -92,7 +94,7 @@ class Relation(Sequence[Attribution]):
     def __init__(
         self,
         *,
-        attributions: Sequence[Attribution],
+        attributions: AttributionViews | Sequence[Attribution],
         stats: Stats,
         plan: str,
         details: dict[str, object],
@@ -100,7 +102,8 @@ class Relation(Sequence[Attribution]):
         query: str,
         provenance: dict[str, object],
     ) -> None:
-        self._attributions = tuple(attributions)
+        views = isinstance(attributions, AttributionViews)  # of arrays, which slices share
+        self._attributions: Sequence[Attribution] = attributions if views else tuple(attributions)
         self._text = None if text is None else visible(text, keep="\n")
         self.stats = stats
         self.plan = visible(plan, keep="\n")
@@ -193,9 +196,22 @@ class Relation(Sequence[Attribution]):
         component or item, in a column of that name. Raises BindError for another `by`, IalgebraError for an answer
         without maps, or where pandas is not installed.
         """
+        return importance.importance(self._maps(), by)
+
+    @checked
+    def mean(self, by: str | None = None) -> pandas.DataFrame:
+        """What the maps say on average: for each player the mean of φ with its sign, as a data frame.
+
+        Its columns: `features` (the player's name), `mean`, `stderr` (of that mean, over these maps, whose errors are
+        taken to point one way), both in units of the model's output, and `maps` (in how many it plays). `by`, and the
+        errors that are raised: as of `importance`.
+        """
+        return importance.mean(self._maps(), by)
+
+    def _maps(self) -> MapColumns:
         if not self._attributions:
             raise IalgebraError(f"`{shorten(self.query, 60)}` answers with text and has no maps")
-        return importance.frame(importance.importance(self._attributions, by), by)
+        return columns_of(self._attributions)
 
     def show(self) -> None:
         """Print a statement's text, or display its maps; without a display, say how to save them."""
@@ -213,17 +229,16 @@ class Relation(Sequence[Attribution]):
     def to_pandas(self, details: bool = False) -> pandas.DataFrame:
         """All maps as one long data frame: one line per map and player; with `details`, also the estimator of each."""
         with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_pandas()"):
-            return exports.frame(self._attributions, details)
+            return exports.frame(columns_of(self._attributions), details)
 
     def to_shap(self) -> shap.Explanation:
         """All maps as one batched `shap.Explanation`, `(n, *input_shape)` with an image's channels last."""
         with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_shap()"):
-            return exports.explanations(self._attributions)
+            return exports.explanations(columns_of(self._attributions))
 
     @checked
     def save(self, path: str | Path) -> Path:
         """Write this relation to one safetensors file, atomically; `ialgebra.load(path)` reads it back."""
-        fields = [{field.name: getattr(a, field.name) for field in dataclasses.fields(a)} for a in self]
         document = {
             "stats": dataclasses.asdict(self.stats),
             "plan": self.plan,
@@ -232,7 +247,7 @@ class Relation(Sequence[Attribution]):
             "query": self.query,
             "provenance": self.provenance,
         }
-        return files.write(path, fields, document)
+        return files.write(path, columns_of(self._attributions), document)
 
     def __repr__(self) -> str:
         return self.text
@@ -247,6 +262,6 @@ def load(path: str | Path) -> Relation:
     return files.read(path, _restored)
 
 
-def _restored(maps: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> Relation:
+def _restored(maps: MapColumns, document: Mapping[str, Any]) -> Relation:
     rest = dict(document)
-    return Relation(attributions=[Attribution(**fields) for fields in maps], stats=Stats(**rest.pop("stats")), **rest)
+    return Relation(attributions=AttributionViews(maps), stats=Stats(**rest.pop("stats")), **rest)

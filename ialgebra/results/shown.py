@@ -1,11 +1,12 @@
 """The part of an attribution map that drawings, tables and exports read: arrays and texts, as a protocol.
 
-In: nothing. Out: `ShownMap`, which `Attribution` satisfies. Modules that show maps import this protocol and not the
-class. May not know: where a map comes from, how it is drawn or stored.
+In: nothing. Out: `ShownMap` and `WholeMap`, which `Attribution` satisfies. Modules that show maps import
+these protocols and not the class. May not know: where a map comes from, how it is drawn or stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from ..system.arrays import Array, Floats, Ints
@@ -61,3 +62,14 @@ class ShownMap(Protocol):
     def interval(self, confidence: float = 0.95) -> tuple[Floats, Floats]: ...
 
     def player_names(self) -> list[str]: ...
+
+
+class WholeMap(ShownMap, Protocol):
+    """One map of an answer; a part of it is a `ShownMap` only."""
+
+    @property
+    def target(self) -> int | tuple[int, ...]: ...
+    @property
+    def scores(self) -> Mapping[str, tuple[float, float]]: ...
+    @property
+    def error_bound(self) -> float | None: ...

@@ -14,6 +14,9 @@ from .shown import ShownMap
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
 """The most characters of a label and of a target in a table; longer ones are cut."""
 
+LINES = 60
+"""The most maps of a table."""
+
 
 def error_text(bound: float, method: str = "", *, labelled: bool = False) -> str:
     """A map's error for people: `exact`, `± 3.1 %` or `error unknown`. Nothing is called exact where `method` says that
@@ -27,12 +30,15 @@ def error_text(bound: float, method: str = "", *, labelled: bool = False) -> str
 
 
 def table(maps: Sequence[ShownMap], cost: str) -> str:
-    """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map.
+    """One line per map in aligned columns, then `cost`, the query's cost in words; `done` if there is no map. Of more
+    than LINES maps the first are shown, and a line says where the others are.
 
     How a map was estimated is left to details; that its model is no function of the row stands beside the error.
     """
     if not maps:
         return "done"
+    left = len(maps) - LINES
+    rest = f"… and {left:,} more: answer[{LINES}:] prints the next, answer.to_pandas() has all" if left > 0 else ""
     head = ("map", "target", "v(∅)", "v(N)", "players", "error at 95 %")
     lines = [
         (
@@ -43,7 +49,7 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
             f"{len(a.values):,}",
             ", ".join([error_text(a.bound, a.method), *words_in(a.method)]),
         )
-        for a in maps
+        for a in maps[:LINES]
     ]
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
     sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust)
@@ -51,7 +57,7 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
         "  ".join(side(word, width) for side, word, width in zip(sides, line, widths, strict=True)).rstrip()
         for line in (head, *lines)
     )
-    return "\n".join([*aligned, cost])
+    return "\n".join([*aligned, *([rest] if rest else []), cost])
 
 
 def shorten(text: str, width: int) -> str:

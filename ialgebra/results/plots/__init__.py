@@ -16,8 +16,8 @@ try:
 except ImportError as cause:
     raise IalgebraError('this needs matplotlib, which is not installed; run: pip install "ialgebra[plot]"') from cause
 
-from .choice import figure_of, into_axes, of_kind
-from .figure import figure, show
+from .choice import figure_of, into_axes, of_kind, show
+from .figure import figure
 from .picture import Picture, png, save
 
 __all__ = ["Picture", "figure", "figure_of", "into_axes", "of_kind", "png", "save", "show"]

@@ -13,7 +13,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
 from ...errors import BindError, IalgebraError
-from ..shown import ShownMap
+from ..columns import columns_of
+from ..shown import WholeMap
 from . import summaries
 from .drawing import Drawing
 from .figure import drawing_of, figure, panels
@@ -23,25 +24,45 @@ from .tabular import BAR_CHART
 from .waterfall import WATERFALL
 
 
-def of_kind(maps: Sequence[ShownMap], kind: str | None, cmap: str | Colormap | None) -> Figure:
-    """The maps as one picture. A relation of many maps of a table is summed up, unless a kind is named."""
+def of_kind(
+    maps: Sequence[WholeMap], kind: str | None, cmap: str | Colormap | None, into: Figure | None = None
+) -> Figure:
+    """The maps as one picture, of its own or `into` a given figure. A relation of many maps of a table is summed up,
+    unless a kind is named."""
     if not maps:
         raise IalgebraError("there is no map to plot")
     _check(cmap)
     kind = kind or usual(maps)
     if kind in ("beeswarm", "dependence") or (kind == "bar" and len(maps) > 1):
-        return summaries.picture(maps, kind, cmap)
+        if into is None:
+            return summaries.picture(columns_of(maps), kind, cmap)
+        summaries.draw_into(into, columns_of(maps), kind, cmap)
+        return into
     drawing = drawing_for(kind)
     most = (drawing or drawing_of(maps[0])).most
     note = ""
     if len(maps) > most:
         note = f"the first {most} of {len(maps):,} maps; answer[{most}:{2 * most}].plot() draws the next"
-    shown = maps[:most] if kind != "maps" else in_parts(maps[:most])
-    return figure(shown, cmap, note=note, drawing=drawing)
+    first = list(maps[:most])
+    return figure(first if kind != "maps" else in_parts(first), cmap, into, note, drawing)
+
+
+def show(maps: Sequence[WholeMap]) -> bool:
+    """Show the picture of the maps in a window or a notebook; False where matplotlib has no display."""
+    from matplotlib import pyplot
+
+    if pyplot.get_backend().lower() in _NO_DISPLAY:
+        return False
+    of_kind(maps, None, None, into=pyplot.figure())
+    pyplot.show()
+    return True
+
+
+_NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 
 def into_axes(
-    maps: Sequence[ShownMap], kind: str | None, ax: Axes | Sequence[Axes], cmap: str | Colormap | None
+    maps: Sequence[WholeMap], kind: str | None, ax: Axes | Sequence[Axes], cmap: str | Colormap | None
 ) -> None:
     """Draw into given axes: one summary, one map, or a map in each."""
     axes = _axes(ax)
@@ -50,14 +71,13 @@ def into_axes(
     _check(cmap)
     if kind is None and len(axes) == 1 and len(maps) > 1:
         kind = usual(maps) if usual(maps) != "maps" else None
-    if kind in summaries.ON_ONE_AXIS and (kind != "bar" or len(maps) > 1):
-        summaries.ON_ONE_AXIS[kind](
-            maps, axes[0], summaries.summary_look(maps, kind, cmap, theme_on(axes[0].figure.get_facecolor()))
-        )
-    elif kind == "dependence":
-        summaries.dependence(
-            maps, axes, summaries.summary_look(maps, kind, cmap, theme_on(axes[0].figure.get_facecolor()))
-        )
+    if kind == "dependence" or (kind in summaries.ON_ONE_AXIS and (kind != "bar" or len(maps) > 1)):
+        columns = columns_of(maps)
+        style = summaries.summary_look(columns, kind, cmap, theme_on(axes[0].figure.get_facecolor()))
+        if kind == "dependence":
+            summaries.dependence(columns, axes, style)
+        else:
+            summaries.ON_ONE_AXIS[kind](columns, axes[0], style)
     else:
         panels(maps, axes, cmap, drawing_for(kind or "maps"))
 
@@ -76,7 +96,7 @@ def _axes(ax: Axes | Sequence[Axes]) -> list[Axes]:
     return axes
 
 
-def usual(maps: Sequence[ShownMap]) -> str:
+def usual(maps: Sequence[WholeMap]) -> str:
     """The kind of plot of maps for which none was asked."""
     drawing = drawing_of(maps[0])
     return "bar" if drawing is BAR_CHART and len(maps) > drawing.most else "maps"

@@ -158,20 +158,6 @@ def panels(
         panel(a, ax, cmap, drawing)
 
 
-def show(maps: Sequence[ShownMap]) -> bool:
-    """Show the maps in a window or a notebook; False where matplotlib has no display."""
-    from matplotlib import pyplot
-
-    if pyplot.get_backend().lower() in _NO_DISPLAY:
-        return False
-    figure(maps, into=pyplot.figure())
-    pyplot.show()
-    return True
-
-
-_NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
-
-
 def drawing_of(a: ShownMap) -> Drawing:
     """The drawing of a map's kind of input."""
     return DRAWINGS[kind_named(a.kind).drawing]

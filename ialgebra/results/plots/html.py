@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.colors import Colormap, to_hex
 from matplotlib.figure import Figure
 
-from ..shown import ShownMap
+from ..columns import columns_of
+from ..shown import ShownMap, WholeMap
 from . import certainty, summaries
 from .choice import drawing_for, usual
 from .drawing import Drawing
@@ -62,7 +63,7 @@ _STYLE = """<style>
 
 
 def fragment(
-    maps: Sequence[ShownMap],
+    maps: Sequence[WholeMap],
     caption: str,
     kind: str | None = None,
     cmap: str | Colormap | None = None,
@@ -80,7 +81,8 @@ def fragment(
         most = min(most, (drawing or drawing_of(maps[0])).most)
         if len(maps) > most:
             caption += f" (the first {most} of {len(maps):,} maps; answer[{most}:] has the others)"
-        body = _panels(maps[:most] if kind != "maps" else in_parts(maps[:most]), drawing, cmap)
+        first = list(maps[:most])
+        body = _panels(first if kind != "maps" else in_parts(first), drawing, cmap)
     foot = f'<p class="foot">{html.escape(caption)}</p>' if caption else ""
     return f'<div class="ialgebra{" page" if page else ""}">{_STYLE}{body}{foot}</div>'
 
@@ -156,8 +158,9 @@ def _both(pictures: Sequence[Figure], alt: str) -> str:
     return _image(light, alt, attributes=' class="light"') + _image(dark, alt, attributes=hidden)
 
 
-def _summary(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None) -> str:
-    light, dark = (summaries.picture(maps, kind, cmap, theme) for theme in (LIGHT, DARK))
+def _summary(maps: Sequence[WholeMap], kind: str, cmap: str | Colormap | None) -> str:
+    columns = columns_of(maps)
+    light, dark = (summaries.picture(columns, kind, cmap, theme) for theme in (LIGHT, DARK))
     return f"<figure>{_both([light, dark], light.alt)}</figure>"
 
 

@@ -1,6 +1,7 @@
 """Many maps in one picture: importance, beeswarm and dependence; each says what it leaves out.
 
-In: maps whose players have the same names, at least in part. Out: drawn axes and pictures. May not know: plans, models.
+In: the columns of maps whose players have the same names, at least in part. Out: drawn axes and pictures. May not know:
+plans, models.
 
 However many maps there are, a picture has a few axes, at most `FEATURES` players and `POINTS_DRAWN` maps' points.
 """
@@ -8,18 +9,19 @@ However many maps there are, a picture has a few axes, at most `FEATURES` player
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...errors import ShapeError
 from ...system.arrays import Floats
 from .. import importance as sums
-from ..shown import ShownMap
+from ..columns import MapColumns
 from .figure import body_of
 from .picture import Picture
 from .style import (
@@ -51,10 +53,10 @@ DEPENDENCES = 6
 _MARGIN, _TITLE, _BELOW, _ROW = 0.12, 0.5, 0.62, 0.25  # inches
 
 
-def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
+def bar(maps: MapColumns, ax: Axes, style: Look) -> str:
     """Mean |φ| of each player with its 95 % interval; returns what is left out."""
-    found = sums.of_group("", _within_axes(sums.aligned(maps)))
-    shown = min(FEATURES, len(found.names))
+    found = _means(_within_axes(sums.played(maps)), len(maps))
+    shown = min(FEATURES, len(found.size))
     y = np.arange(shown)
     ax.barh(y, found.size[:shown], height=0.68, color=_bar_colour(style))
     reach = 1.96 * found.stderr[:shown]
@@ -64,7 +66,7 @@ def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
     for row in np.flatnonzero(~np.isfinite(reach)):
         ax.annotate("error unknown", xy=(found.size[row], row), xytext=(4, 0), textcoords="offset points", va="center",
                     fontsize=7.5, color=style.theme.warn)  # fmt: skip
-    _rows(ax, found.names[:shown], style)
+    _rows(ax, found.named(slice(shown)), style)
     ax.set_xlim(0.0, 1.06 * max([*(found.size[:shown] + np.where(known, reach, 0.0)), 1e-300]))
     ax.set_xlabel(
         f"mean |contribution|, in {style.unit}" if style.unit else "mean |contribution|",
@@ -76,24 +78,25 @@ def bar(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
     return f"{len(left)} smaller players, together {plain(float(left.sum()))}" if len(left) else ""
 
 
-def beeswarm(maps: Sequence[ShownMap], ax: Axes, style: Look) -> str:
+def beeswarm(maps: MapColumns, ax: Axes, style: Look) -> str:
     """A point for each map and player, at its value, in the colour of the feature's own value; pale where the sign is
     unsure. Returns what is left out."""
     chosen = _thinned(maps)
-    table = _within_axes(sums.aligned(chosen))
-    order = sums.of_group("", table).columns
-    shown = order[:FEATURES]
-    contents = _contents(chosen, table)
-    for row, column in enumerate(shown):
-        values = table.values[:, column]
+    table = _within_axes(sums.played(chosen))
+    order = _means(table, len(chosen)).name
+    shown = order[:FEATURES].tolist()
+    every, errors = table.dense(shown, len(chosen))
+    contents = _contents(chosen, table, shown)
+    for row in range(len(shown)):
+        values = every[:, row]
         present = np.isfinite(values)
-        sure = np.abs(values) > 1.96 * table.stderr[:, column]
+        sure = np.abs(values) > 1.96 * errors[:, row]
         height = _swarm(values[present])
         ax.scatter(
             values[present], row + height, s=9, linewidths=0,
-            c=_ranked_colours(contents[:, column][present], style, sure[present]),
+            c=_ranked_colours(contents[:, row][present], style, sure[present]),
         )  # fmt: skip
-    _rows(ax, [table.names[column] for column in shown], style)
+    _rows(ax, [table.names[number] for number in shown], style)
     ax.axvline(0.0, color=style.theme.faint, linewidth=0.8, zorder=0)
     ax.set_xlabel(style.measure, fontsize=8, color=style.theme.faint, labelpad=2)
     _bar_of_values(ax, style)
@@ -117,17 +120,19 @@ def _bar_of_values(ax: Axes, style: Look) -> None:
     )  # fmt: skip
 
 
-def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> str:
+def dependence(maps: MapColumns, axes: Sequence[Axes], style: Look) -> str:
     """For each of the players that matter most, its contribution over the value of its feature, with 95 % intervals; a
     missing value stands left of all others."""
     chosen = _thinned(maps)
-    table = _within_axes(sums.aligned(chosen))
-    order = sums.of_group("", table).columns
-    contents = _contents(chosen, table)
-    for ax, column in zip(axes, order[: len(axes)], strict=False):
-        values, stderr = table.values[:, column], table.stderr[:, column]
+    table = _within_axes(sums.played(chosen))
+    order = _means(table, len(chosen)).name
+    drawn = order[: len(axes)].tolist()
+    every, errors = table.dense(drawn, len(chosen))
+    contents = _contents(chosen, table, drawn)
+    for k, (ax, number) in enumerate(zip(axes, drawn, strict=False)):
+        values, stderr = every[:, k], errors[:, k]
         present = np.isfinite(values)
-        x, names = _positions(contents[:, column][present])
+        x, names = _positions(contents[:, k][present])
         reach = np.where(np.isfinite(stderr[present]), 1.96 * stderr[present], 0.0)
         ax.vlines(x, values[present] - reach, values[present] + reach, colors=style.theme.line, linewidths=0.8)
         ax.scatter(x, values[present], s=10, linewidths=0, color=_bar_colour(style))
@@ -143,7 +148,7 @@ def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> s
         ax.locator_params(axis="y", nbins=4)
         room = body_of(ax).width * POINTS
         ax.set_title(
-            fit(table.names[column], 9.0, room), fontsize=9.0, color=style.theme.ink, loc="left", parse_math=False
+            fit(table.names[number], 9.0, room), fontsize=9.0, color=style.theme.ink, loc="left", parse_math=False
         )
     left = len(order) - len(axes)
     said = [f"{left} smaller players are left out"] if left > 0 else []
@@ -151,16 +156,24 @@ def dependence(maps: Sequence[ShownMap], axes: Sequence[Axes], style: Look) -> s
     return "; ".join(said)
 
 
-ON_ONE_AXIS: Final[dict[str, Callable[[Sequence[ShownMap], Axes, Look], str]]] = {"bar": bar, "beeswarm": beeswarm}
+ON_ONE_AXIS: Final[dict[str, Callable[[MapColumns, Axes, Look], str]]] = {"bar": bar, "beeswarm": beeswarm}
 
 
-def picture(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, theme: Theme | None = None) -> Picture:
+def picture(maps: MapColumns, kind: str, cmap: str | Colormap | None, theme: Theme | None = None) -> Picture:
     """One picture of all maps; `kind` is bar, beeswarm or dependence. `theme`: by default that of matplotlib."""
+    made = Picture()
+    made.alt = draw_into(made, maps, kind, cmap, theme)
+    return made
+
+
+def draw_into(
+    made: Figure, maps: MapColumns, kind: str, cmap: str | Colormap | None, theme: Theme | None = None
+) -> str:
+    """Draw all maps into a figure, which is resized; returns what it shows in words."""
     theme = theme or current_theme()
     style = summary_look(maps, kind, cmap, theme)
-    made = Picture()
     made.set_facecolor(theme.paper)
-    names = _names(maps)
+    names = sums.played(maps).names
     if kind == "dependence":
         count = min(DEPENDENCES, len(names))
         across = min(3, count)
@@ -202,45 +215,42 @@ def picture(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, th
     )
     if left:
         made.text(_MARGIN / wide, 0.1 / high, fit(left, 8.0, room), fontsize=8, color=theme.faint, parse_math=False)
-    made.alt = "; ".join([headline, *([left] if left else []), *_leaders(maps)])
-    return made
+    return "; ".join([headline, *([left] if left else []), *_leaders(maps)])
 
 
-def summary_look(maps: Sequence[ShownMap], kind: str, cmap: str | Colormap | None, theme: Theme) -> Look:
+def summary_look(maps: MapColumns, kind: str, cmap: str | Colormap | None, theme: Theme) -> Look:
     """The look of a summary: its colours are those of the features' values."""
     values = cmap if cmap is not None or kind != "beeswarm" else (_LOW_TO_HIGH_DARK if theme is DARK else _LOW_TO_HIGH)
-    return look(1.0, values, theme, common_unit(a.unit for a in maps))
+    return look(1.0, values, theme, common_unit(maps.unit.compact.table))
 
 
-def title(maps: Sequence[ShownMap], kind: str) -> str:
+def title(maps: MapColumns, kind: str) -> str:
     """What a summary is of."""
-    targets = list(dict.fromkeys(a.target_name for a in maps))
+    targets, _ = sums.grouped(maps, "target")
     of = ", ".join(targets[:3]) + (f" and {len(targets) - 3} more" if len(targets) > 3 else "")
     what = {"bar": "importance", "beeswarm": "contributions", "dependence": "contribution over value"}[kind]
     return f"{what} in {len(maps):,} map{'s' if len(maps) > 1 else ''} of {of}"
 
 
-def _leaders(maps: Sequence[ShownMap]) -> list[str]:
+def _leaders(maps: MapColumns) -> list[str]:
     """The most important players, for the text that stands for the picture."""
-    (found,) = sums.importance(maps)
-    return [f"{name} {plain(float(size))}" for name, size in zip(found.names[:5], found.size, strict=False)]
+    found = sums.means(maps).largest_first
+    return [f"{name} {plain(float(size))}" for name, size in zip(found.named(slice(5)), found.size, strict=False)]
 
 
 _REACH = WIDEST / 100
 """The largest value on an axis of a summary, which has room beside it."""
 
 
-def _within_axes(table: sums.Aligned) -> sums.Aligned:
+def _within_axes(table: sums.PlayedNames) -> sums.PlayedNames:
     """The same with huge values, whose axes would be infinite, at the end of what can be drawn."""
     stderr = np.where(np.isinf(table.stderr), np.inf, np.minimum(table.stderr, _REACH))
-    return sums.Aligned(table.names, np.clip(table.values, -_REACH, _REACH), stderr)
+    return replace(table, values=np.clip(table.values, -_REACH, _REACH), stderr=stderr)
 
 
-def _names(maps: Sequence[ShownMap]) -> list[str]:
-    names = list(sums.aligned(maps[:POINTS_DRAWN]).names)
-    if not names:
-        raise ShapeError("these maps have no players, so that there is nothing to sum up")
-    return names
+def _means(table: sums.PlayedNames, maps: int) -> sums.PlayerMeans:
+    """The means of all maps together, the largest first."""
+    return sums.means_of(table, ("",), np.zeros(maps, dtype=np.int64)).largest_first
 
 
 _LOW_TO_HIGH = LinearSegmentedColormap.from_list("low to high", ["#f0a92e", "#b0567f", "#452a86"])
@@ -258,30 +268,26 @@ def _rows(ax: Axes, names: Sequence[str], style: Look) -> None:
     ax.locator_params(axis="x", nbins=5)
 
 
-def _thinned(maps: Sequence[ShownMap]) -> Sequence[ShownMap]:
+def _thinned(maps: MapColumns) -> MapColumns:
     """At most POINTS_DRAWN of the maps, evenly."""
     if len(maps) <= POINTS_DRAWN:
         return maps
-    return [maps[k] for k in np.linspace(0, len(maps) - 1, POINTS_DRAWN).round().astype(int).tolist()]
+    return maps.taken(np.linspace(0, len(maps) - 1, POINTS_DRAWN).round().astype(np.int64))
 
 
-def _contents(maps: Sequence[ShownMap], table: sums.Aligned) -> NDArray[np.object_]:
-    """The value of each column's feature in each map, `(n, d)`; None for a player of several features."""
-    found = np.full(table.values.shape, None, dtype=object)
-    sizes: NDArray[np.intp] | None = None
-    last: ShownMap | None = None
-    for row, a in enumerate(maps):
-        if len(a.values) != len(table.names) or a.players.ndim != 1:
+def _contents(maps: MapColumns, table: sums.PlayedNames, shown: Sequence[int]) -> NDArray[np.object_]:
+    """The value of the feature of each of some players in every map that has all players, `(n, shown)`; None for a
+    player of several features."""
+    found = np.full((len(maps), len(shown)), None, dtype=object)
+    for entry, names in enumerate(maps.names.table):
+        rows = np.flatnonzero(maps.names.codes == entry)
+        players = maps.players[int(rows[0])].whole
+        if len(names) != len(table.names) or players.ndim != 1:
             continue
-        if last is None or last.players is not a.players:
-            inside = a.players >= 0
-            sizes = np.bincount(a.players[inside], minlength=len(a.values))
-            where = np.zeros(len(a.values), dtype=np.intp)
-            where[a.players[inside]] = np.flatnonzero(inside)
-            last = a
-        assert sizes is not None
-        taken = a.content[where]
-        found[row, sizes == 1] = taken[sizes == 1]
+        features = [np.flatnonzero(players == names.index(table.names[number])) for number in shown]
+        alone = np.array([k for k, each in enumerate(features) if len(each) == 1], dtype=np.int64)
+        contents = np.stack([maps.content[row].astype(object) for row in rows.tolist()])
+        found[np.ix_(rows, alone)] = contents[:, [int(features[k][0]) for k in alone.tolist()]]
     return found
 
 
@@ -334,6 +340,6 @@ def _swarm(values: Floats) -> Floats:
     return moved
 
 
-def _any_unsure(table: sums.Aligned) -> bool:
+def _any_unsure(table: sums.PlayedNames) -> bool:
     with np.errstate(invalid="ignore"):
         return bool((np.abs(table.values) <= 1.96 * table.stderr)[table.stderr > 0].any())
