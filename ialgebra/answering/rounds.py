@@ -51,6 +51,11 @@ class Round:
     decisions: tuple[Decision, ...]  # taken between rounds
     in_time: bool = True  # False: time ended the round after this one, which gave no answer
 
+    @property
+    def errors(self) -> list[float]:
+        """The relative bound at 95 % of each map of the answer."""
+        return [bound for _, bound in self.answer.columns.bounds]
+
 
 @dataclass
 class Course:
