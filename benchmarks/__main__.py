@@ -46,6 +46,7 @@ BENCHMARKS = (
     Benchmark("costmodel", quick=True),
     Benchmark("scale", quick=True),
     Benchmark("gpu", quick=True),
+    Benchmark("sets", ("--memory",), needs=("shap",), quick=True),
     Benchmark("estimators", ("30",)),
     Benchmark("bounds", ("10", "oracle")),
     Benchmark("ranking"),

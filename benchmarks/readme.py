@@ -19,7 +19,13 @@ from typing import Any
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 OUT = Path("bench-out")
-SECTIONS = ("peers", "seconds", "strategies", "limit")  # benchmarks with a `markdown(data)` and a `bench-out/name.json`
+SECTIONS = (
+    "peers",
+    "seconds",
+    "sets",
+    "strategies",
+    "limit",
+)  # benchmarks with a `markdown(data)` and a `bench-out/name.json`
 
 Markdown = Callable[[dict[str, Any]], str]
 

@@ -18,7 +18,7 @@ from ialgebra import Strategy
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-from benchmarks import costmodel, drilldown, gpu, limit, memory, report, scale, strategies, workloads
+from benchmarks import costmodel, drilldown, gpu, limit, memory, report, scale, sets, strategies, workloads
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,37 @@ def test_a_benchmark_runs_and_its_markdown_can_be_had_from_its_json(
 def test_without_a_gpu_its_benchmark_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main([]) == 0
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_sets_are_measured_against_all_coalitions_of_each_input() -> None:
+    """f = 2 a + b c: its value of a is 2 (a − mean a), and b and c share what they do together."""
+    rows, background = np.array([[1.0, 2.0, 3.0]]), np.array([[0.0, 0.0, 0.0], [-1.0, 0.0, 1.0]])
+    found = sets.enumerated(lambda x: 2 * x[:, 0] + x[:, 1] * x[:, 2], rows, background)
+    assert found == pytest.approx(np.array([[3.0, 3.5, 2.5]]))
+
+
+def test_sets_run_with_whatever_is_installed() -> None:
+    ours = sets.Explainer(sets.OURS, "", sets.ours)
+    theirs = sets.Explainer("peer", "", lambda case, rows: case.exact[: len(rows)], most=1)
+    lacking = sets.Explainer("nowhere", "", sets.ours, ("no_such_package",))
+    case = sets.Case("exact", 2, 3, 3, "MLP", (ours, theirs, lacking), "peer")
+    data = sets.measured(case, 1, memory=False)
+    text = sets.markdown({"cases": [data]})
+    assert [each["title"] for each in data["results"]] == ["ialgebra", "peer"]
+    assert all(each["error"] < 1e-6 for each in data["results"])
+    assert "Not installed: nowhere." in text
+    assert "| peer | ~" in text
+    data["results"][1] |= {"seconds": data["results"][0]["seconds"] / 2}
+    assert sets.ratio(data) == pytest.approx(2)
+    data["results"][0] |= {"error": 0.1}
+    assert sets.ratio(data) is None, "a larger error is no fewer seconds"
+
+
+@pytest.mark.slow
+def test_sets_of_tiny_sizes_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sets.main(["--quick", "--out", str(tmp_path)]) == 0
+    data = json.loads((tmp_path / "sets.json").read_text())
+    assert capsys.readouterr().out == (tmp_path / "sets.md").read_text() == sets.report(data)
 
 
 def test_an_ablation_forces_one_decision_and_no_other() -> None:
