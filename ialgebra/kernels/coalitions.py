@@ -9,7 +9,9 @@ contain N∖S with every S, because a Shapley value depends only on the differen
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +59,19 @@ class Design:
     key: tuple[str, int, int, int]
     chains: Chains | None = field(default=None, repr=False)
     pairs: Pairs | None = field(default=None, repr=False)
+
+    @cached_property
+    def content(self) -> bytes:
+        """A digest of all that an estimator reads of the design: designs of one content are equal, whatever they are
+        called."""
+        arrays = [np.packbits(self.coalitions, axis=1)]
+        for part in (self.chains, self.pairs):
+            arrays += [] if part is None else [np.ascontiguousarray(each) for each in vars(part).values()]
+        head = (self.method, self.players, self.chains is None, self.pairs is None)
+        told = hashlib.blake2b(repr((head, [(each.shape, each.dtype.str) for each in arrays])).encode(), digest_size=16)
+        for each in arrays:
+            told.update(each.tobytes())
+        return told.digest()
 
 
 def units(design: Design) -> NDArray[np.void]:

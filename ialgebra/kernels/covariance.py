@@ -33,46 +33,77 @@ class Prior(NamedTuple):
 
 def mixture(centres: Ints, *terms: tuple[float, Prior]) -> Prior:
     """The sum of independent priors, each scaled to a mean variance of its weight at the centres."""
-    covariance: Floats = np.zeros(())
-    effects: Floats = np.zeros(())
+    total: Prior | None = None
     for weight, each in terms:
         # Copied in memory order: a sum adds its terms in that order, which may differ in a stack.
         variance = np.ascontiguousarray(each.covariance[..., centres, np.arange(len(centres))]).mean(axis=-1)
         scale = (weight / np.where(variance == 0, 1.0, variance))[..., None, None]
-        covariance, effects = covariance + scale * each.covariance, effects + scale * each.effects
-    return Prior(covariance, effects)
+        scaled = Prior(scale * each.covariance, scale * each.effects)
+        total = scaled if total is None else Prior(*(_added(*both) for both in zip(total, scaled, strict=True)))
+    assert total is not None, "a mixture has terms"
+    return total
 
 
-def distance(signs: Floats, centres: Ints, rates: Floats, index: Floats, width: float) -> Prior:
+def _added(one: Floats, other: Floats) -> Floats:
+    """The sum of two arrays; it is written over the `other`, if that has its shape."""
+    if one.ndim > other.ndim:
+        return one + other
+    other += one
+    return other
+
+
+def distance(signs: Floats, centres: Ints, rates: Floats | None, index: Floats, width: float) -> Prior:
     """k(S, T) = exp(−Σ rates over S △ T − (u_S − u_T)² / width), made odd; u = Σ index over the members.
 
     A weighted Hamming distance: players of a large rate change what the others do. The Gaussian is a Gauss–Hermite
     sum of waves E cos ω(u_S − u_T), so that k is a sum of products over players, and the Shapley values of products are
     Owen's integrals (1972) of the multilinear extension, ∫ ∂_i f(q, …, q) dq, by Gauss–Legendre. Of an infinite width
-    the index does not matter. Of rates and indices (…, d) the priors are a stack.
+    the index does not matter; `rates` None are 0 for all. Of rates and indices (…, d) the priors are a stack.
     """
     d = signs.shape[1]
     every, whole = np.concatenate([signs, np.ones((1, d))]), np.ones((1, d))
-    some = np.concatenate([signs[centres], whole])
+    some, here = np.concatenate([signs[centres], whole]), np.r_[centres, len(signs)]
     frequency, share = _waves(width)
-    alike = (every * (rates[..., None, :] / 2)) @ some.T
-    most = rates.sum(axis=-1)[..., None, None] / 2
-    near, far = np.exp(alike - most), np.exp(-alike - most)
-    phase = every @ (index / 2)[..., None] * frequency
-    cosine, sine = np.sqrt(share) * np.cos(phase), np.sqrt(share) * np.sin(phase)
-    here = np.r_[centres, len(signs)]
-    even, odd = (wave @ np.take(wave, here, axis=-2).swapaxes(-1, -2) for wave in (cosine, sine))
-    covariance = (near * (even + odd) - far * (even - odd)) / 2
+    even: Floats | None = None
+    odd: Floats | None = None
+    if frequency.any():
+        waves = (np.sqrt(share) * wave for wave in _cosine_and_sine(every @ (index / 2)[..., None] * frequency))
+        even, odd = (wave @ np.take(wave, here, axis=-2).swapaxes(-1, -2) for wave in waves)
+    covariance = odd if rates is None else _near(every, some, rates, even, odd)
+    if covariance is None:
+        raise ValueError("without rates a finite width is needed")
     effects = _owen(some, rates, index, frequency, share)
     # f − f(N) t for every f: the values at both ends are known, so a prior must not change the line between them.
     t = every.mean(axis=1)
     tilt, theirs = t[:-1, None], t[here[:-1], None]
-    own, ends = covariance[..., -1, :-1], covariance[..., -1:, -1:]
+    own, ends = covariance[..., -1:, :-1], covariance[..., -1:, -1:]
     rest = covariance[..., :-1, -1:] - ends * tilt
+    left, right = np.empty((*rest.shape[:-1], 2)), np.empty((*own.shape[:-2], 2, own.shape[-1]))
+    left[..., :1], left[..., 1:] = tilt, rest
+    right[..., :1, :], right[..., 1:, :] = own, theirs.T
+    lines = left @ right
     return Prior(
-        covariance[..., :-1, :-1] - tilt * own[..., None, :] - rest * theirs.T,
-        effects[..., :-1, :] - own[..., None] * 2 / d - theirs * (effects[..., -1:, :] - ends * 2 / d),
+        np.subtract(covariance[..., :-1, :-1], lines, out=lines),
+        effects[..., :-1, :] - own.swapaxes(-1, -2) * 2 / d - theirs * (effects[..., -1:, :] - ends * 2 / d),
     )
+
+
+def _near(every: Floats, some: Floats, rates: Floats, even: Floats | None, odd: Floats | None) -> Floats:
+    """exp(−Σ rates over S △ T) times an even and an odd function (…, every, some) of u_S − u_T, made odd. They are
+    overwritten; None are 1 and 0."""
+    alike = (every * (rates[..., None, :] / 2)) @ some.T
+    most = rates.sum(axis=-1)[..., None, None] / 2
+    near: Floats = alike - most
+    far = np.negative(alike, out=alike)
+    far -= most
+    np.exp(near, out=near)
+    np.exp(far, out=far)
+    if even is not None and odd is not None:
+        near *= even + odd
+        far *= np.subtract(even, odd, out=even)
+    near -= far
+    near /= 2
+    return near
 
 
 @lru_cache(maxsize=8)
@@ -89,29 +120,57 @@ def _waves(width: float) -> tuple[Floats, Floats]:
 _legendre = lru_cache(maxsize=_NODES)(np.polynomial.legendre.leggauss)
 
 
-def _owen(some: Floats, rates: Floats, index: Floats, frequency: Floats, share: Floats) -> Floats:
+def _cosine_and_sine(angle: Floats) -> tuple[Floats, Floats]:
+    """Both from the tangent of half the angle, for which NumPy has vector instructions."""
+    tangent = np.tan(angle / 2)
+    square = np.square(tangent)
+    scale = 1 / (1 + square)
+    np.subtract(1, square, out=square)
+    square *= scale
+    tangent *= 2 * scale
+    return square, tangent
+
+
+def _owen(some: Floats, rates: Floats | None, index: Floats, frequency: Floats, share: Floats) -> Floats:
     """(…, centres, d) Shapley values of T ↦ k(S, T) for each centre S."""
-    d = some.shape[1]
-    nodes, weights = _legendre(min(d // 2 + 1, _NODES))
+    nodes, weights = _legendre(min(some.shape[1] // 2 + 1, _NODES))
     q = (nodes + 1)[:, None, None] / 2
-    # a member's factor where it is absent: (…, 1, waves, d)
-    turn = np.exp(-rates[..., None, :] - 1j * frequency[:, None] * index[..., None, :])[..., None, :, :]
-    inside, outside = q + (1 - q) * turn, q * turn.conj() + 1 - q  # (…, nodes, waves, d), for members and for others
-    flat = (*inside.shape[:-3], -1, d)
-    logs = np.log(np.abs(inside)).reshape(flat), np.log(np.abs(outside)).reshape(flat)
-    angles = np.angle(inside).reshape(flat), np.angle(outside).reshape(flat)
+    # Complex numbers as two arrays, for which NumPy has vector instructions.
+    # A member's factor where it is absent: a + b i, (…, 1, waves, d).
+    a, b = _cosine_and_sine(frequency[:, None] * -index[..., None, None, :])
+    if rates is not None:
+        near = np.exp(-rates)[..., None, None, :]
+        a, b = near * a, near * b
+    # A member's factor at each node, q + (1 − q) (a + b i): (…, nodes, waves, d). Those of others are its conjugates at
+    # the node 1 − q, as nodes are symmetric about ½.
+    real, imaginary = q + (1 - q) * a, (1 - q) * b
+    square = np.square(real) + np.square(imaginary)
+    # a member's derivative by its factor, (1 − a − b i) / (real + imaginary i)
+    joining = ((1 - a) * real - b * imaginary) / square, -((1 - a) * imaginary + b * real) / square
+    flat = (*square.shape[:-3], -1, some.shape[1])  # of nodes and waves together
     members = (some > 0).astype(np.float64)
+
+    def of_others(of_members: Floats) -> Floats:
+        return np.flip(of_members, axis=-3)
 
     def over_players(of_members: Floats, of_others: Floats) -> Floats:
         """(…, centres, nodes · waves) sums."""
-        sums: Floats = members @ (of_members - of_others).swapaxes(-1, -2) + of_others.sum(axis=-1)[..., None, :]
+        sums: Floats = members @ (of_members - of_others).reshape(flat).swapaxes(-1, -2)
+        sums += of_others.reshape(flat).sum(axis=-1)[..., None, :]
         return sums
 
     # Products over players as size and angle: complex exponentials take three times as long.
-    size, angle = np.exp(over_players(*logs)) * np.outer(weights / 2, share).ravel(), over_players(*angles)
-    real, imaginary = size * np.cos(angle), size * np.sin(angle)
-    joining = ((1 - turn) / inside).reshape(flat), ((turn.conj() - 1) / outside).reshape(flat)
-    effects: Floats = np.where(some > 0, *(real @ each.real - imaginary @ each.imag for each in joining))
+    size, angle = np.log(square) / 2, np.arctan2(imaginary, real)
+    sizes = over_players(size, of_others(size))
+    np.exp(sizes, out=sizes)
+    sizes *= np.outer(weights / 2, share).ravel()
+    cosine, sine = _cosine_and_sine(over_players(angle, -of_others(angle)))
+    cosine *= sizes
+    sine *= sizes
+    for_members, for_others = joining, (-of_others(joining[0]), of_others(joining[1]))
+    effects: Floats = np.where(
+        some > 0, *(cosine @ x.reshape(flat) - sine @ y.reshape(flat) for x, y in (for_members, for_others))
+    )
     return effects
 
 

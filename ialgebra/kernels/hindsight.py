@@ -18,14 +18,15 @@ was met. The part is larger for more coalitions unseen, and for a heavier tail o
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ..system.arrays import Floats, Ints
+from ..system.threads import in_parts, threads
 from .coalitions import Design, Pairs
-from .ladder import Fit, Reading, factorised
+from .ladder import Fit, Ladder, Readings, factorised
 
 _PRIOR, _PRIOR_FREEDOM = 0.75, 6.0  # true squared error / stated, if nothing is known; and how much that counts
 _LEAST_MOVE = 0.3  # share of the half's squared error that it is expected to move by, at least
@@ -40,6 +41,7 @@ _MOST_HALVINGS = 50  # that count; what happens beyond was not measured
 _FEWEST_IN_TAIL = 10  # values, or a tenth of all, from which the tail is estimated
 _HEAVIEST = 0.9  # the largest tail index: from 1 on, the mean of what is unmet would be infinite
 _NOTHING_LEFT = 1e-12  # squared error / squared values below which nothing is left over
+_STACKS_TOGETHER = 4  # stacks of processes whose columns are read together, in one thread
 _CHECKED = 1024  # pairs after which a game of which nothing is left over is taken to have no other
 
 
@@ -51,22 +53,39 @@ class Half(NamedTuple):
 
 
 def stated(design: Design, columns: Floats) -> list[Fit]:
-    """Shapley values of each column (columns, rows), and what each pair adds to their errors."""
+    """Shapley values of each column (columns, rows), and what each pair adds to their errors.
+
+    Columns are read in stacks, which share the processor's cores. A column's answer depends on no other column.
+    """
+    whole, half = factorised(design), _half(design)
+    earlier = None if half is None else (factorised(half.design, whole.many), half.rows)
+    together = max(1, min(_STACKS_TOGETHER * whole.stack, -(-len(columns) // threads())))
+    stacks = [columns[first : first + together] for first in range(0, len(columns), together)]
+    return [fit for fits in in_parts(partial(_stated, whole, earlier), stacks) for fit in fits]
+
+
+def _stated(whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats) -> list[Fit]:
+    """The fits of one stack of columns, by the ladder of all the pairs and, if there are enough, by that of half."""
     largest = np.abs(columns).max(axis=1, keepdims=True)
     scale = np.where(largest == 0, 1.0, largest)
     columns = columns / scale
-    whole = factorised(design)
-    fits, half = whole.fit(columns), _half(design)
-    if half is None:
-        return [
-            _stated(fit, None, whole.root_weight, unit) for fit, unit in zip(fits, scale[:, 0].tolist(), strict=True)
-        ]
-    earlier = factorised(half.design, whole.many).fit(columns[:, half.rows])
-    together = zip(fits, earlier, scale[:, 0].tolist(), strict=True)
-    return [_stated(fit, before, whole.root_weight, unit) for fit, before, unit in together]
+    fits, before = whole.fit(columns), None
+    if earlier is not None:
+        half, rows = earlier
+        before = half.fit(columns[:, rows])
+    values = fits.values * scale
+    if fits.reading is None or fits.errors is None or fits.targets is None:
+        unknown = np.full((len(columns), 1, whole.players), np.inf)
+        return list(map(Fit, values, unknown, fits.rungs))
+    square, _ = _square(fits)
+    ratio = _ratio(fits, square, before)
+    each = np.stack(
+        [fits.errors * np.sqrt(ratio)[:, None], fits.targets * _doubt(fits, square, whole.root_weight)[:, None]], axis=1
+    )
+    influence = fits.reading[:, None] * (each * scale[..., None])[..., None]
+    return list(map(Fit, values, influence.reshape(len(columns), -1, whole.players), fits.rungs))
 
 
-@lru_cache(maxsize=6)
 def _half(design: Design) -> Half | None:
     """The first half of a design; None if it would have too few pairs."""
     assert design.pairs is not None
@@ -85,54 +104,56 @@ def _half(design: Design) -> Half | None:
     return Half(Design(method, players, seed, design.coalitions[rows], key, pairs=Pairs(size[kept], rate[kept])), rows)
 
 
-def _stated(whole: Reading, half: Reading | None, weight: Floats, scale: float) -> Fit:
-    """The fit of one column, from its readings by all the pairs (of root weights `weight`) and by half of them."""
-    if whole.reading is None or whole.errors is None or whole.targets is None:
-        return Fit(whole.values * scale, np.full((1, len(whole.values)), np.inf), whole.rung)
-    ratio = _PRIOR if half is None else _ratio(whole, half)
-    each = np.concatenate([whole.errors * math.sqrt(ratio), whole.targets * _doubt(whole, weight)]) * scale
-    return Fit(whole.values * scale, np.tile(whole.reading, (2, 1)) * each[:, None], whole.rung)
-
-
-def _ratio(whole: Reading, half: Reading) -> float:
-    """True squared error / stated squared error, as the move from the half's values to the whole's tells it."""
+def _ratio(whole: Readings, square: Floats, half: Readings | None) -> Floats:
+    """(columns,) true squared error / stated squared error, as the move from the half's values to the whole's tells it.
+    `square` is what the whole states."""
+    if half is None or half.widening is None or whole.widening is None:
+        return np.full(len(square), _PRIOR)
     before, freedom = _square(half)
-    if not before > _NOTHING_LEFT * float(np.square(half.values).sum()):
-        return _PRIOR
-    before *= (whole.widening / half.widening) ** 2  # few pairs widen the half's more, and that is not what is judged
-    expected = max(before - _square(whole)[0], _LEAST_MOVE * before)
-    moved = float(np.square(whole.values - half.values).sum())
-    found = freedom * min(moved / expected, _MOST_RATIO)
-    return (_PRIOR_FREEDOM * _PRIOR + found) / (_PRIOR_FREEDOM + freedom)
+    told = before > _NOTHING_LEFT * np.square(half.values).sum(axis=1)
+    before = before * (whole.widening / half.widening) ** 2  # few pairs widen the half's more, which is not judged here
+    expected = np.where(told, np.maximum(before - square, _LEAST_MOVE * before), 1.0)
+    moved = np.square(whole.values - half.values).sum(axis=1)
+    found = freedom * np.minimum(moved / expected, _MOST_RATIO)
+    return np.where(told, (_PRIOR_FREEDOM * _PRIOR + found) / (_PRIOR_FREEDOM + freedom), _PRIOR)
 
 
-def _square(fit: Reading) -> tuple[float, float]:
-    """The stated squared error of a fit, Σ over players; and its degrees of freedom (Satterthwaite, 1946)."""
-    if fit.reading is None or fit.errors is None:
-        return 0.0, 0.0
-    influence = fit.reading * fit.errors[:, None]
-    gram = influence.T @ influence
-    square = float(np.trace(gram))
-    return square, square**2 / float(np.square(gram).sum()) if square**2 > 0 else 0.0
+def _square(fits: Readings) -> tuple[Floats, Floats]:
+    """(columns,) the stated squared error of each fit, Σ over players; and its degrees of freedom (Satterthwaite,
+    1946)."""
+    if fits.reading is None or fits.errors is None:
+        return np.zeros(len(fits.values)), np.zeros(len(fits.values))
+    influence = fits.reading * fits.errors[..., None]
+    gram = influence.swapaxes(-1, -2) @ influence
+    square, whole = np.trace(gram, axis1=1, axis2=2), np.square(gram).sum(axis=(1, 2))
+    known = np.square(square) > 0
+    return square, np.where(known, np.square(square) / np.where(known, whole, 1.0), 0.0)
 
 
-def _doubt(fit: Reading, weight: Floats) -> float:
-    """The share of each pair's own value by which it is in doubt."""
-    assert fit.reading is not None
-    assert fit.targets is not None
-    own = np.square(fit.reading).sum(axis=1) * np.square(fit.targets)
-    whole = float(own.sum())
-    nothing_left = not _square(fit)[0] > _NOTHING_LEFT * float(np.square(fit.values).sum())
-    if whole == 0 or (nothing_left and len(own) >= _CHECKED):
-        return 0.0
-    index = min(_tail(np.abs(fit.targets / weight)), _HEAVIEST)
-    halvings = min(max(0.0, len(fit.values) - 1 - math.log2(len(own))), _MOST_HALVINGS)
+def _doubt(fits: Readings, square: Floats, weight: Floats) -> Floats:
+    """(columns,) the share of each pair's own value by which it is in doubt. `square` are the stated squared errors."""
+    assert fits.reading is not None
+    assert fits.targets is not None
+    pairs, players = fits.reading.shape[1:]
+    own = np.square(fits.reading).sum(axis=2) * np.square(fits.targets)
+    whole = own.sum(axis=1)
+    nothing_left = ~(square > _NOTHING_LEFT * np.square(fits.values).sum(axis=1))
+    index = np.minimum(_tail(np.abs(fits.targets / weight)), _HEAVIEST)
+    halvings = min(max(0.0, players - 1 - math.log2(pairs)), _MOST_HALVINGS)
     unmet = _UNMET * halvings + _TAIL * index**3 / (1 - index)
-    return (max(unmet, _UNMET_BY_LINEAR) if nothing_left else unmet) * math.sqrt(float(own.max()) / whole)
+    unmet = np.where(nothing_left, np.maximum(unmet, _UNMET_BY_LINEAR), unmet)
+    none = (whole == 0) | (nothing_left & (pairs >= _CHECKED))
+    return np.where(none, 0.0, unmet * np.sqrt(own.max(axis=1) / np.where(whole == 0, 1.0, whole)))
 
 
-def _tail(sizes: Floats) -> float:
-    """Hill's index of the tail of positive values: 0 where it ends at once, 1 where its mean is infinite."""
-    ordered = np.sort(sizes[sizes > 0])[::-1]
-    count = min(max(_FEWEST_IN_TAIL, len(ordered) // 10), len(ordered) - 1)
-    return float(np.log(ordered[:count] / ordered[count]).mean()) if count > 2 else 0.0
+def _tail(sizes: Floats) -> Floats:
+    """(columns,) Hill's index of the tail of the positive values among `sizes` (columns, n): 0 where it ends at once,
+    1 where its mean is infinite."""
+    ordered = np.sort(sizes, axis=1)[:, ::-1]
+    positive = (ordered > 0).sum(axis=1)
+    count = np.minimum(np.maximum(_FEWEST_IN_TAIL, positive // 10), positive - 1)
+    enough = count > 2
+    last = np.take_along_axis(ordered, np.where(enough, count, 0)[:, None], axis=1)
+    within = enough[:, None] & (np.arange(ordered.shape[1]) < count[:, None])
+    logs = np.log(np.divide(ordered, last, out=np.ones(ordered.shape), where=within))
+    return np.asarray(logs.sum(axis=1) / np.where(enough, count, 1))

@@ -28,13 +28,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from ..system.arrays import Bools, Floats, Ints
+from ..system.kept import Kept
 from .coalitions import Design
+from .complement import Complement
 from .covariance import Prior, distance, mixture, pairs, sizes, slopes
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise / that of a process
@@ -52,6 +54,7 @@ MOST_THREES = 1024  # pairs up to which the process `threes` is fitted too; with
 _MOST_PLAYERS = 256  # players up to which processes are fitted
 _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cache; other columns go into the next
 _MOST_SHARE = 0.67  # of all pairs that a design holds: beyond it, those that are left are not taken to be more alike
+_KEPT_BYTES = 64 << 20  # of factorised designs, for later queries
 _REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
@@ -116,6 +119,14 @@ class Rungs(NamedTuple):
         return Rungs(names, self.errors[columns], self.press[columns], self.reading[columns], self.learned)
 
 
+def _concatenated(parts: Sequence[Rungs]) -> Rungs:
+    """One for all columns, of those of some columns each."""
+    if len(parts) == 1:
+        return parts[0]
+    errors, press, reading = (np.concatenate([each[k] for each in parts]) for k in (1, 2, 3))
+    return Rungs([name for each in parts for name in each.names], errors, press, reading, parts[0].learned)
+
+
 class Fit(NamedTuple):
     """`values` (d,), `influence` (pairs, d) or, where the error is unknown, one row of +inf; the name of the `rung`."""
 
@@ -124,21 +135,21 @@ class Fit(NamedTuple):
     rung: str
 
 
-class Reading(NamedTuple):
-    """One fitted column: `values` (d,), the name of the `rung`, and for each pair what its error would do.
+class Readings(NamedTuple):
+    """Some fitted columns: `values` (columns, d), the names of the `rungs`, and for each pair what its error would do.
 
-    `reading` (pairs, d) is how much one unit of each weighted pair adds to each player's value; it is 0 where the
-    design holds every pair of a size. `errors` (pairs,) are leave-one-out errors of the weighted pairs, multiplied by
-    `widening` because the pairs are few; `targets` (pairs,) what was fitted. Without enough pairs to leave one out,
-    these three are None: the error is unknown.
+    `reading` (columns, pairs, d) is how much one unit of each weighted pair adds to each player's value; it is 0 where
+    the design holds every pair of a size. `errors` (columns, pairs) are leave-one-out errors of the weighted pairs,
+    multiplied by `widening` (columns,) because the pairs are few; `targets` (columns, pairs) what was fitted. Without
+    enough pairs to leave one out, these four are None: the errors are unknown.
     """
 
     values: Floats
-    rung: str
+    rungs: list[str]
     reading: Floats | None = None
     errors: Floats | None = None
     targets: Floats | None = None
-    widening: float = 1.0
+    widening: Floats | None = None
 
 
 class Ladder:
@@ -163,9 +174,21 @@ class Ladder:
         self.many = many or len(size) > MOST_THREES
         some = centres(len(size), many)
         self.centres = np.arange(some) * len(size) // max(1, some)  # all, or an equal share of every size
+        self.stack = max(1, _STACKED // max(1, len(size) * some))  # columns whose processes are computed together
         blocks = list(_free(self.signs / 2, self.tilt[:, None]))
         self.width = sum(block.features.shape[1] for block in blocks)
         self.free = self._free_path(blocks)
+
+    @property
+    def nbytes(self) -> int:
+        """About the bytes of the factorised design, with those that are computed when they are needed."""
+        pairs, centres = len(self.signs), len(self.centres)
+        return 8 * pairs * (2 * centres + 10 * self.players)
+
+    @cached_property
+    def _complement(self) -> Complement:
+        """The directions without the free features."""
+        return Complement(self.features)
 
     @cached_property
     def smooth(self) -> Path | None:
@@ -218,7 +241,7 @@ class Ladder:
             centres,
             (0.1, self.terms),
             (1.0, distance(signs, centres, rates, index, 1.0)),
-            (2.0, distance(signs, centres, 0 * rates, index, 1.0)),
+            (2.0, distance(signs, centres, None, index, 1.0)),
         )
         return self.process("learned", prior)
 
@@ -258,13 +281,15 @@ class Ladder:
         weight, free, root = self.root_weight[:, None], self.free.basis, self.free.effects
         covariance = weight * prior.covariance
         if len(self.centres) == len(weight):  # the covariance of the weighted pairs themselves
-            both = covariance * weight[:, 0]
-            beyond = both - free @ (free.T @ both)
-            square, turn = np.linalg.eigh(beyond - (beyond @ free) @ free.T)
+            square, turn = np.linalg.eigh(self._complement.within(covariance * weight[:, 0]))
             kept, scale = _lengths(square)
-            shares = np.where(kept[..., None, :], weight * turn / scale[..., None, :] ** 2, 0.0)
-            further = shares.swapaxes(-1, -2) @ prior.effects - ((free.T @ covariance) @ shares).swapaxes(-1, -2) @ root
-            return np.where(kept, square, 0.0), np.where(kept[..., None, :], turn, 0.0), further
+            directions = self._complement.beyond(np.where(kept[..., None, :], turn, 0.0))
+            own = prior.effects - covariance.swapaxes(-1, -2) @ (free @ root)
+            return (
+                np.where(kept, square, 0.0),
+                directions,
+                (weight * directions).swapaxes(-1, -2) @ own / (scale[..., None] ** 2),
+            )
         centred = np.take(prior.covariance, self.centres, axis=-2)
         nugget = _NEGLIGIBLE * np.trace(centred, axis1=-2, axis2=-1)[..., None, None] * np.eye(centred.shape[-1])
         whiten = np.linalg.inv(np.linalg.cholesky(centred + nugget))
@@ -286,17 +311,15 @@ class Ladder:
         names = [path.names[k] for k in rung]
         return Rungs(names, errors[each, :, rung], press[each, rung], path.reading(rung), learned)
 
-    def fit(self, columns: Floats) -> list[Reading]:
+    def fit(self, columns: Floats) -> Readings:
         """Shapley values of each column (columns, rows), and what each pair adds to their errors.
 
         A pair's error is its leave-one-out error, as in HC3 (MacKinnon & White, 1985), widened for few pairs. HC3
         ignores that the learned process has seen the pair that is left out, which makes the error too small; a factor
         corrects this. A share of the smooth rung's errors is added, for kinds of coalitions that are not in the sample.
-        """
-        together = max(1, _STACKED // max(1, len(self.signs) * len(self.centres)))
-        return [fit for k in range(0, len(columns), together) for fit in self._fit(columns[k : k + together])]
 
-    def _fit(self, columns: Floats) -> list[Reading]:
+        Each column is fitted, bit for bit, as it would be alone.
+        """
         largest = np.abs(columns).max(axis=1, keepdims=True)
         scale = np.where(largest == 0, 1.0, largest)
         columns = columns / scale
@@ -306,12 +329,13 @@ class Ladder:
         if not self.free.names:
             own = slice(self.players - 1)
             reading = (self.effects[:, own] @ np.linalg.pinv(self.features[:, own])).T
-            return [Reading(values, "F0") for values in (even + _read(targets, reading)) * scale]
+            return Readings((even + _read(targets, reading)) * scale, ["F0"] * len(columns))
         free = self.best(self.free, targets)
-        found: dict[int, Reading] = {}
-        for some, rungs in self._rungs(free, targets, even):
-            found |= zip(some.tolist(), self._mixed(rungs, targets[some], even[some], scale[some]), strict=True)
-        return [found[column] for column in range(len(columns))]
+        found = [
+            (some, self._mixed(rungs, targets[some], even[some], scale[some]))
+            for some, rungs in self._rungs(free, targets, even)
+        ]
+        return found[0][1] if len(found) == 1 else _in_order(found)
 
     def _rungs(self, free: Rungs, targets: Floats, even: Floats) -> Iterator[tuple[Ints, list[Rungs]]]:
         """The best rung of each path. Columns that the free features explain up to rounding get no other rung, and
@@ -325,12 +349,16 @@ class Ladder:
         if len(some := np.flatnonzero(~climbing)):
             yield some, [free.of(some)]
         if len(some := np.flatnonzero(climbing)):
-            paths = [self.learned(guess[some])]
-            if not self.many:
-                paths.append(self.threes(guess[some]))
-            yield some, [free.of(some), smooth.of(some), *(self.best(p, targets[some], self.players) for p in paths)]
+            stacks = [some[first : first + self.stack] for first in range(0, len(some), self.stack)]
+            processes = [self._processes(guess[each], targets[each]) for each in stacks]
+            yield some, [free.of(some), smooth.of(some), *map(_concatenated, zip(*processes, strict=True))]
 
-    def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Iterator[Reading]:
+    def _processes(self, guess: Floats, targets: Floats) -> list[Rungs]:
+        """The best rung of each process that depends on the column, for some columns with their values by a `guess`."""
+        paths = [self.learned(guess)] if self.many else [self.learned(guess), self.threes(guess)]
+        return [self.best(path, targets, self.players) for path in paths]
+
+    def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Readings:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
         shares = _shares(np.stack([each.errors for each in rungs], axis=1), np.stack([each.press for each in rungs], 1))
 
@@ -347,22 +375,48 @@ class Ladder:
         left = np.square(errors).sum(axis=1) / np.maximum(np.square(targets).sum(axis=1), np.finfo(float).tiny)
         alike = np.sqrt(1 + self.alike * np.minimum(left, 1))
         widening = (1 + learned / pairs) * student(max(pairs - self.players, 1))
-        values, errors = (even + _read(targets, reading)) * scale, errors * widening[:, None] * scale
-        targets, wide = targets * scale, widening.tolist()
+        values = (even + _read(targets, reading)) * scale
+        names = [
+            " & ".join(each.names[column] for share, each in zip(row, rungs, strict=True) if share > 0)
+            for column, row in enumerate(shares.tolist())
+        ]
+        if not np.isfinite(rungs[0].press).all() and self.unseen.any():  # of one column as of all: it is the design's
+            return Readings(values, names)
         reading = reading * np.sqrt(self.unseen)[:, None] * alike.reshape(-1, 1, 1)
-        for column in range(len(targets)):
-            parts = [each.names[column] for share, each in zip(shares[column], rungs, strict=True) if share > 0]
-            rung = " & ".join(parts)
-            if math.isfinite(rungs[0].press[column]) or not self.unseen.any():
-                yield Reading(values[column], rung, reading[column], errors[column], targets[column], wide[column])
-            else:
-                yield Reading(values[column], rung)
+        return Readings(values, names, reading, errors * widening[:, None] * scale, targets * scale, widening)
 
 
-@lru_cache(maxsize=6)
+_kept: Kept[Ladder] = Kept(_KEPT_BYTES)
+
+
 def factorised(design: Design, many: bool = False) -> Ladder:
-    """The factorised regression of a design, kept while the games of one query that share the design are read."""
-    return Ladder(design, many)
+    """The factorised regression of a design. It is kept for later columns and queries, within a bound on its bytes."""
+    key = design.content, many
+    found = _kept.find(key)
+    if found is None:
+        found = Ladder(design, many)
+        _kept.keep(key, found, found.nbytes)
+    return found
+
+
+def _in_order(parts: Sequence[tuple[Ints, Readings]]) -> Readings:
+    """One for all columns, of those of some columns each. The errors of either all or none are known."""
+    order = np.argsort(np.concatenate([some for some, _ in parts]))
+    names = [name for _, each in parts for name in each.rungs]
+
+    def together(arrays: Iterable[Floats | None]) -> Floats | None:
+        known = [each for each in arrays if each is not None]
+        return np.concatenate(known)[order] if known else None
+
+    each = [fits for _, fits in parts]
+    return Readings(
+        np.concatenate([fits.values for fits in each])[order],
+        [names[place] for place in order],
+        together(fits.reading for fits in each),
+        together(fits.errors for fits in each),
+        together(fits.targets for fits in each),
+        together(fits.widening for fits in each),
+    )
 
 
 def _lengths(square: Floats) -> tuple[Bools, Floats]:
@@ -385,15 +439,19 @@ def _shares(errors: Floats, press: Floats) -> Floats:
     gram = errors @ errors.swapaxes(-1, -2)
     trace = np.trace(gram, axis1=1, axis2=2)
     gram = gram / np.where(trace == 0, 1.0, trace)[:, None, None] + 1e-9 * np.eye(errors.shape[1])
-    best, shares = np.full(len(gram), math.inf), np.zeros(usable.shape)
-    for count in range(1, usable.shape[1] + 1):
-        for some in map(list, itertools.combinations(range(usable.shape[1]), count)):
-            solved = np.linalg.solve(gram[:, some][:, :, some], np.ones((count, 1)))[..., 0]
-            left = 1 / solved.sum(axis=1)
-            better = (solved >= 0).all(axis=1) & usable[:, some].all(axis=1) & (left < best)
-            best[better] = left[better]
-            shares[better] = 0.0
-            shares[np.ix_(better, some)] = (solved * left[:, None])[better]
+    rungs = usable.shape[1]
+    found, left = [np.zeros((len(gram), 0, rungs))], [np.zeros((len(gram), 0))]
+    for count in range(1, rungs + 1):  # all mixtures of so many rungs at once
+        some = np.array(list(itertools.combinations(range(rungs), count)))
+        solved = np.linalg.solve(gram[:, some[:, :, None], some[:, None, :]], np.ones((count, 1)))[..., 0]
+        possible = (solved >= 0).all(axis=-1) & usable[:, some].all(axis=-1)
+        squares = 1 / solved.sum(axis=-1)
+        mixtures = np.zeros((len(gram), len(some), rungs))
+        np.put_along_axis(mixtures, np.broadcast_to(some, solved.shape), solved * squares[..., None], axis=-1)
+        found.append(mixtures)
+        left.append(np.where(possible, squares, math.inf))
+    best = np.concatenate(left, axis=1).argmin(axis=1)
+    shares: Floats = np.concatenate(found, axis=1)[np.arange(len(gram)), best]
     return shares
 
 

@@ -11,10 +11,12 @@ import math
 import numpy as np
 
 from ...errors import BudgetError
-from ...system.arrays import Bools, Floats
+from ...system.arrays import Bools, Floats, Ints
 from ..coalitions import MAX_EXACT_PLAYERS, Design
 from .estimate import Estimate, Part
 from .estimator import RATE_OF_MEANS, Estimator, seconds_of_means
+
+_AT_ONCE = 1 << 18  # values that are summed at once
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
@@ -50,21 +52,29 @@ def _every_coalition(players: int) -> Bools:
 
 
 def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
-    return [_exact(design, np.ascontiguousarray(column), part) for column in values.T]
-
-
-def _exact(design: Design, column: Floats, part: Part) -> Estimate:
     """Eq. 2 in full: each coalition counts 1 / (d C(d−1, s)) in the mean over the coalitions that lack the player."""
-    d = design.players
+    d, count = design.players, values.shape[1]
+    without_error = np.zeros((0, d))
     if d == 0:
-        return Estimate(np.zeros(0), np.zeros((0, 0)), "exact")
+        return [Estimate(np.zeros(0), without_error, "exact") for _ in range(count)]
     size = design.coalitions.sum(axis=1)
     share = np.array([1 / (d * math.comb(d - 1, s)) for s in range(d)])
-    present = column * np.r_[0, share][size]
-    absent = column * np.r_[share, 0][size]
-    a = np.array([present[member].sum() for member in design.coalitions.T])
-    b = np.array([absent[~member].sum() for member in design.coalitions.T])
-    return Estimate({"shapley": a - b, "with": a, "without": b}[part], np.zeros((0, d)), "exact")
+    present, absent = np.r_[0, share][size], np.r_[share, 0][size]
+    # for each player the rows with it, then those without
+    rows = [np.argsort(~member, kind="stable").reshape(2, -1) for member in design.coalitions.T]
+    together = max(1, _AT_ONCE // len(size))
+    found: list[Floats] = []
+    for first in range(0, count, together):
+        columns = np.ascontiguousarray(values[:, first : first + together].T)
+        a = _sums(columns * present, [each[0] for each in rows])
+        b = _sums(columns * absent, [each[1] for each in rows])
+        found.extend({"shapley": a - b, "with": a, "without": b}[part])
+    return [Estimate(each, without_error, "exact") for each in found]
+
+
+def _sums(columns: Floats, rows: list[Ints]) -> Floats:
+    """(columns, players) the sum of each column over the rows of each player; of a column what it would be alone."""
+    return np.stack([np.take(columns, each, axis=1).sum(axis=1) for each in rows], axis=1)
 
 
 EXACT = Estimator(
