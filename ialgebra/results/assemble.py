@@ -72,10 +72,13 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
         method=texts([each.method for each in estimates]),
         component=CodedColumn.of([each.answer.component for each in maps]),
         item=CodedColumn.of([each.output.item for each in maps]),
-        scores=CodedColumn.of_objects([each.scores for each in maps]),
+        scores=CodedColumn.of_objects([each.scores or _NO_SCORES for each in maps]),
         unit=texts([each.unit for each in words]),
         own={row: each.asked for row, each in enumerate(estimates) if each.asked is not None},
     )
+
+
+_NO_SCORES: Mapping[str, tuple[float, float]] = {}
 
 
 def _errors(found: EstimatedMap) -> tuple[Floats, float]:

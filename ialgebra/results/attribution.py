@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HELD = "_held"  # where a view has its columns and its row
-LATER = ("map", "players", "content")  # the fields that a view makes when they are read
 
 
 @checked_fields
@@ -46,8 +45,8 @@ class Attribution:
     exact, inf means unknown; a player of −1 is a feature outside the window. Raises ShapeError if the arrays do not
     fit together. Texts are made visible: control characters in them are escapes, such as \\n.
 
-    A relation holds arrays, of which `relation[k]` is a view: its input-shaped arrays are made when they are read. All
-    its arrays are its own, so that writing to them changes no relation.
+    A relation holds arrays, of which `relation[k]` is a view: its fields are made when they are read. All its arrays
+    are its own, so that writing to them changes no relation.
     """
 
     map: Floats
@@ -100,10 +99,10 @@ class Attribution:
 
         def __getattr__(self, name: str) -> object:
             held = vars(self).get(HELD)
-            if held is None or name not in LATER:
+            if held is None or name not in self.__dataclass_fields__:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             columns, row = held
-            return vars(self).setdefault(name, columns.later(name, row))
+            return vars(self).setdefault(name, columns.entry(name, row))
 
     def __getstate__(self) -> dict[str, object]:
         """The fields, also those that were not read yet: a copy is no view."""

@@ -234,15 +234,26 @@ class MapColumns:
             return self.own[row]
         return self.players[row].spread(self.values[self.span(row)])
 
-    def later(self, name: str, row: int) -> Array:
-        """One of the input-shaped arrays of a map, 'map', 'players' or 'content', in an array of its own."""
-        match name:
-            case "map":
+    def entry(self, name: str, row: int) -> object:
+        """A field of one map; an array of its own."""
+        match name, getattr(self, name, None):
+            case "map", _:
                 return np.array(self.map(row))
-            case "players":
+            case "players", _:
                 return self.players[row].whole
-            case _:
+            case "content", _:
                 return np.array(self.content[row])
+            case "values" | "stderr", np.ndarray() as array:
+                return array[self.span(row)].copy()
+            case "error_bound", np.ndarray() as array:
+                return None if np.isnan(array[row]) else float(array[row])
+            case _, np.ndarray() as array:
+                return float(array[row])
+            case "scores", _:
+                return dict(self.scores[row])
+            case _, CodedColumn() as column:
+                return column[row]
+        raise AttributeError(f"a map has no field '{name}'")
 
     def taken(self, rows: range | Ints) -> MapColumns:
         """The columns of some maps, in this order. Of maps that follow one another the arrays are shared."""

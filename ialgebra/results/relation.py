@@ -134,6 +134,11 @@ class Relation(Sequence[Attribution]):
         return Relation(**{"attributions": self._attributions, "text": self._text, **same, **changed})
 
     @property
+    def columns(self) -> MapColumns:
+        """The maps as arrays, with what they share held once: for thousands of maps faster than one map at a time."""
+        return columns_of(self._attributions)
+
+    @property
     def text(self) -> str:
         """What the shell prints: the output of EXPLAIN, SHOW or DESCRIBE; for a query a table with one line per map."""
         return self._text if self._text is not None else table(self._attributions, str(self.stats))
@@ -211,7 +216,7 @@ class Relation(Sequence[Attribution]):
     def _maps(self) -> MapColumns:
         if not self._attributions:
             raise IalgebraError(f"`{shorten(self.query, 60)}` answers with text and has no maps")
-        return columns_of(self._attributions)
+        return self.columns
 
     def show(self) -> None:
         """Print a statement's text, or display its maps; without a display, say how to save them."""
@@ -229,12 +234,12 @@ class Relation(Sequence[Attribution]):
     def to_pandas(self, details: bool = False) -> pandas.DataFrame:
         """All maps as one long data frame: one line per map and player; with `details`, also the estimator of each."""
         with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_pandas()"):
-            return exports.frame(columns_of(self._attributions), details)
+            return exports.frame(self.columns, details)
 
     def to_shap(self) -> shap.Explanation:
         """All maps as one batched `shap.Explanation`, `(n, *input_shape)` with an image's channels last."""
         with enough_memory("while copying maps", "take fewer at once, such as answer[:1000].to_shap()"):
-            return exports.explanations(columns_of(self._attributions))
+            return exports.explanations(self.columns)
 
     @checked
     def save(self, path: str | Path) -> Path:
@@ -247,7 +252,7 @@ class Relation(Sequence[Attribution]):
             "query": self.query,
             "provenance": self.provenance,
         }
-        return files.write(path, columns_of(self._attributions), document)
+        return files.write(path, self.columns, document)
 
     def __repr__(self) -> str:
         return self.text

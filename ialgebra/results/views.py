@@ -5,7 +5,7 @@ In: columns. Out: a sequence of Attributions, each made when it is asked for. Ma
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from typing import overload
@@ -54,30 +54,11 @@ class AttributionViews(Sequence[Attribution]):
 
 
 def _view(columns: MapColumns, row: int) -> Attribution:
-    span, bound = columns.span(row), float(columns.error_bound[row])
     made = object.__new__(Attribution)  # its fields were checked as columns
-    vars(made).update(
-        {
-            HELD: (columns, row),
-            "values": columns.values[span].copy(),
-            "stderr": columns.stderr[span].copy(),
-            "label": columns.label[row],
-            "model": columns.model[row],
-            "layer": columns.layer[row],
-            "input": columns.input[row],
-            "baseline": columns.baseline[row],
-            "target": columns.target[row],
-            "target_name": columns.target_name[row],
-            "base_value": float(columns.base_value[row]),
-            "full_value": float(columns.full_value[row]),
-            "kind": columns.kind[row],
-            "feature_names": columns.feature_names[row],
-            "method": columns.method[row],
-            "component": columns.component[row],
-            "item": columns.item[row],
-            "scores": columns.scores[row],
-            "error_bound": None if math.isnan(bound) else bound,
-            "unit": columns.unit[row],
-        }
-    )
+    vars(made)[HELD] = (columns, row)
+    vars(made).update({name: columns.entry(name, row) for name in _DEFAULTS})
     return made
+
+
+_DEFAULTS = tuple(each.name for each in dataclasses.fields(Attribution) if hasattr(Attribution, each.name))
+"""The fields that a class finds without asking its view."""

@@ -173,7 +173,8 @@ def draw_into(
     theme = theme or current_theme()
     style = summary_look(maps, kind, cmap, theme)
     made.set_facecolor(theme.paper)
-    names = sums.played(maps).names
+    of = maps if kind == "bar" else _thinned(maps)
+    names = _means(sums.played(of), len(of)).named(slice(FEATURES))  # the largest, which are drawn
     if kind == "dependence":
         count = min(DEPENDENCES, len(names))
         across = min(3, count)
@@ -193,13 +194,12 @@ def draw_into(
         ]
         left = dependence(maps, axes, style)
     else:
-        shown = min(FEATURES, len(names))
         widest = max((width(drawable(name), NAME_SIZE) for name in shortened(names, NAME_LENGTH)), default=0.0)
         side = _MARGIN + 0.12 + widest / POINTS
         after = 0.95 if kind == "beeswarm" else 0.35
-        wide, high = side + 4.6 + after, _TITLE + _ROW * shown + 0.1 + _BELOW
+        wide, high = side + 4.6 + after, _TITLE + _ROW * len(names) + 0.1 + _BELOW
         made.set_size_inches(wide, high)
-        height = _ROW * shown + 0.1
+        height = _ROW * len(names) + 0.1
         ax = made.add_axes((side / wide, _BELOW / high, 4.6 / wide, height / high), facecolor="none")
         left = ON_ONE_AXIS[kind](maps, ax, style)
     headline = title(maps, kind)
