@@ -67,12 +67,13 @@ class Desk:
         read: Callable[[list[_Item], Work, Done], None],
         named: Callable[[list[_Item], Work, int], str],
         *,
+        each: int = 1,
         timed: bool = True,
         after: Callable[[], None] = lambda: None,
     ) -> None:
-        """Evaluate `items` in batches as `next_run(rows left)` says. `works` makes the work of a batch, and `read` gets
-        each work's result. `named` describes a row of a work, given by its number, in words. `after` is called after
-        each batch.
+        """Evaluate `items` of `each` rows in batches as `next_run(rows left)` says. `works` makes the work of a batch,
+        and `read` gets each work's result. `named` describes a row of a work, given by its number, in words. `after` is
+        called after each batch.
 
         Raises what a model raises, ResourceError out of memory at one row (of `model`, it says), and what
         `halt(timed)` gives.
@@ -85,9 +86,9 @@ class Desk:
             if halted is None and first < len(items) and len(under_way) < self._lane.width:
                 halted = self._halt(timed)
                 if halted is None:
-                    planned = returned.popleft() if returned else self._tape.next(next_run(len(items) - first))
+                    planned = returned.popleft() if returned else self._tape.next(next_run((len(items) - first) * each))
                     run = planned._replace(batch_size=min(planned.batch_size, most))
-                    chunk = list(items[first : first + run.batch_size])
+                    chunk = list(items[first : first + max(1, run.batch_size // each)])
                     submitted = [(work, self._submit(work)) for work in works(chunk, run)]
                     under_way.append(_Submitted(first, chunk, planned, run, submitted))
                     first += len(chunk)
@@ -101,11 +102,12 @@ class Desk:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                if len(batch.items) == 1:
+                rows = min(len(batch.items) * each, batch.run.batch_size)
+                if rows == 1:
                     raise ResourceError(
                         f"out of memory at a batch of one row of model '{model}'; use a smaller model or input"
                     ) from error
-                most = len(batch.items) // 2
+                most = rows // 2
                 first = batch.first
                 returned.extend(each.planned for each in under_way)
                 under_way.clear()

@@ -29,10 +29,14 @@ class _Place(NamedTuple):
     row: int
 
 
-def evaluate_pass(each: Pass, tables: Tables, desk: Desk, after_batch: Callable[[], None]) -> None:
-    """Evaluate the missing rows of the jobs of a pass; `after_batch` is called after each batch."""
+def evaluate_pass(
+    each: Pass, tables: Tables, desk: Desk, after_batch: Callable[[], None], *, ends: bool = False
+) -> None:
+    """Evaluate the missing rows of the jobs of a pass; `after_batch` is called after each batch. With `ends` only ∅ and
+    N of each job, whatever time it is."""
     pace = Pace(each, [tables.networks[model] for model in each.models])
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
+    copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass
 
     def works(chunk: list[_Place], run: Run) -> list[Work]:
         rows = Rows(hybrids=tuple(_hybrid_rows(tables, number, rows) for number, rows in _by_job(chunk)))
@@ -46,28 +50,29 @@ def evaluate_pass(each: Pass, tables: Tables, desk: Desk, after_batch: Callable[
             if not tables.plan.strategy.reuse:
                 read_at = tables.layers((place.job for place in lacked), model)
             free = desk.free_layers(model, read_at, run.mode)
-            compiles = run.mode == "compiled" and len(lacked) == run.batch_size
-            chosen = None if len(lacked) == len(chunk) else lacking
-            found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles))
+            compiles = run.mode == "compiled" and len(lacked) * copies == run.batch_size
+            chosen = None if len(lacked) == len(chunk) else np.repeat(lacking, copies)
+            found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size))
         return found
 
     def read(chunk: list[_Place], work: Work, done: Done) -> None:
         """Enter a batch in the tables."""
-        lacked = chunk if work.chosen is None else _those(chunk, work.chosen)
+        lacked = chunk if work.chosen is None else _those(chunk, work.chosen[::copies])
         first = 0
         for number, rows in _by_job(lacked):
-            block = slice(first, first + len(rows))
+            block = slice(first * copies, (first + len(rows)) * copies)
             first += len(rows)
             logits = {layer: logits[block] for layer, logits in done.logits.items()}
             tables.fill(number, work.model, rows, logits, done.seconds / len(lacked))
 
     def named(chunk: list[_Place], work: Work, row: int) -> str:
-        lacked = chunk if work.chosen is None else _those(chunk, work.chosen)
-        return _in_words(tables, lacked[row])
+        lacked = chunk if work.chosen is None else _those(chunk, work.chosen[::copies])
+        return _in_words(tables, lacked[row // copies])
 
     for jobs in _blocks(each, tables):
-        while pending := _pending(each, jobs, tables):
-            desk.in_batches(pending, pace.next, each.models[0], works, read, named, after=after_batch)
+        while pending := _pending(each, jobs, tables, 2 if ends else None):
+            run, first = pace.next, each.models[0]
+            desk.in_batches(pending, run, first, works, read, named, each=copies, timed=not ends, after=after_batch)
 
 
 def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
@@ -84,16 +89,19 @@ def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
         yield block
 
 
-def _pending(each: Pass, jobs: Sequence[int], tables: Tables) -> list[_Place]:
-    """The rows of some jobs of a pass that are still to be evaluated. With reuse each hybrid is listed once: the other
-    jobs find it in the store, or evaluate it afterwards if the store has forgotten it."""
+def _pending(each: Pass, jobs: Sequence[int], tables: Tables, most: int | None) -> list[_Place]:
+    """The rows of some jobs of a pass that are still to be evaluated; with `most` only among so many first rows of each.
+
+    With reuse each hybrid is listed once: the other jobs find it in the store, or evaluate it afterwards if the store
+    has forgotten it.
+    """
     reuse = tables.plan.strategy.reuse
     pending: dict[object, _Place] = {}
     for number in jobs:
         if reuse:
             tables.recall(number, within=True)
         lacking = np.stack([tables.lacking(number, model) for model in each.models])
-        rows = np.flatnonzero(lacking.any(axis=0)).tolist()
+        rows = np.flatnonzero(np.any(lacking[:, :most], axis=0)).tolist()
         places = [_Place(number, row) for row in rows]
         names: Sequence[object] = tables.memory.named(number, rows) if reuse else places
         for name, place in zip(names, places, strict=True):

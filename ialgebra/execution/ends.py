@@ -41,8 +41,8 @@ class _Wanted(NamedTuple):
 
 
 def whole(job: Job) -> Tensor:
-    """x_N: the foreground in every feature that belongs to a player."""
-    hybrids = job.hybrids
+    """x_N: the foreground in every feature that belongs to a player; of several backgrounds against the first."""
+    hybrids = job.hybrids.first
     return torch.where(torch.from_numpy(hybrids.segments) >= 0, hybrids.foreground, hybrids.background)
 
 
@@ -79,10 +79,11 @@ def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
         wanted.setdefault(end, _Wanted(tensor, {})).layers.update(dict.fromkeys(layers))
 
     for number, job in enumerate(tables.plan.jobs):
-        (empty, *full), apart = tables.memory.ends(number), _apart(tables, number)
+        names, apart = _names(tables, number), _apart(tables, number)
+        tensors = {0: job.hybrids.background, 1: whole(job)}
         for model in job.models:
-            want(_End(model, full[0] if full else empty, apart), whole(job), job.layers(model))
-            want(_End(model, empty, apart), job.hybrids.background, job.layers(model))
+            for position in reversed(names):  # if both are one row, it is wanted as x_N
+                want(_End(model, names[position], apart), tensors[position], job.layers(model))
         predictions += job.predictions
     every = _by_row(wanted)
     for target in dict.fromkeys(predictions):
@@ -90,6 +91,14 @@ def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
         row = input_name(tensor)
         want(every.get((target.model, row), _End(target.model, row, None)), tensor, [None])
     return wanted
+
+
+def _names(tables: Tables, number: int) -> dict[int, bytes]:
+    """The names of a job's ends that are single rows, by their position in the design. Without players both are one."""
+    hybrids = tables.plan.jobs[number].hybrids
+    if hybrids.copies is None:
+        return dict(enumerate(tables.memory.ends(number)))
+    return {1: input_name(hybrids.row)} if hybrids.covering and hybrids.players else {}
 
 
 def _by_row(ends: Iterable[_End]) -> dict[tuple[str, bytes], _End]:
@@ -145,7 +154,7 @@ def _read(number: int, tables: Tables, known: _Known) -> None:
     """Read v(∅) and v(N) of a job's games where they are known."""
     job, apart = tables.plan.jobs[number], _apart(tables, number)
     for k, game in enumerate(job.games):
-        for position, row in enumerate(tables.memory.ends(number)):
+        for position, row in _names(tables, number).items():
             logits = known.get((_End(game.model, row, apart), game.layer))
             if logits is not None:
                 tables.outcome.values[number][position, k] = tables.read(game.model, tables.column(game), logits[None])[

@@ -116,7 +116,8 @@ class Execution:
             tables = self._tables(networks, designs, lane)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
-            evaluate_ends(tables, desk, executor.catalog, timed=not math.isinf(executor.deadline))
+            timed = not math.isinf(executor.deadline)
+            evaluate_ends(tables, desk, executor.catalog, timed=timed)
             if plan.strategy.reuse:
                 for number in range(len(plan.jobs)):
                     tables.recall(number)
@@ -127,6 +128,9 @@ class Execution:
                 if executor.progress is not None:
                     executor.progress(self.outcome.spending.rows, total)
 
+            for each in plan.passes if timed else ():
+                if plan.jobs[each.jobs[0]].hybrids.copies is not None:  # whose ends are several rows
+                    evaluate_pass(each, tables, desk, told, ends=True)
             for each in plan.passes:
                 evaluate_pass(each, tables, desk, told)
             for name, jobs in by_model(plan.jobs, tables.outcome.designs).items():

@@ -34,7 +34,8 @@ TURN_WORTH = 20.0
 
 
 class HybridRows(NamedTuple):
-    """Rows that are composed where they run: the hybrids of one game, one for each mask (m, players)."""
+    """Rows that are composed where they run: the hybrids of one game, for each mask (m, players) one for each of its
+    backgrounds."""
 
     hybrids: Hybrids
     masks: NDArray[np.bool_]
@@ -53,9 +54,9 @@ class Rows:
 class Work:
     """One batch through one model.
 
-    `chosen` (rows,) says which of the `rows` go through it; None: all. `layers` are read (None: the model itself). The
-    layers `free` cost nothing in addition; they are read too, unless reading them fails. If `compiles`, a model that is
-    not compiled for batches of this form is compiled first.
+    `chosen` (rows,) says which of the `rows` go through it; None: all; at most `most` of them at a time. `layers` are
+    read (None: the model itself). The layers `free` cost nothing in addition; they are read too, unless reading them
+    fails. If `compiles`, a model that is not compiled for batches of this form is compiled first.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Work:
     mode: Mode = "eager"
     chosen: NDArray[np.bool_] | None = None
     compiles: bool = False
+    most: int | None = None
 
 
 class Done(NamedTuple):
@@ -213,7 +215,8 @@ class Composer:
             parts = (hybrids.foreground, hybrids.background, torch.from_numpy(hybrids.segments))
             self._parts = {device: (hybrids, tuple(part.to(device) for part in parts))}
         foreground, background, segments = self._parts[device][1]
-        return compose(foreground, background, segments, torch.from_numpy(rows.masks).to(device))
+        composed = compose(foreground, background, segments, torch.from_numpy(rows.masks).to(device))
+        return composed if hybrids.copies is None else composed.flatten(0, 1)
 
 
 def performed(work: Work, network: Network, composer: Composer) -> Done:
@@ -229,16 +232,25 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
         started, before = time.perf_counter(), network.rows
         try:
             try:
-                outputs = network.forward(batch, (*work.layers, *work.free), work.mode)
+                outputs = _forward(work, network, batch, (*work.layers, *work.free))
             except IalgebraError as error:
                 own_fault = not isinstance(error.__cause__, IalgebraError | None)
                 if own_fault or not work.free:
                     raise
                 free = False  # no query asked for these layers, so their errors must not reach it
-                outputs = network.forward(batch, work.layers, work.mode)
+                outputs = _forward(work, network, batch, work.layers)
         finally:
             ended = time.perf_counter()
         logits = {layer: each.cpu() for layer, each in outputs.items()}
         return Done(logits, network.rows - before, ended - started, free)
     except Exception as error:
         return Done({}, network.rows - before, max(0.0, ended - started), free, error)
+
+
+def _forward(
+    work: Work, network: Network, batch: Tensor, layers: tuple[int | None, ...]
+) -> Mapping[int | None, Tensor]:
+    if work.most is None or len(batch) <= work.most:
+        return network.forward(batch, layers, work.mode)
+    parts = [network.forward(part, layers, work.mode) for part in torch.split(batch, work.most)]
+    return {layer: torch.cat([each[layer] for each in parts]) for layer in parts[0]}

@@ -190,10 +190,12 @@ class Memory:
         with self.store.lock:
             table = self.store.table(self.models[model])
             places = table.places(names)
+            means = self.jobs[number].hybrids.copies is not None
             for k, each in enumerate(columns):
-                known, logits = table.read(places, self._layer(model, each.layer))
-                if len(logits):
-                    if each.layer is None:
+                told = not means or each.output == "logit"  # means of logits are no means of probabilities
+                known, logits = table.read(places, self._layer(model, each.layer, means=means))
+                if told and len(logits):
+                    if each.layer is None and not means:
                         self._networks[model].see(torch.from_numpy(logits))
                     found[known, k] = each.read(torch.from_numpy(logits))
                 known, values = table.read(places, self._scalar(model, each))
@@ -240,6 +242,28 @@ class Memory:
 
         if not self._networks[model].known_whole:
             self._keep_canary(number, model, rows[-1], kept)
+
+    def keep_means(
+        self,
+        number: int,
+        model: str,
+        rows: Sequence[int],
+        read: Mapping[ValueColumn, Floats],
+        means: Mapping[LayerNumber, Tensor],
+        seconds: float,
+    ) -> None:
+        """Keep means over the backgrounds of a job: what its columns read (rows,), and logits (rows, K) at each layer,
+        which tell columns of other classes that are no probabilities."""
+        kept: dict[Hashable, StoredValues] = {self._scalar(model, each): read[each][:, None] for each in read}
+        room = _ALL_CLASSES * self.store.limit
+        for layer, logits in means.items():
+            room -= len(self._names[number]) * logits[0].nbytes
+            if room >= 0:
+                kept[self._layer(model, layer, means=True)] = logits.numpy()
+        with self.store.lock:
+            origin = self._origin(number, model)
+            origin.asked.update(self._scalar(model, each) for each in read)
+            self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin, self.now)
 
     def met_again(
         self, number: int, model: str, rows: Sequence[int], outputs: Mapping[LayerNumber, Tensor]
@@ -299,9 +323,10 @@ class Memory:
         """Forget all rows and maps of a model."""
         self.store.forget(self._networks[model])
 
-    def _layer(self, model: str, layer: LayerNumber) -> Hashable:
-        """The name of a layer's logits; another head makes another layer."""
-        return layer, None if layer is None else self.heads[model].get(layer)
+    def _layer(self, model: str, layer: LayerNumber, *, means: bool = False) -> Hashable:
+        """The name of a layer's logits, or of their `means` over backgrounds; another head makes another layer."""
+        name = layer, None if layer is None else self.heads[model].get(layer)
+        return ("mean", *name) if means else name
 
     def _scalar(self, model: str, each: ValueColumn) -> Hashable:
         """The name of one class of a layer."""

@@ -41,7 +41,7 @@ def examine(network: Network, job: Job, design: Design) -> None:
     """Examine a model again, with x_N and a hybrid of about half of the players, if its first examination gave no
     result, or it was changed since."""
     if network.examination_due and job.hybrids.players:
-        hybrids, masks = job.hybrids, torch.from_numpy(_half(design)[None])
+        hybrids, masks = job.hybrids.first, torch.from_numpy(_half(design)[None])
         half = compose(hybrids.foreground, hybrids.background, torch.from_numpy(hybrids.segments), masks)[0]
         network.examine(whole(job), half)
 
@@ -58,7 +58,7 @@ def repeat(
     for job, design in jobs:
         for layer in job.layers(name):
             known = _known(network, content, layer)
-            mine = any(each.ends == (job.hybrids.empty, job.hybrids.full) for each in known)
+            mine = any(each.ends == (job.hybrids.first.empty, job.hybrids.first.full) for each in known)
             plain = all(game.output == "logit" for game in job.games if game.model == name)
             if mine or (known and plain and is_alike(known)) or repeated >= MOST_JOBS * len(job.layers(name)):
                 continue
@@ -107,7 +107,7 @@ class _Trial:
         return self._sample(network, content, *(torch.cat(rows) for rows in each))
 
     def _sample(self, network: Network, content: object, empty: Tensor, full: Tensor, between: Tensor) -> RepeatedRows:
-        hybrids = self._job.hybrids
+        hybrids = self._job.hybrids.first
         ends = hybrids.empty, hybrids.full
         found = RepeatedRows(content, network.head_place(self._layer), ends, empty, full, between)
         network.behaviour.random = network.behaviour.random and found.noisy
@@ -115,7 +115,7 @@ class _Trial:
 
     def _run(self, *names: str) -> Tensor:
         masks = np.stack([self._masks[name] for name in names])
-        work = Work(self._name, Rows(hybrids=(HybridRows(self._job.hybrids, masks),)), (self._layer,))
+        work = Work(self._name, Rows(hybrids=(HybridRows(self._job.hybrids.first, masks),)), (self._layer,))
         ticket = self._lane.submit(work)
         while True:
             arrived, done = self._lane.wait()

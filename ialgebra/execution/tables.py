@@ -120,12 +120,13 @@ class Tables:
     def measure_noise(self) -> None:
         """Enter the noise of every column of a random model, from the rows of it that were repeated."""
         for number, job in enumerate(self.plan.jobs):
-            ends = job.hybrids.empty, job.hybrids.full
+            ends = job.hybrids.first.empty, job.hybrids.first.full
             for k, game in enumerate(job.games):
                 place = self.networks[game.model].head_place(game.layer)
                 known = [each for each in self.repeated.get(game.model, ()) if each.layer == place]
                 if known and job.hybrids.players:
-                    self.outcome.noise[number, k] = level(known, ends, self.column(game).read)
+                    found = level(known, ends, self.column(game).read)
+                    self.outcome.noise[number, k] = found.of_mean(job.hybrids.rows, full=not job.hybrids.covering)
 
     def columns(self, job: Job, model: str) -> tuple[list[int], list[ValueColumn]]:
         """The job's columns that `model` fills: their numbers, and what they read."""
@@ -151,8 +152,8 @@ class Tables:
         for number, job in enumerate(self.plan.jobs):
             for model in job.models:
                 lacking = self.lacking(number, model)
-                rows += int(lacking.sum())
-                if self.plan.strategy.reuse:
+                rows += int(lacking.sum()) * job.hybrids.rows
+                if self.plan.strategy.reuse and job.hybrids.copies is None:
                     names = [name for name, lacks in zip(self.memory.ends(number), lacking, strict=False) if lacks]
                     rows -= len(names)
                     ends.update((model, name) for name in names)
@@ -168,19 +169,33 @@ class Tables:
                 own, columns = self.columns(job, model)
                 found, kinds = self.memory.find(number, model, rows, columns)
                 self.outcome.values[number][np.ix_(rows.tolist(), own)] = found
-                mine = int((~np.isnan(found).any(axis=1) & (rows > 1)).sum())  # ends are counted elsewhere
-                self.spend(hits={THIS_QUERY: mine} if within else kinds)
+                copies, whole = (
+                    job.hybrids.rows,
+                    0 if job.hybrids.copies else 1,
+                )  # ends that are one row count elsewhere
+                mine = int((~np.isnan(found).any(axis=1) & (rows > whole)).sum())
+                hits = {THIS_QUERY: mine} if within else kinds
+                self.spend(hits={kind: count * copies for kind, count in hits.items()})
 
     def fill(
         self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor], seconds: float
     ) -> None:
-        """Enter the results of a pass for rows of a job, logits (rows, K) on the host at each layer, and keep them in
-        the store. Each row took `seconds`."""
-        own, columns = self.columns(self.plan.jobs[number], model)
+        """Enter the results of a pass for rows of a job, logits (rows × backgrounds, K) on the host at each layer, and
+        keep them in the store. Each row took `seconds`."""
+        job = self.plan.jobs[number]
+        own, columns = self.columns(job, model)
         read = np.stack([self.read(model, each, logits[each.layer]) for each in columns], axis=1)
+        if job.hybrids.copies is None:
+            self.outcome.values[number][np.ix_(rows, own)] = read
+            self._compare(number, model, rows, logits)
+            self.memory.keep(number, model, rows, columns, logits, seconds)
+            return
+        read = read.reshape(len(rows), job.hybrids.copies, -1).mean(axis=1)
+        means = {
+            layer: each.double().reshape(len(rows), -1, each.shape[-1]).mean(dim=1) for layer, each in logits.items()
+        }
         self.outcome.values[number][np.ix_(rows, own)] = read
-        self._compare(number, model, rows, logits)
-        self.memory.keep(number, model, rows, columns, logits, seconds)
+        self.memory.keep_means(number, model, rows, dict(zip(columns, read.T, strict=True)), means, seconds)
 
     def _compare(self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor]) -> None:
         """Note a model that answers rows otherwise which it answered before, in other batches: it is no function of the

@@ -20,6 +20,7 @@ class Banzhaf(GameInterpreter):
     """Exact if the budget is enough for every coalition, as for Shapley values; otherwise from uniform pairs."""
 
     dual: bool = True
+    linear: bool = True
 
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
         return BANZHAF_VALUES.choose(players, budget)

@@ -59,10 +59,12 @@ class GameInterpreter(Interpreter, ABC):
     because the engine removes such players before it calls the interpreter.
 
     `dual` says that the sign of all values changes if foreground and background are exchanged (L13):
-    φ(x'; x) = −φ(x; x').
+    φ(x'; x) = −φ(x; x'). `linear` says that the values of a sum of games are the sums of their values, so that a mean
+    over backgrounds is one game, whose v(S) is the mean (L18).
     """
 
     dual: bool = False
+    linear: bool = False
 
     @abstractmethod
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:

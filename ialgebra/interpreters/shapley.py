@@ -21,6 +21,7 @@ class Shapley(GameInterpreter):
         default_factory=lambda: {"method": Option("word", legal=SHAPLEY_VALUES.methods)}
     )
     dual: bool = True
+    linear: bool = True
 
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
         method = options.get("method")

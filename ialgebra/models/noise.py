@@ -7,6 +7,7 @@ Otherwise each end has its own, and the rows between get the largest. Knows arra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,11 @@ class NoiseLevel:
     full: float
     between: float
     freedom: float
+
+    def of_mean(self, rows: int, *, full: bool) -> NoiseLevel:
+        """That of means over so many rows; with `full` also of v(N), which else is one row."""
+        root = math.sqrt(rows)
+        return NoiseLevel(self.empty / root, self.full / (root if full else 1.0), self.between / root, self.freedom)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,23 +10,42 @@ nullified input is the game of the projection. Null players are pruned here (L16
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..algebra.baselines import AbsentToken, Constant, Given, check_baseline, materialise
+from ..algebra.baselines import AbsentToken, Baseline, Constant, Given, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import KINDS
 from ..algebra.kinds.naming import TextNames
 from ..algebra.labelling import labels
-from ..algebra.packings import agreed, packing_of
+from ..algebra.packings import agreed, packing_of, plain
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Element, constant_element, is_hidden
 from ..errors import BindError
-from .games import Board, Hybrids, Leaf
+from ..system.tensors import array_of
+from .games import Board, Hybrids, Leaf, Several
+
+_MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
+_ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """An input `x` and its backgrounds (B, *shape); where they differ; and which players play against which of them,
+    (B, players + 1), the last for features outside the window."""
+
+    x: Element
+    backgrounds: torch.Tensor
+    digests: tuple[str, ...]
+    numbers: NDArray[np.int64]
+    differs: NDArray[np.bool_]
+    touched: NDArray[np.bool_]
 
 
 class Boards:
@@ -41,6 +60,8 @@ class Boards:
         self.backgrounds: dict[tuple[object, ...], Element] = {}
         self.interned: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
+        self.stacks: dict[tuple[object, ...], _Stack | None] = {}
+        self.stacked: dict[tuple[object, ...], torch.Tensor | None] = {}
 
     def board(self, leaf: Leaf, *, prune: bool, dual: bool) -> Board:
         """The board of a leaf: `prune` leaves out null players (L16), `dual` lets the two inputs change places (L13).
@@ -55,8 +76,103 @@ class Boards:
         self.asked.setdefault(leaf, self.boards[place])
         return self.boards[place]
 
+    def alike(self, leaf: Leaf, rows: Callable[[int], int]) -> tuple[Leaf, ...]:
+        """The leaves that together are the mean over a leaf's baselines. Each has baselines of one form, against which
+        the same players play; `rows` tells how many coalitions a number of players takes, so that players who equal
+        only some of the baselines are left out where that saves rows.
+        """
+        assert isinstance(leaf.baseline, Several)
+        baselines = leaf.baseline.baselines
+        stack = self._stack(leaf)
+        if stack is None:
+            return tuple(replace(leaf, baseline=each) for each in baselines)
+        plays = stack.touched[:, :-1]
+        groups = [np.arange(len(baselines))]
+        if not plays.all():
+            _, first, kind = np.unique(plays, axis=0, return_index=True, return_inverse=True)
+            kinds = [np.flatnonzero(kind.ravel() == k) for k in np.argsort(first)]
+            together = len(baselines) * rows(int(plays.any(axis=0).sum()))
+            apart = sum(len(each) * rows(int(plays[each[0]].sum())) + _ROWS_A_GAME for each in kinds)
+            groups = kinds if apart < together else groups
+        most = max(1, _MOST_STACKED // max(1, stack.x.tensor.numel()))
+        parts = [group[k : k + most] for group in groups for k in range(0, len(group), most)]
+        chosen = [tuple(baselines[k] for k in part) for part in parts]
+        return tuple(replace(leaf, baseline=each[0] if len(each) == 1 else Several(each)) for each in chosen)
+
+    def _stack(self, leaf: Leaf) -> _Stack | None:
+        """An input with all baselines of a leaf; None if they are not all inputs of its own form."""
+        assert isinstance(leaf.baseline, Several)
+        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, self.readers[leaf.model])
+        if place not in self.stacks:
+            self.stacks[place] = self._stacked(leaf, leaf.baseline.baselines)
+        return self.stacks[place]
+
+    def _stacked(self, leaf: Leaf, baselines: tuple[Baseline, ...]) -> _Stack | None:
+        x = self.catalog.element_for(leaf.model, leaf.source)
+        if self._masked(leaf) or self._special(leaf) is not None or agreed(x.tensor, x.tensor)[0] is not x.tensor:
+            return None
+        packing, kind = packing_of(x.tensor), self.catalog.input(leaf.source.name).kind
+        form = (x.tensor.shape, x.tensor.dtype, kind, packing and packing.key)
+        if (baselines, form) not in self.stacked:
+            self.stacked[baselines, form] = self._backgrounds(baselines, x.tensor, kind)
+        backgrounds = self.stacked[baselines, form]
+        if backgrounds is None:
+            return None
+        numbers = self._players(leaf, None)
+        mine, theirs = x.array, array_of(plain(backgrounds))
+        differs = np.asarray(mine != theirs)
+        if x.tensor.is_floating_point():  # a value that is missing in both is the same
+            differs &= ~(np.isnan(mine) & np.isnan(theirs))
+        count = int(numbers.max(initial=-1)) + 1
+        order = np.argsort(np.broadcast_to(numbers, mine.shape).ravel(), kind="stable")
+        ordered = np.broadcast_to(numbers, mine.shape).ravel()[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1)) if len(ordered) else np.zeros(0, np.int64)
+        touched = np.zeros((len(baselines), count + 1), dtype=bool)
+        if len(starts):
+            flat = differs.reshape(len(baselines), -1)[:, order]
+            touched[:, ordered[starts]] = np.logical_or.reduceat(flat, starts, axis=1)
+        digests = tuple(self.catalog.element(each.source).digest for each in baselines if isinstance(each, Given))
+        return _Stack(x, backgrounds, digests, numbers, differs, touched)
+
+    def _backgrounds(self, baselines: tuple[Baseline, ...], x: torch.Tensor, kind: str) -> torch.Tensor | None:
+        """The baselines on a first axis; None if they are not all inputs of the form of `x`."""
+        found = []
+        for each in baselines:
+            if not isinstance(each, Given):
+                return None
+            check_baseline(each, kind, x, lambda source: self.catalog.element(source).tensor)
+            tensor = self.catalog.element(each.source).tensor
+            if tensor.dtype != x.dtype or packing_of(tensor) is not packing_of(x):
+                return None
+            if agreed(tensor, tensor)[0] is not tensor:
+                return None
+            found.append(tensor)
+        return torch.stack(found)
+
+    def _of_several(self, leaf: Leaf, several: Several, prune: bool) -> Board:
+        """The board of a leaf whose value of a coalition is the mean over several baselines."""
+        whole = self._stack(replace(leaf, baseline=several))
+        assert whole is not None, "`alike` gives baselines of one form"
+        count, copies = whole.touched.shape[1] - 1, len(several.baselines)
+        plays = whole.touched[:, :-1].any(axis=0) if prune else np.ones(count, dtype=bool)
+        numbers = whole.numbers
+        segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
+        x, background = whole.x.tensor.expand(whole.backgrounds.shape), whole.backgrounds
+        empty = f"{copies}·{_digest(*whole.digests)}"
+        full = f"{copies}·{whole.x.digest}"
+        segments = segments[None]
+        covering = not whole.touched[:, -1].any()
+        if not covering:
+            here = torch.from_numpy(segments) >= 0
+            full = f"{copies}·{Element(torch.where(here, x, background).contiguous()).digest}"
+        named = np.where(whole.differs, segments, -1) if prune else segments
+        hybrids = self._interned(x, background, full, empty, segments, named, int(plays.sum()), copies, covering)
+        return Board(np.broadcast_to(numbers, whole.differs.shape[1:]), np.flatnonzero(plays), hybrids, False)
+
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         """The board of a leaf as `board` gives it, but always built again, even if it is known."""
+        if isinstance(leaf.baseline, Several):
+            return self._of_several(leaf, leaf.baseline, prune)
         x = self.catalog.element_for(leaf.model, leaf.source)
         background = self._background(leaf, x)
         hidden = None  # from the model's attention, present or absent: no player
@@ -92,7 +208,8 @@ class Boards:
         if swapped:
             x, background, full = background, full, background
         players = np.where(differs, segments, -1) if prune else segments
-        hybrids = self._interned(x, background, full, segments, players, int(plays.sum()))
+        tensors, digests = (x.tensor, background.tensor), (full.digest, background.digest)
+        hybrids = self._interned(*tensors, *digests, segments, players, int(plays.sum()))
         return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
 
     def _masked(self, leaf: Leaf) -> bool:
@@ -115,6 +232,7 @@ class Boards:
         return self.players[place]
 
     def _background(self, leaf: Leaf, x: Element) -> Element:
+        assert not isinstance(leaf.baseline, Several)
         kind, reader = self.catalog.input(leaf.source.name).kind, self.readers[leaf.model]
         place = (leaf.source, leaf.baseline, reader)
         if place not in self.backgrounds:
@@ -170,19 +288,25 @@ class Boards:
 
     def _interned(
         self,
-        x: Element,
-        background: Element,
-        full: Element,
+        x: torch.Tensor,
+        background: torch.Tensor,
+        full: str,
+        empty: str,
         segments: NDArray[np.int64],
         named: NDArray[np.int64],
         players: int,
+        copies: int | None = None,
+        covering: bool = True,
     ) -> Hybrids:
         """The one object for hybrids with these ends, and with these players (`named`) where the ends differ."""
         narrow = np.int16 if players < 1 << 15 else np.int32
         digest = hashlib.blake2b(named.astype(narrow).tobytes(), digest_size=12)
-        digest.update(f"{full.digest}|{background.digest}|{named.shape}|{players}".encode())
+        digest.update(f"{full}|{empty}|{named.shape}|{players}".encode())
         key = digest.hexdigest()
         if key not in self.interned:
-            ends = (full.digest, background.digest)
-            self.interned[key] = Hybrids(x.tensor, background.tensor, segments, players, key, *ends)
+            self.interned[key] = Hybrids(x, background, segments, players, key, full, empty, copies, covering)
         return self.interned[key]
+
+
+def _digest(*digests: str) -> str:
+    return hashlib.blake2b("|".join(digests).encode(), digest_size=16).hexdigest()

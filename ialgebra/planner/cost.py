@@ -24,6 +24,7 @@ from .sampling import DesignSpec
 
 _BATCH_ELEMENTS = 32 * 3 * 224 * 224  # 32 photos: the best batch of an EfficientNet-Lite0 on two CPU cores
 _BATCH_LIMIT = 512  # rows
+_BATCHES, _MOST_ROWS = 64, 16384  # batches of a pass of very many rows, and rows of each at most
 
 # Seconds that a query takes outside the network, on one CPU core: fitted by `benchmarks.costmodel`. Most are small
 # beside the seconds of the network.
@@ -37,11 +38,12 @@ _SECONDS_A_JOB = 2e-3  # for each job
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
 
-def batch_size(elements: int, on_cpu: bool) -> int:
+def batch_size(elements: int, on_cpu: bool, rows: int = 0) -> int:
     """Rows a batch for inputs of `elements` numbers, where nothing was measured: a power of two, smaller for larger
-    inputs."""
+    inputs, larger for passes of very many `rows`."""
     ideal = _BATCH_ELEMENTS * (1 if on_cpu else 8) / max(1, elements)
-    return int(min(_BATCH_LIMIT, max(1, 2 ** math.floor(math.log2(max(1.0, ideal))))))
+    most = min(_MOST_ROWS, max(_BATCH_LIMIT, rows // _BATCHES))
+    return 1 << math.floor(math.log2(max(1.0, min(ideal, most))))
 
 
 def deepest(layers: Iterable[int | None]) -> int | None:
@@ -151,10 +153,11 @@ def reads(games: Sequence[Game]) -> Reads:
 
 def ends(jobs: Iterable[tuple[Reads, Sequence[Hybrids]]], *, share: bool) -> Ends:
     """The ends x_∅ and x_N that jobs need, given what they read, and of which hybrids: each end once, or, without
-    `share`, once for each job."""
+    `share`, once for each job. Ends of several rows belong to the pass of their job."""
     apart: dict[str, list[int | None]] = {}
     shared: dict[str, dict[str, int | None]] = {}
-    for read, every in jobs:
+    for read, found in jobs:
+        every = [each for each in found if each.copies is None]
         rows = dict.fromkeys(row for each in every for row in (each.full, each.empty))
         count = sum(1 + (each.full != each.empty) for each in every)
         for model, layer in zip(*read, strict=True):

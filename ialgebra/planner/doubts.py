@@ -24,7 +24,7 @@ from ..catalog.catalog import Catalog
 from ..errors import BudgetWarning, IalgebraWarning, WindowWarning
 from ..interpreters.protocol import GameInterpreter
 from ..system.arrays import Array
-from .games import Board, Leaf
+from .games import Board, Leaf, Several
 
 _ROWS_A_PLAYER = 8  # rows from which errors can be trusted, as in the pilot of a bound
 _MOST_SHOWN = 200  # characters of a window
@@ -57,7 +57,8 @@ def _windows(asked: Mapping[Leaf, Board], masses: Iterable[Use], catalog: Catalo
 
     for leaf, board in asked.items():
         use(leaf.window, leaf.source, "its map is empty", board.count == 0)
-        given = (leaf.baseline.source,) if isinstance(leaf.baseline, Given) else ()
+        several = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
+        given = (each.source for each in several if isinstance(each, Given) and each.source.edits)
         for source in (leaf.source, *given):
             for window, inner in _edited(source):
                 use(window, inner, "nothing is edited")

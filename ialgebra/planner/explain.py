@@ -381,7 +381,9 @@ def _job_lines(job: Job, catalog: Catalog) -> Iterator[str]:
         yield f"{players} players: {columns}{more}"
         return
     named = method if interpreter == SHAPLEY else f"{interpreter} {method}"
-    yield f"{players} players, {rows:,} coalitions, {named}: {columns}{more}"
+    copies = job.hybrids.copies
+    mean = f", mean over {copies:,} backgrounds" if copies else ""
+    yield f"{players} players, {rows:,} coalitions{mean}, {named}: {columns}{more}"
 
 
 def _read(game: Game, catalog: Catalog) -> str:

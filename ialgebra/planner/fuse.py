@@ -41,11 +41,12 @@ class Kind:
     form: tuple[object, ...]
     shape: tuple[int, ...]  # of one row
     asked: tuple[tuple[str, int | None, Estimation], ...]
+    copies: int | None = None  # backgrounds of one game
 
     @cached_property
     def rows(self) -> int:
-        """Rows of one job, without the ends x_∅ and x_N."""
-        return max(0, self.spec.rows - 2)
+        """Rows of the passes of one job, without ends that are single rows, which other jobs may share."""
+        return self.spec.rows * self.copies if self.copies else max(0, self.spec.rows - 2)
 
     @cached_property
     def batch(self) -> tuple[object, ...]:
@@ -149,7 +150,7 @@ class Fusion:
         asked = tuple(each for game in games for each in found[game].asked)
         content = (reads(games), first.spec, first.form, asked)
         if content not in self._known:
-            self._known[content] = Kind(*reads(games), first.spec, first.form, first.shape, asked)
+            self._known[content] = Kind(*reads(games), first.spec, first.form, first.shape, asked, first.copies)
         return _Group(self._known[content], games)
 
     def _of_games(self, seed: int, catalog: Catalog, effort: Effort | None) -> list[Kind]:
@@ -164,12 +165,13 @@ class Fusion:
             both, predicted = bool(halves) and game in halves, _predicted(game, catalog)
             rows = None if effort is None else effort.of(game)
             read = (game.model, game.layer, game.estimation, hybrids.players, own, both, predicted, rows)
-            place = (*read, row.shape, row.dtype, packing_of(row))
+            place = (*read, row.shape, row.dtype, packing_of(row), hybrids.copies)
             if place not in known:
                 interpreter = catalog.interpreter(game.estimation.interpreter)
                 design = spec(game, own, interpreter, halves=both, predicted=predicted, effort=effort)
                 asked = ((game.model, game.layer, game.estimation),) if design.method == ENDS else ()
-                known[place] = Kind((game.model,), (game.layer,), design, _form(hybrids), tuple(row.shape), asked)
+                row, form = hybrids.row, _form(hybrids)
+                known[place] = Kind((game.model,), (game.layer,), design, form, tuple(row.shape), asked, hybrids.copies)
             return known[place]
 
         return [of(game) for game in self._games]
@@ -185,7 +187,7 @@ def _inverse(order: Sequence[int]) -> list[int]:
 
 def _predicted(game: Game, catalog: Catalog) -> bool:
     """Whether a row that is neither x_∅ nor x_N predicts the class that a game reads: under a window, for example."""
-    if not isinstance(game.target, Predicted):
+    if not isinstance(game.target, Predicted) or game.hybrids.copies is not None:
         return False
     row = catalog.element_for(game.target.model, game.target.source).digest
     return row not in (game.hybrids.full, game.hybrids.empty)
@@ -302,7 +304,7 @@ def _way(
     strategy: Strategy,
     catalog: Catalog,
 ) -> _Way:
-    usual = batch_size(elements, all(network.runs_on.type == "cpu" for network in networks))
+    usual = batch_size(elements, all(network.runs_on.type == "cpu" for network in networks), rows)
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
     ]

@@ -35,12 +35,19 @@ Target = int | Predicted
 
 
 @dataclass(frozen=True)
+class Several:
+    """The mean over these baselines (L18)."""
+
+    baselines: tuple[Baseline, ...]
+
+
+@dataclass(frozen=True)
 class Leaf:
     """One φ of a plan, with everything that the operators above it ask for."""
 
     model: str
     source: Source
-    baseline: Baseline
+    baseline: Baseline | Several
     partition: Partition
     target: Target
     output: OutputKind
@@ -50,10 +57,10 @@ class Leaf:
     layer: int | None = None  # None: the model itself
 
     @property
-    def against(self) -> str:
-        """The baseline as people read it."""
-        edits = isinstance(self.baseline, Given) and self.baseline.source.edits
-        return str(self.baseline.source) if isinstance(self.baseline, Given) and edits else str(self.baseline)
+    def against(self) -> tuple[str, ...]:
+        """The baselines as people read them."""
+        each = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
+        return tuple(str(one.source if isinstance(one, Given) and one.source.edits else one) for one in each)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +70,9 @@ class Hybrids:
     `segments` (int64, broadcastable to the input) numbers the players, −1 where every hybrid is the background. `key`
     names the hybrids by their content: equal hybrids have the same key, whatever window or edit they come from. `full`
     and `empty` name the rows x_N and x_∅, which other games may share.
+
+    With `copies` there are so many backgrounds, on a first axis of all three arrays, and v(S) is the mean over them;
+    `covering` says that x_N is the same against all of them.
     """
 
     foreground: Tensor
@@ -72,6 +82,26 @@ class Hybrids:
     key: str
     full: str
     empty: str
+    copies: int | None = None
+    covering: bool = True
+
+    @property
+    def rows(self) -> int:
+        """The rows of one coalition."""
+        return self.copies or 1
+
+    @property
+    def row(self) -> Tensor:
+        """A row (*shape) of the form of all rows."""
+        return self.foreground if self.copies is None else self.foreground[0]
+
+    @cached_property
+    def first(self) -> Hybrids:
+        """The hybrids of the first background alone."""
+        if self.copies is None:
+            return self
+        one = (self.foreground[0], self.background[0], self.segments[0])
+        return Hybrids(*one, self.players, f"{self.key}[0]", f"{self.full}[0]", f"{self.empty}[0]")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from ..algebra.windows import Window, both
 from ..catalog.catalog import Catalog
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.estimators.estimate import Part
+from ..kernels.estimators.registry import choose
 from .boards import Boards
-from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, merged
+from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, Several, merged
 from .graph import PlanGraph
 
 
@@ -48,9 +49,11 @@ class Lowering:
         self._graph = graph
         self._boards = Boards(catalog)
         self._components: dict[Operator, tuple[_Component, ...]] = {}
-        self._terms: dict[tuple[Operator, bool], list[list[GameTerm]]] = {}
+        self._single: dict[tuple[Operator, bool], tuple[_Component, ...]] = {}
+        self._terms: dict[tuple[Operator, bool, bool], list[list[GameTerm]]] = {}
         self._merged: dict[tuple[Operator, bool], list[tuple[GameTerm, ...]]] = {}
         self._interpreter = catalog.interpreter
+        self._catalog = catalog
 
     @property
     def asked(self) -> Mapping[Leaf, Board]:
@@ -63,14 +66,15 @@ class Lowering:
 
         Raises ShapeError where operands, windows or masks do not fit together.
         """
-        components, every = self._components_of(plan), self._terms_of(plan, dual)
+        components, every = self._components_of(plan), self._terms_of(plan, dual, merge)
+        single = self._single_of(plan, merge)
         summed = self._merged_of(plan, dual) if merge else [tuple(terms) for terms in every]
         answers = []
-        for number, (component, terms, kept) in enumerate(zip(components, every, summed, strict=True)):
+        for number, (component, shares, terms, kept) in enumerate(zip(components, single, every, summed, strict=True)):
             own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
-            board = next(term.board for term, share in zip(terms, component, strict=True) if share.own)
+            board = next(term.board for term, share in zip(terms, shares, strict=True) if share.own)
             position = number if len(components) > 1 else None
-            baseline = _names(leaf.against for leaf in own)
+            baseline = _names(name for leaf in own for name in leaf.against)
             against = _names(share.leaf.model for share in component if not share.own) or baseline
             answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
@@ -80,8 +84,12 @@ class Lowering:
         readers: dict[Hybrids, dict[_Reader, None]] = {}
         fired: dict[str, None] = {}
         for plan in plans:
-            components, terms, kept = self._components_of(plan), self._terms_of(plan, dual), self._merged_of(plan, dual)
-            for each in zip(components, terms, kept, strict=True):
+            single, terms, kept = (
+                self._single_of(plan, True),
+                self._terms_of(plan, dual, True),
+                self._merged_of(plan, dual),
+            )
+            for each in zip(single, terms, kept, strict=True):
                 fired.update(dict.fromkeys(_laws(*each, readers)))
         return tuple(fired)
 
@@ -95,17 +103,52 @@ class Lowering:
         self.read([plan])
         return self._components[plan]
 
-    def _terms_of(self, plan: Operator, dual: bool) -> list[list[GameTerm]]:
+    def _single_of(self, plan: Operator, merge: bool) -> tuple[_Component, ...]:
+        """The components of `plan`, with one share for each game: with `merge`, the mean over baselines of one form is
+        one game (L18); else each baseline has its own."""
+        if (plan, merge) not in self._single:
+            self._single[plan, merge] = tuple(
+                tuple(each for share in component for each in self._shares(share, merge))
+                for component in self._components_of(plan)
+            )
+        return self._single[plan, merge]
+
+    def _shares(self, share: _Share, merge: bool) -> Iterator[_Share]:
+        if not isinstance(share.leaf.baseline, Several):
+            yield share
+            return
+        each = share.leaf.baseline.baselines
+        for leaf in self._alike(share) if merge else (replace(share.leaf, baseline=one) for one in each):
+            own = len(leaf.baseline.baselines) if isinstance(leaf.baseline, Several) else 1
+            yield share._replace(coefficient=share.coefficient * Fraction(own, len(each)), leaf=leaf)
+
+    def _alike(self, share: _Share) -> Iterable[Leaf]:
+        """The leaves of a mean over baselines, each with as many baselines as one game can have."""
+        leaf = share.leaf
+        assert isinstance(leaf.baseline, Several)
+        interpreter = self._interpreter(leaf.estimation.interpreter)
+        known = self._catalog.model(leaf.model).known_whole  # else single rows tell whether it has changed
+        if not isinstance(interpreter, GameInterpreter) or not interpreter.linear or not known:
+            return (replace(leaf, baseline=each) for each in leaf.baseline.baselines)
+        budget = leaf.estimation.budget
+
+        def rows(players: int) -> int:
+            return choose(players, None)[1] if budget is None else min(1 << players, budget)
+
+        return self._boards.alike(leaf, rows)
+
+    def _terms_of(self, plan: Operator, dual: bool, merge: bool) -> list[list[GameTerm]]:
         """For each component of `plan`, one term for each share; equal games are not merged yet."""
-        if (plan, dual) not in self._terms:
-            components = self._components_of(plan)
-            self._terms[plan, dual] = [[self._term(share, dual) for share in component] for component in components]
-        return self._terms[plan, dual]
+        place = plan, dual, merge
+        if place not in self._terms:
+            single = self._single_of(plan, merge)
+            self._terms[place] = [[self._term(share, dual) for share in component] for component in single]
+        return self._terms[place]
 
     def _merged_of(self, plan: Operator, dual: bool) -> list[tuple[GameTerm, ...]]:
         """The terms of `_terms_of`, with equal games merged."""
         if (plan, dual) not in self._merged:
-            self._merged[plan, dual] = [merged(terms) for terms in self._terms_of(plan, dual)]
+            self._merged[plan, dual] = [merged(terms) for terms in self._terms_of(plan, dual, True)]
         return self._merged[plan, dual]
 
     def _term(self, share: _Share, dual: bool) -> GameTerm:
@@ -181,9 +224,9 @@ class _Lowered:
 def _lowered(plan: Operator, below: tuple[_Lowered, ...]) -> _Lowered:
     match plan:
         case Identity():
-            share = Fraction(1, len(plan.inputs) * len(plan.baselines))
-            leaves = (_leaf(plan, source, baseline) for source in plan.inputs for baseline in plan.baselines)
-            return _Lowered((tuple(_Share(share, leaf) for leaf in leaves),))
+            share, each = Fraction(1, len(plan.inputs)), plan.baselines
+            against = each[0] if len(each) == 1 else Several(each)
+            return _Lowered((tuple(_Share(share, _leaf(plan, source, against)) for source in plan.inputs),))
         case Projection(window, _):
             return below[0].mapped(lambda leaf: replace(leaf, window=both(leaf.window, window)))
         case Selection(layer, _):
@@ -201,7 +244,7 @@ def _lowered(plan: Operator, below: tuple[_Lowered, ...]) -> _Lowered:
             assert_never(plan)
 
 
-def _leaf(plan: Identity, source: Source, baseline: Baseline) -> Leaf:
+def _leaf(plan: Identity, source: Source, baseline: Baseline | Several) -> Leaf:
     target = plan.target if plan.target is not None else Predicted(plan.model, source)
     return Leaf(plan.model, source, baseline, plan.players, target, plan.output, plan.estimation, plan.depth)
 

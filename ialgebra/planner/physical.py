@@ -32,6 +32,11 @@ class Job:
             return (self.games[0].model,)
         return tuple(dict.fromkeys(game.model for game in self.games))
 
+    @property
+    def rows(self) -> int:
+        """The rows of its passes, without ends that are single rows, which other jobs may share."""
+        return max(0, self.spec.rows - 2) if self.hybrids.copies is None else self.spec.rows * self.hybrids.copies
+
     def layers(self, model: str) -> tuple[int | None, ...]:
         """The layers that this job reads of `model`; None is the model itself."""
         return tuple(dict.fromkeys(game.layer for game in self.games if game.model == model))
@@ -90,7 +95,7 @@ class Pass:
     models: tuple[str, ...]
     layers: tuple[int | None, ...]
     jobs: tuple[int, ...]
-    rows: int  # hybrids, without the ends x_∅ and x_N
+    rows: int  # hybrids, without ends that are single rows
     run: Run
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()

@@ -123,7 +123,7 @@ def _pass(each: Pass, plan: PhysicalPlan) -> Iterator[str]:
     if (each.asked is not None) != any(job.spec.method == ENDS for job in jobs):
         yield "mixes what an interpreter asks for itself with batches"
     if each.asked is None:
-        rows = sum(max(0, job.spec.rows - 2) for job in jobs)  # without v(∅) and v(N)
+        rows = sum(job.rows for job in jobs)
         if rows != each.rows:
             yield f"has {each.rows} rows, and its jobs {rows}"
         if each.cost.rows != each.rows * len(each.models):

@@ -177,7 +177,7 @@ def test_the_usual_way_is_kept_unless_others_are_clearly_cheaper() -> None:
 
 def job(number: int, full: str, empty: str, *columns: tuple[str, int | None], spec: DesignSpec | None = None) -> Job:
     games = tuple(SimpleNamespace(model=model, layer=layer) for model, layer in columns)
-    hybrids = SimpleNamespace(full=full, empty=empty, key=str(number))
+    hybrids = SimpleNamespace(full=full, empty=empty, key=str(number), copies=None)
     return Job(hybrids, spec or DesignSpec("regression", 8, 50, 0), games)  # type: ignore[arg-type]
 
 

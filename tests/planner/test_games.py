@@ -101,8 +101,16 @@ def test_a_join_is_its_weighted_sum() -> None:
 
 
 def test_several_baselines_are_their_mean() -> None:
-    (answer,) = answers("select * from f(x, baseline => xs)")
+    (answer,) = answers("select * from f(x, baseline => xs)", merge=False)
     assert games(answer) == {f"f None x|xs[{k}]": Fraction(1, 3) for k in range(3)}
+    assert answer.baseline == "xs[0], xs[1], xs[2]"
+    (answer,) = answers("select * from f(x, baseline => xs)")
+    (term,) = answer.terms
+    hybrids = term.game.hybrids
+    assert (term.coefficient, hybrids.copies) == (1, 3)
+    xs = torch.stack([each.tensor for each in world().con._catalog.inputs["xs"].elements])
+    assert torch.equal(hybrids.background, xs)
+    assert torch.equal(hybrids.foreground, world().con._catalog.inputs["x"].elements[0].tensor.expand_as(xs))
     assert answer.baseline == "xs[0], xs[1], xs[2]"
 
 
