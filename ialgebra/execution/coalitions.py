@@ -90,7 +90,7 @@ def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
 
 
 def _pending(each: Pass, jobs: Sequence[int], tables: Tables, most: int | None) -> list[_Place]:
-    """The rows of some jobs of a pass that are still to be evaluated; with `most` only among so many first rows of each.
+    """The rows of some jobs of a pass that are still to be evaluated; with `most` only among the first rows of each.
 
     With reuse each hybrid is listed once: the other jobs find it in the store, or evaluate it afterwards if the store
     has forgotten it.
