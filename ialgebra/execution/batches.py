@@ -37,7 +37,7 @@ class _Submitted(Generic[_Item]):
     """A submitted batch: its items, the number `first` of its first item, and its work by number."""
 
     first: int
-    items: list[_Item]
+    items: Sequence[_Item]
     planned: Run
     run: Run
     works: list[tuple[Work, int]]
@@ -57,15 +57,16 @@ class Desk:
         self._numbers: dict[int, int] = {}  # of work, by ticket
         self._done: dict[int, Done] = {}
         self._count = 0
+        self.seconds_a_row = math.nan  # of the last batch
 
     def in_batches(
         self,
         items: Sequence[_Item],
         next_run: Callable[[int], Run],
         model: str,
-        works: Callable[[list[_Item], Run], Sequence[Work]],
-        read: Callable[[list[_Item], Work, Done], None],
-        named: Callable[[list[_Item], Work, int], str],
+        works: Callable[[Sequence[_Item], Run], Sequence[Work]],
+        read: Callable[[Sequence[_Item], Work, Done], None],
+        named: Callable[[Sequence[_Item], Work, int], str],
         *,
         each: int = 1,
         timed: bool = True,
@@ -88,7 +89,7 @@ class Desk:
                 if halted is None:
                     planned = returned.popleft() if returned else self._tape.next(next_run((len(items) - first) * each))
                     run = planned._replace(batch_size=min(planned.batch_size, most))
-                    chunk = list(items[first : first + max(1, run.batch_size // each)])
+                    chunk = items[first : first + max(1, run.batch_size // each)]
                     submitted = [(work, self._submit(work)) for work in works(chunk, run)]
                     under_way.append(_Submitted(first, chunk, planned, run, submitted))
                     first += len(chunk)
@@ -155,6 +156,7 @@ class Desk:
                 self._done[arrived] = done
         done, work = self._done.pop(number), self._works.pop(number)
         self.tables.spend(done.ran, int(done.error is None), done.seconds)
+        self.seconds_a_row = done.seconds / max(1, done.ran)
         if not done.free:
             self._not_free.add(work.model)
         if done.error is None:

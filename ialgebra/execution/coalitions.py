@@ -30,15 +30,21 @@ class _Place(NamedTuple):
 
 
 def evaluate_pass(
-    each: Pass, tables: Tables, desk: Desk, after_batch: Callable[[], None], *, ends: bool = False
+    each: Pass,
+    numbers: Sequence[int],
+    tables: Tables,
+    desk: Desk,
+    after_batch: Callable[[], None],
+    *,
+    ends: bool = False,
 ) -> None:
-    """Evaluate the missing rows of the jobs of a pass; `after_batch` is called after each batch. With `ends` only ∅ and
-    N of each job, whatever time it is."""
+    """Evaluate the missing rows of some jobs of a pass; `after_batch` is called after each batch. With `ends` only ∅
+    and N of each job, whatever time it is."""
     pace = Pace(each, [tables.networks[model] for model in each.models])
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
     copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass
 
-    def works(chunk: list[_Place], run: Run) -> list[Work]:
+    def works(chunk: Sequence[_Place], run: Run) -> list[Work]:
         rows = Rows(hybrids=tuple(_hybrid_rows(tables, number, rows) for number, rows in _by_job(chunk)))
         found = []
         for model in each.models:
@@ -55,7 +61,7 @@ def evaluate_pass(
             found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size))
         return found
 
-    def read(chunk: list[_Place], work: Work, done: Done) -> None:
+    def read(chunk: Sequence[_Place], work: Work, done: Done) -> None:
         """Enter a batch in the tables."""
         lacked = chunk if work.chosen is None else _those(chunk, work.chosen[::copies])
         first = 0
@@ -65,21 +71,21 @@ def evaluate_pass(
             logits = {layer: logits[block] for layer, logits in done.logits.items()}
             tables.fill(number, work.model, rows, logits, done.seconds / len(lacked))
 
-    def named(chunk: list[_Place], work: Work, row: int) -> str:
+    def named(chunk: Sequence[_Place], work: Work, row: int) -> str:
         lacked = chunk if work.chosen is None else _those(chunk, work.chosen[::copies])
         return _in_words(tables, lacked[row // copies])
 
-    for jobs in _blocks(each, tables):
+    for jobs in _blocks(numbers, tables):
         while pending := _pending(each, jobs, tables, 2 if ends else None):
             run, first = pace.next, each.models[0]
             desk.in_batches(pending, run, first, works, read, named, each=copies, timed=not ends, after=after_batch)
 
 
-def _blocks(each: Pass, tables: Tables) -> Iterator[list[int]]:
-    """The jobs of a pass in blocks, small enough that the list of a block's rows is short."""
+def _blocks(numbers: Sequence[int], tables: Tables) -> Iterator[list[int]]:
+    """Jobs of a pass in blocks, small enough that the list of a block's rows is short."""
     block: list[int] = []
     rows = 0
-    for number in each.jobs:
+    for number in numbers:
         block.append(number)
         rows += len(tables.outcome.designs[number].coalitions)
         if rows >= ROWS_LISTED:
@@ -109,7 +115,7 @@ def _pending(each: Pass, jobs: Sequence[int], tables: Tables, most: int | None) 
     return list(pending.values())
 
 
-def _lacking(tables: Tables, chunk: list[_Place], model: str) -> NDArray[np.bool_]:
+def _lacking(tables: Tables, chunk: Sequence[_Place], model: str) -> NDArray[np.bool_]:
     """Which rows of a batch a model has still to evaluate."""
     return np.concatenate([tables.lacking(number, model, rows) for number, rows in _by_job(chunk)])
 
@@ -118,11 +124,11 @@ def _hybrid_rows(tables: Tables, number: int, rows: list[int]) -> HybridRows:
     return HybridRows(tables.plan.jobs[number].hybrids, tables.outcome.designs[number].coalitions[rows])
 
 
-def _those(chunk: list[_Place], chosen: NDArray[np.bool_]) -> list[_Place]:
+def _those(chunk: Sequence[_Place], chosen: NDArray[np.bool_]) -> list[_Place]:
     return [place for place, take in zip(chunk, chosen.tolist(), strict=True) if take]
 
 
-def _by_job(chunk: list[_Place]) -> Iterator[tuple[int, list[int]]]:
+def _by_job(chunk: Sequence[_Place]) -> Iterator[tuple[int, list[int]]]:
     """Consecutive rows of one job, together."""
     for number, places in groupby(chunk, key=lambda place: place.job):
         yield number, [place.row for place in places]

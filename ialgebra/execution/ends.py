@@ -46,13 +46,13 @@ def whole(job: Job) -> Tensor:
     return torch.where(torch.from_numpy(hybrids.segments) >= 0, hybrids.foreground, hybrids.background)
 
 
-def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) -> None:
-    """Decide the targets and read the ends, from the store or from the models. Unless `timed`, ends whose classes are
-    known may be left to the batches of their coalitions."""
-    wanted = _wanted(tables, catalog)
+def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, numbers: Sequence[int], *, timed: bool) -> None:
+    """Decide the targets of some jobs and read their ends, from the store or from the models. Unless `timed`, ends
+    whose classes are known may be left to the batches of their coalitions."""
+    wanted = _wanted(tables, catalog, numbers)
     if tables.plan.strategy.reuse:
         tables.outcome.probed |= {end.model for end in wanted if end.row == tables.first_rows.get(end.model)}
-    predicting = _predicting(tables, catalog, wanted)
+    predicting = _predicting(tables, catalog, wanted, numbers)
     known, missing = _recalled(tables, wanted)
     if missing and tables.plan.strategy.reuse and not timed:
         # A batch of a few rows is slow: if the targets are known, the ends go into the batches of their games.
@@ -66,19 +66,20 @@ def evaluate_ends(tables: Tables, desk: Desk, catalog: Catalog, *, timed: bool) 
         _evaluate(group, wanted, tables, desk, known)
     for target, end in predicting.items():
         tables.outcome.targets[target] = tables.networks[target.model].outputs.predicted(known[end, None])
-    for number in range(len(tables.plan.jobs)):
+    for number in numbers:
         _read(number, tables, known)
 
 
-def _wanted(tables: Tables, catalog: Catalog) -> dict[_End, _Wanted]:
-    """The whole inputs that the jobs need."""
+def _wanted(tables: Tables, catalog: Catalog, numbers: Sequence[int]) -> dict[_End, _Wanted]:
+    """The whole inputs that some jobs need."""
     wanted: dict[_End, _Wanted] = {}
     predictions: list[Predicted] = []
 
     def want(end: _End, tensor: Tensor, layers: Sequence[int | None]) -> None:
         wanted.setdefault(end, _Wanted(tensor, {})).layers.update(dict.fromkeys(layers))
 
-    for number, job in enumerate(tables.plan.jobs):
+    for number in numbers:
+        job = tables.plan.jobs[number]
         names, apart = _names(tables, number), _apart(tables, number)
         tensors = {0: job.hybrids.background, 1: whole(job)}
         for model in job.models:
@@ -133,17 +134,17 @@ def _evaluate(group: list[_End], wanted: dict[_End, _Wanted], tables: Tables, de
     model = group[0].model
     layers = tuple(dict.fromkeys(layer for end in group for layer in wanted[end].layers))
 
-    def works(chunk: list[_End], run: Run) -> list[Work]:
+    def works(chunk: Sequence[_End], run: Run) -> list[Work]:
         rows = Rows(whole=tuple(wanted[end].tensor for end in chunk))
         return [Work(model, rows, layers, desk.free_layers(model, layers, run.mode), run.mode)]
 
-    def read(chunk: list[_End], work: Work, done: Done) -> None:
+    def read(chunk: Sequence[_End], work: Work, done: Done) -> None:
         for row, end in enumerate(chunk):
             logits = {layer: each[row] for layer, each in done.logits.items()}
             known.update({(end, layer): each for layer, each in logits.items()})
             tables.memory.keep_whole(model, end.row, logits, done.seconds / len(chunk))
 
-    def named(_chunk: list[_End], _work: Work, _row: int) -> str:
+    def named(_chunk: Sequence[_End], _work: Work, _row: int) -> str:
         return "an input as a whole, or its baseline"
 
     run = Run(_batch_size(tables, model), "eager")
@@ -162,11 +163,13 @@ def _read(number: int, tables: Tables, known: _Known) -> None:
                 ]
 
 
-def _predicting(tables: Tables, catalog: Catalog, wanted: Iterable[_End]) -> dict[Predicted, _End]:
+def _predicting(
+    tables: Tables, catalog: Catalog, wanted: Iterable[_End], numbers: Sequence[int]
+) -> dict[Predicted, _End]:
     """For each class that a model must predict, the whole input that tells it. Jobs that share no rows share these: the
     class is a part of the question, not of a job's work."""
     every = _by_row(wanted)
-    targets = dict.fromkeys(target for job in tables.plan.jobs for target in job.predictions)
+    targets = dict.fromkeys(target for number in numbers for target in tables.plan.jobs[number].predictions)
     rows = {target: input_name(catalog.element_for(target.model, target.source).tensor) for target in targets}
     return {target: every[target.model, row] for target, row in rows.items()}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +29,7 @@ from .batches import Desk
 from .canaries import check_canaries
 from .coalitions import evaluate_pass
 from .ends import evaluate_ends
+from .families import evaluate_family, families, pilot
 from .lanes import Lane, OpenLane, local
 from .memory import input_name
 from .repeats import by_model, examine, repeat
@@ -117,28 +118,43 @@ class Execution:
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
             timed = not math.isinf(executor.deadline)
-            evaluate_ends(tables, desk, executor.catalog, timed=timed)
-            if plan.strategy.reuse:
-                for number in range(len(plan.jobs)):
-                    tables.recall(number)
-            asked = sum(each.rows for each in plan.passes if each.asked)
-            total = self.outcome.spending.rows + tables.rows_to_do() + asked
+            first = {each: list(each.jobs) if timed else pilot(each, tables) for each in plan.passes}
+            total = self._begin([number for jobs in first.values() for number in jobs], tables, desk, timed)
+            total += sum(each.rows for each in plan.passes if each.asked)
+            total += sum(each.rows * (1 - len(first[each]) / len(each.jobs)) for each in plan.passes)
 
             def told() -> None:
                 if executor.progress is not None:
-                    executor.progress(self.outcome.spending.rows, total)
+                    executor.progress(self.outcome.spending.rows, math.ceil(total))
 
             for each in plan.passes if timed else ():
                 if plan.jobs[each.jobs[0]].hybrids.copies is not None:  # whose ends are several rows
-                    evaluate_pass(each, tables, desk, told, ends=True)
+                    evaluate_pass(each, first[each], tables, desk, told, ends=True)
             for each in plan.passes:
-                evaluate_pass(each, tables, desk, told)
+                evaluate_pass(each, first[each], tables, desk, told)
+            known = {number for jobs in first.values() for number in jobs}
+            for each in plan.passes:
+                rest = [number for number in each.jobs if number not in known]
+                as_arrays = list(families(each, rest, tables, desk))
+                for family, places in as_arrays:
+                    evaluate_family(each, family, places, tables, desk, executor.catalog, told)
+                if rest and not as_arrays:
+                    self._begin(rest, tables, desk, timed)
+                    evaluate_pass(each, rest, tables, desk, told)
             for name, jobs in by_model(plan.jobs, tables.outcome.designs).items():
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()
         ask(tables, executor.catalog, executor.tape, told)  # the lane is closed, because inside it gradients are off
         return self.outcome
+
+    def _begin(self, numbers: Sequence[int], tables: Tables, desk: Desk, timed: bool) -> float:
+        """Read the ends of some jobs, and what the store knows of them. Returns the rows that the run will have taken
+        after these jobs."""
+        evaluate_ends(tables, desk, self.executor.catalog, numbers, timed=timed)
+        for number in numbers if self.plan.strategy.reuse else ():
+            tables.recall(number)
+        return self.outcome.spending.rows + tables.rows_to_do(numbers)
 
     def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""

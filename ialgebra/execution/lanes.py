@@ -41,12 +41,23 @@ class HybridRows(NamedTuple):
     masks: NDArray[np.bool_]
 
 
+class FamilyRows(NamedTuple):
+    """Rows of several games with the same players: `foregrounds` and `backgrounds` (games, *shape). Row n is the hybrid
+    of `masks` (rows, players) in `game` (rows,); without `game` every game has all masks, one game after another."""
+
+    foregrounds: Tensor
+    backgrounds: Tensor
+    segments: NDArray[np.int64]
+    masks: NDArray[np.bool_]
+    game: NDArray[np.int64] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The rows of one batch, in order: hybrids, or whole inputs (*shape). `Work` that shares this object shares the
     batch that is composed from it."""
 
-    hybrids: tuple[HybridRows, ...] = ()
+    hybrids: tuple[HybridRows | FamilyRows, ...] = ()
     whole: tuple[Tensor, ...] = ()
 
 
@@ -209,7 +220,9 @@ class Composer:
             self._rows, self._batches = rows, {**self._batches, device: batch}
         return self._batches[device]
 
-    def _composed(self, rows: HybridRows, device: torch.device) -> Tensor:
+    def _composed(self, rows: HybridRows | FamilyRows, device: torch.device) -> Tensor:
+        if isinstance(rows, FamilyRows):
+            return _of_family(rows, device)
         hybrids = rows.hybrids
         if device not in self._parts or self._parts[device][0] is not hybrids:
             parts = (hybrids.foreground, hybrids.background, torch.from_numpy(hybrids.segments))
@@ -217,6 +230,15 @@ class Composer:
         foreground, background, segments = self._parts[device][1]
         composed = compose(foreground, background, segments, torch.from_numpy(rows.masks).to(device))
         return composed if hybrids.copies is None else composed.flatten(0, 1)
+
+
+def _of_family(rows: FamilyRows, device: torch.device) -> Tensor:
+    ends = rows.foregrounds.to(device), rows.backgrounds.to(device)
+    segments, masks = torch.from_numpy(rows.segments).to(device), torch.from_numpy(rows.masks).to(device)
+    if rows.game is not None:
+        game = torch.from_numpy(rows.game).to(device)
+        return compose(ends[0][game], ends[1][game], segments, masks)
+    return compose(ends[0][:, None], ends[1][:, None], segments, masks).flatten(0, 1)
 
 
 def performed(work: Work, network: Network, composer: Composer) -> Done:

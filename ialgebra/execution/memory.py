@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -92,16 +92,22 @@ class Memory:
         }
         for key in self.models.values():
             store.claim(key)
-        self._names = [_names(job, design) for job, design in zip(jobs, designs, strict=True)]
+        self._named: dict[int, NDArray[np.void]] = {}
+
+    def _names(self, number: int) -> NDArray[np.void]:
+        """The names of all rows of a job's design."""
+        if number not in self._named:
+            self._named[number] = _names(self.jobs[number], self._designs[number])
+        return self._named[number]
 
     def named(self, number: int, rows: Sequence[int] | NDArray[np.int64] | slice) -> list[bytes]:
         """The names of rows of a job's design."""
-        names: list[bytes] = self._names[number][rows].tolist()
+        names: list[bytes] = self._names(number)[rows].tolist()
         return names
 
     def ends(self, number: int) -> list[bytes]:
         """The names of x_∅ and x_N, which a design has first; one where they are the same."""
-        names: list[bytes] = self._names[number][:2].tolist()
+        names: list[bytes] = self._names(number)[:2].tolist()
         return names
 
     # Whole inputs.
@@ -128,6 +134,43 @@ class Memory:
             self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
         }
         self.store.keep(self.models[model], [name], columns, seconds, _NOTHING, self.now)
+
+    # Games of families, whose rows have no names.
+
+    def find_games(self, numbers: Sequence[int], model: str, columns: Sequence[ValueColumn]) -> list[Floats | None]:
+        """The values (m,) of all rows of some jobs, each read by its column; None for jobs that are not known."""
+        return self.store.find_games(self.models[model], self._game_names(numbers, model, columns))
+
+    def keep_games(self, numbers: Sequence[int], model: str, columns: Sequence[ValueColumn], values: Floats) -> None:
+        """Keep the values (jobs, m) of all rows of some jobs, each read by its column."""
+        self.store.keep_games(self.models[model], self._game_names(numbers, model, columns), values)
+
+    def kept_as(self, number: int, model: str) -> Literal["rows", "game", ""]:
+        """Whether the store has rows of a job by name, or the job as a whole."""
+        name = (self.jobs[number].hybrids.key, self._designs[number].key)
+        with self.store.lock:
+            if any(known[:2] == name for known in self.store.games.get(self.models[model], {})):
+                return "game"
+            places = self.store.table(self.models[model]).places(self.named(number, slice(2, None)))
+        return "rows" if len(places) and (places >= 0).mean() > 0.5 else ""
+
+    def find_classes(self, model: str, names: Sequence[tuple[Hashable, ...]]) -> list[int | None]:
+        """The classes that a model predicts for inputs, by name; None for those that are not known."""
+        known = self.store.find_games(self.models[model], names)
+        return [None if found is None else int(found) for found in known]
+
+    def keep_classes(self, model: str, names: Sequence[tuple[Hashable, ...]], classes: Sequence[int]) -> None:
+        """Keep the classes that a model predicts for inputs."""
+        self.store.keep_games(self.models[model], names, np.array(classes, dtype=np.float64))
+
+    def _game_names(
+        self, numbers: Sequence[int], model: str, columns: Sequence[ValueColumn]
+    ) -> list[tuple[Hashable, ...]]:
+        scalars = {each: self._scalar(model, each) for each in set(columns)}
+        return [
+            (self.jobs[number].hybrids.key, self._designs[number].key, scalars[each])
+            for number, each in zip(numbers, columns, strict=True)
+        ]
 
     # Maps of interpreters that run models themselves: they have their own table, with one row for each map.
 
@@ -228,7 +271,7 @@ class Memory:
         own = {each.layer for each in columns}
         for layer in sorted(outputs, key=lambda layer: layer not in own):
             logits = outputs[layer]
-            room -= len(self._names[number]) * logits[0].nbytes
+            room -= len(self._designs[number].coalitions) * logits[0].nbytes
             if room >= 0:
                 kept[self._layer(model, layer)] = logits.numpy()
             else:
@@ -257,7 +300,7 @@ class Memory:
         kept: dict[Hashable, StoredValues] = {self._scalar(model, each): read[each][:, None] for each in read}
         room = _ALL_CLASSES * self.store.limit
         for layer, logits in means.items():
-            room -= len(self._names[number]) * logits[0].nbytes
+            room -= len(self._designs[number].coalitions) * logits[0].nbytes
             if room >= 0:
                 kept[self._layer(model, layer, means=True)] = logits.numpy()
         with self.store.lock:

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..system import forking
-from ..system.arrays import Ints
+from ..system.arrays import Floats, Ints
 
 StoredValues = NDArray[np.float32] | NDArray[np.float64]
 _ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 
 _NAME_BYTES = 150  # bytes of a name and its entry in a dictionary
+_GAMES_SHARE = 0.25  # share of the limit for the values of whole games, whose rows have no names
 _KEPT_SHARE = 0.75  # share of the limit that is kept once it is passed, so that not every batch has to forget rows
 
 
@@ -159,6 +161,8 @@ class Store:
     def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
         self.tables: dict[Hashable, Table] = {}
+        self.games: dict[StoreKey, dict[tuple[Hashable, ...], Floats]] = {}
+        self._game_bytes = 0
         self.now = 0.0
         self.lock = forking.lock()
 
@@ -213,6 +217,26 @@ class Store:
             if sum(each.nbytes for each in self.tables.values()) > self.limit:
                 self._forget()
 
+    def find_games(self, model: StoreKey, names: Iterable[tuple[Hashable, ...]]) -> list[Floats | None]:
+        """The values (m,) of all coalitions of games, by name; None for those that are not known."""
+        with self.lock:
+            known = self.games.get(model, {})
+            return [known.get(name) for name in names]
+
+    def keep_games(self, model: StoreKey, names: Sequence[tuple[Hashable, ...]], values: Floats) -> None:
+        """Keep the values (games, m) of all coalitions of games. Of more than a share of the limit, the oldest go."""
+        with self.lock:
+            known = self.games.setdefault(model, {})
+            known.update(zip(names, values.copy(), strict=True))
+            self._game_bytes += values.nbytes + len(names) * _NAME_BYTES
+            while self._game_bytes > _GAMES_SHARE * self.limit:
+                for each in self.games.values():
+                    for name in list(islice(each, (len(each) + 1) // 2)):
+                        del each[name]
+                self._game_bytes = sum(
+                    _NAME_BYTES + found.nbytes for each in self.games.values() for found in each.values()
+                )
+
     def _forget(self) -> None:
         """Keep the rows that would take the most seconds to evaluate again, relative to their bytes and their age.
 
@@ -242,8 +266,11 @@ class Store:
         with self.lock:
             for key in [key for key in self.tables if isinstance(key, StoreKey) and key.owner() is owner]:
                 del self.tables[key]
+            for key in [key for key in self.games if key.owner() is owner]:
+                del self.games[key]
 
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:
             self.tables.clear()
+            self.games.clear()

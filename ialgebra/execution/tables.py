@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,15 @@ class Outcome:
     probed: set[str] = field(default_factory=set)  # models that were probed with a row that the plan needs
 
 
+class Family(NamedTuple):
+    """Jobs alike but for their ends and classes: one design, the same models, layers and outputs. `values` (jobs, m,
+    columns) are those of the jobs, which share its memory."""
+
+    jobs: tuple[int, ...]
+    design: Design
+    values: Floats
+
+
 class ReadOtherwise(Exception):
     """A row of a model contradicted how its outputs were read, in the middle of a run: the run must begin again."""
 
@@ -73,10 +83,18 @@ class Tables:
         self.first_rows: dict[str, bytes] = {}  # the rows with which models were probed, by model
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
         self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now)
-        values = [
-            np.full((len(design.coalitions), len(job.games)), np.nan)
-            for design, job in zip(designs, plan.jobs, strict=True)
-        ]
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for number, (design, job) in enumerate(zip(designs, plan.jobs, strict=True)):
+            columns = tuple([(game.model, game.layer, game.output) for game in job.games])
+            alike.setdefault((id(design), columns, job.hybrids.copies), []).append(number)
+        values: list[Floats] = [np.zeros((0, 0))] * len(plan.jobs)
+        self.families: list[Family] = []
+        for numbers in alike.values():
+            first = numbers[0]
+            block = np.full((len(numbers), len(designs[first].coalitions), len(plan.jobs[first].games)), np.nan)
+            self.families.append(Family(tuple(numbers), designs[numbers[0]], block))
+            for number, own in zip(numbers, block, strict=True):
+                values[number] = own
         self.outcome = Outcome(list(designs), values, {}, self.memory.contents, self.memory.heads)
 
     def spend(
@@ -145,11 +163,12 @@ class Tables:
         lacking: NDArray[np.bool_] = np.any(np.isnan(read), axis=1)
         return lacking
 
-    def rows_to_do(self) -> int:
-        """How many rows are still to be evaluated; a whole input that several games share counts once."""
+    def rows_to_do(self, numbers: Iterable[int]) -> int:
+        """How many rows of these jobs are still to be evaluated; a whole input that several games share counts once."""
         rows = 0
         ends: set[tuple[str, bytes]] = set()
-        for number, job in enumerate(self.plan.jobs):
+        for number in numbers:
+            job = self.plan.jobs[number]
             for model in job.models:
                 lacking = self.lacking(number, model)
                 rows += int(lacking.sum()) * job.hybrids.rows
