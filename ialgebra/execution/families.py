@@ -142,7 +142,7 @@ def evaluate_family(
         _keep(family, places, columns, tables)
 
 
-class _Columns:
+class _FamilyColumn:
     """One column of a family: what it reads of the passes of each game, by class."""
 
     def __init__(self, model: str, kinds: Sequence[ValueColumn], kind: NDArray[np.int64]) -> None:
@@ -168,7 +168,7 @@ class _Columns:
         return [self.kinds[self.kind[place]] for place in places]
 
 
-def _columns(family: Family, places: Sequence[int], k: int, tables: Tables) -> _Columns:
+def _columns(family: Family, places: Sequence[int], k: int, tables: Tables) -> _FamilyColumn:
     known: dict[int, int] = {}
     kinds: list[ValueColumn] = []
     kind = np.zeros(len(places), dtype=np.int64)
@@ -180,10 +180,10 @@ def _columns(family: Family, places: Sequence[int], k: int, tables: Tables) -> _
             known[target] = len(kinds)
             kinds.append(tables.column(game))
         kind[number] = known[target]
-    return _Columns(model, kinds, kind)
+    return _FamilyColumn(model, kinds, kind)
 
 
-def _recall(family: Family, places: Sequence[int], columns: Sequence[_Columns], tables: Tables) -> None:
+def _recall(family: Family, places: Sequence[int], columns: Sequence[_FamilyColumn], tables: Tables) -> None:
     """Enter in the tables what the store knows of games; of one whose run was interrupted, some rows."""
     numbers, every = [family.jobs[place] for place in places], range(len(places))
     for k, own in enumerate(columns):
@@ -198,7 +198,7 @@ def _recall(family: Family, places: Sequence[int], columns: Sequence[_Columns], 
         tables.spend(hits={SAME: int(found.sum()) * copies})
 
 
-def _keep(family: Family, places: Sequence[int], columns: Sequence[_Columns], tables: Tables) -> None:
+def _keep(family: Family, places: Sequence[int], columns: Sequence[_FamilyColumn], tables: Tables) -> None:
     """Keep the values of the games that were begun, also where the run was interrupted."""
     values = family.values[list(places)]
     for k, own in enumerate(columns):

@@ -158,6 +158,8 @@ def ends(jobs: Iterable[tuple[Reads, Sequence[Hybrids]]], *, share: bool) -> End
     shared: dict[str, dict[str, int | None]] = {}
     for read, found in jobs:
         every = [each for each in found if each.copies is None]
+        if not every:
+            continue
         rows = dict.fromkeys(row for each in every for row in (each.full, each.empty))
         count = sum(1 + (each.full != each.empty) for each in every)
         for model, layer in zip(*read, strict=True):
