@@ -12,7 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 import ialgebra
+from ialgebra.planner import boards
 from tests.oracle import shapley
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows are many enough."""
+    monkeypatch.setattr(boards, "FEW", 2)
+
 
 Value = Callable[[Tensor], Tensor]  # rows (n, d) to their values (n,)
 
@@ -299,3 +307,10 @@ def test_a_model_that_cannot_be_read_whole_is_asked_row_by_row():
 def test_explain_says_that_a_game_is_a_mean():
     con = session(rows(1, seed=1)[0], rows(5))
     assert "mean over 5 backgrounds" in con.explain("select * from f(x, target => 1)")
+
+
+def test_few_rows_are_games_of_their_own_whose_rows_are_met_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(boards, "FEW", 8)
+    con = session(rows(1, seed=1)[0], rows(7))
+    con.sql("select * from f(x, target => 1, baseline => b3)")
+    assert con.sql("select * from f(x, target => 1)").stats.reused_rows >= 30

@@ -49,7 +49,7 @@ def session(xs: Tensor | None = None, **options: object) -> ialgebra.Session:
     con.register_model("f", Counting().eval(), **options)  # type: ignore[arg-type]
     con.register_model("g", nn.Sequential(nn.Linear(FEATURES, 3)).double().eval())
     con.register_input("xs", rows() if xs is None else xs)
-    con.register_input("bg", rows(4, seed=9))
+    con.register_input("bg", rows(9, seed=9))
     con.register_input("b", rows(1, seed=8)[0])
     return con
 

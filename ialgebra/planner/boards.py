@@ -31,6 +31,7 @@ from ..errors import BindError
 from ..system.tensors import array_of
 from .games import Board, Hybrids, Leaf, Several
 
+FEW = 8  # baselines; fewer are games of their own, whose rows other queries meet
 _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
 _ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
 
@@ -83,7 +84,7 @@ class Boards:
         """
         assert isinstance(leaf.baseline, Several)
         baselines = leaf.baseline.baselines
-        stack = self._stack(leaf)
+        stack = self._stack(leaf) if len(baselines) >= FEW else None
         if stack is None:
             return tuple(replace(leaf, baseline=each) for each in baselines)
         plays = stack.touched[:, :-1]

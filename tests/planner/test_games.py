@@ -20,6 +20,7 @@ from ialgebra.answering import binding as binder
 from ialgebra.catalog.inputs import content_digest
 from ialgebra.errors import ShapeError
 from ialgebra.language import reader
+from ialgebra.planner import boards
 from ialgebra.planner.games import Answer, Game, Hybrids, Predicted
 from ialgebra.planner.graph import PlanGraph
 from ialgebra.planner.lower import Lowering
@@ -100,10 +101,12 @@ def test_a_join_is_its_weighted_sum() -> None:
     assert [leaf.source for leaf in answer.shown] == [Source("x"), Source("x"), *(Source("xs", k) for k in range(3))]
 
 
-def test_several_baselines_are_their_mean() -> None:
+def test_several_baselines_are_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     (answer,) = answers("select * from f(x, baseline => xs)", merge=False)
     assert games(answer) == {f"f None x|xs[{k}]": Fraction(1, 3) for k in range(3)}
     assert answer.baseline == "xs[0], xs[1], xs[2]"
+    assert len(answers("select * from f(x, baseline => xs)")[0].terms) == 3  # few baselines share rows with others
+    monkeypatch.setattr(boards, "FEW", 2)
     (answer,) = answers("select * from f(x, baseline => xs)")
     (term,) = answer.terms
     hybrids = term.game.hybrids
