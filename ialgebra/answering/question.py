@@ -147,7 +147,8 @@ class BoundQuery:
         """All plans of the query, checked and lowered to games. This is done once: rounds differ only in their rows."""
         request = self.request
         places = self.bound.places
-        return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places)
+        means = request.bounds.error is None
+        return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places, means=means)
 
     def doubts(self) -> list[IalgebraWarning]:
         """What the query asks that is legal but rarely meant: windows that select nothing, and the like."""

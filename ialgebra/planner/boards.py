@@ -32,6 +32,9 @@ from ..system.tensors import array_of
 from .games import Board, Hybrids, Leaf, Several
 
 FEW = 8  # baselines; fewer are games of their own, whose rows other queries meet
+# Sampled games of one mean draw coalitions of their own, so that errors cancel. More would be more exact, and take
+# longer to estimate.
+_DRAWN_APART = 8
 _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
 _ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
 
@@ -93,10 +96,13 @@ class Boards:
             _, first, kind = np.unique(plays, axis=0, return_index=True, return_inverse=True)
             kinds = [np.flatnonzero(kind.ravel() == k) for k in np.argsort(first)]
             together = len(baselines) * rows(int(plays.any(axis=0).sum()))
-            apart = sum(len(each) * rows(int(plays[each[0]].sum())) + _ROWS_A_GAME for each in kinds)
-            groups = kinds if apart < together else groups
-        most = max(1, _MOST_STACKED // max(1, stack.x.tensor.numel()))
-        parts = [group[k : k + most] for group in groups for k in range(0, len(group), most)]
+            single = sum(len(each) * rows(int(plays[each[0]].sum())) + _ROWS_A_GAME for each in kinds)
+            groups = kinds if single < together else groups
+        most, parts = max(1, _MOST_STACKED // max(1, stack.x.tensor.numel())), list[NDArray[np.intp]]()
+        for group in groups:
+            players = int(plays[group].any(axis=0).sum())
+            apart = min(_DRAWN_APART, len(group) // 2) if rows(players) < 1 << players else 1
+            parts += [group[k::count] for count in [max(1, apart, -(-len(group) // most))] for k in range(count)]
         chosen = [tuple(baselines[k] for k in part) for part in parts]
         return tuple(replace(leaf, baseline=each[0] if len(each) == 1 else Several(each)) for each in chosen)
 

@@ -126,8 +126,10 @@ def lower(
     *,
     query: str = "",
     places: Mapping[Operator, Span] | None = None,
+    means: bool = True,
 ) -> Lowered:
-    """The plans of `wanted` checked, rewritten by the laws of `strategy`, and lowered to games.
+    """The plans of `wanted` checked, rewritten by the laws of `strategy`, and lowered to games. Without `means` every
+    background is a game of its own, which takes more time, and fewer rows to reach a bound.
 
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a plan
     stands for too many maps.
@@ -138,7 +140,7 @@ def lower(
     check_size(graph)
     rewriting = Rewriting(graph, strategy.rules)
     normal = tuple(rewriting.normal(plan) if strategy.rewrite else plan for plan in graph.plans)
-    lowering = Lowering(graph, catalog)
+    lowering = Lowering(graph, catalog, means=means)
     lowered = Lowered(query, tuple(wanted), graph, normal, strategy, catalog, rewriting, lowering)
     lowered.answers(rewrite=strategy.rewrite, dual=strategy.dual is not False)
     return lowered

@@ -45,8 +45,9 @@ class Lowering:
     """Lowers plans of one graph over one catalog. Each tensor is looked up once, and each board and each set of hybrids
     is built once."""
 
-    def __init__(self, graph: PlanGraph, catalog: Catalog) -> None:
+    def __init__(self, graph: PlanGraph, catalog: Catalog, *, means: bool = True) -> None:
         self._graph = graph
+        self._means = means
         self._boards = Boards(catalog)
         self._components: dict[Operator, tuple[_Component, ...]] = {}
         self._single: dict[tuple[Operator, bool], tuple[_Component, ...]] = {}
@@ -128,7 +129,8 @@ class Lowering:
         assert isinstance(leaf.baseline, Several)
         interpreter = self._interpreter(leaf.estimation.interpreter)
         known = self._catalog.model(leaf.model).known_whole  # else single rows tell whether it has changed
-        if not isinstance(interpreter, GameInterpreter) or not interpreter.linear or not known:
+        linear = isinstance(interpreter, GameInterpreter) and interpreter.linear
+        if not (self._means and linear and known):
             return (replace(leaf, baseline=each) for each in leaf.baseline.baselines)
         budget = leaf.estimation.budget
 

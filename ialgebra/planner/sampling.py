@@ -98,10 +98,10 @@ def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[s
     """The seeds of sets of hybrids, by key; a set that is not listed uses the query's seed.
 
     Sets of hybrids that are added up in one answer get different seeds. The first of them, in the order of their
-    content, keeps the query's seed.
+    content, keeps the query's seed. Means over backgrounds, which have no row in common, always do.
     """
     if effort is None or not effort.apart:
-        return {}
+        return _of_means(answers, seed)
     meeting = {
         place
         for answer in answers
@@ -113,4 +113,21 @@ def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[s
     for players, key in sorted(meeting):
         found[key] = seed + (ranks.setdefault(players, 0) << 32)
         ranks[players] += 1
+    return found
+
+
+def _of_means(answers: Sequence[Answer], seed: int) -> dict[str, int]:
+    """Different seeds for the means over backgrounds within an answer, the same in every answer, so that many answers
+    have few designs."""
+    found: dict[str, int] = {}
+    for answer in answers:
+        means = {
+            (term.game.hybrids.players, term.game.hybrids.key)
+            for term in answer.terms
+            if term.game.hybrids.copies is not None
+        }
+        ranks: dict[int, int] = {}
+        for players, key in sorted(means) if len(means) > 1 else ():
+            found.setdefault(key, seed + (ranks.setdefault(players, 0) << 32))
+            ranks[players] += 1
     return found

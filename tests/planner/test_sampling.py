@@ -17,7 +17,7 @@ from ialgebra.planner.sampling import DesignSpec, Effort, seeds
 
 
 def game(players: int, method: str | None = None, budget: int | None = None, key: str = "h") -> Any:
-    hybrids: Any = SimpleNamespace(players=players, key=key)
+    hybrids: Any = SimpleNamespace(players=players, key=key, copies=None)
     options = () if method is None else (("method", method),)
     return Game("f", 2, hybrids, 1, "logit", Estimation("shapley", options, budget))
 
