@@ -28,6 +28,7 @@ from ..results.assemble import FoundMap, columns, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..results.views import AttributionViews
+from ..system.collector import resting
 from ..system.runtime import peak_memory
 from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
@@ -115,6 +116,7 @@ class _Map(NamedTuple):
 _Maps = Mapping[Place, _Map]
 
 
+@resting()
 def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course) -> _Maps:
     """The maps of a round; settled maps are not estimated again."""
     entries = {
@@ -176,6 +178,7 @@ def _larger(
     return replace(after, decisions=plan.decisions)
 
 
+@resting()
 def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
     """A judged round, with the maps that answer the query so far."""
     places: dict[int, list[Place]] = {}
@@ -196,6 +199,7 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
     )
 
 
+@resting()
 def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
     """The answer of a round, with the cost of the query until now."""
     request, catalog, plan = question.request, question.catalog, each.plan

@@ -27,6 +27,7 @@ from ..planner.doubts import Use
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
+from ..system.collector import resting
 from .binding import Predicting, bind, unpredicted
 from .bounds import Bounds
 from .contest import Contest
@@ -165,7 +166,7 @@ class BoundQuery:
         Every error carries its position in the query's text. `strategy` is that of an earlier plan of this query, whose
         decisions are then kept; by default it is the request's.
         """
-        with self.request.placing():
+        with self.request.placing(), resting():
             return size(self._lowered, self.request.seed, numbers=self.open, effort=effort, strategy=strategy)
 
     def judge(self, maps: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:
