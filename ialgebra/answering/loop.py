@@ -19,6 +19,7 @@ from ..execution.execution import Progress
 from ..execution.store import Store
 from ..execution.tables import Outcome
 from ..execution.tape import Tape
+from ..interpreters.trees import TreesRefused
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
@@ -67,8 +68,15 @@ def refined(
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
-    for each in _rounds(question, running, watch, at_once=at_once):
-        yield _relation(question, each, running, analyze=analyze)
+    try:
+        for each in _rounds(question, running, watch, at_once=at_once):
+            yield _relation(question, each, running, analyze=analyze)
+    except TreesRefused as refused:  # in the first round, in which all trees are asked
+        network = catalog.model(refused.model)
+        if network.trees_refused or not question.chose_trees(refused.model):
+            raise
+        network.trees_refused = refused.message.partition("; ask")[0]
+        yield from refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
 
 
 def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_once: bool) -> Iterator[Round]:

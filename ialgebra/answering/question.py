@@ -27,6 +27,7 @@ from ..planner.doubts import Use
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
+from ..planner.trees import BY_TREES
 from ..system.collector import resting
 from .binding import Predicting, bind, unpredicted
 from .bounds import Bounds
@@ -150,6 +151,10 @@ class BoundQuery:
         places = self.bound.places
         means = request.bounds.error is None
         return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places, means=means)
+
+    def chose_trees(self, model: str) -> bool:
+        """Whether trees were chosen for a model without being named (D2)."""
+        return any((each.about, each.chosen) == (model, BY_TREES) for each in self._lowered.decisions)
 
     def doubts(self) -> list[IalgebraWarning]:
         """What the query asks that is legal but rarely meant: windows that select nothing, and the like."""
