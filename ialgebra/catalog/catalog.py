@@ -25,6 +25,7 @@ from ..algebra.windows import Window
 from ..errors import BindError, ShapeError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
+from ..models.adapters.strings import SPELLING
 from ..models.network import Network
 from ..system import forking
 from .inputs import Element, Entry, is_hidden
@@ -138,6 +139,7 @@ class Catalog:
         element, reader, entry = self.element(source), self.model(model).tokens, self.input(source.name)
         if not KINDS[entry.kind].vocabulary:
             return element
+        self._check_spelling(model, entry)
         if reader is None:
             if len(element.tensor) != len(entry.elements[source.index or 0].tensor):
                 raise ShapeError(
@@ -146,6 +148,22 @@ class Catalog:
                 )
             return element
         return element.packed(reader, entry.elements[source.index or 0])
+
+    def _check_spelling(self, model: str, entry: Entry) -> None:
+        """Raise BindError where one of a text and a model speaks of the text itself, and the other of a tokenizer's
+        tokens."""
+        takes = self.model(model).tokenizer
+        if entry.tokenizer is None or (takes is SPELLING) == (entry.tokenizer is SPELLING):
+            return
+        if takes is SPELLING:
+            raise BindError(
+                f"model '{model}' takes texts themselves, but input '{entry.name}' was registered with a tokenizer; "
+                "register it with tokenizer='words'"
+            )
+        raise BindError(
+            f"input '{entry.name}' was registered as words, for a model that takes texts themselves, but model "
+            f"'{model}' takes tokens; register it with the tokenizer of its model, tokenizer=tokenizer"
+        )
 
     def _edited(self, x: Element, edit: Edit, entry: Entry, before: Source) -> Element:
         """`x` after one edit, from the cache if possible. The cache key contains the inputs that the edit reads."""

@@ -25,9 +25,10 @@ from ..algebra.kinds.kind import PartKind
 from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import carrying, packing_of, plain
 from ..algebra.packings.parts import InputPart, PartsPacking, packed_parts
-from ..algebra.players import Partition
+from ..algebra.players import Partition, Words
 from ..algebra.sources import Source
 from ..errors import BindError, ShapeError
+from ..models.adapters.strings import SPELLING
 from ..models.tokens import TokenReader
 from ..system.checks import whole
 from ..system.tensors import array_of
@@ -317,11 +318,16 @@ def _of_texts(
         raise BindError(f"the tokenizer of text '{name}' names its tokens; leave feature_names out")
     if tokenizer is None and is_text(value):
         raise no_tokenizer(name)
+    tokenizer = SPELLING if tokenizer == "words" else tokenizer
     texts, collection, known = read_texts(name, value, tokenizer)
     absent = said_absent(value) if tokenizer is None else known
     elements = tuple(Element(each.ids, each.attention, each.types, each.names) for each in texts)
     how = f"was read as {len(texts)} texts" if collection else f"was read as a text of {len(texts[0].ids)} tokens"
-    return Entry(name, elements, collection, "tokens", None, how=how, absent=absent, tokenizer=tokenizer)
+    made = Entry(name, elements, collection, "tokens", None, how=how, absent=absent, tokenizer=tokenizer)
+    if tokenizer is not SPELLING:
+        return made
+    how = "was read as words, for a model that takes texts themselves; tokenizer=… reads them for another model"
+    return dataclasses.replace(made, players=Words(), how=how)
 
 
 def _riding(element: Element, riders: Encoding, index: int | None) -> Element:

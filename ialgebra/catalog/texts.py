@@ -95,7 +95,8 @@ def no_tokenizer(name: str) -> BindError:
     """The error for a text of which nobody says how it becomes tokens."""
     return BindError(
         f"input '{name}' is a text; say which tokenizer makes it tokens: register_input({name!r}, …, "
-        "tokenizer=tokenizer), the one of its model"
+        "tokenizer=tokenizer), the one of its model; tokenizer='words' for a model that takes texts themselves, such "
+        "as a pipeline of scikit-learn with a vectorizer"
     )
 
 
@@ -107,7 +108,13 @@ def read_texts(name: str, value: object, tokenizer: object) -> tuple[list[ReadTe
     """
     texts = [value] if isinstance(value, str) else _texts(value)
     if texts is not None:
-        if isinstance(tokenizer, str | bytes) or not (callable(tokenizer) or hasattr(tokenizer, "encode")):
+        if isinstance(tokenizer, str):
+            raise BindError(
+                f"tokenizer= of input '{name}' is the text {tokenizer!r}, which makes no tokens; give the tokenizer "
+                f"itself: tokenizer=transformers.AutoTokenizer.from_pretrained({tokenizer!r}), or 'words' for a model "
+                "that takes texts themselves"
+            )
+        if isinstance(tokenizer, bytes) or not (callable(tokenizer) or hasattr(tokenizer, "encode")):
             raise BindError(f"tokenizer= of input '{name}' is a {type(tokenizer).__name__}, which makes no tokens")
         found = [_read(name, _encoded(tokenizer, text), tokenizer) for text in texts]
         collection = not isinstance(value, str)

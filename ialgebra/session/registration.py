@@ -159,7 +159,7 @@ def register_input(
         check_baseline(each, made.kind, made.elements[0].tensor, lambda source: draft.element(source).tensor)
     if partition is not None:
         check_partition(partition, made.kind, made.shape, draft.mask, made.feature_names)
-    draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition)
+    draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition or made.players)
     call = PythonCall("register_input", name, _as_registered(draft, made))
     catalog.inputs = draft.inputs  # in one step, so that a query that begins meanwhile sees all or nothing
     return call

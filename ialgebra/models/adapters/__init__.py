@@ -12,12 +12,13 @@ from typing import Final
 from torch import nn
 
 from ...errors import BindError
-from . import boosters, estimators, hugging_face
+from . import boosters, estimators, hugging_face, strings
 from .opened import Opened
 
 FAMILIES: Final[tuple[Callable[[object], Opened | None], ...]] = (
     hugging_face.opened,
     boosters.opened,
+    strings.opened,
     estimators.opened,
 )
 """The first that knows a model opens it. Raises BindError that says what is wrong with it."""
