@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_chains_of_one_seed_are_told_apart_by_their_order():
 def test_a_bound_is_unknown_where_any_error_is():
     rng, players = np.random.default_rng(0), 9
     known = draw(design("regression", players, 60, 0), rng, "x")
-    found = whole((known, known._replace(influence=np.full((1, players), np.inf))), players)
+    found = whole((known, replace(known, given=np.full((1, players), np.inf))), players)
     assert found.relative_bound(0.95) == math.inf
     assert np.isinf(found.stderr).all()
     assert [share for _, share in found.shares()] == [1.0, 1.0]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ialgebra.system.kept import Kept
-from ialgebra.system.threads import in_parts
+from ialgebra.system.threads import _openblas, blas_threads, in_parts
 
 
 def test_what_was_used_least_recently_is_forgotten_first() -> None:
@@ -97,3 +97,53 @@ def test_a_part_that_fails_leaves_out_those_that_have_not_begun() -> None:
 def test_parts_handle_floating_point_errors_as_their_caller_does() -> None:
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         in_parts(lambda k: np.ones(2) / np.zeros(2), range(2))
+
+
+@pytest.fixture
+def blas_of_two() -> Iterator[None]:
+    library = _openblas()
+    if library is None:
+        pytest.skip("NumPy's BLAS is not OpenBLAS")
+    before = library.threads()
+    library.limit(2)
+    if library.threads() != 2:
+        pytest.skip("NumPy's BLAS has one thread here")
+    yield
+    library.limit(before)
+
+
+@pytest.mark.usefixtures("two_threads", "blas_of_two")
+def test_blas_has_one_thread_while_parts_run_and_then_as_many_as_before() -> None:
+    assert in_parts(lambda k: blas_threads(), range(3)) == [1] * 3
+    assert blas_threads() == 2
+    with pytest.raises(ArithmeticError):
+        in_parts(lambda k: [][k] if k else (_ for _ in ()).throw(ArithmeticError), range(2))
+    assert blas_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads", "blas_of_two")
+def test_blas_gets_its_threads_back_after_the_last_of_two_callers() -> None:
+    first_in, second_done = threading.Event(), threading.Event()
+
+    def part(k: int) -> None:
+        first_in.set()
+        second_done.wait(30)
+
+    thread = threading.Thread(target=lambda: in_parts(part, [0]))
+    thread.start()
+    assert first_in.wait(30)
+    in_parts(lambda k: k, range(2))
+    assert blas_threads() == 1
+    second_done.set()
+    thread.join()
+    assert blas_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_parts_of_a_part_run_one_after_the_other() -> None:
+    def name(k: int) -> str:
+        time.sleep(0.01)
+        return threading.current_thread().name
+
+    assert len(set(in_parts(name, range(4)))) == 2
+    assert all(len(set(names)) == 1 for names in in_parts(lambda k: in_parts(name, range(3)), range(2)))

@@ -19,7 +19,6 @@ from ..execution.execution import Progress
 from ..execution.store import Store
 from ..execution.tables import Outcome
 from ..execution.tape import Tape
-from ..interpreters.trees import TreesRefused
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
@@ -29,7 +28,6 @@ from ..results.assemble import FoundMap, columns, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..results.views import AttributionViews
-from ..system.collector import resting
 from ..system.runtime import peak_memory
 from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
@@ -68,15 +66,8 @@ def refined(
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
-    try:
-        for each in _rounds(question, running, watch, at_once=at_once):
-            yield _relation(question, each, running, analyze=analyze)
-    except TreesRefused as refused:  # in the first round, in which all trees are asked
-        network = catalog.model(refused.model)
-        if network.trees_refused or not question.chose_trees(refused.model):
-            raise
-        network.trees_refused = refused.message.partition("; ask")[0]
-        yield from refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
+    for each in _rounds(question, running, watch, at_once=at_once):
+        yield _relation(question, each, running, analyze=analyze)
 
 
 def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_once: bool) -> Iterator[Round]:
@@ -95,7 +86,7 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
         if outcome is None:
             plan = question.plan(_ENDS_ALONE, plan.strategy)
             continue
-        maps = _estimated(question, plan, outcome, course)
+        maps = _estimated(question, plan, outcome, course, running.store)
         _judge(question, course, plan, maps, running)
         following = _following(question, course, plan, whole, running)
         last = _round(question, course, plan, outcome, maps)
@@ -124,8 +115,7 @@ class _Map(NamedTuple):
 _Maps = Mapping[Place, _Map]
 
 
-@resting()
-def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course) -> _Maps:
+def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course, store: Store) -> _Maps:
     """The maps of a round; settled maps are not estimated again."""
     entries = {
         Place(number, k): (output, answer, readings)
@@ -136,7 +126,8 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
         place: (answer, readings) for place, (_, answer, readings) in entries.items() if place not in course.settled
     }
     tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
-    estimates = Estimates(plan, tables, question.catalog, growing.values())
+    kept = None if plan.strategy.reuse is False else store.estimates
+    estimates = Estimates(plan, tables, question.catalog, growing.values(), kept)
     maps = {
         place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))
         for place, (output, answer, readings) in entries.items()
@@ -186,7 +177,6 @@ def _larger(
     return replace(after, decisions=plan.decisions)
 
 
-@resting()
 def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
     """A judged round, with the maps that answer the query so far."""
     places: dict[int, list[Place]] = {}
@@ -207,7 +197,6 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
     )
 
 
-@resting()
 def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
     """The answer of a round, with the cost of the query until now."""
     request, catalog, plan = question.request, question.catalog, each.plan

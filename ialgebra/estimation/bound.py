@@ -9,24 +9,38 @@ it may not know outcomes, the catalog or models.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.coalitions import Design, units
+from ..kernels.estimators.estimate import ErrorSums
 from ..planner.games import Game
 from ..system.arrays import Floats
 
 
-class Draw(NamedTuple):
-    """What one game of a map adds to its errors: `influence` (units, cells), a row for each unit of its design."""
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """What one game of a map adds to its errors: `influence` (units, cells), a row for each unit of its design.
+
+    They may be `given` as a function, which is called when they are needed. `stderr` (cells,) and `sums` are what they
+    amount to, where that is known without them.
+    """
 
     game: Game
     design: Design
-    influence: Floats
+    given: Floats | Callable[[], Floats]
+    stderr: Floats | None = None
+    sums: ErrorSums | None = None
+
+    @cached_property
+    def influence(self) -> Floats:
+        """(units, cells) the influences."""
+        return self.given() if callable(self.given) else self.given
 
 
 def doubted(draw: Draw, times: float) -> Draw:
@@ -35,7 +49,7 @@ def doubted(draw: Draw, times: float) -> Draw:
     if pairs is None or len(draw.influence) != 2 * len(pairs.size):
         return draw
     kinds = np.repeat([1.0, times], len(pairs.size))
-    return draw._replace(influence=draw.influence * kinds[:, None])
+    return replace(draw, given=draw.influence * kinds[:, None], stderr=None, sums=None)
 
 
 def pooled(draws: Sequence[Draw], cells: int, *, apart: bool = False) -> Floats | None:
@@ -84,13 +98,31 @@ def relative_bound(values: Floats, influence: Floats | None, confidence: float) 
     mean = float(np.trace(gram))
     if mean == 0.0:
         return 0.0
-    freedom = mean**2 / float(np.square(gram).sum())
-    spread = 2.0 / (9.0 * freedom)
-    quantile = max(0.0, 1.0 - spread + NormalDist().inv_cdf(confidence) * math.sqrt(spread)) ** 3
+    return _bound(values / scale, mean, float(np.square(gram).sum()), confidence)
+
+
+def bound_by_sums(values: Floats, sums: ErrorSums, confidence: float, doubt: float = 1.0) -> float:
+    """`relative_bound` of influences of which the sums are known; those of the sets after the first count `doubt`
+    times. It is the same up to rounding."""
+    times = np.full(len(sums.traces), doubt**2)
+    times[:1] = 1.0
+    largest = float(sums.traces.max(initial=0.0))
+    if largest == 0.0:
+        return 0.0
+    mean, square = float(times @ sums.traces) / largest, float(times @ sums.products @ times) / largest / largest
+    return _bound(values / (sums.unit * math.sqrt(largest)), mean, square, confidence)
+
+
+def _bound(values: Floats, mean: float, square: float, confidence: float) -> float:
+    """`relative_bound` of an error whose covariance has the trace `mean` and `square`, the sum of its squares."""
+    spread = 2.0 / 9.0 * square / mean**2
+    quantile = max(0.0, 1.0 - spread + _normal(confidence) * math.sqrt(spread)) ** 3
     with np.errstate(over="ignore", invalid="ignore"):  # values may be infinitely larger than errors
-        scaled = values / scale
-        size = max(float(scaled @ scaled) - mean, float(scaled.sum() ** 2) / len(scaled))
+        size = max(float(values @ values) - mean, float(values.sum() ** 2) / len(values))
     return math.sqrt(mean * quantile / size) if size > 0.0 else math.inf
+
+
+_normal = lru_cache(maxsize=64)(NormalDist().inv_cdf)
 
 
 def simultaneous(confidence: float, count: int) -> float:

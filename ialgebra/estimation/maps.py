@@ -6,6 +6,7 @@ each map. It may not know how the values were computed: it runs no model and rea
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -19,22 +20,25 @@ from numpy.typing import NDArray
 from ..catalog.catalog import Catalog
 from ..interpreters.checked import estimated
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
-from ..interpreters.shipped import SHAPLEY
+from ..interpreters.shipped import SHAPLEY, SHIPPED
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate, Part
-from ..kernels.estimators.registry import complete, estimate
+from ..kernels.estimators.registry import complete, estimate, reader_of
 from ..models.noise import NoiseLevel
 from ..planner.games import Answer, Game, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
 from ..planner.sampling import ENDS, DesignSpec
 from ..system.arrays import Floats
-from .bound import Draw, doubted, pooled, relative_bound, shares
+from ..system.kept import Kept
+from .bound import Draw, bound_by_sums, doubted, pooled, relative_bound, shares
 from .noise import CarriedNoise, Read, carried, combined
 
 ALL_COALITIONS = "all coalitions"
 """The method of exact values whose model is no function of the row."""
 
 _VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs with one design
+_WORTH_KEEPING = 1e-4  # seconds that it takes to estimate a column, from which its estimate is kept
+_BYTES_BESIDE = 1500  # of an estimate that is kept: its objects and its key
 _READ_AGAIN = 8  # columns of a design whose values are read again with noise; others of the same design are alike
 
 
@@ -84,14 +88,27 @@ class EstimatedMap:
         influence = pooled([doubted(draw, doubt) for draw in self.draws], len(self.values), apart=apart)
         return influence if influence is None or self.noise is None else np.concatenate([influence, self.noise])
 
+    @cached_property
+    def _alone(self) -> Draw | None:
+        """The one game that causes all errors, if what its influences amount to is known without them."""
+        if len(self.draws) != 1 or self.noise is not None or self.draws[0].sums is None:
+            return None
+        return self.draws[0]
+
     def shares(self, *, apart: bool = False) -> list[tuple[Draw, float]]:
         """The part of the squared error that each game causes; with `apart`, as if different hybrids shared no
         coalitions."""
+        if self._alone is not None and self._alone.sums is not None and self._alone.sums.traces.any():
+            return [(self._alone, 1.0)]
         return shares(self.draws, self.influence, apart=apart)
 
     @property
     def stderr(self) -> Floats:
         """The standard error of each value, (d,): 0 if it is exact, inf if it is unknown."""
+        if not self.draws and self.noise is None:
+            return np.zeros(len(self.values))
+        if self._alone is not None and self._alone.stderr is not None:
+            return self._alone.stderr
         if self.influence is None:  # players that are in no sampled game, such as null players, are still exact
             sampled = np.any([draw.influence.any(axis=0) for draw in self.draws], axis=0)
             return np.where(sampled, np.inf, 0.0)
@@ -101,6 +118,10 @@ class EstimatedMap:
     def relative_bound(self, confidence: float, *, apart: bool = False, doubt: float = 1.0) -> float:
         """An upper bound of ‖φ̂ − φ‖₂ / ‖φ‖₂ with this confidence: 0 if the map is exact, inf if the error is unknown.
         With `apart`, as if different hybrids shared no coalitions. What no pair has met counts `doubt` times."""
+        if not self.draws and self.noise is None:
+            return 0.0
+        if self._alone is not None and self._alone.sums is not None:
+            return bound_by_sums(self.values, self._alone.sums, confidence, doubt)
         influence = self._pooled(apart=apart, doubt=doubt) if apart or doubt != 1 else self.influence
         return relative_bound(self.values, influence, confidence)
 
@@ -127,7 +148,11 @@ def _summed(features: Floats, labels: NDArray[np.int64], count: int) -> Floats:
 
 
 class Estimates:
-    """The estimates of some answers of a plan. Jobs with the same design are estimated together, each job once."""
+    """The estimates of some answers of a plan. Jobs with the same design are estimated together, each job once.
+
+    An estimate is a function of the design, the column of values and the interpreter: where `kept` holds one, it is
+    taken from there, and those that are made are kept. `read_back` counts the columns that were not estimated again.
+    """
 
     def __init__(
         self,
@@ -135,10 +160,14 @@ class Estimates:
         tables: ValueTables,
         catalog: Catalog,
         wanted: Iterable[tuple[Answer, Sequence[TermReading]]],
+        kept: Kept[Estimate] | None = None,
     ) -> None:
         self.plan = plan
         self.tables = tables
         self.catalog = catalog
+        self.kept = kept
+        self.read_back = 0
+        self._counts: dict[int, tuple[NDArray[np.int64], int]] = {}
         self._estimates: dict[tuple[int, Part], list[Estimate]] = {}
         self._noise: dict[tuple[int, Part, int], CarriedNoise] = {}
         jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
@@ -160,7 +189,9 @@ class Estimates:
             read = partial(estimated, spec.interpreter, interpreter, design)
         else:
             return {(job, part): self._asked(job, interpreter) for job in jobs}
-        columns = iter(read(table))
+        # An interpreter of a user may answer otherwise the next time.
+        repeatable = part != "shapley" or SHIPPED.get(spec.interpreter) is interpreter
+        columns = iter(self._remembered(read, (spec.interpreter, part), design, table) if repeatable else read(table))
         found = {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
         known: list[tuple[CarriedNoise, NoiseLevel]] = []
         for job, k in self.tables.noise:
@@ -175,8 +206,23 @@ class Estimates:
             known.append((self._noise[job, part, k], level))
         return found
 
+    def _remembered(self, read: Read, about: tuple[str, str], design: Design, table: Floats) -> Sequence[Estimate]:
+        """What `read` gives for the columns of a table, of which those that are kept are not read again."""
+        if self.kept is None or reader_of(design).seconds(design.players, len(table), 1) < _WORTH_KEEPING:
+            return read(table)
+        head = repr(about).encode() + design.content
+        keys = [head + hashlib.blake2b(column, digest_size=16).digest() for column in np.ascontiguousarray(table.T)]
+        found = self.kept.find_all(keys)
+        fresh = [place for place, each in enumerate(found) if each is None]
+        self.read_back += len(keys) - len(fresh)
+        made = read(table[:, fresh]) if fresh else ()
+        for place, each in zip(fresh, made, strict=True):
+            found[place] = each
+            self.kept.keep(keys[place], each.alone(), each.nbytes + _BYTES_BESIDE)
+        return [each for each in found if each is not None]
+
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
-        players, count = self.plan.jobs[job].hybrids.first.segments, self.tables.designs[job].players
+        players, count = self.plan.jobs[job].hybrids.segments, self.tables.designs[job].players
         found = []
         for k, game in enumerate(self.plan.jobs[job].games):
             known = not interpreter.sampled and not self.catalog.model(game.model).behaviour.random
@@ -189,7 +235,7 @@ class Estimates:
         """The map of one answer. If its terms have different players, the map's players are the intersections of
         theirs."""
         labels, spreads = _refined(answer)
-        count = int(labels.max(initial=-1)) + 1
+        count = self._count(labels)
         values = np.zeros(count)
         asked: list[Floats] = []
         draws: list[Draw] = []
@@ -203,10 +249,8 @@ class Estimates:
                 values += share * spread(found.values)
             else:
                 asked.append(share * own)
-            if len(found.influence):
-                known = np.isfinite(found.influence).all()
-                influence = share * spread(found.influence if known else np.full((1, found.influence.shape[1]), np.inf))
-                draws.append(Draw(term.game, self.tables.designs[reading.job], influence))
+            if found.sampled:
+                draws.append(_draw(term.game, self.tables.designs[reading.job], found, share, spread))
             if (added := self._noise.get((reading.job, term.part, reading.column))) is not None:
                 noise += _parts(term.game, added.of(share, spread))
             table = self.tables.values[reading.job][:, reading.column]
@@ -223,6 +267,13 @@ class Estimates:
         whole = own + found_map.map if len(asked) < len(answer.terms) else own
         return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
 
+    def _count(self, labels: NDArray[np.int64]) -> int:
+        """How many players there are in labels, which many answers may share."""
+        known = self._counts.get(id(labels))
+        if known is None:
+            self._counts[id(labels)] = known = (labels, int(labels.max(initial=-1)) + 1)
+        return known[1]
+
     def _method(self, term: GameTerm, reading: TermReading, found: Estimate) -> str:
         """How a term's values were made. Of a model that is no function of the row nothing is called exact."""
         method, interpreter = self.plan.jobs[reading.job].spec.method, self.plan.jobs[reading.job].spec.interpreter
@@ -234,6 +285,16 @@ class Estimates:
             named = rung if method == found.rung else f"{method} {rung}"
             named = named if interpreter == SHAPLEY else f"{interpreter} {named}"
         return ", ".join([named, *words])
+
+
+def _draw(game: Game, design: Design, found: Estimate, share: float, spread: _Spread) -> Draw:
+    """What `share` times an estimate adds to the errors of a map whose cells `spread` makes of its players."""
+    few = found.in_few
+    if few is not None and spread.cells is None:  # errors of players that are not active are 0
+        sums = few.sums._replace(unit=few.sums.unit * abs(share))
+        return Draw(game, design, lambda: share * spread(found.influence), abs(share) * spread(few.stderr), sums)
+    influence = found.influence if found.known else np.full((1, found.influence.shape[1]), np.inf)
+    return Draw(game, design, share * spread(influence))
 
 
 class _Spread:
@@ -250,6 +311,8 @@ class _Spread:
             self.shares = sizes / np.maximum(features, 1)[cells]
 
     def __call__(self, values: Floats) -> Floats:
+        if self.cells is None and len(self.active) == self.count:
+            return values
         whole = np.zeros((*values.shape[:-1], self.count + 1))  # the last is 0, for cells outside the game's window
         whole[..., self.active] = values
         return whole[..., :-1] if self.cells is None else whole[..., self.cells] * self.shares
@@ -258,8 +321,8 @@ class _Spread:
 def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
     """The players of the answer's map, and for each term the conversion of its values to these players."""
     boards = {id(term.board.labels): term.board.labels for term in answer.terms}
-    first = next(iter(boards.values()), answer.board.labels)
-    if all(np.array_equal(first, labels) for labels in boards.values()):
+    first, *others = boards.values() or (answer.board.labels,)
+    if all(np.array_equal(first, labels) for labels in others):
         return first, [_Spread(term, None, None) for term in answer.terms]
     stack = np.stack([labels.ravel() for labels in boards.values()])
     inside = (stack >= 0).any(axis=0)

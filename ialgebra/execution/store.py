@@ -20,14 +20,17 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.estimators.estimate import Estimate
 from ..system import forking
 from ..system.arrays import Floats, Ints
+from ..system.kept import Kept
 
 StoredValues = NDArray[np.float32] | NDArray[np.float64]
 _ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 
 _NAME_BYTES = 150  # bytes of a name and its entry in a dictionary
 _GAMES_SHARE = 0.25  # share of the limit for the values of whole games, whose rows have no names
+_ESTIMATE_BYTES = 96 << 20  # of estimates that are kept beside the rows
 _KEPT_SHARE = 0.75  # share of the limit that is kept once it is passed, so that not every batch has to forget rows
 
 
@@ -155,7 +158,8 @@ def _grown(array: _ArrayT, rows: int, blank: object) -> _ArrayT:
 class Store:
     """The session's tables, within `limit` bytes. Time is counted in queries.
 
-    A query's time is the number that `begin` returned. A call without a time belongs to the last query.
+    A query's time is the number that `begin` returned. A call without a time belongs to the last query. `estimates` are
+    what was computed from columns of values, by the content of all that they depend on.
     """
 
     def __init__(self, limit: int = 256 << 20) -> None:
@@ -165,6 +169,7 @@ class Store:
         self._game_bytes = 0
         self.now = 0.0
         self.lock = forking.lock()
+        self.estimates: Kept[Estimate] = Kept(min(limit, _ESTIMATE_BYTES))
 
     def begin(self) -> float:
         """Begin a query; returns its time. Rows that it does not use become older by one."""
@@ -274,3 +279,4 @@ class Store:
         with self.lock:
             self.tables.clear()
             self.games.clear()
+            self.estimates.clear()

@@ -70,16 +70,18 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
         raise ModelError(f"interpreter '{name}' gave no Estimate for each of {values.shape[1]} columns")
     for each in found:
         wanted = (design.players,)
-        for what, numbers in (("values", each.values), ("influences", each.influence)):
+        # influences that a regression of this package has not computed yet are checked by what they amount to
+        influence = each.influence if each.in_few is None else each.in_few.stderr[None]
+        for what, numbers in (("values", each.values), ("influences", influence)):
             if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
                 form = f"{numbers.dtype}" if isinstance(numbers, np.ndarray) else f"a {type(numbers).__name__} of"
                 raise ModelError(f"interpreter '{name}' gave {form} {what}; arrays of real numbers are needed")
-        if each.values.shape != wanted or each.influence.ndim != 2 or each.influence.shape[1:] != wanted:
+        if each.values.shape != wanted or influence.ndim != 2 or influence.shape[1:] != wanted:
             raise ShapeError(
-                f"interpreter '{name}' gave values {each.values.shape} with influences {each.influence.shape}; "
+                f"interpreter '{name}' gave values {each.values.shape} with influences {influence.shape}; "
                 f"{wanted} and (units, {design.players}) are needed"
             )
-        if not np.isfinite(each.values).all() or np.isnan(each.influence).any():
+        if not np.isfinite(each.values).all() or np.isnan(influence).any():
             raise ModelError(f"interpreter '{name}' gave values that are NaN or infinite; finite numbers are needed")
     return found
 
@@ -95,7 +97,7 @@ def attributed_all(name: str, interpreter: ModelInterpreter, questions: Question
     """The maps of questions that are asked together, (questions, *shape), as the interpreter gives them."""
     with _blamed(name):
         found = interpreter.attribute_all(questions)
-    wanted = (questions.count, *questions.foregrounds.shape[1:])
+    wanted = (len(questions.pairs), *questions.foregrounds.shape[1:])
     if not isinstance(found, np.ndarray) or found.shape != wanted:
         shape = found.shape if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
         raise ShapeError(f"interpreter '{name}' returned maps {shape}; an array {wanted} is needed")

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError
-from ..models.adapters.tree_sums import MOST_NODES
 from ..models.adapters.trees import TreeModel, margins_told, tree_model
 from ..models.scalar import ExplainedScalar
 from ..system.arrays import Floats
@@ -27,15 +26,8 @@ from .protocol import ModelInterpreter, Operation, Options, Question, Questions
 _CHECKED = 32  # hybrids, and as many whole rows, on which the trees must answer as the model
 _CLOSE = 1e-4  # by which sums of trees may differ, as a share of their spread: models add up in single precision
 _SINGLE = 5e-7  # some last bits of single precision
+_MOST_NODES = (1 << 15) - 1  # of a tree: TreeExplainer counts them in 16 bits
 _ELSE = "ask using exact() or using shapley()"
-
-
-class TreesRefused(BindError):
-    """Trees do not tell what is asked of `model`, as the message says."""
-
-    def __init__(self, model: str, message: str) -> None:
-        super().__init__(message)
-        self.model = model
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,6 @@ class TreeShap(ModelInterpreter):
 
     feature_perturbation: Literal["interventional", "tree_path_dependent"] = "interventional"
 
-    linear = True
     together = True
 
     @property
@@ -69,18 +60,10 @@ class TreeShap(ModelInterpreter):
         raise NotImplementedError("questions are asked together, of `attribute_all`")
 
     def attribute_all(self, questions: Questions) -> Floats:
-        try:
-            return self._answered(questions)
-        except BindError as error:
-            scalar = questions.scalar
-            assert isinstance(scalar, ExplainedScalar)
-            raise TreesRefused(scalar.network.name, error.message) from error
-
-    def _answered(self, questions: Questions) -> Floats:
         scalar = questions.scalar
-        assert isinstance(scalar, ExplainedScalar)
-        assert scalar.head is None, "callables have no layers"
-        name = scalar.network.name
+        name = scalar.network.name if isinstance(scalar, ExplainedScalar) else "f"
+        if not isinstance(scalar, ExplainedScalar) or scalar.head is not None:
+            raise BindError(f"trees have no layers; {_ELSE}")
         model = _tree_model(scalar)
         _check_players(name, questions)
         interventional = self.feature_perturbation == "interventional"
@@ -132,9 +115,9 @@ class _RankedTrees(_Trees):
         background = _seen(model, name, first)
         super().__init__(model, name, background)
         trees = self.explainer.model
-        if trees.children_left.shape[1] > MOST_NODES:
+        if trees.children_left.shape[1] > _MOST_NODES:
             raise BindError(
-                f"model '{name}' has trees of more than {MOST_NODES:,} nodes, which shap's TreeExplainer does not "
+                f"model '{name}' has trees of more than {_MOST_NODES:,} nodes, which shap's TreeExplainer does not "
                 f"read; {_ELSE}"
             )
         splits = trees.children_left >= 0
@@ -172,16 +155,13 @@ def _interventional(trees: _RankedTrees, questions: Questions) -> Floats:
     hybrids = _some_hybrids(questions)
     size = float(np.abs(trees.explainer.model.values).max())
     weights = _weights(trees.model, hybrids, trees.sums(trees.ranked(hybrids)), size, questions)
-    found, total = np.zeros((questions.count, foregrounds.shape[1])), np.zeros(questions.count)
-    asks, of, against = questions.pairs.T
-    shares = 1 / np.bincount(asks, minlength=questions.count)
+    found = np.zeros((len(questions.pairs), foregrounds.shape[1]))
+    of, against = questions.pairs.T
     order = np.argsort(against, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(against[order])) + 1):
-        values = trees.against(foregrounds[of[members]], baselines[against[members[0]]]) @ weights
-        np.add.at(found, asks[members], values * shares[asks[members], None])
+        found[members] = trees.against(foregrounds[of[members]], baselines[against[members[0]]]) @ weights
     full, empty = trees.sums(foregrounds) @ weights, trees.sums(baselines) @ weights
-    np.add.at(total, asks, (full[of] - empty[against]) * shares[asks])
-    left = np.abs(found.sum(axis=1) - total)
+    left = np.abs(found.sum(axis=1) - (full[of] - empty[against]))
     if (left > _CLOSE * (np.abs(found).sum(axis=1) + np.abs(full).max() + np.abs(empty).max())).any():
         raise BindError(f"shap's values of model '{trees.name}' do not add up to what its trees return; {_ELSE}")
     return found
@@ -192,9 +172,7 @@ def _path_dependent(trees: _Trees, questions: Questions) -> Floats:
     some = questions.foregrounds[:_CHECKED]
     size = float(np.abs(values).max(initial=0.0) + np.abs(base).max())
     weights = _weights(trees.model, some, values[:_CHECKED].sum(axis=1) + base, size, questions)
-    asks, of, _ = questions.pairs.T
-    found = np.zeros((questions.count, values.shape[1]))
-    found[asks] = (values @ weights)[of]  # which is the same against any baseline
+    found: Floats = (values @ weights)[questions.pairs[:, 0]]
     return found
 
 
@@ -247,7 +225,7 @@ def _some_hybrids(questions: Questions) -> Tensor:
     """Rows (n, D) on which the trees are compared with the model: foregrounds, baselines, and mixtures of them."""
     drawn = np.random.default_rng(questions.seed % 2**32)
     pairs = questions.pairs[drawn.integers(len(questions.pairs), size=_CHECKED)]
-    foregrounds, baselines = questions.foregrounds[pairs[:, 1]], questions.baselines[pairs[:, 2]]
+    foregrounds, baselines = questions.foregrounds[pairs[:, 0]], questions.baselines[pairs[:, 1]]
     taken = torch.from_numpy(drawn.random(tuple(foregrounds.shape)) < 0.5).to(foregrounds.device)
     mixed = torch.where(taken, foregrounds, baselines)
     return torch.cat([mixed, foregrounds[: _CHECKED // 2], baselines[: _CHECKED // 2]])

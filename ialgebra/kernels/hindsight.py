@@ -24,9 +24,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..system.arrays import Floats, Ints
-from ..system.threads import in_parts, threads
+from ..system.threads import blas_on_one_thread, in_parts, threads
 from .coalitions import Design, Pairs
-from .ladder import Fit, Ladder, Readings, factorised
+from .estimators.estimate import ErrorSums, Estimate, Weighted
+from .ladder import Ladder, Readings, factorised
 
 _PRIOR, _PRIOR_FREEDOM = 0.75, 6.0  # true squared error / stated, if nothing is known; and how much that counts
 _LEAST_MOVE = 0.3  # share of the half's squared error that it is expected to move by, at least
@@ -52,19 +53,21 @@ class Half(NamedTuple):
     rows: Ints
 
 
-def stated(design: Design, columns: Floats) -> list[Fit]:
+def stated(design: Design, columns: Floats) -> list[Estimate]:
     """Shapley values of each column (columns, rows), and what each pair adds to their errors.
 
     Columns are read in stacks, which share the processor's cores. A column's answer depends on no other column.
     """
-    whole, half = factorised(design), _half(design)
-    earlier = None if half is None else (factorised(half.design, whole.many), half.rows)
+    half = _half(design)
+    with blas_on_one_thread():
+        whole = factorised(design)
+        earlier = None if half is None else (factorised(half.design, whole.many), half.rows)
     together = max(1, min(_STACKS_TOGETHER * whole.stack, -(-len(columns) // threads())))
     stacks = [columns[first : first + together] for first in range(0, len(columns), together)]
-    return [fit for fits in in_parts(partial(_stated, whole, earlier), stacks) for fit in fits]
+    return [each for found in in_parts(partial(_stated, whole, earlier), stacks) for each in found]
 
 
-def _stated(whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats) -> list[Fit]:
+def _stated(whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats) -> list[Estimate]:
     """The fits of one stack of columns, by the ladder of all the pairs and, if there are enough, by that of half."""
     largest = np.abs(columns).max(axis=1, keepdims=True)
     scale = np.where(largest == 0, 1.0, largest)
@@ -76,14 +79,19 @@ def _stated(whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats)
     values = fits.values * scale
     if fits.reading is None or fits.errors is None or fits.targets is None:
         unknown = np.full((len(columns), 1, whole.players), np.inf)
-        return list(map(Fit, values, unknown, fits.rungs))
-    square, _ = _square(fits)
+        return list(map(Estimate, values, unknown, fits.rungs))
+    covariance, square, _ = _squares(fits)
     ratio = _ratio(fits, square, before)
-    each = np.stack(
-        [fits.errors * np.sqrt(ratio)[:, None], fits.targets * _doubt(fits, square, whole.root_weight)[:, None]], axis=1
-    )
-    influence = fits.reading[:, None] * (each * scale[..., None])[..., None]
-    return list(map(Fit, values, influence.reshape(len(columns), -1, whole.players), fits.rungs))
+    doubt = _doubt(fits, square, whole.root_weight)
+    weights = np.stack([fits.errors * np.sqrt(ratio)[:, None], fits.targets * doubt[:, None]], axis=1)
+    doubted = fits.reading * weights[:, 1, :, None]
+    sets = np.stack([covariance * ratio[:, None, None], doubted.swapaxes(-1, -2) @ doubted], axis=1)
+    variances = np.diagonal(sets, axis1=-2, axis2=-1)
+    stderr = np.sqrt(variances.sum(axis=1)) * scale
+    entries = sets.reshape(len(columns), 2, -1)
+    sums = map(ErrorSums, scale[:, 0].tolist(), variances.sum(axis=-1), entries @ entries.swapaxes(-1, -2))
+    found = map(Weighted, fits.reading, weights * scale[..., None], stderr, sums)
+    return list(map(Estimate.weighted, values, fits.rungs, found))
 
 
 def _half(design: Design) -> Half | None:
@@ -109,7 +117,7 @@ def _ratio(whole: Readings, square: Floats, half: Readings | None) -> Floats:
     `square` is what the whole states."""
     if half is None or half.widening is None or whole.widening is None:
         return np.full(len(square), _PRIOR)
-    before, freedom = _square(half)
+    _, before, freedom = _squares(half)
     told = before > _NOTHING_LEFT * np.square(half.values).sum(axis=1)
     before = before * (whole.widening / half.widening) ** 2  # few pairs widen the half's more, which is not judged here
     expected = np.where(told, np.maximum(before - square, _LEAST_MOVE * before), 1.0)
@@ -118,16 +126,17 @@ def _ratio(whole: Readings, square: Floats, half: Readings | None) -> Floats:
     return np.where(told, (_PRIOR_FREEDOM * _PRIOR + found) / (_PRIOR_FREEDOM + freedom), _PRIOR)
 
 
-def _square(fits: Readings) -> tuple[Floats, Floats]:
-    """(columns,) the stated squared error of each fit, Σ over players; and its degrees of freedom (Satterthwaite,
-    1946)."""
+def _squares(fits: Readings) -> tuple[Floats, Floats, Floats]:
+    """The stated covariance of each fit (columns, d, d); its trace, the squared error (columns,); and the degrees of
+    freedom of that (Satterthwaite, 1946)."""
     if fits.reading is None or fits.errors is None:
-        return np.zeros(len(fits.values)), np.zeros(len(fits.values))
+        count, d = fits.values.shape
+        return np.zeros((count, d, d)), np.zeros(count), np.zeros(count)
     influence = fits.reading * fits.errors[..., None]
-    gram = influence.swapaxes(-1, -2) @ influence
-    square, whole = np.trace(gram, axis1=1, axis2=2), np.square(gram).sum(axis=(1, 2))
+    covariance = influence.swapaxes(-1, -2) @ influence
+    square, whole = np.trace(covariance, axis1=1, axis2=2), np.square(covariance).sum(axis=(1, 2))
     known = np.square(square) > 0
-    return square, np.where(known, np.square(square) / np.where(known, whole, 1.0), 0.0)
+    return covariance, square, np.where(known, np.square(square) / np.where(known, whole, 1.0), 0.0)
 
 
 def _doubt(fits: Readings, square: Floats, weight: Floats) -> Floats:

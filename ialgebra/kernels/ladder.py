@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ import numpy as np
 
 from ..system.arrays import Bools, Floats, Ints
 from ..system.kept import Kept
+from ..system.threads import in_parts
 from .coalitions import Design
 from .complement import Complement
 from .covariance import Prior, distance, mixture, pairs, sizes, slopes
@@ -125,14 +126,6 @@ def _concatenated(parts: Sequence[Rungs]) -> Rungs:
         return parts[0]
     errors, press, reading = (np.concatenate([each[k] for each in parts]) for k in (1, 2, 3))
     return Rungs([name for each in parts for name in each.names], errors, press, reading, parts[0].learned)
-
-
-class Fit(NamedTuple):
-    """`values` (d,), `influence` (pairs, d) or, where the error is unknown, one row of +inf; the name of the `rung`."""
-
-    values: Floats
-    influence: Floats
-    rung: str
 
 
 class Readings(NamedTuple):
@@ -355,8 +348,12 @@ class Ladder:
 
     def _processes(self, guess: Floats, targets: Floats) -> list[Rungs]:
         """The best rung of each process that depends on the column, for some columns with their values by a `guess`."""
-        paths = [self.learned(guess)] if self.many else [self.learned(guess), self.threes(guess)]
-        return [self.best(path, targets, self.players) for path in paths]
+        kinds = [self.learned] if self.many else [self.learned, self.threes]
+
+        def best(kind: Callable[[Floats], Path]) -> Rungs:
+            return self.best(kind(guess), targets, self.players)
+
+        return in_parts(best, kinds) if self.stack == 1 else list(map(best, kinds))
 
     def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Readings:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""

@@ -7,7 +7,7 @@ forgotten first. Several threads may use it, and a forked child. It knows nothin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from . import forking
@@ -35,6 +35,11 @@ class Kept(Generic[_Value]):
                 return None
             self._values.move_to_end(key)
             return found[0]
+
+    def find_all(self, keys: Iterable[Hashable]) -> list[_Value | None]:
+        """The value of each key, None where there is none."""
+        with self._lock:
+            return [self.find(key) for key in keys]
 
     def keep(self, key: Hashable, value: _Value, nbytes: int) -> None:
         """Keep a value of so many bytes; it takes the place of one that has its key."""

@@ -36,7 +36,7 @@ def _draw(players: int, rows: int, seed: int) -> Design:
 
 
 def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
-    return [Estimate(*fit) for fit in stated(design, np.ascontiguousarray(values.T))]
+    return stated(design, np.ascontiguousarray(values.T))
 
 
 def _seconds(players: int, rows: int, columns: int) -> float:

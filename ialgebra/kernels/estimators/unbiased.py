@@ -20,7 +20,7 @@ from ...errors import BudgetError
 from ...system.arrays import Floats
 from .. import pairs
 from ..coalitions import Design
-from ..ladder import PAIRS_A_FEATURE, Fit, Ladder, factorised, student
+from ..ladder import PAIRS_A_FEATURE, Ladder, factorised, student
 from .estimate import Estimate, Part
 from .estimator import RATE_OF_REGRESSIONS, Estimator, seconds_of_means
 
@@ -43,10 +43,10 @@ def _draw(players: int, rows: int, seed: int) -> Design:
 
 
 def _read(design: Design, values: Floats, part: Part) -> list[Estimate]:
-    return [Estimate(*_fit(design, factorised(design), np.ascontiguousarray(column))) for column in values.T]
+    return [_fit(design, factorised(design), np.ascontiguousarray(column)) for column in values.T]
 
 
-def _fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
+def _fit(design: Design, ladder: Ladder, column: Floats) -> Estimate:
     """Values of one column (rows,), and what each pair adds to their errors, by the half to which it is not fitted.
 
     The surrogate has the free features of the ladder, as many as half of the pairs allow; their choice must not depend
@@ -77,7 +77,7 @@ def _fit(design: Design, ladder: Ladder, column: Floats) -> Fit:
         missed = np.where(told, 0, 1 - rate) / np.where(unseen > 0, unseen, 1)  # finite-population factor
         influence += (np.sqrt(missed) * weight * rest)[:, None] * share / 2
     widening = student(max(len(size) - d, 1))
-    return Fit(values * scale, influence * widening * scale, f"{width} features")
+    return Estimate(values * scale, influence * widening * scale, f"{width} features")
 
 
 UNBIASED = Estimator(
