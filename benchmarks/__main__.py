@@ -51,6 +51,7 @@ BENCHMARKS = (
     Benchmark("bounds", ("10", "oracle")),
     Benchmark("ranking"),
     Benchmark("planning"),
+    Benchmark("relations"),
     Benchmark("sameness"),
     Benchmark("peers", needs=("captum", "shap", "shapiq")),
     Benchmark("seconds", needs=("captum", "shap", "shapiq")),

@@ -38,7 +38,11 @@ def many(count: int = 7) -> list[Attribution]:
             attribution([], grid(1, 1) * 0 - 1, label="no player", unit="logits", scores={"size": (0.5, math.inf)}),
         ][k % 4]
         stderr = rng.random(len(made.values)) * (k % 3)
-        maps.append(dataclasses.replace(made, stderr=stderr, error_bound=[None, 0.25, math.inf][k % 3]))
+        maps.append(
+            dataclasses.replace(
+                made, stderr=stderr, error_bound=[None, 0.25, math.inf][k % 3], prediction=[None, "cat"][k % 2]
+            )
+        )
     return maps
 
 
@@ -272,3 +276,21 @@ def test_show_draws_what_plot_draws(monkeypatch):
     answer.show()
     pyplot.close("all")
     assert shown == [answer.plot().get_size_inches().tolist()]
+
+
+def test_maps_are_grouped_by_what_the_model_predicts_where_the_query_left_the_target_to_it():
+    pytest.importorskip("pandas")
+    with ialgebra.connect(progress=False) as con:
+        linear = nn.Linear(2, 2, bias=False)
+        linear.weight.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        con.register_model("f", linear, classes=["cat", "do\ng"])
+        con.register_input("xs", torch.tensor([[3.0, 1.0], [1.0, 2.0], [5.0, 1.0]]))
+        answer = con.sql("select * from f(xs)")
+        found = answer.mean(by="prediction")
+        assert [a.prediction for a in answer] == ["cat", "do\\ng", "cat"]
+        assert found["prediction"].tolist() == ["cat", "cat", "do\\ng", "do\\ng"]
+        np.testing.assert_allclose(found["mean"], [4.0, 0.0, 0.0, 2.0], atol=1e-6)
+        named = con.sql("select * from f(xs, target => 0)")
+        assert [a.prediction for a in named] == [None] * 3
+        with pytest.raises(BindError, match=r"do not say what the model predicts .* group by 'target'"):
+            named.importance(by="prediction")

@@ -8,6 +8,7 @@ import math
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from torch import Tensor
 
 import ialgebra
 from ialgebra import Session
+from ialgebra.algebra.packings import packing_of
+from ialgebra.algebra.packings.packing import Packing
 from ialgebra.errors import BindError, IalgebraError, ShapeError
 
 Floats = NDArray[np.float64]
@@ -102,7 +105,9 @@ def test_a_row_against_a_background_of_rows_is_what_enumeration_says(con: Sessio
     np.testing.assert_allclose(a.map, shapley(risk, x, background, each), atol=1e-9)
     assert a.feature_names == tuple(PEOPLE.columns)
     assert list(a.content) == ["39", "clerk", "A", "20.3", "True", "2020-01-01 00:00:00"]
-    assert list(con._catalog.input("bg").elements[1].shown) == ["", "", "A", "-1.0", "True", ""]
+    missing = con._catalog.input("bg").elements[1]
+    (shown,) = cast(Packing, packing_of(missing.tensor)).shown(missing.array[None])
+    assert list(shown) == ["", "", "A", "-1.0", "True", ""]
 
 
 def test_a_collection_is_compared_with_its_own_mean_and_mode(con: Session) -> None:

@@ -476,6 +476,104 @@ def test_the_table_of_laws_is_as_measured(using):
     assert found == said
 
 
+# Where trees are taken although the query names no method
+
+
+WIDE = _DRAWN.normal(size=(300, 11))  # so many features that coalitions would be a sample
+SIGN = (WIDE[:, 0] * WIDE[:, 1] + WIDE[:, 2] > 0).astype(int)
+LEVEL = np.digitize(WIDE[:, 0], [-0.5, 0.5])
+
+
+def taken(make: Callable[[], object], query: str = "select * from f(x)", **options: Any) -> tuple[str, str]:
+    """The method of a query's answer, and what EXPLAIN says of the choice."""
+    con = session(make(), WIDE[:2], WIDE[5:8])
+    con.register_input("x", WIDE[0])
+    (a, *_) = con.sql(query, **options)
+    told = [line for line in con.explain(query).splitlines() if line.startswith("D2") and "f: " in line]
+    return a.method, " ".join(told)
+
+
+@pytest.mark.parametrize(
+    ("make", "output"),
+    [
+        (lambda: ensemble.RandomForestClassifier(3, random_state=0).fit(WIDE, LEVEL), "logit"),
+        (lambda: ensemble.ExtraTreesClassifier(3, random_state=0).fit(WIDE, LEVEL), "probability"),
+        (lambda: tree.DecisionTreeRegressor(max_depth=4).fit(WIDE, LEVEL), "logit"),
+        (lambda: ensemble.GradientBoostingClassifier(n_estimators=3).fit(WIDE, SIGN), "log_odds"),
+        (lambda: ensemble.HistGradientBoostingClassifier(max_iter=3).fit(WIDE, LEVEL).decision_function, "logit"),
+        (lambda: ensemble.HistGradientBoostingRegressor(max_iter=3).fit(WIDE, LEVEL), "logit"),
+        (lambda: lgbm().fit(WIDE, SIGN), "log_odds"),
+        (lambda: lgbm("LGBMRegressor").fit(WIDE, LEVEL), "logit"),
+        (lambda: functools.partial(lgbm().fit(WIDE, LEVEL).predict, raw_score=True), "logit"),
+        (lambda: xgb().fit(WIDE, SIGN), "log_odds"),
+        (lambda: xgb("XGBRegressor").fit(WIDE, LEVEL), "logit"),
+        (lambda: functools.partial(xgb().fit(WIDE, LEVEL).predict, output_margin=True), "logit"),
+    ],
+)
+def test_trees_are_taken_where_they_are_exact_for_the_question(make, output):
+    method, told = taken(make, f"select * from f(x, output => '{output}')")
+    assert method == "tree"
+    assert told == "D2  f: trees, by shap's TreeExplainer · not regression (~352 rows)"
+
+
+@pytest.mark.parametrize(
+    ("make", "output", "why"),
+    [
+        (lambda: ensemble.GradientBoostingClassifier(n_estimators=3).fit(WIDE, SIGN), "logit",
+         "trees add up to log-odds; ask with output => 'log_odds'"),
+        (lambda: lgbm().fit(WIDE, LEVEL), "log_odds", "trees add up to margins"),
+        (lambda: xgb().fit(WIDE, LEVEL), "probability", "trees add up to margins"),
+        (lambda: ensemble.RandomForestClassifier(3).fit(WIDE, SIGN), "log_odds", "trees add up to probabilities"),
+        (lambda: ensemble.HistGradientBoostingRegressor(loss="poisson").fit(WIDE, LEVEL), "logit",
+         "its loss is poisson"),
+        (lambda: lgbm("LGBMRegressor", objective="gamma").fit(WIDE, 1 + LEVEL), "logit", "its objective is gamma"),
+        (lambda: lgbm(sigmoid=2.0).fit(WIDE, SIGN), "log_odds", "its objective is binary sigmoid:2"),
+        (lambda: lgbm(boosting_type="rf", bagging_freq=1, bagging_fraction=0.5).fit(WIDE, SIGN), "log_odds",
+         "its trees are averaged"),
+        (lambda: xgb("XGBRegressor", objective="count:poisson").fit(WIDE, LEVEL), "logit",
+         "its objective is count:poisson"),
+        (lambda: xgb("XGBRFClassifier").fit(WIDE, SIGN), "log_odds", "its booster is gbtree, of 6 trees a round"),
+        (lambda: ensemble.GradientBoostingClassifier(n_estimators=3).fit(WIDE, LEVEL).decision_function, "logit",
+         "shap's TreeExplainer does not read gradient boosting of this kind"),
+    ],
+)  # fmt: skip
+def test_where_trees_are_not_exact_coalitions_are_taken_and_explain_says_why(make, output, why):
+    method, told = taken(make, f"select * from f(x, target => 0, output => '{output}')")
+    assert method.startswith("regression")
+    assert told == f"D2  f: regression · not tree(): {why}"
+
+
+def test_trees_that_were_chosen_and_do_not_tell_give_way_to_coalitions():
+    """Leaves that are linear models, which neither the objective nor shap tells."""
+    model = lgbm("LGBMRegressor", linear_tree=True).fit(WIDE, 3 * WIDE[:, 0] + WIDE[:, 1])
+    query = "select * from f(x) error within 20%"
+    con = session(model)
+    con.register_input("x", WIDE[0])
+    rounds = list(con.stream(query))
+    assert rounds[-1][0].method.startswith("regression")
+    assert rounds[-1].stats.bound_met
+    assert "D2  f: regression · not tree(): the trees of model 'f' do not add up to its values" in con.explain(query)
+    with pytest.raises(BindError, match="the trees of model 'f' do not add up to its values"):
+        con.sql("select * from f(x) using tree()")
+
+
+def test_whoever_names_a_method_or_a_budget_gets_it(monkeypatch):
+    def forest() -> object:
+        return ensemble.RandomForestRegressor(3, random_state=0).fit(WIDE, LEVEL)
+
+    for query in ("select * from f(x) using regression()", "select * from f(x) budget 100"):
+        method, told = taken(forest, query)
+        assert method.startswith("regression")
+        assert not told
+    assert taken(forest, "select * from f(x)", strategy="FUSED")[0].startswith("regression")
+    assert taken(forest, "select * from f(x) error within 5%")[0] == "tree"
+    small = session(ensemble.RandomForestRegressor(3, random_state=0).fit(X, AMOUNT), X[:2], np.resize(X, (100, 4)))
+    assert small.sql("select * from f(xs)")[0].method == "exact", "16 rows are run sooner than trees are read"
+    assert small.sql("select * from f(xs, baseline => bg)")[0].method == "tree", "and 1,600 are not"
+    monkeypatch.setattr("ialgebra.planner.trees._installed", lambda: False)
+    assert "D2  f: regression · not tree(): shap is not installed" in taken(forest)[1]
+
+
 # What is refused, in a sentence that says how to ask
 
 

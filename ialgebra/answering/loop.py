@@ -19,6 +19,7 @@ from ..execution.execution import Progress
 from ..execution.store import Store
 from ..execution.tables import Outcome
 from ..execution.tape import Tape
+from ..interpreters.trees import TreesRefused
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
@@ -28,6 +29,7 @@ from ..results.assemble import FoundMap, columns, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..results.views import AttributionViews
+from ..system.collector import resting
 from ..system.runtime import peak_memory
 from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
@@ -66,8 +68,15 @@ def refined(
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
-    for each in _rounds(question, running, watch, at_once=at_once):
-        yield _relation(question, each, running, analyze=analyze)
+    try:
+        for each in _rounds(question, running, watch, at_once=at_once):
+            yield _relation(question, each, running, analyze=analyze)
+    except TreesRefused as refused:  # in the first round, in which all trees are asked
+        network = catalog.model(refused.model)
+        if network.trees_refused or not question.chose_trees(refused.model):
+            raise
+        network.trees_refused = refused.message.partition("; ask")[0]
+        yield from refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
 
 
 def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_once: bool) -> Iterator[Round]:
@@ -115,6 +124,7 @@ class _Map(NamedTuple):
 _Maps = Mapping[Place, _Map]
 
 
+@resting()
 def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course, store: Store) -> _Maps:
     """The maps of a round; settled maps are not estimated again."""
     entries = {
@@ -177,6 +187,7 @@ def _larger(
     return replace(after, decisions=plan.decisions)
 
 
+@resting()
 def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Outcome, maps: _Maps) -> Round:
     """A judged round, with the maps that answer the query so far."""
     places: dict[int, list[Place]] = {}
@@ -197,6 +208,7 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
     )
 
 
+@resting()
 def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
     """The answer of a round, with the cost of the query until now."""
     request, catalog, plan = question.request, question.catalog, each.plan

@@ -27,6 +27,8 @@ from ..planner.doubts import Use
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
+from ..planner.trees import BY_TREES
+from ..system.collector import resting
 from .binding import Predicting, bind, unpredicted
 from .bounds import Bounds
 from .contest import Contest
@@ -150,6 +152,10 @@ class BoundQuery:
         means = request.bounds.error is None
         return lower(self._wanted, self.catalog, request.strategy, query=request.own_text, places=places, means=means)
 
+    def chose_trees(self, model: str) -> bool:
+        """Whether trees were chosen for a model without being named (D2)."""
+        return any((each.about, each.chosen) == (model, BY_TREES) for each in self._lowered.decisions)
+
     def doubts(self) -> list[IalgebraWarning]:
         """What the query asks that is legal but rarely meant: windows that select nothing, and the like."""
         masses = []
@@ -165,7 +171,7 @@ class BoundQuery:
         Every error carries its position in the query's text. `strategy` is that of an earlier plan of this query, whose
         decisions are then kept; by default it is the request's.
         """
-        with self.request.placing():
+        with self.request.placing(), resting():
             return size(self._lowered, self.request.seed, numbers=self.open, effort=effort, strategy=strategy)
 
     def judge(self, maps: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:

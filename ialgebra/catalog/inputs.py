@@ -63,12 +63,6 @@ class Element:
         return array_of(plain(self.tensor))
 
     @cached_property
-    def shown(self) -> NDArray[np.generic]:
-        """The values as people read them: texts, if some of a frame are no numbers; "" where one is missing."""
-        packing = packing_of(self.tensor)
-        return self.array if packing is None else packing.shown(self.array)
-
-    @cached_property
     def digest(self) -> str:
         """A digest of the content: dtype, shape and bytes."""
         riders = [content_digest(each) for each in (self.attention, self.types) if each is not None]

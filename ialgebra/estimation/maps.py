@@ -222,7 +222,7 @@ class Estimates:
         return [each for each in found if each is not None]
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
-        players, count = self.plan.jobs[job].hybrids.segments, self.tables.designs[job].players
+        players, count = self.plan.jobs[job].hybrids.first.segments, self.tables.designs[job].players
         found = []
         for k, game in enumerate(self.plan.jobs[job].games):
             known = not interpreter.sampled and not self.catalog.model(game.model).behaviour.random

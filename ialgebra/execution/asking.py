@@ -24,9 +24,9 @@ from ..models.embedded import EmbeddedScalar, embeddings
 from ..models.inputs import computes_in
 from ..models.scalar import ExplainedScalar, PresenceScalar, asking
 from ..planner.fuse import form
-from ..planner.games import Game
+from ..planner.games import Game, Hybrids
 from ..planner.physical import Job, Run
-from ..system.arrays import Floats
+from ..system.arrays import Floats, Ints
 from ..system.shortage import is_out_of_memory
 from .ends import whole
 from .memory import ASKED
@@ -118,20 +118,17 @@ def _asked_together(
     group: Sequence[_AskedMap], interpreter: ModelInterpreter, batch_size: int, tables: Tables
 ) -> list[Floats]:
     """The maps of questions about one scalar, each in the shape of its input."""
-    jobs = [asked.of(tables)[0] for asked in group]
-    game, name = group[0].of(tables)[1], group[0].of(tables)[1].estimation.interpreter
-    network = tables.networks[game.model]
-    foregrounds, baselines = ({getattr(job.hybrids, end): job for job in jobs} for end in ("full", "empty"))
-    places = [{each: place for place, each in enumerate(ends)} for ends in (foregrounds, baselines)]
-    pairs = [(places[0][job.hybrids.full], places[1][job.hybrids.empty]) for job in jobs]
-    partitions = {id(job.hybrids.segments): job.hybrids.segments for job in jobs}
+    jobs, game = [asked.of(tables)[0] for asked in group], group[0].of(tables)[1]
+    network, name = tables.networks[game.model], game.estimation.interpreter
     scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)
+    foregrounds, baselines, pairs = _ends_of([job.hybrids for job in jobs])
     questions = Questions(
+        len(jobs),
         scalar,
-        network.ready(torch.stack([whole(job) for job in foregrounds.values()])),
-        network.ready(torch.stack([job.hybrids.background for job in baselines.values()])),
-        np.array(pairs, dtype=np.int64),
-        list(partitions.values()),
+        network.ready(foregrounds),
+        network.ready(baselines),
+        pairs,
+        list({id(job.hybrids.segments): job.hybrids.first.segments for job in jobs}.values()),
         dict(game.estimation.options),
         batch_size,
         tables.plan.seed,
@@ -140,12 +137,59 @@ def _asked_together(
     try:
         with asking(network, tables.plan.seed):
             found = attributed_all(name, interpreter, questions)
+            _read_ends(group, questions, tables)
     finally:
         tables.spend(scalar.rows, scalar.passes, time.perf_counter() - started)
     return [
-        known_map(name, one, np.broadcast_to(job.hybrids.segments, one.shape))
+        known_map(name, one, np.broadcast_to(job.hybrids.first.segments, one.shape))
         for one, job in zip(found, jobs, strict=True)
     ]
+
+
+def _ends_of(every: Sequence[Hybrids]) -> tuple[Tensor, Tensor, Ints]:
+    """Foregrounds and backgrounds (n, *shape), each row once, and (game, foreground, background) of each pair of each
+    game."""
+    parts: tuple[dict[object, Tensor], dict[object, Tensor]] = {}, {}
+    starts: tuple[dict[object, int], dict[object, int]] = {}, {}
+    lengths, pairs = [0, 0], []
+    for number, hybrids in enumerate(every):
+        x, background = hybrids.foreground, hybrids.background
+        one = hybrids.copies is None
+        whole = torch.where(torch.from_numpy(hybrids.segments) >= 0, x, background)
+        if one or hybrids.covering:
+            whole = whole[None] if one else whole[:1]
+        rows = whole, background[None] if one else background
+        names = hybrids.full, hybrids.empty
+        place = []
+        for end in (0, 1):
+            if names[end] not in starts[end]:
+                starts[end][names[end]] = lengths[end]
+                parts[end][names[end]] = rows[end]
+                lengths[end] += len(rows[end])
+            place.append(starts[end][names[end]] + np.arange(len(rows[end])))
+        pairs.append(np.stack(np.broadcast_arrays(number, *place), axis=1))
+    return torch.cat([*parts[0].values()]), torch.cat([*parts[1].values()]), np.concatenate(pairs)
+
+
+def _read_ends(group: Sequence[_AskedMap], questions: Questions, tables: Tables) -> None:
+    """Enter v(∅) and v(N) of games over several backgrounds, which are means over rows."""
+    several = [k for k, asked in enumerate(group) if asked.of(tables)[0].hybrids.copies is not None]
+    if not several:
+        return
+    counts = np.bincount(questions.pairs[:, 0], minlength=questions.count)
+    for position, rows, end in ((0, questions.baselines, 2), (1, questions.foregrounds, 1)):
+        lacking = [k for k in several if np.isnan(tables.outcome.values[group[k].number][position, group[k].k])]
+        if not lacking:
+            continue
+        parts = torch.split(rows, questions.batch_size)
+        values = torch.cat([questions.scalar(part).detach().cpu().double() for part in parts]).numpy()
+        sums = np.bincount(questions.pairs[:, 0], values[questions.pairs[:, end]], minlength=questions.count)
+        for k in lacking:
+            asked, mean = group[k], sums[k : k + 1] / counts[k]
+            tables.outcome.values[asked.number][position, asked.k] = mean[0]
+            game = asked.of(tables)[1]
+            column = tables.column(game)
+            tables.memory.keep_means(asked.number, game.model, [position], {column: mean}, {}, 0.0)
 
 
 def _holds_tokens(ends: Tensor) -> bool:

@@ -40,6 +40,8 @@ def evaluate_pass(
 ) -> None:
     """Evaluate the missing rows of some jobs of a pass; `after_batch` is called after each batch. With `ends` only ∅
     and N of each job, whatever time it is."""
+    if each.asked and tables.plan.jobs[each.jobs[0]].hybrids.copies is not None:
+        return  # the interpreter that is asked is asked for the ends too
     pace = Pace(each, [tables.networks[model] for model in each.models])
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
     copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass

@@ -97,7 +97,7 @@ def attributed_all(name: str, interpreter: ModelInterpreter, questions: Question
     """The maps of questions that are asked together, (questions, *shape), as the interpreter gives them."""
     with _blamed(name):
         found = interpreter.attribute_all(questions)
-    wanted = (len(questions.pairs), *questions.foregrounds.shape[1:])
+    wanted = (questions.count, *questions.foregrounds.shape[1:])
     if not isinstance(found, np.ndarray) or found.shape != wanted:
         shape = found.shape if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
         raise ShapeError(f"interpreter '{name}' returned maps {shape}; an array {wanted} is needed")

@@ -47,11 +47,14 @@ class Interpreter:
     """What both kinds tell the binder: their options in USING, and which operations they refuse.
 
     `cannot` has the reason for each refused operation: 'project' (Π_w: the rest of the input stays at the
-    baseline), 'select' (σ_l), 'join' (weighted sums of maps), 'antijoin' (another input is the baseline).
+    baseline), 'select' (σ_l), 'join' (weighted sums of maps), 'antijoin' (another input is the baseline). `linear` says
+    that the values of a sum of games are the sums of their values, so that a mean over backgrounds is one game, whose
+    v(S) is the mean (L18).
     """
 
     options: Mapping[str, Option] = MappingProxyType({})
     cannot: Mapping[Operation, str] = MappingProxyType({})
+    linear: bool = False
 
 
 class GameInterpreter(Interpreter, ABC):
@@ -59,12 +62,10 @@ class GameInterpreter(Interpreter, ABC):
     because the engine removes such players before it calls the interpreter.
 
     `dual` says that the sign of all values changes if foreground and background are exchanged (L13):
-    φ(x'; x) = −φ(x; x'). `linear` says that the values of a sum of games are the sums of their values, so that a mean
-    over backgrounds is one game, whose v(S) is the mean (L18).
+    φ(x'; x) = −φ(x; x').
     """
 
     dual: bool = False
-    linear: bool = False
 
     @abstractmethod
     def choose(self, players: int, budget: int | None, options: Options) -> tuple[str, int]:
@@ -110,11 +111,14 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """Several questions about one `scalar`, as `Question` has one: each pair (i, j) of `pairs` (int64, (questions, 2))
-    asks for `foregrounds[i]` against `baselines[j]`, rows (n, *shape) as they are registered.
+    """Questions about one `scalar`, as `Question` has one, of which there are `count`: each row (k, i, j) of `pairs`
+    (int64, (pairs, 3)) says that question k asks for `foregrounds[i]` against `baselines[j]`, rows (n, *shape) as they
+    are registered; a question of several pairs asks for their mean.
 
     A foreground is already the baseline outside its window. `players` are the partitions (int64, *shape) that occur.
     """
+
+    count: int
 
     scalar: nn.Module
     foregrounds: Tensor
@@ -131,7 +135,8 @@ class ModelInterpreter(Interpreter, ABC):
 
     With `needs_module`, it is refused for models that are plain callables; with `needs_gradients`, for tokens.
     `sampled` says that its maps have unknown errors (standard errors inf); otherwise they count as exact (0). With
-    `together`, all questions of a query about one scalar are asked at once, by `attribute_all`.
+    `together`, all questions of a query about one scalar are asked at once, by `attribute_all`; with `linear` it has to
+    be.
     """
 
     needs_module: bool = False

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError
+from ..models.adapters.tree_sums import MOST_NODES
 from ..models.adapters.trees import TreeModel, margins_told, tree_model
 from ..models.scalar import ExplainedScalar
 from ..system.arrays import Floats
@@ -26,8 +27,15 @@ from .protocol import ModelInterpreter, Operation, Options, Question, Questions
 _CHECKED = 32  # hybrids, and as many whole rows, on which the trees must answer as the model
 _CLOSE = 1e-4  # by which sums of trees may differ, as a share of their spread: models add up in single precision
 _SINGLE = 5e-7  # some last bits of single precision
-_MOST_NODES = (1 << 15) - 1  # of a tree: TreeExplainer counts them in 16 bits
 _ELSE = "ask using exact() or using shapley()"
+
+
+class TreesRefused(BindError):
+    """Trees do not tell what is asked of `model`, as the message says."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(message)
+        self.model = model
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class TreeShap(ModelInterpreter):
 
     feature_perturbation: Literal["interventional", "tree_path_dependent"] = "interventional"
 
+    linear = True
     together = True
 
     @property
@@ -60,10 +69,18 @@ class TreeShap(ModelInterpreter):
         raise NotImplementedError("questions are asked together, of `attribute_all`")
 
     def attribute_all(self, questions: Questions) -> Floats:
+        try:
+            return self._answered(questions)
+        except BindError as error:
+            scalar = questions.scalar
+            assert isinstance(scalar, ExplainedScalar)
+            raise TreesRefused(scalar.network.name, error.message) from error
+
+    def _answered(self, questions: Questions) -> Floats:
         scalar = questions.scalar
-        name = scalar.network.name if isinstance(scalar, ExplainedScalar) else "f"
-        if not isinstance(scalar, ExplainedScalar) or scalar.head is not None:
-            raise BindError(f"trees have no layers; {_ELSE}")
+        assert isinstance(scalar, ExplainedScalar)
+        assert scalar.head is None, "callables have no layers"
+        name = scalar.network.name
         model = _tree_model(scalar)
         _check_players(name, questions)
         interventional = self.feature_perturbation == "interventional"
@@ -115,9 +132,9 @@ class _RankedTrees(_Trees):
         background = _seen(model, name, first)
         super().__init__(model, name, background)
         trees = self.explainer.model
-        if trees.children_left.shape[1] > _MOST_NODES:
+        if trees.children_left.shape[1] > MOST_NODES:
             raise BindError(
-                f"model '{name}' has trees of more than {_MOST_NODES:,} nodes, which shap's TreeExplainer does not "
+                f"model '{name}' has trees of more than {MOST_NODES:,} nodes, which shap's TreeExplainer does not "
                 f"read; {_ELSE}"
             )
         splits = trees.children_left >= 0
@@ -155,13 +172,16 @@ def _interventional(trees: _RankedTrees, questions: Questions) -> Floats:
     hybrids = _some_hybrids(questions)
     size = float(np.abs(trees.explainer.model.values).max())
     weights = _weights(trees.model, hybrids, trees.sums(trees.ranked(hybrids)), size, questions)
-    found = np.zeros((len(questions.pairs), foregrounds.shape[1]))
-    of, against = questions.pairs.T
+    found, total = np.zeros((questions.count, foregrounds.shape[1])), np.zeros(questions.count)
+    asks, of, against = questions.pairs.T
+    shares = 1 / np.bincount(asks, minlength=questions.count)
     order = np.argsort(against, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(against[order])) + 1):
-        found[members] = trees.against(foregrounds[of[members]], baselines[against[members[0]]]) @ weights
+        values = trees.against(foregrounds[of[members]], baselines[against[members[0]]]) @ weights
+        np.add.at(found, asks[members], values * shares[asks[members], None])
     full, empty = trees.sums(foregrounds) @ weights, trees.sums(baselines) @ weights
-    left = np.abs(found.sum(axis=1) - (full[of] - empty[against]))
+    np.add.at(total, asks, (full[of] - empty[against]) * shares[asks])
+    left = np.abs(found.sum(axis=1) - total)
     if (left > _CLOSE * (np.abs(found).sum(axis=1) + np.abs(full).max() + np.abs(empty).max())).any():
         raise BindError(f"shap's values of model '{trees.name}' do not add up to what its trees return; {_ELSE}")
     return found
@@ -172,7 +192,9 @@ def _path_dependent(trees: _Trees, questions: Questions) -> Floats:
     some = questions.foregrounds[:_CHECKED]
     size = float(np.abs(values).max(initial=0.0) + np.abs(base).max())
     weights = _weights(trees.model, some, values[:_CHECKED].sum(axis=1) + base, size, questions)
-    found: Floats = (values @ weights)[questions.pairs[:, 0]]
+    asks, of, _ = questions.pairs.T
+    found = np.zeros((questions.count, values.shape[1]))
+    found[asks] = (values @ weights)[of]  # which is the same against any baseline
     return found
 
 
@@ -225,7 +247,7 @@ def _some_hybrids(questions: Questions) -> Tensor:
     """Rows (n, D) on which the trees are compared with the model: foregrounds, baselines, and mixtures of them."""
     drawn = np.random.default_rng(questions.seed % 2**32)
     pairs = questions.pairs[drawn.integers(len(questions.pairs), size=_CHECKED)]
-    foregrounds, baselines = questions.foregrounds[pairs[:, 0]], questions.baselines[pairs[:, 1]]
+    foregrounds, baselines = questions.foregrounds[pairs[:, 1]], questions.baselines[pairs[:, 2]]
     taken = torch.from_numpy(drawn.random(tuple(foregrounds.shape)) < 0.5).to(foregrounds.device)
     mixed = torch.where(taken, foregrounds, baselines)
     return torch.cat([mixed, foregrounds[: _CHECKED // 2], baselines[: _CHECKED // 2]])

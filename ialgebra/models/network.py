@@ -151,6 +151,7 @@ class Network:
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
         self.filling = NO_FILLING  # of batches, found by `probe`
+        self.trees_refused = ""  # why trees, chosen without being named, did not tell what was asked of this model
         self.told: set[str] = set()  # the words with which the user was warned of this model
 
     # What is known of the model ---------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ..algebra.kinds import KINDS
 from ..algebra.kinds.naming import TextNames
 from ..algebra.labelling import labels
 from ..algebra.packings import agreed, packing_of, plain
+from ..algebra.players import Blocks, Features, Grid, Labels, Pixels, Spans, Tile
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
@@ -35,6 +36,8 @@ FEW = 8  # baselines; fewer are games of their own, whose rows other queries mee
 # Sampled games of one mean draw coalitions of their own, so that errors cancel. More would be more exact, and take
 # longer to estimate.
 _DRAWN_APART = 8
+_POSITIONS = frozenset({"row", "col", "channel", "feature", "time", "depth", "frame"})  # columns that no value changes
+_OF_POSITIONS = Features | Pixels | Grid | Blocks | Tile | Spans | Labels  # players that no value changes
 _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
 _ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
 
@@ -225,10 +228,16 @@ class Boards:
         return self.readers[leaf.model] is not None and kind.vocabulary
 
     def _players(self, leaf: Leaf, hidden: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        place = (leaf.source, leaf.window, leaf.partition, None if hidden is None else hidden.tobytes())
+        entry, content = self.catalog.input(leaf.source.name), self.catalog.element(leaf.source).array
+        place: tuple[object, ...] = (
+            leaf.source,
+            leaf.window,
+            leaf.partition,
+            None if hidden is None else hidden.tobytes(),
+        )
+        if hidden is None and leaf.window.columns <= _POSITIONS and isinstance(leaf.partition, _OF_POSITIONS):
+            place = (entry.name, content.shape, leaf.window, leaf.partition)  # equal in all elements of one form
         if place not in self.players:
-            entry = self.catalog.input(leaf.source.name)
-            content = self.catalog.element(leaf.source).array
             if leaf.source not in self.columns:
                 self.columns[leaf.source] = self.catalog.columns(leaf.source)
             window = evaluate(leaf.window, self.columns[leaf.source])

@@ -23,6 +23,7 @@ from ..catalog.catalog import Catalog
 from ..errors import IalgebraWarning, Span
 from .check import check, check_size
 from .cost import overhead
+from .decisions import Decision
 from .doubts import Use, doubts
 from .fuse import Fusion, schedule, sketched, ways
 from .games import Answer
@@ -98,6 +99,11 @@ class Lowered:
         can be merged, and no two games are duals."""
         return self.normal == self.graph.plans and all(map(_one_game, self.normal))
 
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided of single games while the plans were read."""
+        return self._lowering.decisions
+
     def doubts(self, masses: Iterable[Use]) -> list[IalgebraWarning]:
         """What the query asks that is legal but rarely meant; `masses` are the windows that its ranking reads."""
         return doubts(self._lowering.asked, masses, self.catalog)
@@ -140,7 +146,7 @@ def lower(
     check_size(graph)
     rewriting = Rewriting(graph, strategy.rules)
     normal = tuple(rewriting.normal(plan) if strategy.rewrite else plan for plan in graph.plans)
-    lowering = Lowering(graph, catalog, means=means)
+    lowering = Lowering(graph, catalog, means=means, trees=strategy.exact is not False)
     lowered = Lowered(query, tuple(wanted), graph, normal, strategy, catalog, rewriting, lowering)
     lowered.answers(rewrite=strategy.rewrite, dual=strategy.dual is not False)
     return lowered
@@ -208,7 +214,7 @@ def size(
         best.cost,
         overhead(jobs, len(readings)),
         tuple(_stages(taken, best.cost, sketch)),
-        (*decisions, *decided_alone(jobs, passes)),
+        (*decisions, *decided_alone(jobs, passes), *lowered.decisions),
         taken,
         seed,
     )

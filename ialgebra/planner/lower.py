@@ -25,8 +25,10 @@ from ..interpreters.protocol import GameInterpreter
 from ..kernels.estimators.estimate import Part
 from ..kernels.estimators.registry import choose
 from .boards import Boards
+from .decisions import Decision
 from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, Several, merged
 from .graph import PlanGraph
+from .trees import TreeChoices
 
 
 class _Share(NamedTuple):
@@ -43,9 +45,9 @@ _Component = tuple[_Share, ...]
 
 class Lowering:
     """Lowers plans of one graph over one catalog. Each tensor is looked up once, and each board and each set of hybrids
-    is built once."""
+    is built once. With `trees`, models of trees are asked for these where that is exact (D2)."""
 
-    def __init__(self, graph: PlanGraph, catalog: Catalog, *, means: bool = True) -> None:
+    def __init__(self, graph: PlanGraph, catalog: Catalog, *, means: bool = True, trees: bool = False) -> None:
         self._graph = graph
         self._means = means
         self._boards = Boards(catalog)
@@ -55,6 +57,12 @@ class Lowering:
         self._merged: dict[tuple[Operator, bool], list[tuple[GameTerm, ...]]] = {}
         self._interpreter = catalog.interpreter
         self._catalog = catalog
+        self._trees = TreeChoices(catalog) if trees else None
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided of single games while plans were read."""
+        return () if self._trees is None else self._trees.decisions
 
     @property
     def asked(self) -> Mapping[Leaf, Board]:
@@ -98,7 +106,18 @@ class Lowering:
         """Read the leaves and coefficients of `plans` together, so that an operator which they share is read once."""
         new = tuple(dict.fromkeys(plan for plan in plans if plan not in self._components))
         for plan, lowered in zip(new, self._graph.fold(_lowered, new), strict=True):
-            self._components[plan] = lowered.components
+            self._components[plan] = tuple(tuple(map(self._estimated, each)) for each in lowered.components)
+
+    def _estimated(self, share: _Share) -> _Share:
+        """The share, by trees where its leaf is estimated so (D2)."""
+        if self._trees is None or share.part != "shapley":
+            return share
+        estimation = self._trees.estimation(share.leaf)
+        return (
+            share
+            if estimation is share.leaf.estimation
+            else share._replace(leaf=replace(share.leaf, estimation=estimation))
+        )
 
     def _components_of(self, plan: Operator) -> tuple[_Component, ...]:
         self.read([plan])
@@ -129,12 +148,13 @@ class Lowering:
         assert isinstance(leaf.baseline, Several)
         interpreter = self._interpreter(leaf.estimation.interpreter)
         known = self._catalog.model(leaf.model).known_whole  # else single rows tell whether it has changed
-        linear = isinstance(interpreter, GameInterpreter) and interpreter.linear
-        if not (self._means and linear and known):
+        if not (self._means and interpreter.linear and known):
             return (replace(leaf, baseline=each) for each in leaf.baseline.baselines)
         budget = leaf.estimation.budget
 
         def rows(players: int) -> int:
+            if not isinstance(interpreter, GameInterpreter):
+                return 1  # it runs no coalitions, whoever plays
             return choose(players, None)[1] if budget is None else min(1 << players, budget)
 
         return self._boards.alike(leaf, rows)

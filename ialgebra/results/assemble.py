@@ -15,11 +15,12 @@ import numpy as np
 
 from ..algebra.kinds import KINDS
 from ..algebra.kinds.naming import TextNames
+from ..algebra.packings import packing_of
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Entry
+from ..catalog.inputs import Element, Entry
 from ..catalog.texts import token_name
-from ..errors import IalgebraWarning
+from ..errors import IalgebraWarning, visible
 from ..estimation.maps import EstimatedMap
 from ..execution.tables import Outcome
 from ..models.adapters.hugging_face import speaks
@@ -27,7 +28,7 @@ from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..models.network import Network
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
-from ..system.arrays import Floats
+from ..system.arrays import Array, Floats
 from .columns import CodedColumn, MapColumns, joined, named_features, partitions, starts_of, texts
 
 CONFIDENCE_SHOWN = 0.95  # of the errors that answers and EXPLAIN ANALYZE show
@@ -57,7 +58,7 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
         full_value=np.array([each.full for each in estimates], dtype=np.float64),
         error_bound=np.array([bound for _, bound in errors], dtype=np.float64),
         players=partitions([each.labels for each in estimates]),
-        content=CodedColumn.of_objects([catalog.element(source).shown for source in sources]),
+        content=_contents([catalog.element(source) for source in sources]),
         label=texts([each.label for each in words]),
         model=texts([each.model for each in words]),
         layer=CodedColumn.of([each.layer for each in words]),
@@ -74,8 +75,23 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
         item=CodedColumn.of([each.output.item for each in maps]),
         scores=CodedColumn.of_objects([each.scores or _NO_SCORES for each in maps]),
         unit=texts([each.unit for each in words]),
+        prediction=CodedColumn.of([each.prediction for each in words]),
         own={row: each.asked for row, each in enumerate(estimates) if each.asked is not None},
     )
+
+
+def _contents(elements: Sequence[Element]) -> CodedColumn[Array]:
+    """The inputs as people read them: texts, if some values of a frame are no numbers; "" where one is missing."""
+    column = CodedColumn.of_objects(elements)
+    alike: dict[tuple[object, ...], list[int]] = {}  # inputs of one packing are read together
+    for number, each in enumerate(column.table):
+        alike.setdefault((id(packing_of(each.tensor)), each.tensor.shape), []).append(number)
+    shown: dict[int, Array] = {}
+    for numbers in alike.values():
+        packing = packing_of(column.table[numbers[0]].tensor)
+        arrays: list[Array] = [column.table[number].array for number in numbers]
+        shown.update(zip(numbers, arrays if packing is None else packing.shown(np.stack(arrays)), strict=True))
+    return CodedColumn(column.codes, tuple(shown[number] for number in range(len(shown))))
 
 
 _NO_SCORES: Mapping[str, tuple[float, float]] = {}
@@ -98,6 +114,7 @@ class _Words(NamedTuple):
     target: int | tuple[int, ...]
     target_name: str
     unit: str
+    prediction: str | None
 
 
 class _Reading:
@@ -123,7 +140,20 @@ class _Reading:
             targets[0] if len(targets) == 1 else targets,
             ", ".join(self.class_name(leaves[0].model, first, target) for target in targets),
             self.unit(frozenset((each.model, each.output) for each in leaves)),
+            self.prediction(leaves),
         )
+
+    def prediction(self, leaves: Sequence[Leaf]) -> str | None:
+        """The classes that the models predict for the inputs, by name; None where one of them was not read."""
+        known = self.outcome.targets
+        if not known:
+            return None
+        names: dict[str, None] = {}
+        for each in leaves:
+            if (target := known.get(Predicted(each.model, each.source))) is None:
+                return None
+            names[visible(self.class_name(each.model, each.source.name, target))] = None
+        return ", ".join(names)
 
 
 def _unit(catalog: Catalog, read: frozenset[tuple[str, str]]) -> str:
@@ -196,6 +226,8 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
             )
     for leaf in leaves:
         _warn_of_padding(leaf, catalog)
+    if len(leaves) == 1:
+        return
     if any(catalog.model(leaf.model).class_count == 1 for leaf in leaves):
         return
     classes = [set(_targets(answer.shown, outcome)) for answer in output.answers]

@@ -72,11 +72,14 @@ class Attribution:
         default_factory=dict
     )  # what a ranking read, by name: (value, stderr)
     error_bound: float | None = None  # see `bound`; None: not known beside the standard errors
+    prediction: str | None = None  # the class that the model predicts for the input, by name; None: not known
     unit: str = ""  # of values and scores, one of UNITS, such as 'logits'; '' if not one, or unknown
 
     def __post_init__(self) -> None:
         for name in ("label", "model", "input", "baseline", "target_name", "method", "unit"):
             object.__setattr__(self, name, visible(getattr(self, name)))
+        if self.prediction is not None:
+            object.__setattr__(self, "prediction", visible(self.prediction))
         if self.feature_names is not None:
             object.__setattr__(self, "feature_names", tuple(visible(str(name)) for name in self.feature_names))
         if self.values.ndim != 1 or self.values.shape != self.stderr.shape:

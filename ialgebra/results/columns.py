@@ -173,6 +173,7 @@ class MapColumns:
     component: CodedColumn[int | None]
     item: CodedColumn[int]
     scores: CodedColumn[Mapping[str, tuple[float, float]]]
+    prediction: CodedColumn[str | None]
     unit: CodedColumn[str]
     own: Mapping[int, Floats] = field(default_factory=dict)
 
@@ -202,6 +203,7 @@ class MapColumns:
             component=CodedColumn.of([a.component for a in maps]),
             item=CodedColumn.of([a.item for a in maps]),
             scores=CodedColumn.of_objects([a.scores for a in maps]),
+            prediction=CodedColumn.of([a.prediction for a in maps]),
             unit=texts([a.unit for a in maps]),
             own={row: a.map for row, a in enumerate(maps)},
         )

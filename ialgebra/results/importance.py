@@ -23,7 +23,7 @@ from .exports import require
 if TYPE_CHECKING:
     import pandas
 
-GROUPS: Final = ("target", "model", "layer", "input", "baseline", "label", "component", "item")
+GROUPS: Final = ("target", "model", "layer", "input", "baseline", "label", "component", "item", "prediction")
 """What maps may be grouped by."""
 
 
@@ -142,7 +142,7 @@ def grouped(maps: MapColumns, by: str | None) -> tuple[tuple[str, ...], Ints]:
         return ("",), np.zeros(len(maps), dtype=np.int64)
     if by not in GROUPS:
         raise BindError(f"maps are not grouped by '{by}'{did_you_mean(by, GROUPS)}; there are {', '.join(GROUPS)}")
-    columns: dict[str, CodedColumn[str] | CodedColumn[int] | CodedColumn[int | None]] = {
+    columns: dict[str, CodedColumn[str] | CodedColumn[int] | CodedColumn[int | None] | CodedColumn[str | None]] = {
         "target": maps.target_name,
         "model": maps.model,
         "layer": maps.layer,
@@ -151,7 +151,13 @@ def grouped(maps: MapColumns, by: str | None) -> tuple[tuple[str, ...], Ints]:
         "label": maps.label,
         "component": maps.component,
         "item": maps.item,
+        "prediction": maps.prediction,
     }
+    if by == "prediction" and None in maps.prediction.compact.table:
+        raise BindError(
+            "these maps do not say what the model predicts for their inputs, because the query names a target; ask "
+            "without one, which explains the prediction, or group by 'target'"
+        )
     words = ["" if value is None else str(value) for value in columns[by].table]
     used = [words[code] for code in columns[by].codes.tolist()]
     numbers = {word: number for number, word in enumerate(dict.fromkeys(used))}

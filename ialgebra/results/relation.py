@@ -7,7 +7,7 @@ May not know: sessions, plans, models or torch. matplotlib, pandas and shap are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -114,6 +114,9 @@ class Relation(Sequence[Attribution]):
     def __len__(self) -> int:
         return len(self._attributions)
 
+    def __iter__(self) -> Iterator[Attribution]:
+        return iter(self._attributions)
+
     @overload
     def __getitem__(self, index: int) -> Attribution: ...
     @overload
@@ -198,8 +201,9 @@ class Relation(Sequence[Attribution]):
         Its columns: `features` (the player's name), `importance` (the mean of |φ|), `stderr` (of that mean, over these
         maps, whose errors are taken to point one way), `mean` (of φ with its sign), `maps` (in how many it plays), all
         in units of the model's output. `by`: one importance for each target, model, layer, input, baseline, label,
-        component or item, in a column of that name. Raises BindError for another `by`, IalgebraError for an answer
-        without maps, or where pandas is not installed.
+        component, item or prediction (the class that the model predicts for the input), in a column of that name.
+        Raises BindError for another `by`, and for 'prediction' where the query named a target; IalgebraError for an
+        answer without maps, or where pandas is not installed.
         """
         return importance.importance(self._maps(), by)
 

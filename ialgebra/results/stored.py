@@ -30,7 +30,11 @@ _MOST = 2**53 - 1  # of whole numbers: data frames and JSON hold larger ones wit
 
 def check_fields(number_of_map: int, fields: PlainFields) -> dict[str, Any]:
     """The fields of one map, checked one by one; IalgebraError or ShapeError that names the field."""
-    return fields_of(f"of map {number_of_map}", {"scores": {}, "error_bound": None, "unit": "", **fields}, _MAP)
+    return fields_of(f"of map {number_of_map}", {**_LATER_FIELDS, **fields}, _MAP)
+
+
+_LATER_FIELDS: PlainFields = {"scores": {}, "error_bound": None, "unit": "", "prediction": None}
+"""Fields that maps of older versions do not have."""
 
 
 def check_columns(maps: MapColumns) -> MapColumns:
@@ -224,6 +228,7 @@ _MAP: Mapping[str, Check] = {
     "item": _count,
     "scores": _scores,
     "error_bound": partial(optional, _bound),
+    "prediction": partial(optional, text),
     "unit": partial(text, among=UNITS),
 }
 

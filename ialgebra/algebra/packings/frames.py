@@ -190,12 +190,15 @@ class FramePacking:
         """The places of columns of booleans."""
         return np.flatnonzero([each.dtype.lower().startswith("bool") for each in self.columns])
 
-    def shown(self, row: Array) -> Array:
-        if not self.without_numbers and not codes.is_code(row.astype(np.float64)).any():
-            return row
-        frame = self.unpack(torch.from_numpy(row.astype(np.float64))[None])
-        cells = zip(_cells(frame), _cells(frame.isna()), strict=True)
-        return np.array(["" if missing else str(cell) for cell, missing in cells])
+    def shown(self, rows: Array) -> list[Array]:
+        held = rows.astype(np.float64)
+        texts: Bools = np.asarray(codes.is_code(held).any(axis=1)) | bool(self.without_numbers)
+        if not texts.any():
+            return list(rows)
+        frame = self.unpack(torch.from_numpy(held))
+        words = [_words(frame.iloc[:, place]) for place in range(frame.shape[1])]
+        named = zip(rows, texts.tolist(), zip(*words, strict=True), strict=True)
+        return [np.array(cells) if text else row for row, text, cells in named]
 
 
 def written_frame(packing: FramePacking, rows: Tensor, held: str) -> str:
@@ -249,9 +252,9 @@ def packed_frame(name: str, frame: pd.DataFrame, inferred: bool = False) -> tupl
     return held, FramePacking(tuple(columns), tuple(frame.columns.names) if any(frame.columns.names) else ())
 
 
-def _cells(frame: pd.DataFrame) -> list[object]:
-    """The cells of the one row of a frame."""
-    return [frame.iloc[0, place] for place in range(frame.shape[1])]
+def _words(column: pd.Series) -> list[str]:
+    """The cells of a column as texts, "" where one is missing."""
+    return ["" if missing else str(cell) for cell, missing in zip(column.array, column.isna(), strict=True)]
 
 
 def _amounts(packing: FramePacking) -> Bools:

@@ -39,8 +39,9 @@ class Packing(Protocol):
     def without_numbers(self) -> str:
         """What has no numbers, in words, so that a constant is no value of it; empty where there is no such thing."""
 
-    def shown(self, row: Array) -> Array:
-        """The values of a row (*shape) as people read them, (*shape): numbers, or texts where some are none."""
+    def shown(self, rows: Array) -> list[Array]:
+        """The values of each of the rows (N, *shape) as people read them, (*shape): numbers, or texts where some are
+        none."""
 
     def without_arithmetic(self, rows: Tensor) -> str:
         """What in rows (N, *shape) has values with which no one can calculate, in words; empty if there is none."""

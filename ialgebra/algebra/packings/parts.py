@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -118,14 +118,14 @@ class PartsPacking:
         ]
         return ", ".join(found)
 
-    def shown(self, row: Array) -> Array:
-        found = [
-            row[where] if part.packing is None else part.packing.shown(row[where].reshape(part.shape)).reshape(-1)
+    def shown(self, rows: Array) -> list[Array]:
+        by_part = [
+            list(rows[:, where])
+            if part.packing is None
+            else part.packing.shown(rows[:, where].reshape(len(rows), *part.shape))
             for part, where in self.slices
         ]
-        if all(each.dtype.kind != "U" for each in found):
-            return row
-        return np.concatenate([each.astype(str) for each in found])
+        return [_in_one(row, pieces) for row, pieces in zip(rows, zip(*by_part, strict=True), strict=True)]
 
     def without_arithmetic(self, rows: Tensor) -> str:
         found = [
@@ -185,6 +185,13 @@ class PartsPacking:
                 tick = one.to(part.dtype)
                 near[where] = torch.nextafter(tick, torch.full_like(tick, torch.inf)).to(row.dtype).reshape(-1)
         return near
+
+
+def _in_one(row: Array, pieces: Sequence[Array]) -> Array:
+    """The row, or the texts of all its parts, if one of them has some."""
+    if all(each.dtype.kind != "U" for each in pieces):
+        return row
+    return np.concatenate([each.reshape(-1).astype(str) for each in pieces])
 
 
 def packed_parts(parts: Mapping[str, Tensor]) -> Tensor:

@@ -50,6 +50,9 @@ POINTS_DRAWN = 2000
 DEPENDENCES = 6
 """The most features whose dependence is drawn."""
 
+NAMED_VALUES = 12
+"""The most values of a feature that an axis names, of those that are texts."""
+
 _MARGIN, _TITLE, _BELOW, _ROW = 0.12, 0.5, 0.62, 0.25  # inches
 
 
@@ -144,7 +147,8 @@ def dependence(maps: MapColumns, axes: Sequence[Axes], style: Look) -> str:
         if names is None:
             ax.locator_params(axis="x", nbins=4)
         else:
-            ax.set_xticks(range(len(names)), [drawable(each) for each in shortened(names, 10)])
+            step = -(-len(names) // NAMED_VALUES)
+            ax.set_xticks(range(0, len(names), step), [drawable(each) for each in shortened(names[::step], 10)])
         ax.locator_params(axis="y", nbins=4)
         room = body_of(ax).width * POINTS
         ax.set_title(
