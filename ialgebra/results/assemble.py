@@ -19,6 +19,7 @@ from ..algebra.packings import packing_of
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Element, Entry
+from ..catalog.scales import doubt
 from ..catalog.texts import token_name
 from ..errors import IalgebraWarning, visible
 from ..estimation.maps import EstimatedMap
@@ -256,8 +257,8 @@ def _warn_of_padding(leaf: Leaf, catalog: Catalog) -> None:
 
 def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog) -> None:
     """Warn, once a session, about each model that is no function of the row, that does not get the numbers that were
-    registered, or whose batches are filled up. Rows that depend on one another may be those of one input that was read
-    as several, so it says how collections among the `inputs` were read."""
+    registered, that may want another scale, or whose batches are filled up. Rows that depend on one another may be
+    those of one input that was read as several, so it says how collections among the `inputs` were read."""
     collections = [name for name in inputs if catalog.input(name).collection]
     for network in map(catalog.model, names):
         for word in network.behaviour.words:
@@ -268,6 +269,9 @@ def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog
                 _say_once(network, cast.words)
         if network.filling.least > 1:
             _say_once(network, network.filling.words)
+        for entry in map(catalog.input, inputs):
+            if words := doubt(network, entry, catalog.visible.values()):
+                _say_once(network, words, told="scale")
 
 
 def _warn_of_units(answer: Answer, catalog: Catalog) -> None:
