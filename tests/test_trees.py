@@ -384,6 +384,27 @@ def test_maps_are_asked_once_and_found_again_until_the_model_changes():
     assert close(con.sql(text), enumerated(model.predict, ROWS, BACKGROUND))
 
 
+def test_a_mean_over_many_backgrounds_is_one_question_and_its_ends_are_means():
+    model = ensemble.RandomForestRegressor(4, random_state=1).fit(X, AMOUNT)
+    con = session(model, ROWS, X[100:140])
+    text = "select * from f(xs, baseline => bg)"
+    first, again = con.sql(f"{text} using tree()"), con.sql(f"{text} using tree()")
+    assert close(first, enumerated(model.predict, ROWS, X[100:140]))
+    assert 2 < first.stats.rows < 120
+    assert again.stats.rows == 0
+    for found in (first, again):
+        assert [each.base_value for each in found] == pytest.approx([model.predict(X[100:140]).mean()] * 2)
+        assert [each.full_value for each in found] == pytest.approx(model.predict(ROWS).tolist())
+    window = con.sql(f"{text} where feature < 2 using tree()")
+    kept = np.concatenate([np.repeat(ROWS[:1, :2], 40, axis=0), X[100:140, 2:]], axis=1)
+    assert window[0].full_value == pytest.approx(model.predict(kept).mean())
+    exact = con.sql(f"{text} where feature < 2 using exact()")
+    assert close(window, np.array([each.values for each in exact]))
+    (empty, _) = con.sql(f"{text} where feature > 7 using tree()")
+    assert not empty.map.any()
+    assert empty.full_value == empty.base_value == pytest.approx(model.predict(X[100:140]).mean())
+
+
 def test_all_backgrounds_of_all_inputs_are_asked_together(monkeypatch):
     made: list[object] = []
     explainer = shap.TreeExplainer

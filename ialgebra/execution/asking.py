@@ -81,7 +81,9 @@ def _recalled(asked: _AskedMap, tables: Tables, interpreter: ModelInterpreter) -
     known = tables.memory.find_map(asked.number, asked.k, column, tables.plan.seed, interpreter)
     if known is None:
         return False
-    tables.outcome.maps[asked.number, asked.k], rows = known
+    tables.outcome.maps[asked.number, asked.k], ends, rows = known
+    values = tables.outcome.values[asked.number][:, asked.k]
+    values[np.isnan(values)] = ends[: len(values)][np.isnan(values)]  # a view
     tables.spend(hits={ASKED: rows})
     return True
 
@@ -100,9 +102,10 @@ def _made(group: Sequence[_AskedMap], tables: Tables, interpreter: ModelInterpre
     for asked, each in zip(group, found, strict=True):
         tables.outcome.maps[asked.number, asked.k] = each
         column = tables.column(asked.of(tables)[1])
+        ends = tables.outcome.values[asked.number][:, asked.k]
         paid = rows if asked is group[0] else 0
         tables.memory.keep_map(
-            asked.number, asked.k, column, tables.plan.seed, interpreter, each, paid, seconds / len(group)
+            asked.number, asked.k, column, tables.plan.seed, interpreter, each, ends, paid, seconds / len(group)
         )
 
 
@@ -178,18 +181,15 @@ def _read_ends(group: Sequence[_AskedMap], questions: Questions, tables: Tables)
         return
     counts = np.bincount(questions.pairs[:, 0], minlength=questions.count)
     for position, rows, end in ((0, questions.baselines, 2), (1, questions.foregrounds, 1)):
-        lacking = [k for k in several if np.isnan(tables.outcome.values[group[k].number][position, group[k].k])]
+        tails = [(k, tables.outcome.values[group[k].number][position:, group[k].k]) for k in several]
+        lacking = [(k, tail) for k, tail in tails if np.isnan(tail[:1]).any()]  # without players both are one
         if not lacking:
             continue
         parts = torch.split(rows, questions.batch_size)
         values = torch.cat([questions.scalar(part).detach().cpu().double() for part in parts]).numpy()
         sums = np.bincount(questions.pairs[:, 0], values[questions.pairs[:, end]], minlength=questions.count)
-        for k in lacking:
-            asked, mean = group[k], sums[k : k + 1] / counts[k]
-            tables.outcome.values[asked.number][position, asked.k] = mean[0]
-            game = asked.of(tables)[1]
-            column = tables.column(game)
-            tables.memory.keep_means(asked.number, game.model, [position], {column: mean}, {}, 0.0)
+        for k, tail in lacking:
+            tail[0] = sums[k] / counts[k]
 
 
 def _holds_tokens(ends: Tensor) -> bool:

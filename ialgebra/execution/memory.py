@@ -176,9 +176,9 @@ class Memory:
 
     def find_map(
         self, number: int, k: int, column: ValueColumn, seed: int, interpreter: object
-    ) -> tuple[Floats, int] | None:
-        """The map of a job's column k, and the rows that it cost, 0 if this query has used the map before; None if it
-        is not known."""
+    ) -> tuple[Floats, Floats, int] | None:
+        """The map of a job's column k, v(∅) and v(N) as they were kept with it, and the rows that it cost, 0 if this
+        query has used the map before; None if it is not known."""
         model, name = self._asked(number, k, column, seed, interpreter)
         shape = self.jobs[number].hybrids.row.shape
         with self.store.lock:
@@ -188,8 +188,9 @@ class Memory:
             if not known.any():
                 return None
             _, rows = table.read(places, "rows")
+            _, ends = table.read(places, "ends")
             (news,) = self.store.use(model, places, self.now).tolist()
-        return found[0].reshape(shape).astype(np.float64), int(rows[0, 0]) * int(news)
+        return found[0].reshape(shape).astype(np.float64), ends[0], int(rows[0, 0]) * int(news)
 
     def keep_map(
         self,
@@ -199,14 +200,16 @@ class Memory:
         seed: int,
         interpreter: object,
         found: Floats,
+        ends: Floats,
         rows: int,
         seconds: float,
     ) -> None:
-        """Remember a map and what it took."""
+        """Remember a map, v(∅) and v(N) of its game, and what it took."""
         model, name = self._asked(number, k, column, seed, interpreter)
         columns: dict[Hashable, StoredValues] = {
             ("map", found.shape): found.reshape(1, -1),
             "rows": np.array([[float(rows)]]),
+            "ends": np.resize(ends, (1, 2)),
         }
         self.store.keep(model, [name], columns, seconds, _NOTHING, self.now)
 

@@ -150,11 +150,11 @@ class Lowering:
         known = self._catalog.model(leaf.model).known_whole  # else single rows tell whether it has changed
         if not (self._means and interpreter.linear and known):
             return (replace(leaf, baseline=each) for each in leaf.baseline.baselines)
-        budget = leaf.estimation.budget
+        budget, features = leaf.estimation.budget, self._catalog.element(leaf.source).tensor.numel()
 
         def rows(players: int) -> int:
             if not isinstance(interpreter, GameInterpreter):
-                return 1  # it runs no coalitions, whoever plays
+                return 1 << features  # whoever plays: it draws no coalitions, so that nothing is saved by parting
             return choose(players, None)[1] if budget is None else min(1 << players, budget)
 
         return self._boards.alike(leaf, rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 
@@ -18,7 +18,7 @@ import torch
 
 from ..algebra.baselines import Baseline
 from ..algebra.edits import registered
-from ..algebra.operators import Identity, leaves
+from ..algebra.operators import leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
@@ -132,13 +132,9 @@ def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) ->
 def _inputs(plan: PhysicalPlan) -> set[str]:
     """The names of all tensors that a plan reads: operands, baselines and feature masks."""
     calls = {leaf for output in plan.outputs for leaf in leaves(output.written)}
-    return {name for call in calls for name in _read(call)}
-
-
-def _read(call: Identity) -> Iterable[str]:
-    yield from registered((*call.inputs, *call.baselines))
-    if isinstance(call.players, Labels):
-        yield call.players.source.name
+    read = {each for call in calls for each in call.inputs} | {each for call in calls for each in call.baselines}
+    masks = {call.players.source.name for call in calls if isinstance(call.players, Labels)}
+    return {*registered(read), *masks}
 
 
 def _input(entry: Entry) -> dict[str, object]:
