@@ -86,6 +86,29 @@ def test_a_map_is_spread_evenly_over_the_features_of_its_players():
     assert (view.players.dtype, view.map.dtype) == (np.int64, np.float64)
 
 
+def test_labels_that_repeat_in_memory_are_held_once_and_shown_in_full():
+    """Labels of one channel, of which every channel is a view, and labels that share memory but not their shapes."""
+    line = np.array([[0, 1, 1, -1]])
+    thick, thin = np.broadcast_to(line, (2, 3, 4)), np.broadcast_to(line, (2, 1, 4))
+    maps = [attribution([6.0, 12.0], players) for players in (thick, thin, thick[:1], thick.copy())]
+    columns = dataclasses.replace(MapColumns.of(maps), own={})
+    shapes = [(2, 3, 4), (2, 1, 4), (1, 3, 4), (2, 3, 4)]
+    shares = [(1.0, 1.0), (3.0, 3.0), (2.0, 2.0), (1.0, 1.0)]
+    for view, shape, (first, second) in zip(relation_of(columns), shapes, shares, strict=True):
+        np.testing.assert_array_equal(view.players, np.broadcast_to(line, shape))
+        np.testing.assert_array_equal(view.map, np.broadcast_to([first, second, second, 0.0], shape))
+    assert columns.players.table[0].labels.shape == (1, 1, 4)
+
+
+def test_maps_of_equal_labels_may_have_more_players_than_are_seen():
+    pytest.importorskip("pandas")
+    players = np.array([0, 1])
+    maps = [
+        attribution(values, players, kind="tabular", content=np.zeros(2)) for values in ([1.0, 2.0], [3.0, 4.0, 5.0])
+    ]
+    assert held(maps).to_pandas()["features"].tolist() == ["feature 0", "feature 1", "feature 0", "feature 1", ""]
+
+
 def test_a_place_gives_the_same_view_as_long_as_somebody_holds_it():
     answer = held(many())
     third = answer[2]
@@ -290,6 +313,12 @@ def test_maps_are_grouped_by_what_the_model_predicts_where_the_query_left_the_ta
         assert [a.prediction for a in answer] == ["cat", "do\\ng", "cat"]
         assert found["prediction"].tolist() == ["cat", "cat", "do\\ng", "do\\ng"]
         np.testing.assert_allclose(found["mean"], [4.0, 0.0, 0.0, 2.0], atol=1e-6)
+        con.register_input("x", torch.tensor([3.0, 1.0]))
+        con.register_input("y", torch.tensor([1.0, 2.0]))
+        with pytest.warns(ialgebra.IalgebraWarning, match="different classes"):
+            (both,) = con.sql("select * from f(x) join (select * from f(y))")
+        (half,) = con.sql("select * from f(x) join (select * from f(y, target => 0))")
+        assert (both.prediction, half.prediction) == ("cat, do\\ng", None)
         named = con.sql("select * from f(xs, target => 0)")
         assert [a.prediction for a in named] == [None] * 3
         with pytest.raises(BindError, match=r"do not say what the model predicts .* group by 'target'"):

@@ -91,8 +91,11 @@ def explanations(maps: MapColumns) -> shap.Explanation:
         shown = ", ".join(map(str, sorted(shapes))) or "no shape"
         raise ShapeError(f"shap stacks maps of one shape and these have {shown}; convert them one by one")
     names, every = maps.feature_names[0], range(len(maps))
+    values = np.empty((len(maps), *_channels_last(maps.kind[0], maps.map(0)).shape))
+    for row in every:  # one at a time, because all maps together are large
+        values[row] = _channels_last(maps.kind[row], maps.map(row))
     return require("shap", "peers").Explanation(
-        values=np.stack([_channels_last(maps.kind[row], maps.map(row)) for row in every]),
+        values=values,
         base_values=maps.base_value.copy(),
         data=np.stack([_channels_last(maps.kind[row], maps.content[row]) for row in every]),
         feature_names=None if names is None else list(names),
