@@ -261,3 +261,19 @@ def test_games_are_forgotten_within_a_share_of_the_store(always: None):
     )
     for number, found in enumerate(con.sql("select * from f(xs, target => 0)")):
         assert found.values == pytest.approx(expected(number).values, abs=1e-9)
+
+
+def test_the_decision_is_written_down_and_can_be_taken_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(families, "_MANY_ROWS", 1)
+    monkeypatch.setattr(families, "_PILOT_ROWS", 1)
+    for keep, limit in ((True, 0.0), (False, math.inf)):
+        monkeypatch.setattr(families, "_WORTH_KEEPING", limit)
+        con = session()
+        first = con.sql("select * from f(xs, target => 0)")
+        assert first.provenance["decisions"]["keep_rows"] is keep  # type: ignore[index]
+        assert bool(con._store.games) is not keep
+        other = session()
+        monkeypatch.setattr(families, "_WORTH_KEEPING", math.inf - limit if keep else 0.0)
+        again = other.sql("select * from f(xs, target => 0)", strategy=replace(Strategy.BEST, keep_rows=keep))
+        assert bool(other._store.games) is not keep
+        assert all(np.array_equal(one.values, two.values) for one, two in zip(first, again, strict=True))

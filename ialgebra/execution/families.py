@@ -32,16 +32,10 @@ _PILOT_ROWS = 1024  # rows that tell how long a row takes
 
 def pilot(each: Pass, tables: Tables) -> list[int]:
     """The jobs of a pass that are evaluated first, row by row, to learn what a row costs: all jobs, if they are few."""
-    jobs = tables.plan.jobs
-    if (
-        each.asked is not None
-        or each.rows < _MANY_ROWS
-        or not tables.plan.strategy.reuse
-        or not tables.plan.strategy.share
-    ):
-        return list(each.jobs)
+    jobs, strategy = tables.plan.jobs, tables.plan.strategy
+    alone = each.asked is not None or not strategy.reuse or not strategy.share or strategy.keep_rows
     networks = [tables.networks[model] for model in each.models]
-    if any(not network.known_whole or network.behaviour.words for network in networks):
+    if alone or each.rows < _MANY_ROWS or any(not n.known_whole or n.behaviour.words for n in networks):
         return list(each.jobs)
     found, rows = [], 0
     for number in each.jobs:
@@ -57,20 +51,27 @@ def families(each: Pass, rest: Sequence[int], tables: Tables, desk: Desk) -> Ite
     `rest`, the jobs that are left."""
     if not rest:
         return
-    left, copies = set(rest), tables.plan.jobs[rest[0]].hybrids.rows
-    seconds = desk.seconds_a_row
-    if math.isnan(seconds):  # the store knew the first rows
-        seconds = sum(
-            tables.networks[model].profile.per_row(each.run.batch_size, each.run.mode) for model in each.models
-        )
-    cheap = each.rows // copies >= _TOO_MANY_ROWS or seconds * copies < _WORTH_KEEPING
-    known = [tables.memory.kept_as(rest[0], model) for model in each.models]  # as an earlier query decided
-    if "rows" in known or (not cheap and "game" not in known):
-        return
+    tables.outcome.keep_rows = _worth_keeping(each, rest[0], tables, desk.seconds_a_row)
+    left = set() if tables.outcome.keep_rows else set(rest)
     for family in tables.families:
         places = [place for place, number in enumerate(family.jobs) if number in left]
         if places:
             yield family, places
+
+
+def _worth_keeping(each: Pass, number: int, tables: Tables, seconds: float) -> bool:
+    """Whether the rows of a pass are kept one by one (D7): a row of the batch before took so many `seconds`. What an
+    earlier query has kept of job `number` decides first."""
+    if tables.plan.strategy.keep_rows is not None:
+        return tables.plan.strategy.keep_rows
+    known = [tables.memory.kept_as(number, model) for model in each.models]
+    if "rows" in known or "game" in known:
+        return "rows" in known
+    if math.isnan(seconds):  # the store knew the first rows
+        profiles = [tables.networks[model].profile for model in each.models]
+        seconds = sum(profile.per_row(each.run.batch_size, each.run.mode) for profile in profiles)
+    copies = tables.plan.jobs[number].hybrids.rows
+    return each.rows // copies < _TOO_MANY_ROWS and not seconds * copies < _WORTH_KEEPING
 
 
 def evaluate_family(

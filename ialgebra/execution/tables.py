@@ -43,6 +43,7 @@ class Outcome:
     noise: dict[tuple[int, int], NoiseLevel] = field(default_factory=dict)  # by job and column, of random models
     spending: Spending = field(default_factory=Spending)
     saturated: set[str] = field(default_factory=set)  # models with log-odds that were read of a probability of 0 or 1
+    keep_rows: bool | None = None  # whether rows of very many games were kept one by one (D7); None: there were few
     probed: set[str] = field(default_factory=set)  # models that were probed with a row that the plan needs
 
 

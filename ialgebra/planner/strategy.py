@@ -35,6 +35,7 @@ class Strategy:
     dual: bool | None = None  # D5: both directions of an anti-join from one game
     pack: bool | None = None  # D6: rows of different games fill one batch
     reuse: bool | None = None  # D7: rows in the session's store are not evaluated again
+    keep_rows: bool | None = None  # D7: rows of very many games are kept one by one; if not, games are kept as a whole
     allocate: bool | None = None  # D8: rows to a bound go to a join's games by their variance (Neyman, 1934)
     common: bool | None = None  # D9: the games of one answer use the same coalitions
     batch_size: int | None = None  # D1: rows a batch
@@ -79,6 +80,7 @@ def _preset(name: str, rewrite: bool, dual: bool, share: bool) -> Strategy:
         dual=dual,
         pack=share,
         reuse=False,
+        keep_rows=True,
         allocate=False,
         common=True,
         mode="eager",

@@ -59,6 +59,8 @@ def provenance(
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
     del decisions["batches"]  # the batches that were run are another entry
     del decisions["verify"]  # it changes no answer
+    if outcome.keep_rows is not None:
+        decisions["keep_rows"] = outcome.keep_rows
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
     return environment() | {
         "query": plan.query,
