@@ -213,7 +213,7 @@ def size(
         lowered.game_laws(numbers, dual=taken.dual is True),
         best.cost,
         overhead(jobs, len(readings)),
-        tuple(_stages(taken, best.cost, sketch)),
+        tuple(_stages(taken, best.cost, sketch, apart=_games_apart(outputs) <= MOST_SEARCHED)),
         (*decisions, *decided_alone(jobs, passes), *lowered.decisions),
         taken,
         seed,
@@ -258,9 +258,17 @@ def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:
     return matters | {"share", "pack"} if games > 1 else matters
 
 
-def _stages(taken: Strategy, cost: Cost, sketch: Callable[[Strategy], Sketch]) -> Iterator[tuple[str, Cost]]:
-    """The cost of the plan if it ran operator at a time, and then after each kind of sharing that is added."""
-    less = replace(taken, rewrite=False, dual=False, share=False, pack=False)
+def _games_apart(outputs: Sequence[PlanOutput]) -> int:
+    """How many games there would be if a mean over backgrounds were one for each of them."""
+    return sum(term.game.hybrids.rows for each in outputs for answer in each.answers for term in answer.terms)
+
+
+def _stages(
+    taken: Strategy, cost: Cost, sketch: Callable[[Strategy], Sketch], *, apart: bool
+) -> Iterator[tuple[str, Cost]]:
+    """The cost of the plan if it ran operator at a time, and then after each kind of sharing that is added. Unless
+    games of each background are built `apart` for this, a mean counts with the rows of all its backgrounds."""
+    less = replace(taken, rewrite=taken.rewrite and not apart, dual=False, share=False, pack=False)
     yield "operator at a time", sketch(less).cost
     if taken.rewrite:
         less = replace(less, rewrite=True)
