@@ -104,6 +104,20 @@ def test_another_question_is_estimated_anew(counted: list[int], text: str, seed:
     assert same(found, fresh.sql(text, seed=seed))
 
 
+def test_equal_numbers_of_other_coalitions_are_estimated_anew() -> None:
+    """A game in which all players are alike has the same column for every seed, but not the same errors."""
+    con, fresh = ialgebra.connect(progress=False), ialgebra.connect(progress=False)
+    for each in (con, fresh):
+        each.register_model(
+            "f", lambda x: torch.tanh(x.sum(dim=1, keepdim=True) - 4) + (x.sum(dim=1, keepdim=True) > 6)
+        )
+        each.register_input("x", torch.ones(9))
+    text = "select * from f(x, target => 0) budget 60"
+    first, other = con.sql(text, seed=3), con.sql(text, seed=4)
+    assert same(other, fresh.sql(text, seed=4))
+    assert not same(first, other)
+
+
 def test_a_model_that_has_changed_is_estimated_anew(counted: list[int]) -> None:
     model = Smooth().eval()
     con = session(model)
