@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -90,7 +91,8 @@ def evaluate_family(
     hybrids = [tables.plan.jobs[family.jobs[place]].hybrids for place in places]
     coalitions, copies = family.design.coalitions, hybrids[0].rows
     length = len(coalitions)
-    one = copies == 1 and all(np.array_equal(each.segments, hybrids[0].segments) for each in hybrids[1:])
+    players = hybrids[0].segments
+    one = copies == 1 and all(h.segments is players or np.array_equal(h.segments, players) for h in hybrids)
     flat, where = family.values.reshape(-1, len(columns)), np.asarray(places) * length
     layers = {model: tables.layers(family.jobs[:1], model) for model in each.models}
     own = {model: [k for k, column in enumerate(columns) if column.model == model] for model in each.models}
@@ -109,7 +111,7 @@ def evaluate_family(
             ends = [[getattr(hybrids[k], name) for k in met.tolist()] for name in ("foreground", "background")]
             whole = len(numbers) == len(met) * length
             masks, which = (coalitions, None) if whole else (coalitions[coalition], np.searchsorted(met, game))
-            parts = (FamilyRows(torch.stack(ends[0]), torch.stack(ends[1]), hybrids[0].segments, masks, which),)
+            parts = (FamilyRows(torch.stack(ends[0]), torch.stack(ends[1]), players, masks, which),)
             rows = Rows(parts)
         else:
             rows = Rows(tuple(HybridRows(hybrids[k], coalitions[coalition[game == k]]) for k in met.tolist()))
@@ -136,7 +138,7 @@ def evaluate_family(
         return f"row {coalition} of the plan's game {family.jobs[places[game]]}"
 
     every = np.arange(len(places) * length)
-    items = every[np.any([lacking(every, model) for model in each.models], axis=0)].tolist()
+    items = cast("Sequence[int]", every[np.any([lacking(every, model) for model in each.models], axis=0)])
     try:
         desk.in_batches(items, pace.next, each.models[0], works, read, named, each=copies, after=after_batch)
     finally:
