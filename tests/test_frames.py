@@ -372,7 +372,7 @@ def test_two_frames_of_other_columns_are_explained_in_one_query(con: Session) ->
     con.register_input("y", pd.DataFrame({"c": [1.0, 4.0], "d": [1.0, 5.0]}), baseline="0")
     (joined,) = con.sql("select * from g(x) join (select * from g(y)) using exact()")
     assert joined.values.tolist() == [(2 + 4 + 3 + 12) / 4, 0.0]
-    with pytest.raises(ShapeError, match="only one of them has 'a', 'b'"):
+    with pytest.raises(ShapeError, match="lacks 'a', 'b'"):
         con.sql("select * from g(x) left join (select * from g(y)) using exact()")
 
 

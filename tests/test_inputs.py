@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import ialgebra
 from tests import oracle
@@ -502,3 +503,26 @@ def test_an_exported_script_registers_inputs_as_they_were_read(tmp_path) -> None
         warnings.simplefilter("error")
         answers = list(space["analysis"]({"f": model}))
     assert [answer[0].kind for answer in answers] == ["image", "series", "tabular", "image"]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "1"])
+def test_a_picture_without_three_channels_is_advised_to_become_rgb_which_works(mode: str) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    picture = pillow.fromarray(np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype("uint8")).convert(mode)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    con.register_input("x", picture)
+    with pytest.raises(
+        ialgebra.ModelError, match=r"register the picture of Pillow as picture\.convert\('RGB'\)"
+    ) as said:
+        con.sql("select * from f(x, players => grid(2, 2))")
+    assert "layout='CHW'" not in str(said.value)
+    con.register_input("x", np.asarray(picture.convert("RGB")) / 255)
+    assert len(con.sql("select * from f(x, players => grid(2, 2))")) == 1
+
+
+@pytest.mark.parametrize("path", ["a/photo.png", "a.JPEG", Path("b.webp"), ["a.png", "b.png"]])
+def test_the_path_of_a_picture_is_to_be_opened(path: object) -> None:
+    con = ialgebra.connect(progress=False)
+    with pytest.raises(ialgebra.BindError, match=r"PIL\.Image\.open\(path\)\.convert\('RGB'\)"):
+        con.register_input("x", path)

@@ -578,3 +578,15 @@ def test_an_anti_join_of_many_fits_a_page():
     tables = relation(*(tabular([1.0, -1.0], component=k) for k in range(9)))
     for answer, kind in ((photos, None), (tables, None), (tables, "waterfall")):
         assert answer.plot(kind).get_figwidth() <= 9.7
+
+
+@pytest.mark.parametrize("limit", [1.0, 1.23456e-5, 3e-12, 4.5e6])
+def test_the_title_of_a_scale_stands_beside_its_numbers(limit: float) -> None:
+    picture = attribution([limit, -limit / 2]).plot()
+    picture.draw_without_rendering()
+    bars = [ax for ax in picture.axes if ax.get_label() == "<colorbar>"]
+    for ax in bars:
+        (title,) = ax.texts
+        left = title.get_window_extent().x0
+        assert all(label.get_window_extent().x1 < left for label in ax.get_yticklabels())
+        assert title.get_window_extent().x1 <= picture.bbox.x1

@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -118,14 +119,21 @@ def test_the_table_names_every_map_with_its_target_values_and_error():
     text = relation(
         attribution([3.0, 4.0], stderr=np.array([0.3, 0.4]), label="σ 2 f(x)", method="permutations"),
         attribution([1.0], label="f(x)", target_name="tiger cat"),
-        attribution([1.0], stderr=np.array([math.inf])),
+        attribution([1.0], stderr=np.array([math.inf]), method="permutations"),
     ).text
-    head, first, second, third, stats = text.split("\n")
+    head, first, second, third, reason, stats = text.split("\n")
     assert head.split() == ["map", "target", "v(∅)", "v(N)", "players", "error", "at", "95", "%"]
     assert re.split(" {2,}", first) == ["σ 2 f(x)", "espresso", "0.5", "7.5", "2", "± 20 %"]
     assert re.split(" {2,}", second) == ["f(x)", "tiger cat", "0.5", "1.5", "1", "exact"]
     assert "error unknown" in third
+    assert reason == "error unknown: too few rows to tell it; a budget of 4 or more does"
     assert stats == "1,024 rows in 1.25 s"
+
+
+def test_no_budget_is_named_where_the_error_of_a_method_is_never_known():
+    other = attribution([1.0], stderr=np.array([math.inf]), method="captum.Saliency")
+    assert "too few rows" not in relation(other).text
+    assert "error unknown" in relation(other).text
 
 
 def test_a_bound_that_was_missed_is_never_silent():
@@ -374,3 +382,18 @@ def test_a_file_that_is_not_a_whole_relation_is_a_named_error(tmp_path, harm, me
     with pytest.raises(IalgebraError, match=message) as caught:
         ialgebra.load(path)
     assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(("players", "method"), [(6, "permutations"), (20, ""), (9, "banzhaf"), (20, "regression")])
+def test_an_answer_of_unknown_error_says_which_budget_tells_it_and_that_one_does(players: int, method: str) -> None:
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", lambda x: x.sum(1, keepdim=True) ** 2)
+    con.register_input("x", np.random.default_rng(0).random(players))
+    using = f"using {method}" if method else ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ialgebra.BudgetWarning)
+        few = str(con.sql(f"select * from f(x) {using} budget 5"))
+    assert f"error unknown: too few rows to tell it; a budget of {4 * players} or more does" in few
+    enough = con.sql(f"select * from f(x) {using} budget {4 * players}")
+    assert np.isfinite(enough[0].stderr).all()
+    assert "error unknown" not in str(enough)

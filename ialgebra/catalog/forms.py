@@ -204,7 +204,22 @@ def _in_words(shape: tuple[int, ...], dtype: torch.dtype, kind: InputKind, colle
     count = "1 input" if shape[0] == 1 else f"{shape[0]} inputs"
     what = f"{count}, each {kind.article}" if collection else kind.article
     lay = f" that lay {layout}" if layout is not None and layout != kind.layouts[0] else ""
-    return f"of shape {shape} was read as {what} {kind.axes}{lay}; {otherwise} in register_input reads it otherwise"
+    colours = _colours_advised(kind, collection, layout, shape)
+    read = f"was read as {what} {kind.axes}{lay}"
+    return f"of shape {shape} {read}; {colours}{otherwise} in register_input reads it otherwise"
+
+
+def _colours_advised(kind: InputKind, collection: bool, layout: str | None, shape: tuple[int, ...]) -> str:
+    """What to do with a grey picture or a transparent one for a network of three colours; empty for other values."""
+    if kind.name != "image":
+        return ""
+    channels = 1 if layout is None or "C" not in layout else shape[collection + layout.index("C")]
+    what = {1: "grey", 2: "grey, perhaps with transparency", 4: "of four channels, perhaps one of transparency"}.get(
+        channels
+    )
+    if what is None:
+        return ""
+    return f"it is {what}: for a network of three colours, register the picture of Pillow as picture.convert('RGB'); "
 
 
 def _otherwise(shape: tuple[int, ...], dtype: torch.dtype, kind: InputKind | None, layout: str | None) -> str:
@@ -217,6 +232,9 @@ def _otherwise(shape: tuple[int, ...], dtype: torch.dtype, kind: InputKind | Non
         and (len(shape) in (each.dimensions, each.dimensions + 1) or (len(shape) > 1 and _fewer(each, len(shape))))
     ]
     layouts = [] if kind is None or layout is None else [each for each in kind.layouts if len(each) == len(layout)]
+    if kind is not None and kind.name == "image":
+        axes = shape[-len(layout) :] if layout else ()
+        layouts = [each for each in layouts if "C" not in each or axes[each.index("C")] in _CHANNEL_COUNTS]
     said = [f"layout='{each}'" for each in layouts if each != layout] + [f"kind='{each}'" for each in names]
     return " or ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 

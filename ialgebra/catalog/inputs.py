@@ -36,7 +36,7 @@ from .encodings import Encoding, encoding, is_encoding
 from .forms import form, pictures
 from .frames import is_frame, read_frame
 from .parts import SaidOfParts, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
-from .texts import AbsentTokens, is_text, names_its_tokens, no_tokenizer, read_texts, said_absent
+from .texts import AbsentTokens, is_picture_file, is_text, names_its_tokens, no_tokenizer, read_texts, said_absent
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
@@ -195,6 +195,11 @@ def entry(
     Raises ShapeError for anything else, and for a list whose elements differ in shape; BindError for names, a kind or a
     layout that do not fit.
     """
+    if is_picture_file(value) and tokenizer in (None, "words"):
+        raise BindError(
+            f"input '{name}' is the path of a picture; open it: register_input({name!r}, "
+            "PIL.Image.open(path).convert('RGB'))"
+        )
     if isinstance(value, list | tuple) and value and all(map(is_composite, value)):
         value = together(name, cast("Sequence[Mapping[str, object]]", value))
     if is_text(value) or tokenizer is not None or names_its_tokens(value):

@@ -6,8 +6,10 @@ mapping with `input_ids`. None is imported. May not know models, the catalog, qu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -46,6 +48,9 @@ class AbsentTokens:
         return AbsentToken(word, token)
 
 
+_PICTURE = re.compile(r"\S\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif|ppm)$", re.IGNORECASE)
+
+
 class ReadText(NamedTuple):
     """A text as a tokenizer reads it: ids (T,), the attention mask and the types (None: none), and names."""
 
@@ -72,6 +77,12 @@ def token_name(tokenizer: object, token: int) -> str:
     """What a token stands for in a text, without the space before it; the tokenizer's name where that is nothing."""
     (own,) = _tokens(tokenizer, [token])
     return _surface(tokenizer, own).strip() or own
+
+
+def is_picture_file(value: object) -> bool:
+    """Whether a value is the path of a picture, or a list of such: it ends as one."""
+    paths = list(value) if isinstance(value, list | tuple) else [value]
+    return bool(paths) and all(isinstance(each, str | PathLike) and _PICTURE.search(str(each)) for each in paths)
 
 
 def is_text(value: object) -> bool:

@@ -43,6 +43,18 @@ def class_names(name: str, classes: Iterable[str] | Mapping[int, str]) -> list[s
     return [str(label) for label in labels]
 
 
+def check_class_count(name: str, classes: Iterable[str] | Mapping[int, str], count: int) -> None:
+    """Raise BindError if the names are not as many as the classes of which the model itself tells, `count`.
+
+    One name for two classes names their one column, two names for one column make two classes, and a mapping may leave
+    names out.
+    """
+    given = len(class_names(name, classes))
+    fits = given <= count if isinstance(classes, Mapping) else given == count
+    if not fits and {given, count} != {1, 2}:
+        raise BindError(f"model '{name}' has {count} classes, but {given} class names were given")
+
+
 def positive(name: str, batch_size: int) -> int:
     """The batch size, if it is one."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:

@@ -27,7 +27,7 @@ from ..system.shortage import is_out_of_memory
 from .adapters import opened, results
 from .adapters.opened import Runs
 from .adapters.reducing import Reduce, known_reduction
-from .arguments import class_names, known_device, positive, version_name
+from .arguments import check_class_count, class_names, known_device, positive, version_name
 from .behaviour import Behaviour, form_of
 from .calls import CalledByForm, Preprocess, as_callable
 from .checksums import checksum
@@ -123,8 +123,11 @@ class Network:
         self.device = None if device is None else known_device(name, device)
         self.batch_size = None if batch_size is None else positive(name, batch_size)
         self.tokens = token_reader(module)
+        own = named_classes(module) if found.classes is None else found.classes
         if classes is None:
-            classes = named_classes(module) if found.classes is None else found.classes
+            classes = own
+        elif own is not None and reduce is None:
+            check_class_count(name, classes, len(own))
         self.classes = None if classes is None else class_names(name, classes)
         self._intake = Intake()
         self.heads: dict[int, Head] = {}

@@ -8,11 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
+from ..kernels.estimators.registry import find
 from ..models.behaviour import said_in, words_in
 from .shown import ShownMap
 
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
 """The most characters of a label and of a target in a table; longer ones are cut."""
+
+_ROWS_A_PLAYER = 4
 
 LINES = 60
 """The most maps of a table."""
@@ -57,7 +62,23 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
         "  ".join(side(word, width) for side, word, width in zip(sides, line, widths, strict=True)).rstrip()
         for line in (head, *lines)
     )
-    return "\n".join([*aligned, *([rest] if rest else []), cost])
+    return "\n".join([*aligned, *(each for each in (rest, too_few(maps)) if each), cost])
+
+
+def too_few(maps: Sequence[ShownMap]) -> str:
+    """Why errors are unknown, and the budget that tells them, where that is because of too few rows; empty elsewhere.
+
+    Every method that draws coalitions tells errors from four rows a player.
+    """
+    short = [len(a.values) for a in maps if np.isinf(a.stderr).any() and _draws(a.method)]
+    if not short:
+        return ""
+    return f"error unknown: too few rows to tell it; a budget of {_ROWS_A_PLAYER * max(short):,} or more does"
+
+
+def _draws(method: str) -> bool:
+    """Whether values of this method are estimates from coalitions that the engine drew."""
+    return any(find(word) is not None for word in method.split(" "))
 
 
 def shorten(text: str, width: int) -> str:

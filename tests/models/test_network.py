@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ialgebra
 from ialgebra.errors import BindError, ModelError
 from ialgebra.models.head import Head
 from ialgebra.models.network import Network
@@ -550,3 +551,14 @@ def test_a_gpu_gives_the_cpus_answers() -> None:
         assert value.device.type == "cuda"
         assert torch.allclose(value.cpu(), expected[layer], atol=1e-3)
     assert next(model.parameters()).device.type == "cpu"
+
+
+@pytest.mark.parametrize("classes", [["a", "b", "c", "d"], ["a"], {5: "f"}])
+def test_names_of_classes_are_counted_at_registration_where_the_model_tells_its_classes(classes: object) -> None:
+    linear = pytest.importorskip("sklearn.linear_model")
+    fitted = linear.LogisticRegression().fit(np.eye(3), [0, 1, 2])
+    con = ialgebra.connect(progress=False)
+    with pytest.raises(BindError, match=r"has 3 classes, but . class names were given"):
+        con.register_model("f", fitted, classes=classes)
+    for right in (["a", "b", "c"], {1: "b"}):
+        con.register_model("f", fitted, classes=right)

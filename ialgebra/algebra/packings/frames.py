@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import BindError, ShapeError, did_you_mean
+from ...errors import BindError, ShapeError
 from ...system.arrays import Array, Bools, Floats, Ints
 from ..middles import Middle, median, most_frequent
 from . import codes
@@ -154,11 +154,7 @@ class FramePacking:
                     f"the columns of two frames come in another order: {_shown(mine)} and {_shown(its)}; "
                     "register other[list(frame.columns)]"
                 )
-            lacking = [name for name in mine if name not in its] or [name for name in its if name not in mine]
-            raise ShapeError(
-                f"two frames differ in their columns: only one of them has {_shown(lacking)}"
-                f"{did_you_mean(str(lacking[0]), [str(name) for name in its])}; register frames of the same columns"
-            )
+            raise ShapeError(_of_other_columns(mine, its))
         columns = tuple(_joined(one, two) for one, two in zip(self.columns, other.columns, strict=True))
         return dataclasses.replace(self, columns=columns)
 
@@ -451,3 +447,13 @@ def _doubles(row: Tensor) -> Floats:
 
 def _shown(names: Sequence[Hashable]) -> str:
     return ", ".join(repr(each) for each in names[:4]) + (f" +{len(names) - 4}" if len(names) > 4 else "")
+
+
+def _of_other_columns(mine: list[Hashable], its: list[Hashable]) -> str:
+    """That the frames of an input and of what it meets differ in their columns, which one lacks what, and what may be
+    meant by it."""
+    lacks, more = [each for each in mine if each not in its], [each for each in its if each not in mine]
+    said = [f"the frame that it meets (a baseline, or another input) lacks {_shown(lacks)}"] if lacks else []
+    said += [f"the input lacks {_shown(more)}, which the frame that it meets has"] if more else []
+    told = "; ".join(said)
+    return f"an input's frame and another differ in their columns: {told}; register frames of the same columns"

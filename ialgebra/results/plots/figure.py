@@ -74,9 +74,10 @@ def figure(
     rows = _rows(maps, drawn)
     photographic = any(each.beside is not None for each in drawn.values())
     coloured = any(each.colour_bar for each in drawn.values())
+    bar_room = _bar_room(style) if coloured else 0.0
     columns = max(len(row) for row in rows)
     gaps = max(sum(_CLOSE if cell.photo else _GAP for cell in row[:-1]) for row in rows)
-    room = (PAGE - 2 * _MARGIN - (_BAR_ROOM if coloured else 0.0) - gaps - _GAP) / columns
+    room = (PAGE - 2 * _MARGIN - bar_room - gaps - _GAP) / columns
     bodies = {id(a): drawn[id(a)].measure(a, room) for a in maps}
     across = [
         max(bodies[id(row[k].a)].left + bodies[id(row[k].a)].width for row in rows if k < len(row))
@@ -84,7 +85,7 @@ def figure(
     ]
     heights = [max(bodies[id(cell.a)].height + bodies[id(cell.a)].below for cell in row) + _TITLE for row in rows]
     explained = certainty.marks(maps)
-    full_width = 2 * _MARGIN + sum(across) + gaps + (_GAP if coloured else 0.0) + (_BAR_ROOM if coloured else 0.0)
+    full_width = 2 * _MARGIN + sum(across) + gaps + (_GAP if coloured else 0.0) + bar_room
     lines = (_LEGEND if explained else 0.0) + (_NOTE if note else 0.0)
     panels_height = max(_MARGIN + sum(heights) + (len(rows) - 1) * _GAP, 1.6 if coloured else 0.0)
     full_height = panels_height + lines + _MARGIN
@@ -119,7 +120,7 @@ def figure(
     if coloured:
         top = _MARGIN + _TITLE
         height = max(bodies[id(rows[0][0].a)].height, min(panels_height - top, 1.6))
-        _colour_bar(axes(full_width - _BAR_ROOM + 0.02, top, 0.14, min(height, 2.9)), style, photographic)
+        _colour_bar(axes(full_width - bar_room + 0.02, top, 0.14, min(height, 2.9)), style, photographic)
     _foot(picture, explained, note, theme, full_width, full_height)
     if isinstance(picture, Picture):
         picture.alt = "; ".join([*map(repr, maps), *([note] if note else [])])
@@ -260,6 +261,17 @@ def _line(
     )  # fmt: skip
 
 
+def _bar_ticks(style: Look) -> tuple[list[float], list[str]]:
+    """The places of a scale's ticks, and what stands at them."""
+    steps = ticks(style.limit)
+    return steps, [signed(step) for step in steps]
+
+
+def _bar_room(style: Look) -> float:
+    """The inches that the colour bar takes: itself, its numbers, and its title beside them."""
+    return max(_BAR_ROOM, 0.54 + max(width(label, 8) for label in _bar_ticks(style)[1]) / POINTS)
+
+
 def _colour_bar(ax: Axes, style: Look, photographic: bool) -> None:
     """The scale in the colours of a panel: those over a photo are as dark as its grey copy is on average."""
     colours = np.asarray(style.colours(np.linspace(0.0, 1.0, STEPS)))
@@ -268,15 +280,15 @@ def _colour_bar(ax: Axes, style: Look, photographic: bool) -> None:
     bar = ax.figure.colorbar(ScalarMappable(style.scale, shaded), cax=ax)
     bar.outline.set_visible(False)
     ax.set_label("<colorbar>")
-    steps = ticks(style.limit)
-    bar.set_ticks(steps, labels=[signed(step) for step in steps])
+    steps, labels = _bar_ticks(style)
+    bar.set_ticks(steps, labels=labels)
     ax.tick_params(labelsize=8, colors=style.theme.ink, length=2, color=style.theme.line)
     room = body_of(ax).height * POINTS
     said = style.measure if width(style.measure, 8) < room else "contribution"
     ax.annotate(
         said, xy=(0.0, 0.5), xycoords="axes fraction",
-        xytext=((_BAR_ROOM - 0.12) * POINTS, 0), textcoords="offset points", rotation=90, ha="right", va="center",
-        fontsize=8, color=style.theme.faint,
+        xytext=((_bar_room(style) - 0.12) * POINTS, 0), textcoords="offset points", rotation=90, ha="right",
+        va="center", fontsize=8, color=style.theme.faint,
     )  # fmt: skip
 
 
