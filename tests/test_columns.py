@@ -152,6 +152,16 @@ def test_a_query_s_maps_are_no_part_of_the_registered_input():
         assert con.sql("select * from f(xs, target => 0)")[1].content.tolist() == [4.0, 5.0, 6.0, 7.0]
 
 
+def test_rows_of_a_frame_are_shown_in_words_each_its_own():
+    pandas = pytest.importorskip("pandas")
+    people = pandas.DataFrame({"age": [39.0, math.nan, 20.5], "job": ["clerk", "cook", None]})
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("f", lambda frame: np.stack([frame["age"].fillna(0.0), frame["job"] == "cook"], axis=1))
+        con.register_input("people", people)
+        answer = con.sql("select * from f(people, target => 0)")
+        assert [a.content.tolist() for a in answer] == [["39.0", "clerk"], ["", "cook"], ["20.5", ""]]
+
+
 # --- what is shared
 
 

@@ -276,6 +276,8 @@ def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog
 
 def _warn_of_units(answer: Answer, catalog: Catalog) -> None:
     """Warn where a map adds or subtracts numbers of different meaning, such as logits and probabilities."""
+    if len(answer.terms) < 2:
+        return
     games = [term.game for term in answer.terms if term.game.output == "logit"]
     units = {game.model: catalog.model(game.model).outputs.unit for game in games}
     if len(set(units.values())) > 1:
