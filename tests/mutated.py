@@ -214,7 +214,7 @@ def other_tensors(content: bytes, form: Form, rng: random.Random) -> Iterator[tu
             tensor.data = rng.randbytes(len(tensor.data))
         elif what == "shape":
             tensor.shape = rng.choice([[*tensor.shape, 1], [1, *tensor.shape], [count], tensor.shape[::-1]])
-        elif what == "values" and tensor.dtype in NUMPY:
+        elif what == "values" and count and tensor.dtype in NUMPY:
             bad = rng.choice(
                 [
                     -1,

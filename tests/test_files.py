@@ -136,6 +136,18 @@ def test_a_file_of_version_4_is_read_as_it_was_written() -> None:
     assert alike(ialgebra.load(OLD), expected)
 
 
+def test_a_map_of_version_4_with_more_values_than_errors_is_refused(tmp_path: Path) -> None:
+    stored = mutated.Stored.of(OLD.read_bytes())
+    document = json.loads(stored.metadata["document"])
+    document["maps"][0]["stderr"] = document["maps"][1]["stderr"]
+    stored.metadata["document"] = json.dumps(document)
+    mutated.relation_digest(stored)
+    path = tmp_path / "spoilt"
+    path.write_bytes(stored.bytes())
+    with pytest.raises(IalgebraError, match="'values' and 'stderr' of map 0 have 4 and 2 entries"):
+        ialgebra.load(path)
+
+
 def test_a_mutated_file_of_version_4_is_refused_by_name_or_read_rightly(tmp_path: Path) -> None:
     path, again = tmp_path / "mutated", tmp_path / "again"
     refused = 0

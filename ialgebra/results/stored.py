@@ -30,7 +30,12 @@ _MOST = 2**53 - 1  # of whole numbers: data frames and JSON hold larger ones wit
 
 def check_fields(number_of_map: int, fields: PlainFields) -> dict[str, Any]:
     """The fields of one map, checked one by one; IalgebraError or ShapeError that names the field."""
-    return fields_of(f"of map {number_of_map}", {**_LATER_FIELDS, **fields}, _MAP)
+    where = f"of map {number_of_map}"
+    checked = fields_of(where, {**_LATER_FIELDS, **fields}, _MAP)
+    values, errors = len(checked["values"]), len(checked["stderr"])
+    if values != errors:
+        raise ShapeError(f"'values' and 'stderr' {where} have {values} and {errors} entries, not one count")
+    return checked
 
 
 _LATER_FIELDS: PlainFields = {"scores": {}, "error_bound": None, "unit": "", "prediction": None}
