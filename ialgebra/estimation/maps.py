@@ -167,7 +167,6 @@ class Estimates:
         self.catalog = catalog
         self.kept = kept
         self.read_back = 0
-        self._counts: dict[int, tuple[NDArray[np.int64], int]] = {}
         self._estimates: dict[tuple[int, Part], list[Estimate]] = {}
         self._noise: dict[tuple[int, Part, int], CarriedNoise] = {}
         jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
@@ -234,8 +233,7 @@ class Estimates:
     def map(self, answer: Answer, readings: Sequence[TermReading]) -> EstimatedMap:
         """The map of one answer. If its terms have different players, the map's players are the intersections of
         theirs."""
-        labels, spreads = _refined(answer)
-        count = self._count(labels)
+        labels, count, spreads = _refined(answer)
         values = np.zeros(count)
         asked: list[Floats] = []
         draws: list[Draw] = []
@@ -266,13 +264,6 @@ class Estimates:
         own = np.sum(asked, axis=0)
         whole = own + found_map.map if len(asked) < len(answer.terms) else own
         return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
-
-    def _count(self, labels: NDArray[np.int64]) -> int:
-        """How many players there are in labels, which many answers may share."""
-        known = self._counts.get(id(labels))
-        if known is None:
-            self._counts[id(labels)] = known = (labels, int(labels.max(initial=-1)) + 1)
-        return known[1]
 
     def _method(self, term: GameTerm, reading: TermReading, found: Estimate) -> str:
         """How a term's values were made. Of a model that is no function of the row nothing is called exact."""
@@ -318,12 +309,14 @@ class _Spread:
         return whole[..., :-1] if self.cells is None else whole[..., self.cells] * self.shares
 
 
-def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
-    """The players of the answer's map, and for each term the conversion of its values to these players."""
+def _refined(answer: Answer) -> tuple[NDArray[np.int64], int, list[_Spread]]:
+    """The players of the answer's map, their number, and for each term the conversion of its values to these
+    players."""
     boards = {id(term.board.labels): term.board.labels for term in answer.terms}
     first, *others = boards.values() or (answer.board.labels,)
     if all(np.array_equal(first, labels) for labels in others):
-        return first, [_Spread(term, None, None) for term in answer.terms]
+        count = answer.terms[0].board.count if answer.terms else answer.board.count
+        return first, count, [_Spread(term, None, None) for term in answer.terms]
     stack = np.stack([labels.ravel() for labels in boards.values()])
     inside = (stack >= 0).any(axis=0)
     names, where, inverse, sizes = np.unique(
@@ -334,4 +327,5 @@ def _refined(answer: Answer) -> tuple[NDArray[np.int64], list[_Spread]]:
     labels = np.full(stack.shape[1], -1, dtype=np.int64)
     labels[inside] = inverse
     cells = dict(zip(boards, names, strict=True))
-    return labels.reshape(first.shape), [_Spread(term, cells[id(term.board.labels)], sizes) for term in answer.terms]
+    spreads = [_Spread(term, cells[id(term.board.labels)], sizes) for term in answer.terms]
+    return labels.reshape(first.shape), len(sizes), spreads

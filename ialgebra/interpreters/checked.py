@@ -68,8 +68,8 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
         found = list(interpreter.estimate(design, values))
     if len(found) != values.shape[1] or not all(isinstance(each, Estimate) for each in found):
         raise ModelError(f"interpreter '{name}' gave no Estimate for each of {values.shape[1]} columns")
+    wanted, unusable = (design.players,), False
     for each in found:
-        wanted = (design.players,)
         # influences that a regression of this package has not computed yet are checked by what they amount to
         influence = each.influence if each.in_few is None else each.in_few.stderr[None]
         for what, numbers in (("values", each.values), ("influences", influence)):
@@ -81,8 +81,9 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
                 f"interpreter '{name}' gave values {each.values.shape} with influences {influence.shape}; "
                 f"{wanted} and (units, {design.players}) are needed"
             )
-        if not np.isfinite(each.values).all() or np.isnan(influence).any():
-            raise ModelError(f"interpreter '{name}' gave values that are NaN or infinite; finite numbers are needed")
+        unusable = unusable or (influence.size > 0 and bool(np.isnan(influence).any()))
+    if unusable or not np.isfinite([each.values for each in found]).all():
+        raise ModelError(f"interpreter '{name}' gave values that are NaN or infinite; finite numbers are needed")
     return found
 
 
