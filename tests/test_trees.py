@@ -294,8 +294,8 @@ def test_values_are_those_of_enumeration_as_the_query_explains_them(name, make):
 
 
 def test_a_value_upon_a_threshold_goes_the_way_that_the_model_sends_it():
-    """TreeExplainer compares in single precision, in which this value is above its threshold."""
-    at = 0.1 + 1e-12
+    """TreeExplainer holds thresholds in single precision, in which this value is above its threshold."""
+    at = float(np.float32(0.7)) + 1e-9
     rows = np.repeat([[0.0], [at], [at + 1e-9], [1.0]], 30, axis=0)
     labels = np.repeat([0.0, 0.0, 5.0, 5.0], 30)
     model = ensemble.HistGradientBoostingRegressor(max_iter=3, learning_rate=1.0, min_samples_leaf=5).fit(rows, labels)
