@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, cast
 
+from ..algebra.elements import collection_of
 from ..algebra.operators import Identity
 from ..catalog.catalog import Catalog
 from ..errors import BudgetError, ModelError
@@ -244,9 +245,9 @@ def _predicted(request: Request, running: Running, identity: Identity) -> list[i
     """The classes that an identity's model predicts for its inputs. Only the rows x_∅ and x_N of their games are
     run."""
     model, inputs = identity.model, identity.inputs
-    rest = (identity.baselines[:1], identity.players, None, identity.output, identity.depth)
-    wanted = [Wanted(Identity(model, (source,), *rest), None, UNSHOWN) for source in inputs]
-    plan = compile_plan(wanted, running.catalog, request.strategy, request.seed, effort=_ENDS_ALONE)
+    asked = Identity(model, inputs, identity.baselines[:1], identity.players, None, identity.output, identity.depth)
+    wanted = Wanted(asked, None, UNSHOWN, each=collection_of(asked) is not None)
+    plan = compile_plan([wanted], running.catalog, request.strategy, request.seed, effort=_ENDS_ALONE)
     outcome = running.execute(plan)
     assert outcome is not None, "an execution without a deadline always finishes"
     return [outcome.targets[Predicted(model, source)] for source in inputs]

@@ -8,14 +8,15 @@ predicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ..algebra.operators import leaves
+from ..algebra.elements import collection_of
 from ..algebra.rankings import Mass
+from ..algebra.sources import Source
 from ..algebra.windows import Columns
 from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, IalgebraWarning, ModelError
@@ -79,6 +80,11 @@ class Request:
             raise error.at(self.text, clause.span if clause else None) from error.__cause__
 
 
+def _sources(bound: Bound) -> Sequence[Source]:
+    """The inputs of the elements that a query ranks."""
+    return collection.inputs if bound.wanted and (collection := collection_of(bound.wanted[0].plan)) else ()
+
+
 @dataclass(frozen=True)
 class BoundQuery:
     """A bound query: its plans by number, and the contest between the elements that it ranks (None: it ranks nothing).
@@ -97,10 +103,10 @@ class BoundQuery:
             bound = bind(request.query, request.text, catalog, predicting=predicting)
         ranked, contest = bound.ranked, None
         if ranked is not None:
+            sources = _sources(bound)
 
             def columns(element: int) -> Columns:
-                (source,) = leaves(bound.maps[element].plan)[0].inputs
-                return catalog.columns(source)
+                return catalog.columns(sources[element])
 
             contest = Contest(ranked.ranking, ranked.elements, request.bounds.confidence, columns)
         return cls(request, catalog, bound, contest)
@@ -108,26 +114,31 @@ class BoundQuery:
     @cached_property
     def _wanted(self) -> list[Wanted]:
         references = self.bound.ranked.references.values() if self.bound.ranked else ()
-        return [*self.bound.maps, *(Wanted(plan, None, UNSHOWN) for plans in references for plan in plans)]
+        return [*self.bound.wanted, *(Wanted(plan, None, UNSHOWN) for plans in references for plan in plans)]
+
+    @cached_property
+    def _count(self) -> int:
+        """The number of the query's maps."""
+        return sum(each.maps for each in self.bound.wanted)
 
     @property
     def shown(self) -> list[int]:
         """The numbers of the plans whose maps are the answer so far, in its order."""
         contest = self.contest
-        return list(range(len(self.bound.maps))) if contest is None else self._items(contest.answer())
+        return list(range(self._count)) if contest is None else self._items(contest.answer())
 
     def _items(self, elements: Iterable[int]) -> list[int]:
         """The numbers of the plans of these elements, grouped by the items of the select list."""
         assert self.contest is not None
         count, elements = self.contest.elements.count, list(elements)
-        return [first + element for first in range(0, len(self.bound.maps), count or 1) for element in elements]
+        return [first + element for first in range(0, self._count, count or 1) for element in elements]
 
     @property
     def open(self) -> list[int]:
         """The numbers of the plans that a round computes: those of elements that may be in the answer, and those of
         maps that distances are measured from."""
         if self.contest is None:
-            return list(range(len(self._wanted)))
+            return list(range(self._count))
         running = self.contest.running.tolist()
         return self._items(running) + [number for each in self._references.values() for number in each]
 
@@ -137,7 +148,7 @@ class BoundQuery:
         element."""
         assert self.contest is not None
         assert self.bound.ranked is not None
-        numbers, first = {}, len(self.bound.maps)
+        numbers, first = {}, self._count
         for name, plans in self.bound.ranked.references.items():
             one = len(plans) == 1
             numbers[name] = [first] if one else [first + element for element in self.contest.running.tolist()]
@@ -160,7 +171,7 @@ class BoundQuery:
         """What the query asks that is legal but rarely meant: windows that select nothing, and the like."""
         masses = []
         if self.bound.ranked is not None:
-            sources = [source for element in self.bound.maps for source in leaves(element.plan)[0].inputs[:1]]
+            sources = _sources(self.bound)
             windows = [each.window for each in self.bound.ranked.ranking.scalars.values() if isinstance(each, Mass)]
             masses = [Use(window, source, "its mass is 0") for window in windows for source in sources]
         return self._lowered.doubts(masses)

@@ -162,7 +162,7 @@ class Entry:
         names = self.feature_names
         return names if KINDS[self.kind].vocabulary and names is not None and len(names) != self.shape[0] else None
 
-    @property
+    @cached_property
     def sources(self) -> tuple[Source, ...]:
         """One reference for each element."""
         if not self.collection:

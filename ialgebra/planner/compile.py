@@ -18,7 +18,8 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from ..algebra.baselines import Given
-from ..algebra.operators import Identity, Join, Operator, Projection, Selection
+from ..algebra.elements import collection_of, one_each, under_clauses
+from ..algebra.operators import Identity, Join, Operator
 from ..catalog.catalog import Catalog
 from ..errors import IalgebraWarning, Span
 from .check import check, check_size
@@ -28,7 +29,7 @@ from .doubts import Use, doubts
 from .fuse import Fusion, schedule, sketched, ways
 from .games import Answer
 from .graph import PlanGraph
-from .laws import flatten_join
+from .laws import LAWS, flatten_join
 from .lower import Lowering
 from .meaning import check_meaning
 from .physical import Cost, PhysicalPlan, PlanOutput
@@ -43,16 +44,29 @@ ALWAYS_VERIFY: Final = "IALGEBRA_VERIFY"  # the environment variable that makes 
 
 
 class Wanted(NamedTuple):
-    """One map to answer: its plan as written, the query's label for it, and the select item that it belongs to."""
+    """One map to answer, or with `each` a map for each element of the plan's collection: the plan as written, the
+    query's label for it, and the select item that it belongs to."""
 
     plan: Operator
     label: str | None
     item: int
+    each: bool = False
+
+    @property
+    def maps(self) -> int:
+        """How many maps it is."""
+        collection = collection_of(self.plan) if self.each else None
+        return 1 if collection is None else len(collection.inputs)
+
+    def apart(self) -> Iterator[Wanted]:
+        """Every map by itself."""
+        yield from (Wanted(plan, self.label, self.item) for plan in one_each(self.plan)) if self.each else (self,)
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A query's plans, by their number in `wanted`, with everything that does not depend on the number of rows.
+    """A query's plans with everything that does not depend on the number of rows. Maps are numbered: those of the first
+    plan come first, in the order of its collection.
 
     `normal` are the plans after the laws; they stand in `graph` beside the plans as written. Games and boards are built
     when they are first needed and are then kept, so a query is lowered once, however often it is sized.
@@ -83,21 +97,36 @@ class Lowered:
         return tuple(map(flatten.normal, self.graph.plans))
 
     def answers(self, *, rewrite: bool, dual: bool) -> tuple[tuple[Answer, ...], ...]:
-        """The answers of every plan, by its number: after the laws or as written, with or without duals (L13)."""
+        """The answers of every map, by its number: after the laws or as written, with or without duals (L13)."""
         if self._single:
             rewrite, dual = True, True
         if (rewrite, dual) not in self._answers:
             plans = self.normal if rewrite else self._flat
-            self._lowering.read(plans)
-            found = tuple(tuple(self._lowering.answers(plan, merge=rewrite, dual=dual)) for plan in plans)
-            self._answers[rewrite, dual] = found
+            self._lowering.read(plan for plan, wanted in zip(plans, self.wanted, strict=True) if not wanted.each)
+            found: list[tuple[Answer, ...]] = []
+            for plan, wanted in zip(plans, self.wanted, strict=True):
+                if wanted.each:
+                    found += self._lowering.each(plan, merge=rewrite, dual=dual)
+                else:
+                    found.append(tuple(self._lowering.answers(plan, merge=rewrite, dual=dual)))
+            self._answers[rewrite, dual] = tuple(found)
         return self._answers[rewrite, dual]
 
     @cached_property
     def _single(self) -> bool:
         """Whether each plan, as written and after the laws, is one game of which neither end is an input: then nothing
         can be merged, and no two games are duals."""
-        return self.normal == self.graph.plans and all(map(_one_game, self.normal))
+        each = [wanted.each for wanted in self.wanted]
+        return self.normal == self.graph.plans and all(map(_one_game, self.normal, each))
+
+    @cached_property
+    def maps(self) -> tuple[tuple[int, int | None], ...]:
+        """For each map the number of its plan in `wanted`, and of its element, if it is one of a collection."""
+        return tuple(
+            (number, element if each.each else None)
+            for number, each in enumerate(self.wanted)
+            for element in range(each.maps)
+        )
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -109,19 +138,22 @@ class Lowered:
         return doubts(self._lowering.asked, masses, self.catalog)
 
     def trace(self, numbers: tuple[int, ...]) -> tuple[RewriteStep, ...]:
-        """The laws of operators that fired in the plans with these numbers; none if the strategy does not rewrite."""
+        """The laws of operators that fired in the plans of these maps; none if the strategy does not rewrite."""
         if not self.strategy.rewrite:
             return ()
-        if numbers not in self._traces:
-            self._traces[numbers] = self._rewriting.trace(self.wanted[number].plan for number in numbers)
-        return self._traces[numbers]
+        plans = tuple(dict.fromkeys(self.maps[number][0] for number in numbers))
+        if plans not in self._traces:
+            self._traces[plans] = self._rewriting.trace(self.wanted[number].plan for number in plans)
+        return self._traces[plans]
 
     def game_laws(self, numbers: tuple[int, ...], *, dual: bool) -> tuple[str, ...]:
-        """The laws of games that fired in the plans with these numbers; none if the strategy does not rewrite."""
+        """The laws of games that fired in these maps; none if the strategy does not rewrite."""
         if not self.strategy.rewrite:
             return ()
         if (numbers, dual) not in self._laws:
-            self._laws[numbers, dual] = self._lowering.laws([self.normal[number] for number in numbers], dual=dual)
+            maps = (self.maps[number] for number in numbers)
+            read = ((self.normal[plan], element) for plan, element in maps)
+            self._laws[numbers, dual] = self._lowering.laws(read, dual=dual)
         return self._laws[numbers, dual]
 
 
@@ -140,6 +172,8 @@ def lower(
     Raises CompositionError where a plan is undefined, ShapeError where tensors do not fit, BudgetError where a plan
     stands for too many maps.
     """
+    if not set(strategy.rules) <= set(LAWS):  # a law of the caller may look at the inputs of a plan
+        wanted = [one for each in wanted for one in each.apart()]
     graph = PlanGraph(each.plan for each in wanted)
     check(graph, places)
     check_meaning(graph, catalog.interpreter, places)
@@ -167,7 +201,7 @@ def size(
     have the same laws. Raises BudgetError where the budget is too small for what is asked, or where no budget is large
     enough.
     """
-    numbers = tuple(range(len(lowered.wanted)) if numbers is None else numbers)
+    numbers = tuple(range(len(lowered.maps)) if numbers is None else numbers)
     strategy = strategy or lowered.strategy
     if (strategy.rewrite, strategy.rules) != (lowered.strategy.rewrite, lowered.strategy.rules):
         raise ValueError("plans are sized under the laws by which they were lowered")
@@ -198,10 +232,11 @@ def size(
     remaining = iter(readings)
     outputs = tuple(
         PlanOutput(
-            each.label, each.item, each.plan, lowered.normal[number], found, tuple(next(remaining) for _ in found)
+            each.label, each.item, each.plan, lowered.normal[plan], found, tuple([next(remaining) for _ in found])
         )
         for number, found in zip(numbers, answers(taken.rewrite, taken.dual is True), strict=True)
-        for each in (lowered.wanted[number],)
+        for plan, _ in (lowered.maps[number],)
+        for each in (lowered.wanted[plan],)
     )
     plan = PhysicalPlan(
         lowered.query,
@@ -237,14 +272,11 @@ def compile_plan(
     return size(lower(wanted, catalog, strategy, query=query, places=places), seed, effort=effort)
 
 
-def _one_game(plan: Operator) -> bool:
-    while isinstance(plan, Projection | Selection):
-        plan = plan.of
-    return (
-        isinstance(plan, Identity)
-        and len(plan.inputs) == len(plan.baselines) == 1
-        and not isinstance(plan.baselines[0], Given)
-    )
+def _one_game(plan: Operator, each: bool) -> bool:
+    found = under_clauses(plan)
+    if not isinstance(found, Identity) or not (each or len(found.inputs) == 1):
+        return False
+    return len(found.baselines) == 1 and not isinstance(found.baselines[0], Given)
 
 
 def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:

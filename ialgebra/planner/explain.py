@@ -7,18 +7,19 @@ benchmarks and EXPLAIN read the same dictionary. No addresses, ids or clock time
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
-from typing import NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from ..algebra.operators import Operator
 from ..catalog.catalog import Catalog
 from ..errors import in_lines
 from ..interpreters.shipped import SHAPLEY
 from .decisions import Decision
-from .games import Game, Predicted
+from .games import Game, Predicted, Target
 from .graph import PlanGraph
-from .physical import Job, PhysicalPlan
+from .physical import Job, PhysicalPlan, PlanOutput
 from .sampling import ENDS
 from .spending import Spending
 
@@ -101,8 +102,8 @@ class EdgeLine(TypedDict):
 
 
 class PlanLines(TypedDict):
-    """The plans of all maps as one graph: operators by number, each after its operands; for each map, the number of its
-    outermost operator."""
+    """The plans of all maps as one graph: operators by number, each after its operands; for each map, or for all maps
+    of a collection together, the number of the outermost operator."""
 
     nodes: list[NodeLine]
     edges: list[EdgeLine]
@@ -110,7 +111,8 @@ class PlanLines(TypedDict):
 
 
 class JobLine(TypedDict):
-    """The games over one set of hybrids; by number, the batches that hold them and the maps that read them."""
+    """The games over one set of hybrids, or several such that are alike; by number, the batch that holds them and the
+    maps that read them, as `PlanLines` numbers maps."""
 
     job: str
     batch: int
@@ -165,7 +167,7 @@ def explain(
         BatchLine(
             models=list(each.models),
             asked=each.asked,
-            games=[line for number in each.jobs for line in _job_lines(plan.jobs[number], catalog)],
+            games=[family.line for family in _families(each.jobs, plan, catalog)],
             rows=each.cost.rows,
             batch_size=each.run.batch_size,
             mode=each.run.mode,
@@ -174,12 +176,12 @@ def explain(
         )
         for each in plan.passes
     ]
-    as_written = plan.stages[0][1]
+    as_written, maps = plan.stages[0][1], _maps(plan)
     return Details(
         strategy=plan.strategy.name,
         seed=plan.seed,
-        written=[_tree(plan.graph, output.written) for output in plan.outputs],
-        normal=[_tree(plan.graph, output.normal) for output in plan.outputs],
+        written=[_tree(plan.graph, written, count) for (_, written, _), count in maps.items()],
+        normal=[_tree(plan.graph, normal, count) for (_, _, normal), count in maps.items()],
         laws=list(counts.items()),
         shared=[(what, cost.rows, cost.seconds) for what, cost in plan.stages],
         batches=batches,
@@ -196,19 +198,32 @@ def explain(
     )
 
 
+_Map = tuple[int, Operator, Operator]
+"""What the maps of one collection have in common: the select item, the plan as written, and its normal form."""
+
+
+def _map(output: PlanOutput) -> _Map:
+    return output.item, output.written, output.normal
+
+
+def _maps(plan: PhysicalPlan) -> dict[_Map, int]:
+    """The plans of all maps, and how many maps each has."""
+    return dict(Counter(map(_map, plan.outputs)))
+
+
 def _graph(plan: PhysicalPlan, catalog: Catalog) -> GraphLines:
-    batches = {number: batch for batch, each in enumerate(plan.passes) for number in each.jobs}
+    maps = {each: number for number, each in enumerate(_maps(plan))}
     readers: dict[int, dict[int, None]] = {number: {} for number in range(len(plan.jobs))}
-    for number, output in enumerate(plan.outputs):
+    for output in plan.outputs:
         for reading in (reading for readings in output.readings for reading in readings):
-            readers[reading.job][number] = None
+            readers[reading.job][maps[_map(output)]] = None
+    families = [(batch, each) for batch, one in enumerate(plan.passes) for each in _families(one.jobs, plan, catalog)]
     return GraphLines(
-        written=_operators(plan.graph, [output.written for output in plan.outputs]),
-        normal=_operators(plan.graph, [output.normal for output in plan.outputs]),
+        written=_operators(plan.graph, [written for _, written, _ in maps]),
+        normal=_operators(plan.graph, [normal for _, _, normal in maps]),
         jobs=[
-            JobLine(job=line, batch=batches[number], maps=list(readers[number]))
-            for number, job in enumerate(plan.jobs)
-            for line in _job_lines(job, catalog)
+            JobLine(job=each.line, batch=batch, maps=sorted({k for number in each.jobs for k in readers[number]}))
+            for batch, each in families
         ],
     )
 
@@ -365,34 +380,62 @@ def _distinct(trees: list[list[str]]) -> list[list[str]]:
     return shown if len(shown) <= 6 else [*shown[:6], [f"… and {len(shown) - 6} more"]]
 
 
-def _tree(graph: PlanGraph, plan: Operator) -> list[str]:
-    """A plan as lines, each one operator or a chain of operators. Only the first lines of a large plan: its tree can be
-    as long as the square of its text."""
+def _tree(graph: PlanGraph, plan: Operator, maps: int) -> list[str]:
+    """A plan as lines, each one operator or a chain of operators; that of a collection is one line. Only the first
+    lines of a large plan: its tree can be as long as the square of its text."""
     drawn = (head + "  ".join(map(str, chain)) for head, chain in graph.branches(plan))
     lines = list(islice(drawn, _MOST_LINES + 1))
+    if maps > 1:
+        lines[-1] += f"  × {maps:,}"
     return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], "…"]
 
 
-def _job_lines(job: Job, catalog: Catalog) -> Iterator[str]:
+class _Family(NamedTuple):
+    """Jobs by number that are alike but for their inputs, and a line that shows them."""
+
+    line: str
+    jobs: list[int]
+
+
+def _families(jobs: Iterable[int], plan: PhysicalPlan, catalog: Catalog) -> list[_Family]:
+    """Some jobs of a plan, those together that are alike but for foreground, background and seed."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number in jobs:
+        job = plan.jobs[number]
+        columns = [(game.model, game.layer, _of_any(game.target), game.output) for game in job.games]
+        alike.setdefault((job.spec._replace(seed=0), job.hybrids.copies, *columns), []).append(number)
+    return [_Family(_job_line(plan.jobs[each[0]], len(each), catalog), each) for each in alike.values()]
+
+
+def _of_any(target: Target) -> object:
+    """A target, for all elements of a collection the same."""
+    if not isinstance(target, Predicted):
+        return target
+    return target.model, target.source.name, target.source.edits
+
+
+def _job_line(job: Job, count: int, catalog: Catalog) -> str:
+    """The line of `count` jobs that are alike, of which `job` is one."""
     method, players, rows, _, interpreter = job.spec
-    columns = ", ".join(_read(game, catalog) for game in job.games[:8])
+    columns = ", ".join(_read(game, catalog, alone=count == 1) for game in job.games[:8])
     more = f", … {len(job.games) - 8} more" if len(job.games) > 8 else ""
+    times = f"  × {count:,}" if count > 1 else ""
     if method == ENDS:
-        yield f"{players} players: {columns}{more}"
-        return
+        return f"{players} players: {columns}{more}{times}"
     named = method if interpreter == SHAPLEY else f"{interpreter} {method}"
     copies = job.hybrids.copies
     mean = f", mean over {copies:,} backgrounds" if copies else ""
-    yield f"{players} players, {rows:,} coalitions{mean}, {named}: {columns}{more}"
+    return f"{players} players, {rows:,} coalitions{mean}, {named}: {columns}{more}{times}"
 
 
-def _read(game: Game, catalog: Catalog) -> str:
+def _read(game: Game, catalog: Catalog, *, alone: bool) -> str:
+    """What a game reads; unless `alone`, of any element of a collection."""
     network = catalog.model(game.model)
     layer = "" if game.layer is None else f" layer {game.layer}"
     target = game.target
     if isinstance(target, Predicted):
-        own = target.model == game.model
-        shown = f"class of {target.source}" if own else f"class of {target.model}({target.source})"
+        source = target.source if alone else target.source.collection
+        shown = f"class of {source}" if target.model == game.model else f"class of {target.model}({source})"
     else:
         shown = network.class_name(target)
     reading = network.outputs if game.layer is None else network.outputs.head

@@ -56,6 +56,12 @@ class Leaf:
     window: Window = EVERYTHING
     layer: int | None = None  # None: the model itself
 
+    def of(self, source: Source) -> Leaf:
+        """The same φ of another input."""
+        target = Predicted(self.model, source) if isinstance(self.target, Predicted) else self.target
+        read = (self.baseline, self.partition, target, self.output, self.estimation, self.depth)
+        return Leaf(self.model, source, *read, self.window, self.layer)
+
     @property
     def against(self) -> tuple[str, ...]:
         """The baselines as people read them."""

@@ -17,6 +17,7 @@ from typing import NamedTuple, assert_never
 
 from ..algebra.baselines import Baseline, Given
 from ..algebra.edits import Nullify, Substitute
+from ..algebra.elements import collection_of, taken
 from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ..algebra.sources import Source
 from ..algebra.windows import Window, both
@@ -43,6 +44,14 @@ class _Share(NamedTuple):
 _Component = tuple[_Share, ...]
 
 
+class _Read(NamedTuple):
+    """One component of a plan: its shares, one term for each share, and the terms after equal games were merged."""
+
+    shares: _Component
+    terms: Sequence[GameTerm]
+    kept: Sequence[GameTerm]
+
+
 class Lowering:
     """Lowers plans of one graph over one catalog. Each tensor is looked up once, and each board and each set of hybrids
     is built once. With `trees`, models of trees are asked for these where that is exact (D2)."""
@@ -55,6 +64,7 @@ class Lowering:
         self._single: dict[tuple[Operator, bool], tuple[_Component, ...]] = {}
         self._terms: dict[tuple[Operator, bool, bool], list[list[GameTerm]]] = {}
         self._merged: dict[tuple[Operator, bool], list[tuple[GameTerm, ...]]] = {}
+        self._each: dict[tuple[Operator, bool, bool], list[_Read]] = {}
         self._interpreter = catalog.interpreter
         self._catalog = catalog
         self._trees = TreeChoices(catalog) if trees else None
@@ -88,19 +98,52 @@ class Lowering:
             answers.append(Answer(kept, own, board, baseline, against, position))
         return answers
 
-    def laws(self, plans: Iterable[Operator], *, dual: bool) -> tuple[str, ...]:
-        """The laws of games that merged terms of `plans` into fewer games, in the order of first use."""
-        readers: dict[Hybrids, dict[_Reader, None]] = {}
+    def each(self, plan: Operator, *, merge: bool, dual: bool) -> Iterator[tuple[Answer, ...]]:
+        """As `answers`, for each element of the plan's collection by itself. The plan is read once."""
+        collection, leaf = collection_of(plan), self._first(plan).leaf
+        assert collection is not None
+        names = _names(leaf.against)
+        for source, read in zip(collection.inputs, self._each_of(plan, merge, dual), strict=True):
+            shown = (read.shares[0].leaf if len(read.shares) == 1 else leaf.of(source),)
+            yield (Answer(tuple(read.kept), shown, read.terms[0].board, names, names, None),)
+
+    def _first(self, plan: Operator) -> _Share:
+        """The share of the first element of a plan's collection; those of the others differ in the input alone."""
+        first = taken(plan, [0])
+        self._graph.add(first)
+        (((share,)),) = self._components_of(first)
+        return share
+
+    def _each_of(self, plan: Operator, merge: bool, dual: bool) -> list[_Read]:
+        if (plan, merge, dual) not in self._each:
+            collection, first = collection_of(plan), self._first(plan)
+            assert collection is not None
+            self._each[plan, merge, dual] = [
+                self._summed(first._replace(leaf=first.leaf.of(source)), merge, dual) for source in collection.inputs
+            ]
+        return self._each[plan, merge, dual]
+
+    def _summed(self, share: _Share, merge: bool, dual: bool) -> _Read:
+        shares = tuple(self._shares(share, merge))
+        terms = [self._term(each, dual) for each in shares]
+        return _Read(shares, terms, merged(terms) if merge and len(terms) > 1 else terms)
+
+    def laws(self, maps: Iterable[tuple[Operator, int | None]], *, dual: bool) -> tuple[str, ...]:
+        """The laws of games that merged terms of `maps` into fewer games, in the order of first use. A map is a plan,
+        or one element of a plan's collection."""
+        every = [each for plan, element in maps for each in self._read_of(plan, element, dual)]
         fired: dict[str, None] = {}
-        for plan in plans:
-            single, terms, kept = (
-                self._single_of(plan, True),
-                self._terms_of(plan, dual, True),
-                self._merged_of(plan, dual),
-            )
-            for each in zip(single, terms, kept, strict=True):
-                fired.update(dict.fromkeys(_laws(*each, readers)))
+        alone = not any(_may_meet(share.leaf) for each in every for share in each.shares)
+        readers: dict[Hybrids, dict[_Reader, None]] = {}
+        for each in every:
+            fired.update(dict.fromkeys(_fewer(each) if alone else _laws(each, readers)))
         return tuple(fired)
+
+    def _read_of(self, plan: Operator, element: int | None, dual: bool) -> Iterable[_Read]:
+        if element is not None:
+            return (self._each_of(plan, True, dual)[element],)
+        read = (self._single_of(plan, True), self._terms_of(plan, dual, True), self._merged_of(plan, dual))
+        return map(_Read, *read)
 
     def read(self, plans: Iterable[Operator]) -> None:
         """Read the leaves and coefficients of `plans` together, so that an operator which they share is read once."""
@@ -190,21 +233,26 @@ _Reader = tuple[Source, Window, bool]
 """An input and a window whose game uses some hybrids, and whether it uses them swapped (L13)."""
 
 
-def _laws(
-    component: _Component,
-    terms: Sequence[GameTerm],
-    kept: Sequence[GameTerm],
-    readers: dict[Hybrids, dict[_Reader, None]],
-) -> Iterator[str]:
+def _may_meet(leaf: Leaf) -> bool:
+    """Whether another leaf may read the game of this one, by the laws that `_laws` looks for."""
+    return bool(leaf.source.edits) or isinstance(leaf.baseline, Given)
+
+
+def _fewer(each: _Read) -> Iterator[str]:
+    """The laws that give a component fewer games than terms."""
+    if any(term.game.hybrids.players == 0 for term in each.terms):
+        yield "φ(x; x, f) = 0 (L12)"
+    elif len(each.kept) < len(each.terms):
+        yield "equal games are one (L11)"
+
+
+def _laws(each: _Read, readers: dict[Hybrids, dict[_Reader, None]]) -> Iterator[str]:
     """The laws that give a component fewer games than terms, or games that earlier components have already.
 
     `readers` holds the games of earlier components; those of this component are added to it.
     """
-    if any(term.game.hybrids.players == 0 for term in terms):
-        yield "φ(x; x, f) = 0 (L12)"
-    elif len(kept) < len(terms):
-        yield "equal games are one (L11)"
-    for term, share in zip(terms, component, strict=True):
+    yield from _fewer(each)
+    for term, share in zip(each.terms, each.shares, strict=True):
         known = readers.setdefault(term.game.hybrids, {})
         own = share.leaf.source, share.leaf.window, term.board.swapped
         for other in known if term.game.hybrids.players else ():

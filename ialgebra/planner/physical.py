@@ -148,7 +148,8 @@ class PhysicalPlan:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the inputs that it explains."""
-        calls = (leaf for output in self.outputs for leaf in leaves(output.written))
+        plans = dict.fromkeys(output.written for output in self.outputs)
+        calls = (leaf for plan in plans for leaf in leaves(plan))
         return tuple(dict.fromkeys(source.name for call in calls for source in call.inputs))
 
     @property

@@ -44,7 +44,7 @@ def fired(text: str, dual: bool, rewrite: bool = True) -> list[str]:
     catalog = world().con._catalog
     (only,) = binder.bind(reader.parse(text)[0], text, catalog).maps
     plan = normalise(only.plan)[0] if rewrite else only.plan
-    return list(Lowering(PlanGraph([plan]), catalog).laws([plan], dual=dual))
+    return list(Lowering(PlanGraph([plan]), catalog).laws([(plan, None)], dual=dual))
 
 
 def games(answer: Answer) -> dict[str, Fraction]:
@@ -267,7 +267,9 @@ def test_a_nullified_input_s_game_is_the_projection_s(dual: bool) -> None:
         nullified, projected = (lowering.answers(plan, merge=True, dual=dual)[0].board for plan in plans)
         assert (nullified.hybrids is projected.hybrids) == (baseline != "xs"), (baseline, players)
         assert nullified.swapped == projected.swapped or baseline == "xs"
-        assert ("φ(nullify(x, w)) = Π_¬w φ(x) (L14)" in lowering.laws(plans, dual=dual)) == (baseline != "xs")
+        assert ("φ(nullify(x, w)) = Π_¬w φ(x) (L14)" in lowering.laws([(plan, None) for plan in plans], dual=dual)) == (
+            baseline != "xs"
+        )
         assert (nullified.labels >= 0).all()
         assert ((projected.labels < 0) == worlds.PREDICATES["image"]["ring"](torch.zeros(2, 6, 6))).all()
 

@@ -14,6 +14,7 @@ from itertools import groupby, islice
 from typing import TypeVar, cast
 
 from ...algebra.baselines import Given
+from ...algebra.elements import collection_of, one_each, taken
 from ...algebra.kinds import KINDS
 from ...algebra.operators import (
     AntiJoin,
@@ -35,7 +36,7 @@ from .. import tree
 from .models import NOTHING_TOLD, Told, Unknown
 from .operands import bind_call
 from .options import bind_budget, bind_contrast, whole
-from .plans import OperandPlans, Ranked, contrasts, lengthened, one_each, taken
+from .plans import OperandPlans, Ranked, contrasts, lengthened
 from .predicates import bind_window
 from .ranking import ranked
 from .scope import Inherited, Scope, check_same_shape
@@ -47,12 +48,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound query: a plan as written for each item of its select list and each input, the place of each operator in
-    the text, and the ranking of the inputs."""
+    """A bound query: a plan as written for each item of its select list, the place of each operator in the text, and
+    the ranking of the inputs."""
 
-    maps: tuple[Wanted, ...]
+    wanted: tuple[Wanted, ...]
     places: dict[Operator, Span]
     ranked: Ranked | None = None
+
+    @property
+    def maps(self) -> tuple[Wanted, ...]:
+        """Every map by itself."""
+        return tuple(one for each in self.wanted for one in each.apart())
 
 
 def bind(
@@ -75,12 +81,14 @@ def bind(
     inherited = Inherited(estimation, cast("Contrast", settings.contrast or "difference"), within)
     found = _QueryBinder(scope, Views()).query(query, inherited)
     _refuse_bounds_without_errors(query, found.plans, scope)
-    maps = [
-        Wanted(plan, label, item)
-        for item, (whole_plan, label) in enumerate(zip(found.plans, found.labels, strict=True))
-        for plan in one_each(whole_plan, found.kept)
-    ]
-    return Bound(tuple(maps), scope.places, found.ranked)
+    wanted = []
+    for item, (plan, label) in enumerate(zip(found.plans, found.labels, strict=True)):
+        each = collection_of(plan) is not None
+        if found.kept is None or not each:
+            wanted.append(Wanted(plan, label, item, each))
+        elif found.kept:
+            wanted.append(Wanted(scope.moved(plan, taken(plan, found.kept)), label, item, each))
+    return Bound(tuple(wanted), scope.places, found.ranked)
 
 
 @dataclass(frozen=True)

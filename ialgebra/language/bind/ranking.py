@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from ...algebra.elements import collection_of, identity_of
 from ...algebra.kinds import KINDS
 from ...algebra.operators import Identity, Operator
 from ...algebra.rankings import (
@@ -35,7 +36,7 @@ from ...errors import BindError, ShapeError, did_you_mean
 from .. import tree
 from .models import UnknownPredictions
 from .options import whole
-from .plans import OperandPlans, Ranked, collection_of, identity_of
+from .plans import OperandPlans, Ranked
 from .predicates import PredicateBinder, bind_window
 from .scope import Scope
 

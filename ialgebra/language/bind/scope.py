@@ -50,6 +50,10 @@ class Scope:
         self.places.setdefault(plan, span)
         return plan
 
+    def moved(self, plan: Operator, other: Operator) -> Operator:
+        """Returns `other`, which stands where `plan` stands."""
+        return self.placed(other, self.places[plan]) if plan in self.places else other
+
     def model(self, name: str) -> KnownModel:
         """A registered model; BindError for an unknown name."""
         return self.catalog.model(name)
