@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +43,13 @@ _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make sev
 _ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
 
 
+class PlayersName(NamedTuple):
+    """What the name of hybrids holds of their players."""
+
+    digest: hashlib.blake2b
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class _Stack:
     """An input `x` and its backgrounds (B, *shape); where they differ; and which players play against which of them,
@@ -65,7 +73,7 @@ class Boards:
         self.readers = {name: network.tokens for name, network in catalog.models.items()}
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.backgrounds: dict[tuple[object, ...], Element] = {}
-        self.interned: dict[str, Hybrids] = {}
+        self.hybrids: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
         self.stacks: dict[tuple[object, ...], _Stack | None] = {}
         self.stacked: dict[tuple[object, ...], torch.Tensor | None] = {}
@@ -75,9 +83,7 @@ class Boards:
 
         Raises ShapeError where input, baseline, window and mask do not fit together.
         """
-        dual = dual and isinstance(leaf.baseline, Given)
-        reader = self.readers[leaf.model]
-        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, dual, reader)
+        place, dual = self._place(leaf, prune, dual), may_swap(leaf, dual)
         if place not in self.boards:
             self.boards[place] = self.build(leaf, prune, dual)
         self.asked.setdefault(leaf, self.boards[place])
@@ -119,7 +125,7 @@ class Boards:
 
     def _stacked(self, leaf: Leaf, baselines: tuple[Baseline, ...]) -> _Stack | None:
         x = self.catalog.element_for(leaf.model, leaf.source)
-        if self._masked(leaf) or self._special(leaf) is not None or agreed(x.tensor, x.tensor)[0] is not x.tensor:
+        if self.masked(leaf) or self._special(leaf) is not None or agreed(x.tensor, x.tensor)[0] is not x.tensor:
             return None
         packing, kind = packing_of(x.tensor), self.catalog.input(leaf.source.name).kind
         form = (x.tensor.shape, x.tensor.dtype, kind, packing and packing.key)
@@ -128,7 +134,7 @@ class Boards:
         backgrounds = self.stacked[baselines, form]
         if backgrounds is None:
             return None
-        numbers = self._players(leaf, None)
+        numbers = self.players_of(leaf, None)
         mine, theirs = x.array, array_of(plain(backgrounds))
         differs = np.asarray(mine != theirs)
         if x.tensor.is_floating_point():  # a value that is missing in both is the same
@@ -176,22 +182,32 @@ class Boards:
             here = torch.from_numpy(segments) >= 0
             full = f"{copies}·{Element(torch.where(here, x, background).contiguous()).digest}"
         named = np.where(whole.differs, segments, -1) if prune else segments
-        hybrids = self._interned(x, background, full, empty, segments, named, int(plays.sum()), copies, covering)
+        count = int(plays.sum())
+        name = name_of_players(named, count)
+        hybrids = self.interned(x, background, full, empty, segments, name, count, copies, covering)
         return Board(np.broadcast_to(numbers, whole.differs.shape[1:]), np.flatnonzero(plays), hybrids, False)
+
+    def enter(self, leaf: Leaf, board: Board, *, prune: bool, dual: bool) -> None:
+        """Take a board that was built elsewhere as that of a leaf."""
+        self.boards.setdefault(self._place(leaf, prune, dual), board)
+
+    def _place(self, leaf: Leaf, prune: bool, dual: bool) -> tuple[object, ...]:
+        reader, swaps = self.readers[leaf.model], may_swap(leaf, dual)
+        return leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, swaps, reader
 
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         """The board of a leaf as `board` gives it, but always built again, even if it is known."""
         if isinstance(leaf.baseline, Several):
             return self._of_several(leaf, leaf.baseline, prune)
         x = self.catalog.element_for(leaf.model, leaf.source)
-        background = self._background(leaf, x)
+        background = self.background(leaf, x)
         hidden = None  # from the model's attention, present or absent: no player
-        if self._masked(leaf):
+        if self.masked(leaf):
             hidden = ((x.tensor < 0) & (background.tensor < 0)).numpy()
         if (special := self._special(leaf)) is not None:
             same = special & np.asarray(x.array == background.array)
             hidden = same if hidden is None else hidden | same
-        numbers = self._players(leaf, hidden)
+        numbers = self.players_of(leaf, hidden)
         if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
             common = common_dtype(x.tensor.dtype, background.tensor.dtype)
             x, background = (Element(each.tensor.to(common)) for each in (x, background))
@@ -219,24 +235,24 @@ class Boards:
             x, background, full = background, full, background
         players = np.where(differs, segments, -1) if prune else segments
         tensors, digests = (x.tensor, background.tensor), (full.digest, background.digest)
-        hybrids = self._interned(*tensors, *digests, segments, players, int(plays.sum()))
+        count = int(plays.sum())
+        hybrids = self.interned(*tensors, *digests, segments, name_of_players(players, count), count)
         return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
 
-    def _masked(self, leaf: Leaf) -> bool:
+    def masked(self, leaf: Leaf) -> bool:
         """Whether the leaf's model is given packed tokens (`models.tokens`)."""
         kind = KINDS[self.catalog.input(leaf.source.name).kind]
         return self.readers[leaf.model] is not None and kind.vocabulary
 
-    def _players(self, leaf: Leaf, hidden: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    def of_positions(self, leaf: Leaf) -> bool:
+        """Whether the players of a leaf are those of all inputs of its collection that have its shape."""
+        return isinstance(leaf.partition, _OF_POSITIONS) and leaf.window.columns <= _POSITIONS
+
+    def players_of(self, leaf: Leaf, hidden: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        """The players of a leaf, as integers that broadcast to its input; `hidden` features are none."""
         entry, content = self.catalog.input(leaf.source.name), self.catalog.element(leaf.source).array
-        place: tuple[object, ...] = (
-            leaf.source,
-            leaf.window,
-            leaf.partition,
-            None if hidden is None else hidden.tobytes(),
-        )
-        if hidden is None and leaf.window.columns <= _POSITIONS and isinstance(leaf.partition, _OF_POSITIONS):
-            place = (entry.name, content.shape, leaf.window, leaf.partition)  # equal in all elements of one form
+        own = (entry.name, content.shape) if self.of_positions(leaf) else leaf.source
+        place = (own, leaf.window, leaf.partition, None if hidden is None else hidden.tobytes())
         if place not in self.players:
             if leaf.source not in self.columns:
                 self.columns[leaf.source] = self.catalog.columns(leaf.source)
@@ -247,7 +263,8 @@ class Boards:
             self.players[place] = found
         return self.players[place]
 
-    def _background(self, leaf: Leaf, x: Element) -> Element:
+    def background(self, leaf: Leaf, x: Element) -> Element:
+        """The background of a leaf's input `x`."""
         assert not isinstance(leaf.baseline, Several)
         kind, reader = self.catalog.input(leaf.source.name).kind, self.readers[leaf.model]
         place = (leaf.source, leaf.baseline, reader)
@@ -272,7 +289,7 @@ class Boards:
                         lambda name: [each.tensor for each in self.catalog.input(name).elements],
                     )
                 )
-            if reader is not None and self._masked(leaf) and not own_mask:
+            if reader is not None and self.masked(leaf) and not own_mask:
                 self.backgrounds[place] = Element(reader.riding(self.backgrounds[place].tensor, x.tensor))
             if isinstance(leaf.baseline, AbsentToken) and leaf.baseline.drops:
                 self.backgrounds[place] = Element(self._dropped(leaf, x.tensor, leaf.baseline))
@@ -302,27 +319,37 @@ class Boards:
         baseline of an input are read under that input's mask, unless they came with one."""
         return not is_hidden(source.name) or self.catalog.input(source.name).elements[0].attention is not None
 
-    def _interned(
+    def interned(
         self,
         x: torch.Tensor,
         background: torch.Tensor,
         full: str,
         empty: str,
         segments: NDArray[np.int64],
-        named: NDArray[np.int64],
+        name: PlayersName,
         players: int,
         copies: int | None = None,
         covering: bool = True,
     ) -> Hybrids:
-        """The one object for hybrids with these ends, and with these players (`named`) where the ends differ."""
-        narrow = np.int16 if players < 1 << 15 else np.int32
-        digest = hashlib.blake2b(named.astype(narrow).tobytes(), digest_size=12)
-        digest.update(f"{full}|{empty}|{named.shape}|{players}".encode())
+        """The one object for hybrids with these ends, and with players of this name where the ends differ."""
+        digest = name.digest.copy()
+        digest.update(f"{full}|{empty}|{name.shape}|{players}".encode())
         key = digest.hexdigest()
-        if key not in self.interned:
-            self.interned[key] = Hybrids(x, background, segments, players, key, full, empty, copies, covering)
-        return self.interned[key]
+        if key not in self.hybrids:
+            self.hybrids[key] = Hybrids(x, background, segments, players, key, full, empty, copies, covering)
+        return self.hybrids[key]
 
 
 def _digest(*digests: str) -> str:
     return hashlib.blake2b("|".join(digests).encode(), digest_size=16).hexdigest()
+
+
+def may_swap(leaf: Leaf, dual: bool) -> bool:
+    """Whether the ends of a leaf may change places, if `dual` allows it: both must be inputs."""
+    return dual and isinstance(leaf.baseline, Given)
+
+
+def name_of_players(named: NDArray[np.int64], players: int) -> PlayersName:
+    """The name of so many players, given where they differ from the background (−1: nowhere)."""
+    narrow = np.int16 if players < 1 << 15 else np.int32
+    return PlayersName(hashlib.blake2b(named.astype(narrow).tobytes(), digest_size=12), named.shape)

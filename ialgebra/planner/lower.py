@@ -29,6 +29,7 @@ from .boards import Boards
 from .decisions import Decision
 from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, Several, merged
 from .graph import PlanGraph
+from .together import build_together
 from .trees import TreeChoices
 
 
@@ -118,9 +119,10 @@ class Lowering:
         if (plan, merge, dual) not in self._each:
             collection, first = collection_of(plan), self._first(plan)
             assert collection is not None
-            self._each[plan, merge, dual] = [
-                self._summed(first._replace(leaf=first.leaf.of(source)), merge, dual) for source in collection.inputs
-            ]
+            leaves = [first.leaf.of(source) for source in collection.inputs]
+            prune, swap = self._of_board(first, dual)
+            build_together(self._boards, leaves, prune=prune, dual=swap)
+            self._each[plan, merge, dual] = [self._summed(first._replace(leaf=leaf), merge, dual) for leaf in leaves]
         return self._each[plan, merge, dual]
 
     def _summed(self, share: _Share, merge: bool, dual: bool) -> _Read:
@@ -218,15 +220,19 @@ class Lowering:
 
     def _term(self, share: _Share, dual: bool) -> GameTerm:
         leaf = share.leaf
-        interpreter = self._interpreter(leaf.estimation.interpreter)
-        if isinstance(interpreter, GameInterpreter):
-            # The literal contrast of two models gives null players a value too, so they are not pruned there.
-            shapley = share.part == "shapley"
-            board = self._boards.board(leaf, prune=shapley, dual=dual and shapley and interpreter.dual)
-        else:
-            board = self._boards.board(leaf, prune=False, dual=False)
+        prune, swap = self._of_board(share, dual)
+        board = self._boards.board(leaf, prune=prune, dual=swap)
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
         return GameTerm(share.coefficient, game, board, share.part)
+
+    def _of_board(self, share: _Share, dual: bool) -> tuple[bool, bool]:
+        """Whether null players are pruned from a share's board (L16), and whether its inputs may change places."""
+        interpreter = self._interpreter(share.leaf.estimation.interpreter)
+        if not isinstance(interpreter, GameInterpreter):
+            return False, False
+        # The literal contrast of two models gives null players a value too, so they are not pruned there.
+        shapley = share.part == "shapley"
+        return shapley, dual and shapley and interpreter.dual
 
 
 _Reader = tuple[Source, Window, bool]

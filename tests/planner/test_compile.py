@@ -11,12 +11,14 @@ from torch import nn
 
 import ialgebra
 from ialgebra import Strategy
+from ialgebra.algebra.operators import Identity, Operator
 from ialgebra.answering import binding as binder
 from ialgebra.answering import question
 from ialgebra.language import reader
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.compile import Wanted, compile_plan, lower, size
 from ialgebra.planner.games import Answer
+from ialgebra.planner.laws import LAWS
 from ialgebra.planner.physical import PhysicalPlan
 from ialgebra.planner.sampling import Effort
 from ialgebra.planner.strategy import PRESETS
@@ -88,6 +90,43 @@ def test_a_round_may_be_sized_with_the_decisions_of_the_first_taken() -> None:
                 size(lowered, 3, strategy=other)
 
 
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_plan_of_a_collection_is_the_plans_of_its_elements(name: str) -> None:
+    for text in (
+        "select 2, * from f(xs)",
+        "select *, 3 from f(xs, baseline => x) where w",
+        "select 2 from f(xs, baseline => xs, output => 'probability') where ring budget 20",
+        "select * from f(nullify(xs, w), target => 1)",
+        "select * from f(xs, players => slic(4)) having index < 2 order by index desc",
+        "select * from f(xs) using captum.Saliency()",
+    ):
+        bound = binder.bind(reader.parse(text)[0], text, CATALOG)
+        assert len(bound.wanted) < len(bound.maps), text
+        for effort in (None, Effort(4), Effort(9, {}, True)):
+            one, *rest = said(compile_plan(bound.wanted, CATALOG, PRESETS[name], 3, effort=effort))  # type: ignore[misc]
+            other, *alone = said(compile_plan(bound.maps, CATALOG, PRESETS[name], 3, effort=effort))  # type: ignore[misc]
+            assert one == other
+            outputs, each = rest.pop(0), alone.pop(0)
+            assert [(label, item, *more) for label, item, _, _, *more in outputs] == [
+                (label, item, *more) for label, item, _, _, *more in each
+            ]
+            (_, *others), (_, *of_each) = rest.pop(), alone.pop()  # the trace of one plan is shorter
+            assert (rest, others) == (alone, of_each)
+
+
+def test_a_law_of_the_caller_meets_every_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[int] = []
+
+    def look(plan: Operator) -> Operator | None:
+        met.extend(len(plan.inputs) for _ in [0] if isinstance(plan, Identity))
+        return None
+
+    text = "select * from f(xs)"
+    bound = binder.bind(reader.parse(text)[0], text, CATALOG)
+    lower(bound.wanted, CATALOG, replace(Strategy.BEST, rules=(*LAWS, look)))
+    assert met == [1] * len(bound.maps)
+
+
 def test_each_board_is_built_once_a_query_however_many_rounds_are_sized(monkeypatch: pytest.MonkeyPatch) -> None:
     built: Counter[tuple[object, ...]] = Counter()
     build = Boards.build
@@ -114,17 +153,22 @@ def test_a_bounded_query_over_forty_inputs_builds_each_board_once_in_all_its_rou
     con.register_input("many", torch.rand(40, 1, 6, 6), players="pixels")
     built: Counter[object] = Counter()
     sized: list[int] = []
-    build, resize = Boards.build, question.size
+    build, enter, resize = Boards.build, Boards.enter, question.size
 
     def counted(self: Boards, leaf, prune, dual):  # type: ignore[no-untyped-def]
         built[leaf.source] += 1
         return build(self, leaf, prune, dual)
+
+    def entered(self: Boards, leaf, board, **how):  # type: ignore[no-untyped-def]
+        built[leaf.source] += 1
+        enter(self, leaf, board, **how)
 
     def timed(lowered, seed, **more):  # type: ignore[no-untyped-def]
         sized.append(len(more["numbers"]))
         return resize(lowered, seed, **more)
 
     monkeypatch.setattr(Boards, "build", counted)
+    monkeypatch.setattr(Boards, "enter", entered)
     monkeypatch.setattr(question, "size", timed)
     answers = con.sql("select * from f(many) error within 4%")
     assert len(answers) == 40

@@ -1,0 +1,72 @@
+"""Boards of many inputs at once: of leaves that differ in their inputs alone.
+
+In: the boards of a query, and such leaves. Out: the boards of those whose players all play, entered among the boards;
+the others are left to `Boards.board`, which builds one at a time, and gives the same. It may not know operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..algebra.baselines import AbsentToken, Blur
+from ..algebra.kinds.naming import TextNames
+from ..algebra.packings import packing_of
+from .boards import Boards, may_swap, name_of_players
+from .games import Board, Leaf, Several
+
+_MOST_STACKED = 1 << 22  # numbers of the inputs that are compared with their background at once
+
+
+def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual: bool) -> None:
+    """Build the boards of `leaves`, which differ in their inputs alone, as far as that can be done in one go. `prune`
+    and `dual` are those of `Boards.board`."""
+    first = leaves[0]
+    if isinstance(first.baseline, Several | AbsentToken | Blur) or not boards.of_positions(first) or boards.masked(first):
+        return
+    catalog = boards.catalog
+    x = catalog.element(first.source)
+    background = boards.background(first, x)
+    form = (x.tensor.shape, x.tensor.dtype, None)
+    if form != (background.tensor.shape, background.tensor.dtype, packing_of(background.tensor)):
+        return
+    numbers = boards.players_of(first, None)
+    labels = np.broadcast_to(numbers, x.tensor.shape)
+    count = int(numbers.max(initial=-1)) + 1
+    order = np.argsort(labels.ravel(), kind="stable")
+    ordered = labels.ravel()[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    everywhere = name_of_players(labels if prune else numbers, count)
+    active, swaps = np.arange(count), may_swap(first, dual)
+    step = max(1, _MOST_STACKED // max(1, x.tensor.numel()))
+    for begin in range(0, len(leaves) if count else 0, step):
+        found = [(leaf, catalog.element(leaf.source)) for leaf in leaves[begin : begin + step]]
+        block = [
+            (leaf, each)
+            for leaf, each in found
+            if (each.tensor.shape, each.tensor.dtype, packing_of(each.tensor)) == form
+            and not isinstance(each.names, TextNames)
+        ]
+        if not block:
+            continue
+        values = np.stack([each.array for _, each in block])
+        differs = values != background.array
+        if x.tensor.is_floating_point():  # a value that is missing in both is the same
+            differs &= ~(np.isnan(values) & np.isnan(background.array))
+        flat = differs.reshape(len(block), -1)
+        touched = np.logical_or.reduceat(flat[:, order], starts, axis=1)
+        outside = int(ordered[0] < 0)  # the first entry is of features outside the window
+        whole = touched[:, outside:].all(axis=1) & ~touched[:, :outside].any(axis=1)
+        full = flat.all(axis=1)
+        for k in np.flatnonzero(whole).tolist():
+            leaf, each = block[k]
+            ends = (each, background)
+            swapped = swaps and each.digest > background.digest
+            if swapped:
+                ends = (background, each)
+            alike = full[k] or not prune
+            name = everywhere if alike else name_of_players(np.where(differs[k], labels, -1), count)
+            tensors, digests = (ends[0].tensor, ends[1].tensor), (ends[0].digest, ends[1].digest)
+            hybrids = boards.interned(*tensors, *digests, numbers, name, count)
+            boards.enter(leaf, Board(labels, active, hybrids, swapped), prune=prune, dual=dual)
