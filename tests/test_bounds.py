@@ -500,13 +500,18 @@ def test_where_time_cuts_a_round_off_the_round_before_it_is_the_answer_again(tol
 def built(monkeypatch: pytest.MonkeyPatch) -> Counter[object]:
     """How often each board was built, by its leaf."""
     count: Counter[object] = Counter()
-    build = Boards.build
+    build, enter = Boards.build, Boards.enter
 
     def counted(self, leaf, *options):
         count[leaf] += 1
         return build(self, leaf, *options)
 
+    def entered(self, leaf, board, **options):
+        count[leaf] += 1
+        enter(self, leaf, board, **options)
+
     monkeypatch.setattr(Boards, "build", counted)
+    monkeypatch.setattr(Boards, "enter", entered)
     return count
 
 
