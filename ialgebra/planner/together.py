@@ -23,7 +23,8 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
     """Build the boards of `leaves`, which differ in their inputs alone, as far as that can be done in one go. `prune`
     and `dual` are those of `Boards.board`."""
     first = leaves[0]
-    if isinstance(first.baseline, Several | AbsentToken | Blur) or not boards.of_positions(first) or boards.masked(first):
+    own = isinstance(first.baseline, Several | AbsentToken | Blur)  # each input has backgrounds of its own
+    if own or not boards.of_positions(first) or boards.masked(first):
         return
     catalog = boards.catalog
     x = catalog.element(first.source)
