@@ -198,15 +198,15 @@ def explain(
     )
 
 
-_Map = tuple[int, Operator, Operator]
+_PlanOfMaps = tuple[int, Operator, Operator]
 """What the maps of one collection have in common: the select item, the plan as written, and its normal form."""
 
 
-def _map(output: PlanOutput) -> _Map:
+def _map(output: PlanOutput) -> _PlanOfMaps:
     return output.item, output.written, output.normal
 
 
-def _maps(plan: PhysicalPlan) -> dict[_Map, int]:
+def _maps(plan: PhysicalPlan) -> dict[_PlanOfMaps, int]:
     """The plans of all maps, and how many maps each has."""
     return dict(Counter(map(_map, plan.outputs)))
 
