@@ -279,4 +279,5 @@ class Store:
         with self.lock:
             self.tables.clear()
             self.games.clear()
+            self._game_bytes = 0
             self.estimates.clear()
