@@ -185,7 +185,7 @@ DEFECTS = (
     ),
     Defect(
         "an edit is made after the next", "catalog.catalog",
-        "for edit in source.edits:", "for edit in source.edits[::-1]:",
+        "for number, edit in enumerate(source.edits):", "for number, edit in enumerate(source.edits[::-1]):",
         ("L14",), ("L3", "L8", "L13"),
     ),
     Defect(
@@ -208,17 +208,17 @@ DEFECTS = (
     ),
     Defect(
         "baselines are added up instead of averaged", "planner.lower",
-        "share = Fraction(1, len(plan.inputs) * len(plan.baselines))", "share = Fraction(1, len(plan.inputs))",
+        "share.coefficient * Fraction(own, len(each))", "share.coefficient * Fraction(own)",
         ("L18",), ("L3", "L10", "L13"),
     ),
     Defect(
         "a collection under a join is its sum", "planner.lower",
-        "share = Fraction(1, len(plan.inputs) * len(plan.baselines))", "share = Fraction(1, len(plan.baselines))",
+        "share, each = Fraction(1, len(plan.inputs)), plan.baselines", "share, each = Fraction(1), plan.baselines",
         ("L18",), ("L3", "L10", "L13"),
     ),
     Defect(
         "dropout is left on", "kernels.forward",
-        "module.training = False", "module.training = True",
+        "module.training = train_mode", "module.training = True",
         ("L4",), ("L5",),
     ),
     Defect(
@@ -235,20 +235,23 @@ def windows_after_the_game(monkeypatch: pytest.MonkeyPatch) -> None:
     from ialgebra.answering import loop
     from ialgebra.planner import boards
 
-    board, attribution = boards.Boards.board, loop.attribution
+    board, columns = boards.Boards.board, loop.columns
 
     def everywhere(self, leaf, *, prune, dual):
         return board(self, replace(leaf, window=EVERYTHING), prune=prune, dual=dual)
 
-    def masked(output, answer, estimate, outcome, catalog):
-        found = attribution(output, answer, estimate, outcome, catalog)  # type: ignore[call-arg]
-        inside = np.ones(found.map.shape, dtype=bool)
-        for leaf in answer.shown:
-            inside &= evaluate(leaf.window, columns_of(found.kind, found.content))
-        return replace(found, map=np.where(inside, found.map, 0.0))
+    def masked(maps, outcome, catalog):
+        found = columns(maps, outcome, catalog)
+        own = {}
+        for row, each in enumerate(maps):
+            inside = np.ones(found.map(row).shape, dtype=bool)
+            for leaf in each.answer.shown:
+                inside &= evaluate(leaf.window, columns_of(found.kind[row], found.content[row]))
+            own[row] = np.where(inside, found.map(row), 0.0)
+        return replace(found, own=own)
 
     monkeypatch.setattr(boards.Boards, "board", everywhere)
-    monkeypatch.setattr(loop, "attribution", masked)
+    monkeypatch.setattr(loop, "columns", masked)
 
 
 def a_shortcut_that_forgets_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any, cast
 
 from torch import Tensor
@@ -76,7 +77,7 @@ def opened(model: object) -> Opened | None:
 
     Raises BindError for an estimator that is not fitted.
     """
-    if not estimators.is_estimator(model) and not hasattr(model, "__self__"):
+    if not estimators.is_estimator(model) and not isinstance(model, MethodType):
         return None
     found = estimators.opened(model)
     if found is None or not isinstance(found.run, estimators.EstimatorCall) or not takes_texts(found.run.estimator):
