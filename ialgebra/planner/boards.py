@@ -36,7 +36,7 @@ from .games import Board, Hybrids, Leaf, Several
 FEW = 8  # baselines; fewer are games of their own, whose rows other queries meet
 # Sampled games of one mean draw coalitions of their own, so that errors cancel. More would be more exact, and take
 # longer to estimate.
-_DRAWN_APART = 8
+_DRAWN_APART = 4
 _POSITIONS = frozenset({"row", "col", "channel", "feature", "time", "depth", "frame"})  # columns that no value changes
 _OF_POSITIONS = Features | Pixels | Grid | Blocks | Tile | Spans | Labels  # players that no value changes
 _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
