@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from ialgebra.system.kept import Kept
 from ialgebra.system.threads import _openblas, blas_threads, in_parts
@@ -56,14 +55,6 @@ def test_the_limit_holds_whatever_threads_do() -> None:
     for each in threads:
         each.join()
     assert kept.nbytes == 7 * len(kept) == 98
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -147,7 +147,7 @@ def _evaluate(group: list[_End], wanted: dict[_End, _Wanted], tables: Tables, de
     def named(_chunk: Sequence[_End], _work: Work, _row: int) -> str:
         return "an input as a whole, or its baseline"
 
-    run = Run(_batch_size(tables, model), "eager")
+    run = Run(whole_batch_size(tables, model), "eager")
     desk.in_batches(group, lambda _: run, model, works, read, named, timed=False)
 
 
@@ -179,7 +179,8 @@ def _apart(tables: Tables, number: int) -> int | None:
     return None if tables.plan.strategy.share else number
 
 
-def _batch_size(tables: Tables, model: str) -> int:
+def whole_batch_size(tables: Tables, model: str) -> int:
+    """Rows a batch of whole inputs of a model: as in the smallest of its passes."""
     passes = tables.plan.passes
     sizes = [each.run.batch_size for each in passes if model in each.models]
     return min(sizes, default=passes[0].run.batch_size)

@@ -20,6 +20,7 @@ from ..planner.games import Predicted
 from ..planner.physical import Pass, Run
 from ..system.arrays import Bools, Floats, Ints
 from .batches import Desk
+from .ends import whole_batch_size
 from .lanes import Done, FamilyRows, HybridRows, Rows, Work
 from .memory import SAME, ValueColumn
 from .pace import Pace
@@ -178,7 +179,7 @@ def _columns(family: Family, places: Sequence[int], k: int, tables: Tables) -> _
     model = tables.plan.jobs[family.jobs[0]].games[k].model
     for number, place in enumerate(places):
         game = tables.plan.jobs[family.jobs[place]].games[k]
-        target = tables.outcome.targets[game.target] if isinstance(game.target, Predicted) else game.target
+        target = tables.target(game)
         if target not in known:
             known[target] = len(kinds)
             kinds.append(tables.column(game))
@@ -236,7 +237,7 @@ def _predict(family: Family, places: Sequence[int], tables: Tables, desk: Desk, 
 
 
 def _ask(model: str, targets: Sequence[Predicted], inputs: Sequence[torch.Tensor], tables: Tables, desk: Desk) -> None:
-    size = min(each.run.batch_size for each in tables.plan.passes if model in each.models)
+    size = whole_batch_size(tables, model)
 
     def works(chunk: Sequence[int], run: Run) -> list[Work]:
         rows = Rows(whole=tuple(inputs[n] for n in chunk))

@@ -30,6 +30,7 @@ from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Element, constant_element, is_hidden
 from ..errors import BindError
+from ..system.arrays import Bools
 from ..system.tensors import array_of
 from .games import Board, Hybrids, Leaf, Several
 
@@ -59,8 +60,8 @@ class _Stack:
     backgrounds: torch.Tensor
     digests: tuple[str, ...]
     numbers: NDArray[np.int64]
-    differs: NDArray[np.bool_]
-    touched: NDArray[np.bool_]
+    differs: Bools
+    touched: Bools
 
 
 class Boards:
@@ -136,17 +137,8 @@ class Boards:
             return None
         numbers = self.players_of(leaf, None)
         mine, theirs = x.array, array_of(plain(backgrounds))
-        differs = np.asarray(mine != theirs)
-        if x.tensor.is_floating_point():  # a value that is missing in both is the same
-            differs &= ~(np.isnan(mine) & np.isnan(theirs))
-        count = int(numbers.max(initial=-1)) + 1
-        order = np.argsort(np.broadcast_to(numbers, mine.shape).ravel(), kind="stable")
-        ordered = np.broadcast_to(numbers, mine.shape).ravel()[order]
-        starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1)) if len(ordered) else np.zeros(0, np.int64)
-        touched = np.zeros((len(baselines), count + 1), dtype=bool)
-        if len(starts):
-            flat = differs.reshape(len(baselines), -1)[:, order]
-            touched[:, ordered[starts]] = np.logical_or.reduceat(flat, starts, axis=1)
+        differs = differing(mine, theirs)
+        touched = FeaturesByPlayer(np.broadcast_to(numbers, mine.shape)).touched(differs)
         digests = tuple(self.catalog.element(each.source).digest for each in baselines if isinstance(each, Given))
         return _Stack(x, backgrounds, digests, numbers, differs, touched)
 
@@ -165,18 +157,17 @@ class Boards:
             found.append(tensor)
         return torch.stack(found)
 
-    def _of_several(self, leaf: Leaf, several: Several, prune: bool) -> Board:
+    def _of_several(self, leaf: Leaf, prune: bool) -> Board:
         """The board of a leaf whose value of a coalition is the mean over several baselines."""
-        whole = self._stack(replace(leaf, baseline=several))
+        whole = self._stack(leaf)
         assert whole is not None, "`alike` gives baselines of one form"
-        count, copies = whole.touched.shape[1] - 1, len(several.baselines)
-        plays = whole.touched[:, :-1].any(axis=0) if prune else np.ones(count, dtype=bool)
+        copies, count = len(whole.touched), whole.touched.shape[1] - 1
+        plays: Bools = np.asarray(whole.touched[:, :-1].any(axis=0)) if prune else np.ones(count, dtype=bool)
         numbers = whole.numbers
-        segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
+        segments = _numbered(numbers, plays)[None]
         x, background = whole.x.tensor.expand(whole.backgrounds.shape), whole.backgrounds
         empty = f"{copies}·{_digest(*whole.digests)}"
         full = f"{copies}·{whole.x.digest}"
-        segments = segments[None]
         covering = not whole.touched[:, -1].any()
         if not covering:
             here = torch.from_numpy(segments) >= 0
@@ -198,7 +189,7 @@ class Boards:
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         """The board of a leaf as `board` gives it, but always built again, even if it is known."""
         if isinstance(leaf.baseline, Several):
-            return self._of_several(leaf, leaf.baseline, prune)
+            return self._of_several(leaf, prune)
         x = self.catalog.element_for(leaf.model, leaf.source)
         background = self.background(leaf, x)
         hidden = None  # from the model's attention, present or absent: no player
@@ -214,9 +205,7 @@ class Boards:
         ends = agreed(x.tensor, background.tensor)
         if ends[0] is not x.tensor:  # the model is given both in one form
             x, background = map(Element, ends)
-        differs = np.asarray(x.array != background.array)
-        if x.tensor.is_floating_point():  # a value that is missing in both is the same
-            differs &= ~(np.isnan(x.array) & np.isnan(background.array))
+        differs = differing(x.array, background.array)
         seen = differs  # one channel is enough if labels are the same in all
         if len(numbers) < len(differs):
             seen = np.asarray(differs.any(axis=0, keepdims=True))
@@ -225,7 +214,7 @@ class Boards:
         touched = np.zeros(count + 1, dtype=bool)
         touched[numbers[seen]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
-        segments = numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
+        segments = _numbered(numbers, plays)
         full = x
         if not covers:
             plays_here = torch.from_numpy(segments) >= 0
@@ -248,7 +237,7 @@ class Boards:
         """Whether the players of a leaf are those of all inputs of its collection that have its shape."""
         return isinstance(leaf.partition, _OF_POSITIONS) and leaf.window.columns <= _POSITIONS
 
-    def players_of(self, leaf: Leaf, hidden: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    def players_of(self, leaf: Leaf, hidden: Bools | None) -> NDArray[np.int64]:
         """The players of a leaf, as integers that broadcast to its input; `hidden` features are none."""
         entry, content = self.catalog.input(leaf.source.name), self.catalog.element(leaf.source).array
         own = (entry.name, content.shape) if self.of_positions(leaf) else leaf.source
@@ -309,7 +298,7 @@ class Boards:
         pad = reader.pad if reader.pad is not None else baseline.token
         return reader.packed(torch.full_like(x, pad), torch.ones_like(x, dtype=torch.bool), None)
 
-    def _special(self, leaf: Leaf) -> NDArray[np.bool_] | None:
+    def _special(self, leaf: Leaf) -> Bools | None:
         """The special tokens of a text, which stay as they are; None where no tokenizer told them."""
         names = self.catalog.names(leaf.source)
         return np.asarray(names.special, dtype=np.bool_) if isinstance(names, TextNames) else None
@@ -338,6 +327,39 @@ class Boards:
         if key not in self.hybrids:
             self.hybrids[key] = Hybrids(x, background, segments, players, key, full, empty, copies, covering)
         return self.hybrids[key]
+
+
+def differing(one: NDArray[np.generic], other: NDArray[np.generic]) -> Bools:
+    """Where two arrays differ, which broadcast to one shape. A value that is missing in both is the same."""
+    differs = np.asarray(one != other)
+    if one.dtype.kind == "f":
+        differs &= ~(np.isnan(one) & np.isnan(other))
+    return differs
+
+
+class FeaturesByPlayer:
+    """The features of an input in the order of their players: `labels` (*shape), −1 for those of none."""
+
+    def __init__(self, labels: NDArray[np.int64]) -> None:
+        self._order = np.argsort(labels.ravel(), kind="stable")
+        ordered = labels.ravel()[self._order]
+        self._starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+        self._players = ordered[self._starts]
+        self._count = int(labels.max(initial=-1)) + 1
+
+    def touched(self, differs: Bools) -> Bools:
+        """Which players have a feature where each of some inputs `differs` (n, *shape): (n, players + 1), the last for
+        features of none."""
+        found = np.zeros((len(differs), self._count + 1), dtype=bool)
+        if len(self._starts):
+            flat = differs.reshape(len(differs), -1)[:, self._order]
+            found[:, self._players] = np.logical_or.reduceat(flat, self._starts, axis=1)
+        return found
+
+
+def _numbered(numbers: NDArray[np.int64], plays: Bools) -> NDArray[np.int64]:
+    """Players by number, counted without those that do not play, which become −1."""
+    return numbers if plays.all() else np.append(np.where(plays, np.cumsum(plays) - 1, -1), -1)[numbers]
 
 
 def _digest(*digests: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from ..algebra.baselines import AbsentToken, Blur
 from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import packing_of
-from .boards import Boards, may_swap, name_of_players
+from .boards import Boards, FeaturesByPlayer, differing, may_swap, name_of_players
 from .games import Board, Leaf, Several
 
 _MOST_STACKED = 1 << 22  # numbers of the inputs that are compared with their background at once
@@ -35,9 +35,7 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
     numbers = boards.players_of(first, None)
     labels = np.broadcast_to(numbers, x.tensor.shape)
     count = int(numbers.max(initial=-1)) + 1
-    order = np.argsort(labels.ravel(), kind="stable")
-    ordered = labels.ravel()[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    features = FeaturesByPlayer(labels)
     everywhere = name_of_players(labels if prune else numbers, count)
     active, swaps = np.arange(count), may_swap(first, dual)
     step = max(1, _MOST_STACKED // max(1, x.tensor.numel()))
@@ -52,14 +50,10 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
         if not block:
             continue
         values = np.stack([each.array for _, each in block])
-        differs = values != background.array
-        if x.tensor.is_floating_point():  # a value that is missing in both is the same
-            differs &= ~(np.isnan(values) & np.isnan(background.array))
-        flat = differs.reshape(len(block), -1)
-        touched = np.logical_or.reduceat(flat[:, order], starts, axis=1)
-        outside = int(ordered[0] < 0)  # the first entry is of features outside the window
-        whole = touched[:, outside:].all(axis=1) & ~touched[:, :outside].any(axis=1)
-        full = flat.all(axis=1)
+        differs = differing(values, background.array)
+        touched = features.touched(differs)
+        whole = touched[:, :-1].all(axis=1) & ~touched[:, -1]
+        full = np.asarray(differs.reshape(len(block), -1).all(axis=1))
         for k in np.flatnonzero(whole).tolist():
             leaf, each = block[k]
             ends = (each, background)

@@ -25,7 +25,7 @@ from ..system.arrays import Array
 from ..system.checks import parsed, shown
 from ..system.shortage import enough_memory
 from .columns import MapColumns
-from .stored import PlainFields, check_columns, check_document, check_fields
+from .stored import PlainFields, check_columns, check_document, check_fields, check_texts
 from .stored_columns import columns_from, document_of
 
 FORMAT = "ialgebra.relation"
@@ -155,13 +155,7 @@ def _array(what: str, stored: object, tensors: Mapping[str, Array]) -> Array:
         return tensors[stored]
     if not isinstance(stored, list):
         raise IalgebraError(f"{what} must be the name of an array, not {shown(stored)}")
-    pending: list[object] = list(stored)
-    while pending:
-        each = pending.pop()
-        if isinstance(each, list):
-            pending.extend(each)
-        elif not isinstance(each, str):
-            raise IalgebraError(f"{what} must hold texts or be the name of an array; it holds {shown(each)}")
+    check_texts(what, stored)
     return np.array(stored, dtype=np.str_)
 
 

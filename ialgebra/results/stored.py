@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -257,3 +257,14 @@ _DOCUMENT: Mapping[str, Check] = {
     "query": text,
     "provenance": _plain,
 }
+
+
+def check_texts(what: str, nested: Sequence[object]) -> None:
+    """Raise IalgebraError unless what a file calls `what` is a list of texts, nested as deeply as it may be."""
+    pending = list(nested)
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending.extend(each)
+        elif not isinstance(each, str):
+            raise IalgebraError(f"{what} must hold texts or be the name of an array; it holds {shown(each)}")

@@ -17,7 +17,7 @@ from ..errors import IalgebraError, visible
 from ..system.arrays import Array
 from ..system.checks import fields_of, sequence, shown, whole
 from .columns import CodedColumn, MapColumns, PlayerNumbers, starts_of
-from .stored import check_columns, check_entries, checked_entry
+from .stored import check_columns, check_entries, check_texts, checked_entry
 
 _T = TypeVar("_T")
 
@@ -184,13 +184,7 @@ def _contents(k: int, block: object, find: Find) -> list[Array]:
         if found.dtype.kind not in "biuf" or not found.ndim or not found.size:
             raise IalgebraError(f"{what} must be an array of numbers, not of {found.dtype} of shape {found.shape}")
         return list(found)
-    pending: list[object] = list(block)
-    while pending:
-        each = pending.pop()
-        if isinstance(each, list):
-            pending.extend(each)
-        elif not isinstance(each, str):
-            raise IalgebraError(f"{what} must hold texts or be the name of an array; it holds {shown(each)}")
+    check_texts(what, block)
     return [np.array(each, dtype=np.str_) for each in block]
 
 

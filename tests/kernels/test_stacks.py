@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
 
 from ialgebra.kernels.complement import Complement
 from ialgebra.kernels.covariance import Prior, distance, mixture
@@ -15,14 +13,6 @@ from ialgebra.kernels.estimators.registry import design, estimate
 from ialgebra.kernels.hindsight import _half, stated
 from ialgebra.kernels.ladder import STRENGTHS, Ladder, Path
 from ialgebra.system.arrays import Floats
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def games(coalitions: np.ndarray, count: int, seed: int) -> Floats:
