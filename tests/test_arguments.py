@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -123,6 +124,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Session.run": (consumed(con.run), {"script": QUERY}),
         "Session.stream": (consumed(con.stream), {"text": QUERY}),
         "Session.explain": (con.explain, {"text": QUERY}),
+        "Session.studio": (con.studio, {"open": False, "block": False}),
         "History.__getitem__": (con.history.__getitem__, {"number": -1}),
         "History.run": (con.history.run, {"number": 3}),
         "History.export": (con.history.export, {"path": folder / "a.py"}),
@@ -155,8 +157,8 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
 
 
 WITHOUT_ARGUMENTS = {
-    "close", "names", "registered", "explain", "plot", "show", "to_pandas", "to_shap", "heat", "player_names", "lines",
-    "clear",
+    "close", "catalog", "names", "registered", "explain", "plot", "show", "to_pandas", "to_shap", "heat",
+    "player_names", "lines", "clear",
 }  # fmt: skip
 """Public methods that take nothing."""
 
@@ -172,6 +174,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Ca
     monkeypatch.chdir(tmp_path)  # where a path such as 'nope' may be written
     monkeypatch.setattr("ialgebra.session.session.calibrate", lambda *_, **__: None)  # it takes ten seconds
     monkeypatch.setattr("ialgebra.session.session.table", lambda *_: "")
+    monkeypatch.setattr("ialgebra.session.page.studio", lambda *_: MagicMock())  # a server, which waits for Ctrl-C
     monkeypatch.setattr("ialgebra.testing.check._checked", lambda *_: None)
     torch.manual_seed(0)
     return table(tmp_path)

@@ -1,4 +1,4 @@
-"""The command line: the shell, scripts, one-liners, the demo, and the laws of a user's own models.
+"""The command line: the shell, scripts, one-liners, the studio, the demo, and the laws of a user's own models.
 
 In: arguments, statements and a setup file that registers models and inputs. Out: what a Printer shows, and an exit code
 (0, 1 after an error, 130 after Ctrl-C; `verify`: 1 where a law fails, 2 after an error). It calls only the
@@ -20,10 +20,11 @@ from ..errors import IalgebraError, visible
 from ..system import runtime
 from ..version import __version__
 from .printer import Printer, print_traceback, shown_warnings
-from .shell import AskedSession, interact
+from .shell import interact
 
 if TYPE_CHECKING:
     from ..results.relation import Relation
+    from ..session.session import Session
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
             return run_demo(Path(arguments.out))
         if arguments.command == "verify":
             return _verify(arguments, printer)
+        if arguments.command == "studio":
+            return _studio(arguments, printer)
         script = None if interactive else _script(arguments)
         told = printer if interactive or sys.stderr.isatty() else None
         with _session(arguments.setup, told) as con, shown_warnings(printer):
@@ -107,15 +110,32 @@ def _verify(arguments: argparse.Namespace, printer: Printer) -> int:
     return 1 if any(result.passed is False for result in results) else 0
 
 
+def _studio(arguments: argparse.Namespace, printer: Printer) -> int:
+    """Serve the studio until Ctrl-C. The first line on stdout is its address, with the token that lets a browser in."""
+    from . import studio
+
+    with shown_warnings(printer), _session(arguments.setup, printer) as con:
+        about = studio.example(con) if arguments.setup is None else {}
+        with studio.started(con, host=arguments.host, port=arguments.port, about=about) as served:
+            print(served.url, flush=True)
+            shown = arguments.open and served.browse()
+            printer.note(("" if shown else "open the address in a browser; ") + "Ctrl-C ends the studio")
+            try:
+                served.wait()
+            except KeyboardInterrupt:
+                printer.note("closed")
+    return 0
+
+
 @contextmanager
-def _session(setup: str | None, told: Printer | None = None) -> Iterator[AskedSession]:
+def _session(setup: str | None, told: Printer | None = None) -> Iterator[Session]:
     """A session in which the setup file has registered its models and inputs. It is closed at the end.
 
     `told` says that the file runs, and what it has registered.
     """
     from ..session.session import connect  # imports torch, which must happen after `tune_process`
 
-    con: AskedSession = connect()
+    con = connect()
     try:
         if setup is not None:
             with _setting_up(con, setup, told):
@@ -126,7 +146,7 @@ def _session(setup: str | None, told: Printer | None = None) -> Iterator[AskedSe
 
 
 @contextmanager
-def _setting_up(con: AskedSession, setup: str, told: Printer | None) -> Iterator[None]:
+def _setting_up(con: Session, setup: str, told: Printer | None) -> Iterator[None]:
     if told is None:
         yield
         return
@@ -138,7 +158,7 @@ def _setting_up(con: AskedSession, setup: str, told: Printer | None) -> Iterator
     told.note(f"registered in {time.perf_counter() - started:.1f} s: {said}")
 
 
-def _set_up(con: AskedSession, path: Path) -> None:
+def _set_up(con: Session, path: Path) -> None:
     """Run a setup file with a global `con`; if it defines `setup(con)`, call that too."""
     if not path.is_file():
         raise IalgebraError(f"no setup file '{path}'; it is a Python file that registers models and inputs with con")
@@ -198,6 +218,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=int, default=argparse.SUPPRESS, metavar="N", help="of the cases; default 0")
     verify.add_argument("--json", metavar="FILE", help="write the results as JSON")
     verify.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
+    page = commands.add_parser(
+        "studio", parents=[session], help="a page in the browser: draw, drag and ask; without --setup, of the demo"
+    )
+    page.add_argument("--port", type=int, default=0, metavar="N", help="the port (default: a free one)")
+    page.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
+    page.add_argument("--no-open", dest="open", action="store_false", help="do not show it in the browser")
     commands.add_parser("demo", parents=[common], help="the paper's queries on a real network and real photos")
     return parser
 

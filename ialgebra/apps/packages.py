@@ -1,4 +1,4 @@
-"""Packages of the `demo` extra, which hold networks, weights and photos: imported, or found, when they are needed.
+"""Packages of extras, such as those that hold networks, weights and photos: imported, or found, when they are needed.
 
 In: the name of a module. Out: the module, or its folder; IalgebraError that says what to install. May not know: what is
 read from them.
@@ -30,5 +30,11 @@ def folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _missing(module: str) -> IalgebraError:
-    return IalgebraError(f'the demo needs {module}, which is not installed; run: pip install "ialgebra[demo]"')
+def needed(module: str, what: str, extra: str) -> None:
+    """Raise IalgebraError if a module, which `what` needs and `extra` installs, is not there. It is not imported."""
+    if importlib.util.find_spec(module) is None:
+        raise _missing(module, what, extra)
+
+
+def _missing(module: str, what: str = "the demo", extra: str = "demo") -> IalgebraError:
+    return IalgebraError(f'{what} needs {module}, which is not installed; run: pip install "ialgebra[{extra}]"')

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -41,9 +41,10 @@ from ..system import forking
 from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
-from . import interrupts, registration
+from . import interrupts, page, registration
 from .descriptions import input_line, session_text
 from .history import History
+from .page import OpenStudio
 from .progress import in_notebook
 from .registration import Wish
 from .statements.kind import StatementContext
@@ -253,6 +254,10 @@ class Session:
             registration.meet(network)
             return explaining.said(table(network, profile), f"calibrate {model}")
 
+    def catalog(self) -> Catalog:
+        """What is registered now, as the engine holds it; later registrations do not change it."""
+        return self._catalog.snapshot()
+
     def names(self) -> dict[str, list[str]]:
         """What is registered, by kind."""
         catalog = self._catalog
@@ -359,6 +364,28 @@ class Session:
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
             return ShownText(explaining.explained(request, self._catalog.snapshot(), form).plan)
+
+    @checked
+    def studio(
+        self, port: int = 0, *, open: bool = True, block: bool | None = None, host: str = "127.0.0.1"
+    ) -> OpenStudio:
+        """Serve a page for this session, in which windows are drawn and maps refine, and show it in the browser.
+
+        `port`: 0 takes a free one. `open`: whether the browser is opened. `block`: whether to return only when Ctrl-C
+        closed it (None: yes, but not in a notebook); else it serves in the background until its `close()`. Its `url`
+        holds the token that lets a browser in. `host`: where to listen; others than 127.0.0.1 can be reached from other
+        machines, which is warned of. Raises IalgebraError where the packages of the `studio` extra are not installed,
+        and for a port that is taken.
+        """
+        served = page.studio(self, host, port)
+        if open:
+            served.browse()
+        if not in_notebook() if block is None else block:
+            print(f"the studio is at {served.url}\nCtrl-C closes it", flush=True)
+            with suppress(KeyboardInterrupt):
+                served.wait()
+            served.close()
+        return served
 
     def _context(self, text: str, seed: int | None, strategy: Strategy | str | None) -> StatementContext:
         return StatementContext(

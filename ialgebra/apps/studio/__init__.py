@@ -1,0 +1,40 @@
+"""The studio: a page on which explanations are drawn, dragged and refined, with the query that each gesture means.
+
+What lives here: the server that the page talks to (`server`, guarded by `security`), what it knows of each page
+(`clients`), which questions are asked when (`scheduler`), and how answers and the catalog are sent (`frames`,
+`described`). In: a session. Out: an address for a browser. Rows are run by the session only. The built page is in
+`assets/`; its sources are in `page/` at the root of the repository.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..packages import needed
+
+if TYPE_CHECKING:
+    from ...session.session import Session
+    from .messages import Said
+    from .studio import Studio
+
+
+def started(
+    con: Session, *, host: str = "127.0.0.1", port: int = 0, opening: str | None = None, about: Said | None = None
+) -> Studio:
+    """A studio for a session, which serves from now on; `port` 0 takes a free one.
+
+    `opening` is the first query (None: one that fits what is registered), `about` what the page says of the session.
+    Raises IalgebraError where a package of the `studio` extra is missing, and for a host or a port that cannot be had.
+    """
+    for module in ("starlette", "uvicorn", "websockets"):
+        needed(module, "the studio", "studio")
+    from . import studio
+
+    return studio.Studio(con, host=host, port=port, opening=opening, about=about)
+
+
+def example(con: Session) -> Said:
+    """Register something to look at in a session, and tell what: the demo's network and photos, or else digits."""
+    from . import opening
+
+    return opening.register_example(con)

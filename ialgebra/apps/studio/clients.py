@@ -1,0 +1,425 @@
+"""One page and what the server knows of it: its document, its questions, and what it has been sent.
+
+In: requests of a page, answers of a session. Out: messages, numbered, for the socket that the page has now. A page that
+comes back with its name and the last number that it saw is sent what it missed. May not know: HTTP, cookies, origins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from ...answering.running import Standing
+from ...catalog.catalog import Catalog
+from ...errors import IalgebraError
+from ...results.relation import Relation
+from ...session.session import Session
+from ...version import __version__
+from . import contents, described, documents, frames, panels
+from .asking import Asked, submitted
+from .frames import AnswerFrame
+from .messages import PageRequest, Said, frame, json_text, problem
+from .outbox import Outbox, Outgoing, TooSlow
+from .scheduler import AskedText, QuestionState, Scheduler
+
+_KNOWN_KEYS = 64  # parts that a page is taken to have still
+_NOT_SENT = 2**62  # in the place of a serial
+_MOST_EXPORTS = 32  # files that wait to be fetched, of all pages
+_MOST_LISTED = 60  # thumbnails, small multiples or classes of one answer
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """A file that a page may fetch."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(eq=False)
+class Workplace:
+    """What all pages of one server share: the session, threads for short works, files that wait to be fetched."""
+
+    con: Session
+    opening: str
+    about: Said = field(default_factory=dict)  # what the catalog says of the session: its title, whether it is the demo
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "ialgebra-studio"))
+    exports: OrderedDict[str, ExportedFile] = field(default_factory=OrderedDict)
+
+    async def work(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Call a function in a thread, so that the event loop goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+    def offer(self, file: ExportedFile) -> str:
+        """The path under which a file can be fetched; the oldest are forgotten."""
+        name = secrets.token_urlsafe(12)
+        self.exports[name] = file
+        while len(self.exports) > _MOST_EXPORTS:
+            self.exports.popitem(last=False)
+        return f"/export/{name}"
+
+
+Handler: TypeAlias = Callable[[PageRequest], Awaitable[None]]
+
+
+class StudioClient:
+    """One page. It is used in one event loop."""
+
+    def __init__(self, name: str, place: Workplace) -> None:
+        self.name = name
+        self.place = place
+        self.outbox = Outbox()
+        self.socket: object | None = None  # the socket that the page has now
+        self._scheduler = Scheduler(self._submit, self)
+        self._exploration = documents.Exploration(place.opening)
+        self._seed: int | None = None
+        self._serial = 0
+        self._known: OrderedDict[str, int] = OrderedDict()  # keys of parts → the serials with which they were sent
+        self._latest: OrderedDict[str, tuple[int, Outgoing]] = OrderedDict()  # by slot, as they were sent
+        self._answer: Relation | None = None
+        self._answered: AskedText | None = None
+        self._left_running = False
+        self._mark: tuple[object, ...] = ()
+        self._begun = False
+        self._beside: dict[str, asyncio.Task[None]] = {}
+        self._in_order: dict[str, Handler] = {
+            "gesture": self._gesture,
+            "text": self._text,
+            "ask": self._ask,
+            "undo": self._undo,
+            "redo": self._redo,
+            "goto": self._goto,
+        }
+        self._at_leisure: dict[str, Handler] = {
+            "complete": self._complete,
+            "predict": self._predict,
+            "plan": self._plan,
+            "thumbnails": self._thumbnails,
+            "multiples": self._multiples,
+            "classes": self._classes,
+            "panel": self._panel,
+            "export": self._export,
+        }
+
+    # What a page asks -------------------------------------------------------------------------------------------------
+
+    async def hello(self, asked: PageRequest) -> None:
+        """A page comes, or comes back: send what it does not have."""
+        since = asked.number("since", 0, 2**53)
+        resumed = self._begun and since > 0
+        for key in [key for key, serial in self._known.items() if serial > since or not resumed]:
+            del self._known[key]
+        self.outbox.clear()
+        welcome = {"type": "welcome", "client": self.name, "version": __version__, "resumed": resumed}
+        self.outbox.put(welcome | _re(asked))
+        if not self._begun:
+            self._begun = True
+            self._open(asked.text("url", ""))
+            await self.refresh_catalog()
+            await self._show(ask=bool(self._exploration.text))
+            return
+        for slot in ("catalog", "document", "status", "answer", "scores", "map"):
+            serial, message = self._latest.get(slot, (0, {}))
+            if serial > since or (message and not resumed):
+                self.outbox.put(message, slot)
+        await self.refresh_catalog()
+        if self._left_running:
+            self._left_running = False
+            await self._show(ask=True)
+
+    def leave(self) -> None:
+        """The page is gone, perhaps for a moment: what runs for it is given up, and asked again when it comes back."""
+        self._left_running = self._scheduler.state == "running"
+        self._scheduler.cancel()
+        for task in self._beside.values():
+            task.cancel()
+        self._beside.clear()
+
+    def close(self) -> None:
+        """The page will not come back."""
+        self.leave()
+        self._scheduler.close()
+        self.outbox.clear()
+
+    async def handle(self, asked: PageRequest) -> None:
+        """Do what a page asks; whatever goes wrong is answered."""
+        try:
+            if asked.type == "ping":
+                self.outbox.put({"type": "pong"} | _re(asked))
+            elif asked.type == "cancel":
+                self._scheduler.cancel()
+            elif asked.type in self._in_order:
+                await self._in_order[asked.type](asked)
+            elif asked.type in self._at_leisure:
+                self._begin(asked)
+            else:
+                raise IalgebraError(f"there is no message '{asked.type}'")
+        except TooSlow:
+            raise
+        except IalgebraError as error:
+            self.outbox.put(problem(error, asked.id))
+        except Exception as error:
+            _log.exception("the message '%s' failed", asked.type)
+            self.outbox.put(problem(error, asked.id))
+
+    def _begin(self, asked: PageRequest) -> None:
+        """Answer beside what follows; a later request of the same type takes the place of this one."""
+        before = self._beside.pop(asked.type, None)
+        if before is not None:
+            before.cancel()
+        self._beside[asked.type] = asyncio.create_task(self._answer_to(asked))
+
+    async def _answer_to(self, asked: PageRequest) -> None:
+        try:
+            await self._at_leisure[asked.type](asked)
+        except asyncio.CancelledError:
+            if self.socket is not None:
+                said = problem(IalgebraError("a later request took the place of this one"), asked.id)
+                self.outbox.put(said | {"superseded": True})
+        except IalgebraError as error:
+            self.outbox.put(problem(error, asked.id))
+        except Exception as error:
+            _log.exception("the message '%s' failed", asked.type)
+            self.outbox.put(problem(error, asked.id))
+        finally:
+            if self._beside.get(asked.type) is asyncio.current_task():
+                del self._beside[asked.type]
+
+    # The document -----------------------------------------------------------------------------------------------------
+
+    def _open(self, url: str) -> None:
+        found = documents.state_of(url)
+        if found is not None:
+            self._exploration = documents.Exploration(found[0])
+            self._seed = found[1]
+
+    async def _gesture(self, asked: PageRequest) -> None:
+        gesture, moving = asked.mapping("gesture"), asked.said.get("moving") is True
+        catalog = self.place.con.catalog()
+        text = await self.place.work(documents.gestured, self._exploration.text, gesture, catalog)
+        self._exploration.write(text, moving)
+        await self._show(asked, ask=True, moving=moving)
+
+    async def _text(self, asked: PageRequest) -> None:
+        text = asked.text("text")
+        query = await self.place.work(documents.viewed, text, self.place.con.catalog())
+        self.outbox.put(self._document(query, None, None, text=text) | _re(asked))
+
+    async def _ask(self, asked: PageRequest) -> None:
+        self._exploration.write(asked.text("text", self._exploration.text))
+        await self._show(asked, ask=True)
+
+    async def _undo(self, asked: PageRequest) -> None:
+        self._exploration.undo()
+        await self._show(asked, ask=True)
+
+    async def _redo(self, asked: PageRequest) -> None:
+        self._exploration.redo()
+        await self._show(asked, ask=True)
+
+    async def _goto(self, asked: PageRequest) -> None:
+        self._exploration.goto(asked.number("step", 0))
+        await self._show(asked, ask=True)
+
+    async def _show(self, asked: PageRequest | None = None, *, ask: bool, moving: bool = False) -> None:
+        """Tell the page its document, and ask what it says."""
+        text, query, fault = self._exploration.text, None, None
+        try:
+            query = await self.place.work(documents.viewed, text, self.place.con.catalog())
+        except IalgebraError as error:
+            fault = problem(error)
+        number = self._scheduler.ask(text, moving=moving, seed=self._seed) if ask and text else None
+        document = self._document(query, fault, number, moving=moving)
+        if asked is None or asked.id is None:
+            self._put(document, "document")
+        else:
+            self.outbox.drop("document")
+            self.outbox.put(document | _re(asked))
+            self._keep(document, "document")
+
+    def _document(
+        self,
+        query: Said | None,
+        fault: Said | None,
+        number: int | None,
+        *,
+        moving: bool = False,
+        text: str | None = None,
+    ) -> dict[str, object]:
+        return {
+            "type": "document",
+            "text": self._exploration.text if text is None else text,
+            **self._exploration.standing(),
+            "query": query or None,
+            "problem": fault,
+            "question": number,
+            "moving": moving,
+            "seed": self._seed,
+        }
+
+    # What a page asks beside ------------------------------------------------------------------------------------------
+
+    async def _complete(self, asked: PageRequest) -> None:
+        raise IalgebraError("completion is not there yet")
+
+    async def _predict(self, asked: PageRequest) -> None:
+        raise IalgebraError("PREDICT is not there yet")
+
+    async def _plan(self, asked: PageRequest) -> None:
+        text = asked.text("text", self._exploration.text)
+        found = await self.place.work(self.place.con.sql, f"explain (format json) {text}")
+        details = json.loads(found.text)
+        self.outbox.put({"type": "plan", "details": details, "text": text} | _re(asked))
+
+    async def _thumbnails(self, asked: PageRequest) -> None:
+        first, past = _range(asked)
+        catalog = self.place.con.catalog()
+        said, rgb = await self.place.work(contents.thumbnails, catalog, asked.text("input"), first, past)
+        self.outbox.put(AnswerFrame({"type": "thumbnails", **said} | _re(asked), (("rgb", rgb),)))
+
+    async def _multiples(self, asked: PageRequest) -> None:
+        first, past = _range(asked)
+        if self._answer is None or self._answered is None:
+            raise IalgebraError("there is no answer yet")
+        catalog = self.place.con.catalog()
+        made = await self.place.work(frames.multiples, self._answer, self._answered.number, catalog, first, past)
+        self.outbox.put(AnswerFrame({**made.header} | _re(asked), made.arrays))
+
+    async def _classes(self, asked: PageRequest) -> None:
+        most = asked.number("most", _MOST_LISTED, 1000)
+        catalog = self.place.con.catalog()
+        found = await self.place.work(described.classes, catalog, asked.text("model"), asked.text("find", ""), most)
+        self.outbox.put(found | _re(asked))
+
+    async def _panel(self, asked: PageRequest) -> None:
+        name = asked.text("panel")
+        page = panels.SeenPage(self.place.con, self._exploration.text, self._answer)
+        found = await self.place.work(panels.answered, name, page, asked.mapping("message"))
+        self.outbox.put({"type": "panel", "panel": name, "message": found} | _re(asked))
+
+    async def _export(self, asked: PageRequest) -> None:
+        raise IalgebraError("exports are not there yet")
+
+    # What the questions tell ------------------------------------------------------------------------------------------
+
+    def _submit(self, text: str, priority: int, seed: int | None) -> Asked:
+        return submitted(self.place.con, text, priority=priority, seed=seed)
+
+    def standing(
+        self,
+        question: AskedText | None,
+        state: QuestionState,
+        standing: Standing | None,
+        answer: Relation | None,
+        message: str | None,
+    ) -> None:
+        """Tell the page how its question stands."""
+        found: dict[str, object] = {
+            "type": "status",
+            "state": state,
+            "question": None if question is None else question.number,
+            "moving": question is not None and question.moving,
+            "rows": None if standing is None else standing.rows,
+            "forecast": None if standing is None else standing.forecast,
+            "seconds": None if standing is None else standing.seconds,
+            "error": None if standing is None else standing.error,
+            "asked": None if standing is None else standing.asked,
+            "message": message,
+        }
+        if answer is not None:
+            found |= {"rows": answer.stats.rows, "reused": answer.stats.reused_rows, "seconds": answer.stats.seconds}
+            found |= {"bound_met": answer.stats.bound_met}
+            found |= {"relative_error": max((each.relative_error for each in answer[: frames.MOST_MAPS]), default=None)}
+        self._put(found, "status")
+
+    async def answered(self, question: AskedText, answer: Relation) -> None:
+        """Send an answer to the page."""
+        if answer.is_text:
+            self._put({"type": "answer", "question": question.number, "text": answer.text}, "answer")
+            await self.refresh_catalog()
+            return
+        catalog = self.place.con.catalog()
+        made = await self.place.work(frames.map_frame, answer, question.number, catalog, question.text)
+        if question is not self._scheduler.question:
+            return
+        self._answer, self._answered = answer, question
+        self._put(made, "map")
+        await self.refresh_catalog()  # the first pass of a model tells its layers and classes
+
+    async def scored(self, question: AskedText, answer: Relation) -> None:
+        """Send the class scores of a question's input."""
+
+    async def likely(self, question: AskedText) -> Iterable[str]:
+        """What may be asked next."""
+        return ()
+
+    async def scores_wanted(self, question: AskedText) -> str | None:
+        """The statement that tells what the models predict for the question's input."""
+        return None
+
+    async def refresh_catalog(self, *, always: bool = False) -> None:
+        """Send the catalog, if it has changed since it was sent."""
+        catalog = self.place.con.catalog()
+        mark = (*described.mark(catalog), *panels.PANELS)
+        if mark != self._mark or always:
+            self._mark = mark
+            self._put(await self.place.work(self._catalog, catalog), "catalog")
+
+    def _catalog(self, catalog: Catalog) -> Said:
+        return {**described.described(catalog, panels.told(self.place.con)), **self.place.about}
+
+    # What is sent -----------------------------------------------------------------------------------------------------
+
+    async def next(self) -> list[str | bytes]:
+        """What is to be sent now; waits for it. Parts that the page does not have come before what names them."""
+        slot, message = await self.outbox.take()
+        if not isinstance(message, AnswerFrame):
+            self._serial += 1
+            self._sent(slot, message)
+            return [json_text({**message, "serial": self._serial})]
+        sent: list[str | bytes] = []
+        for part in message.parts:
+            if part.key in self._known:
+                continue
+            self._serial += 1
+            self._known[part.key] = self._serial
+            while len(self._known) > _KNOWN_KEYS:
+                self._known.popitem(last=False)
+            sent.append(frame({**part.header, "key": part.key, "serial": self._serial}, part.arrays))
+        self._serial += 1
+        self._sent(slot, message)
+        sent.append(frame({**message.header, "serial": self._serial}, message.arrays))
+        return sent
+
+    def _put(self, message: Outgoing, slot: str) -> None:
+        """Send news, which take the place of older news in the slot, and are kept for a page that comes back."""
+        self.outbox.put(message, slot)
+        self._keep(message, slot)
+
+    def _keep(self, message: Outgoing, slot: str) -> None:
+        self._latest.pop(slot, None)
+        self._latest[slot] = _NOT_SENT, message
+
+    def _sent(self, slot: str | None, message: Outgoing) -> None:
+        if slot is not None and self._latest[slot][1] is message:
+            self._latest[slot] = self._serial, message
+
+
+def _re(asked: PageRequest) -> dict[str, object]:
+    return {} if asked.id is None else {"re": asked.id}
+
+
+def _range(asked: PageRequest) -> tuple[int, int]:
+    first = asked.number("from", 0)
+    return first, min(asked.number("to", first + _MOST_LISTED), first + _MOST_LISTED)

