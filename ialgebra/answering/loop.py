@@ -26,12 +26,13 @@ from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
-from ..results.assemble import FoundMap, columns, say, warn, warn_of_models
+from ..results.assemble import FoundMap, columns, heard, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
 from ..results.views import AttributionViews
 from ..system.collector import resting
 from ..system.runtime import peak_memory
+from . import kept_answers
 from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
@@ -44,8 +45,13 @@ def answered(
     request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
 ) -> Relation:
     """The answer to a query; with `analyze` the relation's text is the plan with its measurements."""
+    if not analyze and (known := kept_answers.find(request, catalog, store)) is not None:
+        return known
     at_once = not request.bounds.any
-    *_, last = refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
+    with heard() as said:
+        *_, last = refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
+    if not analyze and not said:  # what was warned of is answered anew, so that it is warned of again
+        kept_answers.keep(request, catalog, store, last)
     return last
 
 

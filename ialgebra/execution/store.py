@@ -31,6 +31,7 @@ _ArrayT = TypeVar("_ArrayT", bound=np.ndarray[Any, Any])
 _NAME_BYTES = 150  # bytes of a name and its entry in a dictionary
 _GAMES_SHARE = 0.25  # share of the limit for the values of whole games, whose rows have no names
 _ESTIMATE_BYTES = 96 << 20  # of estimates that are kept beside the rows
+_ANSWER_BYTES = 64 << 20  # of whole answers
 _KEPT_SHARE = 0.75  # share of the limit that is kept once it is passed, so that not every batch has to forget rows
 
 
@@ -159,7 +160,8 @@ class Store:
     """The session's tables, within `limit` bytes. Time is counted in queries.
 
     A query's time is the number that `begin` returned. A call without a time belongs to the last query. `estimates` are
-    what was computed from columns of values, by the content of all that they depend on.
+    what was computed from columns of values, by the content of all that they depend on; `answers` are whole answers, by
+    the question, for whoever gave them to judge.
     """
 
     def __init__(self, limit: int = 256 << 20) -> None:
@@ -170,6 +172,7 @@ class Store:
         self.now = 0.0
         self.lock = forking.lock()
         self.estimates: Kept[Estimate] = Kept(min(limit, _ESTIMATE_BYTES))
+        self.answers: Kept[object] = Kept(min(limit, _ANSWER_BYTES))
 
     def begin(self) -> float:
         """Begin a query; returns its time. Rows that it does not use become older by one."""
@@ -267,8 +270,9 @@ class Store:
         self.tables = {model: table for model, table in self.tables.items() if table.rows}
 
     def forget(self, owner: object) -> None:
-        """Forget the tables of a model."""
+        """Forget the tables of a model, and all answers."""
         with self.lock:
+            self.answers.clear()
             for key in [key for key in self.tables if isinstance(key, StoreKey) and key.owner() is owner]:
                 del self.tables[key]
             for key in [key for key in self.games if key.owner() is owner]:
@@ -281,3 +285,4 @@ class Store:
             self.games.clear()
             self._game_bytes = 0
             self.estimates.clear()
+            self.answers.clear()

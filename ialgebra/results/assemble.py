@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -292,9 +294,26 @@ def _say_once(network: Network, words: str, told: str | None = None) -> None:
         say(f"model '{network.name}' {words}")
 
 
+_hearing: ContextVar[list[str] | None] = ContextVar("hearing", default=None)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Within this, a list of what is said to the user, which is said all the same."""
+    said: list[str] = []
+    token = _hearing.set(said)
+    try:
+        yield said
+    finally:
+        _hearing.reset(token)
+
+
 def say(warning: str | IalgebraWarning) -> None:
     """Warn at the line of the user's code that called ialgebra."""
+    said = _hearing.get()
+    if said is not None:
+        said.append(str(warning))
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "ialgebra":
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("ialgebra", "contextlib"):
         level, frame = level + 1, frame.f_back
     warnings.warn(IalgebraWarning(warning) if isinstance(warning, str) else warning, stacklevel=level)

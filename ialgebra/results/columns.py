@@ -8,6 +8,7 @@ not know: the class of one map, relations, plans or files.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -295,6 +296,14 @@ class MapColumns:
     def _is_spread(self, row: int, given: Floats) -> bool:
         spread = self.players[row].spread(self.values[self.span(row)])
         return spread.dtype == given.dtype and spread.shape == given.shape and spread.tobytes() == given.tobytes()
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the values and standard errors of all maps, bit for bit."""
+        found = hashlib.blake2b(digest_size=8)
+        for row in range(len(self)):
+            found.update(self.values[self.span(row)].tobytes() + self.stderr[self.span(row)].tobytes())
+        return found.hexdigest()
 
     @cached_property
     def names(self) -> CodedColumn[tuple[str, ...]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from ..errors import BindError
 from ..execution.tables import Outcome
 from ..language import reader, tree
 from ..language.printer import baseline_text
+from ..models.network import Network
 from ..planner.physical import PhysicalPlan
 from ..planner.strategy import Batches
 from ..system.machine import machine
@@ -55,7 +57,6 @@ def provenance(
 ) -> dict[str, object]:
     """What the answer to `query` was made from: its environment, the texts in force, contents by digest, and how its
     passes were planned and its batches run."""
-    names = set(_names(query, catalog))
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
     del decisions["batches"]  # the batches that were run are another entry
     del decisions["verify"]  # it changes no answer
@@ -67,13 +68,7 @@ def provenance(
         "seed": plan.seed,
         "strategy": decisions.pop("name"),
         "decisions": decisions,
-        "settings": _settings(catalog),
-        "windows": {
-            name: {"text": window.whole_text or str(window), "content": window.key}
-            for name, window in sorted(catalog.windows.items())
-            if name in names
-        },
-        "views": {name: text for name, text in sorted(catalog.views.items()) if name in names},
+        **texts_in_force(query, catalog),
         "models": {name: _model(name, catalog, plan, outcome) for name in sorted(outcome.contents)},
         "inputs": {_shown(name): _input(catalog.input(name)) for name in sorted(_inputs(plan))},
         "passes": [
@@ -82,6 +77,35 @@ def provenance(
         ],
         "batches": [list(each) for each in batches],
     }
+
+
+def texts_in_force(query: tree.Query, catalog: Catalog) -> dict[str, object]:
+    """What the session says of a query's words: its settings, and the windows and views that the query names."""
+    names = set(_names(query, catalog))
+    return {
+        "settings": _settings(catalog),
+        "windows": {
+            name: {"text": window.whole_text or str(window), "content": window.key}
+            for name, window in sorted(catalog.windows.items())
+            if name in names
+        },
+        "views": {name: text for name, text in sorted(catalog.views.items()) if name in names},
+    }
+
+
+def model_contents(told: Mapping[str, object], catalog: Catalog) -> dict[str, object]:
+    """The entry "models" as an answer with this provenance would have it of the models as they are now."""
+    found: dict[str, object] = {}
+    for name, entry in cast("Mapping[str, Mapping[str, object]]", told["models"]).items():
+        network = catalog.model(name)
+        read, heads = cast("Mapping[str, str]", entry["heads"]), network.heads_fingerprint()
+        now = {network.layers[layer - 1].name: _digest(head) for layer, head in heads.items()}
+        found[name] = {
+            "content": _digest(network.content()),
+            "heads": {layer: digest for layer, digest in now.items() if layer in read},
+            **_registered(network),
+        }
+    return found
 
 
 def _names(query: tree.Query, catalog: Catalog) -> Iterator[str]:
@@ -120,6 +144,13 @@ def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) ->
             for layer, head in outcome.heads[name].items()
             if layer in read
         },
+        **_registered(network),
+    }
+
+
+def _registered(network: Network) -> dict[str, object]:
+    """How a model is read and run."""
+    return {
         "layers": [layer.name for layer in network.layers],
         "output": network.output,
         "outputs": f"{network.outputs.meaning}, {network.outputs.classes}",

@@ -24,7 +24,7 @@ from ..system import forking
 from ..system.arguments import checked
 from ..system.checks import shown
 from .script import export
-from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue, digest
+from .steps import GivenObject, HistoryStep, Layers, PythonCall, PythonValue
 
 _MOST_STEPS = 10_000  # steps that are kept; steps that define what a name means now are never forgotten
 _MOST_IDLE_BYTES = 64 << 20  # bytes of kept tensors whose names mean something else now
@@ -189,7 +189,7 @@ class History:
 
 def same(answer: Relation, maps: str) -> Relation:
     """The answer; warns (IalgebraWarning) if the digest of its maps is not `maps`."""
-    if digest(answer) != maps:
+    if answer.columns.digest != maps:
         say(f"the maps of `{answer.query}` are not, bit for bit, those that were exported")
     return answer
 
