@@ -74,3 +74,18 @@ def test_models_run_while_it_collects():
     assert seen
     assert all(seen)
     assert gc.isenabled()
+
+
+def test_what_a_frame_made_is_old_when_it_ends_and_what_the_user_froze_stays_frozen():
+    gc.collect()
+    with resting():
+        made = [[] for _ in range(10)]
+    assert any(each is made for each in gc.get_objects(generation=2))
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with resting():
+            pass
+        assert gc.get_freeze_count() >= frozen - 100  # some of the frozen are let go by their owners
+    finally:
+        gc.unfreeze()

@@ -28,6 +28,7 @@ def resting() -> Iterator[None]:
             if token in _resting:
                 _resting.remove(token)
                 if not _resting and _was_on:
+                    _settle()
                     gc.enable()
 
     with forking.ended_in_child(end):
@@ -36,6 +37,14 @@ def resting() -> Iterator[None]:
             yield
         finally:
             end()
+
+
+def _settle() -> None:
+    """Make the values of the frame old ones at once: the collector would look through all of them three times, as they
+    grow old. What the user has frozen stays frozen."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()
 
 
 def _begin(token: object) -> None:
