@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -89,15 +90,16 @@ def cookie(url: str) -> str:
 
 
 def get(url: str, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
+    """The answer to just these words, whatever they are."""
     place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE)
-    connection.putrequest(method, path, skip_host="Host" in headers)
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    answer.body = answer.read()
-    connection.close()
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    if "Host" not in headers:
+        lines.append(f"Host: {place.netloc}")
+    with socket.create_connection((place.hostname, place.port), PATIENCE) as raw:
+        raw.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        answer = http.client.HTTPResponse(raw, method=method)
+        answer.begin()
+        answer.body = answer.read()
     return answer
 
 
@@ -109,8 +111,8 @@ def page(url: str, given: str | None = None) -> Iterator[Page]:
         origin=f"http://{place.netloc}",
         additional_headers={"Cookie": given or cookie(url)},
         max_size=None,
-    ) as socket:
-        yield Page(socket)
+    ) as opened:
+        yield Page(opened)
 
 
 @contextmanager

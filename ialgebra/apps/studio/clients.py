@@ -25,7 +25,7 @@ from ...version import __version__
 from . import contents, described, documents, frames, panels
 from .asking import Asked, submitted
 from .frames import AnswerFrame
-from .messages import PageRequest, Said, frame, json_text, problem
+from .messages import Hello, PageRequest, Said, frame, json_text, problem
 from .outbox import Outbox, Outgoing, TooSlow
 from .scheduler import AskedText, QuestionState, Scheduler
 
@@ -114,24 +114,23 @@ class StudioClient:
 
     # What a page asks -------------------------------------------------------------------------------------------------
 
-    async def hello(self, asked: PageRequest) -> None:
+    async def hello(self, came: Hello) -> None:
         """A page comes, or comes back: send what it does not have."""
-        since = asked.number("since", 0, 2**53)
-        resumed = self._begun and since > 0
-        for key in [key for key, serial in self._known.items() if serial > since or not resumed]:
+        resumed = self._begun and came.since > 0
+        for key in [key for key, serial in self._known.items() if serial > came.since or not resumed]:
             del self._known[key]
         self.outbox.clear()
         welcome = {"type": "welcome", "client": self.name, "version": __version__, "resumed": resumed}
-        self.outbox.put(welcome | _re(asked))
+        self.outbox.put(welcome | _re(came))
         if not self._begun:
             self._begun = True
-            self._open(asked.text("url", ""))
+            self._open(came.url)
             await self.refresh_catalog()
             await self._show(ask=bool(self._exploration.text))
             return
         for slot in ("catalog", "document", "status", "answer", "scores", "map"):
             serial, message = self._latest.get(slot, (0, {}))
-            if serial > since or (message and not resumed):
+            if serial > came.since or (message and not resumed):
                 self.outbox.put(message, slot)
         await self.refresh_catalog()
         if self._left_running:
@@ -416,7 +415,7 @@ class StudioClient:
             self._latest[slot] = self._serial, message
 
 
-def _re(asked: PageRequest) -> dict[str, object]:
+def _re(asked: PageRequest | Hello) -> dict[str, object]:
     return {} if asked.id is None else {"re": asked.id}
 
 

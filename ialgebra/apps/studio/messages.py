@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Said: TypeAlias = Mapping[str, object]
 
 MOST_BYTES = 256 << 10  # of a message from a page
 MOST_LETTERS = 32 << 10  # of a query's text
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _MOST_DEPTH = 32  # of objects and lists in one another
 _DTYPES = {"float32": "<f4", "int32": "<i4", "uint8": "|u1"}
 
@@ -80,6 +82,25 @@ def request(raw: str | bytes) -> PageRequest:
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or abs(number) > 2**53):
         raise IalgebraError("the id of a message is a whole number")
     return PageRequest(said["type"], number, said)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """How a page comes: the name that it gave itself, the state in its address, and the last serial that it saw (0: it
+    is fresh)."""
+
+    id: int | None
+    client: str
+    url: str
+    since: int
+
+
+def hello(asked: PageRequest) -> Hello:
+    """A page's first message; IalgebraError for one that does not say who it is."""
+    client = asked.text("client")
+    if not _CLIENT_NAME.fullmatch(client):
+        raise IalgebraError("a client is named by 8 to 64 letters, digits or dashes")
+    return Hello(asked.id, client, asked.text("url", ""), asked.number("since", 0, 2**53))
 
 
 def _no_constant(word: str) -> object:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import mimetypes
-import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from importlib import resources
@@ -23,14 +22,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...errors import IalgebraError
 from .clients import StudioClient, Workplace
-from .messages import json_text, problem, request
+from .messages import hello, json_text, problem, request
 from .outbox import TooSlow
 from .security import DoorGuard, Keys
 
 TAKEN_OVER, CLOSING, TOO_SLOW = 4001, 4000, 1013  # why a socket is closed
 _MOST_CLIENTS = 256  # pages that are remembered; those that have gone longest are forgotten first
 _REFRESHED = 1.0  # seconds after which the catalog is compared with what pages know
-_CLIENT_NAME = re.compile(r"[\w-]{8,64}")
 
 _EMPTY_PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>ialgebra studio</title>"
@@ -45,6 +43,7 @@ class StudioServer:
         self._place = place
         self._clients: OrderedDict[str, StudioClient] = OrderedDict()
         self._sockets: set[WebSocket] = set()
+        self._sending: dict[StudioClient, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         routes = [
             Route("/", self._index),
@@ -77,7 +76,6 @@ class StudioServer:
         await socket.accept()
         self._sockets.add(socket)
         client: StudioClient | None = None
-        sending: asyncio.Task[None] | None = None
         try:
             while True:
                 message = await socket.receive()
@@ -87,9 +85,9 @@ class StudioServer:
                 try:
                     asked = request(raw if raw is not None else message.get("bytes") or b"")
                     if client is None and asked.type == "hello":
-                        client = await self._taken(asked.text("client"), socket)
-                        await client.hello(asked)
-                        sending = asyncio.create_task(self._send(client, socket))
+                        came = hello(asked)
+                        client = await self._taken(came.client, socket)
+                        await client.hello(came)
                     elif client is None:
                         raise IalgebraError("say hello first")
                     elif asked.type == "hello":
@@ -109,25 +107,29 @@ class StudioServer:
             pass
         finally:
             self._sockets.discard(socket)
-            if sending is not None:
-                sending.cancel()
             if client is not None and client.socket is socket:
+                self._stop_sending(client)
                 client.socket = None
                 client.leave()
                 self._forget()
 
     async def _taken(self, name: str, socket: WebSocket) -> StudioClient:
         """The client of this name, which now has this socket; one that it had before is closed."""
-        if not _CLIENT_NAME.fullmatch(name):
-            raise IalgebraError("a client is named by 8 to 64 letters, digits or dashes")
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = StudioClient(name, self._place)
         self._clients.move_to_end(name)
         before, client.socket = client.socket, socket
         if isinstance(before, WebSocket):
+            self._stop_sending(client)
             await _close(before, TAKEN_OVER)
+        self._sending[client] = asyncio.create_task(self._send(client, socket))
         return client
+
+    def _stop_sending(self, client: StudioClient) -> None:
+        task = self._sending.pop(client, None)
+        if task is not None:
+            task.cancel()
 
     async def _send(self, client: StudioClient, socket: WebSocket) -> None:
         """Send what waits for a page, for as long as it takes it."""
