@@ -11,19 +11,21 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from ...answering.running import Standing
 from ...catalog.catalog import Catalog
 from ...errors import IalgebraError
+from ...language import reader, tree
 from ...results.relation import Relation
 from ...session.session import Session
 from ...version import __version__
-from . import contents, described, documents, frames, panels
+from . import contents, described, documents, frames, likely, panels
 from .asking import Asked, submitted
+from .document import gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
 from .outbox import Outbox, Outgoing, TooSlow
@@ -82,7 +84,8 @@ class StudioClient:
         self.outbox = Outbox()
         self.socket: object | None = None  # the socket that the page has now
         self._scheduler = Scheduler(self._submit, self)
-        self._exploration = documents.Exploration(place.opening)
+        self._steps = documents.begun(place.opening)
+        self._moving: str | None = None  # the text of a gesture that has not ended
         self._seed: int | None = None
         self._serial = 0
         self._known: OrderedDict[str, int] = OrderedDict()  # keys of parts → the serials with which they were sent
@@ -126,7 +129,7 @@ class StudioClient:
             self._begun = True
             self._open(came.url)
             await self.refresh_catalog()
-            await self._show(ask=bool(self._exploration.text))
+            await self._show()
             return
         for slot in ("catalog", "document", "status", "answer", "scores", "map"):
             serial, message = self._latest.get(slot, (0, {}))
@@ -135,7 +138,7 @@ class StudioClient:
         await self.refresh_catalog()
         if self._left_running:
             self._left_running = False
-            await self._show(ask=True)
+            await self._show()
 
     def leave(self) -> None:
         """The page is gone, perhaps for a moment: what runs for it is given up, and asked again when it comes back."""
@@ -198,70 +201,108 @@ class StudioClient:
     # The document -----------------------------------------------------------------------------------------------------
 
     def _open(self, url: str) -> None:
-        found = documents.state_of(url)
-        if found is not None:
-            self._exploration = documents.Exploration(found[0])
-            self._seed = found[1]
+        """Begin with the query in the page's address, if there is one that can be read."""
+        if not url.strip("#"):
+            return
+        try:
+            state = documents.decoded(url)
+        except (IalgebraError, ValueError, KeyError) as error:
+            self.outbox.put(problem(IalgebraError(f"the address holds no query that can be read: {error}")))
+            return
+        self._steps, self._seed = documents.begun(state.text), state.seed
 
     async def _gesture(self, asked: PageRequest) -> None:
-        gesture, moving = asked.mapping("gesture"), asked.said.get("moving") is True
-        catalog = self.place.con.catalog()
-        text = await self.place.work(documents.gestured, self._exploration.text, gesture, catalog)
-        self._exploration.write(text, moving)
-        await self._show(asked, ask=True, moving=moving)
+        gesture, text, catalog = asked.mapping("gesture"), self._steps.text, self.place.con.catalog()
+        moving = asked.said.get("moving") is True
+        if moving:
+            gesture = await self.place.work(likely.on_lattice, gesture, text, catalog)
+        change = await self.place.work(gestures.changed, gesture, text, catalog)
+        if moving:
+            self._moving = change.text
+            await self._show(asked, moving=True)
+            return
+        await self._run(change.statements)
+        self._take(change.text, change.statements, str(gesture.get("do", "")))
+        await self._show(asked)
+
+    def _take(self, text: str, statements: Sequence[str] = (), label: str = "") -> None:
+        self._moving = None
+        self._steps = documents.taken(self._steps, text, statements, label)
 
     async def _text(self, asked: PageRequest) -> None:
-        text = asked.text("text")
-        query = await self.place.work(documents.viewed, text, self.place.con.catalog())
-        self.outbox.put(self._document(query, None, None, text=text) | _re(asked))
+        """The editor's text is only looked at."""
+        text, catalog = asked.text("text"), self.place.con.catalog()
+        found = await self._document(text, None, catalog)
+        self.outbox.put(found | _re(asked))
 
     async def _ask(self, asked: PageRequest) -> None:
-        self._exploration.write(asked.text("text", self._exploration.text))
-        await self._show(asked, ask=True)
+        text = asked.text("text", self._steps.text)
+        if await self.place.work(_is_query, text):
+            self._take(text)
+            await self._show(asked)
+            return
+        document = await self._document(self._steps.text, self._scheduler.following, self.place.con.catalog())
+        self.outbox.put(document | _re(asked))
+        self._scheduler.ask(text, seed=self._seed)  # its text is the answer; the document stays
 
     async def _undo(self, asked: PageRequest) -> None:
-        self._exploration.undo()
-        await self._show(asked, ask=True)
+        await self._go(asked, *documents.undone(self._steps))
 
     async def _redo(self, asked: PageRequest) -> None:
-        self._exploration.redo()
-        await self._show(asked, ask=True)
+        await self._go(asked, *documents.redone(self._steps))
 
     async def _goto(self, asked: PageRequest) -> None:
-        self._exploration.goto(asked.number("step", 0))
-        await self._show(asked, ask=True)
+        await self._go(asked, *documents.gone(self._steps, asked.number("step", 0)))
 
-    async def _show(self, asked: PageRequest | None = None, *, ask: bool, moving: bool = False) -> None:
-        """Tell the page its document, and ask what it says."""
-        text, query, fault = self._exploration.text, None, None
-        try:
-            query = await self.place.work(documents.viewed, text, self.place.con.catalog())
-        except IalgebraError as error:
-            fault = problem(error)
-        number = self._scheduler.ask(text, moving=moving, seed=self._seed) if ask and text else None
-        document = self._document(query, fault, number, moving=moving)
+    async def _go(self, asked: PageRequest, steps: documents.ExplorationShim, statements: Sequence[str]) -> None:
+        await self._run(statements)
+        self._steps, self._moving = steps, None
+        await self._show(asked)
+
+    async def _run(self, statements: Sequence[str]) -> None:
+        """Run statements that a query needs, such as CREATE WINDOW."""
+        for statement in statements:
+            try:
+                async for _ in self._submit(statement, 1, self._seed).refinements():
+                    pass
+            except (CancelledError, asyncio.CancelledError):
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                raise IalgebraError(f"`{statement}` was cancelled") from None
+            self._steps = documents.asked(self._steps, [statement])
+        if statements:
+            await self.refresh_catalog()
+
+    async def _show(self, asked: PageRequest | None = None, *, moving: bool = False) -> None:
+        """Tell the page its document, and ask what it says, unless it means nothing."""
+        text, catalog = self._steps.text if self._moving is None else self._moving, self.place.con.catalog()
+        document = await self._document(text, None, catalog, moving=moving)
+        before, asks = self._scheduler.question, bool(text.strip()) and document["problem"] is None
+        if asks and moving and before is not None and before.moving and before.text == text:
+            asks, document["question"] = False, before.number  # a shape that has not left its place on the lattice
+        elif asks:
+            document["question"] = self._scheduler.following
         if asked is None or asked.id is None:
             self._put(document, "document")
         else:
             self.outbox.drop("document")
             self.outbox.put(document | _re(asked))
             self._keep(document, "document")
+        if asks:
+            self._scheduler.ask(text, moving=moving, seed=self._seed)
 
-    def _document(
-        self,
-        query: Said | None,
-        fault: Said | None,
-        number: int | None,
-        *,
-        moving: bool = False,
-        text: str | None = None,
+    async def _document(
+        self, text: str, number: int | None, catalog: Catalog, *, moving: bool = False
     ) -> dict[str, object]:
+        """What the page shows of a text: what the query says, and what is wrong with it."""
+        query = await self.place.work(view.viewed, text, catalog)
+        fault = await self.place.work(documents.problem, text, catalog) if text.strip() else None
         return {
             "type": "document",
-            "text": self._exploration.text if text is None else text,
-            **self._exploration.standing(),
-            "query": query or None,
-            "problem": fault,
+            "text": text,
+            **documents.standing(self._steps),
+            "query": query,
+            "problem": None if fault is None else {"message": fault.message, "start": fault.start, "end": fault.end},
             "question": number,
             "moving": moving,
             "seed": self._seed,
@@ -276,7 +317,7 @@ class StudioClient:
         raise IalgebraError("PREDICT is not there yet")
 
     async def _plan(self, asked: PageRequest) -> None:
-        text = asked.text("text", self._exploration.text)
+        text = asked.text("text", self._steps.text)
         found = await self.place.work(self.place.con.sql, f"explain (format json) {text}")
         details = json.loads(found.text)
         self.outbox.put({"type": "plan", "details": details, "text": text} | _re(asked))
@@ -303,7 +344,7 @@ class StudioClient:
 
     async def _panel(self, asked: PageRequest) -> None:
         name = asked.text("panel")
-        page = panels.SeenPage(self.place.con, self._exploration.text, self._answer)
+        page = panels.SeenPage(self.place.con, self._steps.text, self._answer)
         found = await self.place.work(panels.answered, name, page, asked.mapping("message"))
         self.outbox.put({"type": "panel", "panel": name, "message": found} | _re(asked))
 
@@ -361,7 +402,7 @@ class StudioClient:
 
     async def likely(self, question: AskedText) -> Iterable[str]:
         """What may be asked next."""
-        return ()
+        return await self.place.work(likely.next_questions, question.text, self.place.con.catalog(), None)
 
     async def scores_wanted(self, question: AskedText) -> str | None:
         """The statement that tells what the models predict for the question's input."""
@@ -413,6 +454,15 @@ class StudioClient:
     def _sent(self, slot: str | None, message: Outgoing) -> None:
         if slot is not None and self._latest[slot][1] is message:
             self._latest[slot] = self._serial, message
+
+
+def _is_query(text: str) -> bool:
+    """Whether a text is a query, which may be the document; also one that cannot be read, whose fault is shown."""
+    try:
+        *_, statement = reader.parse(text)
+    except IalgebraError:
+        return True
+    return isinstance(statement, tree.Query)
 
 
 def _re(asked: PageRequest | Hello) -> dict[str, object]:

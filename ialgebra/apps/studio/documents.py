@@ -5,61 +5,86 @@ In: texts. Out: texts, and what a page shows of them. May not know: sockets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ...catalog.catalog import Catalog
 from ...errors import IalgebraError
-from ...language import reader, tree
+from .document.meaning import check_text
 
 
-def viewed(text: str, catalog: Catalog) -> dict[str, object]:
-    """What a query says."""
-    (statement, *_) = reader.parse(text)
-    if not isinstance(statement, tree.Query):
-        return {}
-    return {"models": [], "input": None, "shapes": [], "layers": []}
+@dataclass(frozen=True)
+class FaultShim:
+    message: str
+    start: int | None
+    end: int | None
 
 
-def gestured(text: str, gesture: Mapping[str, object], catalog: Catalog) -> str:
-    raise IalgebraError("gestures are not there yet")
-
-
-class Exploration:
-    """The steps of one page."""
-
-    def __init__(self, text: str) -> None:
-        self.texts, self.step = [text], 0
-        self.text = text
-
-    def write(self, text: str, moving: bool = False) -> None:
-        self.text = text
-        if not moving and text != self.texts[self.step]:
-            self.texts = [*self.texts[: self.step + 1], text]
-            self.step += 1
-
-    def goto(self, step: int) -> None:
-        if not 0 <= step < len(self.texts):
-            raise IalgebraError(f"there is no step {step}")
-        self.step, self.text = step, self.texts[step]
-
-    def undo(self) -> None:
-        self.goto(max(0, self.step - 1))
-
-    def redo(self) -> None:
-        self.goto(min(len(self.texts) - 1, self.step + 1))
-
-    def standing(self) -> dict[str, object]:
-        steps = [
-            {"n": n, "parent": n - 1 if n else None, "text": text, "label": ""} for n, text in enumerate(self.texts)
-        ]
-        return {
-            "step": self.step,
-            "steps": steps,
-            "can_undo": self.step > 0,
-            "can_redo": self.step < len(self.texts) - 1,
-            "branches": [],
-        }
-
-
-def state_of(url: str) -> tuple[str, int | None] | None:
+def problem(text: str, catalog: Catalog) -> FaultShim | None:
+    try:
+        check_text(text, catalog)
+    except IalgebraError as error:
+        span = error.span
+        return FaultShim(error.message, span and span.start, span and span.end)
     return None
+
+
+@dataclass(frozen=True)
+class StateShim:
+    text: str
+    seed: int | None
+
+
+def decoded(url: str) -> StateShim:
+    raw = url.removeprefix("#").removeprefix("q=")
+    said = json.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
+    return StateShim(said["text"], said.get("seed"))
+
+
+@dataclass(frozen=True)
+class ExplorationShim:
+    texts: tuple[str, ...]
+    step: int = 0
+
+    @property
+    def text(self) -> str:
+        return self.texts[self.step]
+
+
+def begun(text: str) -> ExplorationShim:
+    return ExplorationShim((text,))
+
+
+def taken(e: ExplorationShim, text: str, statements: Sequence[str] = (), label: str = "") -> ExplorationShim:
+    return e if text == e.text else ExplorationShim((*e.texts[: e.step + 1], text), e.step + 1)
+
+
+def gone(e: ExplorationShim, step: int) -> tuple[ExplorationShim, tuple[str, ...]]:
+    if not 0 <= step < len(e.texts):
+        raise IalgebraError(f"there is no step {step}")
+    return replace(e, step=step), ()
+
+
+def undone(e: ExplorationShim) -> tuple[ExplorationShim, tuple[str, ...]]:
+    return gone(e, max(0, e.step - 1))
+
+
+def redone(e: ExplorationShim) -> tuple[ExplorationShim, tuple[str, ...]]:
+    return gone(e, min(len(e.texts) - 1, e.step + 1))
+
+
+def asked(e: ExplorationShim, ran: Sequence[str]) -> ExplorationShim:
+    return e
+
+
+def standing(e: ExplorationShim) -> dict[str, object]:
+    steps = [{"n": n, "parent": n - 1 if n else None, "text": text, "label": ""} for n, text in enumerate(e.texts)]
+    return {
+        "step": e.step,
+        "steps": steps,
+        "can_undo": e.step > 0,
+        "can_redo": e.step < len(e.texts) - 1,
+        "branches": [],
+    }

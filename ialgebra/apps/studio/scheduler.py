@@ -80,6 +80,11 @@ class Scheduler:
         """The latest question that was begun."""
         return self._current
 
+    @property
+    def following(self) -> int:
+        """The number that the next question will have."""
+        return self._count + 1
+
     def ask(self, text: str, *, moving: bool = False, seed: int | None = None) -> int:
         """Ask; returns the question's number. A question that runs is given up, unless both are asked while something
         moves: then the new one waits for the coarse map, and takes the place of one that waits."""
