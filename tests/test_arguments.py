@@ -83,6 +83,16 @@ def consumed(function: Callable[..., Any]) -> Callable[..., object]:
     return call
 
 
+def computed(function: Callable[..., Any]) -> Callable[..., object]:
+    """A function whose Future is waited for."""
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        return function(*args, **kwargs).result(60)
+
+    return call
+
+
 def of_a_session(name: str) -> Callable[..., object]:
     """A method of a session of its own."""
 
@@ -123,6 +133,8 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Session.sql": (con.sql, {"text": QUERY}),
         "Session.run": (consumed(con.run), {"script": QUERY}),
         "Session.stream": (consumed(con.stream), {"text": QUERY}),
+        "Session.submit": (computed(con.submit), {"text": QUERY}),
+        "Submitted.updates": (consumed(con.submit(QUERY).updates), {}),
         "Session.explain": (con.explain, {"text": QUERY}),
         "Session.studio": (con.studio, {"open": False, "block": False}),
         "History.__getitem__": (con.history.__getitem__, {"number": -1}),

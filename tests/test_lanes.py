@@ -24,7 +24,8 @@ import ialgebra
 from ialgebra import Strategy
 from ialgebra.answering import running
 from ialgebra.errors import ModelError
-from ialgebra.execution.execution import Cancellation, Cancelled, Executor
+from ialgebra.execution.control import Cancellation, Cancelled
+from ialgebra.execution.execution import Executor
 from ialgebra.execution.lanes import Arrival, Composer, Lane, Work, local, performed
 from ialgebra.models import Head
 from ialgebra.models.network import Network
@@ -32,6 +33,8 @@ from ialgebra.models.network import Network
 
 class Disorder:
     """Runs any of the work that it has, when it likes, and hands it out later, again, or not at all."""
+
+    gave_way = 0
 
     def __init__(self, networks: Mapping[str, Network], rng: random.Random, width: int) -> None:
         self.networks, self.rng, self.width = networks, rng, width
@@ -67,6 +70,7 @@ class Threads:
     """Runs work in threads, which enter the models' frames themselves."""
 
     width = 4
+    gave_way = 0
 
     def __init__(self, networks: Mapping[str, Network], pool: ThreadPoolExecutor) -> None:
         self.networks, self.pool = networks, pool

@@ -16,6 +16,7 @@ from ..algebra.operators import Identity
 from ..catalog.catalog import Catalog
 from ..errors import BudgetError, ModelError
 from ..estimation.maps import EstimatedMap, Estimates, ValueTables
+from ..execution.control import current
 from ..execution.execution import Progress
 from ..execution.store import Store
 from ..execution.tables import Outcome
@@ -142,6 +143,7 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
     growing = {
         place: (answer, readings) for place, (_, answer, readings) in entries.items() if place not in course.settled
     }
+    current().check()
     tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
     kept = None if plan.strategy.reuse is False else store.estimates
     estimates = Estimates(plan, tables, question.catalog, growing.values(), kept)

@@ -58,6 +58,7 @@ class Desk:
         self._done: dict[int, Done] = {}
         self._count = 0
         self.seconds_a_row = math.nan  # of the last batch
+        self._gave_way = 0
 
     def in_batches(
         self,
@@ -120,6 +121,11 @@ class Desk:
                 after()
         if halted is not None:
             raise halted
+
+    def overtaken(self) -> bool:
+        """Whether others had the models since this was last asked; they may have evaluated rows that are pending."""
+        before, self._gave_way = self._gave_way, self._lane.gave_way
+        return self._gave_way > before
 
     def alone(self, work: Work) -> Done:
         """The result of a batch that belongs to no list of items and is not recorded. Raises what the model raises."""

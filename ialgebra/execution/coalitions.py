@@ -47,6 +47,9 @@ def evaluate_pass(
     copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass
 
     def works(chunk: Sequence[_Place], run: Run) -> list[Work]:
+        if tables.plan.strategy.reuse and desk.overtaken():
+            for number in dict.fromkeys(numbers):
+                tables.recall(number)
         rows = Rows(hybrids=tuple(_hybrid_rows(tables, number, rows) for number, rows in _by_job(chunk)))
         found = []
         for model in each.models:

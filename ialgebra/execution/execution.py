@@ -8,7 +8,6 @@ and the models are as they were found. It may estimate nothing.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..catalog.catalog import Catalog
-from ..errors import IalgebraError
 from ..interpreters.checked import designed
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.coalitions import Design
@@ -28,6 +26,7 @@ from .asking import ask
 from .batches import Desk
 from .canaries import check_canaries
 from .coalitions import evaluate_pass
+from .control import Cancellation, current
 from .ends import evaluate_ends
 from .families import evaluate_family, families, pilot
 from .lanes import Lane, OpenLane, local
@@ -44,31 +43,11 @@ class TimeUp(Exception):
     """The deadline passed before all rows of the plan were evaluated; the rows so far stay in the store."""
 
 
-class Cancelled(IalgebraError):
-    """Somebody cancelled the execution; the rows so far stay in the store."""
-
-
-class Cancellation:
-    """Tells an execution, from any thread, to end; the execution ends before its next batch."""
-
-    def __init__(self) -> None:
-        self._said = threading.Event()
-
-    def cancel(self) -> None:
-        """From now on no batch starts."""
-        self._said.set()
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._said.is_set()
-
-
 @dataclass(frozen=True, eq=False)
 class Executor:
     """How plans are run. No batch of coalitions starts after `deadline`, a time of `time.perf_counter`, and no batch at
-    all after cancellation. `progress(done, total)` is called with numbers of rows. `lane` opens the lane that runs the
-    batches."""
+    all after `cancellation` (by default that of the query for which the thread computes). `progress(done, total)` is
+    called with numbers of rows. `lane` opens the lane that runs the batches."""
 
     catalog: Catalog
     store: Store
@@ -76,7 +55,7 @@ class Executor:
     deadline: float = math.inf
     progress: Progress | None = None
     lane: OpenLane = local
-    cancellation: Cancellation = field(default_factory=Cancellation)
+    cancellation: Cancellation = field(default_factory=current)
     now: float | None = None  # the query's time, as the store counts it
 
     def design(self, spec: DesignSpec) -> Design:
@@ -90,7 +69,7 @@ class Executor:
     def halt(self, timed: bool) -> Exception | None:
         """The error to raise in place of the next batch, if any: cancelled, or, if `timed`, after the deadline."""
         if self.cancellation.cancelled:
-            return Cancelled("the query was cancelled; the rows that it had evaluated are kept")
+            return self.cancellation.error
         return TimeUp() if timed and time.perf_counter() >= self.deadline else None
 
 
@@ -145,7 +124,13 @@ class Execution:
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()
-        ask(tables, executor.catalog, executor.tape, told)  # the lane is closed, because inside it gradients are off
+        executor.cancellation.check()
+
+        def made() -> None:
+            told()
+            executor.cancellation.check()
+
+        ask(tables, executor.catalog, executor.tape, made)  # the lane is closed, because inside it gradients are off
         return self.outcome
 
     def _begin(self, numbers: Sequence[int], tables: Tables, desk: Desk, timed: bool) -> float:

@@ -27,7 +27,8 @@ from ..models.turns import turn, wanted
 from ..planner.games import Hybrids
 
 TURN_SECONDS = 0.1
-"""Seconds that a query holds its models before it gives way between two batches; to prepare them again takes time."""
+"""Seconds that a query holds its models before it gives way between two batches to one of its own priority; to prepare
+them again takes time. It gives way to a higher priority between any two batches."""
 
 TURN_WORTH = 20.0
 """A query holds its models at least this many times longer than giving way took."""
@@ -107,6 +108,10 @@ class Lane(Protocol):
     def width(self) -> int:
         """How many batches may be submitted before the first of them is waited for; at least 1."""
 
+    @property
+    def gave_way(self) -> int:
+        """How often others had the models since the lane was opened."""
+
     def submit(self, work: Work) -> int:
         """Accept work; returns its ticket, which no other work of this lane has."""
 
@@ -122,9 +127,10 @@ OpenLane = Callable[[Mapping[str, Network]], AbstractContextManager[Lane]]
 
 
 @contextmanager
-def local(networks: Mapping[str, Network], priority: int = 0) -> Iterator[Lane]:
+def local(networks: Mapping[str, Network], priority: int | None = None) -> Iterator[Lane]:
     """A lane that runs each batch in the thread that waits for it. Until the lane is closed, it holds the models, ready
-    to predict; between two batches, threads of at least the same `priority` that wait for a model get a turn."""
+    to predict; between two batches, threads of at least the same `priority` (None: that of the query for which the
+    thread computes) that wait for a model get a turn."""
     with ExitStack() as frames:
         lane = Local(networks, frames, priority)
         lane.open()
@@ -136,7 +142,7 @@ class Local:
 
     width = 1
 
-    def __init__(self, networks: Mapping[str, Network], frames: ExitStack, priority: int = 0) -> None:
+    def __init__(self, networks: Mapping[str, Network], frames: ExitStack, priority: int | None = None) -> None:
         self._networks = networks
         self._frames = frames
         self._priority = priority
@@ -145,6 +151,7 @@ class Local:
         self._composer = Composer()
         self._turn_seconds = TURN_SECONDS
         self._began = 0.0
+        self.gave_way = 0
 
     def open(self) -> None:
         """Take a turn at all models, and make them ready."""
@@ -164,12 +171,13 @@ class Local:
     def _let_others_in(self) -> None:
         """Give way to threads that wait for one of the models. Raises ModelError if a model was changed meanwhile."""
         started = time.perf_counter()
-        if started - self._began < self._turn_seconds or not wanted(self._claim):
+        if not wanted(self._claim, more=started - self._began < self._turn_seconds):
             return
         self._ready.close()
         before = self._states()
         left = time.perf_counter()
         self._frames.close()
+        self.gave_way += 1
         self._take_turn()
         for (name, state), after in zip(before.items(), self._states().values(), strict=True):
             if state != after:

@@ -1,14 +1,14 @@
 """Threads take turns at models: whoever uses a model has it, and every part of it, for itself.
 
-In: models, as modules or callables. Out: frames in which no other thread has one of their parts. Models that share no
-part do not wait for one another. A thread that holds a turn can ask whether somebody waits for it. This file changes no
-model and runs none.
+In: models, as modules or callables; how urgent it is. Out: frames in which no other thread has one of their parts.
+Models that share no part do not wait for one another. A thread that holds a turn can ask whether somebody waits for it.
+This file changes no model and runs none.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from ..system import forking
@@ -33,17 +33,46 @@ _held: list[_Claim] = []
 _waiting: list[_Claim] = []  # those of higher priority first, and of one priority in the order in which they came
 
 
+class _Manner(threading.local):
+    """How a thread takes its turns."""
+
+    priority: int = 0
+    check: Callable[[], object] = staticmethod(lambda: None)
+
+
+_manner = _Manner()
+
+
 @contextmanager
-def turn(*models: object, priority: int = 0) -> Iterator[_Claim]:
+def manner(priority: int, check: Callable[[], object]) -> Iterator[None]:
+    """A frame in which this thread takes its turns with a `priority`. While it waits for one, `check` is called now and
+    whenever somebody says `look_again`; it may raise, which ends the wait."""
+    before = _manner.priority, _manner.check
+    _manner.priority, _manner.check = priority, check
+    try:
+        yield
+    finally:
+        _manner.priority, _manner.check = before
+
+
+def look_again() -> None:
+    """Threads that wait for their turn `check` whether they still want it."""
+    with _changed:
+        _changed.notify_all()
+
+
+@contextmanager
+def turn(*models: object, priority: int | None = None) -> Iterator[_Claim]:
     """A frame in which no other thread has a part of these models; a thread may enter it again.
 
     Several models are had all at once or not at all, so that two threads cannot each wait for what the other has. Of
-    threads that wait, that of the highest `priority` is next, and of these the one that came first.
+    threads that wait, that of the highest `priority` (None: that of the thread's manner) is next, and of these the one
+    that came first.
     """
-    claim = _Claim(models, priority)
+    claim = _Claim(models, _manner.priority if priority is None else priority)
     with forking.ended_in_child(lambda: _leave(claim)):
         try:
-            _take(claim)
+            _take(claim, _manner.check)
             yield claim
         finally:
             try:
@@ -53,20 +82,26 @@ def turn(*models: object, priority: int = 0) -> Iterator[_Claim]:
                 raise
 
 
-def wanted(claim: _Claim) -> bool:
-    """Whether another thread, of no less priority, waits for a part of a claim that is held."""
+def wanted(claim: _Claim, *, more: bool = False) -> bool:
+    """Whether another thread, of no less priority, waits for a part of a claim that is held; with `more`, one of higher
+    priority."""
     if not _waiting:
         return False
+    least = claim.priority + more
     with _changed:
-        return any(each.meets(claim) and each.priority >= claim.priority for each in _waiting)
+        return any(each.meets(claim) and each.priority >= least for each in _waiting)
 
 
-def _take(claim: _Claim) -> None:
+def _take(claim: _Claim, check: Callable[[], object]) -> None:
+    def may_start() -> bool:
+        check()
+        return _may_start(claim, nested)
+
     with _changed:
         nested = any(each.thread == claim.thread for each in _held)
         place = next((k for k, each in enumerate(_waiting) if each.priority < claim.priority), len(_waiting))
         _waiting.insert(place, claim)
-        _changed.wait_for(lambda: _may_start(claim, nested))
+        _changed.wait_for(may_start)
         _held.append(claim)
         _waiting.remove(claim)
 

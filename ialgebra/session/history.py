@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BindError, IalgebraError, in_lines
+from ..execution.control import Cancelled
 from ..models.network import Network
 from ..planner.strategy import Strategy
 from ..results.assemble import say
@@ -109,6 +110,9 @@ class History:
         started, step.began = time.perf_counter(), self._count
         try:
             yield step
+        except Cancelled:
+            step.error, step.interrupted = "cancelled", True
+            raise
         except IalgebraError as fault:
             step.error = fault.message
             raise

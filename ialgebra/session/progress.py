@@ -37,12 +37,19 @@ def in_notebook() -> bool:
 
 
 @contextmanager
-def bar(shown: bool) -> Iterator[Watch | None]:
-    """A watcher that draws a bar of model rows once a query has run for half a second; None where none is wanted."""
+def bar(shown: bool, also: Watch | None = None) -> Iterator[Watch | None]:
+    """A watcher that draws a bar of model rows once a query has run for half a second, and tells `also`; without a bar
+    only that."""
     if not shown:
-        yield None
+        yield also
         return
-    with _below_a_cell() if in_notebook() else _on_stderr() as watch:
+    with _below_a_cell() if in_notebook() else _on_stderr() as drawn:
+
+        def watch(standing: Standing) -> None:
+            drawn(standing)
+            if also is not None:
+                also(standing)
+
         yield watch
 
 

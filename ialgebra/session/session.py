@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..answering import explaining, loop
+from ..answering import explaining
+from ..answering.running import Watch
 from ..catalog.catalog import Catalog
 from ..errors import BindError
 from ..execution.store import Store
@@ -42,6 +44,7 @@ from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
 from . import interrupts, page, registration
+from .answers import Answering
 from .descriptions import input_line, session_text
 from .history import History
 from .page import OpenStudio
@@ -51,6 +54,8 @@ from .statements.kind import StatementContext
 from .statements.registry import kind_of_statement
 from .statements.registry import run as answer_statement
 from .steps import HistoryStep
+from .submitted import Submitted
+from .workers import Workers
 
 
 @checked
@@ -74,6 +79,7 @@ class Session:
         self._store = Store(store_bytes)
         self._lock = forking.lock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
+        self._workers = Workers()
         self._progress = sys.stderr.isatty() or in_notebook() if progress is None else progress
 
     def __repr__(self) -> str:
@@ -91,7 +97,8 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Forget everything that is registered or stored."""
+        """Cancel what was submitted, wait until it has ended, and forget everything that is registered or stored."""
+        self._workers.close()
         with self._lock:
             self._catalog = Catalog()
             self._store.clear()
@@ -303,19 +310,9 @@ class Session:
         seed: int | None = None,
         strategy: Strategy | str | None = None,
         params: Sequence[object] | None = None,
-    ) -> Iterator[Relation]:
+    ) -> Answering:
         """Run a script statement by statement, yielding each answer as it comes; the whole script is parsed first."""
-        with _computing():
-            script = script if params is None else filled(script, params)
-            statements = reader.parse(script)
-        for statement in statements:
-            kind = kind_of_statement(statement)
-            words = script[statement.span.start : statement.span.end]
-            with _computing(), self._step(words, kind.defines(statement), seed, strategy) as step:
-                answer = answer_statement(statement, self._context(script, seed, strategy))
-                step.answered(answer)
-                step.timed = kind.timed(statement)
-            yield answer
+        return Answering(partial(self._answers, script, seed, strategy, params))
 
     @checked
     def stream(
@@ -324,29 +321,81 @@ class Session:
         seed: int | None = None,
         strategy: Strategy | str | None = None,
         params: Sequence[object] | None = None,
-    ) -> Iterator[Relation]:
+    ) -> Answering:
         """Refined answers to one query, each with all rows of those before it; the last is what `sql` answers.
 
         The first comes after at most 8 model rows per player. With ERROR WITHIN rounds go on until the bound holds. All
-        answers use what the names meant when the first was asked for. Raises ModelError where a model has changed
-        between two answers.
+        answers use what the names meant when the first was asked for. Its `close` ends it, from any thread, before the
+        next batch. Raises ModelError where a model has changed between two answers.
         """
+        return Answering(partial(self._stream, text, seed, strategy, params))
+
+    @checked
+    def submit(
+        self,
+        text: str,
+        priority: int = 0,
+        seed: int | None = None,
+        strategy: Strategy | str | None = None,
+        params: Sequence[object] | None = None,
+        interactive: bool = False,
+    ) -> Submitted:
+        """Run a query or a script in another thread; the Future of what `sql` answers.
+
+        `cancel` ends it before its next batch, from any thread. Of queries that want one model, that of the highest
+        `priority` is next, and it starts at the next batch of a lower one; −1 is for what nobody waits for yet. With
+        `interactive` answers come early and often. Every failure is an IalgebraError placed in the text, which `result`
+        raises.
+        """
+        answers = Answering(partial(self._answers, text, seed, strategy, params, refined=True), priority)
+        return self._workers.submit(Submitted(text, answers))
+
+    def _answers(
+        self,
+        script: str,
+        seed: int | None,
+        strategy: Strategy | str | None,
+        params: Sequence[object] | None,
+        watch: Watch,
+        *,
+        refined: bool = False,
+    ) -> Iterator[Relation]:
+        """The answers to the statements of a script; if `refined`, also those of the rounds of its queries."""
+        with _computing():
+            script = script if params is None else filled(script, params)
+            statements = reader.parse(script)
+        context = self._context(script, seed, strategy, watch)
+        for statement in statements:
+            with self._step(statement, context) as step:
+                if refined and isinstance(statement, tree.Query):
+                    request = context.request(statement)
+                    yield from _answered(context.refined(request, at_once=not request.bounds.any), step)
+                    continue
+                with _computing():
+                    answer = answer_statement(statement, context)
+                step.answered(answer)
+            yield answer
+
+    def _stream(
+        self,
+        text: str,
+        seed: int | None,
+        strategy: Strategy | str | None,
+        params: Sequence[object] | None,
+        watch: Watch,
+    ) -> Iterator[Relation]:
+        """The rounds of one query."""
         with _computing():
             text = text if params is None else filled(text, params)
             (statement, *more) = reader.parse(text)
         if more or not isinstance(statement, tree.Query):
             raise BindError("only one query can be streamed", statement.span).at(text)
-        request = self._context(text, seed, strategy).request(statement)
-        rounds = loop.refined(request, self._catalog.snapshot(), self._store)
-        with self._step(request.own_text, None, seed, strategy) as step:
-            step.rounds, step.timed = 0, kind_of_statement(statement).timed(statement)
-            while True:
-                with _computing():
-                    answer = next(rounds, None)
-                if answer is None:
-                    return
+        context = self._context(text, seed, strategy, watch)
+        rounds = context.refined(context.request(statement))
+        with self._step(statement, context) as step:
+            step.rounds = 0
+            for answer in _answered(rounds, step):
                 step.rounds += 1
-                step.answered(answer)
                 yield answer
 
     @checked
@@ -359,7 +408,7 @@ class Session:
         if isinstance(statement, tree.Explain):
             form, statement = statement.format, statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
-        with _computing(), self._step(words, strategy=strategy):
+        with _computing(), self._listed(words, strategy=strategy):
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
             request = self._context(text, None, strategy).request(statement)
@@ -387,9 +436,11 @@ class Session:
             served.close()
         return served
 
-    def _context(self, text: str, seed: int | None, strategy: Strategy | str | None) -> StatementContext:
+    def _context(
+        self, text: str, seed: int | None, strategy: Strategy | str | None, watch: Watch | None = None
+    ) -> StatementContext:
         return StatementContext(
-            self._catalog, self._store, self.history, self._lock, self._progress, text, seed, strategy
+            self._catalog, self._store, self.history, self._lock, self._progress, text, seed, strategy, watch
         )
 
     @contextmanager
@@ -404,7 +455,15 @@ class Session:
         with _computing(), self.history.step(HistoryStep(text, registration=True, defines=(kind, name))) as step:
             yield step
 
-    def _step(
+    @contextmanager
+    def _step(self, statement: tree.Statement, context: StatementContext) -> Iterator[HistoryStep]:
+        """A step that is a statement."""
+        kind, words = kind_of_statement(statement), context.words(statement)
+        with self._listed(words, kind.defines(statement), context.seed, context.strategy) as step:
+            step.timed = kind.timed(statement)
+            yield step
+
+    def _listed(
         self,
         text: str,
         defines: tuple[str, str] | None = None,
@@ -415,6 +474,17 @@ class Session:
         return self.history.step(
             HistoryStep(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines)
         )
+
+
+def _answered(rounds: Iterator[Relation], step: HistoryStep) -> Iterator[Relation]:
+    """The answers of the rounds of a query, which its step notes."""
+    while True:
+        with _computing():
+            answer = next(rounds, None)
+        if answer is None:
+            return
+        step.answered(answer)
+        yield answer
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class HistoryStep:
     maps: str | None = None
     rounds: int | None = None
     timed: bool = False
-    interrupted: bool = False  # by Ctrl-C, or by an error that is not an IalgebraError
+    interrupted: bool = False  # by Ctrl-C or a cancel, or by an error that is not an IalgebraError
     registration: bool = False
     call: PythonCall | None = None
     defines: tuple[str, str] | None = None  # a kind and a name, which has a new meaning from then on

@@ -6,7 +6,7 @@ statement by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ...answering import explaining, loop
 from ...answering.question import Request
+from ...answering.running import Watch
 from ...catalog.catalog import Catalog
 from ...errors import BindError, Span
 from ...execution.store import Store
@@ -40,7 +41,8 @@ class StatementContext:
 
     A statement that changes the catalog holds `lock` while it does. Queries run without the lock, with the meaning that
     the names have when the query begins. `text` is the script that contains the statement. `seed` and `strategy` are
-    the caller's, or None if the session's settings decide. `progress` says whether a bar is shown.
+    the caller's, or None if the session's settings decide. `progress` says whether a bar is shown; `watch` is told, bar
+    or not, how a query stands after every batch.
     """
 
     catalog: Catalog
@@ -51,6 +53,7 @@ class StatementContext:
     text: str
     seed: int | None = None
     strategy: Strategy | str | None = None
+    watch: Watch | None = None
 
     def words(self, node: Spanned) -> str:
         """A node's own text."""
@@ -70,8 +73,12 @@ class StatementContext:
 
     def answered(self, request: Request, *, analyze: bool = False) -> Relation:
         """The answer to a query; with `analyze` its text is the plan with what was measured."""
-        with bar(self.progress) as progress:
-            return loop.answered(request, self.catalog.snapshot(), self.store, progress, analyze=analyze)
+        with bar(self.progress, self.watch) as watch:
+            return loop.answered(request, self.catalog.snapshot(), self.store, watch, analyze=analyze)
+
+    def refined(self, request: Request, *, at_once: bool = False) -> Iterator[Relation]:
+        """The answers to a query, round by round."""
+        return loop.refined(request, self.catalog.snapshot(), self.store, self.watch, at_once=at_once)
 
     def said(self, node: Spanned, words: str) -> Relation:
         """The answer of a statement in words."""
