@@ -34,8 +34,6 @@ from ialgebra.models.network import Network
 class Disorder:
     """Runs any of the work that it has, when it likes, and hands it out later, again, or not at all."""
 
-    gave_way = 0
-
     def __init__(self, networks: Mapping[str, Network], rng: random.Random, width: int) -> None:
         self.networks, self.rng, self.width = networks, rng, width
         self.waiting: dict[int, Work] = {}
@@ -62,6 +60,9 @@ class Disorder:
             self.arrived += [Arrival(ticket, done)] * copies
         return self.arrived.pop(self.rng.randrange(len(self.arrived)))
 
+    def give_way(self) -> bool:
+        return False
+
     def drop(self) -> None:
         """What is not wanted may come all the same."""
 
@@ -70,7 +71,6 @@ class Threads:
     """Runs work in threads, which enter the models' frames themselves."""
 
     width = 4
-    gave_way = 0
 
     def __init__(self, networks: Mapping[str, Network], pool: ThreadPoolExecutor) -> None:
         self.networks, self.pool = networks, pool
@@ -92,6 +92,9 @@ class Threads:
         first = done.pop()
         del self.running[first]
         return first.result()
+
+    def give_way(self) -> bool:
+        return False
 
     def drop(self) -> None:
         """What runs goes on."""

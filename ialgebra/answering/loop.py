@@ -46,14 +46,24 @@ def answered(
     request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
 ) -> Relation:
     """The answer to a query; with `analyze` the relation's text is the plan with its measurements."""
-    if not analyze and (known := kept_answers.find(request, catalog, store)) is not None:
-        return known
-    at_once = not request.bounds.any
-    with heard() as said:
-        *_, last = refined(request, catalog, store, watch, analyze=analyze, at_once=at_once)
-    if not analyze and not said:  # what was warned of is answered anew, so that it is warned of again
-        kept_answers.keep(request, catalog, store, last)
+    *_, last = answers(request, catalog, store, watch, analyze=analyze)
     return last
+
+
+def answers(
+    request: Request, catalog: Catalog, store: Store, watch: Watch | None = None, *, analyze: bool = False
+) -> Iterator[Relation]:
+    """The answer to a query, after those of the rounds before it if it has bounds. To an unchanged question it is the
+    kept one."""
+    if not analyze and (known := kept_answers.find(request, catalog, store)) is not None:
+        yield known
+        return
+    last: Relation | None = None
+    with heard() as said:
+        for last in refined(request, catalog, store, watch, analyze=analyze, at_once=not request.bounds.any):
+            yield last
+    if last is not None and not analyze and not said:  # what was warned of is answered anew, and warned of again
+        kept_answers.keep(request, catalog, store, last)
 
 
 def refined(

@@ -58,7 +58,7 @@ class Desk:
         self._done: dict[int, Done] = {}
         self._count = 0
         self.seconds_a_row = math.nan  # of the last batch
-        self._gave_way = 0
+        self._overtaken = False
 
     def in_batches(
         self,
@@ -86,6 +86,7 @@ class Desk:
         halted: Exception | None = None
         while True:
             if halted is None and first < len(items) and len(under_way) < self._lane.width:
+                self._overtaken |= self._lane.give_way()
                 halted = self._halt(timed)
                 if halted is None:
                     planned = returned.popleft() if returned else self._tape.next(next_run((len(items) - first) * each))
@@ -124,8 +125,8 @@ class Desk:
 
     def overtaken(self) -> bool:
         """Whether others had the models since this was last asked; they may have evaluated rows that are pending."""
-        before, self._gave_way = self._gave_way, self._lane.gave_way
-        return self._gave_way > before
+        before, self._overtaken = self._overtaken, False
+        return before
 
     def alone(self, work: Work) -> Done:
         """The result of a batch that belongs to no list of items and is not recorded. Raises what the model raises."""

@@ -108,9 +108,8 @@ class Lane(Protocol):
     def width(self) -> int:
         """How many batches may be submitted before the first of them is waited for; at least 1."""
 
-    @property
-    def gave_way(self) -> int:
-        """How often others had the models since the lane was opened."""
+    def give_way(self) -> bool:
+        """Called between two batches: let others have the models who wait for them. Whether they had them."""
 
     def submit(self, work: Work) -> int:
         """Accept work; returns its ticket, which no other work of this lane has."""
@@ -151,7 +150,6 @@ class Local:
         self._composer = Composer()
         self._turn_seconds = TURN_SECONDS
         self._began = 0.0
-        self.gave_way = 0
 
     def open(self) -> None:
         """Take a turn at all models, and make them ready."""
@@ -168,22 +166,22 @@ class Local:
         for network in dict.fromkeys(self._networks.values()):
             self._ready.enter_context(network.running())
 
-    def _let_others_in(self) -> None:
+    def give_way(self) -> bool:
         """Give way to threads that wait for one of the models. Raises ModelError if a model was changed meanwhile."""
         started = time.perf_counter()
         if not wanted(self._claim, more=started - self._began < self._turn_seconds):
-            return
+            return False
         self._ready.close()
         before = self._states()
         left = time.perf_counter()
         self._frames.close()
-        self.gave_way += 1
         self._take_turn()
         for (name, state), after in zip(before.items(), self._states().values(), strict=True):
             if state != after:
                 raise ModelError(f"model '{name}' was changed while a query ran it; ask again")
         self._make_ready()
         self._turn_seconds = max(TURN_SECONDS, TURN_WORTH * (left - started + time.perf_counter() - self._began))
+        return True
 
     def _states(self) -> dict[str, object]:
         """For each model, a value that changes if the model would compute something else."""
@@ -197,7 +195,6 @@ class Local:
 
     def wait(self) -> Arrival:
         """Run the first work of the queue."""
-        self._let_others_in()
         ticket, work = self._queue.popleft()
         return Arrival(ticket, performed(work, self._networks[work.model], self._composer))
 

@@ -368,8 +368,7 @@ class Session:
         for statement in statements:
             with self._step(statement, context) as step:
                 if refined and isinstance(statement, tree.Query):
-                    request = context.request(statement)
-                    yield from _answered(context.refined(request, at_once=not request.bounds.any), step)
+                    yield from _answered(context.answers(context.request(statement)), step)
                     continue
                 with _computing():
                     answer = answer_statement(statement, context)

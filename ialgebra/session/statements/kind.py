@@ -76,9 +76,13 @@ class StatementContext:
         with bar(self.progress, self.watch) as watch:
             return loop.answered(request, self.catalog.snapshot(), self.store, watch, analyze=analyze)
 
-    def refined(self, request: Request, *, at_once: bool = False) -> Iterator[Relation]:
+    def answers(self, request: Request) -> Iterator[Relation]:
+        """The answer to a query, after those of the rounds before it if it has bounds."""
+        return loop.answers(request, self.catalog.snapshot(), self.store, self.watch)
+
+    def refined(self, request: Request) -> Iterator[Relation]:
         """The answers to a query, round by round."""
-        return loop.refined(request, self.catalog.snapshot(), self.store, self.watch, at_once=at_once)
+        return loop.refined(request, self.catalog.snapshot(), self.store, self.watch)
 
     def said(self, node: Spanned, words: str) -> Relation:
         """The answer of a statement in words."""
