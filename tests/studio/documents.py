@@ -59,7 +59,9 @@ def _session() -> ialgebra.Session:
     ):
         con.sql(f'select * from "{model}"({name}) budget 2')
     for model in ("f", "g"):
-        con.fit_heads(model, worlds.sample("image", torch.float32, 12), layers=[2, 4])
+        heads = worlds.with_random_heads(con, model, worlds.sample("image", torch.float32))
+        for layer in set(heads) - {2, 4}:
+            del con._catalog.model(model).heads[layer]
     return con
 
 

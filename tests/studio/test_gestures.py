@@ -6,18 +6,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ialgebra
 from ialgebra import IalgebraError
-from ialgebra.algebra.windows import EVERYTHING
+from ialgebra.algebra.windows import EVERYTHING, Window
 from ialgebra.answering import binding
 from ialgebra.apps.studio.document import view
 from ialgebra.apps.studio.document.gestures import Change, changed
 from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import tree
+from ialgebra.language.bind.predicates import bind_window
 from ialgebra.language.reader import parse
 from ialgebra.language.writer import write
 from tests.studio import documents
@@ -296,6 +298,25 @@ def test_naming_a_window_makes_it_once_and_uses_it(con, catalog):
         changed({"do": "name", "name": "part"}, "select * from f(cat) where row < 1", catalog)
     again = changed({"do": "name", "name": "part", "replace": True}, "select * from f(cat) where row < 1", catalog)
     assert again.statements == ("create or replace window part as row < 1",)
+    (back,) = again.undo
+    con.sql(again.statements[0])
+    assert con._catalog.windows["part"] != window_of(con, text)
+    con.sql(back)
+    assert con._catalog.windows["part"] == window_of(con, text)
+
+
+def window_of(con: ialgebra.Session, text: str) -> Window:
+    (query,) = parse(text)
+    assert isinstance(query, tree.Query)
+    assert query.where is not None
+    return bind_window(query.where, con._catalog.windows, None)
+
+
+def test_a_window_that_no_statement_makes_is_not_replaced(con, catalog):
+    con.register_window("mask", np.eye(6, dtype=bool))
+    text = "select * from f(cat) where row < 1"
+    with pytest.raises(IalgebraError, match="the window 'mask' was registered as a mask and could not be had back"):
+        changed({"do": "name", "name": "mask", "replace": True}, text, catalog)
 
 
 def test_the_hottest_part_of_the_map_that_is_shown_becomes_the_window(con, catalog):
@@ -309,7 +330,8 @@ def test_the_hottest_part_of_the_map_that_is_shown_becomes_the_window(con, catal
     assert changed(hot, made.text, catalog) == Change(made.text)
     assert changed(hot, text, catalog) == Change(made.text)
     more = changed({**hot, "percent": 50}, made.text, catalog)
-    assert more == Change(made.text, ("create or replace window hot as " + region.format(50),))
+    now, then = ("create or replace window hot as " + region.format(percent) for percent in (50, 25))
+    assert more == Change(made.text, (now,), (then,))
 
 
 REFUSED: list[tuple[str, object, str]] = [

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from ....algebra.edits import EDITS, EditArgument, InputArgument, WindowArgument, meaningful
 from ....algebra.kinds import KINDS
-from ....algebra.windows import EVERYTHING, Mask, Window
+from ....algebra.windows import EVERYTHING, Mask, Window, sql_name
 from ....catalog.catalog import Catalog
 from ....catalog.inputs import Entry
 from ....errors import BindError, IalgebraError, did_you_mean
@@ -38,10 +38,12 @@ GestureMessage: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Change:
-    """What a gesture wrote: the text of the query, and statements to run once, in order, before it is asked."""
+    """What a gesture wrote: the text of the query; statements to run once, in order, before it is asked; and those that
+    give windows their old meaning back, should the gesture be taken back."""
 
     text: str
     statements: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class _Draft:
     """A query that a gesture may have meant, what must run before it, and the windows that this makes."""
 
     query: tree.Query
-    statements: tuple[tree.Statement, ...] = ()
+    statements: tuple[tree.CreateWindow, ...] = ()
     windows: tuple[tuple[str, Window], ...] = ()
 
 
@@ -98,10 +100,11 @@ def _changed(act: _Act, gesture: GestureMessage, text: str, catalog: Catalog) ->
     page = _Page(query, controls_of(query, catalog.visible), catalog)
     draft = _first_that_binds(act(gesture, page), page)
     statements = tuple(map(write, draft.statements))
+    undo = tuple(_again(each.name.value, catalog) for each in draft.statements if each.replace)
     if draft.query == query and text.strip():
-        return Change(text, statements)
+        return Change(text, statements, undo)
     after = replace(statement, query=draft.query) if isinstance(statement, tree.Explain) else draft.query
-    return Change(before + write(after), statements)
+    return Change(before + write(after), statements, undo)
 
 
 def _last(text: str, catalog: Catalog, *, starts_afresh: bool) -> tuple[str, tree.Query | tree.Explain]:
@@ -379,6 +382,15 @@ def _may_replace(gesture: GestureMessage, name: str, catalog: Catalog) -> bool:
     if name in catalog.windows and gesture.get("replace") is not True:
         raise BindError(f"there is a window '{name}' already; choose another name, or drop it first")
     return name in catalog.windows
+
+
+def _again(name: str, catalog: Catalog) -> str:
+    """The statement that makes a registered window again; BindError for one that no statement makes."""
+    window = catalog.windows[name]
+    if isinstance(window, Mask) and not window.origin:
+        raise BindError(f"the window '{name}' was registered as a mask and could not be had back; choose another name")
+    body = window.origin if isinstance(window, Mask) else window.text
+    return f"create or replace window {sql_name(name)} as {body}"
 
 
 def _hottest(gesture: GestureMessage, page: _Page) -> Iterator[_Draft]:
