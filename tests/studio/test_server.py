@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
 import ialgebra
+from ialgebra.errors import BindError
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 
+from websockets.exceptions import ConnectionClosed
+
+from ialgebra.apps.studio import panels
 from tests.studio import serving
 
 
@@ -119,3 +126,203 @@ def test_a_statement_with_a_text_for_an_answer_leaves_the_document(page):
     page.until_status("done", question=document["question"])
     assert "x" in page.of("answer")[-1]["text"]
     assert page.ask("undo")["step"] == 0
+
+
+# --- pages that go and come back
+
+
+def test_a_page_that_comes_back_is_sent_what_it_missed(con, url):
+    with serving.page(url) as page:
+        page.hello("page-resumed")
+        page.until_status("done")
+        document = drawn(page)
+        page.until_status("done", question=document["question"])
+        seen = page.received[-1]["serial"]
+    with serving.page(url) as page:
+        assert page.hello("page-resumed", since=seen)["resumed"] is True
+        assert page.ask("ping")["type"] == "pong"
+        assert page.of("picture") == page.of("labels") == []  # which it has
+        assert page.of("map") == []
+        page.received.clear()
+    with serving.page(url) as page:  # the same name, but a page that has nothing: a reload
+        assert page.hello("page-resumed", since=0)["resumed"] is False
+        page.ask("ping")
+        assert page.of("document")[0]["text"] == document["text"]
+        assert page.of("document")[0]["can_undo"] is True
+        assert len(page.of("catalog")) == len(page.of("status")) == len(page.of("map")) == 1
+        assert page.of("map")[0]["maps"][0]["labels"] in [each["key"] for each in page.of("labels")]
+        serials = [each["serial"] for each in page.received]
+        assert serials == sorted(serials)
+        assert serials[0] > seen
+
+
+def test_what_was_not_seen_is_sent_again(url):
+    with serving.page(url) as page:
+        page.hello("page-lossy")
+        page.until_status("done")
+        seen = page.of("document")[0]["serial"]
+    with serving.page(url) as page:
+        assert page.hello("page-lossy", since=seen)["resumed"] is True
+        page.ask("ping")
+        types = [each["type"] for each in page.received]
+        assert types.index("labels") < types.index("map")
+        assert "document" not in types
+
+
+def test_a_second_page_of_one_name_takes_over(url):
+    with serving.page(url) as first, serving.page(url) as second:
+        first.hello("page-double")
+        first.until_status("done")
+        second.hello("page-double")
+        with pytest.raises(ConnectionClosed) as caught:
+            first.until(lambda message: False)
+        assert caught.value.rcvd.code == 4001
+        assert second.ask("ping")["type"] == "pong"
+
+
+def test_an_address_holds_a_query(url):
+    text = "select * from f(x) where row < 2"
+    state = base64.urlsafe_b64encode(json.dumps({"text": text, "seed": 3}).encode()).decode().rstrip("=")
+    with serving.page(url) as page:
+        page.hello("page-of-a-link", url=f"#q={state}")
+        page.until_status("done")
+        assert (page.of("document")[0]["text"], page.of("document")[0]["seed"]) == (text, 3)
+    for broken in ("#q=!!", "#q=", "#x", "#q=e30", "#q=" + "A" * 30_000):
+        with serving.page(url) as page:
+            page.hello(f"page-broken-{abs(hash(broken))}", url=broken)
+            page.until_status("done")
+            assert page.of("document")[0]["text"] == "select * from f(x)"
+
+
+def test_two_pages_share_the_session_and_have_documents_of_their_own(con, url):
+    with serving.page(url) as first, serving.page(url) as second:
+        first.hello("page-of-two-1")
+        second.hello("page-of-two-2")
+        first.until_status("done")
+        second.until_status("done")
+        drawn(first)
+        assert second.ask("ping")["type"] == "pong"
+        assert second.of("document")[-1]["step"] == 0
+        con.register_input("late", con.catalog().input("x").elements[0].tensor)
+        for page in (first, second):
+            page.until(lambda message: message["type"] == "catalog" and "late" in str(message["inputs"]))
+
+
+def test_fifty_pages_are_served_at_once(con):
+    pages, opened = [], []
+    try:
+        opened.append(serving.served(con, opening="select * from f(x) budget 34"))
+        url = opened[0].__enter__().url
+        cookie = serving.cookie(url)
+        for number in range(50):
+            opened.append(serving.page(url, cookie))
+            pages.append(opened[-1].__enter__())
+            pages[-1].say("hello", client=f"page-of-fifty-{number}")
+        for page in pages:
+            assert page.until_status("done", "error")["state"] == "done"
+        numbers = [drawn(page)["question"] for page in pages]
+        for page, number in zip(pages, numbers, strict=True):
+            page.until_status("done", question=number)
+        first = pages[0].of("map")[-1]["arrays"]["values"]
+        assert all(np.array_equal(page.of("map")[-1]["arrays"]["values"], first) for page in pages)
+    finally:
+        for each in reversed(opened):
+            each.__exit__(None, None, None)
+
+
+# --- models that fail, sessions that are closed
+
+
+def test_a_model_that_crashes_is_an_error_on_the_page(con, url, page):
+    def crash(batch: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError("a bug in the model")
+
+    con.register_model("broken", crash)
+    con.register_model("nan", lambda batch: batch.flatten(1)[:, :2] * float("nan"))
+    con.register_model("odd", lambda batch: "nothing")
+    for name, words in [("broken", "a bug in the model"), ("nan", "NaN"), ("odd", "str")]:
+        document = page.ask("ask", text=f"select * from {name}(x)")
+        status = page.until_status("done", "error", question=document["question"])
+        assert status["state"] == "error"
+        assert words in status["message"]
+    document = page.ask("undo")
+    page.ask("undo"), page.ask("undo")
+    document = page.ask("ask", text="select * from f(x) where row < 3")
+    assert page.until_status("done", "error", question=document["question"])["state"] == "done"
+
+
+def test_a_closed_session_is_an_error_on_the_page():
+    con = serving.session()
+    with serving.served(con) as running, serving.page(running.url) as page:
+        page.hello()
+        page.until_status("done")
+        con.close()
+        document = page.ask("ask", text="select * from f(x)")
+        assert "f" in document["problem"]["message"]
+        assert page.until(lambda message: message["type"] == "catalog" and not message["models"])
+        assert page.ask("ping")["type"] == "pong"
+
+
+def test_an_empty_session_has_an_empty_page_that_asks_nothing():
+    with ialgebra.connect(progress=False) as con, serving.served(con) as running, serving.page(running.url) as page:
+        page.hello()
+        page.ask("ping")
+        assert page.of("document")[0]["text"] == ""
+        assert page.of("document")[0]["problem"] is None
+        assert page.of("status") == []
+        con.register_model("f", torch.nn.Linear(3, 2))
+        con.register_input("x", torch.ones(3))
+        page.until(lambda message: message["type"] == "catalog" and message["models"])
+        document = page.ask("gesture", gesture={"do": "input", "name": "x", "index": None})
+        assert document["text"] == "select * from f(x)"
+        page.until_status("done", question=document["question"])
+
+
+# --- what is asked beside
+
+
+def test_thumbnails_multiples_classes_and_plans(page):
+    small = page.ask("thumbnails", input="xs", **{"from": 1, "to": 4})
+    assert small["arrays"]["rgb"].shape == (3, 8, 8, 3)
+    assert (small["total"], small["labels"]) == (5, ["dog", "cat", "lynx"])
+    document = page.ask("ask", text="select * from f(xs)")
+    page.until_status("done", question=document["question"])
+    many = page.ask("multiples")
+    assert (many["total"], many["arrays"]["heat"].shape, many["arrays"]["rgb"].shape) == (5, (5, 8, 8), (5, 8, 8, 3))
+    shown = page.of("map")[-1]
+    values, offsets = shown["arrays"]["values"], shown["arrays"]["offsets"]
+    for number, item in enumerate(many["items"]):
+        assert (item["input"], item["index"]) == ("xs", number)
+        own = values[offsets[number] : offsets[number + 1]]
+        np.testing.assert_allclose(item["sum"], own.sum(), rtol=1e-5)
+        np.testing.assert_allclose(many["arrays"]["heat"][number].sum(), own.sum(), rtol=1e-4)
+    found = page.ask("classes", model="f", find="T")
+    assert (found["names"], found["total"]) == (["cat"], 1)
+    plan = page.ask("plan")
+    assert plan["rows"] > 0
+    assert {each["id"] for each in plan["nodes"]} >= {end for edge in plan["edges"] for end in edge}
+
+
+def test_a_panel_adds_messages_and_a_place(con, url):
+    def answer(seen: panels.SeenPage, message: Said) -> Said:
+        if "wrong" in message:
+            raise BindError("a toy has no such part")
+        return {"text": seen.text, "models": len(seen.con.names()["models"]), "said": message["say"]}
+
+    toy = panels.StudioPanel("toy", "A toy", "side", answer, lambda con: {"parts": ["wheel"]})
+    panels.register(toy)
+    try:
+        with pytest.raises(BindError, match="there is a panel 'toy' already"):
+            panels.register(toy)
+        with serving.page(url) as page:
+            page.hello("page-with-a-toy")
+            page.until_status("done")
+            told = page.of("catalog")[-1]["panels"]
+            assert told == [{"name": "toy", "title": "A toy", "place": "side", "parts": ["wheel"]}]
+            found = page.ask("panel", panel="toy", message={"say": "hello"})
+            assert found["message"]["said"] == "hello"
+            assert found["message"]["text"] == "select * from f(x)"
+            assert page.ask("panel", panel="toy", message={"wrong": 1})["message"] == "a toy has no such part"
+            assert "did you mean 'toy'" in page.ask("panel", panel="toi", message={})["message"]
+    finally:
+        del panels.PANELS["toy"]

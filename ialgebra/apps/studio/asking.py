@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
 
 from ...answering.running import Standing
@@ -50,7 +50,7 @@ class Asked:
     def _put(self, what: Relation | BaseException | None) -> None:
         self._loop.call_soon_threadsafe(self._queue.put_nowait, what)
 
-    async def refinements(self) -> AsyncIterator[Relation]:
+    async def refinements(self) -> AsyncGenerator[Relation, None]:
         while (what := await self._queue.get()) is not None:
             if isinstance(what, BaseException):
                 raise what

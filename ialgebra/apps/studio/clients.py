@@ -7,7 +7,6 @@ comes back with its name and the last number that it saw is sent what it missed.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from collections import OrderedDict
@@ -23,7 +22,7 @@ from ...language import reader, tree
 from ...results.relation import Relation
 from ...session.session import Session
 from ...version import __version__
-from . import contents, described, documents, frames, likely, panels
+from . import contents, described, documents, frames, likely, panels, plan
 from .asking import Asked, submitted
 from .document import gestures, view
 from .frames import AnswerFrame
@@ -319,8 +318,7 @@ class StudioClient:
     async def _plan(self, asked: PageRequest) -> None:
         text = asked.text("text", self._steps.text)
         found = await self.place.work(self.place.con.sql, f"explain (format json) {text}")
-        details = json.loads(found.text)
-        self.outbox.put({"type": "plan", "details": details, "text": text} | _re(asked))
+        self.outbox.put(plan.planned(text, found.text) | _re(asked))
 
     async def _thumbnails(self, asked: PageRequest) -> None:
         first, past = _range(asked)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -144,14 +145,15 @@ class Scheduler:
         try:
             running = self._running["map"] = self._submit(asked.text, 0, asked.seed)
             self._spawn(self._watch(asked, running))
-            async for answer in running.refinements():
-                if asked is not self._current:
-                    return
-                last = answer
-                await self._listener.answered(asked, answer)
-                if asked.moving:
-                    running.cancel()
-                    break
+            async with aclosing(running.refinements()) as answers:
+                async for answer in answers:
+                    if asked is not self._current:
+                        return
+                    last = answer
+                    await self._listener.answered(asked, answer)
+                    if asked.moving:
+                        running.cancel()
+                        break
             if asked is self._current:
                 self._tell("done", answer=last)
         except (CancelledError, asyncio.CancelledError):
@@ -190,28 +192,30 @@ class Scheduler:
             if text is None or asked is not self._current:
                 return
             running = self._running["scores"] = self._submit(text, 1, asked.seed)
-            async for answer in running.refinements():
-                if asked is self._current:
-                    await self._listener.scored(asked, answer)
+            async with aclosing(running.refinements()) as answers:
+                async for answer in answers:
+                    if asked is self._current:
+                        await self._listener.scored(asked, answer)
         except (CancelledError, asyncio.CancelledError, IalgebraError):  # of which the question itself tells
             return
         except Exception:
             _log.exception("class scores failed: %s", asked.text)
 
     async def _prefetch(self, asked: AskedText) -> None:
-        """Ask what is likely to be asked next, below everything that somebody waits for."""
+        """Ask what is likely to be asked next, below everything that somebody waits for: the coarse maps, whose rows
+        the finer ones begin with."""
         await asyncio.sleep(_IDLE_AFTER)
-        try:
-            for text in await self._listener.likely(asked):
-                if asked is not self._current or self._state != "done":
-                    return
-                running = self._running["idle"] = self._submit(text, -1, asked.seed)
-                async for _ in running.refinements():
-                    pass
-        except (CancelledError, asyncio.CancelledError):
-            return
-        except Exception:
-            _log.debug("a likely question failed", exc_info=True)
-        finally:
-            if asked is self._current:
-                self._running.pop("idle", None)
+        for text in await self._listener.likely(asked):
+            if asked is not self._current or self._state != "done":
+                return
+            running = self._running["idle"] = self._submit(text, -1, asked.seed)
+            try:
+                async with aclosing(running.refinements()) as answers:
+                    await anext(answers, None)
+                running.cancel()
+            except (CancelledError, asyncio.CancelledError):
+                return
+            except Exception:  # nobody asked for it
+                _log.debug("a likely question failed: %s", text, exc_info=True)
+        if asked is self._current:
+            self._running.pop("idle", None)
