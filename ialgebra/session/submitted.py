@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -100,7 +100,7 @@ class Submitted(Future[Relation]):
         with self._news:
             return self._latest if self._count > seen else None, self._count
 
-    async def refinements(self) -> AsyncIterator[Relation]:
+    async def refinements(self) -> AsyncGenerator[Relation, None]:
         """What `updates` gives, for `async for`; a loop that is left early leaves the query running."""
         loop, news = asyncio.get_running_loop(), asyncio.Event()
 

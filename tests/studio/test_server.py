@@ -19,6 +19,7 @@ pytest.importorskip("websockets")
 from websockets.exceptions import ConnectionClosed
 
 from ialgebra.apps.studio import panels
+from ialgebra.apps.studio.messages import Said
 from tests.studio import serving
 
 

@@ -21,9 +21,9 @@ from ...errors import IalgebraError
 from ...language import reader, tree
 from ...results.relation import Relation
 from ...session.session import Session
+from ...session.submitted import Submitted
 from ...version import __version__
 from . import contents, described, documents, frames, likely, panels, plan
-from .asking import Asked, submitted
 from .document import gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
@@ -351,8 +351,8 @@ class StudioClient:
 
     # What the questions tell ------------------------------------------------------------------------------------------
 
-    def _submit(self, text: str, priority: int, seed: int | None) -> Asked:
-        return submitted(self.place.con, text, priority=priority, seed=seed)
+    def _submit(self, text: str, priority: int, seed: int | None) -> Submitted:
+        return self.place.con.submit(text, priority, seed, interactive=True)
 
     def standing(
         self,

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from ...answering.running import Standing
 from ...errors import IalgebraError
 from ...results.relation import Relation
-from .asking import Asked
+from ...session.submitted import Submitted
 
 _TOLD_EVERY = 0.15  # seconds between two states of a running question
 _IDLE_AFTER = 0.25  # seconds after an answer, until likely questions are asked
@@ -55,7 +55,7 @@ class Listener(Protocol):
     async def scores_wanted(self, question: AskedText) -> str | None: ...
 
 
-Submit: TypeAlias = Callable[[str, int, int | None], Asked]
+Submit: TypeAlias = Callable[[str, int, int | None], Submitted]
 """Asks the session: text, priority, seed."""
 
 
@@ -66,7 +66,7 @@ class Scheduler:
         self._submit, self._listener = submit, listener
         self._count = 0
         self._current: AskedText | None = None  # the question that is running, or was answered last
-        self._running: dict[str, Asked] = {}  # what runs for it: 'map', 'scores', 'idle'
+        self._running: dict[str, Submitted] = {}  # what runs for it: 'map', 'scores', 'idle'
         self._waiting: AskedText | None = None  # a coarse question, until the one before it has its map
         self._tasks: set[asyncio.Task[None]] = set()
         self._state: QuestionState = "idle"
@@ -176,7 +176,7 @@ class Scheduler:
         if asked is self._current:
             self._tell("error", message=message)
 
-    async def _watch(self, asked: AskedText, running: Asked) -> None:
+    async def _watch(self, asked: AskedText, running: Submitted) -> None:
         """Tell how a question stands while it runs."""
         told: Standing | None = None
         while asked is self._current and self._running.get("map") is running:
