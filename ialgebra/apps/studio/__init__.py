@@ -26,15 +26,24 @@ def started(
     `opening` is the first query (None: one that fits what is registered), `about` what the page says of the session.
     Raises IalgebraError where a package of the `studio` extra is missing, and for a host or a port that cannot be had.
     """
-    for module in ("starlette", "uvicorn", "websockets"):
-        needed(module, "the studio", "studio")
+    _check_packages()
     from . import studio
 
     return studio.Studio(con, host=host, port=port, opening=opening, about=about)
 
 
 def example(con: Session) -> Said:
-    """Register something to look at in a session, and tell what: the demo's network and photos, or else digits."""
+    """Register something to look at in a session, and tell what: the demo's network and photos, or else digits.
+
+    Raises IalgebraError where a package of the `studio` extra is missing.
+    """
+    _check_packages()
     from . import opening
 
     return opening.register_example(con)
+
+
+def _check_packages() -> None:
+    """Raise IalgebraError where a package of the `studio` extra is missing."""
+    for module in ("starlette", "uvicorn", "websockets"):
+        needed(module, "the studio", "studio")

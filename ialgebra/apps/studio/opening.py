@@ -8,13 +8,16 @@ May not know: servers.
 from __future__ import annotations
 
 import importlib.util
+from collections import OrderedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...algebra.windows import sql_name
+from ...catalog.inputs import Entry
 from ...errors import IalgebraError
+from ...models.network import Network
 from ...session.session import Session
 from .. import zoo
 from .messages import Said
@@ -35,10 +38,10 @@ def first_query(con: Session) -> str:
     """A query that fits what is registered; empty where nothing is."""
     catalog = con.catalog()
     inputs = sorted(catalog.visible.values(), key=lambda entry: len(entry.elements) > _MOST_ELEMENTS)
-    pairs = [(model, entry) for entry in inputs for model in catalog.models]
+    pairs = [(model, entry) for entry in inputs for model in catalog.models.values() if _fits(model, entry)]
     texts = []
     for model, entry in pairs[:_PAIRS]:
-        text = f"select * from {sql_name(model)}({sql_name(entry.name)})"
+        text = f"select * from {sql_name(model.name)}({sql_name(entry.name)})"
         texts.append(text if len(entry.elements) <= _MOST_ELEMENTS else f"{text} having index = 0")
     for text in texts:
         try:
@@ -47,6 +50,11 @@ def first_query(con: Session) -> str:
             continue
         return text
     return texts[0] if texts else ""
+
+
+def _fits(model: Network, entry: Entry) -> bool:
+    """Whether a model may take an input, by what it was run on."""
+    return not model.probed or model.row_shape == entry.shape
 
 
 def register_example(con: Session) -> Said:
@@ -66,7 +74,9 @@ def _demo(con: Session) -> Said:
 # Digits, for those without the demo's packages ----------------------------------------------------------------------
 
 _SEEN_SHARE = 0.8  # of the digits that the net learns from
-_STEPS, _BATCH = 240, 128
+_STEPS, _BATCH, _RATE, _MOMENTUM = 150, 128, 0.08, 0.9
+_LAYERS = ("edges", "strokes", "coarse", "shapes", "digits")  # that a page offers
+_FOR_HEADS = 300  # digits that the layers' heads learn from
 _SHOWN = 60  # digits that are registered as a collection
 _DRAWN = 1500  # digits that are drawn where scikit-learn's are not there
 
@@ -92,14 +102,15 @@ def _digits(con: Session) -> Said:
         torch.random.set_rng_state(torch_state)
     with torch.no_grad():
         right = float((net(pictures[unseen]).argmax(1) == labels[unseen]).float().mean())
-    con.register_model("f", net, classes=[str(digit) for digit in range(10)], example=pictures[0])
+    names = [str(digit) for digit in range(10)]
+    con.register_model("f", net, layers=_LAYERS, classes=names, example=pictures[0])
     shown = unseen[:_SHOWN]
     for digit, name in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")):
         which = unseen[labels[unseen] == digit]
         if len(which):
             con.register_input(name, pictures[which[0]])
     con.register_input("digits", pictures[shown], labels=labels[shown])
-    con.fit_heads("f", pictures[seen], labels[seen])
+    con.fit_heads("f", pictures[seen[:_FOR_HEADS]], labels[seen[:_FOR_HEADS]])
     return {
         "title": f"a small net, {right:.0%} right on {len(unseen)} {whence} that it has not seen",
         "demo": True,
@@ -129,15 +140,18 @@ def _drawn() -> tuple[Tensor, Tensor, str]:
 
 
 def _trained(pictures: Tensor, labels: Tensor) -> nn.Module:
-    net = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10),
-    )  # fmt: skip
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    """A net (B, 1, 8, 8) → (B, 10) that has learned these; its weights are moved by gradients with momentum."""
+    layers = {
+        "edges": nn.Conv2d(1, 16, 3, padding=1), "rectified": nn.ReLU(), "strokes": nn.Conv2d(16, 32, 3, padding=1),
+        "strong": nn.ReLU(), "coarse": nn.MaxPool2d(2), "flat": nn.Flatten(), "shapes": nn.Linear(512, 64),
+        "clear": nn.ReLU(), "digits": nn.Linear(64, 10),
+    }  # fmt: skip
+    net = nn.Sequential(OrderedDict(layers))
+    weights = list(net.parameters())
+    speeds = [torch.zeros_like(each) for each in weights]
     for _ in range(_STEPS):
         batch = torch.randint(len(pictures), (_BATCH,))
         loss = nn.functional.cross_entropy(net(pictures[batch]), labels[batch])
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
+        for weight, speed, gradient in zip(weights, speeds, torch.autograd.grad(loss, weights), strict=True):
+            weight.data += speed.mul_(_MOMENTUM).sub_(gradient, alpha=_RATE)
     return net.eval().requires_grad_(False)
