@@ -62,7 +62,7 @@ def found_maps(catalog: Catalog, count: int, labels: Ints, units: int) -> list[F
     kind = KINDS[catalog.input("xs").kind]
     inputs = len(catalog.input("xs").elements)
     x = torch.zeros(1)
-    hybrids = Hybrids(x, x, labels, players, "", "", "")
+    hybrids = Hybrids((x, x), labels, players, "", "", "")
     maps = []
     for k in range(count):
         source = Source("xs", k % inputs)
@@ -138,7 +138,7 @@ def memory(count: int) -> None:
     labels = np.broadcast_to(np.arange(224)[:, None] // 32 * 7 + np.arange(224)[None, :] // 32, (3, 224, 224))
     catalog = session(torch.randn(1, 3, 224, 224), "image")
     photos = catalog.input("xs")
-    catalog.inputs["xs"] = replace(photos, elements=photos.elements * count)  # one photo under many names
+    catalog.inputs["xs"] = replace(photos, elements=tuple(photos.elements) * count)  # one photo under many names
     maps = found_maps(catalog, count, labels, 0)
     tracemalloc.start()
     answer = relation(maps, catalog)

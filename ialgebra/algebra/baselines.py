@@ -215,6 +215,8 @@ def materialise(
 
 def _middle(how: Middle, rows: Sequence[Tensor]) -> Tensor:
     """The mean, the median or the mode of each feature."""
+    if not isinstance(rows, list | tuple):
+        return _streamed(how, rows)
     packing = packing_of(rows[0])
     if packing is not None:
         return carrying(packing.middle(torch.stack([plain(each) for each in rows]), how), packing)
@@ -222,6 +224,19 @@ def _middle(how: Middle, rows: Sequence[Tensor]) -> Tensor:
         return most_frequent(torch.stack(list(rows)))
     floating = torch.stack([_floating(each) for each in rows])
     return floating.mean(0) if how == "mean" else median(floating)
+
+
+def _streamed(how: Middle, rows: Sequence[Tensor]) -> Tensor:
+    """The mean of rows that are read one after the other; BindError for what needs them all at once."""
+    if how != "mean":
+        raise BindError(
+            f"{how}(…) needs all elements of a collection at once, and this one is read when it is needed; take "
+            "mean(…), or register some of its elements as an array"
+        )
+    total, kind = torch.zeros(rows[0].shape, dtype=torch.float64), fractional(rows[0].dtype)
+    for each in rows:
+        total += each
+    return (total / len(rows)).to(kind)
 
 
 def _floating(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..algebra.baselines import Baseline
 from ..algebra.edits import edited, registered
@@ -28,7 +29,7 @@ from ..interpreters.shipped import SHIPPED
 from ..models.adapters.strings import SPELLING
 from ..models.network import Network
 from ..system import forking
-from .inputs import Element, Entry, is_hidden
+from .inputs import Element, Entry, ReadTensors, is_hidden
 
 _T = TypeVar("_T")
 _edited_lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
@@ -66,13 +67,17 @@ class Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
         return Catalog(
             dict(self.models),
-            dict(self.inputs),
+            {name: each.opened() for name, each in self.inputs.items()},
             dict(self.windows),
             dict(self.views),
             dict(self.interpreters),
             replace(self.settings),
             self.edited,
         )
+
+    def inputs_again(self) -> Catalog:
+        """A catalog of these inputs alone; what is read again must be as this catalog found it."""
+        return Catalog(inputs={name: each.opened(again=True) for name, each in self.inputs.items()})
 
     def model(self, name: str) -> Network:
         return _look_up("model", name, self.models)
@@ -113,9 +118,26 @@ class Catalog:
             element = self._edited(element, edit, entry, before)
         return element
 
+    def tensors(self, name: str) -> Sequence[Tensor]:
+        """The tensors of a collection: a list, if they are held."""
+        entry = self.input(name)
+        return [each.tensor for each in entry.held] if entry.block is None else ReadTensors(entry.elements)
+
+    def shape(self, source: Source) -> tuple[int, ...]:
+        """The shape of an input after its edits."""
+        return tuple(self.element(source).tensor.shape) if source.edits else self.input(source.name).shape
+
+    def digest_for(self, model: str, source: Source) -> str:
+        """The digest of `element_for`, without reading again what this catalog has read."""
+        entry = self.input(source.name)
+        plain_element = not source.edits and not KINDS[entry.kind].vocabulary
+        return entry.digest(source.index or 0) if plain_element else self.element_for(model, source).digest
+
     def names(self, source: Source) -> Sequence[str] | TextNames | None:
         """The names of the features of an input. Of a text whose tokens were edited, each is what its id is called."""
         entry = self.input(source.name)
+        if entry.block is not None:
+            return entry.feature_names
         element = entry.elements[source.index or 0]
         names = element.names
         if names is None:
@@ -180,7 +202,7 @@ class Catalog:
                 entry.kind,
                 self.names(before),
                 lambda source: self.element(source).tensor,
-                lambda name: [each.tensor for each in self.input(name).elements],
+                self.tensors,
             )
             with _edited_lock:
                 made = self.edited.setdefault(key, Element(tensor))

@@ -28,6 +28,22 @@ _FORMS = forms()
 
 
 @dataclass(frozen=True, eq=False)
+class ShapeReading:
+    """How a value of some shape is read; `layout` is how its axes lie, and `how` is the reading in words."""
+
+    kind: InputKind
+    collection: bool
+    layout: str | None
+    how: str
+
+    def held(self, tensor: Tensor) -> Tensor:
+        """One input, which lies as the layout says, with its axes as its kind holds them."""
+        if self.layout is None or self.layout == self.kind.layouts[0]:
+            return tensor
+        return _held(tensor, self.layout, self.kind.layouts[0])
+
+
+@dataclass(frozen=True, eq=False)
 class InputForm:
     """A value as it is read: `tensors`, one an input, lie as `kind` holds them; `layout` is how they lay, and `how` is
     the reading in words."""
@@ -57,7 +73,22 @@ def form(name: str, given: Tensor | list[Tensor], kind: str | None = None, layou
         raise ShapeError(f"input '{name}' is empty; register {_FORMS}")
     shape = (len(tensors), *tensors[0].shape) if listed else tuple(tensors[0].shape)
     fractions = next((each.dtype for each in tensors if each.is_floating_point()), None)
-    dtype = fractions or tensors[0].dtype
+    read = shape_reading(name, shape, fractions or tensors[0].dtype, listed, kind, layout)
+    known = read.kind
+    if read.collection and not listed:
+        tensors = list(tensors[0])
+    tensors = [read.held(each) for each in tensors]
+    if known.common_dtype and fractions is not None:  # some rows of a table may have only whole numbers
+        wide = reduce(common_dtype, {each.dtype: None for each in tensors})
+        tensors = [each.to(wide) for each in tensors] if any(not t.is_floating_point() for t in tensors) else tensors
+    return InputForm(known, tensors, read.collection, read.layout, read.how)
+
+
+def shape_reading(
+    name: str, shape: tuple[int, ...], dtype: torch.dtype, listed: bool, kind: str | None, layout: str | None
+) -> ShapeReading:
+    """How input `name` of this shape is read; if `listed`, the first axis counts separate inputs. Raises what `form`
+    raises."""
     known = _kind(name, shape, dtype, listed, kind, layout)
     lies = _layout(name, known, shape[1:] if listed else shape, layout)
     axes = known.dimensions if lies is None else len(lies)
@@ -65,14 +96,7 @@ def form(name: str, given: Tensor | list[Tensor], kind: str | None = None, layou
     if len(shape) != axes + collection:
         needed = f"kind='{known.name}' needs {known.axes}" if layout is None else f"layout='{lies}' has {axes} axes"
         raise ShapeError(f"input '{name}' has shape {shape}; {needed}, or a batch or list of these")
-    if collection and not listed:
-        tensors = list(tensors[0])
-    if lies is not None and lies != known.layouts[0]:
-        tensors = [_held(each, lies, known.layouts[0]) for each in tensors]
-    if known.common_dtype and fractions is not None:  # some rows of a table may have only whole numbers
-        wide = reduce(common_dtype, {each.dtype: None for each in tensors})
-        tensors = [each.to(wide) for each in tensors] if any(not t.is_floating_point() for t in tensors) else tensors
-    return InputForm(known, tensors, collection, lies, _in_words(shape, dtype, known, collection, lies))
+    return ShapeReading(known, collection, lies, _in_words(shape, dtype, known, collection, lies))
 
 
 def pictures(name: str, value: object, layout: str | None) -> tuple[object, str | None]:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import cast
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
-from ..algebra.kinds import KINDS, forms
+from ..algebra.kinds import KINDS, InputKind, forms
 from ..algebra.kinds.composite import composite_name
 from ..algebra.kinds.kind import PartKind
 from ..algebra.kinds.naming import TextNames
@@ -33,9 +33,10 @@ from ..models.tokens import TokenReader
 from ..system.checks import whole
 from ..system.tensors import array_of
 from .encodings import Encoding, encoding, is_encoding
-from .forms import form, pictures
+from .forms import form, pictures, shape_reading
 from .frames import is_frame, read_frame
 from .parts import SaidOfParts, is_composite, is_rider, is_scalar, one_word, together, words_of_parts
+from .reading import FileArray, Folder, RawItems, ReadElements, is_folder, item_labels, raw_items
 from .texts import AbsentTokens, is_picture_file, is_text, names_its_tokens, no_tokenizer, read_texts, said_absent
 
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
@@ -104,21 +105,49 @@ class Entry:
     """A registered input or collection, with the baseline and the players that its queries use by default."""
 
     name: str
-    elements: tuple[Element, ...]
+    elements: Sequence[Element]
     collection: bool
     kind: str  # one of `algebra.kinds.KINDS`, or a composite of them
     feature_names: tuple[str, ...] | None
     baselines: tuple[Baseline, ...] | None = None
     players: Partition | None = None
-    labels: tuple[int, ...] | tuple[str, ...] | None = None  # one per element
+    labels: Sequence[int] | Sequence[str] | None = None  # one per element
     layout: str | None = None  # how the axes lay when it was registered; None for kinds of one order of axes
     how: str = ""  # how it was read, in words
     absent: AbsentTokens | None = None  # what may stand for absent tokens, of texts whose tokenizer is known
     tokenizer: object = None
+    origin: FileArray | Folder | None = None  # where it is read from, if it is read when it is needed
+    first: Element | None = None  # of a collection that is read when it is needed, as it was when it was registered
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.elements[0].tensor.shape)
+        return tuple(self.example.tensor.shape)
+
+    @property
+    def example(self) -> Element:
+        """An element that tells the form of all."""
+        return self.elements[0] if self.first is None else self.first
+
+    @property
+    def held(self) -> Sequence[Element]:
+        """The elements that are in memory: all, or none of a collection that is read when it is needed."""
+        return () if isinstance(self.elements, ReadElements) else self.elements
+
+    @property
+    def block(self) -> int | None:
+        """How many elements are planned and run together, if they are read when they are needed; else None."""
+        return self.elements.block if isinstance(self.elements, ReadElements) else None
+
+    def opened(self, *, again: bool = False) -> Entry:
+        """This entry as a query uses it: what is read when it is needed is read anew, and with `again` must be as this
+        entry found it."""
+        if not isinstance(self.elements, ReadElements):
+            return self
+        return dataclasses.replace(self, elements=self.elements.opened(again=again))
+
+    def digest(self, index: int) -> str:
+        """The digest of an element's content."""
+        return self.elements.digest(index) if isinstance(self.elements, ReadElements) else self.elements[index].digest
 
     def layout_of(self, value: object) -> str | None:
         """The layout of a baseline or a mask: this input's, if it lies as the input lay when it was registered; None if
@@ -137,7 +166,7 @@ class Entry:
     @cached_property
     def token_names(self) -> dict[int, str]:
         """The names of the tokens that its texts hold, by id; empty where no tokenizer named them."""
-        named = [each for each in self.elements if each.names is not None]
+        named = [each for each in self.held if each.names is not None]
         return {
             token: name
             for each in reversed(named)
@@ -147,7 +176,7 @@ class Entry:
     @cached_property
     def word_names(self) -> tuple[str, ...]:
         """The words and tokens that its texts hold, each once; empty where no tokenizer named them."""
-        named = [each.names for each in self.elements if each.names is not None]
+        named = [each.names for each in self.held if each.names is not None]
         return tuple(dict.fromkeys(word for each in named for word in (*each.word_names, *each.tokens)))
 
     @property
@@ -168,6 +197,25 @@ class Entry:
         if not self.collection:
             return (Source(self.name),)
         return tuple(Source(self.name, index) for index in range(len(self.elements)))
+
+
+class ReadTensors(Sequence[Tensor]):
+    """The tensors of elements that are read when they are needed."""
+
+    def __init__(self, elements: Sequence[Element]) -> None:
+        self._elements = elements
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | Sequence[Tensor]:
+        if isinstance(index, slice):
+            return [each.tensor for each in self._elements[index]]
+        return self._elements[index].tensor
 
 
 def hidden(name: str, what: str) -> str:
@@ -202,13 +250,17 @@ def entry(
         )
     if isinstance(value, list | tuple) and value and all(map(is_composite, value)):
         value = together(name, cast("Sequence[Mapping[str, object]]", value))
-    if is_text(value) or tokenizer is not None or names_its_tokens(value):
+    folder = is_folder(value, bare=tokenizer is None)
+    if not folder and (is_text(value) or tokenizer is not None or names_its_tokens(value)):
         return _of_texts(name, value, feature_names, kind, layout, tokenizer)
     if is_frame(value):
         return _of_frame(name, value, feature_names, one_word(name, "kind", kind), one_word(name, "layout", layout))
     if is_composite(value):
         return _of_parts(name, cast("Mapping[str, object]", value), feature_names, kind, layout)
     kind, layout = one_word(name, "kind", kind), one_word(name, "layout", layout)
+    items = raw_items(name, value)
+    if items is not None and (lazy := _of_items(items, kind, layout, feature_names)) is not None:
+        return lazy
     value, lies = pictures(name, value, layout)
     riders: Encoding | None = None
     if is_encoding(value):
@@ -223,19 +275,77 @@ def entry(
         given = snapshot(name, value)
     read = form(name, given, kind, lies)
     first, of_kind = read.tensors[0], read.kind
-    if feature_names is not None:
-        if of_kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
-            raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
-        if isinstance(feature_names, Mapping):  # from token to word
-            tokens = [whole(f"a token in the feature names of '{name}'", k, 0, _MOST_WORDS) for k in feature_names]
-            feature_names = [feature_names.get(k, k) for k in range(max(tokens, default=-1) + 1)]
-        feature_names = tuple(map(str, feature_names))
-    if feature_names is not None and not of_kind.vocabulary and len(feature_names) != first.numel():
-        raise ShapeError(f"input '{name}' has {first.numel()} features and {len(feature_names)} feature names")
+    names = _feature_names(name, feature_names, of_kind, first)
     elements = tuple(Element(each) for each in read.tensors)
     if riders is not None:
         elements = tuple(_riding(each, riders, k if read.collection else None) for k, each in enumerate(elements))
-    return Entry(name, elements, read.collection, of_kind.name, feature_names, layout=read.layout, how=read.how)
+    return Entry(name, elements, read.collection, of_kind.name, names, layout=read.layout, how=read.how)
+
+
+def _feature_names(
+    name: str, feature_names: Iterable[object] | None, kind: InputKind, first: Tensor
+) -> tuple[str, ...] | None:
+    """The names of features as a registration says them, checked against the `first` element."""
+    if feature_names is None:
+        return None
+    if kind.named is None or isinstance(feature_names, str) or not isinstance(feature_names, Iterable):
+        raise BindError(f"feature names of input '{name}' must be a list of names, for tabular inputs or tokens")
+    if isinstance(feature_names, Mapping):  # from token to word
+        tokens = [whole(f"a token in the feature names of '{name}'", k, 0, _MOST_WORDS) for k in feature_names]
+        feature_names = [feature_names.get(k, k) for k in range(max(tokens, default=-1) + 1)]
+    names = tuple(map(str, feature_names))
+    if not kind.vocabulary and len(names) != first.numel():
+        raise ShapeError(f"input '{name}' has {first.numel()} features and {len(names)} feature names")
+    return names
+
+
+def _of_items(
+    items: RawItems, kind: str | None, layout: str | None, feature_names: Iterable[object] | None
+) -> Entry | None:
+    """A collection that is read when it is needed; None for an array that is one input."""
+    name, words = items.name, kind
+
+    def tensor_of(index: int) -> tuple[Tensor, str | None]:
+        raw = items.read(index)
+        if isinstance(raw, Mapping) or raw is None:
+            raise ShapeError(
+                f"{items.said(index)} of '{name}' is a {type(raw).__name__}; a dataset gives an array, or a pair of an "
+                "array and its label: wrap it in one that does"
+            )
+        value, lies = pictures(name, raw, layout)
+        try:
+            return snapshot(name, value), lies
+        except ShapeError as error:
+            raise ShapeError(f"{items.said(index)}: {error.message}") from error.__cause__
+
+    first, lies = tensor_of(0)
+    if first.numel() == 0:
+        raise ShapeError(f"{items.said(0)} of '{name}' is empty; register {_FORMS}")
+    read = shape_reading(name, (items.count, *first.shape), first.dtype, items.listed, words, lies)
+    if not read.collection:
+        return None
+    example = Element(read.held(first))
+
+    def element(index: int) -> Element:
+        found, _ = tensor_of(index)
+        if (found.shape, found.dtype) != (first.shape, first.dtype):
+            picture = "resize it, or " if isinstance(items.origin, Folder) else ""
+            raise ShapeError(
+                f"{items.said(index)} of '{name}' is {found.dtype} of shape {tuple(found.shape)}, while the first is "
+                f"{first.dtype} of shape {tuple(first.shape)}; {picture}register a dataset that makes all of one form"
+            )
+        return Element(read.held(found))
+
+    names = _feature_names(name, feature_names, read.kind, example.tensor)
+    elements = ReadElements(items.count, example.tensor.nbytes, items.said, element)
+    return Entry(
+        *(name, elements, True, read.kind.name, names),
+        labels=item_labels(items),
+        layout=read.layout,
+        how=read.how,
+        origin=items.origin,
+        first=example,
+    )
 
 
 def _of_parts(

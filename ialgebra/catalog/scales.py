@@ -26,10 +26,10 @@ def doubt(network: Network, entry: Entry, others: Iterable[Entry]) -> str:
     """
     if entry.kind != "image" or network.preprocess is not None or not isinstance(network.module, nn.Module):
         return ""
-    held = entry.elements[0].tensor
+    held = entry.example.tensor
     if not holds_pixels(held):
         return ""
-    small = next((each.name for each in others if each.kind == "image" and not _is_large(each.elements[0].tensor)), "")
+    small = next((each.name for each in others if each.kind == "image" and not _is_large(each.example.tensor)), "")
     if held.dtype == torch.uint8 and network.refuses(torch.uint8):
         reason = f"it refuses uint8, so that it is given the pixels 0…255 of '{entry.name}' as fractions"
     elif small:

@@ -63,8 +63,10 @@ def ask(tables: Tables, catalog: Catalog, tape: Tape, after_map: Callable[[], No
                     _made([asked], tables, interpreter, tape, _asked_alone)
                     after_map()
     for group in together.values():
-        _made(group, tables, _interpreter(group[0].of(tables)[1], catalog), tape, _asked_together)
-        after_map()
+        interpreter, size = _interpreter(group[0].of(tables)[1], catalog), tables.plan.strategy.block or len(group)
+        for part in range(0, len(group), size):
+            _made(group[part : part + size], tables, interpreter, tape, _asked_together)
+            after_map()
 
 
 def _interpreter(game: Game, catalog: Catalog) -> ModelInterpreter:
@@ -208,7 +210,7 @@ def _of_embeddings(question: Question, scalar: ExplainedScalar) -> Question:
 def _asked(job: Job, game: Game, interpreter: ModelInterpreter, batch_size: int, tables: Tables) -> Floats:
     """The map of one game, in the shape of the input."""
     network, hybrids, name = tables.networks[game.model], job.hybrids, game.estimation.interpreter
-    players = np.broadcast_to(hybrids.segments, tuple(hybrids.foreground.shape))
+    players = np.broadcast_to(hybrids.segments, hybrids.form.shape)
     if hybrids.players == 0:  # an empty window
         return np.zeros(players.shape)
     scalar = ExplainedScalar(network, game.layer, tables.target(game), game.output)

@@ -98,9 +98,14 @@ class Execution:
             check_canaries(tables, desk)
             timed = not math.isinf(executor.deadline)
             first = {each: list(each.jobs) if timed else pilot(each, tables) for each in plan.passes}
-            total = self._begin([number for jobs in first.values() for number in jobs], tables, desk, timed)
-            total += sum(each.rows for each in plan.passes if each.asked)
-            total += sum(each.rows * (1 - len(first[each]) / len(each.jobs)) for each in plan.passes)
+            begun = [number for jobs in first.values() for number in jobs]
+            in_blocks = plan.strategy.block is not None and not timed
+            if in_blocks:  # inputs are read when their block is begun
+                total: float = plan.rows
+            else:
+                total = sum(self._begin(part, tables, desk, timed) for part in plan.blocks(begun))
+                total += self.outcome.spending.rows + sum(each.rows for each in plan.passes if each.asked)
+                total += sum(each.rows * (1 - len(first[each]) / len(each.jobs)) for each in plan.passes)
 
             def told() -> None:
                 if executor.progress is not None:
@@ -109,17 +114,21 @@ class Execution:
             for each in plan.passes if timed else ():
                 if plan.jobs[each.jobs[0]].hybrids.copies is not None:  # whose ends are several rows
                     evaluate_pass(each, first[each], tables, desk, told, ends=True)
+            known = set(begun)
             for each in plan.passes:
-                evaluate_pass(each, first[each], tables, desk, told)
-            known = {number for jobs in first.values() for number in jobs}
+                for part in plan.blocks(first[each]):
+                    if in_blocks:
+                        self._begin(part, tables, desk, timed)
+                    evaluate_pass(each, part, tables, desk, told)
             for each in plan.passes:
                 rest = [number for number in each.jobs if number not in known]
                 as_arrays = list(families(each, rest, tables, desk))
                 for family, places in as_arrays:
-                    evaluate_family(each, family, places, tables, desk, executor.catalog, told)
-                if rest and not as_arrays:
-                    self._begin(rest, tables, desk, timed)
-                    evaluate_pass(each, rest, tables, desk, told)
+                    for block in plan.blocks(places):
+                        evaluate_family(each, family, block, tables, desk, executor.catalog, told)
+                for part in plan.blocks(rest if not as_arrays else ()):
+                    self._begin(part, tables, desk, timed)
+                    evaluate_pass(each, part, tables, desk, told)
             for name, jobs in by_model(plan.jobs, tables.outcome.designs).items():
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
@@ -134,12 +143,11 @@ class Execution:
         return self.outcome
 
     def _begin(self, numbers: Sequence[int], tables: Tables, desk: Desk, timed: bool) -> float:
-        """Read the ends of some jobs, and what the store knows of them. Returns the rows that the run will have taken
-        after these jobs."""
+        """Read the ends of some jobs, and what the store knows of them. Returns how many of their rows are left."""
         evaluate_ends(tables, desk, self.executor.catalog, numbers, timed=timed)
         for number in numbers if self.plan.strategy.reuse else ():
             tables.recall(number)
-        return self.outcome.spending.rows + tables.rows_to_do(numbers)
+        return tables.rows_to_do(numbers)
 
     def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""

@@ -180,7 +180,7 @@ class Memory:
         """The map of a job's column k, v(∅) and v(N) as they were kept with it, and the rows that it cost, 0 if this
         query has used the map before; None if it is not known."""
         model, name = self._asked(number, k, column, seed, interpreter)
-        shape = self.jobs[number].hybrids.row.shape
+        shape = self.jobs[number].hybrids.row_shape
         with self.store.lock:
             table = self.store.table(model)
             places = table.places([name])

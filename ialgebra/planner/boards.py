@@ -12,27 +12,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..algebra.baselines import AbsentToken, Baseline, Constant, Given, check_baseline, materialise
-from ..algebra.dtypes import common_dtype
-from ..algebra.kinds import KINDS
-from ..algebra.kinds.naming import TextNames
+from ..algebra.baselines import Baseline, Given, check_baseline
 from ..algebra.labelling import labels
 from ..algebra.packings import agreed, packing_of, plain
 from ..algebra.players import Blocks, Features, Grid, Labels, Pixels, Spans, Tile
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Element, constant_element, is_hidden
-from ..errors import BindError
+from ..catalog.inputs import Element
 from ..system.arrays import Bools
 from ..system.tensors import array_of
-from .games import Board, Hybrids, Leaf, Several
+from .end_rows import EndRows
+from .games import Board, HeldRow, Hybrids, Leaf, ReadAgain, RowForm, Several, inside
 
 FEW = 8  # baselines; fewer are games of their own, whose rows other queries meet
 # Sampled games of one mean draw coalitions of their own, so that errors cancel. More would be more exact, and take
@@ -69,11 +67,10 @@ class Boards:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self.ends = EndRows(catalog)
         self.boards: dict[tuple[object, ...], Board] = {}
         self.players: dict[tuple[object, ...], NDArray[np.int64]] = {}
-        self.readers = {name: network.tokens for name, network in catalog.models.items()}
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
-        self.backgrounds: dict[tuple[object, ...], Element] = {}
         self.hybrids: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
         self.stacks: dict[tuple[object, ...], _Stack | None] = {}
@@ -119,14 +116,21 @@ class Boards:
     def _stack(self, leaf: Leaf) -> _Stack | None:
         """An input with all baselines of a leaf; None if they are not all inputs of its own form."""
         assert isinstance(leaf.baseline, Several)
-        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, self.readers[leaf.model])
-        if place not in self.stacks:
-            self.stacks[place] = self._stacked(leaf, leaf.baseline.baselines)
-        return self.stacks[place]
+        place = (leaf.source, leaf.baseline, leaf.window, leaf.partition, self.ends.readers[leaf.model])
+        if place in self.stacks:
+            return self.stacks[place]
+        found = self._stacked(leaf, leaf.baseline.baselines)
+        if not self.ends.is_read(leaf.source):
+            self.stacks[place] = found
+        return found
 
     def _stacked(self, leaf: Leaf, baselines: tuple[Baseline, ...]) -> _Stack | None:
         x = self.catalog.element_for(leaf.model, leaf.source)
-        if self.masked(leaf) or self._special(leaf) is not None or agreed(x.tensor, x.tensor)[0] is not x.tensor:
+        if (
+            self.ends.masked(leaf)
+            or self.ends.special(leaf) is not None
+            or agreed(x.tensor, x.tensor)[0] is not x.tensor
+        ):
             return None
         packing, kind = packing_of(x.tensor), self.catalog.input(leaf.source.name).kind
         form = (x.tensor.shape, x.tensor.dtype, kind, packing and packing.key)
@@ -166,6 +170,10 @@ class Boards:
         numbers = whole.numbers
         segments = _numbered(numbers, plays)[None]
         x, background = whole.x.tensor.expand(whole.backgrounds.shape), whole.backgrounds
+        held: HeldRow = x
+        if self.ends.is_read(leaf.source):
+            shape, again = background.shape, partial(self.catalog.element_for, leaf.model, leaf.source)
+            held = ReadAgain(lambda: again().tensor.expand(shape), RowForm.of(x))
         empty = f"{copies}·{_digest(*whole.digests)}"
         full = f"{copies}·{whole.x.digest}"
         covering = not whole.touched[:, -1].any()
@@ -175,7 +183,7 @@ class Boards:
         named = np.where(whole.differs, segments, -1) if prune else segments
         count = int(plays.sum())
         name = name_of_players(named, count)
-        hybrids = self.interned(x, background, full, empty, segments, name, count, copies, covering)
+        hybrids = self.interned((held, background), full, empty, segments, name, count, copies, covering)
         return Board(np.broadcast_to(numbers, whole.differs.shape[1:]), np.flatnonzero(plays), hybrids, False)
 
     def enter(self, leaf: Leaf, board: Board, *, prune: bool, dual: bool) -> None:
@@ -183,28 +191,15 @@ class Boards:
         self.boards.setdefault(self._place(leaf, prune, dual), board)
 
     def _place(self, leaf: Leaf, prune: bool, dual: bool) -> tuple[object, ...]:
-        reader, swaps = self.readers[leaf.model], may_swap(leaf, dual)
+        reader, swaps = self.ends.readers[leaf.model], may_swap(leaf, dual)
         return leaf.source, leaf.baseline, leaf.window, leaf.partition, prune, swaps, reader
 
     def build(self, leaf: Leaf, prune: bool, dual: bool) -> Board:
         """The board of a leaf as `board` gives it, but always built again, even if it is known."""
         if isinstance(leaf.baseline, Several):
             return self._of_several(leaf, prune)
-        x = self.catalog.element_for(leaf.model, leaf.source)
-        background = self.background(leaf, x)
-        hidden = None  # from the model's attention, present or absent: no player
-        if self.masked(leaf):
-            hidden = ((x.tensor < 0) & (background.tensor < 0)).numpy()
-        if (special := self._special(leaf)) is not None:
-            same = special & np.asarray(x.array == background.array)
-            hidden = same if hidden is None else hidden | same
+        x, background, hidden = self.ends.of(leaf)
         numbers = self.players_of(leaf, hidden)
-        if x.tensor.dtype != background.tensor.dtype:  # a hybrid holds numbers of both, unchanged
-            common = common_dtype(x.tensor.dtype, background.tensor.dtype)
-            x, background = (Element(each.tensor.to(common)) for each in (x, background))
-        ends = agreed(x.tensor, background.tensor)
-        if ends[0] is not x.tensor:  # the model is given both in one form
-            x, background = map(Element, ends)
         differs = differing(x.array, background.array)
         seen = differs  # one channel is enough if labels are the same in all
         if len(numbers) < len(differs):
@@ -215,23 +210,20 @@ class Boards:
         touched[numbers[seen]] = True
         plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
         segments = _numbered(numbers, plays)
-        full = x
+        ends = self.ends.held(leaf, x, background)
+        full, of_full = x, ends[0]
         if not covers:
             plays_here = torch.from_numpy(segments) >= 0
             full = Element(torch.where(plays_here, x.tensor, background.tensor).contiguous())
-        swapped = dual and full.digest > background.digest
+            of_full = inside(plays_here, ends, full.tensor)
+        digests = full.digest, background.digest
+        swapped = dual and digests[0] > digests[1]
         if swapped:
-            x, background, full = background, full, background
+            ends, digests = (ends[1], of_full), digests[::-1]
         players = np.where(differs, segments, -1) if prune else segments
-        tensors, digests = (x.tensor, background.tensor), (full.digest, background.digest)
         count = int(plays.sum())
-        hybrids = self.interned(*tensors, *digests, segments, name_of_players(players, count), count)
+        hybrids = self.interned(ends, *digests, segments, name_of_players(players, count), count)
         return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
-
-    def masked(self, leaf: Leaf) -> bool:
-        """Whether the leaf's model is given packed tokens (`models.tokens`)."""
-        kind = KINDS[self.catalog.input(leaf.source.name).kind]
-        return self.readers[leaf.model] is not None and kind.vocabulary
 
     def of_positions(self, leaf: Leaf) -> bool:
         """Whether the players of a leaf are those of all inputs of its collection that have its shape."""
@@ -243,75 +235,21 @@ class Boards:
         own = (entry.name, content.shape) if self.of_positions(leaf) else leaf.source
         place = (own, leaf.window, leaf.partition, None if hidden is None else hidden.tobytes())
         if place not in self.players:
-            if leaf.source not in self.columns:
-                self.columns[leaf.source] = self.catalog.columns(leaf.source)
-            window = evaluate(leaf.window, self.columns[leaf.source])
+            columns = self.columns.get(leaf.source)
+            if columns is None:
+                columns = self.catalog.columns(leaf.source)
+                if not self.ends.is_read(leaf.source):
+                    self.columns[leaf.source] = columns
+            window = evaluate(leaf.window, columns)
             window = window if hidden is None or not hidden.any() else window & ~hidden
             names = self.catalog.names(leaf.source)
             found = labels(leaf.partition, entry.kind, content, window, self.catalog.mask, names)
             self.players[place] = found
         return self.players[place]
 
-    def background(self, leaf: Leaf, x: Element) -> Element:
-        """The background of a leaf's input `x`."""
-        assert not isinstance(leaf.baseline, Several)
-        kind, reader = self.catalog.input(leaf.source.name).kind, self.readers[leaf.model]
-        place = (leaf.source, leaf.baseline, reader)
-        if place not in self.backgrounds:
-            own_mask = False
-            if isinstance(leaf.baseline, Given):
-                check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)
-                own_mask = self._has_own_mask(leaf.baseline.source)
-                element = self.catalog.element_for(leaf.model, leaf.baseline.source)
-                self.backgrounds[place] = element if own_mask else self.catalog.element(leaf.baseline.source)
-            elif isinstance(leaf.baseline, Constant):
-                if packing_of(x.tensor) is not None:
-                    check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)
-                self.backgrounds[place] = constant_element(leaf.baseline, kind, x.tensor.shape, x.tensor.dtype)
-            else:
-                self.backgrounds[place] = Element(
-                    materialise(
-                        leaf.baseline,
-                        kind,
-                        x.tensor,
-                        lambda source: self.catalog.element(source).tensor,
-                        lambda name: [each.tensor for each in self.catalog.input(name).elements],
-                    )
-                )
-            if reader is not None and self.masked(leaf) and not own_mask:
-                self.backgrounds[place] = Element(reader.riding(self.backgrounds[place].tensor, x.tensor))
-            if isinstance(leaf.baseline, AbsentToken) and leaf.baseline.drops:
-                self.backgrounds[place] = Element(self._dropped(leaf, x.tensor, leaf.baseline))
-            if (special := self._special(leaf)) is not None and not own_mask:
-                kept = torch.where(torch.from_numpy(special), x.tensor, self.backgrounds[place].tensor)
-                self.backgrounds[place] = Element(kept)
-        return self.backgrounds[place]
-
-    def _dropped(self, leaf: Leaf, x: torch.Tensor, baseline: AbsentToken) -> torch.Tensor:
-        """A text of nothing but padding, which attention does not see."""
-        reader = self.readers[leaf.model]
-        if reader is None:
-            raise BindError(
-                f"model '{leaf.model}' reads no attention mask, so that absent tokens cannot be dropped; say what "
-                "stands for them: baseline => 'mask', 'pad', 'unk' or a token's number"
-            )
-        pad = reader.pad if reader.pad is not None else baseline.token
-        return reader.packed(torch.full_like(x, pad), torch.ones_like(x, dtype=torch.bool), None)
-
-    def _special(self, leaf: Leaf) -> Bools | None:
-        """The special tokens of a text, which stay as they are; None where no tokenizer told them."""
-        names = self.catalog.names(leaf.source)
-        return np.asarray(names.special, dtype=np.bool_) if isinstance(names, TextNames) else None
-
-    def _has_own_mask(self, source: Source) -> bool:
-        """Whether a baseline brings its own attention mask, as another input does. Tokens that were registered as the
-        baseline of an input are read under that input's mask, unless they came with one."""
-        return not is_hidden(source.name) or self.catalog.input(source.name).elements[0].attention is not None
-
     def interned(
         self,
-        x: torch.Tensor,
-        background: torch.Tensor,
+        ends: tuple[HeldRow, HeldRow],
         full: str,
         empty: str,
         segments: NDArray[np.int64],
@@ -325,7 +263,7 @@ class Boards:
         digest.update(f"{full}|{empty}|{name.shape}|{players}".encode())
         key = digest.hexdigest()
         if key not in self.hybrids:
-            self.hybrids[key] = Hybrids(x, background, segments, players, key, full, empty, copies, covering)
+            self.hybrids[key] = Hybrids(ends, segments, players, key, full, empty, copies, covering)
         return self.hybrids[key]
 
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from ..algebra.baselines import Given
 from ..algebra.elements import collection_of, one_each, under_clauses
-from ..algebra.operators import Identity, Join, Operator
+from ..algebra.operators import Identity, Join, Operator, leaves
 from ..catalog.catalog import Catalog
 from ..errors import IalgebraWarning, Span
 from .check import check, check_size
@@ -118,6 +118,13 @@ class Lowered:
         can be merged, and no two games are duals."""
         each = [wanted.each for wanted in self.wanted]
         return self.normal == self.graph.plans and all(map(_one_game, self.normal, each))
+
+    @cached_property
+    def block(self) -> int | None:
+        """How many games are run one after the other, so that few inputs are held of those that are read when they are
+        needed; None if there are none. It depends on the size of an input alone."""
+        names = {call.inputs[0].name for each in self.wanted for call in leaves(each.plan)}
+        return min((size for name in names if (size := self.catalog.input(name).block) is not None), default=None)
 
     @cached_property
     def maps(self) -> tuple[tuple[int, int | None], ...]:
@@ -227,6 +234,7 @@ def size(
 
     matters = _matters(answers(strategy.rewrite, strategy.dual is not False))
     taken, best, decisions = search(strategy, matters, sketch)
+    taken = replace(taken, block=taken.block or lowered.block)
     jobs, kinds, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
     passes = schedule(kinds, taken, lowered.catalog, known_ways)
     remaining = iter(readings)
@@ -249,7 +257,7 @@ def size(
         best.cost,
         overhead(jobs, len(readings)),
         tuple(_stages(taken, best.cost, sketch, apart=_games_apart(outputs) <= MOST_SEARCHED)),
-        (*decisions, *decided_alone(jobs, passes), *lowered.decisions),
+        (*decisions, *decided_alone(jobs, passes, taken.block), *lowered.decisions),
         taken,
         seed,
     )

@@ -121,7 +121,7 @@ class _Columns:
 
     def positions(self, source: Source) -> Columns:
         """The columns that count positions from 0, their names, and `value`."""
-        place = source.name, self.catalog.element(source).array.shape
+        place = source.name, self.catalog.shape(source)
         if place not in self.known:
             columns = self.of(source)
             counted = {name for name, each in columns.items() if each is not columns["value"] and _counts(each)}

@@ -14,12 +14,11 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from ..algebra.operators import Estimation
-from ..algebra.packings import packing_of
 from ..catalog.catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
 from .cost import NOTHING, Ends, batch_size, cheapest, ends, forward_cost, forward_costs, plan_cost, reads, runs
-from .games import Answer, Game, Hybrids, Predicted
+from .games import Answer, Game, Hybrids, Predicted, RowForm
 from .physical import Cost, Job, Pass, Run, TermReading
 from .sampling import ENDS, DesignSpec, Effort, seeds, spec
 from .search import Sketch
@@ -38,7 +37,7 @@ class Kind:
     models: tuple[str, ...]
     layers: tuple[int | None, ...]
     spec: DesignSpec
-    form: tuple[object, ...]
+    form: RowForm
     shape: tuple[int, ...]  # of one row
     asked: tuple[tuple[str, int | None, Estimation], ...]
     copies: int | None = None  # backgrounds of one game
@@ -96,7 +95,9 @@ class Fusion:
         """The jobs that the answers need."""
         groups, numbers = self._groups(strategy)
         made = [Job(games[0].hybrids, kind.spec, games) for kind, games in groups]
-        order = sorted(range(len(made)), key=[job_order(job) for job in made].__getitem__) if strategy.share else None
+        order = None
+        if strategy.share and strategy.block is None:  # else inputs are read in their own order
+            order = sorted(range(len(made)), key=[job_order(job) for job in made].__getitem__)
         places = range(len(made)) if order is None else _inverse(order)
         games, read = iter(self._games), iter(numbers)
 
@@ -160,18 +161,20 @@ class Fusion:
         drawn, known = seeds(self._answers, seed, effort), self._known
 
         def of(game: Game) -> Kind:
-            hybrids, row = game.hybrids, game.hybrids.foreground
+            hybrids = game.hybrids
             own = drawn.get(hybrids.key, seed) if drawn else seed
             both, predicted = bool(halves) and game in halves, _predicted(game, catalog)
             rows = None if effort is None else effort.of(game)
             read = (game.model, game.layer, game.estimation, hybrids.players, own, both, predicted, rows)
-            place = (*read, row.shape, row.dtype, packing_of(row), hybrids.copies)
+            place = (*read, hybrids.form, hybrids.copies)
             if place not in known:
                 interpreter = catalog.interpreter(game.estimation.interpreter)
                 design = spec(game, own, interpreter, halves=both, predicted=predicted, effort=effort)
                 asked = ((game.model, game.layer, game.estimation),) if design.method == ENDS else ()
-                row, form = hybrids.row, _form(hybrids)
-                known[place] = Kind((game.model,), (game.layer,), design, form, tuple(row.shape), asked, hybrids.copies)
+                form = hybrids.form
+                known[place] = Kind(
+                    (game.model,), (game.layer,), design, form, hybrids.row_shape, asked, hybrids.copies
+                )
             return known[place]
 
         return [of(game) for game in self._games]
@@ -189,7 +192,7 @@ def _predicted(game: Game, catalog: Catalog) -> bool:
     """Whether a row that is neither x_∅ nor x_N predicts the class that a game reads: under a window, for example."""
     if not isinstance(game.target, Predicted) or game.hybrids.copies is not None:
         return False
-    row = catalog.element_for(game.target.model, game.target.source).digest
+    row = catalog.digest_for(game.target.model, game.target.source)
     return row not in (game.hybrids.full, game.hybrids.empty)
 
 
@@ -200,15 +203,9 @@ def job_order(job: Job) -> tuple[object, ...]:
     return (job.models, job.hybrids.key, job.spec, first)
 
 
-def form(job: Job) -> tuple[object, ...]:
+def form(job: Job) -> RowForm:
     """What the inputs of two jobs must have in common, so that their rows fit into one batch."""
-    return _form(job.hybrids)
-
-
-def _form(hybrids: Hybrids) -> tuple[object, ...]:
-    row = hybrids.foreground
-    packing = packing_of(row)
-    return tuple(row.shape), row.dtype, None if packing is None else packing.key
+    return job.hybrids.form
 
 
 def sketched(tally: Tally, strategy: Strategy, catalog: Catalog, ways: Ways) -> Sketch:

@@ -6,17 +6,20 @@ of games. Equal games are one here (L11), and a sum of zero drops out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..algebra.baselines import Baseline, Given
 from ..algebra.operators import Estimation, OutputKind
+from ..algebra.packings import packing_of
 from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..algebra.windows import EVERYTHING, Window
@@ -69,6 +72,41 @@ class Leaf:
         return tuple(str(one.source if isinstance(one, Given) and one.source.edits else one) for one in each)
 
 
+class RowForm(NamedTuple):
+    """What rows that share a batch have in common: shape, dtype, and the key of their packing."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    packing: Hashable
+
+    @classmethod
+    def of(cls, row: Tensor) -> RowForm:
+        """The form of a row."""
+        packing = packing_of(row)
+        return cls(tuple(row.shape), row.dtype, None if packing is None else packing.key)
+
+
+class ReadAgain(NamedTuple):
+    """A row that is not held, and how to read it."""
+
+    read: Callable[[], Tensor]
+    form: RowForm
+
+
+HeldRow = Tensor | ReadAgain
+
+
+def _read(row: HeldRow) -> Tensor:
+    return row.read() if isinstance(row, ReadAgain) else row
+
+
+def inside(plays: Tensor, ends: tuple[HeldRow, HeldRow], found: Tensor) -> HeldRow:
+    """The row `found`, which is the foreground where `plays` and the background elsewhere; held, if both are."""
+    if not any(isinstance(each, ReadAgain) for each in ends):
+        return found
+    return ReadAgain(lambda: torch.where(plays, _read(ends[0]), _read(ends[1])).contiguous(), RowForm.of(found))
+
+
 @dataclass(frozen=True, eq=False)
 class Hybrids:
     """The inputs x_S of a game: `foreground` on the segments of S, `background` elsewhere (Eq. 1).
@@ -81,8 +119,7 @@ class Hybrids:
     `covering` says that x_N is the same against all of them.
     """
 
-    foreground: Tensor
-    background: Tensor
+    ends: tuple[HeldRow, HeldRow]  # the foreground, the background
     segments: NDArray[np.int64]
     players: int
     key: str
@@ -97,17 +134,49 @@ class Hybrids:
         return self.copies or 1
 
     @property
+    def foreground(self) -> Tensor:
+        """The foreground (*shape), read if it is not held."""
+        return _read(self.ends[0])
+
+    @property
+    def background(self) -> Tensor:
+        """The background (*shape), read if it is not held."""
+        return _read(self.ends[1])
+
+    @property
     def row(self) -> Tensor:
-        """A row (*shape) of the form of all rows."""
+        """The foreground (*shape), against whatever background."""
         return self.foreground if self.copies is None else self.foreground[0]
+
+    @cached_property
+    def form(self) -> RowForm:
+        """The form of the foreground, which is not read for it."""
+        row = self.ends[0]
+        return row.form if isinstance(row, ReadAgain) else RowForm.of(row)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return self.form.shape if self.copies is None else self.form.shape[1:]
 
     @cached_property
     def first(self) -> Hybrids:
         """The hybrids of the first background alone."""
         if self.copies is None:
             return self
-        one = (self.foreground[0], self.background[0], self.segments[0])
-        return Hybrids(*one, self.players, f"{self.key}[0]", f"{self.full}[0]", f"{self.empty}[0]")
+        foreground, background = self.ends
+        assert isinstance(background, Tensor), "the backgrounds of one game are held together"
+        held: HeldRow = ReadAgain(lambda: self.foreground[0], self.form._replace(shape=self.row_shape))
+        if isinstance(foreground, Tensor):
+            held = foreground[0]
+        return Hybrids(
+            (held, background[0]),
+            self.segments[0],
+            self.players,
+            f"{self.key}[0]",
+            f"{self.full}[0]",
+            f"{self.empty}[0]",
+        )
 
 
 @dataclass(frozen=True)

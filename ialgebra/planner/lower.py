@@ -9,6 +9,7 @@ and in `boards`: equal games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -195,7 +196,7 @@ class Lowering:
         known = self._catalog.model(leaf.model).known_whole  # else single rows tell whether it has changed
         if not (self._means and interpreter.linear and known):
             return (replace(leaf, baseline=each) for each in leaf.baseline.baselines)
-        budget, features = leaf.estimation.budget, self._catalog.element(leaf.source).tensor.numel()
+        budget, features = leaf.estimation.budget, math.prod(self._catalog.shape(leaf.source))
 
         def rows(players: int) -> int:
             if not isinstance(interpreter, GameInterpreter):

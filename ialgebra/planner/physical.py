@@ -5,6 +5,7 @@ Frozen values only; `fuse` builds them, `execution` runs them, `explain` prints 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -155,3 +156,9 @@ class PhysicalPlan:
     @property
     def rows(self) -> int:
         return self.cost.rows
+
+    def blocks(self, jobs: Sequence[int]) -> Iterator[Sequence[int]]:
+        """These jobs, or places of jobs, in the blocks in which they are run."""
+        size = self.strategy.block or max(1, len(jobs))
+        for first in range(0, len(jobs), size):
+            yield jobs[first : first + size]

@@ -72,9 +72,13 @@ def search(
     return chosen, cheapest, tuple(_turned_down(best, {values: each for values, (_, each) in found.items()}))
 
 
-def decided_alone(jobs: Sequence[Job], passes: Sequence[Pass]) -> Iterator[Decision]:
-    """The decisions that were taken for each pass and each game by itself, with what was rejected."""
+def decided_alone(jobs: Sequence[Job], passes: Sequence[Pass], block: int | None = None) -> Iterator[Decision]:
+    """The decisions that were taken for each pass and each game by itself, with what was rejected; and that games are
+    run in blocks, if they are."""
     yield from _how_passes_run(passes)
+    if block is not None:
+        count = -(-max((len(each.jobs) for each in passes), default=0) // block)
+        yield Decision("D1", "inputs that are read when they are needed", f"{count:,} blocks of {block:,} games")
     yield from _estimators(jobs)
 
 

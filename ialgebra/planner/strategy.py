@@ -39,6 +39,7 @@ class Strategy:
     allocate: bool | None = None  # D8: rows to a bound go to a join's games by their variance (Neyman, 1934)
     common: bool | None = None  # D9: the games of one answer use the same coalitions
     batch_size: int | None = None  # D1: rows a batch
+    block: int | None = None  # D1: games that are run one after the other, of inputs that are read when they are needed
     mode: Mode | None = None  # D10: how a pass is run
     batches: Batches | None = None  # D1, D10: run these batches first, in this order (those of an earlier run)
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
@@ -52,6 +53,8 @@ class Strategy:
             )
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1)
+        if self.block is not None:
+            whole("block", self.block, 1)
         wanted = f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {shown(self.batches)}"
         try:
             batches = None if self.batches is None else tuple((int(n), mode, int(k)) for n, mode, k in self.batches)

@@ -24,11 +24,11 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
     and `dual` are those of `Boards.board`."""
     first = leaves[0]
     own = isinstance(first.baseline, Several | AbsentToken | Blur)  # each input has backgrounds of its own
-    if own or not boards.of_positions(first) or boards.masked(first):
+    if own or not boards.of_positions(first) or boards.ends.masked(first):
         return
     catalog = boards.catalog
     x = catalog.element(first.source)
-    background = boards.background(first, x)
+    background = boards.ends.background(first, x)
     form = (x.tensor.shape, x.tensor.dtype, None)
     if form != (background.tensor.shape, background.tensor.dtype, packing_of(background.tensor)):
         return
@@ -39,6 +39,7 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
     everywhere = name_of_players(labels if prune else numbers, count)
     active, swaps = np.arange(count), may_swap(first, dual)
     step = max(1, _MOST_STACKED // max(1, x.tensor.numel()))
+    step = min(step, catalog.input(first.source.name).block or step)
     for begin in range(0, len(leaves) if count else 0, step):
         found = [(leaf, catalog.element(leaf.source)) for leaf in leaves[begin : begin + step]]
         block = [
@@ -56,12 +57,11 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
         full = np.asarray(differs.reshape(len(block), -1).all(axis=1))
         for k in np.flatnonzero(whole).tolist():
             leaf, each = block[k]
-            ends = (each, background)
-            swapped = swaps and each.digest > background.digest
+            ends, digests = boards.ends.held(leaf, each, background), (each.digest, background.digest)
+            swapped = swaps and digests[0] > digests[1]
             if swapped:
-                ends = (background, each)
+                ends, digests = ends[::-1], digests[::-1]
             alike = full[k] or not prune
             name = everywhere if alike else name_of_players(np.where(differs[k], labels, -1), count)
-            tensors, digests = (ends[0].tensor, ends[1].tensor), (ends[0].digest, ends[1].digest)
-            hybrids = boards.interned(*tensors, *digests, numbers, name, count)
+            hybrids = boards.interned(ends, *digests, numbers, name, count)
             boards.enter(leaf, Board(labels, active, hybrids, swapped), prune=prune, dual=dual)

@@ -7,6 +7,7 @@ settings, and checked on rows when they are asked.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib.util import find_spec
 from typing import Final
@@ -47,7 +48,7 @@ class TreeChoices:
         told = self._trees(leaf.model)
         if told is None:
             return own
-        players = self._catalog.element(leaf.source).tensor.numel()
+        players = math.prod(self._catalog.shape(leaf.source))
         method, coalitions = choose(players, None)
         rows = coalitions * (len(leaf.baseline.baselines) if isinstance(leaf.baseline, Several) else 1)
         if complete(method) and rows <= _FEW_ROWS:

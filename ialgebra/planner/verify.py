@@ -97,7 +97,7 @@ def _jobs(plan: PhysicalPlan) -> Iterator[str]:
     strategy = plan.strategy
     if strategy.dual is None or strategy.share is None or strategy.pack is None:
         yield "a decision on what is shared is still open"
-    if strategy.share:
+    if strategy.share and strategy.block is None:
         keys = [job_order(job) for job in plan.jobs]
         if keys != sorted(keys):
             yield "jobs are not in the order of their content"

@@ -20,7 +20,7 @@ from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import packing_of
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Element, Entry
+from ..catalog.inputs import Entry
 from ..catalog.scales import doubt
 from ..catalog.texts import token_name
 from ..errors import IalgebraWarning, visible
@@ -32,7 +32,7 @@ from ..models.network import Network
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from ..system.arrays import Array, Floats
-from .columns import CodedColumn, MapColumns, joined, named_features, partitions, starts_of, texts
+from .columns import CodedColumn, MapColumns, ReadContents, joined, named_features, partitions, starts_of, texts
 
 CONFIDENCE_SHOWN = 0.95  # of the errors that answers and EXPLAIN ANALYZE show
 
@@ -61,7 +61,7 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
         full_value=np.array([each.full for each in estimates], dtype=np.float64),
         error_bound=np.array([bound for _, bound in errors], dtype=np.float64),
         players=partitions([each.labels for each in estimates]),
-        content=_contents([catalog.element(source) for source in sources]),
+        content=_contents(sources, catalog),
         label=texts([each.label for each in words]),
         model=texts([each.model for each in words]),
         layer=CodedColumn.of([each.layer for each in words]),
@@ -83,9 +83,14 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
     )
 
 
-def _contents(elements: Sequence[Element]) -> CodedColumn[Array]:
-    """The inputs as people read them: texts, if some values of a frame are no numbers; "" where one is missing."""
-    column = CodedColumn.of_objects(elements)
+def _contents(sources: Sequence[Source], catalog: Catalog) -> CodedColumn[Array]:
+    """The inputs as people read them: texts, if some values of a frame are no numbers; "" where one is missing. Inputs
+    that are read when they are needed are left where they are."""
+    if any(catalog.input(source.name).block is not None for source in sources):
+        read = CodedColumn.of(sources)
+        kept = catalog.inputs_again()
+        return CodedColumn(read.codes, ReadContents(tuple(partial(_content, kept, each) for each in read.table)))
+    column = CodedColumn.of_objects([catalog.element(source) for source in sources])
     alike: dict[tuple[object, ...], list[int]] = {}  # inputs of one packing are read together
     for number, each in enumerate(column.table):
         alike.setdefault((id(packing_of(each.tensor)), each.tensor.shape), []).append(number)
@@ -95,6 +100,13 @@ def _contents(elements: Sequence[Element]) -> CodedColumn[Array]:
         arrays: list[Array] = [column.table[number].array for number in numbers]
         shown.update(zip(numbers, arrays if packing is None else packing.shown(np.stack(arrays)), strict=True))
     return CodedColumn(column.codes, tuple(shown[number] for number in range(len(shown))))
+
+
+def _content(catalog: Catalog, source: Source) -> Array:
+    """An input as people read it."""
+    element = catalog.element(source)
+    packing = packing_of(element.tensor)
+    return element.array if packing is None else packing.shown(element.array[None])[0]
 
 
 _NO_SCORES: Mapping[str, tuple[float, float]] = {}

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, cast, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class CodedColumn(Generic[_T]):
     """One field of n maps: `codes` (n,) int32 number the entries of `table`, which maps share."""
 
     codes: NDArray[np.int32]
-    table: tuple[_T, ...]
+    table: Sequence[_T]
 
     @classmethod
     def of(cls, values: Sequence[_T]) -> CodedColumn[_T]:
@@ -64,7 +64,34 @@ class CodedColumn(Generic[_T]):
         used, codes = np.unique(self.codes, return_inverse=True)
         if len(used) == len(self.table):
             return self
-        return CodedColumn(codes.astype(np.int32), tuple(self.table[number] for number in used.tolist()))
+        return CodedColumn(codes.astype(np.int32), taken_of(self.table, used.tolist()))
+
+
+class ReadContents(Sequence[Array]):
+    """The inputs of maps, each read when it is asked for. A copy of it in another process or a file holds them."""
+
+    def __init__(self, read: tuple[Callable[[], Array], ...]) -> None:
+        self.read = read
+
+    def __len__(self) -> int:
+        return len(self.read)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Array]: ...
+    def __getitem__(self, index: int | slice) -> Array | Sequence[Array]:
+        return ReadContents(self.read[index]) if isinstance(index, slice) else self.read[index]()
+
+    def __reduce__(self) -> tuple[type[tuple[Array, ...]], tuple[list[Array]]]:
+        return tuple, (list(self),)
+
+
+def taken_of(table: Sequence[_T], numbers: Sequence[int]) -> Sequence[_T]:
+    """Some entries of a table; what is read when it is needed is not read for it."""
+    if isinstance(table, ReadContents):
+        return cast("Sequence[_T]", ReadContents(tuple(table.read[number] for number in numbers)))
+    return tuple(table[number] for number in numbers)
 
 
 def texts(values: Sequence[str]) -> CodedColumn[str]:

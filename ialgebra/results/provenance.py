@@ -60,6 +60,8 @@ def provenance(
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
     del decisions["batches"]  # the batches that were run are another entry
     del decisions["verify"]  # it changes no answer
+    if plan.strategy.block is None:  # nothing was read in blocks
+        del decisions["block"]
     if outcome.keep_rows is not None:
         decisions["keep_rows"] = outcome.keep_rows
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]
@@ -172,7 +174,7 @@ def _inputs(plan: PhysicalPlan) -> set[str]:
 
 def _input(entry: Entry) -> dict[str, object]:
     """An input's content, a collection's under one digest, and the defaults that it was registered with."""
-    digests = [element.digest for element in entry.elements]
+    digests = [entry.digest(index) for index in range(len(entry.elements))]
     return {
         "content": _digest(digests) if entry.collection else digests[0],
         "count": len(digests) if entry.collection else None,

@@ -107,7 +107,7 @@ def input_line(entry: Entry) -> str:
 
 def _types(entry: Entry) -> str:
     """The type of an input's numbers, or of each of its columns or parts."""
-    tensor = entry.elements[0].tensor
+    tensor = entry.example.tensor
     packing = packing_of(tensor)
     if isinstance(packing, FramePacking):
         types = dict.fromkeys(each.dtype if each.categories is None else "category" for each in packing.columns)
@@ -120,6 +120,8 @@ def _types(entry: Entry) -> str:
 def input_text(entry: Entry) -> str:
     """An input with its baseline, players, feature names and labels."""
     lines = [f"input {input_line(entry)}"]
+    if entry.block is not None:
+        lines.append(f"  read when it is needed, in blocks of {entry.block:,}")
     if entry.baselines is not None:
         shown = ", ".join(map(str, entry.baselines[:4])) + (", …" if len(entry.baselines) > 4 else "")
         lines.append(f"  baseline: {shown}")
@@ -129,11 +131,13 @@ def input_text(entry: Entry) -> str:
         lines.append(
             f"  features: {', '.join(entry.feature_names[:12])}{', …' if len(entry.feature_names) > 12 else ''}"
         )
-    masks = [each.attention for each in entry.elements if each.attention is not None]
+    masks = [each.attention for each in entry.held if each.attention is not None]
     if masks:
         hidden, count = sum(int((each == 0).sum()) for each in masks), sum(each.numel() for each in masks)
         lines.append(f"  attention mask: {hidden:,} of {count:,} positions hidden")
     if entry.labels is not None:
+        if not isinstance(entry.labels, tuple):
+            return in_lines([*lines, "  labels: read with the elements"])
         counts = Counter(entry.labels).most_common()
         shown = ", ".join(f"{label} × {count}" for label, count in counts[:12])
         lines.append(f"  labels: {shown}{', …' if len(counts) > 12 else ''}")

@@ -30,6 +30,7 @@ from ..catalog.forms import form, pictures
 from ..catalog.frames import is_frame
 from ..catalog.inputs import Element, Entry, entry, hidden, labels_of, snapshot
 from ..catalog.parts import SaidOfParts, is_composite
+from ..catalog.reading import is_folder
 from ..catalog.texts import is_text
 from ..errors import BindError, IalgebraError, ShapeError, did_you_mean
 from ..interpreters.checked import known_interpreter
@@ -144,7 +145,7 @@ def register_input(
 ) -> PythonCall:
     """See `Session.register_input`. If anything does not fit, the catalog stays as it was."""
     name = valid_name("input", name)
-    if tokenizer is None and is_text(tensor):
+    if tokenizer is None and is_text(tensor) and not is_folder(tensor):
         tokenizer = _tokenizer_of_models(catalog)
     made = entry(name, tensor, feature_names, kind, layout, tokenizer)
     if labels is not None:
@@ -156,12 +157,12 @@ def register_input(
     made = _of_the_baseline(draft, made, baselines or ())
     draft.inputs[name] = made
     for each in baselines or ():
-        check_baseline(each, made.kind, made.elements[0].tensor, lambda source: draft.element(source).tensor)
+        check_baseline(each, made.kind, made.example.tensor, lambda source: draft.element(source).tensor)
     if partition is not None:
         check_partition(partition, made.kind, made.shape, draft.mask, made.feature_names)
     draft.inputs[name] = made = dataclasses.replace(made, baselines=baselines, players=partition or made.players)
     call = PythonCall("register_input", name, _as_registered(draft, made))
-    catalog.inputs = draft.inputs  # in one step, so that a query that begins meanwhile sees all or nothing
+    catalog.inputs = draft.snapshot().inputs  # in one step, so that a query that begins meanwhile sees all or nothing
     return call
 
 
@@ -239,11 +240,12 @@ def _baselines(catalog: Catalog, x: Entry, wish: object) -> tuple[Baseline, ...]
 def _of_the_baseline(catalog: Catalog, made: Entry, baselines: Sequence[Baseline]) -> Entry:
     """A Series, which holds values without the dtypes of its columns, and a row of numbers, with those of the frame
     that is its baseline."""
-    packing = packing_of(made.elements[0].tensor)
+    packing = packing_of(made.example.tensor)
     given = [each for each in baselines if isinstance(each, Given)]
     inferred = packing is None or (isinstance(packing, FramePacking) and packing.is_inferred)
     if (
-        not inferred
+        made.block is not None
+        or not inferred
         or not given
         or made.kind != "tabular"
         or packing_of(catalog.element(given[0].source).tensor) is None
@@ -284,18 +286,21 @@ def _as_registered(catalog: Catalog, made: Entry) -> dict[str, PythonValue]:
 
 
 def _as_read(made: Entry) -> dict[str, PythonValue]:
-    """What `kind=` and `layout=` must say for the tensors of an entry to be read as they are held."""
+    """What `kind=` and `layout=` must say for the tensors of an entry to be read as they are held, or as they lie in
+    their file."""
     kind = KINDS[made.kind]
+    if made.origin is not None:
+        return {"kind": made.kind, "layout": made.layout}
     if kind.parts:
         said = {part.name: part.kind for part in kind.parts if part.kind != "tabular" or part.names is None}
         lies = {name: KINDS[of].layouts[0] for name, of in said.items() if KINDS[of].layouts}
         return {"kind": said or None, "layout": lies or None}
-    if isinstance(packing_of(made.elements[0].tensor), FramePacking):
+    if isinstance(packing_of(made.example.tensor), FramePacking):
         return {"feature_names": None}
-    told = kind_of(made.shape, made.elements[0].tensor.dtype)
+    told = kind_of(made.shape, made.example.tensor.dtype)
     held = kind.layouts[0] if kind.layouts else None
     try:
-        plain = told is kind and form(made.name, made.elements[0].tensor).layout == held
+        plain = told is kind and form(made.name, made.example.tensor).layout == held
     except ShapeError:
         plain = False
     return {} if plain else {"kind": made.kind, "layout": held}

@@ -23,6 +23,7 @@ from ..algebra.packings.frames import FramePacking, written_frame
 from ..algebra.packings.parts import PartsPacking, typed
 from ..algebra.windows import Mask
 from ..catalog.inputs import Element, Entry
+from ..catalog.reading import FileArray, Folder
 from ..catalog.texts import AbsentTokens
 from ..errors import BindError, IalgebraError
 from ..models.head_files import file_content
@@ -62,9 +63,13 @@ def analysis(models: Mapping[str, Any], interpreters: Mapping[str, Any] | None =
     with ialgebra.connect(store_bytes={store_bytes}) as con:
 '''
 
-_IMPORTS = """    import datetime, decimal, pandas
+_IMPORTS = {
+    "frame_of(": """    import datetime, decimal, pandas
     from ialgebra.algebra.packings.frames import frame_of
-"""
+""",
+    "FileArray(": """    from ialgebra.catalog.reading import FileArray
+""",
+}
 
 _FORGOTTEN = """
 
@@ -108,7 +113,7 @@ def _files(steps: Sequence[HistoryStep], path: Path, forgotten: int, store_bytes
         tensors=f"{path.stem}.safetensors",
         digest=hashlib.sha256(tensors).hexdigest(),
         store_bytes=store_bytes,
-        imports=_IMPORTS if any("frame_of(" in line for line in body) else "",
+        imports="".join(text for used, text in _IMPORTS.items() if any(used in line for line in body)),
     )
     text += "".join(f"        {line}\n" for line in [*body, "yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
@@ -197,7 +202,12 @@ class _Script:
                 return self.tensor(tensor_name, value)
             case Mask():
                 return self.tensor(tensor_name, torch.from_numpy(np.array(value.array)))
-            case Entry(elements=elements, collection=collection, absent=absent):
+            case Entry(origin=Folder(path)):
+                return _literal(path)
+            case Entry(origin=FileArray() as array):
+                return f"{array!r}.array()"
+            case Entry(collection=collection, absent=absent):
+                elements = value.opened().elements  # of a dataset all are read, and copied
                 content = [each.tensor for each in elements]
                 if packing_of(content[0]) is not None:
                     return self.packed(tensor_name, content, collection)
@@ -212,6 +222,8 @@ class _Script:
                 return f"HERE / {_literal(file)}"
             case str() | int() | tuple() | dict():
                 return _literal(value)
+            case Sequence():
+                return _literal(tuple(value))
         raise AssertionError(f"no argument of a script: {value!r}")
 
     def layer(self, model: GivenObject, name: str, path: str, number: int | None) -> str:

@@ -168,7 +168,9 @@ class Session:
         (T, C), a signal (C, T), a volume (C, D, H, W) or a video (C, T, H, W); or a mapping of named parts, for a model
         of several inputs.
 
-        A list or a batch registers a collection. `baseline` and `players` are the defaults of its queries: text as in a
+        A list or a batch registers a collection. An array over a file (`numpy.memmap`, `torch.from_file`), a dataset
+        (an object with `__len__` and `__getitem__`, whose items may be pairs of an element and its label) and the path
+        of a folder of pictures are collections that every query reads anew, in blocks. `baseline` and `players` are the defaults of its queries: text as in a
         query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
         players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. `kind`: 'image',
         'table' (or 'tabular'), 'tokens', 'series', 'signal', 'volume' or 'video', where the shape does not tell, or
@@ -220,8 +222,8 @@ class Session:
         with self._step_of(f"fit heads of {model}", "heads", model) as step:
             network = self._catalog.model(model)
             if isinstance(inputs, str):
-                sources = self._catalog.input(inputs).sources
-                tensors = [self._catalog.element_for(model, each).tensor for each in sources]
+                catalog = self._catalog.snapshot()
+                tensors = [catalog.element_for(model, each).tensor for each in catalog.input(inputs).sources]
                 network.probe(tensors[0])  # which tells single inputs from batches of them
                 inputs = tensors
             report = fit_heads(network, inputs, labels, layers, seed=seed, holdout=holdout, groups=groups)

@@ -7,7 +7,7 @@ registrations hold tensors: the catalog's own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -48,6 +48,8 @@ PythonValue = (
     str
     | int
     | tuple[object, ...]
+    | Sequence[int]
+    | Sequence[str]
     | Mapping[int, str]
     | Mapping[str, str]
     | Tensor
@@ -119,8 +121,8 @@ def _nbytes(value: PythonValue) -> int:
             return value.nbytes
         case Mask(bits=bits):
             return len(bits)
-        case Entry(elements=elements):
-            return sum(each.tensor.nbytes for each in elements)
+        case Entry():
+            return sum(each.tensor.nbytes for each in value.held)
         case Heads(heads):
             return sum(head.weight.nbytes + head.bias.nbytes for head in heads.values())
     return 0

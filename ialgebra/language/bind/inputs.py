@@ -54,7 +54,7 @@ InForce = Callable[[Entry], tuple[Baseline, ...]]
 def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
     """The baselines for a query that names none: those of the input, else of the session, else zeros; of a collection
     of rows of a frame its mean (the mode of columns without amounts), of a text its tokenizer's mask."""
-    own = isinstance(packing_of(entry.elements[0].tensor), FramePacking) and entry.collection
+    own = isinstance(packing_of(entry.example.tensor), FramePacking) and entry.collection
     usual: Baseline = Constant(0.0) if entry.absent is None else entry.absent.default
     return entry.baselines or catalog.settings.baselines or ((Mean(entry.name) if own else usual),)
 
@@ -109,7 +109,7 @@ def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> 
     edit = _Modifier(said, form, written, entry, catalog, in_force).edit(arguments)
     sources = tuple(replace(source, edits=(*source.edits, edit)) for source in inner)
     with _at(said.span):
-        for source in sources:
+        for source in sources if entry.held else sources[:1]:  # the others are edited when they are read
             if all(form_of(each).tried for each in source.edits):
                 catalog.element(source)
     return sources
@@ -181,7 +181,7 @@ class _Modifier:
             message = f"{self.form.name} takes one baseline, not the {len(baselines)} in force; name one: {named}"
             raise BindError(message, span)
         with _at(span):
-            x = self.entry.elements[0].tensor
+            x = self.entry.example.tensor
             check_baseline(baselines[0], self.entry.kind, x, lambda source: self.catalog.element(source).tensor)
         match baselines[0]:
             case AbsentToken(word="drop"):

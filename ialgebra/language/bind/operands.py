@@ -91,7 +91,7 @@ class _CallBinder:
                 raise BindError(f"model '{name}' has no {output} to explain: {no_probability(output)}")
         one_length = self.at_one_length(entry, sources, baselines)
         with self.default("baseline"):
-            x = entry.elements[0].tensor if one_length[0] is sources else catalog.element(one_length[0][0]).tensor
+            x = entry.example.tensor if one_length[0] is sources else catalog.element(one_length[0][0]).tensor
             sources, baselines = one_length
             if "baseline" in self.options or packing_of(x) is None:  # others are checked when they are needed
                 for baseline in baselines:
