@@ -204,6 +204,16 @@ def test_a_file_that_changes_is_never_answered_from_memory(tmp_path: Path):
     assert after.provenance["inputs"] != before.provenance["inputs"]
 
 
+def test_other_answers_are_kept_whole_beside_it():
+    con = session(Data(values()))
+    for name, kept in (("bg", True), ("xs", False)):
+        query = f"select * from f({name}, players => grid(2, 2))"
+        con.sql(query)
+        again = con.sql(query)
+        assert again.stats.rows == 0
+        assert ("the same question" in again.plan) is kept
+
+
 def test_an_element_that_is_never_the_same_is_refused(small_blocks: None):
     class Noisy(Data):
         def __getitem__(self, index: int) -> object:

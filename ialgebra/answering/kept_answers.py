@@ -3,7 +3,7 @@
 In: a request, the catalog, the store, and answers as they are given. Out: the kept answer, if all that it depends on is
 as it was: its words, seed and strategy, what its names mean, the models' contents, the machine. Not kept are answers
 that a clock may have stopped, that were warned of, of models that are no functions of their rows or cannot be read
-whole, and of a user's own interpreters. It runs no model.
+whole, of a user's own interpreters, and of inputs that every query reads anew. It runs no model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.catalog import Catalog
-from ..catalog.inputs import Entry
+from ..catalog.inputs import Element, Entry
 from ..execution.store import Store
 from ..interpreters.shipped import SHIPPED
 from ..models.network import Network
@@ -47,7 +47,7 @@ class _Kept:
     answer: Relation  # without maps and measurements
     measured: Measured
     words: str | None  # its text, if it answers in words
-    inputs: dict[str, weakref.ref[Entry]]
+    inputs: dict[str, weakref.ref[Entry | Element]]
     models: dict[str, weakref.ref[Network]]
 
 
@@ -93,6 +93,9 @@ def keep(request: Request, catalog: Catalog, store: Store, answer: Relation) -> 
     own = not catalog.interpreters.items() <= SHIPPED.items()
     if request.strategy.reuse is False or not math.isinf(request.bounds.seconds) or not surely or own:
         return
+    told = cast("Mapping[str, object]", answer.provenance["inputs"])
+    if any(each.block is not None and name in told for name, each in catalog.inputs.items()):
+        return
     columns = answer.columns
     details = {name: value for name, value in answer.details.items() if name != "measured"}
     bare = Relation(
@@ -109,7 +112,7 @@ def keep(request: Request, catalog: Catalog, store: Store, answer: Relation) -> 
         bare,
         cast(Measured, answer.details["measured"]),
         answer.text if answer.is_text else None,
-        _refs(catalog.inputs),
+        _refs(_registered(catalog)),
         _refs(catalog.models),
     )
     for array in _arrays(columns):
@@ -129,13 +132,18 @@ def _as_it_was(kept: _Kept, request: Request, catalog: Catalog) -> bool:
     """Whether every name means what it meant, every model is what it was, and so is the machine."""
     told = kept.answer.provenance
     return (
-        _are(kept.inputs, catalog.inputs)
+        _are(kept.inputs, _registered(catalog))
         and _are(kept.models, catalog.models)
         and catalog.interpreters.items() <= SHIPPED.items()
         and all(told[what] == value for what, value in environment().items())
         and all(told[what] == value for what, value in texts_in_force(request.query, catalog).items())
         and model_contents(told, catalog) == told["models"]
     )
+
+
+def _registered(catalog: Catalog) -> dict[str, Entry | Element]:
+    """For each input an object that lives as long as its registration."""
+    return {name: each if each.first is None else each.first for name, each in catalog.inputs.items()}
 
 
 def _refs(named: Mapping[str, _T]) -> dict[str, weakref.ref[_T]]:
