@@ -171,13 +171,14 @@ class Session:
         A list or a batch registers a collection. An array over a file (`numpy.memmap`, `torch.from_file`), a dataset
         (an object with `__len__` and `__getitem__`, whose items may be pairs of an element and its label) and the path
         of a folder of pictures are collections that every query reads anew, in blocks. `baseline` and `players` are the
-        defaults of its queries: text as in a query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's shape (an integer feature mask for
-        players). `labels`: of a collection, a whole number or a name an element, which HAVING reads. `kind`: 'image',
-        'table' (or 'tabular'), 'tokens', 'series', 'signal', 'volume' or 'video', where the shape does not tell, or
-        tells otherwise. `layout`: how the axes of the array lie, such as 'HWC', 'CT', 'DHWC' or 'TCHW'; pictures are
-        held, and given to models, as (C, H, W). Of an input of parts, `kind` and `layout` map parts to words.
-        `tokenizer`: of a text or a list of texts, what makes them tokens, whose words get names. Raises ShapeError for
-        other forms, and for a picture that may lie in both ways; BindError for text that means nothing.
+        defaults of its queries: text as in a query ('mean(xs)', 'grid(7, 7)'), a number, or a tensor of the input's
+        shape (an integer feature mask for players). `labels`: of a collection, a whole number or a name an element,
+        which HAVING reads. `kind`: 'image', 'table' (or 'tabular'), 'tokens', 'series', 'signal', 'volume' or 'video',
+        where the shape does not tell, or tells otherwise. `layout`: how the axes of the array lie, such as 'HWC', 'CT',
+        'DHWC' or 'TCHW'; pictures are held, and given to models, as (C, H, W). Of an input of parts, `kind` and
+        `layout` map parts to words. `tokenizer`: of a text or a list of texts, what makes them tokens, whose words get
+        names. Raises ShapeError for other forms, and for a picture that may lie in both ways; BindError for text that
+        means nothing.
         """
         with self._registration(f"register input {name}", "input", name) as step:
             step.call = registration.register_input(
