@@ -7,12 +7,14 @@ May not know: sessions, plans, models or torch. matplotlib, pandas and shap are 
 from __future__ import annotations
 
 import dataclasses
+import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload
 
-from ..errors import IalgebraError, visible
+from ..errors import IalgebraError, IalgebraWarning, visible
 from ..planner.spending import Spending
 from ..system.arguments import checked, checked_fields
 from ..system.markup import preformatted
@@ -82,6 +84,12 @@ class Stats:
         return f"{self.rows:,} rows{reused} in {self.seconds:.2f} s{bound}"
 
 
+class Explorer(Protocol):
+    """What an answer was asked of: a session, which can show it to be touched."""
+
+    def explored(self, answer: Relation) -> object: ...
+
+
 class Relation(Sequence[Attribution]):
     """The answer to one statement: its maps, in the order of the select list, then of the operands, and their cost.
 
@@ -110,6 +118,16 @@ class Relation(Sequence[Attribution]):
         self.details = details
         self.query = query
         self.provenance = provenance
+
+    _asked: weakref.ref[Explorer] | None = None  # the session that answered
+
+    def of(self, explorer: Explorer) -> Self:
+        """This answer, which remembers the session that gave it, as long as that lives."""
+        self._asked = weakref.ref(explorer)
+        return self
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_asked"}
 
     def __len__(self) -> int:
         return len(self._attributions)
@@ -233,6 +251,21 @@ class Relation(Sequence[Attribution]):
             shown = plots.show(self._attributions)
         if not shown:
             print(f"{self.text}\n\nno display here; save the picture with  relation.plot().savefig('maps.png')")
+
+    def explore(self) -> object:
+        """The studio below a notebook's cell: a page that begins with this answer's query, in the session that gave it.
+
+        Where there is no widget to be had (the `notebook` extra is not installed, the session is gone, the answer was
+        loaded from a file), this answer itself, which a notebook shows as a picture; a warning says why.
+        """
+        session = None if self._asked is None else self._asked()
+        try:
+            if session is None:
+                raise IalgebraError("the session that gave this answer is gone, so nothing can be asked in it")
+            return session.explored(self)
+        except IalgebraError as missing:
+            warnings.warn(IalgebraWarning(f"a picture in place of the studio: {missing.message}"), stacklevel=2)
+            return self
 
     @checked
     def to_pandas(self, details: bool = False) -> pandas.DataFrame:

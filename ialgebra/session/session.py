@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Literal, overload
 
 import torch
 from numpy.typing import ArrayLike
@@ -371,10 +372,10 @@ class Session:
         for statement in statements:
             with self._step(statement, context) as step:
                 if refined and isinstance(statement, tree.Query):
-                    yield from _answered(context.answers(context.request(statement)), step)
+                    yield from self._answered(context.answers(context.request(statement)), step)
                     continue
                 with _computing():
-                    answer = answer_statement(statement, context)
+                    answer = answer_statement(statement, context).of(self)
                 step.answered(answer)
             yield answer
 
@@ -396,9 +397,19 @@ class Session:
         rounds = context.refined(context.request(statement))
         with self._step(statement, context) as step:
             step.rounds = 0
-            for answer in _answered(rounds, step):
+            for answer in self._answered(rounds, step):
                 step.rounds += 1
                 yield answer
+
+    def _answered(self, rounds: Iterator[Relation], step: HistoryStep) -> Iterator[Relation]:
+        """The answers of the rounds of a query, which its step notes."""
+        while True:
+            with _computing():
+                answer = next(rounds, None)
+            if answer is None:
+                return
+            step.answered(answer)
+            yield answer.of(self)
 
     @checked
     def explain(self, text: str, strategy: Strategy | str | None = None, params: Sequence[object] | None = None) -> str:
@@ -416,18 +427,33 @@ class Session:
             request = self._context(text, None, strategy).request(statement)
             return ShownText(explaining.explained(request, self._catalog.snapshot(), form).plan)
 
-    @checked
+    @overload
     def studio(
         self, port: int = 0, *, open: bool = True, block: bool | None = None, host: str = "127.0.0.1"
-    ) -> OpenStudio:
+    ) -> OpenStudio: ...
+    @overload
+    def studio(self, *, widget: Literal[True]) -> object: ...
+    @checked
+    def studio(
+        self,
+        port: int = 0,
+        *,
+        open: bool = True,
+        block: bool | None = None,
+        host: str = "127.0.0.1",
+        widget: bool = False,
+    ) -> object:
         """Serve a page for this session, in which windows are drawn and maps refine, and show it in the browser.
 
         `port`: 0 takes a free one. `open`: whether the browser is opened. `block`: whether to return only when Ctrl-C
         closed it (None: yes, but not in a notebook); else it serves in the background until its `close()`. Its `url`
         holds the token that lets a browser in. `host`: where to listen; others than 127.0.0.1 can be reached from other
-        machines, which is warned of. Raises IalgebraError where the packages of the `studio` extra are not installed,
-        and for a port that is taken.
+        machines, which is warned of. `widget`: nothing is served; the same page is the output of a notebook's cell,
+        which it is returned for (the `notebook` extra). Raises IalgebraError where the packages of the `studio` extra
+        are not installed, and for a port that is taken.
         """
+        if widget:
+            return page.widget(self)
         served = page.studio(self, host, port)
         if open:
             served.browse()
@@ -437,6 +463,10 @@ class Session:
                 served.wait()
             served.close()
         return served
+
+    def explored(self, answer: Relation) -> object:
+        """The widget that `answer.explore()` returns, for an answer of this session."""
+        return page.widget(self, answer)
 
     def _context(
         self, text: str, seed: int | None, strategy: Strategy | str | None, watch: Watch | None = None
@@ -476,17 +506,6 @@ class Session:
         return self.history.step(
             HistoryStep(text, seed, preset if isinstance(preset, Strategy) else None, defines=defines)
         )
-
-
-def _answered(rounds: Iterator[Relation], step: HistoryStep) -> Iterator[Relation]:
-    """The answers of the rounds of a query, which its step notes."""
-    while True:
-        with _computing():
-            answer = next(rounds, None)
-        if answer is None:
-            return
-        step.answered(answer)
-        yield answer
 
 
 @contextmanager

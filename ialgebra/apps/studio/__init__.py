@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from ..packages import needed
 
 if TYPE_CHECKING:
+    from ...results.relation import Relation
     from ...session.session import Session
     from .messages import Said
     from .studio import Studio
+    from .widget import StudioWidget
 
 
 def started(
@@ -30,6 +32,18 @@ def started(
     from . import studio
 
     return studio.Studio(con, host=host, port=port, opening=opening, about=about)
+
+
+def below_a_cell(con: Session, answer: Relation | None = None) -> StudioWidget:
+    """The studio of a session as the output of a notebook's cell; it begins with the query of an answer (None: one that
+    fits what is registered).
+
+    Raises IalgebraError where a package of the `notebook` extra is missing.
+    """
+    needed("anywidget", "the studio in a notebook", "notebook")
+    from . import opening, widget
+
+    return widget.StudioWidget(con, opening.first_query(con) if answer is None else answer.query, answer)
 
 
 def example(con: Session) -> Said:
