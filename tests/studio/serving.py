@@ -35,8 +35,8 @@ def session() -> ialgebra.Session:
 class Page:
     """One page: its socket, and what it has been sent."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
+    def __init__(self, socket: ClientConnection, url: str, cookie: str) -> None:
+        self.socket, self.url, self.cookie = socket, url, cookie
         self.received: list[dict] = []
         self._id = 0
 
@@ -105,14 +105,14 @@ def get(url: str, path: str, method: str = "GET", **headers: str) -> http.client
 
 @contextmanager
 def page(url: str, given: str | None = None) -> Iterator[Page]:
-    place = urlsplit(url)
+    place, given = urlsplit(url), given or cookie(url)
     with connect(
         f"ws://{place.netloc}/ws",
         origin=f"http://{place.netloc}",
-        additional_headers={"Cookie": given or cookie(url)},
+        additional_headers={"Cookie": given},
         max_size=None,
     ) as opened:
-        yield Page(opened)
+        yield Page(opened, url, given)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -327,3 +329,63 @@ def test_a_panel_adds_messages_and_a_place(con, url):
             assert "did you mean 'toy'" in page.ask("panel", panel="toi", message={})["message"]
     finally:
         del panels.PANELS["toy"]
+
+
+def test_what_was_asked_is_shared_as_a_script_that_gives_every_map_again(con, page):
+    """A session of drags, steps and undo, then its script in a session of its own."""
+    asked = [page.of("document")[0]]
+    for gesture in (
+        {"do": "window", "shapes": [BOX], "mode": "replace"},
+        {"do": "name", "name": "w"},
+        {"do": "target", "class": "dog"},
+        {"do": "edit", "edit": "nullify", "arguments": [], "window": {"kind": "box", "at": [4, 4, 8, 8]}},
+    ):
+        for moving in (True, False):
+            document = page.until_answered(page.say("gesture", gesture=gesture, moving=moving))
+            assert document["type"] == "document", document
+        page.until_status("done", question=document["question"])
+        asked.append(document)
+    asked.append(page.ask("undo"))
+    page.until_status("done", question=asked[-1]["question"])
+    shared = page.ask("export", kind="sql")
+    script = fetched(page, shared["href"])
+    assert shared["name"] == "script.sql"
+    with serving.session() as again:
+        answers = [each for each in again.run(script.decode()) if len(each)]
+    wanted = list(dict.fromkeys(each["text"] for each in asked))
+    assert [each.query for each in answers] == wanted
+    shown = {each["text"]: each["arrays"] for each in page.of("map") if each["stage"] == "whole"}
+    for answer in answers:
+        np.testing.assert_array_equal(shown[answer.query]["values"], answer[0].values.astype(np.float32))
+        np.testing.assert_array_equal(shown[answer.query]["stderr"], answer[0].stderr.astype(np.float32))
+    con.sql("drop window w")
+
+
+def fetched(page: serving.Page, href: str) -> bytes:
+    """A file that a page was offered."""
+    answer = serving.get(page.url, href, Cookie=page.cookie)
+    assert answer.status == 200
+    assert answer.getheader("content-disposition").startswith("attachment")
+    return answer.body
+
+
+def test_a_map_is_shared_as_one_page_that_loads_nothing(page):
+    shared = page.ask("export", kind="html")
+    html = fetched(page, shared["href"]).decode()
+    assert (shared["name"], "select * from f(x)" in html, "<script" in html, "http://" in html) == (
+        "map.html", True, False, False,
+    )  # fmt: skip
+
+
+def test_the_session_is_shared_as_a_script_in_python_with_its_tensors(page):
+    shared = page.ask("export", kind="py")
+    packed = zipfile.ZipFile(io.BytesIO(fetched(page, shared["href"])))
+    assert "analysis.py" in packed.namelist()
+    compile(packed.read("analysis.py"), "analysis.py", "exec")
+
+
+def test_what_was_offered_is_not_for_everybody_and_not_for_ever(url, page):
+    hrefs = [page.ask("export", kind="sql")["href"] for _ in range(33)]
+    assert serving.get(url, hrefs[-1]).status == 403
+    assert serving.get(url, hrefs[0], Cookie=page.cookie).status == 404
+    assert len(set(hrefs)) == 33

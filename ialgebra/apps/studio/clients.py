@@ -23,12 +23,13 @@ from ...results.relation import Relation
 from ...session.session import Session
 from ...session.submitted import Submitted
 from ...version import __version__
-from . import contents, described, documents, frames, likely, panels, plan
+from . import contents, described, documents, exploration, frames, likely, panels, plan, sharing
 from .document import gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
 from .outbox import Outbox, Outgoing, TooSlow
 from .scheduler import AskedText, QuestionState, Scheduler
+from .sharing import SharedFile
 
 _KNOWN_KEYS = 64  # parts that a page is taken to have still
 _NOT_SENT = 2**62  # in the place of a serial
@@ -39,15 +40,6 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class ExportedFile:
-    """A file that a page may fetch."""
-
-    name: str
-    media_type: str
-    content: bytes
-
-
 @dataclass(eq=False)
 class Workplace:
     """What all pages of one server share: the session, threads for short works, files that wait to be fetched."""
@@ -56,13 +48,13 @@ class Workplace:
     opening: str
     about: Said = field(default_factory=dict)  # what the catalog says of the session: its title, whether it is the demo
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "ialgebra-studio"))
-    exports: OrderedDict[str, ExportedFile] = field(default_factory=OrderedDict)
+    exports: OrderedDict[str, SharedFile] = field(default_factory=OrderedDict)
 
     async def work(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in a thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
-    def offer(self, file: ExportedFile) -> str:
+    def offer(self, file: SharedFile) -> str:
         """The path under which a file can be fetched; the oldest are forgotten."""
         name = secrets.token_urlsafe(12)
         self.exports[name] = file
@@ -83,7 +75,7 @@ class StudioClient:
         self.outbox = Outbox()
         self.socket: object | None = None  # the socket that the page has now
         self._scheduler = Scheduler(self._submit, self)
-        self._steps = documents.begun(place.opening)
+        self._steps = exploration.begun(place.opening)
         self._moving: str | None = None  # the text of a gesture that has not ended
         self._seed: int | None = None
         self._serial = 0
@@ -201,14 +193,13 @@ class StudioClient:
 
     def _open(self, url: str) -> None:
         """Begin with the query in the page's address, if there is one that can be read."""
-        if not url.strip("#"):
-            return
         try:
-            state = documents.decoded(url)
-        except (IalgebraError, ValueError, KeyError) as error:
-            self.outbox.put(problem(IalgebraError(f"the address holds no query that can be read: {error}")))
+            state = exploration.decoded(url)
+        except IalgebraError as error:
+            self.outbox.put(problem(error))
             return
-        self._steps, self._seed = documents.begun(state.text), state.seed
+        if state is not None:
+            self._steps, self._seed = exploration.begun(state.text), state.seed
 
     async def _gesture(self, asked: PageRequest) -> None:
         gesture, text, catalog = asked.mapping("gesture"), self._steps.text, self.place.con.catalog()
@@ -221,12 +212,12 @@ class StudioClient:
             await self._show(asked, moving=True)
             return
         await self._run(change.statements)
-        self._take(change.text, change.statements, str(gesture.get("do", "")))
-        await self._show(asked)
+        self._take(change.text, change.statements, change.undo, str(gesture.get("do", "")))
+        await self._show(asked, before=change.statements)
 
-    def _take(self, text: str, statements: Sequence[str] = (), label: str = "") -> None:
+    def _take(self, text: str, statements: Sequence[str] = (), undo: Sequence[str] = (), label: str = "") -> None:
         self._moving = None
-        self._steps = documents.taken(self._steps, text, statements, label)
+        self._steps = exploration.taken(self._steps, text, statements, undo, label)
 
     async def _text(self, asked: PageRequest) -> None:
         """The editor's text is only looked at."""
@@ -245,18 +236,18 @@ class StudioClient:
         self._scheduler.ask(text, seed=self._seed)  # its text is the answer; the document stays
 
     async def _undo(self, asked: PageRequest) -> None:
-        await self._go(asked, *documents.undone(self._steps))
+        await self._go(asked, *exploration.undone(self._steps))
 
     async def _redo(self, asked: PageRequest) -> None:
-        await self._go(asked, *documents.redone(self._steps))
+        await self._go(asked, *exploration.redone(self._steps))
 
     async def _goto(self, asked: PageRequest) -> None:
-        await self._go(asked, *documents.gone(self._steps, asked.number("step", 0)))
+        await self._go(asked, *exploration.gone(self._steps, asked.number("step", 0)))
 
-    async def _go(self, asked: PageRequest, steps: documents.ExplorationShim, statements: Sequence[str]) -> None:
+    async def _go(self, asked: PageRequest, steps: exploration.Exploration, statements: Sequence[str]) -> None:
         await self._run(statements)
         self._steps, self._moving = steps, None
-        await self._show(asked)
+        await self._show(asked, before=statements)
 
     async def _run(self, statements: Sequence[str]) -> None:
         """Run statements that a query needs, such as CREATE WINDOW."""
@@ -268,17 +259,21 @@ class StudioClient:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
                 raise IalgebraError(f"`{statement}` was cancelled") from None
-            self._steps = documents.asked(self._steps, [statement])
         if statements:
             await self.refresh_catalog()
 
-    async def _show(self, asked: PageRequest | None = None, *, moving: bool = False) -> None:
-        """Tell the page its document, and ask what it says, unless it means nothing."""
+    async def _show(
+        self, asked: PageRequest | None = None, *, moving: bool = False, before: Sequence[str] = ()
+    ) -> None:
+        """Tell the page its document, and ask what it says, unless it means nothing; `before` is what was run for
+        it."""
         text, catalog = self._steps.text if self._moving is None else self._moving, self.place.con.catalog()
         document = await self._document(text, None, catalog, moving=moving)
-        before, asks = self._scheduler.question, bool(text.strip()) and document["problem"] is None
-        if asks and moving and before is not None and before.moving and before.text == text:
-            asks, document["question"] = False, before.number  # a shape that has not left its place on the lattice
+        last, asks = self._scheduler.question, bool(text.strip()) and document["problem"] is None
+        if not moving:
+            self._steps = exploration.asked(self._steps, [*before, *([text] if asks else [])])
+        if asks and moving and last is not None and last.moving and last.text == text:
+            asks, document["question"] = False, last.number  # a shape that has not left its place on the lattice
         elif asks:
             document["question"] = self._scheduler.following
         if asked is None or asked.id is None:
@@ -299,7 +294,7 @@ class StudioClient:
         return {
             "type": "document",
             "text": text,
-            **documents.standing(self._steps),
+            **exploration.standing(self._steps),
             "query": query,
             "problem": None if fault is None else {"message": fault.message, "start": fault.start, "end": fault.end},
             "question": number,
@@ -347,7 +342,10 @@ class StudioClient:
         self.outbox.put({"type": "panel", "panel": name, "message": found} | _re(asked))
 
     async def _export(self, asked: PageRequest) -> None:
-        raise IalgebraError("exports are not there yet")
+        text = "" if self._answered is None else self._answered.text
+        given = asked.text("kind"), self.place.con, self._steps, self._seed, self._answer, text
+        file = await self.place.work(sharing.shared, *given)
+        self.outbox.put({"type": "exported", "name": file.name, "href": self.place.offer(file)} | _re(asked))
 
     # What the questions tell ------------------------------------------------------------------------------------------
 
