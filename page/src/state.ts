@@ -119,6 +119,7 @@ export class Studio {
   private readonly client: string;
   private moving: { gesture: Gesture | null; busy: boolean; timer: number } = { gesture: null, busy: false, timer: 0 };
   private lastGesture = 0;
+  private checked = new Set<number>();
   private scoring = { busy: false, again: false };
   private asked = new Set<string>();
   private sheets: Promise<unknown> = Promise.resolve();
@@ -192,10 +193,11 @@ export class Studio {
   edited(text: string): void {
     if (text === this.state.text) return;
     this.set({ text, dirty: text !== this.state.document?.text });
-    this.send({ type: "text", text }, (answer) => {
+    const id = this.send({ type: "text", text }, (answer) => {
       if (text !== this.state.text) return;
       if (answer.type === "problem") this.set({ problem: problemOf(answer) });
     });
+    this.checked.add(id);
   }
 
   ask(text: string = this.state.text): void {
@@ -253,7 +255,8 @@ export class Studio {
   async explainPlan(): Promise<void> {
     try {
       const [answer] = await this.request({ type: "plan" });
-      this.set({ plan: answer as unknown as Plan });
+      const plan = answer as unknown as Plan;
+      this.set({ plan: { ...plan, nodes: plan.nodes ?? [], edges: plan.edges ?? [], laws: plan.laws ?? [] } });
     } catch {
       this.set({ plan: null });
     }
@@ -403,9 +406,14 @@ export class Studio {
   private takeDocument(document: Document, re: number): void {
     const before = this.state.document;
     if (document.moving && re < this.lastGesture) return;
-    const checked = !document.moving && this.state.dirty && document.text === this.state.text;
-    const change: Partial<State> = { document, problem: document.problem, notice: "", said: "" };
-    if (!checked || document.step !== before?.step) Object.assign(change, { text: document.text, dirty: false });
+    if (this.checked.delete(re)) {
+      // What the editor holds was looked at, not asked: shapes and controls follow it, the text is the user's.
+      if (document.text !== this.state.text) return;
+      const query = document.query ?? before?.query ?? null;
+      this.set({ document: { ...(before ?? document), query }, problem: document.problem });
+      return;
+    }
+    const change: Partial<State> = { document, problem: document.problem, notice: "", said: "", text: document.text, dirty: false };
     if (document.query?.input !== before?.query?.input) change.player = -1;
     this.set(change);
     if (!document.moving) this.writeAddress(document);

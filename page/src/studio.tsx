@@ -1,5 +1,5 @@
 // The whole page: render({model, el}) as anywidget calls it. A host (host.ts, or a notebook) gives the model that carries messages.
-import { render as renderTree } from "preact";
+import { Component, ComponentChildren, render as renderTree } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Editor } from "./editor";
 import { PanelContext, registerPanel, registeredPanels } from "./panels";
@@ -34,6 +34,25 @@ const TOOLS: { tool: Tool; key: string; title: string; path: string }[] = [
   { tool: "shift", key: "m", title: "Shift the picture", path: "M10 2v16M2 10h16M7.5 4.5L10 2l2.5 2.5M7.5 15.5L10 18l2.5-2.5M4.5 7.5L2 10l2.5 2.5M15.5 7.5L18 10l-2.5 2.5" },
 ];
 
+/** A part that fails says so in its own place; the others go on. */
+class Part extends Component<{ name: string; children: ComponentChildren }, { failed: string }> {
+  state = { failed: "" };
+
+  componentDidCatch(error: Error): void {
+    console.error(error);
+    this.setState({ failed: error.message });
+  }
+
+  render() {
+    if (!this.state.failed) return this.props.children;
+    return (
+      <p class="hint" role="alert">
+        {this.props.name} cannot be drawn: {this.state.failed} <button onClick={() => this.setState({ failed: "" })}>try again</button>
+      </p>
+    );
+  }
+}
+
 function Toolbar({ studio, state }: Props) {
   const kind = state.document?.query?.kind ?? "image";
   return (
@@ -63,17 +82,20 @@ function Status({ studio, state }: Props) {
   const running = status.state === "running";
   const problem = state.problem?.message;
   const words: string[] = [];
+  const first = status.state === "done" && (state.document?.steps.length ?? 0) <= 1 && state.document?.query?.kind === "image" && !problem;
   if (!state.open && state.frames + (state.document ? 1 : 0) > 0) words.push("the server is away; trying again");
   else if (running) words.push(state.frame && !stale(state) ? "refining" : "asking");
   else if (status.state === "cancelled") words.push("cancelled; finished rows are kept");
   else if (status.state === "done") words.push("done");
   if (status.rows) words.push(`${status.rows.toLocaleString("en")}${running && status.forecast ? ` of about ${Math.round(status.forecast).toLocaleString("en")}` : ""} rows`);
   if (status.error != null && Number.isFinite(status.error)) words.push(`±${percent(status.error)}`);
+  if (status.message && status.state !== "error") words.push(status.message);
   if (status.seconds && !running) words.push(`${number(status.seconds)} s`);
   return (
     <div class="status" data-part="status">
       <span role="status" aria-live="polite">
-        {problem ? <b class="problem">{problem}</b> : <span class="words">{words.join(" · ")}</span>}
+        {problem ? <b class="problem">{problem.split("\n")[0]}</b> : <span class="words">{words.join(" · ")}</span>}
+        {first && <span class="hint"> Drag on the picture to ask about a part of it.</span>}
         {state.notice && state.notice !== problem && <span class="notice"> {state.notice}</span>}
         {stale(state) && !problem && <em class="old"> the map answers the previous question</em>}
       </span>
@@ -170,20 +192,20 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
         <Share studio={studio} state={state} />
       </header>
       <aside aria-label="Catalog">
-        <Inputs studio={studio} state={state} />
-        <Models studio={studio} state={state} />
-        <Windows studio={studio} state={state} />
+        <Part name="The inputs"><Inputs studio={studio} state={state} /></Part>
+        <Part name="The models"><Models studio={studio} state={state} /></Part>
+        <Part name="The windows"><Windows studio={studio} state={state} /></Part>
         <Later studio={studio} />
       </aside>
       <main>
-        <Stage studio={studio} state={state} />
+        <Part name="The stage"><Stage studio={studio} state={state} /></Part>
         <div class="under">
           <Toolbar studio={studio} state={state} />
-          <Legend state={state} />
+          <Part name="The legend"><Legend state={state} /></Part>
         </div>
         <div class="dials">
-          <LayersStrip studio={studio} state={state} />
-          <Precision studio={studio} state={state} />
+          <Part name="The layers"><LayersStrip studio={studio} state={state} /></Part>
+          <Part name="Precision"><Precision studio={studio} state={state} /></Part>
         </div>
         <Sql studio={studio} state={state} />
         <Status studio={studio} state={state} />
@@ -192,13 +214,13 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
             {state.said}
           </pre>
         )}
-        <Multiples studio={studio} state={state} />
-        <PlanView studio={studio} state={state} />
-        <Players state={state} />
+        <Part name="The small multiples"><Multiples studio={studio} state={state} /></Part>
+        <Part name="The plan"><PlanView studio={studio} state={state} /></Part>
+        <Part name="The table of players"><Players state={state} /></Part>
       </main>
       <aside class="right" aria-label="Answers and edits">
-        <Classes studio={studio} state={state} />
-        <Edits studio={studio} state={state} />
+        <Part name="The classes"><Classes studio={studio} state={state} /></Part>
+        <Part name="The edits"><Edits studio={studio} state={state} /></Part>
       </aside>
     </div>
   );

@@ -32,4 +32,4 @@ export function number(value: number | null | undefined): string {
 }
 
 export const percent = (value: number): string =>
-  value >= 0.9995 ? "100 %" : value >= 0.1 ? `${(100 * value).toFixed(1)} %` : value >= 0.0005 ? `${(100 * value).toFixed(2)} %` : "< 0.05 %";
+  value >= 0.9995 ? `${Math.round(100 * value)} %` : value >= 0.1 ? `${(100 * value).toFixed(1)} %` : value >= 0.0005 ? `${(100 * value).toFixed(2)} %` : "< 0.05 %";

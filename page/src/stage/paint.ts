@@ -105,8 +105,8 @@ function masked(
 }
 
 export function hatch(context: CanvasRenderingContext2D, width: number, height: number, step: number): void {
-  context.lineWidth = Math.max(1, step / 6);
-  for (const [colour, shift] of [["rgba(255,255,255,.62)", 0], ["rgba(0,0,0,.5)", context.lineWidth]] as [string, number][]) {
+  context.lineWidth = Math.max(1, step / 8);
+  for (const [colour, shift] of [["rgba(255,255,255,.55)", 0], ["rgba(0,0,0,.42)", context.lineWidth]] as [string, number][]) {
     context.strokeStyle = colour;
     context.beginPath();
     for (let x = -height; x < width; x += step) {
@@ -175,6 +175,6 @@ export function paint(
   const { heat, hatched, unknown } = painted(where, map, scale, stale);
   context.imageSmoothingEnabled = false;
   context.drawImage(heat, 0, 0, width, height);
-  if (hatched) masked(context, hatched, width, height, (layer) => hatch(layer, width, height, Math.round(7 * ratio)));
+  if (hatched) masked(context, hatched, width, height, (layer) => hatch(layer, width, height, Math.round(9 * ratio)));
   if (unknown) masked(context, unknown, width, height, (layer) => checker(layer, width, height, Math.round(5 * ratio)));
 }

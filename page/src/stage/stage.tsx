@@ -129,7 +129,7 @@ function Image({ part, studio, state, picture, map, scale, old }: Props & { part
   const stage = useRef<ImageStage | null>(null);
   const query = state.document?.query;
   useLayoutEffect(() => {
-    stage.current = new ImageStage(root.current!, studio, () => Math.max(220, Math.min(560, window.innerHeight * 0.56)));
+    stage.current = new ImageStage(root.current!, studio, () => Math.max(220, Math.min(620, window.innerHeight * 0.56)));
     return () => stage.current?.destroy();
   }, []);
   useLayoutEffect(() => {
