@@ -14,6 +14,7 @@ import {
   Picture,
   Plan,
   Problem,
+  Running,
   ScoreRow,
   Status,
   Thumbnails,
@@ -477,11 +478,15 @@ function identity(): string {
 
 // ---- what is looked at ----
 
+/** Whether the map answers another question than the one that stands on the page; while something moves, maps follow it. */
 export const stale = (state: State): boolean =>
-  state.frame !== null &&
-  state.status.question !== undefined &&
-  state.status.question !== null &&
-  state.frame.question !== state.status.question;
+  state.frame !== null && state.document !== null && !state.document.moving && state.frame.text !== state.document.text;
+
+/** How the query stands; one that means nothing is an error, whatever was asked before it. */
+export function standing(state: State): Running {
+  const asked = state.document?.question != null || !state.document?.problem;
+  return asked ? state.status.state : "error";
+}
 
 /** The layers of the frame's maps, in order. */
 export function layersOf(frame: Frame | null): string[] {

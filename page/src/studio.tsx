@@ -15,7 +15,7 @@ import { Precision } from "./panels/precision";
 import { Windows } from "./panels/windows";
 import { number, percent } from "./stage/colours";
 import { Legend, Stage } from "./stage/stage";
-import { State, Studio, Tool, stale } from "./state";
+import { State, Studio, Tool, stale, standing } from "./state";
 import { Model } from "./transport";
 
 export { registerPanel };
@@ -79,7 +79,7 @@ function Toolbar({ studio, state }: Props) {
 
 function Status({ studio, state }: Props) {
   const { status } = state;
-  const running = status.state === "running";
+  const running = standing(state) === "running";
   const problem = state.problem?.message;
   const words: string[] = [];
   const first = status.state === "done" && (state.document?.steps.length ?? 0) <= 1 && state.document?.query?.kind === "image" && !problem;
@@ -164,15 +164,17 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
   }, []);
   useLayoutEffect(() => {
     const { status, document } = state;
-    const failed = state.problem?.message ?? (status.state === "error" ? (status.message ?? "error") : "");
+    const now = standing(state);
+    const failed = state.problem?.message ?? (now === "error" ? (status.message ?? "error") : "");
     Object.assign(el.dataset, {
-      state: status.state,
+      state: now,
       query: document?.text ?? "",
       rows: String(status.rows ?? 0),
       error: failed || (status.error != null ? String(status.error) : ""),
       frames: String(state.frames),
       step: String(document?.step ?? ""),
       stage: state.frame?.stage ?? "",
+      stale: String(state.frame === null || stale(state)),
     });
   });
   return (

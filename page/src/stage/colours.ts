@@ -24,7 +24,7 @@ export function faded([r, g, b]: Colour): Colour {
 
 /** Three digits, a true minus, no exponent where it can be helped. */
 export function number(value: number | null | undefined): string {
-  if (value === null || value === undefined || Number.isNaN(value)) return "unknown";
+  if (value === null || value === undefined || !Number.isFinite(value)) return "unknown";
   if (value === 0) return "0";
   const size = Math.abs(value);
   const text = size >= 1000 || size < 0.001 ? size.toExponential(1) : size.toPrecision(3);

@@ -39,6 +39,8 @@ export class ImageStage {
   private where: { key: string; raster: Raster; lines: Path2D } | null = null;
   private drag: Drag | null = null;
   private pushed: Place | null = null;
+  /** The window as it was when a drag or a push began: what moves is counted from there, whatever the server tells meanwhile. */
+  private before: Shape[] | null = null;
   private readonly observer: ResizeObserver;
   private drawn = "";
 
@@ -154,8 +156,8 @@ export class ImageStage {
       context.restore();
     }
     const draft = this.draft();
-    if (!draft || this.drag?.mode !== "replace" || this.drag.tool === "erase")
-      this.look.shapes.forEach((shape, i) => this.outline(context, shape, line, i === this.look?.shape));
+    if (!draft || this.drag?.mode !== "replace" || this.drag.tool === "erase" || this.drag.tool === "pointer")
+      this.shapes.forEach((shape, i) => i !== this.drag?.shape && !(this.pushed && shape === this.chosen) && this.outline(context, shape, line, i === this.look?.shape));
     if (this.pushed && this.chosen) this.outline(context, movedShape(this.chosen, this.pushed), line, true);
     if (draft) this.outline(context, draft, line, true, this.drag?.tool === "erase");
     if (this.drag?.tool === "rotate") this.guideTurn(context, line);
@@ -218,8 +220,12 @@ export class ImageStage {
 
   // ---- the brush ----
 
+  private get shapes(): Shape[] {
+    return this.before ?? this.look?.shapes ?? [];
+  }
+
   private get chosen(): Shape | null {
-    const shapes = this.look?.shapes ?? [];
+    const shapes = this.shapes;
     return shapes[this.look?.shape ?? -1] ?? shapes[shapes.length - 1] ?? null;
   }
 
@@ -232,7 +238,7 @@ export class ImageStage {
     const { from, to, tool, shape } = this.drag;
     if (tool === "box" || tool === "erase") return boxBetween(from, to, this.size, this.step);
     if (tool === "circle") return circleAround(from, to, this.size, this.step);
-    if (tool === "pointer" && shape >= 0) return movedShape(this.look!.shapes[shape], this.shifted());
+    if (tool === "pointer" && shape >= 0) return movedShape(this.shapes[shape], this.shifted());
     return null;
   }
 
@@ -248,11 +254,11 @@ export class ImageStage {
   private shifted(): Place {
     const { from, to, shape, tool } = this.drag!;
     const by = [0, 1].map((side) => Math.round((to[side] - from[side]) / this.step) * this.step) as Place;
-    return tool === "pointer" && shape >= 0 ? within(this.look!.shapes[shape], by, this.size) : by;
+    return tool === "pointer" && shape >= 0 ? within(this.shapes[shape], by, this.size) : by;
   }
 
   private hit(at: Place): number {
-    const shapes = this.look?.shapes ?? [];
+    const shapes = this.shapes;
     for (let i = shapes.length - 1; i >= 0; i--) if (contains(shapes[i], at)) return i;
     return -1;
   }
@@ -273,6 +279,7 @@ export class ImageStage {
     const mode = event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";
     const shape = this.look.tool === "pointer" ? this.hit(at) : -1;
     this.drag = { from: at, to: at, tool: this.look.tool, mode, shape, sent: "" };
+    this.before = this.look.shapes;
     if (shape >= 0) this.studio.set({ shape });
     event.preventDefault();
   }
@@ -289,13 +296,13 @@ export class ImageStage {
     this.drag.to = this.place(event);
     const at = this.drag.to;
     const said = this.say(false);
-    this.drag = null;
+    this.drag = this.before = null;
     if (!said) this.studio.set({ player: this.playerAt(at), shape: this.hit(at) });
     else this.drawOverlay();
   }
 
   dropDrag(): void {
-    this.drag = null;
+    this.drag = this.before = null;
     this.drawOverlay();
   }
 
@@ -336,6 +343,8 @@ export class ImageStage {
     } else if (event.key === "Escape" && this.drag) {
       this.dropDrag();
       event.stopPropagation();
+    } else if (event.key === "Escape") {
+      this.studio.set({ player: -1, shape: -1 });
     } else if ((event.key === "Delete" || event.key === "Backspace") && this.look?.shapes.length) {
       this.studio.gesture({ do: "window", shapes: [], mode: "clear" });
       event.preventDefault();
@@ -350,15 +359,16 @@ export class ImageStage {
       if (next !== null) this.studio.set({ player: next, notice: this.describe(next) });
       return;
     }
-    const index = this.look!.shapes.indexOf(chosen);
+    const index = this.shapes.indexOf(chosen);
     const by = arrow.map((part) => part * this.step) as Place;
     if (event.altKey) {
       const at = [...chosen.at];
       if (chosen.kind === "box") [at[2], at[3]] = [Math.max(at[0] + this.step, at[2] + by[0]), Math.max(at[1] + this.step, at[3] + by[1])];
       else at[2] = Math.max(this.step, at[2] + by[1] - by[0]);
-      this.studio.gesture({ do: "window", shapes: this.look!.shapes.map((shape, i) => (i === index ? { ...shape, at } : shape)), mode: "replace" });
+      this.studio.gesture({ do: "window", shapes: this.shapes.map((shape, i) => (i === index ? { ...shape, at } : shape)), mode: "replace" });
       return;
     }
+    this.before ??= this.look!.shapes;
     const sum = this.pushed ?? [0, 0];
     this.pushed = within(chosen, [sum[0] + by[0], sum[1] + by[1]], this.size);
     this.drawOverlay();
@@ -372,9 +382,9 @@ export class ImageStage {
   /** Arrows held down are one gesture: it ends when they are let go. */
   private push(): void {
     if (!this.pushed || !this.chosen) return;
-    const [by, chosen] = [this.pushed, this.chosen];
-    this.pushed = null;
-    if (by.some((part) => part !== 0)) this.studio.gesture({ do: "move", index: this.look!.shapes.indexOf(chosen), at: movedShape(chosen, by).at! });
+    const [by, chosen, index] = [this.pushed, this.chosen, this.shapes.indexOf(this.chosen)];
+    this.pushed = this.before = null;
+    if (by.some((part) => part !== 0)) this.studio.gesture({ do: "move", index, at: movedShape(chosen, by).at! });
   }
 
   private get players(): number {
@@ -439,8 +449,9 @@ export class ImageStage {
     const box = this.boxes()[player];
     if (!map || !box) return "";
     const [top, left, bottom, right] = box.map(Math.round);
+    const name = this.look?.labels?.names?.[player] ?? `rows ${top}-${bottom - 1}, cols ${left}-${right - 1}`;
     const value = map.values[player];
     const said = Number.isNaN(value) ? "unknown" : `${number(value)} ± ${number(1.96 * map.stderr[player])}`;
-    return `Tile ${player + 1} of ${this.players}, rows ${top} to ${bottom}, columns ${left} to ${right}: ${said}`;
+    return `Tile ${player + 1} of ${this.players}, ${name}: ${said}`;
   }
 }
