@@ -475,17 +475,27 @@ def read(text: str, form: Literal["script", "predicate"] = "script") -> list[exp
     """The nodes of a script's statements, or of one predicate. Raises ParseError, at the word, for any other text."""
     if len(text) > MAX_LENGTH:
         raise ParseError(f"a text of {len(text):,} characters is too long; the most is {MAX_LENGTH:,}")
-    tokenizer, parser = IAlgebra.Tokenizer(dialect=IAlgebra), IAlgebra.Parser(dialect=IAlgebra)
+    tokens, opening = lexed(text)
+    if opening is not None:
+        what = "comment" if text.startswith("/*", opening) else "quote"
+        raise ParseError(f"this {what} is never closed", Span(opening, opening + 1), text)
+    parser = IAlgebra.Parser(dialect=IAlgebra)
     start = IAlgebra.Parser._predicate if form == "predicate" else IAlgebra.Parser._parse_statement
     try:
-        nodes = parser._parse(start, tokenizer.tokenize(text), text)
-    except TokenError:
-        opening: int = tokenizer._core._start  # sqlglot's lexer fails only at a quote or comment without an end
-        what = "comment" if text.startswith("/*", opening) else "quote"
-        raise ParseError(f"this {what} is never closed", Span(opening, opening + 1), text) from None
+        nodes = parser._parse(start, tokens, text)
     except RecursionError:  # the caller has used so many frames that too few are left for MAX_DEPTH levels
         raise ParseError("nested too deeply", Span(0, len(text)), text) from None
     return [node for node in nodes if node is not None]
+
+
+def lexed(text: str) -> tuple[list[Token], int | None]:
+    """The words and signs of a text; where a quote or comment is never closed, those before it, and where it opens."""
+    tokenizer = IAlgebra.Tokenizer(dialect=IAlgebra)
+    try:
+        return tokenizer.tokenize(text), None
+    except TokenError:
+        opening: int = tokenizer._core._start  # sqlglot's lexer fails only at a quote or comment without an end
+        return IAlgebra.Tokenizer(dialect=IAlgebra).tokenize(text[:opening]), opening
 
 
 def _check_word(word: str, start: int, text: str) -> None:

@@ -32,7 +32,7 @@ from .plans import longer
 from .scope import Inherited, Scope
 from .using import bound_to, check_asks
 
-_OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
+CALL_OPTIONS: Final = ("target", "baseline", "players", "output", "contrast")
 
 
 def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[list[Identity], Contrast | None]:
@@ -136,7 +136,7 @@ class _CallBinder:
         found: dict[str, tree.ValueExpr] = {}
         for option in self.call.options:
             with self.scope.at(option.name.span):
-                name = choice("option of a model call", option.name.value, _OPTIONS)
+                name = choice("option of a model call", option.name.value, CALL_OPTIONS)
                 if name in found:
                     raise BindError(f"option '{name}' is given twice")
             found[name] = option.value

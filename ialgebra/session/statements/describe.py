@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...catalog.catalog import Catalog
 from ...errors import BindError, did_you_mean, visible
 from ...language import tree
 from ...results.relation import Relation
@@ -9,9 +10,9 @@ from ..descriptions import input_text, model_text, window_text
 from .kind import StatementContext, StatementKind
 
 
-def _run(statement: tree.Describe, context: StatementContext) -> Relation:
-    name, catalog = statement.name.value, context.catalog.snapshot()
-    parts = []
+def about(statement: tree.Describe, catalog: Catalog) -> list[str]:
+    """What a name is: a text for each thing that it names. BindError for a name of nothing."""
+    name, parts = statement.name.value, []
     if name in catalog.models:
         parts.append(model_text(catalog.models[name]))
     if name in catalog.inputs:
@@ -22,8 +23,12 @@ def _run(statement: tree.Describe, context: StatementContext) -> Relation:
         parts.append(visible(f"view {name}: {' '.join(catalog.views[name].split())}"))
     if not parts:
         known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
-        raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}")
-    return context.said(statement, "\n".join(parts))
+        raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}", statement.name.span)
+    return parts
+
+
+def _run(statement: tree.Describe, context: StatementContext) -> Relation:
+    return context.said(statement, "\n".join(about(statement, context.catalog.snapshot())))
 
 
 DESCRIBE = StatementKind(

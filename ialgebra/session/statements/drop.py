@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from ...algebra.windows import Window
+from ...catalog.catalog import Catalog
 from ...errors import BindError, did_you_mean
 from ...language import tree
 from ...results.relation import Relation
 from .kind import StatementContext, StatementKind
 
 
-def _run(statement: tree.Drop, context: StatementContext) -> Relation:
-    kind, name, catalog = statement.kind, statement.name.value, context.catalog
+def dropped(statement: tree.Drop, catalog: Catalog) -> None:
+    """Forget a name of a catalog; BindError for one that is not there."""
+    kind, name = statement.kind, statement.name.value
     known: dict[str, Window] | dict[str, str] = catalog.windows if kind == "window" else catalog.views
+    if name not in known:
+        raise BindError(f"unknown {kind} '{name}'{did_you_mean(name, known)}", statement.name.span)
+    del known[name]
+
+
+def _run(statement: tree.Drop, context: StatementContext) -> Relation:
     with context.lock:
-        if name not in known:
-            raise BindError(f"unknown {kind} '{name}'{did_you_mean(name, known)}", statement.name.span)
-        del known[name]
-    return context.said(statement, f"{kind} {name} dropped")
+        dropped(statement, context.catalog)
+    return context.said(statement, f"{statement.kind} {statement.name.value} dropped")
 
 
 DROP = StatementKind(

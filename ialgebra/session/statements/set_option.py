@@ -39,20 +39,26 @@ OPTIONS: dict[str, Callable[[tree.ValueExpr, Catalog], object]] = {
 _FIELDS = {"baseline": "baselines"}  # of Settings, where an option has another name
 
 
-def _run(statement: tree.SetOption, context: StatementContext) -> Relation:
-    """Set a default; `default` takes it back. BindError for an unknown option or a value that does not fit."""
+def setting(statement: tree.SetOption, catalog: Catalog) -> tuple[str, object]:
+    """The option that a statement sets, and its value; `default` takes it back (None). BindError for an unknown option
+    or a value that does not fit."""
     name, value = statement.name.value, statement.value
     option = name.lower()
     if option not in OPTIONS:
         raise BindError(f"unknown option '{name}'{did_you_mean(name, OPTIONS)}", statement.name.span)
     reset = isinstance(value, tree.Name) and value.value.lower() == "default"
     try:
-        setting = None if reset else OPTIONS[option](value, context.catalog)
+        return option, None if reset else OPTIONS[option](value, catalog)
     except BindError as error:
         error.span = error.span or value.span
         raise
+
+
+def _run(statement: tree.SetOption, context: StatementContext) -> Relation:
+    """Set a default."""
+    option, value = setting(statement, context.catalog)
     with context.lock:
-        setattr(context.catalog.settings, _FIELDS.get(option, option), setting)
+        setattr(context.catalog.settings, _FIELDS.get(option, option), value)
     return context.said(statement, f"{option} set")
 
 

@@ -20,6 +20,9 @@ from ....planner.graph import PlanGraph
 from ....planner.meaning import check_meaning
 from ....session.names import check_free, valid_name
 from ....session.regions import check_region
+from ....session.statements.describe import about
+from ....session.statements.drop import dropped
+from ....session.statements.set_option import setting
 
 
 def check_text(text: str, catalog: Catalog) -> None:
@@ -64,3 +67,9 @@ def _check(statement: tree.Statement, text: str, catalog: Catalog) -> None:
             else:
                 window = bind_window(where, catalog.windows, None)
             catalog.windows[valid_name("window", name.value)] = window
+        case tree.Drop():
+            dropped(statement, catalog)
+        case tree.Describe():
+            about(statement, catalog)
+        case tree.SetOption():
+            setting(statement, catalog)

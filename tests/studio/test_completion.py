@@ -1,0 +1,211 @@
+"""What is offered at the cursor, and where a text is wrong: by the language's own parser and binder, without a row."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+import ialgebra
+from ialgebra.apps.studio.document.completion import Completion, TextProblem, completed, problem
+from ialgebra.catalog.catalog import Catalog
+from ialgebra.language.reader import parse
+from tests import grammar
+from tests.grammar import Grammar
+from tests.studio import documents
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return documents.session()._catalog
+
+
+def offered(text: str, catalog: Catalog) -> tuple[int, list[str]]:
+    """What is offered at the bar of a text, and from where."""
+    found = completed(text.replace("|", "", 1), text.index("|"), catalog)
+    return found.start, [each.label for each in found.options]
+
+
+IMAGE = ["row", "col", "channel", "value"]
+EDITS = ["nullify(", "substitute(", "scale(", "rotate(", "shift(", "clip(", "noise("]
+
+EXACTLY: dict[str, list[str]] = {
+    "sel|": ["select"],
+    "select | from t(row)": ["*", "1", "2", "3", "4", "5", "fc1", "l", "fc2", "act2", "head"],
+    "select 2, c| from f(cat)": ["conv1", "conv2", "act2"],
+    "select * |": ["as", "from"],
+    "select * from |": ["f", "g", "many", "t", "words", '"select"'],
+    "select * from f(ca|": ["cat", "scan", "scale("],
+    'select * from f("a|': ['"a ""quoted"" name"'],
+    "select * from f(nullify(cat, r|": ["row", "circle("],
+    "select * from f(substitute(cat, w, do|": ["dog"],
+    "select * from f(rotate(cat, |": [],
+    "select * from f(cat |": [],
+    "select * from f(cat, |": ["target =>", "baseline =>", "players =>", "output =>", "contrast =>"],
+    "select * from f(cat, target => |": ["'lynx'", "'tabby'", "'it''s'", "all"],
+    "select * from f(cat, target => 'l|": ["'lynx'"],
+    "select * from f(cat, output => |": ["logit", "probability", "log_odds"],
+    "select * from f(cat, players => gr|": ["grid("],
+    "select * from words(passage, players => |w": ["tokens", "words", "sentences", "cat", "dog"],
+    "select * from f(cat) |": [
+        *("anti join", "join", "where", "having", "order by", "limit", "using", "budget", "error within", "within")
+    ],
+    "select * from f(cat) where w |": [
+        *("and", "or", "having", "order by", "limit", "using", "budget", "error within", "within")
+    ],
+    "select * from f(cat) where |": ["w", '"select"', *IMAGE, "box(", "circle(", "not"],
+    "select * from t(row) where feature = |": ["'age'", "'bmi'", "'it''s'", "'select'", "'e'"],
+    "select * from t(row) where feature in ('age', 'b|": ["'bmi'"],
+    "select * from words(passage) where token = 'a|": ["'awful'", "'was'"],
+    "select * from f(xs) having prediction = |": ["'lynx'", "'tabby'", "'it''s'"],
+    "select * from f(xs) order by index |": ["desc", "asc", "limit", "using", "budget", "error within", "within"],
+    "select * from f(xs) order by mass(|": ["w", '"select"', *IMAGE, "box(", "circle("],
+    "select * from f(cat) using permutations(|": [],
+    "select * from f(cat) using shapley(met|": ["method =>"],
+    "select * from f(cat) error within 5% |": ["at confidence", "having", "order by", "limit", "within"],
+    "select * from f(cat) within 2 |": ["seconds", "milliseconds"],
+    "select * from (|": ["select"],
+    "select * from f(cat, baseline => mean(|": ["xs", "table"],
+    "select * from f(mean(xs|": ["xs"],
+    "show |": ["models", "inputs", "windows", "views", "history"],
+    "drop window |": ["w", '"select"'],
+    "set strategy = |": ["as_written", "laws", "fused", "best", "default"],
+    "create |": ["or replace", "window", "view"],
+    "explain |": ["analyze", "select"],
+    "show models; select * from f(cat) whe|": ["where"],
+    "select * from f(cat) -- a comment |": [],
+    "select * from f(cat) /* a comment |": [],
+    "select * from f('|": [],
+    "select * from h(cat, target => |": [],
+}
+
+
+@pytest.mark.parametrize("text", EXACTLY)
+def test_what_may_stand_at_the_cursor_is_offered(text, catalog):
+    _, labels = offered(text, catalog)
+    expected = EXACTLY[text]
+    assert labels[: len(expected)] == expected
+    assert len(labels) == len(expected) or text.endswith("=> |w"), labels
+
+
+def test_an_input_may_be_edited_by_what_means_something_for_its_kind(catalog):
+    _, labels = offered("select * from f(|", catalog)
+    assert labels[:3] == ["cat", "dog", "xs"]
+    assert labels[-len(EDITS) :] == EDITS
+    _, labels = offered("select * from words(|passage)", catalog)
+    assert [each for each in labels if each.endswith("(")] == ["nullify(", "substitute(", "shift("]
+
+
+def test_options_say_what_they_are(catalog):
+    found = completed("select  from f(cat)", 7, catalog).options
+    assert found[:3] == (
+        Completion("*", "layer", "the model itself"),
+        Completion("1", "layer", "conv1, no head yet"),
+        Completion("2", "layer", "l"),
+    )
+    assert Completion("f", "model", "Sequential, 7 layers, 3 classes, 2 trained heads") in (
+        completed("select * from ", 14, catalog).options
+    )
+    assert Completion("w", "window", "row < 3") in completed("select * from f(cat) where ", 27, catalog).options
+    assert Completion("cat", "input", "image, (2, 6, 6), torch.float32") in (
+        completed("select * from f(", 16, catalog).options
+    )
+
+
+def test_of_a_thousand_classes_those_that_are_meant_are_offered(catalog):
+    start, labels = offered("select * from many(cat, target => 'NUMBER 99|", catalog)
+    assert start == len("select * from many(cat, target => ")
+    assert labels == ["'class number 99'", *(f"'class number {number}'" for number in range(990, 996))]
+    _, labels = offered("select * from many(cat, target => |", catalog)
+    assert labels[:4] == ["'lynx'", "'tabby''s'", "'the \"cat\"'", "'</script>'"]
+    assert len(labels) == 60
+
+
+def test_what_is_offered_may_stand_there_wherever_that_is(catalog):
+    """Each option, put in, gives a text that goes on: the parser does not stop before its end."""
+    for text in EXACTLY:
+        plain, at = text.replace("|", "", 1), text.index("|")
+        found = completed(plain, at, catalog)
+        for option in found.options:
+            written = plain[: found.start] + option.label
+            assert stops(written) >= len(written), written
+
+
+def stops(text: str) -> int:
+    """Where the parser stops reading."""
+    try:
+        parse(text)
+    except ialgebra.ParseError as error:
+        return len(text) if error.span is None else error.span.start
+    return len(text)
+
+
+def test_completion_and_carets_are_cheap_and_never_fail(catalog):
+    texts = [grammar.spoilt(each.rng, each.text()) for each in (Grammar(random.Random(k)) for k in range(60))]
+    before = time.process_time()
+    for text in texts:
+        for at in (0, len(text) // 2, len(text), -3, 10**9):
+            found = completed(text, at, catalog)
+            assert 0 <= found.start <= len(text)
+        wrong = problem(text, catalog)
+        assert wrong is None or 0 <= wrong.start <= wrong.end <= len(text)
+    assert time.process_time() - before < 20
+
+
+PROBLEMS: list[tuple[str, str, str]] = [  # a text, the word that is wrong, and what is said of it
+    ("select * frm f(cat)", "frm", "expected ',', AS or FROM"),
+    ("select * from h(cat)", "h", "unknown model 'h'"),
+    ("select * from f(kat)", "kat", "did you mean 'cat'?"),
+    ("select 99 from f(cat)", "99", "has no layer 99"),
+    ("select * from f(cat, target => 'linx')", "'linx'", "did you mean 'lynx'"),
+    ("select * from f(cat) where rwo < 3", "rwo", "unknown column 'rwo'"),
+    ("select * from f(cat) error within 0%", "0%", "an error bound must lie above"),
+    ("select 4 from (select 2 from f(cat))", "4", "layer 4 of a map that is already cut after layer 2 is undefined"),
+    ("select * from (select * from f(cat) join f(dog)) anti join f(cat)", "anti join f(cat)", "an anti-join over"),
+    ("show models; select * from h(cat)", "h", "unknown model 'h'"),
+    ("create window w as row < 3", "w", "window 'w' exists"),
+    ("create window v as top(0 percent, select * from f(cat))", "0", "more than 0 and at most 100"),
+    ("create view v as select * from h(cat)", "h", "unknown model 'h'"),
+    ("explain select * from h(cat)", "h", "unknown model 'h'"),
+    ("drop view v", "v", "unknown view 'v'"),
+    ("describe nobody", "nobody", "nothing is called 'nobody'"),
+    ("set budgt = 3", "budgt", "unknown option 'budgt'"),
+    ("set budget = 1", "1", "a budget of 1 rows is too small"),
+]
+
+
+@pytest.mark.parametrize(("text", "word", "message"), PROBLEMS)
+def test_the_first_fault_of_a_text_is_shown_at_its_word(text, word, message, catalog):
+    found = problem(text, catalog)
+    assert found is not None
+    assert text[found.start : found.end] == word
+    assert message in found.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        "select 2, * from f(cat) where w",
+        "create window v as row < 2; select * from f(cat) where v",
+        "create window v as top(5, select * from f(cat)); create view u as select * from f(cat) where v; describe u",
+        "create or replace window w as row < 2; drop window w",
+        "set seed = 3; set strategy = default; show history",
+        "select * from new(cat)",
+    ],
+)
+def test_a_text_that_means_something_has_no_fault(text, catalog):
+    known = catalog.snapshot()
+    known.models["new"] = ialgebra.models.network.Network("new", lambda x: x.flatten(1))  # not run yet
+    assert problem(text, known) is None
+    assert not known.models["new"].probed, "and nothing was run to know it"
+
+
+def test_a_text_too_long_to_be_read_has_one_fault(catalog):
+    text = "select " * 40_000
+    found = problem(text, catalog)
+    assert isinstance(found, TextProblem)
+    assert "is too long" in found.message
+    assert (found.start, found.end) == (0, len(text))
