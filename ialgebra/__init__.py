@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .planner.strategy import Strategy
     from .results.attribution import Attribution
     from .results.relation import Relation, load
+    from .results.scores import Scores
     from .session.session import Session, connect
     from .system.runtime import tune_process
     from .version import __version__
@@ -42,6 +43,7 @@ _HOMES = {
     "ParseError": "errors",
     "Relation": "results.relation",
     "ResourceError": "errors",
+    "Scores": "results.scores",
     "Session": "session.session",
     "ShapeError": "errors",
     "Strategy": "planner.strategy",
@@ -65,6 +67,7 @@ __all__ = [
     "ParseError",
     "Relation",
     "ResourceError",
+    "Scores",
     "Session",
     "ShapeError",
     "Strategy",

@@ -2,6 +2,7 @@
 element. Out: which elements may be in the answer, and their order.
 
     label  prediction  index                                   known before an element is explained
+    score(f, 'cat')  prediction(f)                             what models answer for an element, without a map
     mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()              scalars, read from its map
 
 A HAVING is a predicate like a window's, over these columns instead of a feature's columns. While maps are estimates, a
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..system.arrays import Bools, Floats
+from .operators import OutputKind
 from .windows import (
     EVERYTHING,
     Absolute,
@@ -69,6 +71,17 @@ Scalar = Mass | Entropy | Distance | Argmax
 
 
 @dataclass(frozen=True)
+class ModelScore:
+    """What a model answers for an element as a whole: the score of class `target`, as `output` says; or, without a
+    target, the class that it predicts. `layer` is where the model is cut; None is the model itself."""
+
+    model: str
+    layer: int | None
+    target: int | None
+    output: OutputKind
+
+
+@dataclass(frozen=True)
 class Key:
     """A term to order by; elements without a value come last."""
 
@@ -79,12 +92,14 @@ class Key:
 @dataclass(frozen=True)
 class Ranking:
     """Keep the elements for which `having` holds, sort them by `order` (ties in the order of registration), and keep
-    the first `limit`. `scalars` are the columns that are read from maps, by name."""
+    the first `limit`. `scalars` are the columns that are read from maps, and `outputs` those that models answer
+    without a map, by name."""
 
     having: Window = EVERYTHING
     order: tuple[Key, ...] = ()
     limit: int | None = None
     scalars: Mapping[str, Scalar] = field(default_factory=dict)
+    outputs: Mapping[str, ModelScore] = field(default_factory=dict)
 
     @property
     def columns(self) -> frozenset[str]:
@@ -139,9 +154,11 @@ class Elements:
         numbers = {name: Interval(each.low[positions], each.high[positions]) for name, each in self.numbers.items()}
         return Elements(len(positions), numbers, {name: each[positions] for name, each in self.names.items()})
 
-    def joined(self, numbers: Mapping[str, Interval]) -> Elements:
+    def joined(
+        self, numbers: Mapping[str, Interval], names: Mapping[str, NDArray[np.object_]] | None = None
+    ) -> Elements:
         """The same elements with more columns."""
-        return Elements(self.count, {**self.numbers, **numbers}, self.names)
+        return Elements(self.count, {**self.numbers, **numbers}, {**self.names, **(names or {})})
 
 
 def possible(ranking: Ranking, elements: Elements) -> NDArray[np.intp]:

@@ -6,18 +6,39 @@ In: a parsed query, the catalog, and a function that predicts classes. Out: the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from ..algebra.operators import Identity
+from ..algebra.rankings import ModelScore
+from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
 from ..errors import IalgebraError, ModelError
 from ..language import tree
 from ..language.bind import query as language
-from ..language.bind.models import NotKnownYet, Told, Unknown, UnknownPredictions, UnprobedModel
+from ..language.bind.models import (
+    NotKnownYet,
+    Told,
+    Unknown,
+    UnknownPredictions,
+    UnknownScores,
+    UnprobedModel,
+)
 from ..language.bind.query import Bound
 
 Predicting = Callable[[Identity], Sequence[int | None]]
 """The classes that an identity's model predicts for its inputs; None for an input whose class is not predicted now."""
+
+
+Scoring = Callable[[Sequence[ModelScore], Sequence[Source]], Sequence[float | None]]
+"""What models answer for inputs, the inputs of the first score first; None for what is not read now."""
+
+_Bound = TypeVar("_Bound")
+
+
+def unscored(scores: Sequence[ModelScore], inputs: Sequence[Source]) -> list[None]:
+    """Reads no score: a filter by scores then keeps every element."""
+    return [None] * (len(scores) * len(inputs))
 
 
 def unpredicted(identity: Identity) -> list[None]:
@@ -31,27 +52,41 @@ def bind(
     catalog: Catalog,
     within: tuple[str, ...] = (),
     predicting: Predicting = unpredicted,
+    scoring: Scoring = unscored,
 ) -> Bound:
     """The plans of `query`; errors carry their position in `text`. Models that were not probed are probed.
 
     `within` names the views that the query defines; the query may not read them. `predicting` is called once for each
-    identity whose predictions a HAVING or an ORDER BY reads. Raises BindError or ShapeError if a part of the query has
-    no meaning, ModelError or ResourceError if a model fails.
+    identity whose predictions a HAVING or an ORDER BY reads, `scoring` for the scores that they read. Raises
+    BindError or ShapeError if a part of the query has no meaning, ModelError or ResourceError if a model fails.
     """
+    return told_by_models(
+        lambda known: language.bind(query, text, catalog, within, known), catalog, predicting, scoring
+    )
+
+
+def told_by_models(
+    binding: Callable[[Mapping[Unknown, Told]], _Bound],
+    catalog: Catalog,
+    predicting: Predicting = unpredicted,
+    scoring: Scoring = unscored,
+) -> _Bound:
+    """What `binding` makes of a statement, which is given the answers of models so far, and is asked again with each
+    answer that it lacks."""
     known: dict[Unknown, Told] = {}
     while True:
         try:
-            return language.bind(query, text, catalog, within, known)
+            return binding(known)
         except NotKnownYet as stopped:
             unknown = stopped.unknown
         try:
-            known[unknown] = _resolve(unknown, catalog, predicting)
+            known[unknown] = _resolve(unknown, catalog, predicting, scoring)
         except IalgebraError as error:
             known[unknown] = error
 
 
-def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequence[int | None]:
-    """Get what binding needs to know: probe a model, or predict the classes of an identity."""
+def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting, scoring: Scoring) -> Sequence[float | None]:
+    """Get what binding needs to know: probe a model, or read what models predict and score."""
     match unknown:
         case UnprobedModel(model, name):
             try:
@@ -63,3 +98,5 @@ def _resolve(unknown: Unknown, catalog: Catalog, predicting: Predicting) -> Sequ
             return ()
         case UnknownPredictions(identity):
             return predicting(identity)
+        case UnknownScores(scores, inputs):
+            return scoring(scores, inputs)

@@ -16,6 +16,7 @@ from ..planner.explain import Details, explain
 from ..planner.formats import PlanFormat, written_as
 from ..planner.sampling import Effort
 from ..planner.spending import Spending
+from ..planner.whole_details import WholeDetails
 from ..results.assemble import say
 from ..results.provenance import environment
 from ..results.relation import Relation, Stats
@@ -60,7 +61,7 @@ def only_map(request: Request, catalog: Catalog) -> None:
         raise BindError(f"one map is needed here, and this query answers with {count}", request.query.span)
 
 
-def said(words: str, query: str, details: Details | None = None) -> Relation:
+def said(words: str, query: str, details: Details | WholeDetails | None = None) -> Relation:
     """A relation without maps: the answer to a statement that is not a query, with `words` as its text."""
     return Relation(
         attributions=(),

@@ -6,13 +6,15 @@ execution and the estimation in turn, and computes nothing itself; it may not kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, cast
 
 from ..algebra.elements import collection_of
 from ..algebra.operators import Identity
+from ..algebra.rankings import ModelScore
+from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
 from ..errors import BudgetError, ModelError
 from ..estimation.maps import EstimatedMap, Estimates, ValueTables
@@ -38,6 +40,7 @@ from .bounds import Policy
 from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
 from .running import Running, Standing, Watch
+from .scoring import scores_of
 
 _ENDS_ALONE = Effort(0)  # only v(∅) and v(N) of every game
 
@@ -85,7 +88,9 @@ def refined(
     if not at_once and request.strategy.reuse is False:  # rounds reuse each other's rows, but not the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
-    question = BoundQuery.of(request, catalog, partial(_predicted, request, running))
+    question = BoundQuery.of(
+        request, catalog, partial(_predicted, request, running), partial(_scored, request, running)
+    )
     try:
         for each in _rounds(question, running, watch, at_once=at_once):
             yield _relation(question, each, running, analyze=analyze)
@@ -241,6 +246,10 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
     )
     details = explain(plan, catalog, measured, ranking=question.ranking, graph=analyze)
     words, ranked = text(details), question.bound.ranked
+    # A ranking may have read models that no map needs.
+    told = replace(
+        each.outcome, contents=running.contents | each.outcome.contents, heads=running.heads | each.outcome.heads
+    )
     nothing = f"no element is left by: {ranked.ranking}" if ranked and not each.answer else None
     return Relation(
         attributions=each.answer,
@@ -255,7 +264,7 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
         details=cast("dict[str, object]", details),
         text=words if analyze else nothing,
         query=request.own_text,
-        provenance=provenance(request.query, catalog, plan, each.outcome, running.tape.batches),
+        provenance=provenance(request.query, catalog, plan, told, running.tape.batches),
     )
 
 
@@ -269,6 +278,11 @@ def _predicted(request: Request, running: Running, identity: Identity) -> list[i
     outcome = running.execute(plan)
     assert outcome is not None, "an execution without a deadline always finishes"
     return [outcome.targets[Predicted(model, source)] for source in inputs]
+
+
+def _scored(request: Request, running: Running, scores: Sequence[ModelScore], inputs: Sequence[Source]) -> list[float]:
+    """What models answer for the inputs of a ranking."""
+    return scores_of(scores, inputs, request.strategy, request.seed, running)
 
 
 def _contents(plan: PhysicalPlan, names: Iterable[str], catalog: Catalog) -> dict[str, object]:

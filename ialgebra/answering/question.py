@@ -30,7 +30,7 @@ from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
 from ..planner.trees import BY_TREES
 from ..system.collector import resting
-from .binding import Predicting, bind, unpredicted
+from .binding import Predicting, Scoring, bind, unpredicted, unscored
 from .bounds import Bounds
 from .contest import Contest
 
@@ -97,10 +97,16 @@ class BoundQuery:
     contest: Contest | None
 
     @classmethod
-    def of(cls, request: Request, catalog: Catalog, predicting: Predicting = unpredicted) -> BoundQuery:
+    def of(
+        cls,
+        request: Request,
+        catalog: Catalog,
+        predicting: Predicting = unpredicted,
+        scoring: Scoring = unscored,
+    ) -> BoundQuery:
         """Bind a query; every error carries its position in the text."""
         with request.placing():
-            bound = bind(request.query, request.text, catalog, predicting=predicting)
+            bound = bind(request.query, request.text, catalog, predicting=predicting, scoring=scoring)
         ranked, contest = bound.ranked, None
         if ranked is not None:
             sources = _sources(bound)

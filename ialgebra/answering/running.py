@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..catalog.catalog import Catalog
 from ..errors import ModelError
@@ -37,6 +37,15 @@ class Standing(NamedTuple):
 Watch = Callable[[Standing], None]
 
 
+class RunsRows(Protocol):
+    """One run: of the games of a plan, or of whole inputs. `outcome` holds what it cost so far, also after an error."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+
+    def run(self) -> Outcome: ...
+
+
 @dataclass
 class Running:
     """One running query. The probe of a model, one row that shows its layers, counts as a row of the query that ran it
@@ -49,6 +58,8 @@ class Running:
     now: float | None = None  # the store's time at which the query began
     started: float = field(init=False)
     spending: Spending = field(default_factory=Spending)
+    contents: dict[str, tuple[object, ...]] = field(default_factory=dict)  # of each model that ran
+    heads: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)  # of each model that ran, by layer
     _unknown: list[Network] = field(init=False)
     _examined: int = field(init=False)
 
@@ -61,8 +72,19 @@ class Running:
         self, plan: PhysicalPlan, progress: Progress | None = None, *, deadline: float = math.inf
     ) -> Outcome | None:
         """Run a plan; None if `deadline` passed before all its rows were run. Its cost is counted also if it fails."""
-        executor = Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now)
-        execution = Execution(executor, plan)
+        return self.performed(lambda executor: Execution(executor, plan), plan.inputs, progress, deadline=deadline)
+
+    def performed(
+        self,
+        execution_of: Callable[[Executor], RunsRows],
+        inputs: Iterable[str],
+        progress: Progress | None = None,
+        *,
+        deadline: float = math.inf,
+    ) -> Outcome | None:
+        """Run an execution, which reads registered `inputs`, as `execute` runs that of a plan. It is made anew where a
+        row shows that the outputs of a model are read otherwise."""
+        execution = execution_of(Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now))
         try:
             return execution.run()
         except ReadOtherwise as found:
@@ -75,11 +97,11 @@ class Running:
             return None
         except ModelError as error:
             if error.row is None:
-                error.message += self.catalog.how_read(plan.inputs)
+                error.message += self.catalog.how_read(inputs)
             raise
         finally:
             self._count(execution.outcome)
-        return self.execute(plan, progress, deadline=deadline)
+        return self.performed(execution_of, inputs, progress, deadline=deadline)
 
     def last_start(self, plan: PhysicalPlan) -> float:
         """The latest time at which a batch of a plan may begin, so that the batch and the estimation after it end
@@ -88,6 +110,8 @@ class Running:
 
     def _count(self, outcome: Outcome) -> None:
         probed = [network.name in outcome.probed for network in self._unknown if network.probed]
+        self.contents |= outcome.contents
+        self.heads |= outcome.heads
         self.spending += outcome.spending + Spending(rows=sum(probed), examined=len(probed) - sum(probed))
         self._unknown = [network for network in self._unknown if not network.probed]
         before, self._examined = self._examined, self._rows_examined()

@@ -66,7 +66,7 @@ def _kept(tables: Tables, name: str) -> Iterator[_Canary]:
     """The rows that the model's table keeps."""
     for rows, logits in tables.memory.canaries(name):
         if logits:
-            yield _Canary(Rows(hybrids=(rows,)), logits)
+            yield _Canary(rows, logits)
 
 
 def _planned(tables: Tables, name: str) -> Iterator[_Canary]:

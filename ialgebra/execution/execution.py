@@ -93,7 +93,7 @@ class Execution:
         designs = {spec: executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
         with executor.lane(networks) as lane:
             # Only now, when nobody can change the models: the store names their rows by what they are.
-            tables = self._tables(networks, designs, lane)
+            tables = self.tables(networks, designs, lane)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
             timed = not math.isinf(executor.deadline)
@@ -149,7 +149,7 @@ class Execution:
             tables.recall(number)
         return tables.rows_to_do(numbers)
 
-    def _tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
+    def tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
         """The tables of this run. The rows with which the models were probed are entered already."""
         plan, executor = self.plan, self.executor
         contents = {name: network.content() for name, network in networks.items()}  # before a pass writes to them

@@ -30,7 +30,7 @@ from ..models.outputs import OutputReading, column
 from ..models.profile import Mode
 from ..planner.physical import Job
 from ..system.arrays import Floats
-from .lanes import HybridRows
+from .lanes import HybridRows, Rows
 from .store import Origin, Store, StoredValues, StoreKey
 
 LayerNumber = int | None  # None: the model itself
@@ -117,23 +117,47 @@ class Memory:
     ) -> tuple[dict[LayerNumber, Tensor], bool]:
         """The logits (K,) of a whole input at each layer, empty unless all are known; and whether the query uses this
         row for the first time."""
+        known, found, news = self.find_wholes(model, [name], layers)
+        if not known.any():
+            return {}, False
+        return {layer: logits[0] for layer, logits in found.items()}, bool(news)
+
+    def find_wholes(
+        self, model: str, names: Sequence[bytes], layers: Sequence[LayerNumber]
+    ) -> tuple[NDArray[np.bool_], dict[LayerNumber, Tensor], int]:
+        """Which of several whole inputs are known at all layers; the logits (known, K) of these at each layer; and how
+        many of these the query uses for the first time."""
+        key = self.models[model]
         with self.store.lock:
-            table = self.store.table(self.models[model])
-            places = table.places([name])
-            found = {layer: table.read(places, self._layer(model, layer))[1] for layer in layers}
-            if not all(map(len, found.values())):
-                return {}, False
-            (news,) = self.store.use(self.models[model], places, self.now).tolist()
-        if None in found:
+            table = self.store.table(key)
+            places = table.places(names)
+            known = places >= 0
+            for layer in layers:
+                known &= table.read(places, self._layer(model, layer))[0]
+            found = {layer: table.read(places[known], self._layer(model, layer))[1] for layer in layers}
+            news = int(self.store.use(key, places[known], self.now).sum())
+        if None in found and known.any():
             self._networks[model].see(torch.from_numpy(found[None]))
-        return {layer: torch.from_numpy(logits[0]) for layer, logits in found.items()}, news
+        return known, {layer: torch.from_numpy(logits) for layer, logits in found.items()}, news
 
     def keep_whole(self, model: str, name: bytes, logits: Mapping[LayerNumber, Tensor], seconds: float) -> None:
         """Remember the logits (K,) of a whole input at some layers."""
+        self.keep_wholes(model, [name], {layer: each[None] for layer, each in logits.items()}, seconds)
+
+    def keep_wholes(
+        self, model: str, names: Sequence[bytes], logits: Mapping[LayerNumber, Tensor], seconds: float
+    ) -> None:
+        """Remember the logits (rows, K) of whole inputs at some layers; each took `seconds`."""
         columns: dict[Hashable, StoredValues] = {
-            self._layer(model, layer): each[None].numpy() for layer, each in logits.items()
+            self._layer(model, layer): each.numpy() for layer, each in logits.items()
         }
-        self.store.keep(self.models[model], [name], columns, seconds, _NOTHING, self.now)
+        self.store.keep(self.models[model], names, columns, seconds, _NOTHING, self.now)
+
+    def keep_whole_canary(self, model: str, row: Tensor, logits: Mapping[LayerNumber, Tensor]) -> None:
+        """Keep a whole input, and its logits (K,) at some layers, as a canary of a model that cannot be read whole."""
+        if not self._networks[model].known_whole:
+            told = {self._layer(model, layer): each[None].numpy() for layer, each in logits.items()}
+            self._note_canary(model, Rows(whole=(row,)), told)
 
     # Games of families, whose rows have no names.
 
@@ -333,16 +357,19 @@ class Memory:
             name: values[-1:] for name, values in columns.items() if isinstance(name, tuple) and len(name) == 2
         }
         rows = HybridRows(self.jobs[number].hybrids, self._designs[number].coalitions[[row]])
+        self._note_canary(model, Rows(hybrids=(rows,)), told)
+
+    def _note_canary(self, model: str, rows: Rows, told: Mapping[Hashable, StoredValues]) -> None:
         with self.store.lock:
             canaries = self.store.table(self.models[model]).canaries
             canaries[1:] = [(rows, told)]
 
-    def canaries(self, model: str) -> list[tuple[HybridRows, dict[LayerNumber, Tensor]]]:
+    def canaries(self, model: str) -> list[tuple[Rows, dict[LayerNumber, Tensor]]]:
         """The canaries of a model, and their logits at the layers that have the heads that they had."""
         found = []
         with self.store.lock:
             for rows, told in self.store.table(self.models[model]).canaries:
-                assert isinstance(rows, HybridRows)
+                assert isinstance(rows, Rows)
                 names = {layer: self._layer(model, layer) for layer in (None, *self.heads[model])}
                 logits = {layer: torch.from_numpy(told[name]) for layer, name in names.items() if name in told}
                 found.append((rows, logits))

@@ -48,7 +48,7 @@ MAX_DEPTH: Final = 50  # levels of nesting; each takes up to 13 of the 1000 fram
 MAX_LENGTH: Final = 200_000  # characters of a script; to parse so many takes a second
 RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that may stand before, between or after the others
 CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in order
-STATEMENTS: Final = ("SELECT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
+STATEMENTS: Final = ("SELECT", "PREDICT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 FORMATS: Final = ("TEXT", "JSON", "DOT")  # of EXPLAIN
 SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
@@ -58,6 +58,16 @@ NO_QUERY: Final = (
 )
 
 _OPENERS = {"LEFT": 0, "ANTI": 0} | {clause.split()[0]: rank for rank, clause in enumerate(CLAUSES)}
+_NOT_OF_PREDICT = {
+    "WHERE": "a window belongs to a map; to change a part of the input, edit it, as in from nullify(x, row < 10)",
+    "JOIN": "it has one input; name several models, as in predict f, g from x",
+    "LEFT": "it has one input; name several models, as in predict f, g from x",
+    "ANTI": "it has one input; name several models, as in predict f, g from x",
+    "USING": "it explains nothing, so it needs no method",
+    "BUDGET": "it takes one row of each model for each input",
+    "ERROR": "scores are read, not estimated",
+    "WITHIN": "it takes one row of each model for each input",
+}
 _CONNECTIVES = ("AND", "OR", "NOT", "BETWEEN", "IN", "ON")
 _WRONG_QUOTES = "‘’‚“”„´″"
 _TEXTUAL = (T.STRING, T.IDENTIFIER)
@@ -166,10 +176,12 @@ class IAlgebra(Dialect):
             first = self._curr
             if self._at("SELECT"):
                 return self._query(outermost=True)
+            if self._at("PREDICT"):
+                return self._prediction()
             match self._take(*STATEMENTS):
                 case "EXPLAIN":
                     said = self._explaining()
-                    query = self._query(outermost=True)
+                    query = self._prediction() if self._at("PREDICT") else self._query(outermost=True)
                     return self._placed(
                         first, exp.Describe(this=query, style=said.get("ANALYZE"), format=said.get("FORMAT"))
                     )
@@ -193,7 +205,7 @@ class IAlgebra(Dialect):
         def _explaining(self) -> dict[str, str]:
             """The words between EXPLAIN and its query: ANALYZE, or (ANALYZE, FORMAT JSON) in any order."""
             said: dict[str, str] = {}
-            expected: tuple[str, ...] = ("ANALYZE", "SELECT")
+            expected: tuple[str, ...] = ("ANALYZE", "SELECT", "PREDICT")
             if self._match(T.L_PAREN):
                 while not said or self._match(T.COMMA):
                     option = self._need("ANALYZE", "FORMAT")
@@ -202,13 +214,13 @@ class IAlgebra(Dialect):
                     said[option] = self._need(*FORMATS) if option == "FORMAT" else option
                 if not self._match(T.R_PAREN):
                     self._expected("',' or ')'")
-                expected = ("SELECT",)
+                expected = ("SELECT", "PREDICT")
             elif word := self._take("ANALYZE"):
                 said[word] = word
-                expected = ("SELECT",)
+                expected = ("SELECT", "PREDICT")
             if self._at("FORMAT", "("):
                 self.raise_error("these options of EXPLAIN go in parentheses: explain (analyze, format json) select …")
-            if not self._at("SELECT"):
+            if not self._at("SELECT", "PREDICT"):
                 self._expected(_either(expected), expected)
             return said
 
@@ -238,6 +250,35 @@ class IAlgebra(Dialect):
             query = self._query()
             self._close()
             return self._placed(first, exp.Anonymous(this=kind, expressions=[amount, query], percent=percent))
+
+        # Predictions
+
+        def _prediction(self) -> exp.Predict:
+            """PREDICT model, … FROM input, and the clauses that rank the input's elements."""
+            first = self._curr
+            self._need("PREDICT")
+            predict = exp.Predict(expressions=self._parse_csv(lambda: self._name_or_call("the name of a model")))
+            if not self._at("FROM"):
+                self._expected("',' or FROM", ("FROM",))
+            self._advance()
+            predict.set("from_", exp.From(this=self._name_or_call("an input: its name, or an edit of one")))
+            done = -1
+            while self._curr:
+                word = self._curr.text.upper() if self._curr.token_type not in _TEXTUAL else ""
+                if word in _NOT_OF_PREDICT:
+                    self.raise_error(f"PREDICT has no {CLAUSES[_OPENERS[word]]}: {_NOT_OF_PREDICT[word]}")
+                rank = _OPENERS.get(word, -1)
+                if rank < 0:
+                    break
+                if rank <= done:
+                    self._misplaced(rank, done)
+                self._clause(predict, rank)
+                done = rank
+            if self._curr:
+                more = [each for each in RANKING if CLAUSES.index(each) > done]
+                joined = ["AND", "OR"] if done >= 0 and CLAUSES[done] == "HAVING" else []
+                self._expected(_either((*joined, *more, "the end")), (*RANKING, *_CONNECTIVES))
+            return self._placed(first, predict)
 
         # Queries
 
@@ -275,7 +316,7 @@ class IAlgebra(Dialect):
                 )
             self.raise_error(f"{clause} belongs before {last}; the order is {', '.join(CLAUSES)}")
 
-        def _clause(self, select: exp.Select, rank: int) -> None:
+        def _clause(self, select: exp.Select | exp.Predict, rank: int) -> None:
             first = self._curr
             match CLAUSES[rank]:
                 case "JOIN":

@@ -40,6 +40,7 @@ from .tree import (
     Operand,
     OptionExpr,
     OrExpr,
+    Predict,
     Query,
     Region,
     SetOption,
@@ -82,7 +83,7 @@ def parse_value(text: str) -> ValueExpr:
 
 
 # Arguments that are predicates or queries instead of values: (name of the call, position of the argument).
-_PREDICATES_OR_QUERIES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1)}
+_PREDICATES_OR_QUERIES = {("mass", 0), ("distance", 0), ("nullify", 1), ("substitute", 1), ("assign", 1)}
 _EXPECTED_A_VALUE = "expected a name, a number, a text or a call such as grid(4, 4)"
 _COMPARISONS: dict[type[exp.Expr], Literal["=", "<>", "<", "<=", ">", ">="]] = {
     exp.EQ: "=",
@@ -121,9 +122,10 @@ class _TreeReader:
         return make(self, node)
 
     def explain_or_describe(self, node: exp.Expr) -> Explain | Describe:
-        if isinstance(node.this, exp.Select):
+        if isinstance(node.this, exp.Select | exp.Predict):
             form = cast("Literal['text', 'json', 'dot']", (node.args["format"] or "text").lower())
-            return Explain(self.query(node.this), node.args["style"] is not None, _span(node), form)
+            query = self.predict(node.this) if isinstance(node.this, exp.Predict) else self.query(node.this)
+            return Explain(query, node.args["style"] is not None, _span(node), form)
         return Describe(self.name(node.this), _span(node))
 
     def create(self, node: exp.Expr) -> CreateView | CreateWindow:
@@ -163,6 +165,29 @@ class _TreeReader:
             within=self.duration(within) if within else None,
             span=_span(node),
         )
+
+    def predict(self, node: exp.Expr) -> Predict:
+        args = node.args
+        given = self.value(args["from_"].this)
+        assert isinstance(given, Name | CallExpr)
+        return Predict(
+            models=tuple(map(self.model, node.expressions)),
+            input=given,
+            having=self.expression(args["having"].this) if "having" in args else None,
+            order=tuple(map(self.key, args["order"].expressions)) if "order" in args else (),
+            limit=self.number(args["limit"].expression) if "limit" in args else None,
+            span=_span(node),
+        )
+
+    def model(self, node: exp.Expr) -> CallExpr:
+        """A model of PREDICT: its name, and options in parentheses."""
+        if not isinstance(node, exp.Anonymous):
+            name = self.name(node)
+            return CallExpr(name, (), (), name.span)
+        call = self.call(node, 0)
+        if call.arguments:
+            self.refuse(node.expressions[0], f"the input goes after FROM: predict {call.name.value} from …")
+        return call
 
     def region(self, node: exp.Expr) -> Region | None:
         match node:
@@ -312,6 +337,7 @@ class _TreeReader:
 
 _STATEMENTS: Final[Mapping[type[exp.Expr], Callable[[_TreeReader, exp.Expr], Statement]]] = {
     exp.Select: _TreeReader.query,
+    exp.Predict: _TreeReader.predict,
     exp.Describe: _TreeReader.explain_or_describe,
     exp.Create: _TreeReader.create,
     exp.Drop: _TreeReader.drop,

@@ -235,10 +235,22 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Explain:
-    """explain [analyze] query | explain (analyze, format json | dot | text) query"""
+class Predict:
+    """predict model [(option => value, …)], … from input; the models' calls have no arguments, only options."""
 
-    query: Query
+    models: tuple[CallExpr, ...]
+    input: Name | CallExpr
+    having: Expression | None
+    order: tuple[SortKey, ...]
+    limit: Number | None
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Explain:
+    """explain [analyze] query | explain (analyze, format json | dot | text) query, or predict … in the query's place"""
+
+    query: Query | Predict
     analyze: bool
     span: Span = field(compare=False)
     format: Literal["text", "json", "dot"] = "text"
@@ -314,4 +326,4 @@ class SetOption:
     span: Span = field(compare=False)
 
 
-Statement: TypeAlias = Query | Explain | CreateWindow | CreateView | Drop | Show | Describe | SetOption
+Statement: TypeAlias = Query | Predict | Explain | CreateWindow | CreateView | Drop | Show | Describe | SetOption

@@ -62,6 +62,8 @@ def write(node: Writable) -> str:
     match node:
         case tree.Query():
             return " ".join(_query(node))
+        case tree.Predict():
+            return " ".join(_predict(node))
         case tree.Explain(query, analyze, _, form):
             said = ["analyze"] * analyze + [f"format {form}"] * (form != "text")
             options = f"({', '.join(said)})" if form != "text" else "".join(said)
@@ -116,12 +118,7 @@ def _query(query: tree.Query) -> Iterator[str]:
     yield from map(write, query.joins)
     if query.where is not None:
         yield f"where {write(query.where)}"
-    if query.having is not None:
-        yield f"having {write(query.having)}"
-    if query.order:
-        yield f"order by {_list(query.order)}"
-    if query.limit is not None:
-        yield f"limit {number(query.limit)}"
+    yield from _ranking(query)
     if query.using is not None:
         yield f"using {write(query.using if query.using.arguments or query.using.options else query.using.name)}"
     if query.budget is not None:
@@ -132,6 +129,22 @@ def _query(query: tree.Query) -> Iterator[str]:
         yield f"at confidence {number(query.confidence, 100)}%"
     if query.within is not None:
         yield f"within {_duration(query.within)}"
+
+
+def _predict(predict: tree.Predict) -> Iterator[str]:
+    """The clauses of a PREDICT, in their order. A model without options needs no parentheses."""
+    yield f"predict {_list(each if each.options else each.name for each in predict.models)}"
+    yield f"from {write(predict.input)}"
+    yield from _ranking(predict)
+
+
+def _ranking(node: tree.Query | tree.Predict) -> Iterator[str]:
+    if node.having is not None:
+        yield f"having {write(node.having)}"
+    if node.order:
+        yield f"order by {_list(node.order)}"
+    if node.limit is not None:
+        yield f"limit {number(node.limit)}"
 
 
 def _duration(node: tree.Number) -> str:

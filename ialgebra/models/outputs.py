@@ -75,9 +75,24 @@ class OutputReading:
 
     def predicted(self, numbers: Tensor) -> int:
         """The class of highest output in one row of numbers (K,)."""
+        return int(self.predictions(numbers[None]))
+
+    def predictions(self, numbers: Tensor) -> Tensor:
+        """The class of highest output, the first of equals, in each row of numbers (B, K): (B,) int64."""
         if self.classes != "pair":
-            return int(numbers.argmax())
-        return int(column(numbers[None], 1, "log_odds", self) > 0)
+            return numbers.argmax(dim=1)
+        return (column(numbers, 1, "log_odds", self) > 0).long()
+
+    def highest(self, numbers: Tensor, count: int) -> Tensor:
+        """The classes of highest output in each row of numbers (B, K), the highest first: (B, count) int64, or all
+        classes if they are fewer. Of a regression, whose outputs have no order, the first ones."""
+        if self.classes == "pair":
+            first = self.predictions(numbers)
+            return torch.stack([first, 1 - first], dim=1)[:, :count]
+        count = min(count, numbers.shape[1])
+        if self.meaning == "values":
+            return torch.arange(count).expand(len(numbers), count)
+        return numbers.argsort(dim=1, descending=True, stable=True)[:, :count]  # equal outputs in the order of classes
 
 
 _ACTIVATIONS = {"alternatives": "softmax", "independent": "sigmoid", "pair": "sigmoid"}
@@ -106,6 +121,23 @@ def column(numbers: Tensor, index: int, output: str, reading: OutputReading) -> 
     if output == "probability":
         return _probability(wide, index, reading, space)
     return _log_odds(wide, index, reading, space, torch.finfo(numbers.dtype).smallest_normal)
+
+
+def several(numbers: Tensor, classes: Tensor, output: str, reading: OutputReading) -> Tensor:
+    """The scalars of the `classes` (B, k) of each row, (B, k) float64, from outputs (B, K): bit for bit those of
+    `column`, whose errors it raises."""
+    check_output(output)
+    plain = reading.classes != "pair" and not reading.of_head and numbers.shape[1] < _MANY_CLASSES
+    if output == "logit" and plain:
+        return numbers.gather(1, classes).double()
+    if output == "probability" and plain and reading.classes == "alternatives" and reading.meaning == "logits":
+        return torch.softmax(numbers.double(), dim=1).gather(1, classes)
+    found = torch.empty(classes.shape, dtype=torch.float64)
+    for index in sorted(set(classes.flatten().tolist())):
+        where = classes == index
+        rows, place = where.nonzero(as_tuple=True)
+        found[rows, place] = column(numbers[rows], index, output, reading)
+    return found
 
 
 def _of_many(numbers: Tensor, index: int, output: str) -> Tensor:

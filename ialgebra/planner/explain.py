@@ -271,7 +271,7 @@ def text(details: Details) -> str:
 
 
 def _lines(details: Details) -> Iterator[str]:
-    yield _columns("plan as written", details["rows_as_written"], details["seconds_as_written"])
+    yield measured_line("plan as written", details["rows_as_written"], details["seconds_as_written"])
     for tree in _distinct(details["written"]):
         yield from tree
     if details["ranking"] is not None:
@@ -293,15 +293,15 @@ def _lines(details: Details) -> Iterator[str]:
         yield from ("", "saved", *saved)
     yield from (
         "",
-        _columns(f"batches ({details['strategy']}, seed {details['seed']})", details["rows"], details["seconds"]),
+        measured_line(f"batches ({details['strategy']}, seed {details['seed']})", details["rows"], details["seconds"]),
     )
     if details["ends"]:
-        yield _columns("ends: x_∅ and x_N of every game", details["ends"])
+        yield measured_line("ends: x_∅ and x_N of every game", details["ends"])
     for number, line in enumerate(details["batches"]):
         mode = "" if line["mode"] == "eager" else f", {line['mode']}"
         how = f"asked by {line['asked']}" if line["asked"] else f"batches of {line['batch_size']}{mode}"
         head = f"b{number}  {', '.join(line['models'])}: {how}"
-        yield _columns(head, line["rows"], line["seconds"], line["peak"])
+        yield measured_line(head, line["rows"], line["seconds"], line["peak"])
         yield from _first([f"    {game}" for game in line["games"]], 12)
     if details["decisions"]:
         yield from ("", "decisions, and what was rejected")
@@ -316,7 +316,7 @@ def _decision(line: DecisionLine) -> str:
     costs = []
     for what, rows, seconds in line["rejected"]:
         known = [] if rows is None else [f"~{rows:,.0f} rows"]
-        known += [] if seconds is None else [f"~{_time(seconds)}"]
+        known += [] if seconds is None else [f"~{short_time(seconds)}"]
         costs.append(f"{what} ({', '.join(known)})" if known else what)
     return f"{line['id']:<4}{line['about']}: {line['chosen']}{' · not ' if costs else ''}{', '.join(costs)}"
 
@@ -324,11 +324,11 @@ def _decision(line: DecisionLine) -> str:
 def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     ratio = measured["seconds"] / details["seconds"] if details["seconds"] else None
     yield ""
-    yield _columns("measured", measured["rows"], measured["seconds"], measured["peak"], sure=True)
+    yield measured_line("measured", measured["rows"], measured["seconds"], measured["peak"], sure=True)
     for what, rows in measured["saved"]:
-        yield _columns(f"found in the store: {what}", rows, sure=True)
+        yield measured_line(f"found in the store: {what}", rows, sure=True)
     for what, rows in measured.get("canaries", ()):
-        yield _columns(f"canaries: {what}", rows, sure=True)
+        yield measured_line(f"canaries: {what}", rows, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)
     if ratio and measured["rows"] >= 0.9 * details["rows"]:  # rows found in the store took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"
@@ -341,18 +341,20 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     written = details["seconds_as_written"]
     yield ""
     yield (
-        f"{_time(measured['seconds'])} for {measured['rows']:,} rows in {measured['batches']} batches{reused}"
+        f"{short_time(measured['seconds'])} for {measured['rows']:,} rows in {measured['batches']} batches{reused}"
         + (f"; efficiency {share:.2f} of bare forward passes" if measured["rows"] else "")
-        + (f"; as written an estimated ~{_time(written)}" if written else "")
+        + (f"; as written an estimated ~{short_time(written)}" if written else "")
     )
 
 
-def _columns(head: str, rows: int, seconds: float | None = None, peak: int | None = None, sure: bool = False) -> str:
+def measured_line(
+    head: str, rows: int, seconds: float | None = None, peak: int | None = None, sure: bool = False
+) -> str:
     """A heading, and at the right margin rows, time and peak memory; `~` marks an estimate."""
     about = "" if sure else "~"
     cells = [
         f"{about}{rows:,} rows",
-        f"{about}{_time(seconds)}" if seconds else "",
+        f"{about}{short_time(seconds)}" if seconds else "",
         f"{about}{_size(peak)}" if peak else "",
     ]
     return f"{head:<60}{cells[0]:>15}{cells[1]:>11}{cells[2]:>11}".rstrip()
@@ -362,7 +364,7 @@ def _error(error: float) -> str:
     return f"{error:.1%}" if math.isfinite(error) else "unknown"
 
 
-def _time(seconds: float) -> str:
+def short_time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 

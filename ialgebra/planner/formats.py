@@ -25,10 +25,15 @@ def written_as(details: Details, form: PlanFormat) -> str:
         case "text":
             return text(details)
         case "json":
-            return _ascii_controls(json.dumps(_plain(details), ensure_ascii=False, indent=1))
+            return as_json(details)
         case "dot":
             assert details["graph"] is not None
             return "\n".join(_drawing(details["graph"], details["ranking"]))
+
+
+def as_json(details: object) -> str:
+    """Plain values as JSON."""
+    return _ascii_controls(json.dumps(_plain(details), ensure_ascii=False, indent=1))
 
 
 def _ascii_controls(text: str) -> str:
@@ -52,7 +57,7 @@ def _drawing(graph: GraphLines, ranking: str | None) -> Iterator[str]:
     """Operators as written, in normal form, and the games that they become, each in a box; batches below."""
     yield "digraph plan {"
     if ranking is not None:
-        yield f"  label={_quoted(ranking)};"
+        yield f"  label={quoted(ranking)};"
     yield '  node [shape=box, fontname="sans-serif"];'
     yield from _operators("written", "plan as written", graph["written"])
     yield from _operators("normal", "normal form", graph["normal"])
@@ -61,7 +66,7 @@ def _drawing(graph: GraphLines, ranking: str | None) -> Iterator[str]:
     for number in sorted({job["batch"] for job in graph["jobs"]}):
         yield f'    batch{number} [label="b{number}", shape=cylinder];'
     for number, job in enumerate(graph["jobs"]):
-        yield f"    job{number} [label={_quoted(job['job'])}, shape=component];"
+        yield f"    job{number} [label={quoted(job['job'])}, shape=component];"
         yield f"    job{number} -> batch{job['batch']};"
     yield "  }"
     both = dict.fromkeys(zip(graph["written"]["maps"], graph["normal"]["maps"], strict=True))
@@ -74,19 +79,19 @@ def _drawing(graph: GraphLines, ranking: str | None) -> Iterator[str]:
 
 def _operators(side: str, title: str, plan: PlanLines) -> Iterator[str]:
     yield f"  subgraph cluster_{side} {{"
-    yield f"    label={_quoted(title)};"
+    yield f"    label={quoted(title)};"
     for number, node in enumerate(plan["nodes"]):
         style = ", peripheries=2" if node["shared"] else ""
-        yield f"    {side}{number} [label={_quoted(node['operator'])}{style}];"
+        yield f"    {side}{number} [label={quoted(node['operator'])}{style}];"
     several = {edge["reader"] for edge in plan["edges"] if edge["positions"] != [0]}
     for edge in plan["edges"]:
         positions = ", ".join(str(1 + position) for position in edge["positions"])
-        label = f" [label={_quoted(positions)}]" if edge["reader"] in several else ""
+        label = f" [label={quoted(positions)}]" if edge["reader"] in several else ""
         yield f"    {side}{edge['reader']} -> {side}{edge['operand']}{label};"
     yield "  }"
 
 
-def _quoted(words: str) -> str:
+def quoted(words: str) -> str:
     """A text as DOT quotes it, shortened if it is long."""
     shown = visible(words if len(words) <= _MOST_LETTERS else words[:_MOST_LETTERS] + "…")
     escaped = shown.replace("\\", "\\\\").replace('"', '\\"')

@@ -137,7 +137,7 @@ class _Reading:
 
     def __init__(self, outcome: Outcome, catalog: Catalog) -> None:
         self.outcome = outcome
-        self.class_name = cache(partial(_class_name, catalog))
+        self.class_name = cache(partial(class_name, catalog))
         self.unit = cache(partial(_unit, catalog))
 
     def words(self, answer: Answer, label: str | None) -> _Words:
@@ -173,8 +173,17 @@ class _Reading:
 
 def _unit(catalog: Catalog, read: frozenset[tuple[str, str]]) -> str:
     """What a map's values are in, in a word; nothing if its games do not agree."""
-    found = {catalog.model(model).outputs.unit if output == "logit" else output for model, output in read}
+    found = {_unit_key(catalog.model(model), output) for model, output in read}
     return _UNITS.get(found.pop(), "") if len(found) == 1 else ""
+
+
+def unit_of(network: Network, output: str) -> str:
+    """What a score of a model is in, in a word."""
+    return _UNITS.get(_unit_key(network, output), "")
+
+
+def _unit_key(network: Network, output: str) -> str:
+    return network.outputs.unit if output == "logit" else output
 
 
 _UNITS = {
@@ -187,7 +196,7 @@ _UNITS = {
 }
 
 
-def _class_name(catalog: Catalog, model: str, name: str, target: int) -> str:
+def class_name(catalog: Catalog, model: str, name: str, target: int) -> str:
     """The name of a class; of a language model, the token that it stands for in the texts of input `name`."""
     network = catalog.model(model)
     tokenizer = network.tokenizer or catalog.input(name).tokenizer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
 from importlib.metadata import version
 from typing import cast
@@ -28,8 +28,9 @@ from ..execution.tables import Outcome
 from ..language import reader, tree
 from ..language.printer import baseline_text
 from ..models.network import Network
-from ..planner.physical import PhysicalPlan
+from ..planner.physical import PhysicalPlan, Run
 from ..planner.strategy import Batches
+from ..planner.wholes import WholePlan
 from ..system.machine import machine
 from ..version import __version__
 
@@ -57,6 +58,33 @@ def provenance(
 ) -> dict[str, object]:
     """What the answer to `query` was made from: its environment, the texts in force, contents by digest, and how its
     passes were planned and its batches run."""
+    read: dict[str, set[int | None]] = {}
+    for game in (game for job in plan.jobs for game in job.games):
+        read.setdefault(game.model, set()).add(game.layer)
+    passes = [(each.models, each.run) for each in plan.passes]
+    return _provenance(query, catalog, plan, outcome, batches, read, _inputs(plan), passes)
+
+
+def provenance_of_scores(
+    predict: tree.Predict, catalog: Catalog, plan: WholePlan, outcome: Outcome, batches: Batches
+) -> dict[str, object]:
+    """What the answer to a PREDICT was made from, in the same entries."""
+    read = {each.model: set(each.layers) for each in plan.passes}
+    passes = [((each.model,), each.run) for each in plan.passes]
+    return _provenance(predict, catalog, plan, outcome, batches, read, set(plan.names), passes)
+
+
+def _provenance(
+    query: tree.Query | tree.Predict,
+    catalog: Catalog,
+    plan: PhysicalPlan | WholePlan,
+    outcome: Outcome,
+    batches: Batches,
+    read: Mapping[str, Set[int | None]],
+    inputs: set[str],
+    passes: Sequence[tuple[tuple[str, ...], Run]],
+) -> dict[str, object]:
+    """The entries of an answer for which the layers in `read` of each model, and these `inputs`, were read."""
     decisions = {field.name: getattr(plan.strategy, field.name) for field in dataclasses.fields(plan.strategy)}
     del decisions["batches"]  # the batches that were run are another entry
     del decisions["verify"]  # it changes no answer
@@ -71,17 +99,14 @@ def provenance(
         "strategy": decisions.pop("name"),
         "decisions": decisions,
         **texts_in_force(query, catalog),
-        "models": {name: _model(name, catalog, plan, outcome) for name in sorted(outcome.contents)},
-        "inputs": {_shown(name): _input(catalog.input(name)) for name in sorted(_inputs(plan))},
-        "passes": [
-            {"models": list(each.models), "batch_size": each.run.batch_size, "mode": each.run.mode}
-            for each in plan.passes
-        ],
+        "models": {name: _model(name, catalog, read.get(name, set()), outcome) for name in sorted(outcome.contents)},
+        "inputs": {_shown(name): _input(catalog.input(name)) for name in sorted(inputs)},
+        "passes": [{"models": list(models), "batch_size": run.batch_size, "mode": run.mode} for models, run in passes],
         "batches": [list(each) for each in batches],
     }
 
 
-def texts_in_force(query: tree.Query, catalog: Catalog) -> dict[str, object]:
+def texts_in_force(query: tree.Query | tree.Predict, catalog: Catalog) -> dict[str, object]:
     """What the session says of a query's words: its settings, and the windows and views that the query names."""
     names = set(_names(query, catalog))
     return {
@@ -110,7 +135,7 @@ def model_contents(told: Mapping[str, object], catalog: Catalog) -> dict[str, ob
     return found
 
 
-def _names(query: tree.Query, catalog: Catalog) -> Iterator[str]:
+def _names(query: tree.Query | tree.Predict, catalog: Catalog) -> Iterator[str]:
     """The names in a query and in its views. It uses a stack, because queries may be nested deeply."""
     pending: list[object] = [query]
     views: set[str] = set()
@@ -135,10 +160,9 @@ def _settings(catalog: Catalog) -> dict[str, object]:
     return {option: value for option, value in settings.items() if value is not None}
 
 
-def _model(name: str, catalog: Catalog, plan: PhysicalPlan, outcome: Outcome) -> dict[str, object]:
-    """A model as it was registered, its content, and the heads that were read."""
+def _model(name: str, catalog: Catalog, read: Set[int | None], outcome: Outcome) -> dict[str, object]:
+    """A model as it was registered, its content, and the heads of the layers that were read."""
     network = catalog.model(name)
-    read = {game.layer for job in plan.jobs for game in job.games if game.model == name}
     return {
         "content": _digest(outcome.contents[name]),
         "heads": {

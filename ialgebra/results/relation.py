@@ -160,6 +160,11 @@ class Relation(Sequence[Attribution]):
         return columns_of(self._attributions)
 
     @property
+    def digest(self) -> str:
+        """A digest of the values and standard errors of all maps, bit for bit."""
+        return self.columns.digest
+
+    @property
     def text(self) -> str:
         """What the shell prints: the output of EXPLAIN, SHOW or DESCRIBE; for a query a table with one line per map."""
         return self._text if self._text is not None else table(self._attributions, str(self.stats))

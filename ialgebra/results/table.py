@@ -6,7 +6,7 @@ In: finished maps. Out: text. May not know: queries, plans, models, or how a map
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -56,13 +56,22 @@ def table(maps: Sequence[ShownMap], cost: str) -> str:
         )
         for a in maps[:LINES]
     ]
-    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
-    sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust)
-    aligned = (
-        "  ".join(side(word, width) for side, word, width in zip(sides, line, widths, strict=True)).rstrip()
-        for line in (head, *lines)
-    )
-    return "\n".join([*aligned, *(each for each in (rest, too_few(maps)) if each), cost])
+    shown = aligned([head, *lines], texts=2)
+    return "\n".join([*shown, *(each for each in (rest, too_few(maps)) if each), cost])
+
+
+def aligned(lines: Sequence[Sequence[str]], texts: int | Set[int]) -> list[str]:
+    """Lines of equally many words in columns. The first `texts` columns, or those of these numbers, are texts, which
+    begin together; the others are numbers, which end together."""
+    left = set(range(texts)) if isinstance(texts, int) else texts
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return [
+        "  ".join(
+            word.ljust(width) if column in left else word.rjust(width)
+            for column, (word, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def too_few(maps: Sequence[ShownMap]) -> str:

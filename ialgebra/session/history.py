@@ -193,7 +193,7 @@ class History:
 
 def same(answer: Relation, maps: str) -> Relation:
     """The answer; warns (IalgebraWarning) if the digest of its maps is not `maps`."""
-    if answer.columns.digest != maps:
+    if answer.digest != maps:
         say(f"the maps of `{answer.query}` are not, bit for bit, those that were exported")
     return answer
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..answering import explaining
+from ..answering import explaining, predicting
 from ..answering.running import Watch
 from ..catalog.catalog import Catalog
 from ..errors import BindError
@@ -422,9 +422,13 @@ class Session:
             form, statement = statement.format, statement.query
         words = f"explain {text[statement.span.start : statement.span.end]}"
         with _computing(), self._listed(words, strategy=strategy):
+            context = self._context(text, None, strategy)
+            if isinstance(statement, tree.Predict):
+                asked = context.prediction(statement)
+                return ShownText(predicting.explained(asked, self._catalog.snapshot(), form).plan)
             if not isinstance(statement, tree.Query):
                 raise BindError("only a query has a plan to explain", statement.span).at(text)
-            request = self._context(text, None, strategy).request(statement)
+            request = context.request(statement)
             return ShownText(explaining.explained(request, self._catalog.snapshot(), form).plan)
 
     @overload

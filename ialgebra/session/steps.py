@@ -112,7 +112,7 @@ class HistoryStep:
                 name: value for name, value in cast("dict[str, Any]", told["decisions"]).items() if name != "rules"
             }
             self.strategy = dataclasses.replace(base, **decided, batches=cast(Any, told["batches"]))
-            self.seed, self.maps = cast(int, told["seed"]), answer.columns.digest
+            self.seed, self.maps = cast(int, told["seed"]), answer.digest
 
 
 def _nbytes(value: PythonValue) -> int:

@@ -38,8 +38,10 @@ from ialgebra.language.tree import (
     NegateExpr,
     NotExpr,
     Number,
+    NumberTuple,
     OptionExpr,
     OrExpr,
+    Predict,
     Query,
     Region,
     SetOption,
@@ -203,9 +205,13 @@ def test_the_other_statements() -> None:
         create window w as row < 3; create or replace window "my w" as not w;
         create view v as select * from f(x); create or replace view v as select l from f(x);
         drop window w; drop view v; show models; show INPUTS; show windows; show views; describe f'; set seed = -3;
-        set players = grid(7, 7)
+        set players = grid(7, 7); predict f from x;
+        PREDICT f(output => probability, target => (0, 2)), g() from nullify(x, row < 3) having score(f, 1) > 3
+        order by score(1) desc, index limit 4; explain analyze predict f from x
     """
     on_v, small = query("*", name("v")), CompareExpr("<", name("row"), number(3), AT)
+    of_x = Predict((call("f"),), name("x"), None, (), None, AT)
+    classes = NumberTuple((number(0), number(2)), AT)
     assert parse(text) == (
         Explain(on_v, False, AT),
         Explain(on_v, True, AT),
@@ -226,6 +232,16 @@ def test_the_other_statements() -> None:
         Describe(name("f'"), AT),
         SetOption(name("seed"), number(-3), AT),
         SetOption(name("players"), call("grid", number(7), number(7)), AT),
+        of_x,
+        Predict(
+            (call("f", output=name("probability"), target=classes), call("g")),
+            call("nullify", name("x"), small),
+            CompareExpr(">", call("score", name("f"), number(1)), number(3), AT),
+            (SortKey(call("score", number(1)), True, AT), SortKey(name("index"), False, AT)),
+            number(4),
+            AT,
+        ),
+        Explain(of_x, True, AT),
     )
 
 
@@ -430,7 +446,10 @@ ERRORS = [
     ),
     ("select * from f(x) where row between 3 «adn» 4", "expected AND, found 'adn'; did you mean AND?"),
     ("select * from f(x) where row between 3«»", "expected AND, found the end"),
-    ("explain «analyse» select * from v", "expected ANALYZE or SELECT, found 'analyse'; did you mean ANALYZE?"),
+    (
+        "explain «analyse» select * from v",
+        "expected ANALYZE, SELECT or PREDICT, found 'analyse'; did you mean ANALYZE?",
+    ),
     ("explain («selct» * from v)", "expected ANALYZE or FORMAT, found 'selct'"),
     ("explain («»", "expected ANALYZE or FORMAT, found the end"),
     ("explain («formt» json) select * from v", "expected ANALYZE or FORMAT, found 'formt'; did you mean FORMAT?"),
@@ -438,7 +457,7 @@ ERRORS = [
     ("explain (format «'json'») select * from v", "expected TEXT, JSON or DOT, found 'json'"),
     ("explain (format json, «format» dot) select * from v", "FORMAT is said twice"),
     ("explain (analyze «format» json) select * from v", "expected ',' or ')', found 'format'"),
-    ("explain (analyze) «show» models", "expected SELECT, found 'show'"),
+    ("explain (analyze) «show» models", "expected SELECT or PREDICT, found 'show'"),
     ("create «windw» w as a", "expected OR REPLACE, WINDOW or VIEW, found 'windw'; did you mean WINDOW?"),
     ("create window w «row» < 3", "expected AS, found 'row'"),
     ("drop «model» f", "expected WINDOW or VIEW, found 'model'"),
@@ -489,7 +508,7 @@ ERRORS = [
     ("select * from f(x) using exact(«»", "expected a name, a number, a text or '(', found the end"),
     ("explain analyze «(»format json) select * from f(x)", EXPLAINING),
     ("explain «format» dot select * from f(x)", EXPLAINING),
-    ("explain analyze «analyze» select * from f(x)", "expected SELECT, found 'analyze'"),
+    ("explain analyze «analyze» select * from f(x)", "expected SELECT or PREDICT, found 'analyze'"),
     ("select l «+» 1 from f(x)", "expected ',', AS or FROM, found '+'"),
     ("select «from» f(x)", "expected *, or a layer: its number, its name or its 'name', found 'from'"),
     ("select «1.5» from f(x)", "a layer is given by a whole number, a name or *"),

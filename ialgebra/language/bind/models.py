@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
 
 from ...algebra.operators import Identity
+from ...algebra.rankings import ModelScore
+from ...algebra.sources import Source
 from ...errors import IalgebraError
 from ...models.outputs import OutputReading
 
@@ -23,6 +25,8 @@ class KnownModel(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    def class_name(self, index: int) -> str: ...
 
     @property
     def module(self) -> object: ...
@@ -80,8 +84,17 @@ class UnknownPredictions:
     identity: Identity
 
 
-Unknown: TypeAlias = UnprobedModel | UnknownPredictions
-Told: TypeAlias = Sequence[int | None] | IalgebraError
+@dataclass(frozen=True)
+class UnknownScores:
+    """What models answer for inputs as a whole. The answer has one number for each score and input, the inputs of the
+    first score first; None for a number that is left open."""
+
+    scores: tuple[ModelScore, ...]
+    inputs: tuple[Source, ...]
+
+
+Unknown: TypeAlias = UnprobedModel | UnknownPredictions | UnknownScores
+Told: TypeAlias = Sequence[float | None] | IalgebraError
 """An answer, or the error that finding it raised; binding raises this error at the place that needs the answer."""
 
 

@@ -21,13 +21,13 @@ from ...algebra.operators import Contrast, Identity, OutputKind
 from ...algebra.packings import packing_of
 from ...algebra.sources import Source
 from ...catalog.inputs import Entry
-from ...catalog.texts import token_of
 from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
 from .. import tree
+from .classes import bind_class, is_every_class
 from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
 from .models import KnownModel, UnprobedModel
-from .options import OUTPUTS, bind_contrast, bind_players, choice, class_reference, word
+from .options import OUTPUTS, bind_contrast, bind_players, choice, word
 from .plans import longer
 from .scope import Inherited, Scope
 from .using import bound_to, check_asks
@@ -116,19 +116,8 @@ class _CallBinder:
         return tuple(longer(each, tokens) for each in sources), tuple(given)
 
     def targets(self, value: tree.ValueExpr, network: KnownModel, entry: Entry) -> Sequence[int]:
-        """The class that `target` names, or every class for the word `all` without quotes; BindError for another. Of a
-        language model, a text names the token that stands for it."""
-        if isinstance(value, tree.Name) and value.value.lower() == "all" and "all" not in (network.classes or ()):
-            return range(network.class_count)
-        named = class_reference(value)
-        if isinstance(named, str) and network.classes is None and (by := network.tokenizer or entry.tokenizer):
-            token = token_of(by, named)
-            if token is None:
-                raise BindError(
-                    f"'{named}' is no token of the tokenizer of '{entry.name}'; name one token, or its number"
-                )
-            named = token
-        return [network.class_index(named)]
+        """The class that `target` names, or every class for the word `all` without quotes; BindError for another."""
+        return range(network.class_count) if is_every_class(value, network) else [bind_class(value, network, entry)]
 
     @cached_property
     def options(self) -> dict[str, tree.ValueExpr]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...algebra.elements import collection_of, identity_of
 from ...algebra.kinds import KINDS
-from ...algebra.operators import Identity, Operator
+from ...algebra.operators import Identity, Operator, OutputKind
 from ...algebra.rankings import (
     KNOWN,
     Argmax,
@@ -25,25 +26,30 @@ from ...algebra.rankings import (
     Interval,
     Key,
     Mass,
+    ModelScore,
     Ranking,
     Scalar,
     possible,
 )
 from ...algebra.sources import Source
-from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks
+from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks, sql_name, sql_text
+from ...catalog.catalog import Catalog
 from ...catalog.inputs import Entry
-from ...errors import BindError, ShapeError, did_you_mean
+from ...errors import BindError, ShapeError, Span, did_you_mean
+from ...system.arrays import Floats
 from .. import tree
-from .models import UnknownPredictions
+from .classes import bind_class
+from .models import KnownModel, UnknownPredictions, UnknownScores, UnprobedModel
 from .options import whole
 from .plans import OperandPlans, Ranked
 from .predicates import PredicateBinder, bind_window
 from .scope import Scope
 
 _ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
+_OF_MODELS: Final = {"score": "score('cat') or score(f, 'cat')", "prediction": "prediction(f)"}
 _HAS: Final = (
-    "an element has label, prediction and index, and its map mass(w), entropy(), distance((query)), argmax_row() and "
-    "argmax_col()"
+    "an element has label, prediction, score('class') and index, and its map mass(w), entropy(), distance((query)), "
+    "argmax_row() and argmax_col()"
 )
 
 MeasuredFrom = Callable[[tree.Subquery, Identity], tuple[Operator, ...]]
@@ -66,7 +72,8 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
     if collection is None:
         message = "HAVING, ORDER BY and LIMIT choose among the elements of a collection; this query has one map"
         raise BindError(message, clauses[0]).at(scope.text)
-    entry, classes = scope.entries(collection)[0], tuple(scope.model(collection.model).classes or ())
+    entry, classes = scope.entries(collection)[0], classes_of(scope.model(collection.model))
+    own = ModelScore(collection.model, None, None, collection.output)
     references: dict[str, tuple[Operator, ...]] = {}
 
     def refer(subquery: tree.Subquery) -> str:
@@ -76,18 +83,30 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
         return words
 
     with scope.at(clauses[0]):
-        ranking = _bind_ranking(query, entry, scope.catalog.windows, classes, refer)
+        ranking = bind_ranking(query, scope, entry, (own,), refer)
     count = len(collection.inputs)
-    elements = _known(collection.inputs, entry, classes, [None] * count)
+    elements = known_elements(collection.inputs, entry, classes, [None] * count)
     unknown = {name: Interval.unknown(count) for name in ranking.scalars}
-    kept = possible(ranking, elements.joined(unknown))
+    answers = np.full((len(ranking.outputs), count), np.nan)  # of models, not known yet
+
+    def possibly_kept() -> NDArray[np.intp]:
+        known = with_outputs(elements, ranking.outputs, answers, scope.catalog)
+        return possible(ranking, known.joined(unknown))
+
+    kept = possibly_kept()
     if "prediction" in ranking.columns and len(kept):
-        predictions: list[int | None] = [None] * count
+        predictions: list[float | None] = [None] * count
         asked = UnknownPredictions(identity_of(collection, kept.tolist()))
         for position, predicted in zip(kept.tolist(), scope.told(asked), strict=True):
             predictions[position] = predicted
-        elements = _known(collection.inputs, entry, classes, predictions)
-        kept = kept[np.isin(kept, possible(ranking, elements.joined(unknown)))]
+        elements = known_elements(collection.inputs, entry, classes, predictions)
+        kept = kept[np.isin(kept, possibly_kept())]
+    if ranking.outputs and len(kept):
+        scores = UnknownScores(tuple(ranking.outputs.values()), tuple(collection.inputs[k] for k in kept.tolist()))
+        told = np.array(scope.told(scores), dtype=np.float64)  # None becomes NaN
+        answers[:, kept] = told.reshape(-1, len(kept))
+        kept = kept[np.isin(kept, possibly_kept())]
+    elements = with_outputs(elements, ranking.outputs, answers, scope.catalog)
     left = {
         name: plans if len(plans) == 1 else tuple(plans[position] for position in kept)
         for name, plans in references.items()
@@ -95,24 +114,47 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
     return replace(selected, ranked=Ranked(ranking, elements.taken(kept), left), kept=kept.tolist())
 
 
-def _bind_ranking(
-    query: tree.Query,
+def bind_ranking(
+    query: tree.Query | tree.Predict,
+    scope: Scope,
     entry: Entry,
-    windows: Mapping[str, Window],
-    classes: tuple[str, ...],
-    refer: _Refer,
+    own: tuple[ModelScore, ...],
+    refer: _Refer | None,
 ) -> Ranking:
-    """The ranking in a query over the collection `entry`. `classes` are the names of the model's classes, if they have
-    names. Raises BindError for an unknown word."""
-    binder = _RankingBinder(windows, "element", None, None, entry, classes, refer)
+    """The ranking in a query over the collection `entry`. `own` are the models that the query asks: `score('cat')` is
+    that of the only one. Without `refer` there are no maps to read. Raises BindError for an unknown word, and
+    NotKnownYet for a model that was not probed."""
+    classes = classes_of(scope.model(own[0].model))
+    binder = _RankingBinder(scope.catalog.windows, "element", None, None, entry, classes, scope, own, refer)
     having = EVERYTHING if query.having is None else binder.window(query.having)
     order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
     limit = None if query.limit is None else whole(query.limit, "a limit", 1)
-    return Ranking(having, order, limit, binder.scalars)
+    return Ranking(having, order, limit, binder.scalars, binder.outputs)
 
 
-def _known(
-    inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[int | None]
+def classes_of(network: KnownModel) -> tuple[str, ...]:
+    """The names of a model's classes; none if they have no names."""
+    return tuple(network.classes or ())
+
+
+def with_outputs(elements: Elements, outputs: Mapping[str, ModelScore], answers: Floats, catalog: Catalog) -> Elements:
+    """The elements with what models answer for them: `answers` (outputs, n), NaN where that is not known."""
+    known = ~np.isnan(answers)
+    numbers = {
+        name: Interval(np.where(whether, each, -np.inf), np.where(whether, each, np.inf))
+        for name, each, whether in zip(outputs, answers, known, strict=True)
+    }
+    names: dict[str, NDArray[np.object_]] = {}
+    for (name, output), each, whether in zip(outputs.items(), answers, known, strict=True):
+        classes = classes_of(catalog.model(output.model))
+        if output.target is None and classes:
+            named = [classes[int(k)] if told else None for k, told in zip(each, whether, strict=True)]
+            names[name] = np.array(named, dtype=np.object_)
+    return elements.joined(numbers, names)
+
+
+def known_elements(
+    inputs: Sequence[Source], entry: Entry, classes: tuple[str, ...], predictions: Sequence[float | None]
 ) -> Elements:
     """The columns of a collection's elements that are known before anything is explained; None stands for a class that
     is not known yet."""
@@ -121,7 +163,7 @@ def _known(
     unknown = np.isnan(known)
     guess = Interval(np.where(unknown, -np.inf, known), np.where(unknown, np.inf, known))
     numbers = {"index": Interval.exactly(positions), "prediction": guess}
-    named = [None if each is None else classes[each] if classes else "" for each in predictions]
+    named = [None if each is None else classes[int(each)] if classes else "" for each in predictions]
     names = {"prediction": np.array(named, dtype=np.object_)}
     if entry.labels is not None:
         labels = [entry.labels[position] for position in positions]
@@ -136,8 +178,11 @@ def _known(
 class _RankingBinder(PredicateBinder):
     entry: Entry
     classes: tuple[str, ...]
-    refer: _Refer
+    scope: Scope
+    own: tuple[ModelScore, ...]
+    refer: _Refer | None
     scalars: dict[str, Scalar] = field(default_factory=dict)
+    outputs: dict[str, ModelScore] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -158,6 +203,10 @@ class _RankingBinder(PredicateBinder):
         word = name.value.lower()
         if word in _ARGUMENTS:
             raise BindError(f"{word} is a function of a map: {word}({_ARGUMENTS[word]})", name.span)
+        if word == "score":
+            raise BindError(f"score is a function of a class: {_OF_MODELS[word]}", name.span)
+        if word == "prediction" and self.refer is None:
+            return self._answered(self._of(None, name.span))
         if word not in KNOWN:
             raise BindError(f"unknown column '{name.value}'{_meant(word)}", name.span)
         if word == "label" and self.entry.labels is None:
@@ -170,16 +219,36 @@ class _RankingBinder(PredicateBinder):
 
     def column_of_names(self, of: tree.Expression, text: tree.Text) -> Column:
         column = self._column(of) if isinstance(of, tree.Name) else None
+        if isinstance(of, tree.CallExpr) and of.name.value.lower() == "prediction":
+            column = self._of_model(of)
         if column is None or column.name == "index":
             raise BindError(
                 f"'{text.value}' is a text; only a label or a prediction is compared with a text", text.span
             )
-        known = self._named_labels if column.name == "label" and self._named_labels else self.classes
+        known, what = self.classes, column.name
+        if column.name in self.outputs:
+            known, what = classes_of(self.scope.model(self.outputs[column.name].model)), "prediction"
+        elif column.name == "label" and self._named_labels:
+            known = self._named_labels
         if not known:
-            raise BindError(f"no {column.name} is called '{text.value}': they are numbers, without names", text.span)
+            raise BindError(f"no {what} is called '{text.value}': they are numbers, without names", text.span)
         if text.value not in known:
-            raise BindError(f"unknown {column.name} '{text.value}'{did_you_mean(text.value, known)}", text.span)
+            raise BindError(f"unknown {what} '{text.value}'{did_you_mean(text.value, known)}", text.span)
         return column
+
+    def compare(self, comparison: tree.CompareExpr) -> Window:
+        """Classes are compared by their numbers, so both sides must number the same classes."""
+        named = set()
+        for side in (comparison.left, comparison.right):
+            if isinstance(side, tree.CallExpr) and side.name.value.lower() == "prediction":
+                named.add(classes_of(self.scope.model(self.outputs[self._of_model(side).name].model)))
+            elif isinstance(side, tree.Name) and side.value.lower() in ("label", "prediction"):
+                named.add(self.classes)
+        if len(named) > 1:
+            raise BindError(
+                "the two sides number different classes; compare each with the name of a class", comparison.span
+            )
+        return super().compare(comparison)
 
     def named(self, name: tree.Name) -> Window:
         if name.value.lower() in ("true", "false"):
@@ -197,8 +266,13 @@ class _RankingBinder(PredicateBinder):
 
     def function(self, call: tree.CallExpr) -> Term:
         word = call.name.value.lower()
+        if word in _OF_MODELS:
+            return self._of_model(call)
         if word not in _ARGUMENTS:
             raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)
+        if self.refer is None:
+            message = f"{word} is read of a map, and PREDICT makes none; select * from f(…) having {word}(…) … has maps"
+            raise BindError(message, call.name.span)
         if call.options or len(call.arguments) != bool(_ARGUMENTS[word]):
             raise BindError(f"{word} is written {word}({_ARGUMENTS[word]})", call.span)
         scalar: Scalar
@@ -211,6 +285,7 @@ class _RankingBinder(PredicateBinder):
             case "distance", (argument,):
                 if not isinstance(argument, tree.Subquery):
                     raise BindError("distance takes a query in parentheses: distance((select …))", argument.span)
+                assert self.refer is not None
                 scalar, said = Distance(), f"({self.refer(argument)})"
             case "entropy", _:
                 scalar, said = Entropy(), ""
@@ -221,6 +296,55 @@ class _RankingBinder(PredicateBinder):
         name = f"{word}({said})"
         while self.scalars.setdefault(name, scalar) != scalar:  # two large windows may be shown alike
             name += "'"
+        return Column(name)
+
+    def _of_model(self, call: tree.CallExpr) -> Column:
+        """The column of score('cat'), score(f, 'cat') or prediction(f)."""
+        word = call.name.value.lower()
+        least = 1 if word == "score" else 0
+        named, *others = call.arguments if len(call.arguments) > least else (None, *call.arguments)
+        if call.options or len(others) != least or not isinstance(named, tree.Name | None):
+            raise BindError(f"{word} is written {_OF_MODELS[word]}", call.span)
+        if word == "prediction" and named is None:
+            raise BindError(
+                f"prediction is written without parentheses, or with a model: {_OF_MODELS[word]}", call.span
+            )
+        asked = self._of(named, call.span)
+        if not others:
+            return self._answered(asked)
+        (value,) = others
+        if not isinstance(value, tree.Name | tree.Text | tree.Number):
+            raise BindError(f"a class is given by its name or number: {_OF_MODELS[word]}", call.span)
+        with self.scope.at(value.span):
+            target = bind_class(value, self.scope.model(asked.model), self.entry)
+        return self._answered(replace(asked, target=target))
+
+    def _of(self, named: tree.Name | None, span: Span) -> ModelScore:
+        """What is read of a model that a call names, or of the query's only model."""
+        if named is None:
+            if len(models := dict.fromkeys(each.model for each in self.own)) > 1:
+                raise BindError(f"which model is meant? name one of {', '.join(models)}, as in score(f, 'cat')", span)
+            return self.own[0]
+        mine = next((each for each in self.own if each.model == named.value), None)
+        if mine is not None:
+            return mine
+        with self.scope.at(named.span):
+            network = self.scope.model(named.value)
+            if not network.probed:
+                self.scope.told(UnprobedModel(named.value, self.entry.name))
+        values = network.outputs.meaning == "values"  # which have no probability, whatever the default is
+        output = "logit" if values else self.scope.catalog.settings.output or network.output
+        return ModelScore(named.value, None, None, cast("OutputKind", output))
+
+    def _answered(self, asked: ModelScore) -> Column:
+        network = self.scope.model(asked.model)
+        if asked.target is None:
+            name = f"prediction({sql_name(asked.model)})"
+            self.outputs[name] = asked
+            return Column(name)
+        named = sql_text(network.class_name(asked.target)) if network.classes else str(asked.target)
+        name = f"score({sql_name(asked.model)}, {named})"
+        self.outputs[name] = asked
         return Column(name)
 
     def _window(self, argument: tree.Expression) -> Window:

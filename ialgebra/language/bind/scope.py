@@ -58,7 +58,7 @@ class Scope:
         """A registered model; BindError for an unknown name."""
         return self.catalog.model(name)
 
-    def told(self, unknown: Unknown) -> Sequence[int | None]:
+    def told(self, unknown: Unknown) -> Sequence[float | None]:
         """The answer to `unknown`. Raises the error if finding the answer failed, and NotKnownYet if there is none."""
         answer = self.answers.get(unknown)
         if answer is None:

@@ -4,17 +4,26 @@ drawing in DOT.
 
 from __future__ import annotations
 
-from ...answering import explaining
+from ...answering import explaining, predicting
 from ...language import tree
 from ...results.relation import Relation
 from .kind import StatementContext, StatementKind
 
 
 def _run(statement: tree.Explain, context: StatementContext) -> Relation:
+    if isinstance(statement.query, tree.Predict):
+        return _of_predict(statement, statement.query, context)
     request = context.request(statement.query)
     if statement.analyze:
         return explaining.drawn(context.answered(request, analyze=True), statement.format)
     return explaining.explained(request, context.catalog.snapshot(), statement.format)
+
+
+def _of_predict(statement: tree.Explain, predict: tree.Predict, context: StatementContext) -> Relation:
+    request = context.prediction(predict)
+    if not statement.analyze:
+        return predicting.explained(request, context.catalog.snapshot(), statement.format)
+    return predicting.drawn(context.scored(request), statement.format)
 
 
 EXPLAIN = StatementKind(
@@ -25,5 +34,5 @@ EXPLAIN = StatementKind(
         ("explain analyze select * from f(x);", "the plan, its estimates and what was measured"),
         ("explain (format dot) select * from f(x);", "the plan as a drawing, or as JSON: format json"),
     ),
-    query=lambda statement: statement.query,
+    query=lambda statement: statement.query if isinstance(statement.query, tree.Query) else None,
 )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Generic, Protocol, TypeVar
 
-from ...answering import explaining, loop
+from ...answering import explaining, loop, predicting
+from ...answering.predicting import PredictRequest
 from ...answering.question import Request
 from ...answering.running import Watch
 from ...catalog.catalog import Catalog
@@ -21,6 +22,7 @@ from ...execution.store import Store
 from ...language import tree
 from ...planner.strategy import PRESETS, Strategy
 from ...results.relation import Relation
+from ...results.scores import Scores
 from ..history import History
 from ..progress import bar
 
@@ -61,6 +63,14 @@ class StatementContext:
 
     def request(self, query: tree.Query) -> Request:
         """A query with its seed and strategy; BindError for a seed or a strategy that is none."""
+        return Request(query, self.text, *self._decided())
+
+    def prediction(self, predict: tree.Predict) -> PredictRequest:
+        """A PREDICT with its seed and strategy, likewise."""
+        return PredictRequest(predict, self.text, *self._decided())
+
+    def _decided(self) -> tuple[int, Strategy]:
+        """The seed and the strategy of a statement."""
         settings = self.catalog.settings
         wish = self.strategy if self.strategy is not None else settings.strategy or "BEST"
         chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
@@ -69,7 +79,12 @@ class StatementContext:
         number = settings.seed or 0 if self.seed is None else self.seed
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
             raise BindError(f"a seed must be a whole number of at least 0, not {self.seed!r}")
-        return Request(query, self.text, int(number), chosen)
+        return int(number), chosen
+
+    def scored(self, request: PredictRequest) -> Scores:
+        """The answer to a PREDICT."""
+        with bar(self.progress, self.watch) as watch:
+            return predicting.predicted(request, self.catalog.snapshot(), self.store, watch)
 
     def answered(self, request: Request, *, analyze: bool = False) -> Relation:
         """The answer to a query; with `analyze` its text is the plan with what was measured."""

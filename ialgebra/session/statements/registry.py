@@ -16,12 +16,14 @@ from .describe import DESCRIBE
 from .drop import DROP
 from .explain import EXPLAIN
 from .kind import StatementContext, StatementKind
+from .predict import PREDICT
 from .query import QUERY
 from .set_option import SET_OPTION
 from .show import SHOW
 
 STATEMENTS: tuple[StatementKind[Any], ...] = (
     QUERY,
+    PREDICT,
     EXPLAIN,
     CREATE_WINDOW,
     CREATE_VIEW,

@@ -96,7 +96,8 @@ def changed(gesture: GestureMessage, text: str, catalog: Catalog) -> Change:
 
 def _changed(act: _Act, gesture: GestureMessage, text: str, catalog: Catalog) -> Change:
     before, statement = _last(text, catalog, starts_afresh=act in (_model, _input))
-    query = statement.query if isinstance(statement, tree.Explain) else statement
+    query = _query_of(statement)
+    assert query is not None
     page = _Page(query, controls_of(query, catalog.visible), catalog)
     draft = _first_that_binds(act(gesture, page), page)
     statements = tuple(map(write, draft.statements))
@@ -117,7 +118,7 @@ def _last(text: str, catalog: Catalog, *, starts_afresh: bool) -> tuple[str, tre
         except IalgebraError as error:
             fault = error
         else:
-            if isinstance(last, tree.Query | tree.Explain):
+            if isinstance(last, tree.Query | tree.Explain) and _query_of(last) is not None:
                 return text[: last.span.start], last
     if text.strip() and not starts_afresh:
         message = "the text is no query of maps, so this gesture has nothing to change; write one, or choose an input"
@@ -125,6 +126,12 @@ def _last(text: str, catalog: Catalog, *, starts_afresh: bool) -> tuple[str, tre
     if not catalog.models or not catalog.visible:
         raise BindError("register a model and an input first; a gesture explains one by the other")
     return "", fresh(next(iter(catalog.models)), next(iter(catalog.visible)))
+
+
+def _query_of(statement: tree.Query | tree.Explain) -> tree.Query | None:
+    """The query of a statement; None if it explains something else."""
+    query = statement.query if isinstance(statement, tree.Explain) else statement
+    return query if isinstance(query, tree.Query) else None
 
 
 def _first_that_binds(drafts: Iterable[_Draft], page: _Page) -> _Draft:

@@ -13,6 +13,7 @@ from ....errors import IalgebraError
 from ....language import tree
 from ....language.bind.models import NotKnownYet
 from ....language.bind.predicates import bind_window
+from ....language.bind.predict import bind_predict
 from ....language.bind.query import bind
 from ....language.reader import parse
 from ....planner.check import check, check_size
@@ -52,7 +53,11 @@ def _check(statement: tree.Statement, text: str, catalog: Catalog) -> None:
     match statement:
         case tree.Query():
             check_query(statement, text, catalog)
-        case tree.Explain(query):
+        case tree.Predict() | tree.Explain(tree.Predict()):
+            predict = statement.query if isinstance(statement, tree.Explain) else statement
+            assert isinstance(predict, tree.Predict)
+            bind_predict(predict, text, catalog)
+        case tree.Explain(tree.Query() as query):
             check_query(query, text, catalog)
         case tree.CreateView(name, query, words, replace):
             check_free("view", name, catalog.views, replace)

@@ -1,0 +1,70 @@
+"""The plan of a PREDICT: whole inputs through models, without games.
+
+In: which models are read at which layers, the number of inputs and their size. Out: a frozen plan with its cost. It
+runs nothing, and does not know what the store has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..catalog.catalog import Catalog
+from .cost import NOTHING, deepest
+from .fuse import ways
+from .graph import PlanGraph
+from .physical import Cost, PhysicalPlan, Run
+from .strategy import Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class WholePass:
+    """The pass of all inputs through one model. `layers` are read (None: the model itself)."""
+
+    model: str
+    layers: tuple[int | None, ...]
+    run: Run
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False)
+class WholePlan:
+    """Which models are given which inputs: `inputs` of them, each once to every model. `names` are those of the
+    registered inputs that are read."""
+
+    query: str
+    passes: tuple[WholePass, ...]
+    inputs: int
+    names: tuple[str, ...]
+    strategy: Strategy
+    seed: int
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all passes, if the store has no row of them."""
+        return sum((each.cost for each in self.passes), NOTHING)
+
+    @property
+    def without_games(self) -> PhysicalPlan:
+        """The same query as a plan of no game, for what runs plans."""
+        rest = ((), (), (), (), (), NOTHING, 0.0, (), ())
+        return PhysicalPlan(self.query, PlanGraph(()), *rest, self.strategy, self.seed)
+
+
+def plan_wholes(
+    layers: Mapping[str, tuple[int | None, ...]],
+    inputs: int,
+    elements: int,
+    names: tuple[str, ...],
+    query: str,
+    catalog: Catalog,
+    strategy: Strategy,
+    seed: int,
+) -> WholePlan:
+    """The plan that gives `inputs`, of `elements` numbers each, to the models of `layers`, read at these layers."""
+    way = ways(strategy, catalog)
+    passes = []
+    for model, read in layers.items():
+        chosen, cost, _ = way((model,), (deepest(read),), inputs, elements)
+        passes.append(WholePass(model, read, Run(chosen.batch_size, "eager"), cost))  # as ends of games are run
+    return WholePlan(query, tuple(passes), inputs, names, replace(strategy, reuse=strategy.reuse is not False), seed)
