@@ -26,6 +26,7 @@ PUBLIC = {
     "ParseError",
     "Relation",
     "ResourceError",
+    "Scores",
     "Session",
     "ShapeError",
     "Strategy",
