@@ -68,7 +68,7 @@ AS_WRITTEN = [
     "explain analyze select * from f(x)",
     "explain (format json) select * from f(x)",
     "predict f from x",
-    "predict f, \"two words\"(output => probability, target => (0, 2), layer => l) from nullify(x, row < 3)",
+    'predict f, "two words"(output => probability, target => (0, 2), layer => l) from nullify(x, row < 3)',
     "predict f(target => all) from xs having score(f, 'cat') > 0.5 order by score('cat') desc, index limit 3",
     "explain (analyze, format json) predict f, g from x limit 2",
     "explain (analyze, format dot) select * from f(x)",
