@@ -389,3 +389,15 @@ def test_what_was_offered_is_not_for_everybody_and_not_for_ever(url, page):
     assert serving.get(url, hrefs[-1]).status == 403
     assert serving.get(url, hrefs[0], Cookie=page.cookie).status == 404
     assert len(set(hrefs)) == 33
+
+
+def test_the_script_has_what_was_answered_and_not_what_failed(con, page):
+    def crash(batch: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    con.register_model("crash", crash)
+    for text, state in [("select * from crash(x)", "error"), ("select * from f(x) where row < 3", "done")]:
+        document = page.ask("ask", text=text)
+        page.until_status(state, question=document["question"])
+    lines = fetched(page, page.ask("export", kind="sql")["href"]).decode().splitlines()
+    assert lines == ["select * from f(x);", "select * from f(x) where row < 3;"]

@@ -84,6 +84,7 @@ class StudioClient:
         self._answer: Relation | None = None
         self._answered: AskedText | None = None
         self._left_running = False
+        self._ran: tuple[str, ...] = ()  # statements that were run for the latest question
         self._mark: tuple[object, ...] = ()
         self._begun = False
         self._beside: dict[str, asyncio.Task[None]] = {}
@@ -271,7 +272,8 @@ class StudioClient:
         document = await self._document(text, None, catalog, moving=moving)
         last, asks = self._scheduler.question, bool(text.strip()) and document["problem"] is None
         if not moving:
-            self._steps = exploration.asked(self._steps, [*before, *([text] if asks else [])])
+            self._note(None)
+            self._ran = tuple(before)
         if asks and moving and last is not None and last.moving and last.text == text:
             asks, document["question"] = False, last.number  # a shape that has not left its place on the lattice
         elif asks:
@@ -373,11 +375,18 @@ class StudioClient:
             "asked": None if standing is None else standing.asked,
             "message": message,
         }
-        if answer is not None:
+        if answer is not None and question is not None:
+            self._note(question)
             found |= {"rows": answer.stats.rows, "reused": answer.stats.reused_rows, "seconds": answer.stats.seconds}
             found |= {"bound_met": answer.stats.bound_met}
             found |= {"relative_error": max((each.relative_error for each in answer[: frames.MOST_MAPS]), default=None)}
         self._put(found, "status")
+
+    def _note(self, answered: AskedText | None) -> None:
+        """Write a line of the script: what was run before a question, and the question itself if it is answered."""
+        lines = [*self._ran, *([] if answered is None or answered.moving else [answered.text])]
+        self._ran = ()
+        self._steps = exploration.asked(self._steps, lines)
 
     async def answered(self, question: AskedText, answer: Relation) -> None:
         """Send an answer to the page."""

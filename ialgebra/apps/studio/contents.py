@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...algebra.kinds import KINDS, kind_named
+from ...algebra.kinds.naming import CONTINUES
 from ...algebra.packings.codes import text_of
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Element, Entry
@@ -133,9 +134,15 @@ def payload(kind: str, content: Array, names: Sequence[str] | None, scale: Pixel
 
 
 def cell_value(cell: object) -> object:
-    """The value of a table's cell: a text, if a code stands for one."""
+    """The value of a table's cell: a number where it is one, also written as a text, as maps of mixed tables have it;
+    else a text, which a code may stand for."""
     if isinstance(cell, float) and (text := text_of(cell)) is not None:
         return text
+    if isinstance(cell, str):
+        try:
+            return float(cell)
+        except ValueError:
+            return cell
     return cell
 
 
@@ -199,7 +206,7 @@ def line(entry: Entry, element: Element) -> str:
     """One element as a line of text."""
     names, cells = feature_names(entry, element), element.array.ravel()[:_LETTERS].tolist()
     if shown_kind(entry.kind) == "tokens":
-        words = " ".join(map(str, names)) if names is not None and len(names) == len(cells) else str(cells)[1:-1]
+        words = _sentence(names) if names is not None and len(names) == element.array.size else str(cells)[1:-1]
     elif shown_kind(entry.kind) == "series":
         words = f"{KINDS[entry.kind].name} {entry.shape}"
     else:
@@ -208,3 +215,9 @@ def line(entry: Entry, element: Element) -> str:
         pairs = [f"{named[k]} = {value}" if k < len(named) else value for k, value in enumerate(values)]
         words = ", ".join(pairs)
     return words if len(words) <= _LETTERS else words[: _LETTERS - 1] + "…"
+
+
+def _sentence(tokens: Sequence[str]) -> str:
+    """Tokens as the text that they came from, but for its white space."""
+    parts = [each.removeprefix(CONTINUES) if each.startswith(CONTINUES) else f" {each}" for each in tokens[:_LETTERS]]
+    return " ".join("".join(parts).split())

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...algebra.kinds import kind_named
 from ...catalog.catalog import Catalog
 from ...results.attribution import Attribution
 from ...results.relation import Relation
@@ -118,7 +117,7 @@ def _scale(catalog: Catalog, name: str, a: Attribution) -> PixelScale | None:
 def _labels(a: Attribution) -> Payload:
     """Which player each feature belongs to; channels that are labelled alike are sent once."""
     players: Array = a.players
-    if kind_named(a.kind).layout == "plane":
+    if shown_kind(a.kind) == "image":
         players = middle_slice(players)
         if players.ndim == 3 and (players == players[:1]).all():
             players = players[0]
@@ -182,7 +181,7 @@ def _thumbnails(maps: Sequence[Attribution], catalog: Catalog) -> Iterator[Array
 
 def _heat(a: Attribution) -> Floats:
     """The map of an input in at most 8 × 8 cells, each the sum of its features; of features in a line, in one row."""
-    if kind_named(a.kind).layout == "plane":
+    if shown_kind(a.kind) == "image":
         plane: Floats = a.map.sum(axis=tuple(range(a.map.ndim - 2)))
     else:
         plane = a.values.reshape(1, -1)
