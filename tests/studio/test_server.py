@@ -401,3 +401,39 @@ def test_the_script_has_what_was_answered_and_not_what_failed(con, page):
         page.until_status(state, question=document["question"])
     lines = fetched(page, page.ask("export", kind="sql")["href"]).decode().splitlines()
     assert lines == ["select * from f(x);", "select * from f(x) where row < 3;"]
+
+
+# --- classes, completion
+
+
+def test_class_bars_come_with_each_question(con, page):
+    page.until(lambda message: message["type"] == "scores") if not page.of("scores") else None
+    (row,) = page.of("scores")[-1]["rows"]
+    logits = con.catalog().model("f").module(con.catalog().input("x").elements[0].tensor[None])[0]
+    right = dict(zip(["cat", "dog", "lynx"], logits.softmax(0).tolist(), strict=True))
+    assert row["classes"] == sorted(right, key=lambda name: -right[name])
+    np.testing.assert_allclose(row["probabilities"], sorted(right.values(), reverse=True), rtol=1e-5)
+    assert (row["model"], row["input"], row["index"], row["step"], row["raw"]) == ("f", "x", None, None, False)
+    document = page.ask("gesture", gesture={"do": "edit", "edit": "nullify", "window": BOX, "arguments": []})
+    scores = page.until(lambda message: message["type"] == "scores" and message["question"] == document["question"])
+    assert scores["rows"][0]["probabilities"] != row["probabilities"]
+    page.until_status("done", question=document["question"])
+
+
+def test_scores_may_be_asked_for(con, page):
+    document = page.ask("ask", text="select * from f(xs)")
+    page.until_status("done", question=document["question"])
+    found = page.ask("predict", classes=["lynx"])
+    assert [(row["input"], row["index"]) for row in found["rows"]] == [("xs", index) for index in range(5)] or [
+        row["index"] for row in found["rows"]
+    ] == list(range(5))
+    assert page.ask("predict", text="predict f from x")["rows"][0]["raw"] is True
+    assert page.ask("predict", text="select * from f(x)")["message"] == "only PREDICT tells scores"
+    assert "unknown model 'h'" in page.ask("predict", text="predict h from x")["message"]
+
+
+def test_completion_says_what_may_stand_at_the_cursor(page):
+    text = "select * from f(x) wh"
+    found = page.ask("complete", text=text, at=len(text))
+    assert (found["type"], found["from"]) == ("completions", len(text) - 2)
+    assert "where" in [each["label"] for each in found["options"]]

@@ -16,7 +16,7 @@ import pytest
 
 import ialgebra
 from ialgebra import Session
-from ialgebra.apps.studio.clients import ExportedFile
+from ialgebra.apps.studio.sharing import SharedFile
 from ialgebra.results.relation import Relation
 from tests.studio import serving
 
@@ -87,12 +87,12 @@ def test_a_second_output_of_one_widget_gets_everything_too(con: Session) -> None
 
 def test_files_come_in_the_message(con: Session) -> None:
     widget = con.sql("select * from f(x) budget 40").explore()
-    href = widget._place.offer(ExportedFile("script.sql", "text/plain", b"select 1"))
+    href = widget._place.offer(SharedFile("script.sql", "text/plain", b"select 1"))
     said = widget._delivered({"type": "exported", "name": "script.sql", "href": href})
     kind, _, content = said["href"].partition(";base64,")
     assert (kind, base64.b64decode(content)) == ("data:text/plain", b"select 1")
     assert not widget._place.exports
-    href = widget._place.offer(ExportedFile("page.html", "text/html", bytes(9 << 20)))
+    href = widget._place.offer(SharedFile("page.html", "text/html", bytes(9 << 20)))
     assert "too large" in widget._delivered({"type": "exported", "name": "page.html", "href": href})["message"]
     widget.close()
 

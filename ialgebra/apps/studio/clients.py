@@ -20,11 +20,12 @@ from ...catalog.catalog import Catalog
 from ...errors import IalgebraError
 from ...language import reader, tree
 from ...results.relation import Relation
+from ...results.scores import Scores
 from ...session.session import Session
 from ...session.submitted import Submitted
 from ...version import __version__
-from . import contents, described, documents, exploration, frames, likely, panels, plan, sharing
-from .document import gestures, view
+from . import contents, described, exploration, frames, likely, panels, plan, scoring, sharing
+from .document import completion, gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
 from .outbox import Outbox, Outgoing, TooSlow
@@ -83,6 +84,7 @@ class StudioClient:
         self._latest: OrderedDict[str, tuple[int, Outgoing]] = OrderedDict()  # by slot, as they were sent
         self._answer: Relation | None = None
         self._answered: AskedText | None = None
+        self._scores: Scores | None = None
         self._left_running = False
         self._ran: tuple[str, ...] = ()  # statements that were run for the latest question
         self._mark: tuple[object, ...] = ()
@@ -292,7 +294,7 @@ class StudioClient:
     ) -> dict[str, object]:
         """What the page shows of a text: what the query says, and what is wrong with it."""
         query = await self.place.work(view.viewed, text, catalog)
-        fault = await self.place.work(documents.problem, text, catalog) if text.strip() else None
+        fault = await self.place.work(completion.problem, text, catalog) if text.strip() else None
         return {
             "type": "document",
             "text": text,
@@ -307,10 +309,29 @@ class StudioClient:
     # What a page asks beside ------------------------------------------------------------------------------------------
 
     async def _complete(self, asked: PageRequest) -> None:
-        raise IalgebraError("completion is not there yet")
+        text, at = asked.text("text"), asked.number("at", 0)
+        found = await self.place.work(completion.completed, text, at, self.place.con.catalog())
+        options = [{"label": each.label, "kind": each.kind, "detail": each.detail} for each in found.options]
+        self.outbox.put({"type": "completions", "from": found.start, "options": options} | _re(asked))
 
     async def _predict(self, asked: PageRequest) -> None:
-        raise IalgebraError("PREDICT is not there yet")
+        catalog, shown = self.place.con.catalog(), self._steps.text if self._moving is None else self._moving
+        text: str | None = asked.text("text", "")
+        if not text:
+            text = await self.place.work(scoring.prediction_text, shown, catalog)
+        if text is None:
+            raise IalgebraError("the query names no input whose classes could be told")
+        wanted = asked.said.get("classes")
+        running = self._submit(text, 1, self._seed)
+        try:
+            async for answer in running.refinements():
+                if not isinstance(answer, Scores):
+                    raise IalgebraError("only PREDICT tells scores")
+                classes = [each for each in wanted if isinstance(each, str)] if isinstance(wanted, list) else []
+                self.outbox.put(scoring.scores_message(answer, classes) | _re(asked))
+                return
+        finally:
+            running.cancel()
 
     async def _plan(self, asked: PageRequest) -> None:
         text = asked.text("text", self._steps.text)
@@ -404,14 +425,20 @@ class StudioClient:
 
     async def scored(self, question: AskedText, answer: Relation) -> None:
         """Send the class scores of a question's input."""
+        if isinstance(answer, Scores):
+            self._scores = answer
+            target = (view.viewed(question.text, self.place.con.catalog()) or {}).get("target")
+            found = scoring.scores_message(answer, [target] if isinstance(target, str) else [])
+            self._put(found | {"question": question.number}, "scores")
 
     async def likely(self, question: AskedText) -> Iterable[str]:
         """What may be asked next."""
-        return await self.place.work(likely.next_questions, question.text, self.place.con.catalog(), None)
+        second = scoring.runner_up(self._scores)
+        return await self.place.work(likely.next_questions, question.text, self.place.con.catalog(), second)
 
     async def scores_wanted(self, question: AskedText) -> str | None:
         """The statement that tells what the models predict for the question's input."""
-        return None
+        return await self.place.work(scoring.prediction_text, question.text, self.place.con.catalog())
 
     async def refresh_catalog(self, *, always: bool = False) -> None:
         """Send the catalog, if it has changed since it was sent."""

@@ -24,11 +24,12 @@ _CORNERS: Mapping[str, int] = {"box": 4, "circle": 3}
 
 @dataclass(frozen=True)
 class ShownInput:
-    """The input that a query shows first: its text with all edits, the models that are asked of it, and which element
-    of a collection is meant (None: all)."""
+    """The input that a query shows first: its text with all edits, the models that are asked of it, the name that it
+    was registered by (None: it is not known), and which element of a collection is meant (None: all)."""
 
     text: str
     models: tuple[str, ...]
+    registered: str | None
     index: int | None
 
 
@@ -46,7 +47,14 @@ def shown_input(text: str, catalog: Catalog) -> ShownInput | None:
     models = dict.fromkeys(call.name.value for call in calls if call.arguments[0] == first)
     seen = view.viewed(text, catalog) or {}
     index = seen.get("index")
-    return ShownInput(write(first), tuple(models), index if isinstance(index, int) else None)
+    return ShownInput(write(first), tuple(models), _registered(first), index if isinstance(index, int) else None)
+
+
+def _registered(source: tree.Expression) -> str | None:
+    """The registered name below the edits of an input."""
+    while isinstance(source, tree.CallExpr) and source.arguments:
+        source = source.arguments[0]
+    return source.value if isinstance(source, tree.Name) else None
 
 
 def _calls(query: tree.Query) -> Iterator[tree.CallExpr]:
