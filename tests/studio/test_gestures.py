@@ -315,7 +315,7 @@ def window_of(con: ialgebra.Session, text: str) -> Window:
 def test_a_window_that_no_statement_makes_is_not_replaced(con, catalog):
     con.register_window("mask", np.eye(6, dtype=bool))
     text = "select * from f(cat) where row < 1"
-    with pytest.raises(IalgebraError, match="the window 'mask' was registered as a mask and could not be had back"):
+    with pytest.raises(IalgebraError, match="the window 'mask' was registered as a mask and would be lost"):
         changed({"do": "name", "name": "mask", "replace": True}, text, catalog)
 
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from ....algebra.edits import EDITS
 from ....errors import BindError
 from ....language import tree
+from ....language.bind.operands import CALL_OPTIONS
 from ....language.writer import write
 from .shapes import NOWHERE
 
@@ -231,10 +232,13 @@ def _same(first: Iterable[tree.OptionExpr], other: Iterable[tree.OptionExpr]) ->
 def _with_option(
     options: tuple[tree.OptionExpr, ...], name: str, value: tree.ValueExpr | None
 ) -> tuple[tree.OptionExpr, ...]:
-    """The options with another value of one, in its place, or without it."""
+    """The options with another value of one, or without it. One that was not there comes before those that are usually
+    written after it."""
     if value is None:
         return tuple(each for each in options if each.name.value.lower() != name)
     option = tree.OptionExpr(tree.Name(name, NOWHERE), value, NOWHERE)
     if any(each.name.value.lower() == name for each in options):
         return tuple(option if each.name.value.lower() == name else each for each in options)
-    return (*options, option)
+    later = CALL_OPTIONS[CALL_OPTIONS.index(name) + 1 :]
+    place = next((k for k, each in enumerate(options) if each.name.value.lower() in later), len(options))
+    return (*options[:place], option, *options[place:])

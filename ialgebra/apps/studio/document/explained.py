@@ -1,0 +1,157 @@
+"""Gestures that say what is explained: a model, an input, what they are compared with; classes, layers and players.
+
+In: a gesture, the page's query. Out: drafts of another query, the one that keeps most first: what does not fit another
+model or input is left out. May not know: windows, edits, rankings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import TypeAlias
+
+from ....errors import BindError
+from ....language import tree
+from ....language.reader import parse_value
+from ....system import checks
+from ....system.checks import shown
+from . import shapes
+from .controls import Chosen, Controls, from_controls
+from .drafts import GestureDraft, GestureMessage, GesturePage, chosen_input, known_name, select_item, text_or_none
+from .shapes import NOWHERE
+
+
+def model(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    name = known_name(gesture.get("name"), page.catalog.models, "model")
+    controls = page.controls or Controls(name, Chosen(next(iter(page.catalog.visible))))
+    controls = replace(controls, model=name, compare=None if controls.compare == name else controls.compare)
+    yield from _less_and_less(GestureDraft(page.query), controls, (_no_target, _no_layers, _no_comparison))
+
+
+def compare(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    controls = page.known
+    if gesture.get("model") is None:
+        yield page.with_controls(replace(controls, compare=None))
+        return
+    name = known_name(gesture.get("model"), page.catalog.models, "model")
+    if name == controls.model:
+        raise BindError(f"'{name}' is the model that is shown already; compare it with another one")
+    yield from _less_and_less(GestureDraft(page.query), replace(controls, compare=name), (_no_target, _no_layers))
+
+
+def input(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    chosen = chosen_input(gesture, "name", page.catalog)
+    model = page.controls.model if page.controls else next(iter(page.catalog.models))
+    controls = page.controls or Controls(model, chosen)
+    pin = None if controls.pin == chosen else controls.pin
+    controls = replace(controls, input=chosen, pin=pin)
+    forgetting = (_no_edits, _no_window, _no_players, _no_pin, _no_ranking, _no_target, _no_layers)
+    yield from _less_and_less(GestureDraft(page.query), controls, forgetting)
+
+
+def pin(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    controls = page.known
+    if gesture.get("input") is None:
+        yield page.with_controls(replace(controls, pin=None))
+        return
+    chosen = chosen_input(gesture, "input", page.catalog)
+    if chosen == controls.input:
+        raise BindError(f"'{chosen.name}' is the input that is shown already; pin another one")
+    yield page.with_controls(replace(controls, pin=chosen, before_after=False))
+
+
+def before_after(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    controls, on = page.known, checks.flag("'on'", gesture.get("on"))
+    if on and not controls.edits:
+        raise BindError("there is no edit to compare with what was before it; edit the input first")
+    yield page.with_controls(replace(controls, before_after=on, pin=None if on else controls.pin))
+
+
+_Forgetting: TypeAlias = Callable[[tree.Query, Controls], tuple[tree.Query, Controls]]
+
+
+def _less_and_less(
+    draft: GestureDraft, controls: Controls, forgetting: Sequence[_Forgetting]
+) -> Iterator[GestureDraft]:
+    """The query with these controls; then without one of the parts that may not fit them; then without more and more
+    of these parts."""
+    singly = [forget(draft.query, controls) for forget in forgetting]
+    together = accumulate(forgetting, lambda left, forget: forget(*left), initial=(draft.query, controls))
+    fault: BindError | None = None
+    for query, less in dict.fromkeys([(draft.query, controls), *singly, *together]):
+        try:
+            made = from_controls(query, less)
+        except BindError as error:
+            fault = fault or error
+        else:
+            yield replace(draft, query=made)
+    if fault is not None:
+        raise fault
+
+
+def _no_target(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return query, controls.with_option("target", None)
+
+
+def _no_layers(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return replace(query, items=(select_item("*", query),)), controls
+
+
+def _no_comparison(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return query, replace(controls, compare=None)
+
+
+def _no_edits(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return query, replace(controls, edits=(), before_after=False)
+
+
+def _no_window(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return replace(query, where=None), controls
+
+
+def _no_players(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return query, controls.with_option("players", None).with_option("baseline", None)
+
+
+def _no_pin(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return query, replace(controls, pin=None)
+
+
+def _no_ranking(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    return replace(query, having=None, order=(), limit=None), controls
+
+
+def target(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    match gesture.get("class"):
+        case None:
+            value: tree.ValueExpr | None = None
+        case str(name):
+            value = tree.Text(name, NOWHERE)
+        case other:
+            value = shapes.number(checks.whole("a class", other, 0), "a class")
+    yield page.with_controls(page.known.with_option("target", value))
+
+
+def players(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    if "rows" in gesture or "columns" in gesture:
+        numbers = (checks.whole(f"the number of {key}", gesture.get(key), 1, 10_000) for key in ("rows", "columns"))
+        text: str | None = "grid({}, {})".format(*numbers)
+    else:
+        text = text_or_none(gesture, "text", "players are said by a text such as 'grid(4, 4)'")
+    value = None if text is None else parse_value(text)
+    yield page.with_controls(page.known.with_option("players", value))
+
+
+def baseline(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    text = text_or_none(gesture, "text", "a baseline is said by a text such as 'blur(9)'")
+    value = None if text is None else parse_value(text)
+    yield page.with_controls(page.known.with_option("baseline", value))
+
+
+def layers(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
+    layers = gesture.get("layers")
+    if not isinstance(layers, list | tuple):
+        raise BindError(f'layers are a list such as [6, 12, "*"], not {shown(layers)}')
+    items = dict.fromkeys(select_item(layer, page.query) for layer in layers or ["*"])
+    yield GestureDraft(replace(page.query, items=tuple(items)))
