@@ -30,8 +30,13 @@ W = {"kind": "name", "name": "w"}
 
 
 @pytest.fixture
-def con() -> ialgebra.Session:
-    return documents.session()
+def con() -> Iterator[ialgebra.Session]:
+    """The session of all tests; windows that one of them makes are forgotten after it."""
+    session = documents.session()
+    before = dict(session._catalog.windows)
+    yield session
+    session._catalog.windows.clear()
+    session._catalog.windows.update(before)
 
 
 @pytest.fixture(autouse=True)

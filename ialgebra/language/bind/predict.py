@@ -26,7 +26,7 @@ from .options import OUTPUTS, choice, whole, word
 from .ranking import bind_ranking, classes_of, known_elements, with_outputs
 from .scope import Scope
 
-_OPTIONS: Final = ("target", "output", "layer")
+PREDICT_OPTIONS: Final = ("target", "output", "layer")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _asked(call: tree.CallExpr, scope: Scope, entry: Entry) -> AskedModel:
     seen = set[str]()
     for option in call.options:
         with scope.at(option.name.span):
-            named = choice("option of a model of PREDICT", option.name.value, _OPTIONS)
+            named = choice("option of a model of PREDICT", option.name.value, PREDICT_OPTIONS)
             if named in seen:
                 raise BindError(f"option '{named}' is given twice")
             seen.add(named)

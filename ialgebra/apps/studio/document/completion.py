@@ -27,6 +27,7 @@ from ....kernels.estimators.registry import METHODS
 from ....language.bind.operands import CALL_OPTIONS
 from ....language.bind.options import CONTRASTS, OUTPUTS
 from ....language.bind.predicates import SHAPES
+from ....language.bind.predict import PREDICT_OPTIONS
 from ....language.dialect import lexed
 from ....language.reader import parse
 from ....models.network import Network
@@ -172,7 +173,8 @@ class _CursorPlace:
             elif frame.commas == 0 and frame.clause != "PREDICT":
                 yield from self._inputs_and_edits()
             elif self.back(1) in (",", "("):
-                yield from (Completion(f"{each} =>", "option") for each in CALL_OPTIONS)
+                options = PREDICT_OPTIONS if frame.clause == "PREDICT" else CALL_OPTIONS
+                yield from (Completion(f"{each} =>", "option") for each in options)
         elif call and frame.clause == "USING":
             yield from self._of_method(call)
         elif call.lower() in ("mean", "median", "mode"):
