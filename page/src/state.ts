@@ -120,6 +120,9 @@ export class Studio {
   private readonly client: string;
   private moving: { gesture: Gesture | null; busy: boolean; timer: number } = { gesture: null, busy: false, timer: 0 };
   private lastGesture = 0;
+  /** How often the text was typed at, now and when each message was sent: what was typed since is not written over. */
+  private typed = 0;
+  private typedBefore = new Map<number, number>();
   private checked = new Set<number>();
   private scoring = { busy: false, again: false };
   private asked = new Set<string>();
@@ -147,6 +150,8 @@ export class Studio {
   private send(message: Json, answered?: (message: Json, buffers: DataView[]) => void): number {
     const id = this.next++;
     if (answered) this.answers.set(id, answered);
+    this.typedBefore.set(id, this.typed);
+    this.typedBefore.delete(id - 1000);
     this.model.send({ ...message, id });
     return id;
   }
@@ -193,6 +198,7 @@ export class Studio {
 
   edited(text: string): void {
     if (text === this.state.text) return;
+    this.typed += 1;
     this.set({ text, dirty: text !== this.state.document?.text });
     const id = this.send({ type: "text", text }, (answer) => {
       if (text !== this.state.text) return;
@@ -414,7 +420,10 @@ export class Studio {
       this.set({ document: { ...(before ?? document), query }, problem: document.problem });
       return;
     }
-    const change: Partial<State> = { document, problem: document.problem, notice: "", said: "", text: document.text, dirty: false };
+    const untouched = re ? (this.typedBefore.get(re) ?? this.typed) === this.typed : !this.state.dirty;
+    const change: Partial<State> = { document, notice: "", said: "" };
+    if (untouched) Object.assign(change, { text: document.text, dirty: false, problem: document.problem });
+    else change.dirty = document.text !== this.state.text;
     if (document.query?.input !== before?.query?.input) change.player = -1;
     this.set(change);
     if (!document.moving) this.writeAddress(document);

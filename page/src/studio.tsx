@@ -174,6 +174,7 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
       frames: String(state.frames),
       step: String(document?.step ?? ""),
       stage: state.frame?.stage ?? "",
+      question: String(document?.question ?? ""),
       stale: String(state.frame === null || stale(state)),
     });
   });

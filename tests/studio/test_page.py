@@ -101,7 +101,9 @@ class Hand:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(text)
         self.page.keyboard.press("Escape")
+        before = self.data("question")
         self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_selector(f"body:not([data-question='{before}'])" if before else "body")
         self.asked(text, state)
 
     def data(self, name: str) -> str:
