@@ -35,7 +35,7 @@ export type Gesture =
   | { do: "hottest"; percent: number; name: string }
   | { do: "edit"; edit: string; arguments: (number | string)[]; window?: Shape | Shape[] | null; remove?: boolean }
   | { do: "before after"; on: boolean }
-  | { do: "rank"; by: string | null; descending?: boolean; limit?: number }
+  | { do: "rank"; by: string | null; descending?: boolean; limit?: number; having?: string | null }
   | { do: "precision"; error: number | null; seconds: number | null; budget: number | null }
   | { do: "players"; rows: number; columns: number }
   | { do: "baseline"; text: string };
@@ -79,7 +79,7 @@ export interface Query {
   window_text: string | null;
   edits: Edit[] | null;
   before_after?: boolean;
-  rank: { by: string; descending: boolean; limit: number | null } | null;
+  rank: { by: string | null; descending: boolean; limit: number | null; having?: string | null } | null;
   precision: { error: number | null; confidence?: number | null; seconds: number | null; budget: number | null } | null;
   players: string | null;
   baseline?: string | null;
@@ -233,7 +233,8 @@ export interface ScoreRow {
 export interface Plan {
   nodes: { id: string | number; label: string; kind?: string }[];
   edges: [string | number, string | number][];
-  laws: { law: string; formula?: string; before?: number | string | null; after?: number | string | null }[];
+  laws: { law: string; formula?: string; times?: number }[];
+  saved?: { by: string; rows: number }[];
   rows?: number | null;
   rows_as_written?: number | null;
   seconds?: number | null;

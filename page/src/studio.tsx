@@ -91,13 +91,19 @@ function Status({ studio, state }: Props) {
   if (status.error != null && Number.isFinite(status.error)) words.push(`±${percent(status.error)}`);
   if (status.message && status.state !== "error") words.push(status.message);
   if (status.seconds && !running) words.push(`${number(status.seconds)} s`);
+  const old = stale(state) && !problem;
+  // Read aloud when the state changes, not at each batch of rows.
+  const aloud = problem ?? [running ? words[0] : words.join(", "), state.notice].filter(Boolean).join(". ");
   return (
     <div class="status" data-part="status">
-      <span role="status" aria-live="polite">
+      <span class="said">
         {problem ? <b class="problem">{problem.split("\n")[0]}</b> : <span class="words">{words.join(" · ")}</span>}
-        {first && <span class="hint"> Drag on the picture to ask about a part of it.</span>}
         {state.notice && state.notice !== problem && <span class="notice"> {state.notice}</span>}
-        {stale(state) && !problem && <em class="old"> the map answers the previous question</em>}
+        {old && <em class="old"> the map answers the previous question</em>}
+        {first && !state.notice && <span class="hint"> Drag on the picture to ask about a part of it.</span>}
+      </span>
+      <span class="hidden" role="status" aria-live="polite">
+        {aloud}
       </span>
       {running && (
         <progress max={1} value={status.forecast && status.rows ? Math.min(1, status.rows / status.forecast) : undefined} aria-label="Rows done" />

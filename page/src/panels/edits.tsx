@@ -33,6 +33,13 @@ export function Edits({ studio, state }: { studio: Studio; state: State }) {
       moving,
     );
   const offered = ["nullify", ...(image ? ["blur", "brightness", "contrast"] : [])].filter((name) => !edits.some((edit) => edit.edit === name));
+  if (query?.by_hand)
+    return (
+      <section data-part="edits" aria-label="Edits">
+        <h2>Edits</h2>
+        <p class="hint">The query's FROM is written by hand; these controls come back with a simpler one.</p>
+      </section>
+    );
   return (
     <section data-part="edits" aria-label="Edits">
       <h2>Edits</h2>

@@ -20,8 +20,9 @@ export function Multiples({ studio, state }: { studio: Studio; state: State }) {
   const rank = query?.rank ?? null;
   let most = 0;
   for (const one of state.multiples.values()) for (const value of one.heat ?? []) if (Math.abs(value) > most) most = Math.abs(value);
-  const rankBy = (by: string, descending: boolean, limit: number | null) =>
-    studio.gesture(by === "none" ? { do: "rank", by: null } : { do: "rank", by, descending, ...(limit ? { limit } : {}) });
+  const by = rank?.by ?? null;
+  const rankBy = (name: string, descending: boolean, limit: number | null) =>
+    studio.gesture(name === "none" ? { do: "rank", by: null } : { do: "rank", by: name, descending, ...(limit ? { limit } : {}) });
   return (
     <section data-part="multiples" aria-label="Small multiples" data-count={state.multiples.size}>
       <div class="strip">
@@ -30,21 +31,32 @@ export function Multiples({ studio, state }: { studio: Studio; state: State }) {
         </h2>
         <label>
           sort
-          <select aria-label="Sort by" value={rank?.by ?? "none"} onChange={(event) => rankBy(event.currentTarget.value, rank?.descending ?? true, rank?.limit ?? 12)}>
+          <select aria-label="Sort by" value={by ?? "none"} onChange={(event) => rankBy(event.currentTarget.value, rank?.descending ?? true, rank?.limit ?? 12)}>
             <option value="none">as registered</option>
             <option value="distance">distance</option>
             <option value="mass">mass in the window</option>
             <option value="score">score</option>
           </select>
         </label>
-        {rank && (
+        <form
+          class="inline"
+          onSubmit={(event) => {
+            event.preventDefault();
+            const having = new FormData(event.currentTarget).get("having")?.toString().trim() || null;
+            studio.gesture({ do: "rank", by, having });
+          }}
+        >
+          <label for="ialgebra-having">only</label>
+          <input id="ialgebra-having" name="having" key={rank?.having ?? ""} defaultValue={rank?.having ?? ""} placeholder="prediction <> label" title="A condition of HAVING; Enter asks" />
+        </form>
+        {rank && by && (
           <>
-            <button title="Turn the order" onClick={() => rankBy(rank.by, !rank.descending, rank.limit)}>
+            <button title="Turn the order" onClick={() => rankBy(by, !rank.descending, rank.limit)}>
               {rank.descending ? "largest first" : "smallest first"}
             </button>
             <label>
               first
-              <input type="number" min={1} max={entry!.count} value={rank.limit ?? 12} onChange={(event) => rankBy(rank.by, rank.descending, Number(event.currentTarget.value) || 12)} />
+              <input type="number" min={1} max={entry!.count} value={rank.limit ?? 12} onChange={(event) => rankBy(by, rank.descending, Number(event.currentTarget.value) || 12)} />
             </label>
           </>
         )}

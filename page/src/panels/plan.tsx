@@ -26,21 +26,12 @@ export function PlanView({ studio, state }: { studio: Studio; state: State }) {
             {plan.laws.length > 0 ? (
               <table>
                 <caption>Laws that fired</caption>
-                <thead>
-                  <tr>
-                    <th scope="col">law</th>
-                    <th scope="col">says</th>
-                    <th scope="col">rows</th>
-                  </tr>
-                </thead>
                 <tbody>
                   {plan.laws.map((law, i) => (
                     <tr key={i}>
                       <th scope="row">{law.law}</th>
-                      <td>
-                        <code>{law.formula}</code>
-                      </td>
-                      <td class="number">{law.before != null ? `${count(law.before)} → ${count(law.after)}` : ""}</td>
+                      <td>{law.formula}</td>
+                      <td class="number">{(law.times ?? 1) > 1 ? `× ${law.times}` : ""}</td>
                     </tr>
                   ))}
                 </tbody>
@@ -48,11 +39,18 @@ export function PlanView({ studio, state }: { studio: Studio; state: State }) {
             ) : (
               <p class="hint">No law changes this query.</p>
             )}
-            {plan.text && (
-              <details>
-                <summary>explain, as text</summary>
-                <pre tabIndex={0}>{plan.text}</pre>
-              </details>
+            {(plan.saved?.length ?? 0) > 0 && (
+              <table>
+                <caption>Rows saved by sharing</caption>
+                <tbody>
+                  {plan.saved!.map((saved, i) => (
+                    <tr key={i}>
+                      <td>{saved.by}</td>
+                      <td class="number">{count(saved.rows)}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
             )}
           </div>
         </div>

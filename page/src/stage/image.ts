@@ -127,6 +127,13 @@ export class ImageStage {
   }
 
   private lastMap: OneMap | null = null;
+  private border: { key: string; path: Path2D } | null = null;
+
+  private borderOf(player: number): Path2D {
+    const key = `${this.where!.key} ${player}`;
+    if (this.border?.key !== key) this.border = { key, path: borders(this.where!.raster, player) };
+    return this.border.path;
+  }
 
   private drawOverlay(): void {
     if (!this.look) return;
@@ -145,7 +152,7 @@ export class ImageStage {
       context.strokeStyle = "rgba(255,255,255,.16)";
       context.stroke(this.where.lines);
       if (this.look.player >= 0) {
-        const path = borders(this.where.raster, this.look.player);
+        const path = this.borderOf(this.look.player);
         context.lineWidth = (4 * line) / sx;
         context.strokeStyle = "#000";
         context.stroke(path);
@@ -297,8 +304,10 @@ export class ImageStage {
     const at = this.drag.to;
     const said = this.say(false);
     this.drag = this.before = null;
-    if (!said) this.studio.set({ player: this.playerAt(at), shape: this.hit(at) });
-    else this.drawOverlay();
+    if (!said) {
+      const player = this.playerAt(at);
+      this.studio.set({ player, shape: this.hit(at), notice: player >= 0 ? this.describe(player) : "" });
+    } else this.drawOverlay();
   }
 
   dropDrag(): void {
