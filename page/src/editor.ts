@@ -58,15 +58,14 @@ const KINDS: Record<string, string> = {
   column: "property",
 };
 
-/** Text typed over a selection is put in here: the browser's own way writes an inline style, which the policy refuses. */
-function typedOver(event: InputEvent, view: EditorView): boolean {
-  const { main } = view.state.selection;
-  if (event.inputType !== "insertText" || !event.data || main.empty || view.composing) return false;
-  event.preventDefault();
-  const text = event.data;
-  const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
-  if (!view.state.facet(EditorView.inputHandler).some((handler) => handler(view, main.from, main.to, text, insert))) view.dispatch(insert());
-  return true;
+/** What a selection is put between instead. */
+const BRACKETS = "([{'\"";
+
+/** A selection that is typed over goes first: the browser's own way writes an inline style, which the policy refuses. */
+function typedOver(event: KeyboardEvent, view: EditorView): boolean {
+  const typed = event.key.length === 1 && !BRACKETS.includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
+  if (typed && !view.state.selection.main.empty) view.dispatch(view.state.replaceSelection(""), { userEvent: "delete.selection" });
+  return false;
 }
 
 export class Editor {
@@ -106,7 +105,7 @@ export class Editor {
           syntaxHighlighting(classHighlighter),
           autocompletion({ override: [(context) => this.complete(context)], icons: false }),
           EditorView.lineWrapping,
-          EditorView.domEventHandlers({ beforeinput: typedOver }),
+          EditorView.domEventHandlers({ keydown: typedOver }),
           EditorView.contentAttributes.of({ "aria-label": "Query. Ctrl+Enter asks, Escape then Tab leaves the editor" }),
           placeholder("select * from f(x)"),
           THEME,

@@ -99,6 +99,7 @@ class Hand:
         """Type a query and ask it."""
         self.page.click(".cm-content")
         self.page.keyboard.press("Control+a")
+        self.page.keyboard.press("Delete")
         self.page.keyboard.insert_text(text)
         self.page.keyboard.press("Escape")
         before = self.data("question")
@@ -285,6 +286,13 @@ def test_layers_are_chosen_several_with_shift(hand: Hand) -> None:
     hand.asked(query("", layers="2, *"))
     hand.page.click("[data-part=layers] .ticks button[data-layer='3']")
     hand.asked(query("", layers="3"))
+
+
+def test_a_class_is_found_by_its_name(hand: Hand) -> None:
+    hand.page.fill("[aria-label='Find a class']", "whale")
+    hand.page.click("[aria-label='Classes found'] button")
+    name = "a class of a rather long name, such as grey whale (Eschrichtius robustus)"
+    hand.asked(f"select * from f(cat, target => '{name}') budget 40")
 
 
 def test_an_input_is_pinned_by_a_key_and_by_a_drag(hand: Hand) -> None:
