@@ -288,8 +288,32 @@ def test_what_does_not_fit_another_model_or_input_is_left_out_and_no_more(catalo
         'select * from "select"(cat, players => grid(2, 2)) where w budget 40'
     )
     assert of({"do": "input", "name": "passage"}, "select 2 from f(rotate(cat, 3)) where w budget 40") == (
-        "select 2 from f(passage) budget 40"
+        "select * from words(passage) budget 40"
     )
+    assert of({"do": "input", "name": "wave"}, "select * from f(rotate(cat, 3)) anti join g(rotate(cat, 3))") == (
+        "select * from f(wave) anti join g(wave)"
+    ), "no model was run with such inputs"
+
+
+def test_an_input_of_another_form_is_explained_by_a_model_that_was_run_with_such_inputs(catalog):
+    for name, text in {
+        "row": "select * from t(row)",
+        "passage": "select * from words(passage)",
+        "dog": 'select * from "select"(dog)',
+        "wave": 'select * from "select"(wave)',
+    }.items():
+        assert changed({"do": "input", "name": name}, 'select * from "select"(cat)', catalog).text == text
+
+
+def test_classes_without_names_are_chosen_by_what_they_are_called(catalog):
+    text = changed({"do": "target", "class": "class 2"}, "select * from t(row)", catalog).text
+    assert text == "select * from t(row, target => 2)"
+    seen = view.viewed(text, catalog)
+    assert seen is not None
+    assert seen["target"] == "class 2"
+    seen = view.viewed("select * from f(cat, target => 2)", catalog)
+    assert seen is not None
+    assert seen["target"] == "it's"
 
 
 def test_naming_a_window_makes_it_once_and_uses_it(con, catalog):

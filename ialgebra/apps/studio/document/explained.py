@@ -6,14 +6,18 @@ model or input is left out. May not know: windows, edits, rankings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from ....errors import BindError
+from ....algebra.kinds import KINDS
+from ....catalog.catalog import Catalog
+from ....errors import BindError, IalgebraError
 from ....language import tree
 from ....language.reader import parse_value
+from ....models.network import Network
 from ....system import checks
 from ....system.checks import shown
 from . import shapes
@@ -45,9 +49,31 @@ def input(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
     model = page.controls.model if page.controls else next(iter(page.catalog.models))
     controls = page.controls or Controls(model, chosen)
     pin = None if controls.pin == chosen else controls.pin
-    controls = replace(controls, input=chosen, pin=pin)
+    model = _fitting(controls.model, chosen, page.catalog)
+    compare = controls.compare if model == controls.model else None
+    controls = replace(controls, model=model, compare=compare, input=chosen, pin=pin)
     forgetting = (_no_edits, _no_window, _no_players, _no_pin, _no_ranking, _no_target, _no_layers)
     yield from _less_and_less(GestureDraft(page.query), controls, forgetting)
+
+
+def _fitting(model: str, chosen: Chosen, catalog: Catalog) -> str:
+    """The model; if it was run with inputs of another form, the first one that was run with such inputs."""
+    known = [catalog.models[model], *catalog.models.values()] if model in catalog.models else []
+    return next((network.name for network in known if _takes(network, chosen, catalog)), model)
+
+
+def _takes(network: Network, chosen: Chosen, catalog: Catalog) -> bool:
+    """Whether a model was run with inputs like this one: of as many axes, and as many features or channels. One that
+    was not run yet may take it."""
+    example, entry = network.example, catalog.input(chosen.name)
+    if example is None:
+        return True
+    try:
+        x = catalog.element_for(network.name, entry.sources[0]).tensor
+    except IalgebraError:  # a model of texts, and a text of another tokenizer
+        return False
+    alike = example.dim() == x.dim() and example.is_floating_point() == x.is_floating_point()
+    return alike and (KINDS[entry.kind].vocabulary or example.shape[0] == x.shape[0])
 
 
 def pin(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
@@ -127,10 +153,16 @@ def target(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]
         case None:
             value: tree.ValueExpr | None = None
         case str(name):
-            value = tree.Text(name, NOWHERE)
+            network = page.catalog.models.get(page.known.model)
+            unnamed = _UNNAMED.fullmatch(name) if network is None or not network.classes else None
+            value = shapes.number(int(unnamed[1]), "a class") if unnamed else tree.Text(name, NOWHERE)
         case other:
             value = shapes.number(checks.whole("a class", other, 0), "a class")
     yield page.with_controls(page.known.with_option("target", value))
+
+
+_UNNAMED: Final = re.compile(r"(?:class|output) (\d{1,9})", re.ASCII)
+"""What classes without names are called: `class 3`, or `output 3` of a regression."""
 
 
 def players(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:

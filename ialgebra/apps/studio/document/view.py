@@ -57,12 +57,18 @@ def _controlled(controls: Controls, catalog: Catalog) -> dict[str, object]:
         "pin": None if controls.pin is None else _chosen(controls.pin),
         "compare": controls.compare,
         "before_after": controls.before_after,
-        "target": _plain(controls.option("target")),
+        "target": _class(controls, catalog),
         "edits": [_edit(each, catalog, entry.kind if entry else None) for each in controls.edits],
         "players": _written(controls.option("players")),
         "baseline": _written(controls.option("baseline")),
         "kind": entry.kind if entry else None,
     }
+
+
+def _class(controls: Controls, catalog: Catalog) -> object:
+    """The class that is explained, by its name; None where each model explains the class that it predicts."""
+    said, network = _plain(controls.option("target")), catalog.models.get(controls.model)
+    return network.class_name(said) if isinstance(said, int) and said >= 0 and network is not None else said
 
 
 def _by_hand(query: tree.Query) -> dict[str, object]:
