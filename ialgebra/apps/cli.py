@@ -115,11 +115,11 @@ def _studio(arguments: argparse.Namespace, printer: Printer) -> int:
     from . import studio
 
     with shown_warnings(printer), _session(arguments.setup, printer) as con:
-        about = studio.example(con) if arguments.setup is None else {}
-        with studio.started(con, host=arguments.host, port=arguments.port, about=about) as served:
+        shown = studio.example(con) if arguments.setup is None else None
+        with studio.started(con, host=arguments.host, port=arguments.port, shown=shown) as served:
             print(served.url, flush=True)
-            shown = arguments.open and served.browse()
-            printer.note(("" if shown else "open the address in a browser; ") + "Ctrl-C ends the studio")
+            browsed = arguments.open and served.browse()
+            printer.note(("" if browsed else "open the address in a browser; ") + "Ctrl-C ends the studio")
             try:
                 served.wait()
             except KeyboardInterrupt:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 224  # pixels, as Lite0 was trained
+LAYERS = (6, 12, 17)  # of Lite0's 19 layers; each is the last of a stage, with 28², 14² and 7² positions
 _CHANNELS = (1, 3, 4)
 _CROP_SHARE = 224 / 256  # of the shorter side that the centre crop keeps, as in ImageNet's evaluation
 
@@ -164,3 +165,21 @@ class _Architecture(Protocol):
     """The method that we call of efficientnet_lite_pytorch.EfficientNet, which has no type annotations."""
 
     def from_name(self, name: str) -> nn.Module: ...
+
+
+class Mispreprocessed(nn.Module):
+    """A network whose inputs are normalised by ImageNet's usual mean and deviation, which is wrong for Lite0."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Logits `(B, 1000)` of inputs `(B, 3, 224, 224)` in Lite0's own units."""
+        logits: Tensor = self.network(((batch * 128 + 127) / 255 - self.mean) / self.deviation)
+        return logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import queue
 import zipfile
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import ialgebra
+from ialgebra.apps.studio.opening import Example
 from ialgebra.errors import BindError
 
 pytest.importorskip("uvicorn")
@@ -437,3 +439,18 @@ def test_completion_says_what_may_stand_at_the_cursor(page):
     found = page.ask("complete", text=text, at=len(text))
     assert (found["type"], found["from"]) == ("completions", len(text) - 2)
     assert "where" in [each["label"] for each in found["options"]]
+
+
+def test_what_nobody_waits_for_is_done_once_after_the_first_answer() -> None:
+    done: queue.Queue[str] = queue.Queue()
+    shown = Example({"title": "pictures"}, lambda: done.put("heads"))
+    with serving.session() as con, serving.served(con, opening="select * from f(x) budget 20", shown=shown) as running:
+        assert done.empty(), "nobody has looked"
+        with serving.page(running.url) as page:
+            page.hello()
+            page.until_status("done")
+            assert done.get(timeout=serving.PATIENCE) == "heads"
+            page.say("ask", text="select * from f(x) budget 24")
+            page.until_status("done", question=2)
+    assert page.of("catalog")[0]["title"] == "pictures"
+    assert done.empty()

@@ -25,7 +25,7 @@ from ialgebra.session.session import Session
 from ialgebra.system import runtime
 
 from . import page
-from .story import CHAPTERS, LAYERS, MISTAKES, Mistake, Scene
+from .story import CHAPTERS, MISTAKES, Mistake, Scene
 
 CROPS = 12  # random crops of each photo that the heads are trained on
 README = ("first-map", "antijoin")  # the scenes whose pictures README.md and docs/language.md show
@@ -82,28 +82,10 @@ def readme_pictures(folder: Path) -> list[Path]:
         return [_save(con.sql(scenes[slug].script), folder / f"{slug}.png", _README_DPI) for slug in README]
 
 
-class Mispreprocessed(nn.Module):
-    """A network whose inputs are normalised by ImageNet's usual mean and deviation, which is wrong for Lite0."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
-        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
-
-    def forward(self, batch: Tensor) -> Tensor:
-        """Logits `(B, 1000)` of inputs `(B, 3, 224, 224)` in Lite0's own units."""
-        logits: Tensor = self.network(((batch * 128 + 127) / 255 - self.mean) / self.deviation)
-        return logits
-
-
 def _register(con: Session) -> nn.Module:
     network, classes = zoo.network(), zoo.class_names()
     con.register_model("f", network, classes=classes)
-    con.register_model("g", Mispreprocessed(network), classes=classes)
+    con.register_model("g", zoo.Mispreprocessed(network), classes=classes)
     for name in zoo.PHOTOS:
         con.register_input(name, zoo.photo(name))
     con.register_input("dimmed", _dimmed("coffee"))
@@ -138,15 +120,15 @@ def _gallery(network: nn.Module) -> list[page.PagePhoto]:
 
 
 def _heads(con: Session) -> str:
-    """Train the heads of `LAYERS` by distillation on crops of the photos, and report how accurate they are.
+    """Train the heads of `zoo.LAYERS` by distillation on crops of the photos, and report how accurate they are.
 
     The heads are fitted twice: first with whole photos held out, only to measure that accuracy; then with crops held
     out, and these heads are used.
     """
     crops = torch.cat([zoo.crops(name, CROPS) for name in zoo.PHOTOS])
     photos = [name for name in zoo.PHOTOS for _ in range(CROPS)]
-    unseen = con.fit_heads("f", crops, layers=LAYERS, groups=photos)
-    seen = con.fit_heads("f", crops, layers=LAYERS)
+    unseen = con.fit_heads("f", crops, layers=zoo.LAYERS, groups=photos)
+    seen = con.fit_heads("f", crops, layers=zoo.LAYERS)
     return f"""\
 Trained on {len(crops)} random crops of {len(zoo.PHOTOS)} photos by distillation: each head learns to say
 what the whole network says.

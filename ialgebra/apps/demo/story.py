@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ialgebra.apps.zoo import LAYERS
 from ialgebra.results.attribution import Attribution
 from ialgebra.results.relation import Relation
-
-LAYERS = (6, 12, 17)  # of Lite0's 19 layers; each is the last of a stage, with 28², 14² and 7² positions
 
 
 @dataclass(frozen=True)

@@ -15,23 +15,28 @@ from ..packages import needed
 if TYPE_CHECKING:
     from ...results.relation import Relation
     from ...session.session import Session
-    from .messages import Said
+    from .opening import Example
     from .studio import Studio
     from .widget import StudioWidget
 
 
 def started(
-    con: Session, *, host: str = "127.0.0.1", port: int = 0, opening: str | None = None, about: Said | None = None
+    con: Session,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    opening: str | None = None,
+    shown: Example | None = None,
 ) -> Studio:
     """A studio for a session, which serves from now on; `port` 0 takes a free one.
 
-    `opening` is the first query (None: one that fits what is registered), `about` what the page says of the session.
+    `opening` is the first query (None: one that fits what is registered); `shown` is what `example` registered.
     Raises IalgebraError where a package of the `studio` extra is missing, and for a host or a port that cannot be had.
     """
     _check_packages()
     from . import studio
 
-    return studio.Studio(con, host=host, port=port, opening=opening, about=about)
+    return studio.Studio(con, host=host, port=port, opening=opening, shown=shown)
 
 
 def below_a_cell(con: Session, answer: Relation | None = None) -> StudioWidget:
@@ -46,8 +51,8 @@ def below_a_cell(con: Session, answer: Relation | None = None) -> StudioWidget:
     return widget.StudioWidget(con, opening.first_query(con) if answer is None else answer.query, answer)
 
 
-def example(con: Session) -> Said:
-    """Register something to look at in a session, and tell what: the demo's network and photos, or else digits.
+def example(con: Session) -> Example:
+    """Register something to look at in a session: the demo's network and photos, or else digits.
 
     Raises IalgebraError where a package of the `studio` extra is missing.
     """

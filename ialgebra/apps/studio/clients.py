@@ -48,12 +48,19 @@ class Workplace:
     con: Session
     opening: str
     about: Said = field(default_factory=dict)  # what the catalog says of the session: its title, whether it is the demo
+    afterwards: Callable[[], object] | None = None  # what is done once, when the first question has its answer
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "ialgebra-studio"))
     exports: OrderedDict[str, SharedFile] = field(default_factory=OrderedDict)
 
     async def work(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in a thread, so that the event loop goes on."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+    def rest(self) -> None:
+        """A question has its answer: begin what nobody waits for, the first time."""
+        if self.afterwards is not None:
+            self.threads.submit(self.afterwards)
+            self.afterwards = None
 
     def offer(self, file: SharedFile) -> str:
         """The path under which a file can be fetched; the oldest are forgotten."""
@@ -398,6 +405,7 @@ class StudioClient:
         }
         if answer is not None and question is not None:
             self._note(question)
+            self.place.rest()
             found |= {"rows": answer.stats.rows, "reused": answer.stats.reused_rows, "seconds": answer.stats.seconds}
             found |= {"bound_met": answer.stats.bound_met}
             found |= {"relative_error": max((each.relative_error for each in answer[: frames.MOST_MAPS]), default=None)}

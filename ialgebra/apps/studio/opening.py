@@ -7,8 +7,12 @@ May not know: servers.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +27,7 @@ from .. import zoo
 from .messages import Said
 
 _PAIRS = 8  # of a model and an input that are tried
+_CROPS = 3  # of each photo, for the heads of the demo's network
 _MOST_ELEMENTS = 12  # of a collection that a first query explains
 _DEMO = (
     "efficientnet_lite_pytorch",
@@ -57,18 +62,36 @@ def _fits(model: Network, entry: Entry) -> bool:
     return not model.probed or model.row_shape == entry.shape
 
 
-def register_example(con: Session) -> Said:
-    """Register something to look at, and tell what: the demo's network and photos, or else digits."""
+@dataclass(frozen=True)
+class Example:
+    """Something to look at: what a page says of it, and what makes more of it once somebody looks."""
+
+    about: Said
+    afterwards: Callable[[], object] | None = None
+
+
+def register_example(con: Session) -> Example:
+    """Register something to look at: the demo's network and photos, or else digits."""
     if all(importlib.util.find_spec(module) for module in _DEMO):
         return _demo(con)
-    return _digits(con)
+    return Example(_digits(con))
 
 
-def _demo(con: Session) -> Said:
-    con.register_model("f", zoo.network(), classes=zoo.class_names())
+def _demo(con: Session) -> Example:
+    """The demo's network `f`, and `g`, which is the same network given pictures that were normalised wrongly."""
+    network, classes = zoo.network(), zoo.class_names()
+    con.register_model("f", network, classes=classes)
+    con.register_model("g", zoo.Mispreprocessed(network), classes=classes)
     for name in ("cat", "coffee", *(name for name in zoo.PHOTOS if name not in ("cat", "coffee"))):
         con.register_input(name, zoo.photo(name))
-    return {"title": "demo: EfficientNet-Lite0", "demo": True}
+    return Example({"title": "demo: EfficientNet-Lite0", "demo": True}, partial(_train_heads, con))
+
+
+def _train_heads(con: Session) -> None:
+    """Heads for some layers of the demo's network, distilled on crops of its photos; some seconds."""
+    crops = torch.cat([zoo.crops(name, _CROPS) for name in zoo.PHOTOS])
+    with contextlib.suppress(IalgebraError):  # the session was closed meanwhile
+        con.fit_heads("f", crops, layers=zoo.LAYERS)
 
 
 # Digits, for those without the demo's packages ----------------------------------------------------------------------

@@ -19,8 +19,8 @@ from ...errors import IalgebraError
 from ...results.assemble import say
 from ...session.session import Session
 from .clients import Workplace
-from .messages import MOST_BYTES, Said
-from .opening import first_query
+from .messages import MOST_BYTES
+from .opening import Example, first_query
 from .security import Keys, is_loopback
 from .server import StudioServer
 
@@ -36,7 +36,7 @@ class Studio:
     """
 
     def __init__(
-        self, con: Session, *, host: str, port: int, opening: str | None = None, about: Said | None = None
+        self, con: Session, *, host: str, port: int, opening: str | None = None, shown: Example | None = None
     ) -> None:
         listening = _listening(host, port)
         self._keys = Keys(host, listening.getsockname()[1])
@@ -45,7 +45,8 @@ class Studio:
                 f"the studio listens on {host}, which other machines can reach: who learns its token can ask this "
                 "session anything, and what is sent is not encrypted"
             )
-        place = Workplace(con, first_query(con) if opening is None else opening, about or {})
+        shown = shown or Example({})
+        place = Workplace(con, first_query(con) if opening is None else opening, shown.about, shown.afterwards)
         self._pages = StudioServer(place, self._keys)
         config = uvicorn.Config(
             self._pages.app,
