@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         WindowWarning,
     )
     from .planner.strategy import Strategy
+    from .planner.tempo import Tempo
     from .results.attribution import Attribution
     from .results.relation import Relation, load
     from .results.scores import Scores
     from .session.session import Session, connect
+    from .session.submitted import Submitted
     from .system.runtime import tune_process
     from .version import __version__
 
@@ -47,6 +49,8 @@ _HOMES = {
     "Session": "session.session",
     "ShapeError": "errors",
     "Strategy": "planner.strategy",
+    "Submitted": "session.submitted",
+    "Tempo": "planner.tempo",
     "WindowWarning": "errors",
     "__version__": "version",
     "connect": "session.session",
@@ -71,6 +75,8 @@ __all__ = [
     "Session",
     "ShapeError",
     "Strategy",
+    "Submitted",
+    "Tempo",
     "WindowWarning",
     "__version__",
     "connect",

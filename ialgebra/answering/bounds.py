@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..errors import BindError
 from ..language import tree
 from ..planner.strategy import Strategy
+from ..planner.tempo import USUAL, Tempo
 
 _MOST_ERROR = 1e6  # a larger bound is a typing mistake
 _DEFAULT_CONFIDENCE = 0.95  # of a query that states none
@@ -48,10 +49,12 @@ def _fraction(number: tree.Number | None, what: str, below: float) -> float | No
 
 
 class Policy(NamedTuple):
-    """Which decisions rounds may take: `retire` maps that are within their bound, so that they get no more rows (D4);
-    `allocate` rows among the games of a join (D8); draw `common` coalitions for all games of a join, or own ones for
-    each (D9; None: whichever costs less); change to the `exact` answer if that costs little more (D2)."""
+    """How many rows the first rounds have (`tempo`), and which decisions rounds may take: `retire` maps that are within
+    their bound, so that they get no more rows (D4); `allocate` rows among the games of a join (D8); draw `common`
+    coalitions for all games of a join, or own ones for each (D9; None: whichever costs less); change to the `exact`
+    answer if that costs little more (D2)."""
 
+    tempo: Tempo = USUAL
     retire: bool = True
     allocate: bool = True
     common: bool | None = None
@@ -61,5 +64,9 @@ class Policy(NamedTuple):
     def of(cls, strategy: Strategy) -> Policy:
         """The decisions that a strategy allows; what it leaves open is allowed."""
         return cls(
-            strategy.retire is not False, strategy.allocate is not False, strategy.common, strategy.exact is not False
+            strategy.pace,
+            strategy.retire is not False,
+            strategy.allocate is not False,
+            strategy.common,
+            strategy.exact is not False,
         )

@@ -22,13 +22,12 @@ from ..results.provenance import environment
 from ..results.relation import Relation, Stats
 from .binding import unpredicted
 from .question import BoundQuery, Request
-from .rounds import PILOT
 
 
 def explained(request: Request, catalog: Catalog, form: PlanFormat = "text") -> Relation:
     """EXPLAIN: the plan of a query, without running it. If the query filters by prediction, all elements are
     planned."""
-    first = Effort(PILOT) if request.bounds.any else None
+    first = Effort(request.strategy.pace.pilot) if request.bounds.any else None
     question = BoundQuery.of(request, catalog)
     plan = question.plan(first)
     for doubt in question.doubts():

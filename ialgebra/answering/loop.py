@@ -27,6 +27,7 @@ from ..interpreters.trees import TreesRefused
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
+from ..planner.partial import read_slowly
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
 from ..results.assemble import FoundMap, columns, heard, say, warn, warn_of_models
@@ -37,6 +38,7 @@ from ..system.collector import resting
 from ..system.runtime import peak_memory
 from . import kept_answers
 from .bounds import Policy
+from .early import Early, early
 from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
 from .running import Running, Standing, Watch
@@ -85,7 +87,8 @@ def refined(
     """
     if analyze:
         peak_memory(reset=True)
-    if not at_once and request.strategy.reuse is False:  # rounds reuse each other's rows, but not the session's
+    alone = at_once and not request.strategy.pace.maps
+    if not alone and request.strategy.reuse is False:  # rounds reuse each other's rows, but not the session's
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(
@@ -110,14 +113,25 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
     plan: PhysicalPlan | None = whole if at_once else question.plan(course.effort)
     for doubt in question.doubts():
         say(doubt)
+    shows = question.request.strategy.pace.maps and question.contest is None
     while plan is not None:
-        outcome = running.execute(plan, _progress(watch, course, running), deadline=running.last_start(plan))
+        target, before = plan, None if last is None else last.plan
+
+        def execute(each: PhysicalPlan, target: PhysicalPlan = target) -> Outcome | None:
+            progress = _progress(watch, course, running, target.rows if shows else 0)
+            return running.execute(each, progress, deadline=running.last_start(target))
+
+        for each in early(question, plan, before, running, execute) if shows else ():
+            yield _shown(question, each, course, running)
+        outcome = execute(plan)
         if outcome is None and last is not None:  # the rows of the unfinished round are too few for an answer
             yield replace(last, in_time=False)
             return
         if outcome is None:
             plan = question.plan(_ENDS_ALONE, plan.strategy)
             continue
+        if shows and read_slowly(plan):
+            yield _shown(question, Early(plan, outcome, "partial"), course, running)
         maps = _estimated(question, plan, outcome, course, running.store)
         _judge(question, course, plan, maps, running)
         following = _following(question, course, plan, whole, running)
@@ -147,8 +161,23 @@ class _Map(NamedTuple):
 _Maps = Mapping[Place, _Map]
 
 
+def _shown(question: BoundQuery, each: Early, course: Course, running: Running) -> Round:
+    """What is shown before a round is complete: its maps are read quickly, and not judged."""
+    maps = _estimated(question, each.plan, each.outcome, course, running.store, quick=True)
+    found = _round(question, course, each.plan, each.outcome, maps)
+    return replace(found, stage=each.stage, bound_met=question.request.bounds.error is None)
+
+
 @resting()
-def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, course: Course, store: Store) -> _Maps:
+def _estimated(
+    question: BoundQuery,
+    plan: PhysicalPlan,
+    outcome: Outcome,
+    course: Course,
+    store: Store,
+    *,
+    quick: bool = False,
+) -> _Maps:
     """The maps of a round; settled maps are not estimated again."""
     entries = {
         Place(number, k): (output, answer, readings)
@@ -161,7 +190,7 @@ def _estimated(question: BoundQuery, plan: PhysicalPlan, outcome: Outcome, cours
     current().check()
     tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
     kept = None if plan.strategy.reuse is False else store.estimates
-    estimates = Estimates(plan, tables, question.catalog, growing.values(), kept)
+    estimates = Estimates(plan, tables, question.catalog, growing.values(), kept, quick)
     maps = {
         place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))
         for place, (output, answer, readings) in entries.items()
@@ -264,7 +293,7 @@ def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: b
         details=cast("dict[str, object]", details),
         text=words if analyze else nothing,
         query=request.own_text,
-        provenance=provenance(request.query, catalog, plan, told, running.tape.batches),
+        provenance=provenance(request.query, catalog, plan, told, running.tape.batches) | {"stage": each.stage},
     )
 
 
@@ -312,14 +341,15 @@ def _row_cost(catalog: Catalog, game: Game) -> float:
     return 1.0 if game.layer is None else game.layer / len(catalog.model(game.model).layers)
 
 
-def _progress(watch: Watch | None, course: Course, running: Running) -> Progress | None:
-    """A function for an execution to report its rows to; it tells `watch` how far the whole query is."""
+def _progress(watch: Watch | None, course: Course, running: Running, rows: int) -> Progress | None:
+    """A function for an execution to report its rows to; it tells `watch` how far the whole query is. The round has at
+    least so many `rows`."""
     if watch is None:
         return None
     before = running.spending.rows
 
     def report(done: int, total: int) -> None:
-        forecast = before + max(total, course.ahead)
+        forecast = max(before + total, before + course.ahead, rows)
         watch(Standing(before + done, forecast, running.seconds, course.error, course.bounds.error))
 
     return report

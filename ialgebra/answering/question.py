@@ -21,8 +21,10 @@ from ..algebra.windows import Columns
 from ..catalog.catalog import Catalog
 from ..errors import BindError, BudgetError, IalgebraError, IalgebraWarning, ModelError
 from ..estimation.maps import EstimatedMap
+from ..kernels.estimators.registry import complete
 from ..language import tree
 from ..language.bind.query import Bound
+from ..planner.coarse import coarse
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.doubts import Use
 from ..planner.physical import PhysicalPlan
@@ -190,6 +192,20 @@ class BoundQuery:
         """
         with self.request.placing(), resting():
             return size(self._lowered, self.request.seed, numbers=self.open, effort=effort, strategy=strategy)
+
+    def coarse(self, rows: int, finer: PhysicalPlan) -> PhysicalPlan | None:
+        """The physical plan of the query over a few blocks of players, all of whose coalitions are rows of the games of
+        the `finer` plan, at most `rows` a game; None where that is not worth while, or where its rows would be more
+        than the query may spend."""
+        exact = all(complete(job.spec.method) for job in finer.jobs)
+        budgets = [game.estimation.budget for job in finer.jobs for game in job.games]
+        if not exact and any(budget is not None for budget in budgets):
+            return None
+        lowered = coarse(self._lowered, rows, finer.rows)
+        if lowered is None:
+            return None
+        with self.request.placing(), resting():
+            return size(lowered, self.request.seed, numbers=self.open, strategy=finer.strategy)
 
     def judge(self, maps: Mapping[Place, EstimatedMap], *, give_up: bool) -> dict[Place, EstimatedMap]:
         """Pass a round's maps to the contest; return those that are given up, because they cannot be in the answer."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from ..estimation.bound import simultaneous
 from ..estimation.maps import EstimatedMap
@@ -28,13 +29,14 @@ from .bounds import Bounds, Policy
 from .forecast import LEAST_GROWTH, MOST_GROWTH, Forecast, Goals, TableKey, a_row, learn
 from .question import Place
 
-PILOT = 8  # rows per player of the first round: enough to trust its errors
-# Rows per player of the first round if time is limited. With fewer rows the design is of another kind, and the next
-# round could not reuse its rows.
-FEWEST = 4
 # A stop takes the first round that looks good enough, which is often a lucky one, or one that has not met what is rare.
 # It is paid for: as if there were twice as many bounds, and as if twice as much were unmet.
 _PRICE = 2
+
+
+Stage = Literal["coarse", "partial", "whole"]
+"""What a round's maps are: of blocks of players; of all players, read quickly from the rows so far; or as they are at
+their best from these rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,7 @@ class Round:
     given_up: int  # maps that cannot be in the answer of a ranking, of this round and earlier ones
     decisions: tuple[Decision, ...]  # taken between rounds
     in_time: bool = True  # False: time ended the round after this one, which gave no answer
+    stage: Stage = "whole"
 
     @property
     def errors(self) -> list[float]:
@@ -84,14 +87,15 @@ class Course:
     _decays: dict[Place, Decay] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        first = PILOT if math.isinf(self.bounds.seconds) else FEWEST
+        tempo = self.policy.tempo
+        first = tempo.pilot if math.isinf(self.bounds.seconds) else tempo.fewest
         apart = self.bounds.error is not None and self.policy.common is False
         self.effort = None if self.at_once else Effort(first, apart=apart)
 
     @property
     def may_give_up(self) -> bool:
         """Whether maps may be given up: only in a query with a bound, and after enough rows to trust their errors."""
-        enough = self.effort is not None and self.effort.a_player >= PILOT
+        enough = self.effort is not None and self.effort.a_player >= self.policy.tempo.pilot
         return self.policy.retire and self.bounds.error is not None and enough
 
     def judge(
@@ -116,8 +120,8 @@ class Course:
             self._double(plan, affordable)
             return
         assert self.effort is not None
-        if self.effort.a_player < PILOT and self.error > 0:
-            self.effort = replace(self.effort, a_player=PILOT)
+        if self.effort.a_player < self.policy.tempo.pilot and self.error > 0:
+            self.effort = replace(self.effort, a_player=self.policy.tempo.pilot)
             return
         self.number += 1
         self._settle(maps, reached, self.bounds.error)
@@ -168,7 +172,7 @@ class Course:
         if self.effort is None or self.error == 0 or growth < LEAST_GROWTH:
             self.done, self.ahead = True, 0
         elif growth * plan.rows >= plan.rows + self.ahead or (
-            self.effort.a_player >= 2 * PILOT and affordable >= self.ahead
+            self.effort.a_player >= 2 * self.policy.tempo.pilot and affordable >= self.ahead
         ):
             self.effort = None
         else:

@@ -49,6 +49,7 @@ class Settings:
     contrast: str | None = None
     strategy: str | None = None
     batch_size: int | None = None
+    tempo: str | None = None
 
 
 @dataclass(eq=False)

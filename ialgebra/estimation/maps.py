@@ -24,6 +24,7 @@ from ..interpreters.shipped import SHAPLEY, SHIPPED
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate, Part
 from ..kernels.estimators.registry import complete, estimate, reader_of
+from ..kernels.hindsight import quick
 from ..models.noise import NoiseLevel
 from ..planner.games import Answer, Game, GameTerm
 from ..planner.physical import PhysicalPlan, TermReading
@@ -152,6 +153,7 @@ class Estimates:
 
     An estimate is a function of the design, the column of values and the interpreter: where `kept` holds one, it is
     taken from there, and those that are made are kept. `read_back` counts the columns that were not estimated again.
+    With `quick` regressions are read by their free features alone, which takes a hundredth of the time.
     """
 
     def __init__(
@@ -161,7 +163,9 @@ class Estimates:
         catalog: Catalog,
         wanted: Iterable[tuple[Answer, Sequence[TermReading]]],
         kept: Kept[Estimate] | None = None,
+        quick: bool = False,
     ) -> None:
+        self.quick = quick
         self.plan = plan
         self.tables = tables
         self.catalog = catalog
@@ -190,7 +194,12 @@ class Estimates:
             return {(job, part): self._asked(job, interpreter) for job in jobs}
         # An interpreter of a user may answer otherwise the next time.
         repeatable = part != "shapley" or SHIPPED.get(spec.interpreter) is interpreter
-        columns = iter(self._remembered(read, (spec.interpreter, part), design, table) if repeatable else read(table))
+        if self.quick and repeatable and design.method == "regression" and not self.tables.noise:
+            columns = iter(quick(design, table))
+        elif repeatable:
+            columns = iter(self._remembered(read, (spec.interpreter, part), design, table))
+        else:
+            columns = iter(read(table))
         found = {(job, part): list(islice(columns, each.shape[1])) for job, each in zip(jobs, values, strict=True)}
         known: list[tuple[CarriedNoise, NoiseLevel]] = []
         for job, k in self.tables.noise:

@@ -123,6 +123,11 @@ class Desk:
         if halted is not None:
             raise halted
 
+    def least(self, run: Run, model: str) -> int:
+        """The rows that a batch of a model is filled up to; rows that depend on one another get no company."""
+        alone = bool(self.tables.networks[model].behaviour.words)
+        return run.batch_size if self.tables.plan.strategy.pace.filled and not alone else 1
+
     def overtaken(self) -> bool:
         """Whether others had the models since this was last asked; they may have evaluated rows that are pending."""
         before, self._overtaken = self._overtaken, False

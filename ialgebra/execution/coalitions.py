@@ -63,7 +63,8 @@ def evaluate_pass(
             free = desk.free_layers(model, read_at, run.mode)
             compiles = run.mode == "compiled" and len(lacked) * copies == run.batch_size
             chosen = None if len(lacked) == len(chunk) else np.repeat(lacking, copies)
-            found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size))
+            least = desk.least(run, model)
+            found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size, least))
         return found
 
     def read(chunk: Sequence[_Place], work: Work, done: Done) -> None:

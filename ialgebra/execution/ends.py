@@ -136,7 +136,8 @@ def _evaluate(group: list[_End], wanted: dict[_End, _Wanted], tables: Tables, de
 
     def works(chunk: Sequence[_End], run: Run) -> list[Work]:
         rows = Rows(whole=tuple(wanted[end].tensor for end in chunk))
-        return [Work(model, rows, layers, desk.free_layers(model, layers, run.mode), run.mode)]
+        free = desk.free_layers(model, layers, run.mode)
+        return [Work(model, rows, layers, free, run.mode, least=desk.least(run, model))]
 
     def read(chunk: Sequence[_End], work: Work, done: Done) -> None:
         for row, end in enumerate(chunk):

@@ -163,6 +163,8 @@ class Execution:
         tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated)
         self.outcome = tables.outcome
         for name, found in first_passes.items():
+            if plan.strategy.pace.filled:
+                continue  # the row was alone, and has other bits in a filled batch
             if found is None or (
                 networks[name].behaviour.batch_dependent and networks[name].batch_size not in (None, 1)
             ):

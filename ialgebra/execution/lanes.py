@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..errors import IalgebraError, ModelError
 from ..kernels.compose import compose
+from ..models.filling import Filling
 from ..models.network import Network
 from ..models.profile import Mode
 from ..models.turns import turn, wanted
@@ -68,7 +69,8 @@ class Work:
 
     `chosen` (rows,) says which of the `rows` go through it; None: all; at most `most` of them at a time. `layers` are
     read (None: the model itself). The layers `free` cost nothing in addition; they are read too, unless reading them
-    fails. If `compiles`, a model that is not compiled for batches of this form is compiled first.
+    fails. If `compiles`, a model that is not compiled for batches of this form is compiled first. A batch of fewer than
+    `least` rows is filled up with copies, which are not counted.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Work:
     chosen: NDArray[np.bool_] | None = None
     compiles: bool = False
     most: int | None = None
+    least: int = 1
 
 
 class Done(NamedTuple):
@@ -256,7 +259,9 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
             batch = batch[torch.from_numpy(work.chosen).to(batch.device)]
         if work.compiles and not network.compiled_for(len(batch)):
             network.compile(batch)
-        started, before = time.perf_counter(), network.rows
+        own = len(batch)
+        batch = Filling(work.least).filled(batch)
+        started, before = time.perf_counter(), network.rows + len(batch) - own
         try:
             try:
                 outputs = _forward(work, network, batch, (*work.layers, *work.free))
@@ -268,10 +273,10 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
                 outputs = _forward(work, network, batch, work.layers)
         finally:
             ended = time.perf_counter()
-        logits = {layer: each.cpu() for layer, each in outputs.items()}
+        logits = {layer: each[:own].cpu() for layer, each in outputs.items()}
         return Done(logits, network.rows - before, ended - started, free)
     except Exception as error:
-        return Done({}, network.rows - before, max(0.0, ended - started), free, error)
+        return Done({}, max(0, network.rows - before), max(0.0, ended - started), free, error)
 
 
 def _forward(

@@ -67,12 +67,21 @@ def stated(design: Design, columns: Floats) -> list[Estimate]:
     return [each for found in in_parts(partial(_stated, whole, earlier), stacks) for each in found]
 
 
-def _stated(whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats) -> list[Estimate]:
+def quick(design: Design, columns: Floats) -> list[Estimate]:
+    """An estimate of each column of `columns` (rows, k) by the free features alone, in a hundredth of the time. Errors
+    are those of the fit, as if nothing were known of earlier ones; inf where the pairs are too few to tell them."""
+    with blas_on_one_thread():
+        return _stated(factorised(design), None, np.ascontiguousarray(columns.T), quick=True)
+
+
+def _stated(
+    whole: Ladder, earlier: tuple[Ladder, Ints] | None, columns: Floats, *, quick: bool = False
+) -> list[Estimate]:
     """The fits of one stack of columns, by the ladder of all the pairs and, if there are enough, by that of half."""
     largest = np.abs(columns).max(axis=1, keepdims=True)
     scale = np.where(largest == 0, 1.0, largest)
     columns = columns / scale
-    fits, before = whole.fit(columns), None
+    fits, before = whole.fit(columns, quick=quick), None
     if earlier is not None:
         half, rows = earlier
         before = half.fit(columns[:, rows])

@@ -8,6 +8,7 @@ plan.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,9 @@ Model = Callable[[Tensor], object]
 _FirstRun = tuple[Tensor, bool, ModuleCall | None, object, float, float]  # see `Network._first_run`
 _T = TypeVar("_T")
 
+_MOST_WITHIN = 512  # rows of a batch that must not take long
+_FEWEST_WITHIN, _TOO_LONG = 4, 1.0  # fewer are slow, and measured on a busy machine; unless these take so many seconds
+_UNMEASURED = 4  # a batch that must not take long has so many times fewer rows, before passes were measured
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
 
 
@@ -154,6 +158,7 @@ class Network:
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
         self.filling = NO_FILLING  # of batches, found by `probe`
+        self._batches_within: dict[float, int] = {}  # rows of batches that take at most so many seconds
         self.trees_refused = ""  # why trees, chosen without being named, did not tell what was asked of this model
         self.told: set[str] = set()  # the words with which the user was warned of this model
 
@@ -448,6 +453,19 @@ class Network:
         """What passes of rows of this shape cost; see `profile`."""
         with _profiles:
             return self._timed.profile_of(shape, self.runs_on)
+
+    def batch_within(self, seconds: float, usual: int) -> int:
+        """The rows of a batch that takes at most so many seconds, a power of two; a share of `usual` where nothing was
+        measured yet. Once it is known it stays, so that rows are run in batches of one size."""
+        if seconds not in self._batches_within:
+            a_row = self.profile.per_row(usual)
+            most = usual if math.isnan(a_row) else max(1.0, seconds / max(a_row, 1e-9))
+            few = _FEWEST_WITHIN if a_row * _FEWEST_WITHIN < _TOO_LONG else 1
+            found = 1 << math.floor(math.log2(max(few, min(most, _MOST_WITHIN))))
+            if not self.profile.known("eager"):
+                return min(found, max(1, usual // _UNMEASURED))
+            self._batches_within[seconds] = found
+        return self._batches_within[seconds]
 
     def compiled_for(self, batch_size: int) -> bool:
         """Whether passes of so many rows like the probed one run compiled without being compiled first."""

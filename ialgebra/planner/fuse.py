@@ -164,7 +164,7 @@ class Fusion:
             hybrids = game.hybrids
             own = drawn.get(hybrids.key, seed) if drawn else seed
             both, predicted = bool(halves) and game in halves, _predicted(game, catalog)
-            rows = None if effort is None else effort.of(game)
+            rows = None if effort is None else effort.parts.get(game.key) or effort.of(game)
             read = (game.model, game.layer, game.estimation, hybrids.players, own, both, predicted, rows)
             place = (*read, hybrids.form, hybrids.copies)
             if place not in known:
@@ -305,7 +305,11 @@ def _way(
     wished = [
         size for size in (strategy.batch_size, catalog.settings.batch_size, *(n.batch_size for n in networks)) if size
     ]
+    if strategy.pace.batch_seconds is not None and not wished:
+        wished = [min(network.batch_within(strategy.pace.batch_seconds, usual) for network in networks)]
     options = runs(networks, layers, usual) if strategy.measured else [Run(usual, "eager")]
+    if strategy.pace.filled:  # a row has other bits in another mode
+        options = [Run(usual, "eager")]
     if strategy.mode is not None:
         options = [run for run in options if run.mode == strategy.mode] or [Run(usual, strategy.mode)]
     if wished:

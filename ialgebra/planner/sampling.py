@@ -35,13 +35,14 @@ class Effort:
     """What one round of an answer spends on a game: `a_player` rows for each player, or, if `rows` has an entry for the
     game's key, that number of rows.
 
-    A game's BUDGET caps both. With `apart`, games of one answer over different hybrids draw different coalitions, so
-    that their errors are independent (D9).
+    If `parts` has entries, they are the designs of all games, by key. Else a game's BUDGET caps its rows. With `apart`,
+    games of one answer over different hybrids draw different coalitions, so that their errors are independent (D9).
     """
 
     a_player: float
     rows: Mapping[tuple[str, ...], int] = field(default_factory=dict)
     apart: bool = False
+    parts: Mapping[tuple[str, ...], DesignSpec] = field(default_factory=dict)
 
     def of(self, game: Game) -> int:
         """The most rows that the round spends on a game."""
@@ -66,6 +67,8 @@ def spec(
     so a later round finds the rows of earlier rounds in the store. Raises BudgetError for a budget below two rows, and
     for exact values of too many players.
     """
+    if effort is not None and game.key in effort.parts:
+        return effort.parts[game.key]
     players, method, budget = game.hybrids.players, game.estimation.method, game.estimation.budget
     if isinstance(interpreter, ModelInterpreter):
         return DesignSpec(ENDS, players, min(2, 1 << players), seed, game.estimation.interpreter)

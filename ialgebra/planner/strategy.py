@@ -13,6 +13,7 @@ from ..models.profile import MODES, Mode
 from ..system.arguments import checked_fields
 from ..system.checks import shown, whole
 from . import laws
+from .tempo import USUAL, Tempo
 
 Batches = tuple[tuple[int, Mode, int], ...]
 """The batches of a query in order, as groups: rows a batch, mode, and the number of such batches."""
@@ -41,6 +42,7 @@ class Strategy:
     batch_size: int | None = None  # D1: rows a batch
     block: int | None = None  # D1: games that are run one after the other, of inputs that are read when they are needed
     mode: Mode | None = None  # D10: how a pass is run
+    tempo: Tempo | None = None  # how soon answers come, and how large batches are (None: as SET tempo says, or usual)
     batches: Batches | None = None  # D1, D10: run these batches first, in this order (those of an earlier run)
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
     verify: bool | None = None  # check that every plan is consistent; finds faults of the planner and decides nothing
@@ -65,6 +67,11 @@ class Strategy:
         object.__setattr__(self, "batches", batches)
         if not isinstance(self.rules, tuple) or not all(map(callable, self.rules)):
             raise BindError(f"rules are a tuple of laws, not {shown(self.rules)}")
+
+    @property
+    def pace(self) -> Tempo:
+        """The tempo in force."""
+        return self.tempo or USUAL
 
     AS_WRITTEN: ClassVar[Strategy]
     LAWS: ClassVar[Strategy]

@@ -90,6 +90,10 @@ def _provenance(
     del decisions["verify"]  # it changes no answer
     if plan.strategy.block is None:  # nothing was read in blocks
         del decisions["block"]
+    if plan.strategy.tempo is None:
+        del decisions["tempo"]
+    else:
+        decisions["tempo"] = plan.strategy.tempo.told
     if outcome.keep_rows is not None:
         decisions["keep_rows"] = outcome.keep_rows
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]

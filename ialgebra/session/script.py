@@ -29,6 +29,7 @@ from ..errors import BindError, IalgebraError
 from ..models.head_files import file_content
 from ..planner.laws import LAWS
 from ..planner.strategy import Strategy
+from ..planner.tempo import Tempo
 from ..system import disk
 from ..system.shortage import enough_memory
 from ..version import __version__
@@ -292,6 +293,8 @@ def _literal(value: object) -> str:
             return f"[{', '.join(map(_literal, value))}]"
         case tuple() if type(value) is tuple:
             return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+        case Tempo():
+            return f"ialgebra.{value!r}"
         case Mapping():
             return f"{{{', '.join(f'{_literal(key)}: {_literal(each)}' for key, each in value.items())}}}"
     return repr(value)

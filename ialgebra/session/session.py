@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -351,7 +352,7 @@ class Session:
         `interactive` answers come early and often. Every failure is an IalgebraError placed in the text, which `result`
         raises.
         """
-        answers = Answering(partial(self._answers, text, seed, strategy, params, refined=True), priority)
+        answers = Answering(partial(self._submitted, interactive, text, seed, strategy, params), priority)
         return self._workers.submit(Submitted(text, answers))
 
     def _answers(
@@ -361,17 +362,36 @@ class Session:
         strategy: Strategy | str | None,
         params: Sequence[object] | None,
         watch: Watch,
-        *,
-        refined: bool = False,
     ) -> Iterator[Relation]:
-        """The answers to the statements of a script; if `refined`, also those of the rounds of its queries."""
+        """The answers to the statements of a script."""
         with _computing():
             script = script if params is None else filled(script, params)
             statements = reader.parse(script)
         context = self._context(script, seed, strategy, watch)
         for statement in statements:
             with self._step(statement, context) as step:
-                if refined and isinstance(statement, tree.Query):
+                with _computing():
+                    answer = answer_statement(statement, context).of(self)
+                step.answered(answer)
+            yield answer
+
+    def _submitted(
+        self,
+        interactive: bool,
+        script: str,
+        seed: int | None,
+        strategy: Strategy | str | None,
+        params: Sequence[object] | None,
+        watch: Watch,
+    ) -> Iterator[Relation]:
+        """The answers to the statements of a script, and those of the rounds of its queries."""
+        with _computing():
+            script = script if params is None else filled(script, params)
+            statements = reader.parse(script)
+        context = replace(self._context(script, seed, strategy, watch), interactive=interactive)
+        for statement in statements:
+            with self._step(statement, context) as step:
+                if isinstance(statement, tree.Query):
                     yield from self._answered(context.answers(context.request(statement)), step)
                     continue
                 with _computing():

@@ -17,6 +17,7 @@ from ..algebra.windows import Mask
 from ..catalog.inputs import Entry
 from ..models.head import Head
 from ..planner.strategy import PRESETS, Strategy
+from ..planner.tempo import Tempo
 from ..results.relation import Relation
 
 
@@ -111,6 +112,8 @@ class HistoryStep:
             decided = {
                 name: value for name, value in cast("dict[str, Any]", told["decisions"]).items() if name != "rules"
             }
+            if "tempo" in decided:
+                decided["tempo"] = Tempo(**decided["tempo"])
             self.strategy = dataclasses.replace(base, **decided, batches=cast(Any, told["batches"]))
             self.seed, self.maps = cast(int, told["seed"]), answer.digest
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from ...errors import BindError, Span
 from ...execution.store import Store
 from ...language import tree
 from ...planner.strategy import PRESETS, Strategy
+from ...planner.tempo import INTERACTIVE, TEMPOS
 from ...results.relation import Relation
 from ...results.scores import Scores
 from ..history import History
@@ -44,7 +45,7 @@ class StatementContext:
     A statement that changes the catalog holds `lock` while it does. Queries run without the lock, with the meaning that
     the names have when the query begins. `text` is the script that contains the statement. `seed` and `strategy` are
     the caller's, or None if the session's settings decide. `progress` says whether a bar is shown; `watch` is told, bar
-    or not, how a query stands after every batch.
+    or not, how a query stands after every batch. `interactive` asks for answers early and often.
     """
 
     catalog: Catalog
@@ -56,6 +57,7 @@ class StatementContext:
     seed: int | None = None
     strategy: Strategy | str | None = None
     watch: Watch | None = None
+    interactive: bool = False
 
     def words(self, node: Spanned) -> str:
         """A node's own text."""
@@ -76,6 +78,9 @@ class StatementContext:
         chosen = PRESETS.get(wish.upper()) if isinstance(wish, str) else wish
         if not isinstance(chosen, Strategy):
             raise BindError(f"unknown strategy {wish!r}; choose one of {', '.join(PRESETS)}, or a Strategy")
+        if chosen.tempo is None and (self.interactive or settings.tempo is not None):
+            tempo = INTERACTIVE if self.interactive else TEMPOS[settings.tempo or "usual"]
+            chosen = replace(chosen, tempo=tempo)
         number = settings.seed or 0 if self.seed is None else self.seed
         if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
             raise BindError(f"a seed must be a whole number of at least 0, not {self.seed!r}")

@@ -19,6 +19,7 @@ from ...language.bind.options import (
 )
 from ...language.bind.using import bind_using
 from ...planner.strategy import PRESETS
+from ...planner.tempo import TEMPOS
 from ...results.relation import Relation
 from .kind import StatementContext, StatementKind
 
@@ -34,6 +35,7 @@ OPTIONS: dict[str, Callable[[tree.ValueExpr, Catalog], object]] = {
     "strategy": lambda value, _: choice(
         "strategy", word(value, "a strategy"), [name.lower() for name in PRESETS]
     ).upper(),
+    "tempo": lambda value, _: choice("tempo", word(value, "a tempo"), TEMPOS),
     "batch_size": lambda value, _: whole(value, "a batch size", 1),
 }
 _FIELDS = {"baseline": "baselines"}  # of Settings, where an option has another name
