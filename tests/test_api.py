@@ -29,7 +29,7 @@ PUBLIC = {
     "Scores",
     "Session",
     "ShapeError",
-    "Strategy",
+    "Strategy", "Submitted", "Tempo",
     "WindowWarning",
     "__version__",
     "connect",

@@ -49,6 +49,14 @@ def test_the_page_of_inputs_runs() -> None:
         exec(compile(code, "inputs.md", "exec"), names)
 
 
+def test_the_page_of_interactive_queries_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    for code in blocks("python", DOCS / "interactive.md"):
+        exec(compile(code, "interactive.md", "exec"), names)
+    assert "coarse" in capsys.readouterr().out
+    names["con"].close()
+
+
 def test_the_page_for_those_who_come_from_shap_or_captum_runs() -> None:
     pytest.importorskip("shap")
     pytest.importorskip("captum")

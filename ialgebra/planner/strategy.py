@@ -5,6 +5,7 @@ A decision left at None is open: the planner takes it by cost. A value forces it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,7 +43,9 @@ class Strategy:
     batch_size: int | None = None  # D1: rows a batch
     block: int | None = None  # D1: games that are run one after the other, of inputs that are read when they are needed
     mode: Mode | None = None  # D10: how a pass is run
-    tempo: Tempo | None = None  # how soon answers come, and how large batches are (None: as SET tempo says, or usual)
+    tempo: Tempo | Mapping[str, object] | None = (
+        None  # how soon answers come, and how large batches are (None: as SET tempo says, or usual)
+    )
     batches: Batches | None = None  # D1, D10: run these batches first, in this order (those of an earlier run)
     measured: bool = True  # whether open decisions may look at what passes were measured to cost
     verify: bool | None = None  # check that every plan is consistent; finds faults of the planner and decides nothing
@@ -53,6 +56,8 @@ class Strategy:
             raise BindError(
                 f"no mode {self.mode!r}{did_you_mean(str(self.mode), MODES)}; it is one of {', '.join(MODES)}"
             )
+        if isinstance(self.tempo, Mapping):  # as provenance tells it
+            object.__setattr__(self, "tempo", Tempo.of(self.tempo))
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1)
         if self.block is not None:
@@ -71,7 +76,7 @@ class Strategy:
     @property
     def pace(self) -> Tempo:
         """The tempo in force."""
-        return self.tempo or USUAL
+        return self.tempo if isinstance(self.tempo, Tempo) else USUAL
 
     AS_WRITTEN: ClassVar[Strategy]
     LAWS: ClassVar[Strategy]

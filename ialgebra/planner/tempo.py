@@ -5,9 +5,11 @@ Frozen values only. No tempo changes what is estimated in the end from the rows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from ..errors import BindError
+from ..errors import BindError, did_you_mean
 from ..system.arguments import checked_fields
 from ..system.checks import shown
 
@@ -37,6 +39,14 @@ class Tempo:
             raise BindError(f"rows of a tempo are whole numbers of at least 1, and `coarse` may be 0, not {self}")
         if self.batch_seconds is not None and not self.batch_seconds > 0:
             raise BindError(f"a batch must be given more than 0 seconds, not {shown(self.batch_seconds)}")
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Tempo:
+        """The tempo that was told as plain values; BindError for others."""
+        unknown = sorted(told.keys() - cls.__dataclass_fields__.keys())
+        if unknown:
+            raise BindError(f"a tempo has no {unknown[0]!r}{did_you_mean(unknown[0], cls.__dataclass_fields__)}")
+        return cls(**told)
 
     @property
     def told(self) -> dict[str, object]:

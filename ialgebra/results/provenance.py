@@ -93,7 +93,7 @@ def _provenance(
     if plan.strategy.tempo is None:
         del decisions["tempo"]
     else:
-        decisions["tempo"] = plan.strategy.tempo.told
+        decisions["tempo"] = plan.strategy.pace.told
     if outcome.keep_rows is not None:
         decisions["keep_rows"] = outcome.keep_rows
     decisions["rules"] = [getattr(rule, "__name__", type(rule).__name__) for rule in plan.strategy.rules]

@@ -352,7 +352,8 @@ class Session:
         `interactive` answers come early and often. Every failure is an IalgebraError placed in the text, which `result`
         raises.
         """
-        answers = Answering(partial(self._submitted, interactive, text, seed, strategy, params), priority)
+        asked = partial(self._answers, text, seed, strategy, params, refined=True, interactive=interactive)
+        answers = Answering(asked, priority)
         return self._workers.submit(Submitted(text, answers))
 
     def _answers(
@@ -362,36 +363,18 @@ class Session:
         strategy: Strategy | str | None,
         params: Sequence[object] | None,
         watch: Watch,
+        *,
+        refined: bool = False,
+        interactive: bool = False,
     ) -> Iterator[Relation]:
-        """The answers to the statements of a script."""
-        with _computing():
-            script = script if params is None else filled(script, params)
-            statements = reader.parse(script)
-        context = self._context(script, seed, strategy, watch)
-        for statement in statements:
-            with self._step(statement, context) as step:
-                with _computing():
-                    answer = answer_statement(statement, context).of(self)
-                step.answered(answer)
-            yield answer
-
-    def _submitted(
-        self,
-        interactive: bool,
-        script: str,
-        seed: int | None,
-        strategy: Strategy | str | None,
-        params: Sequence[object] | None,
-        watch: Watch,
-    ) -> Iterator[Relation]:
-        """The answers to the statements of a script, and those of the rounds of its queries."""
+        """The answers to the statements of a script; if `refined`, also those that come before the last of a query."""
         with _computing():
             script = script if params is None else filled(script, params)
             statements = reader.parse(script)
         context = replace(self._context(script, seed, strategy, watch), interactive=interactive)
         for statement in statements:
             with self._step(statement, context) as step:
-                if isinstance(statement, tree.Query):
+                if refined and isinstance(statement, tree.Query):
                     yield from self._answered(context.answers(context.request(statement)), step)
                     continue
                 with _computing():

@@ -17,7 +17,6 @@ from ..algebra.windows import Mask
 from ..catalog.inputs import Entry
 from ..models.head import Head
 from ..planner.strategy import PRESETS, Strategy
-from ..planner.tempo import Tempo
 from ..results.relation import Relation
 
 
@@ -112,8 +111,6 @@ class HistoryStep:
             decided = {
                 name: value for name, value in cast("dict[str, Any]", told["decisions"]).items() if name != "rules"
             }
-            if "tempo" in decided:
-                decided["tempo"] = Tempo(**decided["tempo"])
             self.strategy = dataclasses.replace(base, **decided, batches=cast(Any, told["batches"]))
             self.seed, self.maps = cast(int, told["seed"]), answer.digest
 
