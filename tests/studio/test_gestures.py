@@ -16,7 +16,7 @@ from ialgebra import IalgebraError
 from ialgebra.algebra.windows import EVERYTHING, Window
 from ialgebra.answering import binding
 from ialgebra.apps.studio.document import view
-from ialgebra.apps.studio.document.gestures import Change, changed
+from ialgebra.apps.studio.document.gestures import Change, changed, typed
 from ialgebra.catalog.catalog import Catalog
 from ialgebra.language import tree
 from ialgebra.language.bind.predicates import bind_window
@@ -361,6 +361,72 @@ def test_the_hottest_part_of_the_map_that_is_shown_becomes_the_window(con, catal
     more = changed({**hot, "percent": 50}, made.text, catalog)
     now, then = ("create or replace window hot as " + region.format(percent) for percent in (50, 25))
     assert more == Change(made.text, (now,), (then,))
+
+
+def test_what_is_typed_before_a_query_is_run_once_and_can_be_taken_back(con, catalog):
+    text = "create or replace window w as row < 1; DROP WINDOW w; show models;\n select 2 from f(cat) -- mine\n;"
+    again = "create or replace window w as row < 3"
+    assert typed(text, catalog) == Change(
+        "select 2 from f(cat)",
+        ("create or replace window w as row < 1", "DROP WINDOW w", "show models"),
+        (again, again),
+    )
+    for alone in ("SELECT * from f(cat) ;", "show models; show inputs", "drop window w"):
+        assert typed(alone, catalog) == Change(alone)
+    with pytest.raises(ialgebra.ParseError):
+        typed("show models; select", catalog)
+
+
+HOSTILE = [
+    "\ud800",
+    "\x00",
+    "\u202e",
+    "a" * 100_000,
+    "'",
+    '"',
+    "--",
+    "/*",
+    "*/",
+    ";",
+    "\n",
+    "x'y",
+    "1",
+    "",
+    "true",
+    "…",
+]
+
+
+@pytest.mark.parametrize("word", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_word_is_a_name_or_refused_in_a_short_sentence_wherever_it_stands(word, catalog):
+    on_images, on_a_table = "select * from f(cat) where row < 3", "select * from t(row)"
+    shape: dict[str, object] = {"kind": "columns", "names": [word]}
+    for gesture, text in [
+        ({"do": word}, ""),
+        ({"do": "input", "name": word}, ""),
+        ({"do": "target", "class": word}, ""),
+        ({"do": "layers", "layers": [word]}, ""),
+        ({"do": "baseline", "text": word}, ""),
+        ({"do": "players", "text": word}, ""),
+        ({"do": "name", "name": word}, on_images),
+        ({"do": "hottest", "percent": 5, "name": word}, on_images),
+        ({"do": "window", "shapes": [{"kind": "text", "text": word}]}, on_images),
+        ({"do": "window", "shapes": [{"kind": "name", "name": word}]}, on_images),
+        ({"do": "window", "shapes": [shape]}, on_a_table),
+        ({"do": "edit", "edit": "clip", "arguments": [word, 1]}, on_images),
+        ({"do": "rank", "by": "score", "of": word}, "select * from f(xs)"),
+        ({"do": "rank", "having": word}, "select * from f(xs)"),
+        ({"do": "layers", "layers": [2]}, word),
+    ]:
+        try:
+            change = changed(gesture, text, catalog)
+        except IalgebraError as refused:
+            said = refused.message
+            assert len(said.encode()) < 2000
+            continue
+        statements = parse(change.text)
+        assert len(statements) == 1
+        assert change.text.encode()
 
 
 REFUSED: list[tuple[str, object, str]] = [

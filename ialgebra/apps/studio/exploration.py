@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from ...errors import IalgebraError
+from ...errors import IalgebraError, visible
 from ...language import tree
 from ...language.reader import parse
 from ...language.writer import write
@@ -193,11 +193,16 @@ def page(answer: Relation, text: str, exploration: Exploration | None = None) ->
     script; and what was asked before, where an exploration is given."""
     before = script(exploration) if exploration is not None else ""
     parts = [
-        f"<pre><code>{html.escape(text)}</code></pre>",
+        f"<pre><code>{_written(text)}</code></pre>",
         _maps(answer),
-        f"<details><summary>script.sql</summary><pre><code>{html.escape(before)}</code></pre></details>" * bool(before),
+        f"<details><summary>script.sql</summary><pre><code>{_written(before)}</code></pre></details>" * bool(before),
     ]
-    return _PAGE.format(title=html.escape(_cut(" ".join(text.split()))), body="\n".join(filter(None, parts)))
+    return _PAGE.format(title=_written(_cut(" ".join(text.split()))), body="\n".join(filter(None, parts)))
+
+
+def _written(text: str) -> str:
+    """A text as HTML; characters that cannot be seen, or that are half of one, as escapes."""
+    return html.escape(visible(text, keep="\n"))
 
 
 def _maps(answer: Relation) -> str:

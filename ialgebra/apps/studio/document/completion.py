@@ -35,7 +35,7 @@ from ....planner.strategy import PRESETS
 from ....session.descriptions import input_line, model_line, window_text
 from ....session.statements.set_option import OPTIONS
 from .cursor import QUOTED, OpenFrame, StatementSubject, frames_of, subject_of, word_begun
-from .meaning import check_text
+from .meaning import check_text, said
 
 _MOST: Final = 60  # options that are offered
 _MOST_DETAIL: Final = 80  # characters
@@ -101,7 +101,7 @@ def problem(text: str, catalog: Catalog) -> TextProblem | None:
     except IalgebraError as error:
         start, end = error.span or (0, len(text))
         start = max(0, min(start, len(text)))
-        return TextProblem(error.message, start, max(start, min(end, len(text))))
+        return TextProblem(said(error), start, max(start, min(end, len(text))))
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 from ....catalog.catalog import Catalog
 from ....errors import BindError, IalgebraError, did_you_mean
@@ -22,7 +22,8 @@ from ....system.checks import shown
 from . import edited, explained, ranked, windows
 from .controls import controls_of, fresh
 from .drafts import GestureDraft, GestureMessage, GesturePage
-from .meaning import check_query
+from .meaning import check_query, said
+from .windows import window_again
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,27 @@ def changed(gesture: GestureMessage, text: str, catalog: Catalog) -> Change:
         raise BindError(f'a gesture is said as {{"do": …}}, not as {shown(gesture)}')
     act = _GESTURES.get(str(gesture["do"]))
     if act is None:
-        raise BindError(f"unknown gesture '{gesture['do']}'{did_you_mean(str(gesture['do']), _GESTURES)}")
+        raise BindError(f"unknown gesture {shown(gesture['do'])}{did_you_mean(str(gesture['do']), _GESTURES)}")
     try:
         return _changed(act, gesture, text, catalog)
     except IalgebraError as error:  # its place is one in a text that the page does not show
-        raise type(error)(error.message) from error
+        raise type(error)(said(error)) from error
+
+
+def typed(text: str, catalog: Catalog) -> Change:
+    """A text that was asked by hand as one step: its last query is the text of the step, and what stands before it is
+    run once. Raises ParseError for a text that is none."""
+    *before, last = parse(text)
+    if not before or not isinstance(last, tree.Query | tree.Explain | tree.Predict):
+        return Change(text)
+    statements = tuple(text[slice(*each.span)] for each in before)
+    names = [each.name for each in before if isinstance(each, tree.CreateWindow) or _drops_a_window(each)]
+    undo = (window_again(name, catalog) for name in reversed(names))
+    return Change(text[slice(*last.span)], statements, tuple(each for each in undo if each is not None))
+
+
+def _drops_a_window(statement: tree.Statement) -> TypeGuard[tree.Drop]:
+    return isinstance(statement, tree.Drop) and statement.kind == "window"
 
 
 def _changed(act: _Act, gesture: GestureMessage, text: str, catalog: Catalog) -> Change:

@@ -6,6 +6,8 @@ can tell is left open, so this runs no row and is cheap enough for each key. May
 
 from __future__ import annotations
 
+from typing import Final
+
 from ....algebra.windows import EVERYTHING, Window
 from ....answering.bounds import Bounds
 from ....catalog.catalog import Catalog
@@ -24,6 +26,14 @@ from ....session.regions import check_region
 from ....session.statements.describe import about
 from ....session.statements.drop import dropped
 from ....session.statements.set_option import setting
+
+MOST_SAID: Final = 500
+"""Characters of an error's sentence that a page shows; a name in it may be as long as a text."""
+
+
+def said(error: IalgebraError) -> str:
+    """An error's sentence, cut where it is too long to be read."""
+    return error.message if len(error.message) <= MOST_SAID else error.message[:MOST_SAID] + "…"
 
 
 def check_text(text: str, catalog: Catalog) -> None:

@@ -108,15 +108,25 @@ def _made(
     query: tree.Query, name: tree.Name, where: tree.Expression | tree.Region, window: Window, catalog: Catalog
 ) -> GestureDraft:
     """The query after a window was made, or made anew. BindError for one that no statement could make again."""
-    before = catalog.windows.get(name.value)
-    if isinstance(before, Mask) and not before.origin:
+    exists = name.value in catalog.windows
+    undo = window_again(name, catalog)
+    if exists and undo is None:
         raise BindError(f"the window '{name.value}' was registered as a mask and would be lost; choose another name")
-    undo: tuple[str, ...] = ()
-    if before is not None:
-        body = before.origin if isinstance(before, Mask) else before.text
-        undo = (f"create or replace window {write(name)} as {body}",)
-    statement = tree.CreateWindow(name, where, before is not None, NOWHERE)
-    return GestureDraft(query, (statement,), ((name.value, window),), undo)
+    statement = tree.CreateWindow(name, where, exists, NOWHERE)
+    return GestureDraft(query, (statement,), ((name.value, window),), () if undo is None else (undo,))
+
+
+def window_again(name: tree.Name, catalog: Catalog) -> str | None:
+    """The statement that makes a registered window again; None for one that is not there, or that is a mask which no
+    statement makes."""
+    match catalog.windows.get(name.value):
+        case None | Mask(origin=""):
+            return None
+        case Mask(origin=body):
+            pass
+        case window:
+            body = window.text
+    return f"create or replace window {write(name)} as {body}"
 
 
 def hottest(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
