@@ -285,3 +285,4 @@ def test_estimates_count_what_they_read_back(monkeypatch: pytest.MonkeyPatch) ->
     con.sql(QUERY, seed=3)
     con.sql(f" {QUERY.replace(' ', '  ', 1)}", seed=3)  # in other words: the whole answer is kept too
     assert [each.read_back for each in made] == [0, 6]
+    assert "6 estimates read back" in con.sql(f"explain analyze {QUERY}", seed=3).text

@@ -30,6 +30,7 @@ from ..planner.games import Answer, Game, Predicted
 from ..planner.partial import read_slowly
 from ..planner.physical import PhysicalPlan, PlanOutput
 from ..planner.sampling import Effort
+from ..planner.spending import Spending
 from ..results.assemble import FoundMap, columns, heard, say, warn, warn_of_models
 from ..results.provenance import provenance
 from ..results.relation import Relation, Stats
@@ -132,7 +133,7 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
             continue
         if shows and read_slowly(plan):
             yield _shown(question, Early(plan, outcome, "partial"), course, running)
-        maps = _estimated(question, plan, outcome, course, running.store)
+        maps = _estimated(question, plan, outcome, course, running)
         _judge(question, course, plan, maps, running)
         following = _following(question, course, plan, whole, running)
         last = _round(question, course, plan, outcome, maps)
@@ -163,7 +164,7 @@ _Maps = Mapping[Place, _Map]
 
 def _shown(question: BoundQuery, each: Early, course: Course, running: Running) -> Round:
     """What is shown before a round is complete: its maps are read quickly, and not judged."""
-    maps = _estimated(question, each.plan, each.outcome, course, running.store, quick=True)
+    maps = _estimated(question, each.plan, each.outcome, course, running, quick=True)
     found = _round(question, course, each.plan, each.outcome, maps)
     return replace(found, stage=each.stage, bound_met=question.request.bounds.error is None)
 
@@ -174,7 +175,7 @@ def _estimated(
     plan: PhysicalPlan,
     outcome: Outcome,
     course: Course,
-    store: Store,
+    running: Running,
     *,
     quick: bool = False,
 ) -> _Maps:
@@ -189,8 +190,9 @@ def _estimated(
     }
     current().check()
     tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
-    kept = None if plan.strategy.reuse is False else store.estimates
+    kept = None if plan.strategy.reuse is False else running.store.estimates
     estimates = Estimates(plan, tables, question.catalog, growing.values(), kept, quick)
+    running.spending += Spending(read_back=estimates.read_back)
     maps = {
         place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))
         for place, (output, answer, readings) in entries.items()

@@ -62,6 +62,21 @@ class _Stack:
     touched: Bools
 
 
+class _Playing(NamedTuple):
+    """Some of the players that `numbers` counts, numbered anew: those in `active`; the others are −1 in `segments`."""
+
+    numbers: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    active: NDArray[np.int64]
+    names: dict[tuple[int, ...], PlayersName]
+
+    def name(self, shape: tuple[int, ...]) -> PlayersName:
+        """Their name for inputs of this shape that differ from the background everywhere."""
+        if shape not in self.names:
+            self.names[shape] = name_of_players(np.broadcast_to(self.segments, shape), len(self.active))
+        return self.names[shape]
+
+
 class Boards:
     """Looks tensors up and builds each board, and each set of hybrids, once."""
 
@@ -73,6 +88,7 @@ class Boards:
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.hybrids: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
+        self.playing: dict[tuple[int, bytes], _Playing] = {}
         self.stacks: dict[tuple[object, ...], _Stack | None] = {}
         self.stacked: dict[tuple[object, ...], torch.Tensor | None] = {}
 
@@ -204,12 +220,28 @@ class Boards:
         seen = differs  # one channel is enough if labels are the same in all
         if len(numbers) < len(differs):
             seen = np.asarray(differs.any(axis=0, keepdims=True))
-        count = int(numbers.max(initial=-1)) + 1
         # For each player, whether it differs from the background; the last entry is for features outside the window.
-        touched = np.zeros(count + 1, dtype=bool)
+        touched = np.zeros(int(numbers.max(initial=-1)) + 2, dtype=bool)
         touched[numbers[seen]] = True
-        plays, covers = touched[:-1] if prune else np.ones(count, dtype=bool), not touched[-1]
-        segments = _numbered(numbers, plays)
+        return self.laid(leaf, x, background, numbers, differs, touched, prune=prune, dual=dual)
+
+    def laid(
+        self,
+        leaf: Leaf,
+        x: Element,
+        background: Element,
+        numbers: NDArray[np.int64],
+        differs: Bools,
+        touched: Bools,
+        *,
+        prune: bool,
+        dual: bool,
+    ) -> Board:
+        """The board of a leaf with these ends, given which of its players (`numbers`) differ from the background: by
+        feature, and `touched` by player, the last for features of none."""
+        plays, covers = touched[:-1] if prune else np.ones(len(touched) - 1, dtype=bool), not touched[-1]
+        playing = self._playing(numbers, plays)
+        segments, count = playing.segments, len(playing.active)
         ends = self.ends.held(leaf, x, background)
         full, of_full = x, ends[0]
         if not covers:
@@ -220,10 +252,19 @@ class Boards:
         swapped = dual and digests[0] > digests[1]
         if swapped:
             ends, digests = (ends[1], of_full), digests[::-1]
-        players = np.where(differs, segments, -1) if prune else segments
-        count = int(plays.sum())
-        hybrids = self.interned(ends, *digests, segments, name_of_players(players, count), count)
-        return Board(np.broadcast_to(numbers, differs.shape), np.flatnonzero(plays), hybrids, swapped)
+        if not prune or (covers and differs.all()):
+            name = playing.name(differs.shape if prune else segments.shape)
+        else:
+            name = name_of_players(np.where(differs, segments, -1), count)
+        hybrids = self.interned(ends, *digests, segments, name, count)
+        return Board(np.broadcast_to(numbers, differs.shape), playing.active, hybrids, swapped)
+
+    def _playing(self, numbers: NDArray[np.int64], plays: Bools) -> _Playing:
+        """The players of `numbers` that play, which many inputs share."""
+        place = (id(numbers), plays.tobytes())
+        if place not in self.playing:
+            self.playing[place] = _Playing(numbers, _numbered(numbers, plays), np.flatnonzero(plays), {})
+        return self.playing[place]
 
     def of_positions(self, leaf: Leaf) -> bool:
         """Whether the players of a leaf are those of all inputs of its collection that have its shape."""

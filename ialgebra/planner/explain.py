@@ -46,6 +46,7 @@ class Measured(TypedDict):
     peak: int | None  # bytes
     saved: list[tuple[str, int]]  # rows found in the store, by the purpose that they were first run for
     canaries: list[tuple[str, int]]  # rows run to check remembered ones, by what was found
+    read_back: int  # estimates that were kept from an earlier query
     decisions: list[DecisionLine]  # decisions that were taken while the query ran
     errors: list[tuple[str, float]]  # the relative error of each map, at 95 %
 
@@ -68,6 +69,7 @@ def measured_of(
         peak=peak,
         saved=sorted(spending.hits.items()),
         canaries=sorted(spending.checks.items()),
+        read_back=spending.read_back,
         decisions=decision_lines(decisions),
         errors=list(errors),
     )
@@ -338,6 +340,8 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     yield from _first(errors, 24)
     share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
     reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
+    if measured["peak"] is not None and (read_back := measured["read_back"]):  # of EXPLAIN ANALYZE
+        reused += f", {read_back:,} {'estimate' if read_back == 1 else 'estimates'} read back"
     written = details["seconds_as_written"]
     yield ""
     yield (

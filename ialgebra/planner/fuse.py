@@ -44,8 +44,8 @@ class Kind:
 
     @cached_property
     def rows(self) -> int:
-        """Rows of the passes of one job, without ends that are single rows, which other jobs may share."""
-        return self.spec.rows * self.copies if self.copies else max(0, self.spec.rows - 2)
+        """Rows of the passes of one job."""
+        return self.spec.rows_of_passes(self.copies)
 
     @cached_property
     def batch(self) -> tuple[object, ...]:

@@ -35,8 +35,8 @@ class Job:
 
     @property
     def rows(self) -> int:
-        """The rows of its passes, without ends that are single rows, which other jobs may share."""
-        return max(0, self.spec.rows - 2) if self.hybrids.copies is None else self.spec.rows * self.hybrids.copies
+        """The rows of its passes."""
+        return self.spec.rows_of_passes(self.hybrids.copies)
 
     def layers(self, model: str) -> tuple[int | None, ...]:
         """The layers that this job reads of `model`; None is the model itself."""

@@ -5,7 +5,7 @@ In: a game's players and estimation, and a round's effort. Out: the spec of a de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,6 +28,11 @@ class DesignSpec(NamedTuple):
     rows: int  # v(∅) and v(N) included
     seed: int
     interpreter: str = SHAPLEY  # the interpreter that draws and reads the design
+
+    def rows_of_passes(self, copies: int | None) -> int:
+        """The rows of the passes of a game over so many backgrounds at once (None: one), without ends that are single
+        rows, which other games may share."""
+        return max(0, self.rows - 2) if copies is None else self.rows * copies
 
 
 @dataclass(frozen=True)
@@ -111,12 +116,7 @@ def seeds(answers: Sequence[Answer], seed: int, effort: Effort | None) -> dict[s
         if len(places := {(term.game.hybrids.players, term.game.hybrids.key) for term in answer.terms}) > 1
         for place in places
     }
-    found: dict[str, int] = {}
-    ranks: dict[int, int] = {}
-    for players, key in sorted(meeting):
-        found[key] = seed + (ranks.setdefault(players, 0) << 32)
-        ranks[players] += 1
-    return found
+    return _drawn_apart(meeting, seed)
 
 
 def _of_means(answers: Sequence[Answer], seed: int) -> dict[str, int]:
@@ -129,8 +129,15 @@ def _of_means(answers: Sequence[Answer], seed: int) -> dict[str, int]:
             for term in answer.terms
             if term.game.hybrids.copies is not None
         }
-        ranks: dict[int, int] = {}
-        for players, key in sorted(means) if len(means) > 1 else ():
-            found.setdefault(key, seed + (ranks.setdefault(players, 0) << 32))
-            ranks[players] += 1
+        found = (_drawn_apart(means, seed) if len(means) > 1 else {}) | found
+    return found
+
+
+def _drawn_apart(hybrids: Iterable[tuple[int, str]], seed: int) -> dict[str, int]:
+    """Different seeds for sets of hybrids (players, key) of so many players, in the order of their content."""
+    found: dict[str, int] = {}
+    ranks: dict[int, int] = {}
+    for players, key in sorted(hybrids):
+        found[key] = seed + (ranks.setdefault(players, 0) << 32)
+        ranks[players] += 1
     return found

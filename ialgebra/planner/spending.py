@@ -20,6 +20,7 @@ class Spending:
     hits: Mapping[str, int] = field(default_factory=dict)  # rows found in the store, by what they were run for
     checks: Mapping[str, int] = field(default_factory=dict)  # rows that were run to check others, by what was found
     examined: int = 0  # rows run to learn whether a model is a function of its row; they are not among `rows`
+    read_back: int = 0  # columns whose estimates were kept from an earlier query, and not made again
 
     @property
     def reused(self) -> int:
@@ -39,6 +40,7 @@ class Spending:
             _sum(self.hits, other.hits),
             _sum(self.checks, other.checks),
             self.examined + other.examined,
+            self.read_back + other.read_back,
         )
 
 

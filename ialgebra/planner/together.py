@@ -1,7 +1,8 @@
 """Boards of many inputs at once: of leaves that differ in their inputs alone.
 
-In: the boards of a query, and such leaves. Out: the boards of those whose players all play, entered among the boards;
-the others are left to `Boards.board`, which builds one at a time, and gives the same. It may not know operators.
+In: the boards of a query, and such leaves. Out: their boards, entered among the boards; those of inputs of another
+form, and of players that depend on values, are left to `Boards.board`, which builds one at a time, and gives the same.
+It may not know operators.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from ..algebra.baselines import AbsentToken, Blur
 from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import packing_of
-from .boards import Boards, FeaturesByPlayer, differing, may_swap, name_of_players
-from .games import Board, Leaf, Several
+from .boards import Boards, FeaturesByPlayer, differing, may_swap
+from .games import Leaf, Several
 
 _MOST_STACKED = 1 << 22  # numbers of the inputs that are compared with their background at once
 
@@ -36,8 +37,7 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
     labels = np.broadcast_to(numbers, x.tensor.shape)
     count = int(numbers.max(initial=-1)) + 1
     features = FeaturesByPlayer(labels)
-    everywhere = name_of_players(labels if prune else numbers, count)
-    active, swaps = np.arange(count), may_swap(first, dual)
+    swaps = may_swap(first, dual)
     step = max(1, _MOST_STACKED // max(1, x.tensor.numel()))
     step = min(step, catalog.input(first.source.name).block or step)
     for begin in range(0, len(leaves) if count else 0, step):
@@ -53,15 +53,6 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
         values = np.stack([each.array for _, each in block])
         differs = differing(values, background.array)
         touched = features.touched(differs)
-        whole = touched[:, :-1].all(axis=1) & ~touched[:, -1]
-        full = np.asarray(differs.reshape(len(block), -1).all(axis=1))
-        for k in np.flatnonzero(whole).tolist():
-            leaf, each = block[k]
-            ends, digests = boards.ends.held(leaf, each, background), (each.digest, background.digest)
-            swapped = swaps and digests[0] > digests[1]
-            if swapped:
-                ends, digests = ends[::-1], digests[::-1]
-            alike = full[k] or not prune
-            name = everywhere if alike else name_of_players(np.where(differs[k], labels, -1), count)
-            hybrids = boards.interned(ends, *digests, numbers, name, count)
-            boards.enter(leaf, Board(labels, active, hybrids, swapped), prune=prune, dual=dual)
+        for (leaf, each), own, players in zip(block, differs, touched, strict=True):
+            board = boards.laid(leaf, each, background, numbers, own, players, prune=prune, dual=swaps)
+            boards.enter(leaf, board, prune=prune, dual=dual)

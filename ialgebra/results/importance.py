@@ -155,8 +155,8 @@ def grouped(maps: MapColumns, by: str | None) -> tuple[tuple[str, ...], Ints]:
     }
     if by == "prediction" and None in maps.prediction.compact.table:
         raise BindError(
-            "these maps do not say what the model predicts for their inputs, because the query names a target; ask "
-            "without one, which explains the prediction, or group by 'target'"
+            "these maps do not say what the model predicts for their inputs: the query names a target, so that the "
+            "model was not asked; ask without one, which explains the prediction, or group by 'target'"
         )
     words = ["" if value is None else str(value) for value in columns[by].table]
     used = [words[code] for code in columns[by].codes.tolist()]

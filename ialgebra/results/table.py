@@ -12,6 +12,7 @@ import numpy as np
 
 from ..kernels.estimators.registry import find
 from ..models.behaviour import said_in, words_in
+from .columns import HasColumns
 from .shown import ShownMap
 
 LABEL_WIDTH, TARGET_WIDTH = 44, 24
@@ -79,10 +80,16 @@ def too_few(maps: Sequence[ShownMap]) -> str:
 
     Every method that draws coalitions tells errors from four rows a player.
     """
-    short = [len(a.values) for a in maps if np.isinf(a.stderr).any() and _draws(a.method)]
-    if not short:
+    if isinstance(maps, HasColumns):  # of thousands of maps none is made for this
+        columns = maps.columns
+        unknown = np.unique(columns.rows[np.isinf(columns.stderr)])
+        drawn = np.array([_draws(method) for method in columns.method.table], dtype=bool)
+        most = int(columns.counts[unknown[drawn[columns.method.codes[unknown]]]].max(initial=0))
+    else:
+        most = max((len(a.values) for a in maps if np.isinf(a.stderr).any() and _draws(a.method)), default=0)
+    if most == 0:
         return ""
-    return f"error unknown: too few rows to tell it; a budget of {_ROWS_A_PLAYER * max(short):,} or more does"
+    return f"error unknown: too few rows to tell it; a budget of {_ROWS_A_PLAYER * most:,} or more does"
 
 
 def _draws(method: str) -> bool:
