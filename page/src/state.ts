@@ -48,7 +48,6 @@ export interface State {
   pictures: Map<string, Picture>;
   thumbnails: Map<string, Map<number, Thumb>>;
   scores: ScoreRow[];
-  wanted: string[];
   multiples: Map<number, Multiple>;
   multiplesTotal: number;
   multiplesQuestion: string | number | null;
@@ -96,7 +95,6 @@ const FIRST: State = {
   pictures: new Map(),
   thumbnails: new Map(),
   scores: [],
-  wanted: [],
   multiples: new Map(),
   multiplesTotal: 0,
   multiplesQuestion: null,
@@ -249,10 +247,8 @@ export class Studio {
       return;
     }
     this.scoring = { busy: true, again: false };
-    const classes = [...this.state.wanted];
     const target = this.state.document?.query?.target;
-    if (target && !classes.includes(target)) classes.push(target);
-    this.send({ type: "predict", classes }, (answer) => {
+    this.send({ type: "predict", classes: target ? [target] : [] }, (answer) => {
       if (answer.type === "scores") this.set({ scores: answer.rows as ScoreRow[] });
       this.scoring.busy = false;
       if (this.scoring.again) this.score();
@@ -427,7 +423,8 @@ export class Studio {
     if (document.query?.input !== before?.query?.input) change.player = -1;
     this.set(change);
     if (!document.moving) this.writeAddress(document);
-    if (questionOfScores(document) !== questionOfScores(before)) this.score();
+    // Scores of what stands come with its question; while a slider moves they are asked for, since maps come more slowly.
+    if (document.moving && questionOfScores(document) !== questionOfScores(before)) this.score();
   }
 
   private writeAddress(document: Document): void {

@@ -33,7 +33,7 @@ if CHROMIUM is None:
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE = 20_000.0  # milliseconds until a test fails that waits for what never comes
+PATIENCE = 8_000.0  # milliseconds until a test fails that waits for what never comes
 SIZE = 56  # rows and columns of the pictures; the lattice of the brush is then 2
 START = "select * from f(cat) budget 40"
 
@@ -276,6 +276,14 @@ def test_erasing_turning_and_shifting_edit_the_input(hand: Hand) -> None:
     hand.asked("select * from f(rotate(cat, 90)) anti join f(cat) budget 40")
 
 
+def test_an_edit_has_a_slider(hand: Hand) -> None:
+    hand.page.click("[data-edit=blur]")
+    hand.asked(query("", "blur(cat, 5)"))
+    hand.page.focus("[aria-label='blur, radius']")
+    hand.page.keyboard.press("ArrowRight")
+    hand.asked(query("", "blur(cat, 6)"))
+
+
 # --- what stands beside it
 
 
@@ -286,6 +294,13 @@ def test_layers_are_chosen_several_with_shift(hand: Hand) -> None:
     hand.asked(query("", layers="2, *"))
     hand.page.click("[data-part=layers] .ticks button[data-layer='3']")
     hand.asked(query("", layers="3"))
+
+
+def test_a_class_bar_makes_its_class_the_target_and_lets_it_go(hand: Hand) -> None:
+    hand.page.click("[data-class=lynx]")
+    hand.asked(query(", target => 'lynx'").replace("f(cat),", "f(cat,").replace("lynx' ", "lynx') "))
+    hand.page.click("[data-class=lynx]")
+    hand.asked(START)
 
 
 def test_a_class_is_found_by_its_name(hand: Hand) -> None:
@@ -364,6 +379,13 @@ def test_the_shapes_follow_the_text_while_it_is_typed_and_the_text_stays(hand: H
     hand.asked(text)
 
 
+def test_completion_knows_the_models(hand: Hand) -> None:
+    hand.page.click(".cm-content")
+    hand.page.keyboard.press("Control+a")
+    hand.page.keyboard.type("select * from wor")
+    hand.page.wait_for_selector(".cm-tooltip-autocomplete >> text=words")
+
+
 def test_an_error_is_said_underlined_and_leaves_the_map(hand: Hand) -> None:
     frames = hand.data("frames")
     text = "select * from f(bat) budget 40"
@@ -413,6 +435,17 @@ def test_the_plan_shows_the_graph_and_what_it_costs(hand: Hand) -> None:
     hand.page.click("[data-part=plan] summary")
 
 
+@pytest.mark.parametrize("kind", ["sql", "py", "html"])
+def test_what_was_done_can_be_taken_away(hand: Hand, kind: str) -> None:
+    hand.page.click("[data-part=share] summary")
+    with hand.page.expect_download() as expected:
+        hand.page.click(f"[data-share={kind}]")
+    hand.page.keyboard.press("Escape")
+    content = Path(expected.value.path()).read_text()
+    assert expected.value.suggested_filename.endswith(f".{kind}")
+    assert START in content
+
+
 # --- other kinds
 
 
@@ -429,6 +462,18 @@ def test_a_text_is_coloured_and_a_drag_over_it_is_a_span(hand: Hand) -> None:
     hand.page.mouse.up()
     hand.asked("select * from words(review) where position between 1 and 3")
     assert "outside" in (tokens.nth(5).get_attribute("class") or "")
+
+
+def test_a_table_has_bars_and_a_value_can_be_written_over(hand: Hand) -> None:
+    hand.ask("select * from t(person)")
+    hand.page.click("[data-part=stage] td.value button >> text=-0.25")
+    hand.page.keyboard.type("4")
+    hand.page.keyboard.press("Enter")
+    hand.asked("select * from t(assign(person, feature = 'debt', 4))")
+    hand.page.click("[data-edit=none]")
+    hand.asked("select * from t(person)")
+    hand.page.click("[data-part=stage] button.name >> text=income")
+    hand.asked("select * from t(person) where feature = 'income'")
 
 
 def test_a_series_is_drawn_and_a_drag_over_it_is_a_span_of_times(hand: Hand) -> None:

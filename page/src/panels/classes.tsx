@@ -32,7 +32,7 @@ export function Classes({ studio, state }: { studio: Studio; state: State }) {
         if (!row) return null;
         const order = row.classes.map((_, i) => i).sort((a, b) => row.probabilities[b] - row.probabilities[a]);
         const top = order.slice(0, MOST);
-        for (const i of order.slice(MOST)) if (row.classes[i] === target || state.wanted.includes(row.classes[i])) top.push(i);
+        for (const i of order.slice(MOST)) if (row.classes[i] === target) top.push(i);
         const most = Math.max(...row.probabilities.map(Math.abs), 1e-9);
         return (
           <div class="model" key={name}>
@@ -68,7 +68,6 @@ export function Classes({ studio, state }: { studio: Studio; state: State }) {
                     class="pick"
                     title={name}
                     onClick={() => {
-                      studio.set({ wanted: [...state.wanted.filter((other) => other !== name), name].slice(-6) });
                       choose(name);
                       setFind("");
                     }}

@@ -101,7 +101,7 @@ export function Share({ studio }: Props) {
         </li>
         <li>
           <button class="pick" data-share="py" onClick={() => void save("py")}>
-            script.py <small>the same from Python</small>
+            analysis.zip <small>the same in Python, with what it needs</small>
           </button>
         </li>
         <li>
@@ -109,11 +109,13 @@ export function Share({ studio }: Props) {
             page.html <small>this map, one file without a server</small>
           </button>
         </li>
-        <li>
-          <button class="pick" data-share="link" onClick={() => void copy()}>
-            copy the address <small>it holds the query</small>
-          </button>
-        </li>
+        {studio.model.address && (
+          <li>
+            <button class="pick" data-share="link" onClick={() => void copy()}>
+              copy the address <small>it holds the query</small>
+            </button>
+          </li>
+        )}
       </ul>
     </Menu>
   );

@@ -1,0 +1,78 @@
+"""Draws the pictures of docs/studio.md: `python docs/draw_studio.py`. Needs the extras demo and studio, and Chromium.
+
+In: the demo's session, in a browser. Out: the PNG files docs/images/studio-*.png, of a page that hands have used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ialgebra
+from ialgebra.apps import studio
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = Path(__file__).resolve().parent / "images"
+PATIENCE = 300_000.0  # milliseconds
+CAT = "select * from f(cat)"
+
+
+def answered(page: Page, query: str) -> None:
+    page.wait_for_selector(f"body[data-state=done][data-stale=false][data-query={json.dumps(query)}]")
+    page.wait_for_timeout(600)  # small multiples and class bars
+
+
+def ask(page: Page, query: str) -> None:
+    page.click(".cm-content")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.insert_text(query)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+Enter")
+    answered(page, query)
+    page.evaluate("document.activeElement.blur()")
+
+
+def draw(page: Page, name: str) -> None:
+    path = IMAGES / f"studio-{name}.png"
+    page.screenshot(path=path)
+    print(path)
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    con = ialgebra.connect(progress=False)
+    about = studio.example(con)
+    photos = [con.catalog().visible[name].elements[0].value for name in ("cat", "coffee", "mastiff", "chair", "jeep")]
+    con.register_input("photos", photos)
+    with studio.started(con, opening=CAT, about=about) as served, sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1240, "height": 900}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE)
+        page.goto(served.url)
+        answered(page, CAT)
+        box = page.locator("[data-part=stage] canvas").last.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 40 / 224, box["y"] + box["height"] * 40 / 224)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 160 / 224, box["y"] + box["height"] * 160 / 224, steps=6)
+        page.mouse.up()
+        answered(page, f"{CAT} where box(40, 40, 160, 160)")
+        draw(page, "window")
+        page.emulate_media(color_scheme="dark")
+        ask(page, "select * from f(cat) anti join f(coffee)")
+        draw(page, "pinned")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1240, "height": 1180})
+        ask(page, "select * from f(photos) order by distance((select * from f(cat))) limit 5 budget 60")
+        draw(page, "multiples")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
