@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ialgebra
-from ialgebra.apps import studio
+from ialgebra.apps import studio, zoo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -47,10 +47,10 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     con = ialgebra.connect(progress=False)
-    about = studio.example(con)
-    photos = [con.catalog().visible[name].elements[0].value for name in ("cat", "coffee", "mastiff", "chair", "jeep")]
+    shown = studio.example(con)
+    photos = [zoo.photo(name) for name in ("cat", "coffee", "mastiff", "chair", "jeep")]
     con.register_input("photos", photos)
-    with studio.started(con, opening=CAT, about=about) as served, sync_playwright() as started:
+    with studio.started(con, opening=CAT, shown=shown) as served, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1240, "height": 900}, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE)
