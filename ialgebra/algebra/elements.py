@@ -22,7 +22,7 @@ def under_clauses(plan: Operator) -> Operator:
 def collection_of(plan: Operator) -> Identity | None:
     """The collection, or part of one, if the plan has a map for each of its elements; else None."""
     found = under_clauses(plan)
-    return found if isinstance(found, Identity) and found.inputs[0].index is not None else None
+    return found if isinstance(found, Identity) and found.inputs[0].is_element else None
 
 
 def one_each(plan: Operator) -> Iterator[Operator]:

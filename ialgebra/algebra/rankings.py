@@ -1,7 +1,7 @@
 """Rankings: what HAVING, ORDER BY and LIMIT mean for the elements of a collection. In: columns, with one value per
 element. Out: which elements may be in the answer, and their order.
 
-    label  prediction  index                                   known before an element is explained
+    label  prediction  index  step                             known before an element is explained
     score(f, 'cat')  prediction(f)                             what models answer for an element, without a map
     mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()              scalars, read from its map
 
@@ -39,7 +39,7 @@ from .windows import (
     truth,
 )
 
-KNOWN: Final = ("label", "prediction", "index")
+KNOWN: Final = ("label", "prediction", "index", "step")
 """The columns whose values are known before an element is explained."""
 
 

@@ -3,17 +3,41 @@ interned nodes. May not know: tensors, or what any edit does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cached_property
+from typing import ClassVar, Self
 
 from ..errors import BindError
 from .interning import Node, node
-from .windows import MOST_WRITTEN, Window, sql_name
+from .sweeps import Step, number_text
+from .windows import MOST_WRITTEN, Window, sql_name, sql_text
 
 
 class Edit(Node):
-    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its own name:
-    the fields are the arguments, and a field `baseline` is an option."""
+    """A change of an input before anything is explained: see `edits`. A query writes it as a call of its name, which
+    is that of the class unless `called` says another: the fields are the arguments, and a field `baseline` is an
+    option."""
+
+    called: ClassVar[str] = ""
+
+    @classmethod
+    def word(cls) -> str:
+        """Its name in a query."""
+        return cls.called or cls.__name__.lower()
+
+    @property
+    def step(self) -> Step | None:
+        """The number of a sweep that it has, or that another input which it reads has; None if there is none."""
+        return next((each for value in _values(self) for each in _steps(value)), None)
+
+    @property
+    def unswept(self) -> Self:
+        """The edit with its whole sweep in the place of one step."""
+        if self.step is None:
+            return self
+        changed = {field.name: _unswept(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**changed)
 
     def around(self, inner: str, *, whole: bool = False) -> str:
         """The edit's text around its input's text; `whole` also writes what a query may leave out."""
@@ -30,11 +54,44 @@ class Edit(Node):
                     words += map(_argument, several)
                 case _, value:
                     words.append(_argument(value))
-        return f"{type(self).__name__.lower()}({', '.join(words + option)})"
+        return f"{self.word()}({', '.join(words + option)})"
 
 
 def _argument(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+    match value:
+        case Step():
+            return value.words
+        case float():
+            return number_text(value)
+        case str():
+            return sql_text(value)
+    return str(value)
+
+
+def _values(edit: Edit) -> Iterator[object]:
+    return (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
+
+
+def _steps(value: object) -> Iterator[Step]:
+    """The steps in a field's value, of which an edit has one at most."""
+    match value:
+        case Step():
+            yield value
+        case tuple(several):
+            yield from (each for each in several if isinstance(each, Step))
+        case Source(step=Step() as step):
+            yield step
+
+
+def _unswept(value: object) -> object:
+    match value:
+        case Step():
+            return value.whole
+        case tuple(several):
+            return tuple(map(_unswept, several))
+        case Source(name, index, edits):
+            return Source(name, index, tuple(each.unswept for each in edits))
+    return value
 
 
 @node
@@ -73,6 +130,16 @@ class Source(Node):
 
     @property
     def collection(self) -> Source:
-        """The collection that an element belongs to, with the same edits; a single input counts as its own
+        """The collection or the sweep that an element belongs to, with the same edits; a single input counts as its own
         collection."""
-        return Source(self.name, None, self.edits)
+        return Source(self.name, None, tuple(each.unswept for each in self.edits))
+
+    @cached_property
+    def step(self) -> Step | None:
+        """The number of the sweep that it is an element of, or None."""
+        return next((each.step for each in self.edits if each.step is not None), None)
+
+    @property
+    def is_element(self) -> bool:
+        """Whether it is one of several: of a collection, or of a sweep."""
+        return self.index is not None or self.step is not None

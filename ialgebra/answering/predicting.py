@@ -134,7 +134,7 @@ def _scores(
         models=models,
         inputs=tuple(map(str, sources)),
         places=np.array([-1 if source.index is None else source.index for source in sources], dtype=np.int64),
-        steps=np.full(len(sources), np.nan),
+        steps=np.array([np.nan if source.step is None else float(source.step) for source in sources]),
         labels=labels,
         ranked={name: reader.scores[each][rows] for name, each in outputs.items() if each not in shown},
         stats=stats,

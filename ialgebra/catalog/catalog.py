@@ -204,6 +204,7 @@ class Catalog:
                 self.names(before),
                 lambda source: self.element(source).tensor,
                 self.tensors,
+                lambda: entry.scale,
             )
             with _edited_lock:
                 made = self.edited.setdefault(key, Element(tensor))

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..algebra.baselines import Baseline, Constant, materialise
+from ..algebra.edits import picture_scale
 from ..algebra.kinds import KINDS, InputKind, forms
 from ..algebra.kinds.composite import composite_name
 from ..algebra.kinds.kind import PartKind
@@ -42,6 +43,7 @@ from .texts import AbsentTokens, is_picture_file, is_text, names_its_tokens, no_
 _HIDDEN_MARK = "\0"  # a query cannot contain it, so a name with it is hidden from queries
 _MOST_WORDS = 1 << 24  # of a vocabulary that is given by token
 _LABEL_LIMIT = 1 << 53  # below it, different whole numbers are different floats
+_PICTURES_LOOKED_AT = 64  # of a collection, to tell its scale
 _FORMS = forms()
 
 
@@ -162,6 +164,12 @@ class Entry:
             n in (1, lengths[axis]) for n, axis in zip(axes, self.layout, strict=True)
         )
         return self.layout if lay else None
+
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """Black and white of a picture, or of the pictures of a collection; the first ones tell it."""
+        some = self.held[:_PICTURES_LOOKED_AT] or [self.example]
+        return picture_scale(plain(each.tensor) for each in some)
 
     @cached_property
     def token_names(self) -> dict[int, str]:

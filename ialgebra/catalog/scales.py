@@ -10,12 +10,10 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from ..algebra.edits.pictures import LARGE
 from ..algebra.packings import plain
 from ..models.network import Network
 from .inputs import Entry
-
-_LARGE = 16.0
-"""Pixels are larger than this somewhere; pictures of another scale nowhere."""
 
 
 def doubt(network: Network, entry: Entry, others: Iterable[Entry]) -> str:
@@ -50,4 +48,4 @@ def holds_pixels(tensor: torch.Tensor) -> bool:
 
 
 def _is_large(tensor: torch.Tensor) -> bool:
-    return bool(plain(tensor).double().abs().max() > _LARGE)
+    return bool(plain(tensor).double().abs().max() > LARGE)

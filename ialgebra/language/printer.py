@@ -23,6 +23,7 @@ from ..algebra.operators import (
     Selection,
     leaves,
 )
+from ..algebra.sweeps import Step
 from ..algebra.windows import sql_name
 from ..planner.graph import PlanGraph
 
@@ -83,12 +84,29 @@ def to_sql(plan: Operator, sizes: Mapping[str, int] | None = None) -> str:
 
 
 def _kept(identity: Identity, sizes: Mapping[str, int]) -> str:
-    """The HAVING that keeps the elements of a collection that an identity has; "" if it has all of them."""
-    places = [source.index for source in identity.inputs if source.index is not None]
-    count = sizes.get(identity.inputs[0].name, len(places) if len(places) > 1 else 0)
-    if not places or places == list(range(count)):
+    """The HAVING that keeps the elements of a collection or a sweep that an identity has; "" if it has all of them."""
+    first = identity.inputs[0]
+    if not first.is_element:
         return ""
-    return f" having index in ({', '.join(map(str, places))})"
+    steps: dict[int | None, list[Step]] = {}  # of the sweep that each element of the collection has
+    for source in identity.inputs:
+        mine = steps.setdefault(source.index, [])
+        if source.step is not None:
+            mine.append(source.step)
+    count = sizes.get(first.name, len(steps) if len(identity.inputs) > 1 else 0)
+    every = first.index is None or list(steps) == list(range(count))
+    if first.step is None:
+        return "" if every else f" having index in ({', '.join(map(str, steps))})"
+    whole = list(range(first.step.count))
+    numbers = {index: [each.number for each in mine] for index, mine in steps.items()}
+    if every and all(each == whole for each in numbers.values()):
+        return ""
+    parts = []
+    for index, mine in steps.items():
+        place = [] if index is None else [f"index = {index}"]
+        kept = [] if numbers[index] == whole else [f"step in ({', '.join(each.words for each in mine)})"]
+        parts.append(" and ".join(place + kept))
+    return f" having {' or '.join(parts)}"
 
 
 def _collection_alone(plan: Operator) -> Identity | None:

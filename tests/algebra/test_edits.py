@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from ialgebra.algebra.baselines import Baseline, Blur, Constant, Given, Mean, gaussian_blur
 from ialgebra.algebra.edits import (
     EDITS,
+    Assign,
+    Blurred,
+    Brightness,
     Clip,
+    Contrast,
     EditForm,
     InputArgument,
     Noise,
@@ -24,6 +28,7 @@ from ialgebra.algebra.edits import (
     Shift,
     Substitute,
     Surroundings,
+    ValueArgument,
     WholeArgument,
     WindowArgument,
     edit_form,
@@ -231,6 +236,103 @@ def test_noise_is_normal_and_depends_on_its_seed_alone():
     assert torch.equal(made(photo(), Noise(0.0, 1)), photo())
 
 
+@pytest.mark.parametrize(
+    ("x", "by", "expected"),
+    [
+        (torch.tensor([[[0.0, 0.25, 1.0]]]), 0.5, [0.5, 0.75, 1.0]),  # 0 … 1
+        (torch.tensor([[[0.0, 0.25, 1.0]]]), -0.5, [0.0, 0.0, 0.5]),
+        (torch.tensor([[[-1.0, 0.0, 0.5]]]), 0.25, [-0.5, 0.5, 1.0]),  # −1 … 1
+        (torch.tensor([[[0, 100, 250]]], dtype=torch.uint8), 0.1, [26, 126, 255]),  # 25.5 more, to the even
+        (torch.tensor([[[0.0, 100.0, 250.0]]]), -0.2, [0.0, 49.0, 199.0]),  # 0 … 255
+        (torch.tensor([[[-2.0, 0.0, 2.0]]]), 0.5, [0.0, 2.0, 2.0]),  # its own range
+        (torch.tensor([[[0, 1, 1]]], dtype=torch.uint8), 1.0, [255, 255, 255]),
+    ],
+)
+def test_brightness_adds_a_share_of_the_range_from_black_to_white(x: torch.Tensor, by: float, expected: list[float]):
+    found = made(x, Brightness(by))
+    assert found.dtype == x.dtype
+    np.testing.assert_allclose(found.flatten().tolist(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "by", "expected"),
+    [
+        (torch.tensor([[[0.25, 0.5, 0.75]]]), 0.5, [0.125, 0.5, 0.875]),
+        (torch.tensor([[[0.25, 0.5, 0.75]]]), -1.0, [0.5, 0.5, 0.5]),
+        (torch.tensor([[[0.0, 0.5, 1.0]]]), 9.0, [0.0, 0.5, 1.0]),
+        (torch.tensor([[[0.0, 0.25], [0.25, 0.5]]]), 1.0, [0.0, 0.25, 0.25, 0.75]),
+        (torch.tensor([[[10, 20, 60]]], dtype=torch.uint8), 1.0, [0, 10, 90]),
+    ],
+)
+def test_contrast_moves_values_away_from_the_mean(x: torch.Tensor, by: float, expected: list[float]):
+    np.testing.assert_allclose(made(x, Contrast(by)).flatten().tolist(), expected, atol=1e-6)
+
+
+def test_light_and_blur_leave_a_picture_that_they_do_not_change():
+    for x in (photo(), 3 * photo() - 1, (255 * photo()).to(torch.uint8), photo(torch.float16)):
+        for edit in (Brightness(0.0), Contrast(0.0), Blurred(0.0)):
+            assert torch.equal(made(x, edit), x)
+    beyond = 2 * photo()  # of a picture that was registered darker: what lies beyond white stays
+
+    def scale() -> tuple[float, float]:
+        return 0.0, 1.0
+
+    found = edited(beyond, Brightness(0.0), "image", None, lambda _: beyond, lambda _: [beyond], scale)
+    assert torch.equal(found, beyond)
+
+
+def test_light_has_the_scale_of_the_picture_as_it_was_registered():
+    def first(text: str, xs: torch.Tensor) -> torch.Tensor:
+        catalog = Catalog(inputs={"xs": entry("xs", xs)})
+        (query,) = parse(f"select * from f({text})")
+        return catalog.element(bind_input(query.operand.arguments[0], catalog)[0]).tensor
+
+    dark = torch.zeros(1, 2, 2)
+    assert first("brightness(clip(xs, 0, 1), 0.5)", torch.stack([dark, dark + 200])).flatten().tolist() == [127.5] * 4
+    assert first("brightness(clip(xs, 0, 1), 0.5)", torch.stack([dark, dark + 1])).flatten().tolist() == [0.5] * 4
+
+
+def test_brightness_and_contrast_compose_where_nothing_is_cut():
+    x = 0.4 + 0.2 * photo(torch.float64)
+    twice = made(made(x, Brightness(0.1)), Brightness(0.15))
+    np.testing.assert_allclose(twice, made(x, Brightness(0.25)), rtol=1e-12)
+    grown = made(made(x, Contrast(0.5)), Contrast(0.2))
+    np.testing.assert_allclose(grown, made(x, Contrast(0.8)), rtol=1e-12)
+    assert grown.mean().item() == pytest.approx(x.mean().item(), rel=1e-12)
+
+
+def test_a_blurred_picture_is_the_baseline_of_that_name():
+    row, selects = Compare("=", Column("row"), Number(1)), torch.zeros(2, 7, 9, dtype=torch.bool)
+    selects[:, 1] = True
+    for x in (photo(), photo(torch.float64)):
+        assert torch.equal(made(x, Blurred(2.5)), gaussian_blur(x, 2.5))
+        assert torch.equal(torch.where(selects, made(x, Blurred(2.0)), x), made(x, Nullify(row, Blur(None, 2.0))))
+    whole = (255 * photo()).to(torch.uint8)
+    found = made(whole, Blurred(2.0))
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, gaussian_blur(whole.float(), 2.0).round().to(torch.uint8))
+
+
+def test_assign_puts_one_value_inside_the_window():
+    x, window = photo(), Compare("<", Column("col"), Number(4))
+    found = made(x, Assign(window, 2.5))
+    assert (found[:, :, :4] == 2.5).all()
+    assert torch.equal(found[:, :, 4:], x[:, :, 4:])
+    row = torch.tensor([1.0, -2.0, 3.0])
+    assert made(row, Assign(Compare("=", Column("feature"), Number(1)), 9.0), "tabular").tolist() == [1, 9, 3]
+    tokens = torch.tensor([1, 2, 3, 4, 5])
+    assert made(tokens, Assign(Compare("=", Column("position"), Number(3)), 7.0), "tokens").tolist() == [1, 2, 3, 7, 5]
+    whole = (255 * photo()).to(torch.uint8)
+    assert (made(whole, Assign(window, 255.0))[:, :, :4] == 255).all()
+    for value in (256.0, 2.5, -1.0):
+        with pytest.raises(BindError, match="is no value of"):
+            made(whole, Assign(window, value))
+    with pytest.raises(BindError, match="is beyond"):
+        made(photo(torch.float16), Assign(window, 1e6))
+    with pytest.raises(BindError, match="is a text"):
+        made(x, Assign(window, "red"))
+
+
 def test_values_that_leave_the_range_of_their_numbers_are_an_error():
     for edit in (Noise(1e308, 0), Clip(1e300, 1e308)):
         with pytest.raises(BindError, match=r"leaves the range of torch\.float32"):
@@ -311,7 +413,13 @@ def test_edits_are_nodes_that_print_as_they_are_written():
 
 
 KIND_INPUTS = {"image": photo(), "tabular": torch.tensor([1.0, -2.0, 3.0]), "tokens": torch.tensor([1, 2, 3, 4, 5])}
-ARGUMENTS = {WindowArgument: "value > 1", InputArgument: "x", NumberArgument: "2", WholeArgument: "3"}
+ARGUMENTS = {
+    WindowArgument: "value > 1",
+    InputArgument: "x",
+    NumberArgument: "1",
+    ValueArgument: "2",
+    WholeArgument: "3",
+}
 FORMS = [(kind, form) for kind in KIND_INPUTS for form in EDITS.values() if form.arguments(KINDS[kind]) is not None]
 
 
@@ -341,8 +449,8 @@ def test_every_edit_is_written_as_its_form_says_reads_what_it_says_and_keeps_the
 
 def test_what_means_nothing_for_a_kind_is_no_edit_of_it():
     assert meaningful(KINDS["image"]) == tuple(EDITS)
-    assert meaningful(KINDS["tabular"]) == ("nullify", "substitute", "clip", "noise")
-    assert meaningful(KINDS["tokens"]) == ("nullify", "substitute", "shift")
+    assert meaningful(KINDS["tabular"]) == ("nullify", "substitute", "assign", "clip", "noise")
+    assert meaningful(KINDS["tokens"]) == ("nullify", "substitute", "assign", "shift")
 
 
 @pytest.mark.parametrize("tried", [True, False])

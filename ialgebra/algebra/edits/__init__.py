@@ -1,6 +1,6 @@
 """Edits: what-if changes of an input, made before anything is explained.
 
-    nullify  substitute  scale  rotate  shift  clip  noise
+    nullify  substitute  assign  scale  rotate  shift  clip  noise  brightness  contrast  blur
 
 What lives here: the nodes of edits and one `EditForm` value per edit (how a query writes it, what it reads, how it is
 applied), and their registry. In: edits and tensors. Out: tensors of the same shape. Other inputs come from functions
@@ -14,18 +14,24 @@ from .form import (
     InputArgument,
     NumberArgument,
     Surroundings,
+    ValueArgument,
     WholeArgument,
     WindowArgument,
     edit_form,
 )
 from .moves import Rotate, Scale, Shift
+from .pictures import Blurred, Brightness, Contrast, picture_scale
 from .registry import EDITS, edited, form_of, meaningful, registered
-from .replacements import Nullify, Substitute
+from .replacements import Assign, Nullify, Substitute
 from .values import Clip, Noise
 
 __all__ = [
     "EDITS",
+    "Assign",
+    "Blurred",
+    "Brightness",
     "Clip",
+    "Contrast",
     "EditArgument",
     "EditForm",
     "InputArgument",
@@ -37,11 +43,13 @@ __all__ = [
     "Shift",
     "Substitute",
     "Surroundings",
+    "ValueArgument",
     "WholeArgument",
     "WindowArgument",
     "edit_form",
     "edited",
     "form_of",
     "meaningful",
+    "picture_scale",
     "registered",
 ]

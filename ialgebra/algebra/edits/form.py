@@ -32,6 +32,7 @@ class Surroundings:
     feature_names: Sequence[str] | TextNames | None
     element: Callable[[Source], Tensor]
     collection: Callable[[str], Sequence[Tensor]]
+    scale: Callable[[], tuple[float, float]]  # black and white of a picture as it was registered
 
     def inside(self, window: Window, x: Tensor) -> Tensor:
         """Which features of `x` a window selects, as booleans of the shape of `x`."""
@@ -68,6 +69,11 @@ class NumberArgument(EditArgument):
 
     what: str
     refuses: Callable[[float], str | None] = lambda value: None
+
+
+@dataclass(frozen=True)
+class ValueArgument(EditArgument):
+    """A value of the input's features: a number, or a text where values may be texts."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +125,10 @@ def edit_form(
     make: Callable[..., _E] | None = None,
     tried: bool = True,
 ) -> EditForm:
-    """The form of the edit whose nodes are `node`; its name in a query is the node's, in small letters."""
+    """The form of the edit whose nodes are `node`, which has its name in a query."""
 
     def checked(edit: Edit, x: Tensor, surroundings: Surroundings) -> Tensor:
         assert isinstance(edit, node)
         return apply(edit, x, surroundings)
 
-    return EditForm(node.__name__.lower(), arguments, takes_baseline, node, make or node, checked, tried)
+    return EditForm(node.word(), arguments, takes_baseline, node, make or node, checked, tried)

@@ -21,7 +21,8 @@ from ..sources import Edit, Source
 from .form import EditForm, Surroundings
 from .lengths import LENGTHENED
 from .moves import ROTATE, SCALE, SHIFT
-from .replacements import NULLIFY, SUBSTITUTE
+from .pictures import BLUR, BRIGHTNESS, CONTRAST, picture_scale
+from .replacements import ASSIGN, NULLIFY, SUBSTITUTE
 from .values import CLIP, NOISE
 
 EDITS: Final[Mapping[str, EditForm]] = {
@@ -29,11 +30,15 @@ EDITS: Final[Mapping[str, EditForm]] = {
     for each in (
         NULLIFY,
         SUBSTITUTE,
+        ASSIGN,
         SCALE,
         ROTATE,
         SHIFT,
         CLIP,
         NOISE,
+        BRIGHTNESS,
+        CONTRAST,
+        BLUR,
     )
 }
 _FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in (*EDITS.values(), LENGTHENED)}
@@ -56,13 +61,16 @@ def edited(
     feature_names: Sequence[str] | TextNames | None,
     element: Callable[[Source], Tensor],
     collection: Callable[[str], Sequence[Tensor]],
+    scale: Callable[[], tuple[float, float]] | None = None,
 ) -> Tensor:
-    """`x` after one edit, in its shape; `x` itself stays as it is.
+    """`x` after one edit, in its shape; `x` itself stays as it is. `scale` gives black and white of the picture as it
+    was registered (None: those of `x`).
 
     Raises ShapeError where another input, a baseline or a mask does not fit, BindError where values leave the range of
     the input's numbers.
     """
-    form, surroundings = form_of(edit), Surroundings(kind_named(kind), feature_names, element, collection)
+    form, scale = form_of(edit), scale or (lambda: picture_scale([x]))
+    surroundings = Surroundings(kind_named(kind), feature_names, element, collection, scale)
     packing = packing_of(x)
     if packing is None or form.replaces:
         return form.apply(edit, x, surroundings)

@@ -53,7 +53,7 @@ def _clipped(edit: Clip, x: Tensor, surroundings: Surroundings) -> Tensor:
 
 
 def _noisy(edit: Noise, x: Tensor, surroundings: Surroundings) -> Tensor:
-    drawn = np.random.default_rng(edit.seed).standard_normal(tuple(x.shape))
+    drawn = np.random.default_rng(int(edit.seed)).standard_normal(tuple(x.shape))
     return narrowed_within_range(x.double() + edit.sigma * torch.from_numpy(drawn), x, edit)
 
 

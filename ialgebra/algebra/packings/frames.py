@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import BindError, ShapeError
+from ...errors import BindError, ShapeError, did_you_mean
 from ...system.arrays import Array, Bools, Floats, Ints
 from ..middles import Middle, median, most_frequent
 from . import codes
+from .packing import carrying
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,16 @@ class FramePacking:
     def amounts(self, row: Tensor) -> Tensor:
         found = _amounts(self) & ~codes.is_code(_doubles(row)) & ~np.isnan(_doubles(row))
         return torch.from_numpy(found).to(row.device)
+
+    def assigned(self, row: Tensor, inside: Bools, value: float | str) -> Tensor:
+        """The row (D,) with one value in some columns, as a model is given it: a number in columns of numbers (a
+        fraction makes one of whole numbers float64, as in pandas), a text or a number in columns of values. BindError
+        where a column cannot hold it."""
+        held = _doubles(row).copy()
+        for place in np.flatnonzero(inside):
+            held[place] = _assigned(self.columns[place], value)
+        found = torch.from_numpy(held).to(row.dtype)
+        return carrying(found, self._fitting(row, found))
 
     @property
     def rides(self) -> bool:
@@ -299,6 +310,24 @@ def _numbers_of(column: FrameColumn, series: pd.Series[Any]) -> Floats:
     own = series.dtype != object  # None and NaN are different values in an object column only
     values = series.to_numpy(dtype=object)
     return np.array([np.nan if own and gone else _value(cell) for cell, gone in zip(values, missing, strict=True)])
+
+
+def _assigned(column: FrameColumn, value: float | str) -> float:
+    """A value as a column holds it."""
+    what = f"column {column.name!r} ({column.dtype})"
+    if column.holds == _TIMES:
+        raise BindError(f"{what} holds times, which cannot be assigned; substitute takes them from another row")
+    if column.holds == _NUMBERS:
+        if isinstance(value, str):
+            raise BindError(f"'{value}' is a text, and {what} holds numbers")
+        if column.dtype.lower().startswith("bool") and value not in (0, 1):
+            raise BindError(f"{value:g} is no value of {what}: 0 is false, 1 is true")
+        return float(value)
+    plain = int(value) if isinstance(value, float) and value == int(value) else value
+    if column.categories is not None and plain not in column.categories:
+        known = [str(each) for each in column.categories]
+        raise BindError(f"'{plain}' is no category of {what}{did_you_mean(str(plain), known)}")
+    return _value(plain)
 
 
 def _plain(cell: object) -> Hashable:

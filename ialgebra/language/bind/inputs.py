@@ -6,8 +6,9 @@ that does not fit is an error at its own modifier. No model is run.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ from ...algebra.edits import (
     EditForm,
     InputArgument,
     NumberArgument,
+    ValueArgument,
     WholeArgument,
     WindowArgument,
     form_of,
@@ -37,16 +39,27 @@ from ...algebra.kinds import KINDS
 from ...algebra.packings import packing_of
 from ...algebra.packings.frames import FramePacking
 from ...algebra.sources import Edit, Source
+from ...algebra.sweeps import Step, sweep
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Entry
-from ...catalog.texts import AbsentTokens
+from ...catalog.texts import AbsentTokens, token_of
 from ...errors import BindError, IalgebraError, Span, did_you_mean
 from .. import tree
 from .options import call, own_word, whole
 from .predicates import bind_window
 
 MODIFIERS = tuple(EDITS)
+SWEEP = "steps"
+EACH = "each"
+_PLACES = {
+    SWEEP: "in the place of an edit's number: rotate(x, steps(-30, 30, 7))",
+    EACH: "directly in the call of a model: select * from f(each(rotate(x, steps(-30, 30, 7)))) anti join f(x)",
+}
+_ONE_SWEEP = "steps(…) stands in one place of an input"
+_MOST_STEPS = 10_000  # of a sweep
+_MOST_TRIED = 64  # edited inputs that are made at once, so that an error has its place; of more, the first
+_Value = Window | Source | float | int | str
 _MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": MostFrequent}
 InForce = Callable[[Entry], tuple[Baseline, ...]]
 
@@ -87,6 +100,8 @@ def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | Non
                 return catalog.input(name).sources
         case tree.CallExpr() if value.name.value.lower() in MODIFIERS:
             return _edited(value, catalog, in_force)
+        case tree.CallExpr(name) if name.value.lower() in (EACH, SWEEP):
+            raise BindError(f"{name.value.lower()} stands {_PLACES[name.value.lower()]}", name.span)
         case tree.CallExpr(name):
             raise BindError(f"unknown modifier '{name.value}'{did_you_mean(name.value, MODIFIERS)}", name.span)
     raise BindError("an input is the name of a registered input, or a modifier such as nullify(x, w)", value.span)
@@ -106,10 +121,13 @@ def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> 
         raise BindError(f"{form.name} means nothing for {kind.article}; it has {legal}", said.name.span)
     if len(said.arguments) != (count := len(arguments) + 1):
         raise BindError(f"{form.name} takes {count} arguments, {written}; got {len(said.arguments)}", said.span)
-    edit = _Modifier(said, form, written, entry, catalog, in_force).edit(arguments)
-    sources = tuple(replace(source, edits=(*source.edits, edit)) for source in inner)
+    edits = _Modifier(said, form, written, entry, catalog, in_force).edits(arguments)
+    if inner[0].step is not None and edits[0].step is not None:
+        raise BindError(f"this input is a sweep already; {_ONE_SWEEP}", said.span)
+    sources = tuple(replace(source, edits=(*source.edits, edit)) for source in inner for edit in edits)
     with _at(said.span):
-        for source in sources if entry.held else sources[:1]:  # the others are edited when they are read
+        few = entry.held and len(sources) <= _MOST_TRIED
+        for source in sources if few else sources[:1]:  # the others are edited when they are read
             if all(form_of(each).tried for each in source.edits):
                 catalog.element(source)
     return sources
@@ -126,35 +144,69 @@ class _Modifier:
     catalog: Catalog
     in_force: InForce | None
 
-    def edit(self, arguments: tuple[EditArgument, ...]) -> Edit:
-        """The edit of this modifier; `arguments` are the arguments of the modifier's form."""
+    def edits(self, arguments: tuple[EditArgument, ...]) -> tuple[Edit, ...]:
+        """The edit of this modifier, or one for each step of a sweep; `arguments` are those of the modifier's form."""
         baselines = [self.baseline()] if self.form.takes_baseline else []
         for option in () if self.form.takes_baseline else self.said.options:
             raise BindError(f"{self.form.name} takes no options", option.name.span)
         given = self.said.arguments[1:]
-        values = [self.value(*each) for each in zip(arguments, given, strict=True)]
-        with _at(given[-1].span if given else self.said.span):
-            return self.form.make(*values, *baselines)
+        values = [self.values(*each) for each in zip(arguments, given, strict=True)]
+        swept = [said for said, each in zip(given, values, strict=True) if _is_sweep(each[0])]
+        if len(swept) > 1:
+            raise BindError(f"two sweeps meet here; {_ONE_SWEEP}", swept[1].span)
+        with _at(swept[0].span if swept else given[-1].span if given else self.said.span):
+            return tuple(self.form.make(*each, *baselines) for each in itertools.product(*values))
 
-    def value(self, argument: EditArgument, given: tree.Expression) -> Window | Source | float | int:
+    def values(self, argument: EditArgument, given: tree.Expression) -> Sequence[_Value]:
+        """The value of an argument, or one for each step of a sweep."""
         match argument:
             case WindowArgument():
-                return self.window(given)
+                return (self.window(given),)
             case InputArgument():
                 other = bind_input(given, self.catalog, self.in_force)
-                if len(other) > 1:
+                if len({each.index for each in other}) > 1:
                     raise BindError(f"{self.form.name} takes one other input, not a collection", given.span)
-                return other[0].collection
-            case WholeArgument(_, what, least):
-                return whole(given, what, least)
-        assert isinstance(argument, NumberArgument)
-        number = self.number(given, argument.what)
-        if (wrong := argument.refuses(number)) is not None:
-            raise BindError(wrong, given.span)
-        return number
+                return [Source(each.name, None, each.edits) for each in other]
+            case ValueArgument() if isinstance(given, tree.Text | tree.Name):
+                return (self.named(given),)
+        numbers = self.numbers(given, argument)
+        for number in numbers:
+            if isinstance(argument, NumberArgument) and (wrong := argument.refuses(float(number))) is not None:
+                raise BindError(wrong, given.span)
+        return numbers
+
+    def numbers(self, given: tree.Expression, argument: EditArgument) -> Sequence[float | int]:
+        """A number, or those of a sweep."""
+        what = argument.what if isinstance(argument, NumberArgument | WholeArgument) else "the value"
+        if isinstance(given, tree.CallExpr) and given.name.value.lower() == SWEEP:
+            numbers = _steps(given)
+            if isinstance(argument, WholeArgument) and any(each % 1 or each < argument.least for each in numbers):
+                raise BindError(f"{what} must be whole numbers of at least {argument.least}", given.span)
+            return numbers
+        if isinstance(argument, WholeArgument):
+            return (whole(given, what, argument.least),)
+        return (self.number(given, what),)
+
+    def named(self, given: tree.Text | tree.Name) -> str | int:
+        """A text of a table; of a text the token that a word stands for."""
+        entry, word = self.entry, given.value
+        if not KINDS[entry.kind].vocabulary:
+            if isinstance(given, tree.Name):
+                raise BindError(f"the value must be a number, or a text in quotes: {self.written}", given.span)
+            return word
+        names = entry.vocabulary or ()
+        token = names.index(word) if word in names else None
+        if token is None and entry.tokenizer is not None:
+            token = token_of(entry.tokenizer, word)
+        if token is None:
+            near = did_you_mean(word, names) if names else "; give the token's number"
+            raise BindError(f"'{word}' is no token of '{entry.name}'{near}", given.span)
+        return token
 
     def window(self, value: tree.Expression) -> Window:
         entry = self.entry
+        if isinstance(value, tree.Text) and KINDS[entry.kind].named == "feature":  # the name of a column alone
+            value = tree.CompareExpr("=", tree.Name("feature", value.span), value, value.span)
         with _at(value.span):
             window = bind_window(value, self.catalog.windows, entry.kind, *entry.known_words)
             check_masks(window, entry.shape)
@@ -192,6 +244,24 @@ class _Modifier:
                 return baseline
 
 
+def _is_sweep(value: _Value) -> bool:
+    return isinstance(value, Step) or (isinstance(value, Source) and value.step is not None)
+
+
+def _steps(call: tree.CallExpr) -> tuple[Step, ...]:
+    """The numbers of `steps(low, high, n)`."""
+    if call.options or len(call.arguments) != 3:
+        raise BindError(f"{SWEEP} takes two numbers and how many steps: {SWEEP}(low, high, n)", call.span)
+    low, high, count = call.arguments
+    if not isinstance(low, tree.Number) or not isinstance(high, tree.Number):
+        wrong = high if isinstance(low, tree.Number) else low
+        raise BindError(f"the ends of a sweep are numbers: {SWEEP}(low, high, n)", wrong.span)
+    steps = whole(count, "the number of steps", 1)
+    if steps > _MOST_STEPS:
+        raise BindError(f"a sweep has at most {_MOST_STEPS:,} steps, not {steps:,}", count.span)
+    return sweep(float(low.value), float(high.value), steps)
+
+
 def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
     """The baselines of `value`, which is zeros, a number, mean(xs), median(xs), mode(xs), blur(…), or an input, edited
     or not; one baseline, or one for each element of a collection."""
@@ -202,7 +272,7 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return (Constant(float(number)),)
         case tree.Name(value=name) if name in catalog.inputs:
             return tuple(Given(source) for source in catalog.input(name).sources)
-        case tree.CallExpr() if value.name.value.lower() in MODIFIERS:
+        case tree.CallExpr() if value.name.value.lower() in MODIFIERS and not _is_blur(value, catalog):
             return tuple(Given(source) for source in bind_input(value, catalog))
     name, arguments = call(value)
     match name:
@@ -220,6 +290,14 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return (_blur(value, arguments, catalog),)
     known = ("zeros", *_MIDDLES, "blur", *catalog.visible)
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", own_word(value))
+
+
+def _is_blur(value: tree.CallExpr, catalog: Catalog) -> bool:
+    """Whether a call is the baseline `blur` of the input itself, or of a single one, and not the edit `blur`."""
+    first = value.arguments[0] if value.arguments else None
+    named = catalog.inputs.get(first.value) if isinstance(first, tree.Name) else None
+    of_several = named is not None and len(named.elements) > 1
+    return value.name.value.lower() == "blur" and not isinstance(first, tree.CallExpr) and not of_several
 
 
 def _blur(value: tree.ValueExpr, arguments: tuple[tree.Expression, ...], catalog: Catalog) -> Blur:

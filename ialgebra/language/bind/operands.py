@@ -25,7 +25,7 @@ from ...errors import BindError, IalgebraError
 from ...models.outputs import no_probability
 from .. import tree
 from .classes import bind_class, is_every_class
-from .inputs import MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
+from .inputs import EACH, MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
 from .models import KnownModel, UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, word
 from .plans import longer
@@ -42,6 +42,12 @@ def bind_call(call: tree.CallExpr, scope: Scope, inherited: Inherited) -> tuple[
     """
     with scope.at(call.span):
         return _CallBinder(call, scope, inherited).identities()
+
+
+def _inside_each(call: tree.CallExpr) -> tree.Expression:
+    if len(call.arguments) != 1 or call.options:
+        raise BindError("each takes one input: each(rotate(x, steps(-30, 30, 7)))", call.span)
+    return call.arguments[0]
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,11 @@ class _CallBinder:
             raise BindError(f"model '{name}' takes one input, as in {name}(x); got {len(call.arguments)}")
         (argument,), options = call.arguments, self.options
         with scope.at(argument.span):
-            sources = bind_input(argument, catalog, self.baselines)
+            apart = isinstance(argument, tree.CallExpr) and argument.name.value.lower() == EACH
+            inner = _inside_each(argument) if isinstance(argument, tree.CallExpr) and apart else argument
+            sources = bind_input(inner, catalog, self.baselines)
+            if apart and not sources[0].is_element:
+                raise BindError("each(…) goes around a sweep or a collection: f(each(rotate(x, steps(-30, 30, 7))))")
             entry = catalog.input(sources[0].name)
             if not network.probed:
                 scope.told(UnprobedModel(name, entry.name))
@@ -100,7 +110,11 @@ class _CallBinder:
             check_partition(players, entry.kind, entry.shape, catalog.mask, entry.feature_names)
         kind = cast("OutputKind", output)
         depth = network.depth
-        found = [Identity(name, sources, baselines, players, each, kind, depth, estimation) for each in targets]
+        found = [
+            Identity(name, some, baselines, players, each, kind, depth, estimation)
+            for each in targets
+            for some in ([(one,) for one in sources] if apart else [sources])
+        ]
         return found, contrast
 
     def at_one_length(

@@ -68,7 +68,7 @@ def bind_predict(
     asked = tuple(_asked(call, scope, entry) for call in predict.models)
     clauses = [each.span for each in (predict.having, *predict.order, predict.limit) if each is not None]
     with scope.at(clauses[0] if clauses else predict.span):
-        ranking = bind_ranking(predict, scope, entry, tuple(each.score(None) for each in asked), None)
+        ranking = bind_ranking(predict, scope, sources, tuple(each.score(None) for each in asked), None)
     elements = known_elements(sources, entry, classes_of(scope.model(asked[0].model)), [None] * len(sources))
     unread = np.full((len(ranking.outputs), elements.count), np.nan)
     open_ = with_outputs(elements, ranking.outputs, unread, catalog)

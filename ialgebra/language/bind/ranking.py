@@ -7,6 +7,7 @@ those of WHERE (`predicates`), but over the columns of elements instead of featu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, cast
@@ -72,6 +73,9 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
     if collection is None:
         message = "HAVING, ORDER BY and LIMIT choose among the elements of a collection; this query has one map"
         raise BindError(message, clauses[0]).at(scope.text)
+    if any((each := collection_of(plan)) is None or each.inputs != collection.inputs for plan in selected.plans):
+        message = "each(…) makes a query of each element, among which HAVING, ORDER BY and LIMIT do not choose"
+        raise BindError(message, clauses[0]).at(scope.text)
     entry, classes = scope.entries(collection)[0], classes_of(scope.model(collection.model))
     own = ModelScore(collection.model, None, None, collection.output)
     references: dict[str, tuple[Operator, ...]] = {}
@@ -83,7 +87,7 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
         return words
 
     with scope.at(clauses[0]):
-        ranking = bind_ranking(query, scope, entry, (own,), refer)
+        ranking = bind_ranking(query, scope, collection.inputs, (own,), refer)
     count = len(collection.inputs)
     elements = known_elements(collection.inputs, entry, classes, [None] * count)
     unknown = {name: Interval.unknown(count) for name in ranking.scalars}
@@ -117,15 +121,18 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
 def bind_ranking(
     query: tree.Query | tree.Predict,
     scope: Scope,
-    entry: Entry,
+    inputs: Sequence[Source],
     own: tuple[ModelScore, ...],
     refer: _Refer | None,
 ) -> Ranking:
-    """The ranking in a query over the collection `entry`. `own` are the models that the query asks: `score('cat')` is
-    that of the only one. Without `refer` there are no maps to read. Raises BindError for an unknown word, and
-    NotKnownYet for a model that was not probed."""
+    """The ranking in a query over `inputs`, which come of one registered input. `own` are the models that the query
+    asks: `score('cat')` is that of the only one. Without `refer` there are no maps to read. Raises BindError for an
+    unknown word, and NotKnownYet for a model that was not probed."""
+    entry = scope.catalog.input(inputs[0].name)
     classes = classes_of(scope.model(own[0].model))
-    binder = _RankingBinder(scope.catalog.windows, "element", None, None, entry, classes, scope, own, refer)
+    binder = _RankingBinder(
+        scope.catalog.windows, "element", None, None, entry, classes, scope, own, refer, inputs[0].step is not None
+    )
     having = EVERYTHING if query.having is None else binder.window(query.having)
     order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
     limit = None if query.limit is None else whole(query.limit, "a limit", 1)
@@ -162,7 +169,8 @@ def known_elements(
     known = np.array([np.nan if each is None else each for each in predictions], dtype=np.float64)
     unknown = np.isnan(known)
     guess = Interval(np.where(unknown, -np.inf, known), np.where(unknown, np.inf, known))
-    numbers = {"index": Interval.exactly(positions), "prediction": guess}
+    steps = [math.nan if source.step is None else float(source.step) for source in inputs]
+    numbers = {"index": Interval.exactly(positions), "step": Interval.exactly(steps), "prediction": guess}
     named = [None if each is None else classes[int(each)] if classes else "" for each in predictions]
     names = {"prediction": np.array(named, dtype=np.object_)}
     if entry.labels is not None:
@@ -181,6 +189,7 @@ class _RankingBinder(PredicateBinder):
     scope: Scope
     own: tuple[ModelScore, ...]
     refer: _Refer | None
+    swept: bool
     scalars: dict[str, Scalar] = field(default_factory=dict)
     outputs: dict[str, ModelScore] = field(default_factory=dict)
 
@@ -209,6 +218,10 @@ class _RankingBinder(PredicateBinder):
             return self._answered(self._of(None, name.span))
         if word not in KNOWN:
             raise BindError(f"unknown column '{name.value}'{_meant(word)}", name.span)
+        if word == "step" and not self.swept:
+            raise BindError(
+                "there is no sweep; steps(low, high, n) in the place of an edit's number makes one", name.span
+            )
         if word == "label" and self.entry.labels is None:
             raise BindError(
                 f"'{self.entry.name}' was registered without labels; "
@@ -221,7 +234,7 @@ class _RankingBinder(PredicateBinder):
         column = self._column(of) if isinstance(of, tree.Name) else None
         if isinstance(of, tree.CallExpr) and of.name.value.lower() == "prediction":
             column = self._of_model(of)
-        if column is None or column.name == "index":
+        if column is None or column.name in ("index", "step"):
             raise BindError(
                 f"'{text.value}' is a text; only a label or a prediction is compared with a text", text.span
             )
