@@ -26,7 +26,7 @@ from ialgebra import (
     ShapeError,
 )
 from ialgebra.errors import InternalError
-from ialgebra.execution.execution import Cancelled
+from ialgebra.execution.control import Cancelled
 from ialgebra.interpreters import ModelInterpreter, Option
 from tests import worlds
 

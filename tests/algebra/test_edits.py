@@ -15,9 +15,9 @@ from ialgebra.algebra.edits import (
     EDITS,
     Assign,
     Blurred,
-    Brightness,
+    Brightened,
     Clip,
-    Contrast,
+    Contrasted,
     EditForm,
     InputArgument,
     Noise,
@@ -249,7 +249,7 @@ def test_noise_is_normal_and_depends_on_its_seed_alone():
     ],
 )
 def test_brightness_adds_a_share_of_the_range_from_black_to_white(x: torch.Tensor, by: float, expected: list[float]):
-    found = made(x, Brightness(by))
+    found = made(x, Brightened(by))
     assert found.dtype == x.dtype
     np.testing.assert_allclose(found.flatten().tolist(), expected, atol=1e-6)
 
@@ -265,19 +265,19 @@ def test_brightness_adds_a_share_of_the_range_from_black_to_white(x: torch.Tenso
     ],
 )
 def test_contrast_moves_values_away_from_the_mean(x: torch.Tensor, by: float, expected: list[float]):
-    np.testing.assert_allclose(made(x, Contrast(by)).flatten().tolist(), expected, atol=1e-6)
+    np.testing.assert_allclose(made(x, Contrasted(by)).flatten().tolist(), expected, atol=1e-6)
 
 
 def test_light_and_blur_leave_a_picture_that_they_do_not_change():
     for x in (photo(), 3 * photo() - 1, (255 * photo()).to(torch.uint8), photo(torch.float16)):
-        for edit in (Brightness(0.0), Contrast(0.0), Blurred(0.0)):
+        for edit in (Brightened(0.0), Contrasted(0.0), Blurred(0.0)):
             assert torch.equal(made(x, edit), x)
     beyond = 2 * photo()  # of a picture that was registered darker: what lies beyond white stays
 
     def scale() -> tuple[float, float]:
         return 0.0, 1.0
 
-    found = edited(beyond, Brightness(0.0), "image", None, lambda _: beyond, lambda _: [beyond], scale)
+    found = edited(beyond, Brightened(0.0), "image", None, lambda _: beyond, lambda _: [beyond], scale)
     assert torch.equal(found, beyond)
 
 
@@ -294,10 +294,10 @@ def test_light_has_the_scale_of_the_picture_as_it_was_registered():
 
 def test_brightness_and_contrast_compose_where_nothing_is_cut():
     x = 0.4 + 0.2 * photo(torch.float64)
-    twice = made(made(x, Brightness(0.1)), Brightness(0.15))
-    np.testing.assert_allclose(twice, made(x, Brightness(0.25)), rtol=1e-12)
-    grown = made(made(x, Contrast(0.5)), Contrast(0.2))
-    np.testing.assert_allclose(grown, made(x, Contrast(0.8)), rtol=1e-12)
+    twice = made(made(x, Brightened(0.1)), Brightened(0.15))
+    np.testing.assert_allclose(twice, made(x, Brightened(0.25)), rtol=1e-12)
+    grown = made(made(x, Contrasted(0.5)), Contrasted(0.2))
+    np.testing.assert_allclose(grown, made(x, Contrasted(0.8)), rtol=1e-12)
     assert grown.mean().item() == pytest.approx(x.mean().item(), rel=1e-12)
 
 

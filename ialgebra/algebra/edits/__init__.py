@@ -20,7 +20,7 @@ from .form import (
     edit_form,
 )
 from .moves import Rotate, Scale, Shift
-from .pictures import Blurred, Brightness, Contrast, picture_scale
+from .pictures import Blurred, Brightened, Contrasted, picture_scale
 from .registry import EDITS, edited, form_of, meaningful, registered
 from .replacements import Assign, Nullify, Substitute
 from .values import Clip, Noise
@@ -29,9 +29,9 @@ __all__ = [
     "EDITS",
     "Assign",
     "Blurred",
-    "Brightness",
+    "Brightened",
     "Clip",
-    "Contrast",
+    "Contrasted",
     "EditArgument",
     "EditForm",
     "InputArgument",

@@ -30,15 +30,19 @@ _MOST_PIXELS = 1e4  # of a blur
 
 
 @node
-class Brightness(Edit):
+class Brightened(Edit):
     """Every value plus `by` times the range of the picture's scale."""
+
+    called: ClassVar[str] = "brightness"
 
     by: float
 
 
 @node
-class Contrast(Edit):
+class Contrasted(Edit):
     """Every value's distance from the mean of the picture times 1 + `by`."""
+
+    called: ClassVar[str] = "contrast"
 
     by: float
 
@@ -71,12 +75,12 @@ def picture_scale(pictures: Iterable[Tensor]) -> tuple[float, float]:
     return low, high
 
 
-def _lighter(edit: Brightness, x: Tensor, surroundings: Surroundings) -> Tensor:
+def _lighter(edit: Brightened, x: Tensor, surroundings: Surroundings) -> Tensor:
     low, high = surroundings.scale()
     return _within(x.double() + edit.by * (high - low), x, low, high)
 
 
-def _contrasted(edit: Contrast, x: Tensor, surroundings: Surroundings) -> Tensor:
+def _contrasted(edit: Contrasted, x: Tensor, surroundings: Surroundings) -> Tensor:
     wide = x.double()
     finite = wide[torch.isfinite(wide)]
     mean = finite.mean() if len(finite) else wide.new_zeros(())
@@ -120,6 +124,6 @@ def _no_width(sigma: float) -> str | None:
     return None if 0 <= sigma < _MOST_PIXELS else f"the blur must be from 0 to below 10,000 pixels, not {sigma:g}"
 
 
-BRIGHTNESS = edit_form(Brightness, _lighter, _brightness_arguments, takes_baseline=False)
-CONTRAST = edit_form(Contrast, _contrasted, _contrast_arguments, takes_baseline=False)
+BRIGHTNESS = edit_form(Brightened, _lighter, _brightness_arguments, takes_baseline=False)
+CONTRAST = edit_form(Contrasted, _contrasted, _contrast_arguments, takes_baseline=False)
 BLUR = edit_form(Blurred, _blurred, _blur_arguments, takes_baseline=False)

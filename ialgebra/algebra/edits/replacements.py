@@ -70,6 +70,7 @@ def _assigned(edit: Assign, x: Tensor, surroundings: Surroundings) -> Tensor:
     value = float(edit.value)
     if not x.is_floating_point():
         least, most = limits(x.dtype)
+        least = least if surroundings.kind.quantities else 0  # of tokens
         if value != int(value) or not least <= value <= most:
             raise BindError(f"{edit.value:g} is no value of {x.dtype}, whose numbers are whole, {least:,} to {most:,}")
     elif not abs(value) <= torch.finfo(x.dtype).max:
