@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from concurrent.futures import wait
 from dataclasses import replace
 from unittest import mock
 
@@ -286,3 +287,21 @@ def test_blocks_are_halves_along_the_longest_side():
     assert halved(places, 4).reshape(2, 8).tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]] * 2
     assert halved(np.arange(9.0)[:, None], 4).tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]
     assert halved(np.arange(5.0)[:, None], 2).tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_question_over_rows_of_one_that_was_cancelled_begins_with_all_of_them():
+    net = Picture()
+    con = session(net, 16)
+    submitted = con.submit(TEXT, interactive=True)
+    for relation in submitted.updates(PATIENCE):
+        if relation.stats.rows >= 150:
+            break
+    submitted.cancel()
+    wait([submitted], PATIENCE)
+    known, rows = sum(len(table.rows) for table in con._store.tables.values()), net.rows
+    first = next(iter(con.submit(TEXT.replace("target => 0", "target => 1"), interactive=True).updates(PATIENCE)))
+    con.close()
+    if first.stats.rows == 0:  # else the reader was late, and saw a later map
+        assert first.provenance["stage"] == "partial"
+        assert first.stats.reused_rows >= 0.8 * min(known, 150)
+    assert rows >= 150

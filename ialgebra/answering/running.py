@@ -17,8 +17,10 @@ from ..execution.execution import Execution, Executor, Progress, TimeUp
 from ..execution.store import Store
 from ..execution.tables import Outcome, ReadOtherwise
 from ..execution.tape import Tape
+from ..kernels.coalitions import Design
 from ..models.network import Network
 from ..planner.physical import PhysicalPlan
+from ..planner.sampling import DesignSpec
 from ..planner.spending import Spending
 from ..results.assemble import say
 
@@ -102,6 +104,22 @@ class Running:
         finally:
             self._count(execution.outcome)
         return self.performed(execution_of, inputs, progress, deadline=deadline)
+
+    def known(self, plan: PhysicalPlan) -> tuple[Outcome, bool]:
+        """What the store knows of a plan: its tables, NaN where a row is not known, and whether they are whole. Only
+        the ends of its games are run, if they must be."""
+        made: list[Execution] = []
+
+        def execution_of(executor: Executor) -> Execution:
+            made.append(Execution(executor, plan))
+            return made[-1]
+
+        whole = self.performed(execution_of, plan.inputs, deadline=-math.inf) is not None
+        return made[-1].outcome, whole
+
+    def design(self, spec: DesignSpec) -> Design:
+        """The coalitions that a spec stands for."""
+        return Executor(self.catalog, self.store, self.tape).design(spec)
 
     def last_start(self, plan: PhysicalPlan) -> float:
         """The latest time at which a batch of a plan may begin, so that the batch and the estimation after it end
