@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -244,9 +243,7 @@ class Profile:
 
 
 def _file(key: str) -> Path:
-    own, shared = os.environ.get("IALGEBRA_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    folder = Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "ialgebra"
-    return folder / f"profile-{key}.json"
+    return disk.cache_folder() / f"profile-{key}.json"
 
 
 def _samples(told: Mapping[str, Sequence[object]]) -> dict[int, list[float]]:

@@ -1,4 +1,5 @@
-"""Atomic writes. In: a path and its content. Out: the file has the new content or, if writing fails, the old one.
+"""Atomic writes, and the folder of what is kept. In: a path and its content. Out: the file has the new content or, if
+writing fails, the old one.
 
 Also after a full disk, a killed process or a power cut, a reader sees either the complete old file or the complete new
 one. A killed process may leave a hidden temporary file beside it, which may be deleted. It does not look at the
@@ -11,6 +12,15 @@ import os
 import secrets
 import stat
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept between processes: $IALGEBRA_CACHE, or else `ialgebra` in the user's cache.
+
+    It may not exist yet. RuntimeError where there is no home directory.
+    """
+    own, shared = os.environ.get("IALGEBRA_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "ialgebra"
 
 
 def write(path: Path, content: bytes, *, durable: bool = True) -> None:

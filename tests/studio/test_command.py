@@ -209,3 +209,24 @@ def test_without_the_demo_a_net_learns_digits(monkeypatch):
         assert sum(right) >= 0.9 * len(right)
         assert not network.needs_head(1)
         assert opening.first_query(con) == "select * from f(zero)"
+
+
+def test_the_demo_s_layers_get_heads_when_nobody_waits_and_keep_them(monkeypatch):
+    for module in opening._DEMO:
+        pytest.importorskip(module)
+    monkeypatch.setattr(opening, "_CROPS", 1)
+    monkeypatch.setattr(opening.zoo, "LAYERS", (17,))
+    monkeypatch.setattr(opening.zoo, "PHOTOS", {name: opening.zoo.PHOTOS[name] for name in ("cat", "coffee", "jeep")})
+    with ialgebra.connect(progress=False) as con:
+        example = opening.register_example(con)
+        assert example.about["demo"] is True
+        assert list(con.names()["inputs"]) == ["cat", "coffee", "jeep"]
+        assert not con.catalog().model("f").named_heads
+        example.afterwards()
+        assert list(con.catalog().model("f").named_heads) == ["_blocks.15"]
+    with ialgebra.connect(progress=False) as con:
+        assert opening.register_example(con).afterwards is None
+        assert list(con.catalog().model("f").named_heads) == ["_blocks.15"]
+    opening._kept_heads().write_bytes(b"damaged")
+    with ialgebra.connect(progress=False) as con:
+        assert opening.register_example(con).afterwards is not None

@@ -57,6 +57,10 @@ def submitted(monkeypatch) -> list[Submitted]:
 def con(gate, submitted) -> Iterator[ialgebra.Session]:
     with serving.session() as con:
         con.register_model("slow", gate, batch_size=4)
+        gate.opened.set()
+        con.sql("select * from slow(xs) budget 10")  # its first passes, in which it is examined
+        gate.opened.clear()
+        gate.entered.clear()
         yield con
         gate.opened.set()
 

@@ -7,12 +7,13 @@ May not know: servers.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from torch import Tensor, nn
 from ...algebra.windows import sql_name
 from ...catalog.inputs import Entry
 from ...errors import IalgebraError
+from ...execution.control import Control
 from ...models.network import Network
 from ...session.session import Session
+from ...system import disk
 from .. import zoo
 from .messages import Said
 
@@ -84,14 +87,28 @@ def _demo(con: Session) -> Example:
     con.register_model("g", zoo.Mispreprocessed(network), classes=classes)
     for name in ("cat", "coffee", *(name for name in zoo.PHOTOS if name not in ("cat", "coffee"))):
         con.register_input(name, zoo.photo(name))
-    return Example({"title": "demo: EfficientNet-Lite0", "demo": True}, partial(_train_heads, con))
+    about = {"title": "demo: EfficientNet-Lite0", "demo": True}
+    try:
+        con.load_heads("f", _kept_heads())
+    except (IalgebraError, RuntimeError):  # none are kept yet, or those of another version
+        return Example(about, partial(_train_heads, con))
+    return Example(about)
+
+
+def _kept_heads() -> Path:
+    return disk.cache_folder() / "studio-demo-heads.safetensors"
 
 
 def _train_heads(con: Session) -> None:
-    """Heads for some layers of the demo's network, distilled on crops of its photos; some seconds."""
+    """Heads for some layers of the demo's network, distilled on crops of its photos, in some seconds and below all that
+    somebody waits for. They are kept for the next time."""
     crops = torch.cat([zoo.crops(name, _CROPS) for name in zoo.PHOTOS])
-    with contextlib.suppress(IalgebraError):  # the session was closed meanwhile
-        con.fit_heads("f", crops, layers=zoo.LAYERS)
+    with suppress(IalgebraError, OSError, RuntimeError):  # a session that was closed, a cache that cannot be written
+        with Control.within(-1).entered():
+            con.fit_heads("f", crops, layers=zoo.LAYERS)
+        path = _kept_heads()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        con.save_heads("f", path)
 
 
 # Digits, for those without the demo's packages ----------------------------------------------------------------------
