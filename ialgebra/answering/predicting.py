@@ -84,6 +84,8 @@ def _prepared(request: PredictRequest, catalog: Catalog) -> _Prepared:
 
 def predicted(request: PredictRequest, catalog: Catalog, store: Store, watch: Watch | None = None) -> Scores:
     """The answer to a PREDICT; its plan tells what was measured."""
+    if request.strategy.reuse is False:  # its rows are not for others, whose batches may have another size
+        store = Store()
     running = Running(catalog, store, Tape(request.strategy.batches), now=store.begin())
     with request.placing():
         prepared = _prepared(request, catalog)

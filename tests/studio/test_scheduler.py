@@ -21,8 +21,8 @@ MAP = relation(attribution([1.0, 2.0]))
 class Played:
     """A question to the session, which a test answers."""
 
-    def __init__(self, text: str, priority: int) -> None:
-        self.text, self.priority, self.cancelled = text, priority, False
+    def __init__(self, text: str, purpose: str) -> None:
+        self.text, self.purpose, self.cancelled = text, purpose, False
         self.progress: Standing | None = None
         self._answers: asyncio.Queue[Relation | BaseException | None] = asyncio.Queue()
 
@@ -54,8 +54,8 @@ class World:
         self.next: tuple[str, ...] = ()
         self.scheduler = Scheduler(self.submit, self)
 
-    def submit(self, text: str, priority: int, seed: int | None) -> Played:
-        self.asked.append(Played(text, priority))
+    def submit(self, text: str, purpose: str, seed: int | None) -> Played:
+        self.asked.append(Played(text, purpose))
         return self.asked[-1]
 
     def standing(self, question, state, standing, answer, message) -> None:
@@ -213,7 +213,7 @@ async def test_a_failure_is_told_and_the_next_question_runs(world):
 
 @played
 async def test_a_question_that_the_session_refuses_is_an_error(world):
-    def refuse(text: str, priority: int, seed: int | None) -> Played:
+    def refuse(text: str, purpose: str, seed: int | None) -> Played:
         raise BindError("the session is closed")
 
     world.scheduler._submit = refuse
@@ -239,12 +239,12 @@ async def test_scores_go_first_and_belong_to_their_question(world):
     world.predict = "predict f from x"
     world.scheduler.ask("a")
     await world.settle()
-    assert sorted((each.text, each.priority) for each in world.asked) == [("a", 0), ("predict f from x", 1)]
-    scores = next(each for each in world.asked if each.priority == 1)
+    assert sorted((each.text, each.purpose) for each in world.asked) == [("a", "map"), ("predict f from x", "scores")]
+    scores = next(each for each in world.asked if each.purpose == "scores")
     world.scheduler.ask("b")
     await world.settle()
     assert scores.cancelled
-    later = [each for each in world.asked if each.priority == 1][-1]
+    later = [each for each in world.asked if each.purpose == "scores"][-1]
     later.answer(MAP)
     await world.settle()
     assert world.scored_ones == [2]
@@ -256,7 +256,7 @@ async def test_scores_that_fail_leave_the_question_alone(world):
     world.scheduler.ask("a")
     await world.settle()
     for each in world.asked:
-        each.answer(BindError("no probabilities") if each.priority else MAP)
+        each.answer(BindError("no probabilities") if each.purpose == "scores" else MAP)
         each.answer(None)
     await world.settle()
     assert (world.states[-1], world.shown) == ("done", [1])
@@ -270,7 +270,7 @@ async def test_likely_questions_are_asked_when_idle_coarsely_and_given_up_at_onc
     world.asked[0].answer(MAP)
     world.asked[0].answer(None)
     await world.settle()
-    assert [(each.text, each.priority) for each in world.asked[1:]] == [("n1", -1)]
+    assert [(each.text, each.purpose) for each in world.asked[1:]] == [("n1", "likely")]
     world.asked[1].answer(MAP)  # a coarse map is enough
     await world.settle()
     assert world.asked[1].cancelled

@@ -333,8 +333,15 @@ def test_a_panel_adds_messages_and_a_place(con, url):
         del panels.PANELS["toy"]
 
 
-def test_what_was_asked_is_shared_as_a_script_that_gives_every_map_again(con, page):
+def test_what_was_asked_is_shared_as_a_script_that_gives_every_map_again():
     """A session of drags, steps and undo, then its script in a session of its own."""
+    with serving.session() as con, serving.served(con) as running, serving.page(running.url) as page:
+        page.hello()
+        page.until_status("done")
+        _gives_every_map_again(page)
+
+
+def _gives_every_map_again(page: serving.Page) -> None:
     asked = [page.of("document")[0]]
     for gesture in (
         {"do": "window", "shapes": [BOX], "mode": "replace"},
@@ -360,7 +367,6 @@ def test_what_was_asked_is_shared_as_a_script_that_gives_every_map_again(con, pa
     for answer in answers:
         np.testing.assert_array_equal(shown[answer.query]["values"], answer[0].values.astype(np.float32))
         np.testing.assert_array_equal(shown[answer.query]["stderr"], answer[0].stderr.astype(np.float32))
-    con.sql("drop window w")
 
 
 def fetched(page: serving.Page, href: str) -> bytes:
@@ -402,7 +408,9 @@ def test_the_script_has_what_was_answered_and_not_what_failed(con, page):
         document = page.ask("ask", text=text)
         page.until_status(state, question=document["question"])
     lines = fetched(page, page.ask("export", kind="sql")["href"]).decode().splitlines()
-    assert lines == ["select * from f(x);", "select * from f(x) where row < 3;"]
+    assert lines[0] == "set tempo = interactive;"
+    assert lines[1].startswith("set batch_size = ")
+    assert lines[2:] == ["select * from f(x);", "select * from f(x) where row < 3;"]
 
 
 # --- classes, completion
@@ -454,3 +462,17 @@ def test_what_nobody_waits_for_is_done_once_after_the_first_answer() -> None:
             page.until_status("done", question=2)
     assert page.of("catalog")[0]["title"] == "pictures"
     assert done.empty()
+
+
+def test_statements_that_are_typed_before_a_query_are_run_once(page):
+    text = "create window typed as row < 2; select * from f(x) where typed"
+    document = page.ask("ask", text=text)
+    assert (document["text"], document["problem"]) == ("select * from f(x) where typed", None)
+    page.until_status("done", question=document["question"])
+    page.ask("undo")
+    again = page.ask("redo")
+    assert again["text"] == document["text"]
+    page.until_status("done", question=again["question"])
+    wrong = page.ask("ask", text="select * from nothing(x)")
+    assert (wrong["text"], wrong["question"]) == ("select * from nothing(x)", None)
+    assert "unknown model" in wrong["problem"]["message"]

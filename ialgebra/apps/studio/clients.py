@@ -12,13 +12,14 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 from ...answering.running import Standing
 from ...catalog.catalog import Catalog
 from ...errors import IalgebraError
 from ...language import reader, tree
+from ...planner.strategy import Strategy
 from ...results.relation import Relation
 from ...results.scores import Scores
 from ...session.session import Session
@@ -29,9 +30,10 @@ from .document import completion, gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
 from .outbox import Outbox, Outgoing, TooSlow
-from .scheduler import AskedText, QuestionState, Scheduler
+from .scheduler import AskedText, Purpose, QuestionState, Scheduler
 from .sharing import SharedFile
 
+_ALONE = replace(Strategy.BEST, reuse=False)  # of scores, which leave no rows behind
 _KNOWN_KEYS = 64  # parts that a page is taken to have still
 _NOT_SENT = 2**62  # in the place of a serial
 _MOST_EXPORTS = 32  # files that wait to be fetched, of all pages
@@ -94,6 +96,8 @@ class StudioClient:
         self._scores: Scores | None = None
         self._left_running = False
         self._ran: tuple[str, ...] = ()  # statements that were run for the latest question
+        self._settings: dict[str, str | int] = {"tempo": "interactive"}  # at the head of the script
+        self._batch_size: int | None = None  # that the script has said last
         self._mark: tuple[object, ...] = ()
         self._begun = False
         self._beside: dict[str, asyncio.Task[None]] = {}
@@ -238,8 +242,10 @@ class StudioClient:
     async def _ask(self, asked: PageRequest) -> None:
         text = asked.text("text", self._steps.text)
         if await self.place.work(_is_query, text):
-            self._take(text)
-            await self._show(asked)
+            change = await self.place.work(_typed, text, self.place.con.catalog())
+            await self._run(change.statements)
+            self._take(change.text, change.statements, change.undo)
+            await self._show(asked, before=change.statements)
             return
         document = await self._document(self._steps.text, self._scheduler.following, self.place.con.catalog())
         self.outbox.put(document | _re(asked))
@@ -263,7 +269,7 @@ class StudioClient:
         """Run statements that a query needs, such as CREATE WINDOW."""
         for statement in statements:
             try:
-                async for _ in self._submit(statement, 1, self._seed).refinements():
+                async for _ in self._submit(statement, "map", self._seed).refinements():
                     pass
             except (CancelledError, asyncio.CancelledError):
                 if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -329,7 +335,7 @@ class StudioClient:
         if text is None:
             raise IalgebraError("the query names no input whose classes could be told")
         wanted = asked.said.get("classes")
-        running = self._submit(text, 1, self._seed)
+        running = self._submit(text, "scores", self._seed)
         try:
             async for answer in running.refinements():
                 if not isinstance(answer, Scores):
@@ -373,14 +379,19 @@ class StudioClient:
 
     async def _export(self, asked: PageRequest) -> None:
         text = "" if self._answered is None else self._answered.text
-        given = asked.text("kind"), self.place.con, self._steps, self._seed, self._answer, text
+        settings = self._settings if self._seed is None else {"seed": self._seed, **self._settings}
+        given = asked.text("kind"), self.place.con, self._steps, settings, self._answer, text
         file = await self.place.work(sharing.shared, *given)
         self.outbox.put({"type": "exported", "name": file.name, "href": self.place.offer(file)} | _re(asked))
 
     # What the questions tell ------------------------------------------------------------------------------------------
 
-    def _submit(self, text: str, priority: int, seed: int | None) -> Submitted:
-        return self.place.con.submit(text, priority, seed, interactive=True)
+    def _submit(self, text: str, purpose: Purpose, seed: int | None) -> Submitted:
+        """Ask the session. Scores are quick, in batches of as many rows as they need; these are not for maps, whose
+        rows come in batches of one size so that their last bits depend on nothing else."""
+        if purpose == "scores":
+            return self.place.con.submit(text, 1, seed, _ALONE)
+        return self.place.con.submit(text, 0 if purpose == "map" else -1, seed, interactive=True)
 
     def standing(
         self,
@@ -404,18 +415,32 @@ class StudioClient:
             "message": message,
         }
         if answer is not None and question is not None:
-            self._note(question)
+            self._note(question, answer)
             self.place.rest()
             found |= {"rows": answer.stats.rows, "reused": answer.stats.reused_rows, "seconds": answer.stats.seconds}
             found |= {"bound_met": answer.stats.bound_met}
             found |= {"relative_error": max((each.relative_error for each in answer[: frames.MOST_MAPS]), default=None)}
         self._put(found, "status")
 
-    def _note(self, answered: AskedText | None) -> None:
+    def _note(self, question: AskedText | None, answer: Relation | None = None) -> None:
         """Write a line of the script: what was run before a question, and the question itself if it is answered."""
-        lines = [*self._ran, *([] if answered is None or answered.moving else [answered.text])]
+        lines = list(self._ran)
+        if question is not None and answer is not None and not question.moving:
+            lines += [*self._sizes(answer), question.text]
         self._ran = ()
         self._steps = exploration.asked(self._steps, lines)
+
+    def _sizes(self, answer: Relation) -> list[str]:
+        """The statement that makes batches of the size of an answer's, on which the last bits of its rows depend; none
+        where the script says so already."""
+        passes = answer.provenance.get("passes")
+        sizes = [each["batch_size"] for each in passes] if isinstance(passes, list) and len(answer) else []
+        if not sizes or sizes[0] == self._batch_size:
+            return []
+        first, self._batch_size = self._batch_size is None, sizes[0]
+        if first:
+            self._settings["batch_size"] = sizes[0]
+        return [] if first else [f"set batch_size = {sizes[0]}"]
 
     async def answered(self, question: AskedText, answer: Relation) -> None:
         """Send an answer to the page."""
@@ -494,6 +519,15 @@ class StudioClient:
     def _sent(self, slot: str | None, message: Outgoing) -> None:
         if slot is not None and self._latest[slot][1] is message:
             self._latest[slot] = self._serial, message
+
+
+def _typed(text: str, catalog: Catalog) -> gestures.Change:
+    """What was typed: its last query, and statements before it. A text that means nothing is the document as it is,
+    beside which its fault is shown."""
+    try:
+        return gestures.typed(text, catalog)
+    except IalgebraError:
+        return gestures.Change(text)
 
 
 def _is_query(text: str) -> bool:

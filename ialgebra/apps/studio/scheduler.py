@@ -25,6 +25,9 @@ _IDLE_AFTER = 0.25  # seconds after an answer, until likely questions are asked
 
 QuestionState: TypeAlias = Literal["idle", "running", "done", "cancelled", "error"]
 
+Purpose: TypeAlias = Literal["map", "scores", "likely"]
+"""What a question is for: what a page shows, its class bars, or what nobody waits for."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,8 +58,8 @@ class Listener(Protocol):
     async def scores_wanted(self, question: AskedText) -> str | None: ...
 
 
-Submit: TypeAlias = Callable[[str, int, int | None], Submitted]
-"""Asks the session: text, priority, seed."""
+Submit: TypeAlias = Callable[[str, Purpose, int | None], Submitted]
+"""Asks the session: text, purpose, seed."""
 
 
 class Scheduler:
@@ -66,7 +69,7 @@ class Scheduler:
         self._submit, self._listener = submit, listener
         self._count = 0
         self._current: AskedText | None = None  # the question that is running, or was answered last
-        self._running: dict[str, Submitted] = {}  # what runs for it: 'map', 'scores', 'idle'
+        self._running: dict[Purpose, Submitted] = {}  # what runs for it
         self._waiting: AskedText | None = None  # a coarse question, until the one before it has its map
         self._tasks: set[asyncio.Task[None]] = set()
         self._state: QuestionState = "idle"
@@ -143,7 +146,7 @@ class Scheduler:
         self._spawn(self._score(asked))
         last: Relation | None = None
         try:
-            running = self._running["map"] = self._submit(asked.text, 0, asked.seed)
+            running = self._running["map"] = self._submit(asked.text, "map", asked.seed)
             self._spawn(self._watch(asked, running))
             async with aclosing(running.refinements()) as answers:
                 async for answer in answers:
@@ -191,7 +194,7 @@ class Scheduler:
             text = await self._listener.scores_wanted(asked)
             if text is None or asked is not self._current:
                 return
-            running = self._running["scores"] = self._submit(text, 1, asked.seed)
+            running = self._running["scores"] = self._submit(text, "scores", asked.seed)
             async with aclosing(running.refinements()) as answers:
                 async for answer in answers:
                     if asked is self._current:
@@ -208,7 +211,7 @@ class Scheduler:
         for text in await self._listener.likely(asked):
             if asked is not self._current or self._state != "done":
                 return
-            running = self._running["idle"] = self._submit(text, -1, asked.seed)
+            running = self._running["likely"] = self._submit(text, "likely", asked.seed)
             try:
                 async with aclosing(running.refinements()) as answers:
                     await anext(answers, None)
@@ -218,4 +221,4 @@ class Scheduler:
             except Exception:  # nobody asked for it
                 _log.debug("a likely question failed: %s", text, exc_info=True)
         if asked is self._current:
-            self._running.pop("idle", None)
+            self._running.pop("likely", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,19 @@ class SharedFile:
 
 
 def shared(
-    kind: str, con: Session, steps: exploration.Exploration, seed: int | None, answer: Relation | None, text: str
+    kind: str,
+    con: Session,
+    steps: exploration.Exploration,
+    settings: Mapping[str, str | int],
+    answer: Relation | None,
+    text: str,
 ) -> SharedFile:
-    """The file of a kind: 'sql' asks all again that a page has asked, 'py' all that the session was told and asked,
-    with the tensors that were registered, 'html' shows the answer to `text`. Raises BindError for another kind,
-    IalgebraError where there is nothing to show."""
+    """The file of a kind: 'sql' asks all again that a page has asked, under these settings; 'py' all that the session
+    was told and asked, with the tensors that were registered; 'html' shows the answer to `text`. Raises BindError for
+    another kind, IalgebraError where there is nothing to show."""
     match kind:
         case "sql":
-            script = exploration.script(steps, {} if seed is None else {"seed": seed})
-            return SharedFile("script.sql", "application/sql", script.encode())
+            return SharedFile("script.sql", "application/sql", exploration.script(steps, settings).encode())
         case "py":
             return _python(con)
         case "html":
