@@ -276,6 +276,14 @@ def test_erasing_turning_and_shifting_edit_the_input(hand: Hand) -> None:
     hand.asked("select * from f(rotate(cat, 90)) anti join f(cat) budget 40")
 
 
+def test_an_edit_has_a_slider(hand: Hand) -> None:
+    hand.page.click("[data-edit=blur]")
+    hand.asked(query("", "blur(cat, 5)"))
+    hand.page.focus("[aria-label='blur, radius']")
+    hand.page.keyboard.press("ArrowRight")
+    hand.asked(query("", "blur(cat, 6)"))
+
+
 # --- what stands beside it
 
 
@@ -286,6 +294,15 @@ def test_layers_are_chosen_several_with_shift(hand: Hand) -> None:
     hand.asked(query("", layers="2, *"))
     hand.page.click("[data-part=layers] .ticks button[data-layer='3']")
     hand.asked(query("", layers="3"))
+
+
+def test_a_class_bar_makes_its_class_the_target_and_lets_it_go(hand: Hand) -> None:
+    bar = hand.page.locator("[data-part=classes] [data-class]").nth(1)
+    name = bar.get_attribute("data-class")
+    bar.click()
+    hand.asked(f"select * from f(cat, target => '{name}') budget 40")
+    hand.page.click("[data-part=classes] [data-class][aria-pressed=true]")
+    hand.asked(START)
 
 
 def test_a_class_is_found_by_its_name(hand: Hand) -> None:
@@ -447,6 +464,18 @@ def test_a_text_is_coloured_and_a_drag_over_it_is_a_span(hand: Hand) -> None:
     hand.page.mouse.up()
     hand.asked("select * from words(review) where position between 1 and 3")
     assert "outside" in (tokens.nth(5).get_attribute("class") or "")
+
+
+def test_a_table_has_bars_and_a_value_can_be_written_over(hand: Hand) -> None:
+    hand.ask("select * from t(person)")
+    hand.page.click("[data-part=stage] td.value button >> text=-0.25")
+    hand.page.keyboard.type("4")
+    hand.page.keyboard.press("Enter")
+    hand.asked("select * from t(assign(person, feature in ('debt'), 4))")
+    hand.page.click("[data-edit=none]")
+    hand.asked("select * from t(person)")
+    hand.page.click("[data-part=stage] button.name >> text=income")
+    hand.asked("select * from t(person) where feature in ('income')")
 
 
 def test_a_series_is_drawn_and_a_drag_over_it_is_a_span_of_times(hand: Hand) -> None:
