@@ -17,8 +17,8 @@ import ialgebra
 from tests import worlds
 
 KEYWORDS = frozenset(
-    "select from join left anti on weight where using budget error within at confidence seconds milliseconds as and or "
-    "not between in explain analyze create replace window view drop show describe set models inputs windows "
+    "select predict from join left anti on weight where using budget error within at confidence seconds milliseconds "
+    "as and or not between in explain analyze create replace window view drop show describe set models inputs windows "
     "views history top percent above having order by asc desc limit format json dot".split()
 )
 LAYERS = ["1", "2", "3", "5", "7", "l", "conv1", "'conv2'", '"act2"', "head"]
@@ -45,7 +45,7 @@ class Grammar:
 
     def text(self) -> str:
         """A statement or a short script, spelt in any way that means the same."""
-        rules = [self.query] * 8 + [self.explained, self.created, self.other, self.script]
+        rules = [self.query] * 8 + [self.predicted] * 2 + [self.explained, self.created, self.other, self.script]
         return self.spelt(self.rng.choice(rules)())
 
     def query_text(self) -> str:
@@ -71,13 +71,15 @@ class Grammar:
     # Statements
 
     def script(self) -> list[str]:
-        statements = [self.rng.choice([self.query, self.created, self.other])() for _ in range(self.rng.randint(2, 4))]
+        rules = [self.query, self.predicted, self.created, self.other]
+        statements = [self.rng.choice(rules)() for _ in range(self.rng.randint(2, 4))]
         joined = [word for each in statements for word in [*each, ";"]]
         return joined if self.rng.random() < 0.5 else joined[:-1]
 
     def explained(self) -> list[str]:
         how = [["analyze"], ["(", "format", "json", ")"], ["(", "analyze", ",", "format", "dot", ")"]]
-        return ["explain", *self.maybe(0.5, lambda: self.rng.choice(how)), *self.query()]
+        rule = self.rng.choice([self.query, self.query, self.predicted])
+        return ["explain", *self.maybe(0.5, lambda: self.rng.choice(how)), *rule()]
 
     def created(self) -> list[str]:
         head = ["create", *self.maybe(0.9, lambda: ["or", "replace"])]
@@ -117,6 +119,41 @@ class Grammar:
             ]
         )
 
+    # Predictions
+
+    def predicted(self) -> list[str]:
+        """What one model or several answer for an input, whose elements may be filtered and put in order."""
+        models = [word for _ in range(self.rng.randint(1, 3)) for word in [",", *self.asked_model()]][1:]
+        source = ["xs"] if self.rng.random() < 0.5 else self.input()
+        clauses = [
+            *self.maybe(0.4, lambda: ["having", *self.output(), self.rng.choice(["<", ">="]), self.literal()]),
+            *self.maybe(0.4, lambda: ["order", "by", *self.output(), *self.maybe(0.5, lambda: ["desc"])]),
+            *self.maybe(0.4, lambda: ["limit", self.rng.choice(["1", "2", "3", "4", "5", "6", "7", "8", "0"])]),
+        ]
+        return ["predict", *models, "from", *source, *clauses]
+
+    def asked_model(self) -> list[str]:
+        options = {
+            "target": ["0", "2", "all", "(0, 1)"],
+            "output": ["logit", "'probability'", "log_odds"],
+            "layer": ["2", "l", "'conv1'", "7", "head"],
+        }
+        chosen = [name for name in options if self.rng.random() < 0.3]
+        said = [word for name in chosen for word in [",", name, "=>", self.rng.choice(options[name])]][1:]
+        return [self.rng.choice(MODELS), *(["(", *said, ")"] if said else [])]
+
+    def output(self) -> list[str]:
+        """A number that a model answers for an element."""
+        named = self.maybe(0.95, lambda: [self.rng.choice(MODELS)])
+        match self.rng.randrange(8):
+            case 0 | 1:
+                return [self.rng.choice(["index", "INDEX", "index", "step", "prediction"])]
+            case 2 | 3:
+                return ["prediction", "(", *named, ")"]
+            case 4:
+                return ["score", "(", *named, *([","] if named else []), "7", ")"]
+        return ["score", "(", *named, *([","] if named else []), self.rng.choice(["0", "1", "2"]), ")"]
+
     # Queries
 
     def query(self) -> list[str]:
@@ -142,7 +179,9 @@ class Grammar:
         """A number of an element, or of its map."""
         if depth and self.rng.random() < 0.3:
             return ["(", *self.scalar(depth - 1), self.rng.choice(["+", "-", "*", "/"]), *self.scalar(depth - 1), ")"]
-        match self.rng.randrange(6):
+        match self.rng.randrange(7):
+            case 6:
+                return self.output()
             case 0:
                 return ["mass", "(", *self.predicate(1), ")"]
             case 1:
@@ -196,14 +235,30 @@ class Grammar:
         chosen = [name for name in options if self.rng.random() < 0.15]
         self.rng.shuffle(chosen)
         said = [word for name in chosen for word in [",", name, "=>", *options[name]()]]
-        return [self.rng.choice(MODELS), "(", *self.input(), *said, ")"]
+        source = self.input()
+        if self.rng.random() < 0.04:
+            source = ["each", "(", *source, ")"]
+        return [self.rng.choice(MODELS), "(", *source, *said, ")"]
 
     def input(self) -> list[str]:
         """An input, perhaps edited; now and then a collection."""
         if self.rng.random() < 0.8:
             return [self.rng.choice(["xs"] if self.rng.random() < 0.08 else INPUTS)]
         inner = self.input()
-        match self.rng.randrange(7):
+        match self.rng.randrange(9):
+            case 7:
+                value = self.number_or_steps(["0", "1.5", "-1", "1e30"])
+                return ["assign", "(", *inner, ",", *self.predicate(1), ",", *value, ")"]
+            case 8:
+                name = self.rng.choice(["brightness", "contrast", "blur"])
+                return [
+                    name,
+                    "(",
+                    *inner,
+                    ",",
+                    *self.number_or_steps(["0", "0.5", "1", ".25", "0.125", "-1", "3"]),
+                    ")",
+                ]
             case 0 | 1:
                 window = self.predicate(1)
                 option = self.maybe(0.2, lambda: [",", "baseline", "=>", self.rng.choice(["0", "y", "blur(2)"])])
@@ -219,7 +274,13 @@ class Grammar:
                 sigma, seed = self.rng.choice(["0", ".1", "1e3"]), self.rng.choice(["0", "7"])
                 return ["noise", "(", *inner, ",", sigma, ",", seed, ")"]
         name, number = self.rng.choice([("rotate", "15"), ("rotate", "-90"), ("scale", "0.5"), ("scale", "1e-9")])
-        return [name, "(", *inner, ",", number, ")"]
+        return [name, "(", *inner, ",", *self.number_or_steps([number]), ")"]
+
+    def number_or_steps(self, numbers: list[str]) -> list[str]:
+        """A number of an edit; now and then a sweep."""
+        if self.rng.random() < 0.85:
+            return [self.rng.choice(numbers)]
+        return ["steps", "(", self.rng.choice(numbers), ",", "2", ",", self.rng.choice(["1", "2", "3", "0"]), ")"]
 
     def baseline(self) -> list[str]:
         simple = ["0", "-1.5", "1e-3", "zeros", "y", "xs", "mean(xs)", "constant(2)", "blur", "blur(2)", "blur(y, .5)"]
@@ -479,6 +540,14 @@ HOSTILE: dict[str, str] = {
     "huge blur": "select * from f(x, baseline => blur(9999))",
     "huge circle": "select * from f(x) where circle(1e308, 1e308, 1e308)",
     "huge products": "select * from f(x) where value * 1e308 * 1e308 - 1e308 * 1e308 * value > 0",
+    "steps in steps": "predict f from rotate(x, steps(steps(0, 1, 2), 1, 2))",
+    "huge sweep": f"predict f from rotate(x, steps(0, 1, {'9' * 400}))",
+    "far sweep": "predict f from rotate(x, steps(-1e308, 1e308, 3))",
+    "tiny sweep": "predict f from brightness(x, steps(0, 1e-320, 3))",
+    "huge blur of a picture": "predict f from blur(x, 9999)",
+    "huge value": "predict f from assign(x, w, 1e308)",
+    "many models": f"predict {', '.join(['f'] * DEEP)} from x",
+    "many scores": f"predict f from xs having {' and '.join(['score(0) < 1'] * DEEP)}",
     "edits": f"select * from f({_nested('rotate(', 'x', ', 1)', DEEP)})",
     "substitutes": f"select * from f({_nested('substitute(x, w, ', 'x', ')', DEEP)})",
     "huge scale": "select * from f(scale(x, 1e308))",

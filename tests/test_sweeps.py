@@ -63,6 +63,7 @@ def scores(con: ialgebra.Session, text: str) -> Scores:
         ((5, 9), 1, [5]),
         ((2, 2), 3, [2, 2, 2]),
         ((-1.5, -2.5), 2, [-1.5, -2.5]),
+        ((-1e308, 1e308), 3, [-1e308, 0, 1e308]),
     ],
 )
 def test_the_numbers_of_a_sweep(ends: tuple[float, float], count: int, numbers: list[float]) -> None:
@@ -73,7 +74,7 @@ def test_the_numbers_of_a_sweep(ends: tuple[float, float], count: int, numbers: 
     assert len(set(found)) == count, "steps are told apart, also where their numbers are equal"
     assert pickle.loads(pickle.dumps(found)) == found
     con, _ = session()
-    answer = scores(con, f"predict f from rotate(x, steps({ends[0]}, {ends[1]}, {count}))")
+    answer = scores(con, f"predict f from clip(x, -1e308, steps({ends[0]}, {ends[1]}, {count}))")
     assert answer.steps.tolist() == [float(each) for each in found]
 
 

@@ -5,6 +5,8 @@ In: the ends and the count of a sweep. Out: its numbers, which know of which swe
 
 from __future__ import annotations
 
+import math
+
 
 class Step(float):
     """Number `number` (from 0) of the sweep `steps(low, high, count)`: low + (high − low) · number / (count − 1), and
@@ -19,6 +21,9 @@ class Step(float):
     def __new__(cls, low: float, high: float, count: int, number: int | None) -> Step:
         last = number is not None and 0 < number == count - 1
         inner = low if not number else low + (high - low) * number / (count - 1)
+        if not math.isfinite(inner):  # of ends that are far apart
+            share = (number or 0) / (count - 1)
+            inner = low * (1 - share) + high * share
         step = super().__new__(cls, high if last else inner)
         step.low, step.high, step.count, step.number = low, high, count, number
         return step
