@@ -143,6 +143,7 @@ def test_a_query_is_shown_as_its_controls_say(catalog):
         ("select * from (select 2 from f(cat)) anti join f(dog)", {"by_hand": True}),
         ("select * from f(cat) anti join f(dog) anti join f(row)", {"by_hand": True}),
         ("select * from f(cat) anti join f(rotate(cat, 3))", {"by_hand": True}),
+        ("select * from f(cat) anti join f(rotate(dog, 3))", {"by_hand": True}),
         ("select * from v where w", {"by_hand": True, "models": [], "window_text": "w"}),
         ("select * from h(unknown)", {"by_hand": False, "input": "unknown", "kind": None}),
         ("explain select 2 from f(cat)", {"layers": [2]}),
