@@ -129,7 +129,8 @@ class Execution:
                 for part in plan.blocks(rest if not as_arrays else ()):
                     self._begin(part, tables, desk, timed)
                     evaluate_pass(each, part, tables, desk, told)
-            for name, jobs in by_model(plan.jobs, tables.outcome.designs).items():
+            found = any(networks[name].behaviour.random for name in networks.keys() - tables.repeated.keys())
+            for name, jobs in by_model(plan.jobs, tables.outcome.designs).items() if found else ():
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()

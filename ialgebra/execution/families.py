@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -99,15 +98,19 @@ def evaluate_family(
     own = {model: [k for k, column in enumerate(columns) if column.model == model] for model in each.models}
     pace = Pace(each, [tables.networks[model] for model in each.models])
 
-    def lacking(rows: Ints, model: str) -> Bools:
-        """Which rows, counted through all games, a model has still to evaluate."""
-        lacks: Bools = np.any(np.isnan(flat[where[rows // length] + rows % length][:, own[model]]), axis=1)
+    def lacking(model: str) -> Bools:
+        """Which rows of all games a model has still to evaluate."""
+        lacks: Bools = np.isnan(_some(family.values, places)[:, :, own[model]]).any(axis=2).ravel()
         return lacks
 
+    lacks = {model: lacking(model) for model in each.models}
+    pending = np.flatnonzero(np.any(list(lacks.values()), axis=0))
+    of_game, of_coalition = np.divmod(pending, length)
+
     def works(chunk: Sequence[int], run: Run) -> list[Work]:
-        numbers = np.asarray(chunk)
-        game, coalition = numbers // length, numbers % length
-        met = np.unique(game)
+        rows_of = slice(chunk[0], chunk[-1] + 1)
+        numbers, game, coalition = pending[rows_of], of_game[rows_of], of_coalition[rows_of]
+        met = game[np.flatnonzero(np.diff(game, prepend=-1))]
         if one:
             ends = [[getattr(hybrids[k], name) for k in met.tolist()] for name in ("foreground", "background")]
             whole = len(numbers) == len(met) * length
@@ -118,14 +121,15 @@ def evaluate_family(
             rows = Rows(tuple(HybridRows(hybrids[k], coalitions[coalition[game == k]]) for k in met.tolist()))
         found = []
         for model in each.models:
-            lacks = lacking(numbers, model)
-            if lacks.any():
-                chosen = None if lacks.all() else np.repeat(lacks, copies)
+            mine = lacks[model][numbers]
+            if mine.any():
+                chosen = None if mine.all() else np.repeat(mine, copies)
                 found.append(Work(model, rows, layers[model], (), run.mode, chosen, most=run.batch_size))
         return found
 
     def lacked(chunk: Sequence[int], work: Work) -> Ints:
-        return np.asarray(chunk) if work.chosen is None else np.asarray(chunk)[work.chosen[::copies]]
+        numbers = pending[chunk[0] : chunk[-1] + 1]
+        return numbers if work.chosen is None else numbers[work.chosen[::copies]]
 
     def read(chunk: Sequence[int], work: Work, done: Done) -> None:
         numbers = lacked(chunk, work)
@@ -138,10 +142,10 @@ def evaluate_family(
         game, coalition = divmod(int(lacked(chunk, work)[row // copies]), length)
         return f"row {coalition} of the plan's game {family.jobs[places[game]]}"
 
-    every = np.arange(len(places) * length)
-    items = cast("Sequence[int]", every[np.any([lacking(every, model) for model in each.models], axis=0)])
     try:
-        desk.in_batches(items, pace.next, each.models[0], works, read, named, each=copies, after=after_batch)
+        desk.in_batches(
+            range(len(pending)), pace.next, each.models[0], works, read, named, each=copies, after=after_batch
+        )
     finally:
         _keep(family, places, columns, tables)
 
@@ -190,11 +194,14 @@ def _columns(family: Family, places: Sequence[int], k: int, tables: Tables) -> _
 def _recall(family: Family, places: Sequence[int], columns: Sequence[_FamilyColumn], tables: Tables) -> None:
     """Enter in the tables what the store knows of games; of one whose run was interrupted, some rows."""
     numbers, every = [family.jobs[place] for place in places], range(len(places))
+    some = False
     for k, own in enumerate(columns):
         known = tables.memory.find_games(numbers, own.model, own.of(every))
         for place, values in zip(places, known, strict=True):
             if values is not None:
-                family.values[place, :, k] = values
+                family.values[place, :, k], some = values, True
+    if not some:
+        return
     copies = tables.plan.jobs[family.jobs[0]].hybrids.rows
     for model in dict.fromkeys(own.model for own in columns):
         mine = [k for k, own in enumerate(columns) if own.model == model]
@@ -204,12 +211,19 @@ def _recall(family: Family, places: Sequence[int], columns: Sequence[_FamilyColu
 
 def _keep(family: Family, places: Sequence[int], columns: Sequence[_FamilyColumn], tables: Tables) -> None:
     """Keep the values of the games that were begun, also where the run was interrupted."""
-    values = family.values[list(places)]
+    values = _some(family.values, places)
     for k, own in enumerate(columns):
         begun = np.flatnonzero(~np.isnan(values[:, :, k]).all(axis=1))
         if len(begun):
             numbers = [family.jobs[places[n]] for n in begun.tolist()]
-            tables.memory.keep_games(numbers, own.model, own.of(begun.tolist()), values[begun, :, k])
+            kept = np.array(_some(values[:, :, k], begun.tolist()), order="C")  # the tables' values may be filled later
+            tables.memory.keep_games(numbers, own.model, own.of(begun.tolist()), kept)
+
+
+def _some(values: Floats, places: Sequence[int]) -> Floats:
+    """The values at these places of the first axis; a view if they follow one another."""
+    first, end = (places[0], places[-1] + 1) if len(places) else (0, 0)
+    return values[first:end] if end - first == len(places) else values[list(places)]
 
 
 def _predict(family: Family, places: Sequence[int], tables: Tables, desk: Desk, catalog: Catalog) -> None:

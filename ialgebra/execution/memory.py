@@ -93,6 +93,7 @@ class Memory:
         for key in self.models.values():
             store.claim(key)
         self._named: dict[int, NDArray[np.void]] = {}
+        self._design_names: dict[int, bytes] = {}  # of designs, which `designs` keeps alive
 
     def _names(self, number: int) -> NDArray[np.void]:
         """The names of all rows of a job's design."""
@@ -171,7 +172,7 @@ class Memory:
 
     def kept_as(self, number: int, model: str) -> Literal["rows", "game", ""]:
         """Whether the store has rows of a job by name, or the job as a whole."""
-        name = (self.jobs[number].hybrids.key, self._designs[number].key)
+        name = (self.jobs[number].hybrids.key, self._design_name(number))
         with self.store.lock:
             if any(known[:2] == name for known in self.store.games.get(self.models[model], {})):
                 return "game"
@@ -190,11 +191,18 @@ class Memory:
     def _game_names(
         self, numbers: Sequence[int], model: str, columns: Sequence[ValueColumn]
     ) -> list[tuple[Hashable, ...]]:
-        scalars = {each: self._scalar(model, each) for each in set(columns)}
+        scalars = {each: _digest(self._scalar(model, each)) for each in set(columns)}
         return [
-            (self.jobs[number].hybrids.key, self._designs[number].key, scalars[each])
+            (self.jobs[number].hybrids.key, self._design_name(number), scalars[each])
             for number, each in zip(numbers, columns, strict=True)
         ]
+
+    def _design_name(self, number: int) -> bytes:
+        """The name of a job's design; short, because thousands of names hold it."""
+        design = self._designs[number]
+        if (name := self._design_names.get(id(design))) is None:
+            name = self._design_names[id(design)] = _digest(design.key)
+        return name
 
     # Maps of interpreters that run models themselves: they have their own table, with one row for each map.
 

@@ -232,10 +232,11 @@ class Store:
             return [known.get(name) for name in names]
 
     def keep_games(self, model: StoreKey, names: Sequence[tuple[Hashable, ...]], values: Floats) -> None:
-        """Keep the values (games, m) of all coalitions of games. Of more than a share of the limit, the oldest go."""
+        """Keep the values (games, m) of all coalitions of games, in an array that nobody changes. Of more than a share
+        of the limit, the oldest go."""
         with self.lock:
             known = self.games.setdefault(model, {})
-            known.update(zip(names, values.copy(), strict=True))
+            known.update(zip(names, values, strict=True))
             self._game_bytes += values.nbytes + len(names) * _NAME_BYTES
             while self._game_bytes > _GAMES_SHARE * self.limit:
                 for each in self.games.values():

@@ -138,6 +138,8 @@ class Tables:
 
     def measure_noise(self) -> None:
         """Enter the noise of every column of a random model, from the rows of it that were repeated."""
+        if not any(self.repeated.values()):
+            return
         for number, job in enumerate(self.plan.jobs):
             ends = job.hybrids.first.empty, job.hybrids.first.full
             for k, game in enumerate(job.games):

@@ -62,19 +62,14 @@ class _Stack:
     touched: Bools
 
 
-class _Playing(NamedTuple):
-    """Some of the players that `numbers` counts, numbered anew: those in `active`; the others are −1 in `segments`."""
+class Playing(NamedTuple):
+    """The players of inputs of one shape: those in `active` play, are numbered anew in `segments` (the others −1), and
+    have this `name` where the inputs differ from the background everywhere. `labels` numbers all players."""
 
-    numbers: NDArray[np.int64]
+    labels: NDArray[np.int64]
     segments: NDArray[np.int64]
     active: NDArray[np.int64]
-    names: dict[tuple[int, ...], PlayersName]
-
-    def name(self, shape: tuple[int, ...]) -> PlayersName:
-        """Their name for inputs of this shape that differ from the background everywhere."""
-        if shape not in self.names:
-            self.names[shape] = name_of_players(np.broadcast_to(self.segments, shape), len(self.active))
-        return self.names[shape]
+    name: PlayersName
 
 
 class Boards:
@@ -88,7 +83,7 @@ class Boards:
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.hybrids: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
-        self.playing: dict[tuple[int, bytes], _Playing] = {}
+        self.known_players: dict[tuple[object, ...], Playing] = {}
         self.stacks: dict[tuple[object, ...], _Stack | None] = {}
         self.stacked: dict[tuple[object, ...], torch.Tensor | None] = {}
 
@@ -223,24 +218,24 @@ class Boards:
         # For each player, whether it differs from the background; the last entry is for features outside the window.
         touched = np.zeros(int(numbers.max(initial=-1)) + 2, dtype=bool)
         touched[numbers[seen]] = True
-        return self.laid(leaf, x, background, numbers, differs, touched, prune=prune, dual=dual)
+        plays = touched[:-1] if prune else np.ones(len(touched) - 1, dtype=bool)
+        covers = not touched[-1]
+        everywhere = not prune or bool(covers and differs.all())
+        playing = self.playing(numbers, plays, differs.shape, prune)
+        return self.laid(leaf, x, background, playing, covers, None if everywhere else differs, dual)
 
     def laid(
         self,
         leaf: Leaf,
         x: Element,
         background: Element,
-        numbers: NDArray[np.int64],
-        differs: Bools,
-        touched: Bools,
-        *,
-        prune: bool,
+        playing: Playing,
+        covers: bool,
+        where: Bools | None,
         dual: bool,
     ) -> Board:
-        """The board of a leaf with these ends, given which of its players (`numbers`) differ from the background: by
-        feature, and `touched` by player, the last for features of none."""
-        plays, covers = touched[:-1] if prune else np.ones(len(touched) - 1, dtype=bool), not touched[-1]
-        playing = self._playing(numbers, plays)
+        """The board of a leaf with these ends and with the players that play. Whether they cover every feature that
+        differs from the background, and `where` it differs, if that is in the name of its players."""
         segments, count = playing.segments, len(playing.active)
         ends = self.ends.held(leaf, x, background)
         full, of_full = x, ends[0]
@@ -252,19 +247,19 @@ class Boards:
         swapped = dual and digests[0] > digests[1]
         if swapped:
             ends, digests = (ends[1], of_full), digests[::-1]
-        if not prune or (covers and differs.all()):
-            name = playing.name(differs.shape if prune else segments.shape)
-        else:
-            name = name_of_players(np.where(differs, segments, -1), count)
+        name = playing.name if where is None else name_of_players(np.where(where, segments, -1), count)
         hybrids = self.interned(ends, *digests, segments, name, count)
-        return Board(np.broadcast_to(numbers, differs.shape), playing.active, hybrids, swapped)
+        return Board(playing.labels, playing.active, hybrids, swapped)
 
-    def _playing(self, numbers: NDArray[np.int64], plays: Bools) -> _Playing:
-        """The players of `numbers` that play, which many inputs share."""
-        place = (id(numbers), plays.tobytes())
-        if place not in self.playing:
-            self.playing[place] = _Playing(numbers, _numbered(numbers, plays), np.flatnonzero(plays), {})
-        return self.playing[place]
+    def playing(self, numbers: NDArray[np.int64], plays: Bools, shape: tuple[int, ...], prune: bool) -> Playing:
+        """The players of `numbers` that play in inputs of this shape, which many of them share."""
+        place = (id(numbers), plays.tobytes(), shape, prune)
+        if place not in self.known_players:
+            segments, labels = _numbered(numbers, plays), np.broadcast_to(numbers, shape)
+            active = np.flatnonzero(plays)
+            name = name_of_players(np.broadcast_to(segments, shape) if prune else segments, len(active))
+            self.known_players[place] = Playing(labels, segments, active, name)
+        return self.known_players[place]
 
     def of_positions(self, leaf: Leaf) -> bool:
         """Whether the players of a leaf are those of all inputs of its collection that have its shape."""

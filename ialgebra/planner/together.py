@@ -53,6 +53,12 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
         values = np.stack([each.array for _, each in block])
         differs = differing(values, background.array)
         touched = features.touched(differs)
-        for (leaf, each), own, players in zip(block, differs, touched, strict=True):
-            board = boards.laid(leaf, each, background, numbers, own, players, prune=prune, dual=swaps)
+        plays = touched[:, :-1] if prune else np.ones((len(block), count), dtype=bool)
+        whole, covering = np.asarray(plays.all(axis=1)).tolist(), np.asarray(~touched[:, -1]).tolist()
+        everywhere = np.asarray(differs.reshape(len(block), -1).all(axis=1)).tolist()
+        all_of_them = boards.playing(numbers, np.ones(count, dtype=bool), labels.shape, prune)
+        for k, (leaf, each) in enumerate(block):
+            playing = all_of_them if whole[k] else boards.playing(numbers, plays[k], labels.shape, prune)
+            where = differs[k] if prune and not (everywhere[k] and covering[k]) else None
+            board = boards.laid(leaf, each, background, playing, covering[k], where, swaps)
             boards.enter(leaf, board, prune=prune, dual=dual)
