@@ -7,6 +7,7 @@ the same bits in every batch.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 import time
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra.errors import BindError, IalgebraError, ModelError
+from ialgebra.interpreters.shapley import Shapley
 from ialgebra.models import turns
 from ialgebra.session.submitted import Submitted
 from tests.unread import Unread
@@ -230,13 +232,47 @@ def test_a_cancelled_query_estimates_nothing(monkeypatch):
         submitted[0].cancel()
 
     monkeypatch.setattr("ialgebra.answering.loop.Estimates", lambda *_: reached.append(1))
-    monkeypatch.setattr("ialgebra.execution.tables.Tables.measure_noise", cancelling)
-    lock = con._workers._lock
-    with lock:
+    monkeypatch.setattr("ialgebra.execution.execution.ask", cancelling)
+    with con._workers._lock:
         submitted.append(con.submit(ASKED))
     with pytest.raises(CancelledError):
         submitted[0].result(PATIENCE)
     assert not reached
+
+
+def test_many_maps_are_estimated_a_few_at_a_time_so_that_a_cancel_ends_the_rest(monkeypatch):
+    con, columns = session(Net()), []
+    con.register_input("xs", torch.randint(1, 9, (40, PLAYERS), generator=torch.Generator().manual_seed(5)).double())
+    submitted: list[Submitted] = []
+    before = Shapley.estimate
+
+    def counting(self, design, values):
+        columns.append(values.shape[1])
+        if len(columns) == 2:
+            submitted[0].cancel()
+        return before(self, design, values)
+
+    monkeypatch.setattr(Shapley, "estimate", counting)
+    monkeypatch.setattr("ialgebra.estimation.maps._SECONDS_A_STEP", 0.0)
+    with con._workers._lock:
+        submitted.append(con.submit("select * from f(xs, target => 0) budget 100"))
+    with pytest.raises(CancelledError):
+        submitted[0].result(PATIENCE)
+    assert columns == [8, 8]
+
+
+def test_a_query_gives_way_to_its_equals_only_after_a_while(monkeypatch):
+    monkeypatch.setattr("ialgebra.execution.lanes.TURN_SECONDS", math.inf)
+    net, order = Net(), []
+    con = session(net)
+    with at_a_gate(con, net, LONG) as (first, gate):
+        second = con.submit("select * from f(y, target => 1) budget 60")
+        second.add_done_callback(lambda _: order.append("second"))
+        first.add_done_callback(lambda _: order.append("first"))
+        waits_for_a_model(1)
+        gate.open()
+        wait([first, second], PATIENCE)
+    assert order == ["first", "second"]
 
 
 def test_of_one_priority_four_are_computed_at_a_time_and_what_has_not_begun_is_cancelled_at_once():

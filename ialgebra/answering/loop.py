@@ -188,10 +188,11 @@ def _estimated(
     growing = {
         place: (answer, readings) for place, (_, answer, readings) in entries.items() if place not in course.settled
     }
-    current().check()
+    check = current().check
+    check()
     tables = ValueTables(outcome.designs, outcome.values, outcome.maps, outcome.noise)
     kept = None if plan.strategy.reuse is False else running.store.estimates
-    estimates = Estimates(plan, tables, question.catalog, growing.values(), kept, quick)
+    estimates = Estimates(plan, tables, question.catalog, growing.values(), kept, quick, check)
     running.spending += Spending(read_back=estimates.read_back)
     maps = {
         place: _Map(output, answer, course.settled.get(place) or estimates.map(answer, readings))

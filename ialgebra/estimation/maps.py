@@ -7,7 +7,7 @@ each map. It may not know how the values were computed: it runs no model and rea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -39,6 +39,7 @@ ALL_COALITIONS = "all coalitions"
 
 _VALUES_AT_ONCE = 1 << 20  # values (8 MiB) that are estimated together, of jobs with one design
 _WORTH_KEEPING = 1e-4  # seconds that it takes to estimate a column, from which its estimate is kept
+_SECONDS_A_STEP, _FEWEST_TOGETHER = 0.25, 8  # columns that are estimated together, and may not be interrupted
 _BYTES_BESIDE = 1500  # of an estimate that is kept: its objects and its key
 _READ_AGAIN = 8  # columns of a design whose values are read again with noise; others of the same design are alike
 
@@ -153,7 +154,8 @@ class Estimates:
 
     An estimate is a function of the design, the column of values and the interpreter: where `kept` holds one, it is
     taken from there, and those that are made are kept. `read_back` counts the columns that were not estimated again.
-    With `quick` regressions are read by their free features alone, which takes a hundredth of the time.
+    With `quick` regressions are read by their free features alone, which takes a hundredth of the time. `check` is
+    called every now and then; it may raise, which ends the work.
     """
 
     def __init__(
@@ -164,8 +166,10 @@ class Estimates:
         wanted: Iterable[tuple[Answer, Sequence[TermReading]]],
         kept: Kept[Estimate] | None = None,
         quick: bool = False,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self.quick = quick
+        self.check = check
         self.plan = plan
         self.tables = tables
         self.catalog = catalog
@@ -223,11 +227,21 @@ class Estimates:
         found = self.kept.find_all(keys)
         fresh = [place for place, each in enumerate(found) if each is None]
         self.read_back += len(keys) - len(fresh)
-        made = read(table[:, fresh]) if fresh else ()
+        made = self._in_steps(read, design, table, fresh)
         for place, each in zip(fresh, made, strict=True):
             found[place] = each
             self.kept.keep(keys[place], each.alone(), each.nbytes + _BYTES_BESIDE)
         return [each for each in found if each is not None]
+
+    def _in_steps(self, read: Read, design: Design, table: Floats, columns: Sequence[int]) -> list[Estimate]:
+        """What `read` gives for these columns, a few at a time; `check` is called before each step."""
+        seconds = reader_of(design).seconds(design.players, len(table), 1)
+        step = max(_FEWEST_TOGETHER, int(_SECONDS_A_STEP / max(seconds, 1e-9)))
+        found: list[Estimate] = []
+        for first in range(0, len(columns), step):
+            self.check()
+            found += read(table[:, columns[first : first + step]])
+        return found
 
     def _asked(self, job: int, interpreter: ModelInterpreter) -> list[Estimate]:
         players, count = self.plan.jobs[job].hybrids.first.segments, self.tables.designs[job].players
