@@ -34,15 +34,18 @@ export function SeriesStage({ studio, state, picture, map, scale, old }: Props) 
     const style = getComputedStyle(canvas);
     context.clearRect(0, 0, width, height);
     if (!steps || !picture?.series) return;
+    // A signal is registered as (channels, times), a series as (times, channels); the lines come as the latter.
+    const byChannel = labels !== null && labels.shape.length === 2 && labels.shape[0] === channels && labels.shape[1] === steps && channels !== steps;
     const x = (time: number) => (time / steps) * width;
     for (let channel = 0; channel < channels; channel++) {
       const [top, tall] = [(channel * height) / channels, height / channels];
       if (labels && map) {
+        const of = (time: number) => labels.of[byChannel ? channel * steps + time : time * channels + channel];
         let start = 0;
         while (start < steps) {
-          const player = labels.of[start * channels + channel];
+          const player = of(start);
           let end = start + 1;
-          while (end < steps && labels.of[end * channels + channel] === player) end++;
+          while (end < steps && of(end) === player) end++;
           const [left, wide] = [x(start), x(end) - x(start)];
           const value = player >= 0 ? map.values[player] : 0;
           context.save();
