@@ -22,9 +22,11 @@ from .windows import window_for
 
 
 def rank(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
-    query, controls = page.query, page.known
-    if controls.input.index is not None or not page.entry.collection:
-        raise BindError("only the inputs of a collection have an order; choose a whole collection")
+    query, controls = page.query, page.controls
+    if controls is not None and not page.entry.collection:
+        raise BindError("only the inputs of a collection have an order; choose a collection")
+    if controls is not None and controls.input.index is not None:
+        query = replace(query, having=None)  # it chooses the one element
     if "having" in gesture:
         text = text_or_none(gesture, "having", "HAVING is a text such as 'mass(w) > 0.5'")
         query = replace(query, having=None if text is None else parse_predicate(text))
@@ -33,74 +35,81 @@ def rank(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
         least = None if limit is None else shapes.number(checks.whole("a limit", limit, 1), "a limit")
         query = replace(query, limit=least)
     if "by" in gesture:
-        query, controls = _order(gesture, page, query, controls)
-    alone = replace(controls, pin=None, before_after=False, compare=None)
-    yield GestureDraft(from_controls(query, alone))
+        query = _sorted(gesture, page, query)
+    if controls is None:
+        yield GestureDraft(query)
+        return
+    if query.having is not None or query.order or query.limit is not None:
+        whole = Chosen(controls.input.name)
+        controls = replace(controls, input=whole, pin=None, before_after=False, compare=None)
+    yield GestureDraft(from_controls(query, controls))
 
 
 _PLAIN_KEYS: Final = ("label", "prediction", "index")
 _KEYS: Final = ("distance", "mass", "score", "entropy", *_PLAIN_KEYS)
 
 
-def _order(
-    gesture: GestureMessage, page: GesturePage, query: tree.Query, controls: Controls
-) -> tuple[tree.Query, Controls]:
+def _sorted(gesture: GestureMessage, page: GesturePage, query: tree.Query) -> tree.Query:
+    """The query sorted by what the gesture says; a window that it is sorted by leaves WHERE."""
     by, of = gesture["by"], gesture.get("of")
-    arguments: tuple[tree.Expression, ...] = ()
-    now = _sorted_by(query)
+    key: tree.Expression
     match by:
         case None:
-            return replace(query, order=()), controls
+            return replace(query, order=())
         case "mass":
-            present = now.arguments[0] if now is not None and now.name.value == "mass" and now.arguments else None
-            window, query = window_for(of, query, present, "a sort by mass")
-            arguments = (window,)
+            window, query = window_for(of, query, _sorted_by("mass", query), "a sort by mass")
+            key = _call("mass", window)
         case "distance":
-            if of is not None or controls.pin is not None or now is None or now.name.value != "distance":
-                arguments = (_measured_from(of, page, controls),)
-            else:
-                arguments = now.arguments
+            present = None if of is not None or page.known.pin is not None else _sorted_by("distance", query)
+            key = _call("distance", present or _measured_from(of, page))
         case "score":
-            said = controls.option("target") if of is None else None
-            if said is None and now is not None and now.name.value == "score" and of is None:
-                said = now.arguments[0] if isinstance(now.arguments[0], tree.Text | tree.Number) else None
-            if said is None and of is None:
-                raise BindError("a sort by score is that of a class; choose a class first")
-            arguments = (said if said is not None else _class(of),)
+            key = _call("score", _class(of, page, query))
         case "entropy":
-            pass
+            key = _call("entropy")
         case str(word) if word in _PLAIN_KEYS:
-            key: tree.Expression = tree.Name(word, NOWHERE)
+            key = tree.Name(word, NOWHERE)
         case _:
             raise BindError(f"unknown order {shown(by)}; inputs are sorted by {', '.join(_KEYS)}")
-    if by not in _PLAIN_KEYS:
-        key = tree.CallExpr(tree.Name(str(by), NOWHERE), arguments, (), NOWHERE)
     descending = checks.flag("'descending'", gesture.get("descending", False))
-    return replace(query, order=(tree.SortKey(key, descending, NOWHERE),)), controls
+    return replace(query, order=(tree.SortKey(key, descending, NOWHERE),))
 
 
-def _sorted_by(query: tree.Query) -> tree.CallExpr | None:
+def _call(name: str, *arguments: tree.Expression) -> tree.Expression:
+    return tree.CallExpr(tree.Name(name, NOWHERE), arguments, (), NOWHERE)
+
+
+def _sorted_by(name: str, query: tree.Query) -> tree.Expression | None:
+    """What a function of the first key is given, if that is the function."""
     match query.order:
-        case (tree.SortKey(tree.CallExpr() as call), *_):
-            return call
+        case (tree.SortKey(tree.CallExpr(tree.Name(called), (*_, argument), ())), *_) if called.lower() == name:
+            return argument
     return None
 
 
-def _class(of: object) -> tree.Expression:
-    return tree.Text(of, NOWHERE) if isinstance(of, str) else shapes.number(checks.whole("a class", of, 0), "a class")
+def _class(of: object, page: GesturePage, query: tree.Query) -> tree.Expression:
+    """The class that is said, that is explained, or that the query is sorted by."""
+    if of is not None:
+        return (
+            tree.Text(of, NOWHERE) if isinstance(of, str) else shapes.number(checks.whole("a class", of, 0), "a class")
+        )
+    said = page.known.option("target") or _sorted_by("score", query)
+    if said is None:
+        raise BindError("a sort by score is that of a class; choose a class first")
+    return said
 
 
-def _measured_from(of: object, page: GesturePage, controls: Controls) -> tree.Expression:
-    """The map that distances are measured from: of an input that is said, of the pinned one, else of the first."""
+def _measured_from(of: object, page: GesturePage) -> tree.Expression:
+    """The map that distances are measured from: of an input that is said, of the pinned one, else of the element that
+    is shown, else of the first."""
+    controls = page.known
     if isinstance(of, Mapping):
         chosen = chosen_input(of, "input", page.catalog)
     elif of is None:
-        chosen = controls.pin or Chosen(controls.input.name, 0)
+        chosen = controls.pin or Chosen(controls.input.name, controls.input.index or 0)
     else:
         raise BindError(f'a distance is measured from an input, {{"input": "x"}}, not from {shown(of)}')
-    star = tree.Item(tree.StarItem(NOWHERE), None, NOWHERE)
-    plain = replace(fresh(controls.model, chosen.name), items=(star,))
-    return tree.Subquery(from_controls(plain, Controls(controls.model, chosen, (), controls.options)), NOWHERE)
+    alone = Controls(controls.model, chosen, (), controls.options)
+    return tree.Subquery(from_controls(fresh(controls.model, chosen.name), alone), NOWHERE)
 
 
 def precision(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
@@ -128,6 +137,6 @@ def _fraction(value: object, what: str) -> tree.Number | None:
     if value is None:
         return None
     fraction = checks.number(what, value)
-    if not 0 < fraction < 1:
-        raise BindError(f"{what} is a fraction between 0 and 1, such as 0.1 for 10%, not {shown(value)}")
+    if not 0 < fraction <= 1:
+        raise BindError(f"{what} is a fraction of at most 1, such as 0.1 for 10%, not {shown(value)}")
     return tree.Number(fraction, "", NOWHERE)
