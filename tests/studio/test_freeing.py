@@ -3,6 +3,7 @@ for the test."""
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
@@ -135,3 +136,26 @@ def test_two_pages_do_not_wait_for_one_another(con, gate):
         waits(one, gate)
         other.hello("page-quick-one")
         assert other.until_status("done", "error")["state"] == "done"
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_a_thousand_drags():
+    """Half of them cost no more objects than the steps of the session's history take."""
+    counts = []
+    with (
+        serving.session() as con,
+        serving.served(con, opening="select * from f(x) budget 40") as running,
+        serving.page(running.url) as page,
+    ):
+        page.hello()
+        page.until_status("done")
+        for number in range(1000):
+            top, left = number % 5, number // 5 % 5
+            shape = {"kind": "box", "at": [top, left, top + 3, left + 3]}
+            gesture = {"do": "window", "shapes": [shape], "mode": "replace"}
+            page.until_answered(page.say("gesture", gesture=gesture, moving=number % 20 != 19))
+            page.received.clear()
+            if number in (499, 999):
+                gc.collect()
+                counts.append(len(gc.get_objects()))
+    assert counts[1] - counts[0] < 500 * 8
