@@ -242,6 +242,17 @@ def test_batches_are_filled_up_so_that_a_row_has_the_same_bits_whoever_asked_for
     assert set(net.net.sizes[begun:]) == {8}
 
 
+def test_what_is_predicted_first_changes_no_bit_of_a_map():
+    """PREDICT runs the same whole inputs in batches of its own, which are not filled up."""
+    plain, other = session(Company(), 8), session(Company(), 8)
+    for con in (plain, other):
+        con.sql("set tempo = interactive")
+    before = other._catalog.model("f").module.net.rows
+    other.sql("predict f from x")
+    assert other._catalog.model("f").module.net.rows - before == 1
+    assert bits(other.sql(TEXT)) == bits(plain.sql(TEXT))
+
+
 def test_history_asks_again_at_the_same_tempo(tmp_path):
     con = session(Picture(), 8)
     answer = con.submit(TEXT + " budget 90", seed=3, interactive=True).result(PATIENCE)

@@ -74,13 +74,17 @@ class Memory:
         designs: Sequence[Design],
         mode: Mode | None = None,
         now: float | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
+        """`alone`: its rows are run in batches of fewer rows than those of other plans of the same tempo, and so have
+        other bits; they are kept apart."""
         self.store = store
         self.now = now
         self.jobs = jobs
         self.contents = dict(contents)
         self.heads = {name: network.heads_fingerprint() for name, network in networks.items()}
-        narrow = mode == "autocast"  # bfloat16 is another model
+        narrow = (mode == "autocast", "alone") if alone else mode == "autocast"  # bfloat16 is another model
         self._networks = networks
         self._designs = designs
         self.models = {

@@ -83,7 +83,8 @@ class Tables:
         self.networks = networks
         self.first_rows: dict[str, bytes] = {}  # the rows with which models were probed, by model
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
-        self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now)
+        alone = plan.strategy.pace.filled and not plan.jobs  # a batch of whole inputs is not filled up
+        self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now, alone=alone)
         alike: dict[tuple[object, ...], list[int]] = {}
         for number, (design, job) in enumerate(zip(designs, plan.jobs, strict=True)):
             columns = tuple([(game.model, game.layer, game.output) for game in job.games])
