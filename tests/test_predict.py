@@ -254,6 +254,46 @@ def test_tables_say_who_predicts_what() -> None:
     assert "… and 40 more" in predicted(many, "predict f from xs").text
 
 
+def test_pictures_of_scores(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    con, *_ = session()
+    swept = predicted(con, "predict f(target => ('cat', 'hen')), g from rotate(x, steps(0, 90, 4))")
+    curves = swept.plot(path=tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").exists()
+    lines = curves.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["cat", "hen"]
+    for line, k in zip(lines, (0, 2), strict=True):
+        assert line.get_xdata() == pytest.approx([0, 30, 60, 90])
+        (one,) = predicted(con, f"predict f(target => {k}) from rotate(x, 30)").models
+        assert line.get_ydata()[1] == one.target_scores[0, 0]
+    bars = predicted(con, "predict f from xs").plot()
+    top = predicted(con, "predict f from xs").models[0].top_scores[2]
+    assert [patch.get_width() for patch in bars.axes[2].patches] == pytest.approx(top.tolist())
+    assert len(predicted(con, "predict f from xs").plot(kind="bars").axes) == 6
+    with pytest.raises(BindError, match="this answer has none"):
+        predicted(con, "predict f from xs").plot("curves")
+    with pytest.raises(BindError, match="unknown kind of plot 'pie'"):
+        swept.plot("pie")
+    with pytest.raises(IalgebraError, match="no scores to plot"):
+        predicted(con, "predict f from xs having index > 9").plot()
+    with pytest.raises(IalgebraError, match="holds maps, not scores"):
+        swept.save(tmp_path / "a.safetensors")
+
+
+def test_a_map_of_an_edit_adds_up_to_the_difference_of_the_predictions() -> None:
+    """Σφ(e(x); x) = f(e(x)) − f(x), whatever the edit e."""
+    con, _, _ = session()
+    light = ("brightness(x, 0.3)", "contrast(x, -0.5)", "blur(x, 2)", "assign(x, row < 3, 0.5)")
+    for edited in (*light, "rotate(x, 40, baseline => 0)", "shift(x, 1, -1, baseline => 0.5)"):
+        one, other = (
+            predicted(con, f"predict f(target => 'hen') from {each}").models[0].target_scores[0, 0]
+            for each in (edited, "x")
+        )
+        text = f"select * from f({edited}, target => 'hen', baseline => x, players => grid(2, 2)) using exact()"
+        (found,) = con.sql(text)
+        assert found.values.sum() == pytest.approx(one - other, abs=1e-12), edited
+
+
 def test_thousands_of_inputs_are_streamed_in_full_batches() -> None:
     con, rows = ialgebra.connect(progress=False), torch.randn(5000, 8)
     sizes: list[int] = []

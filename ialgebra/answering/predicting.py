@@ -29,9 +29,10 @@ from ..planner.strategy import Strategy
 from ..planner.whole_details import WholeDetails, whole_details, whole_plan_as
 from ..planner.wholes import WholePlan
 from ..results.assemble import class_name, unit_of, warn_of_models
+from ..results.model_scores import ModelScores
 from ..results.provenance import provenance_of_scores
 from ..results.relation import Relation, Stats
-from ..results.scores import ModelScores, Scores
+from ..results.scores import Scores
 from ..system.arrays import Ints
 from . import explaining
 from .binding import told_by_models

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,66 +16,17 @@ import numpy as np
 from ..errors import BindError, IalgebraError, did_you_mean
 from ..system.arguments import checked
 from ..system.arrays import Array, Floats, Ints
+from ..system.markup import preformatted
 from .exports import require
+from .model_scores import ModelScores
 from .relation import Relation, Stats
 from .table import LINES, TARGET_WIDTH, aligned, shorten
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 _INPUT_WIDTH = 36  # characters of an input in a table
-
-
-@dataclass(frozen=True, eq=False)
-class ModelScores:
-    """What one model answers for n inputs.
-
-    `predicted` (n,) are the classes that it predicts, −1 of a regression. `top` (n, k) are its classes of highest
-    score, the highest first (of a regression its first outputs), and `top_scores` (n, k) their scores in `unit`.
-    `targets` are the classes that were asked for, and `target_scores` (n, t) their scores. `names` has the name of
-    every class that is met here. `layer` is where the model was cut; None is the model itself. `words` say that the
-    model is no function of the row, if it is none.
-    """
-
-    model: str
-    layer: int | None
-    output: str
-    unit: str
-    predicted: Ints
-    top: Ints
-    top_scores: Floats
-    targets: tuple[int, ...]
-    target_scores: Floats
-    names: Mapping[int, str]
-    words: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The model, and the layer that it was cut after."""
-        return self.model if self.layer is None else f"{self.model} layer {self.layer}"
-
-    @property
-    def is_regression(self) -> bool:
-        """Whether its outputs are values, so that it predicts no class."""
-        return bool((self.predicted < 0).any())
-
-    @cached_property
-    def predicted_scores(self) -> Floats:
-        """The score (n,) of the class that the model predicts; of a regression that of its first output."""
-        return self.top_scores[:, 0]
-
-    def predicted_names(self) -> list[str]:
-        """The name of the class that the model predicts for each input; '' of a regression."""
-        return ["" if k < 0 else self.names[k] for k in self.predicted.tolist()]
-
-    def taken(self, rows: Ints) -> ModelScores:
-        """The scores of some inputs."""
-        own = (self.predicted[rows], self.top[rows], self.top_scores[rows], self.targets, self.target_scores[rows])
-        return ModelScores(self.model, self.layer, self.output, self.unit, *own, self.names, self.words)
-
-    def arrays(self) -> Iterator[Array]:
-        """All numbers of this model."""
-        yield from (self.predicted, self.top, self.top_scores, self.target_scores)
 
 
 class Scores(Relation):
@@ -168,8 +118,37 @@ class Scores(Relation):
         `model`, `layer`, `rank` (1 is the highest), `class`, `score`. IalgebraError where pandas is not installed."""
         return _long_frame(self) if details else _wide_frame(self)
 
-    def plot(self, *args: Any, **kwargs: Any) -> Any:
-        raise IalgebraError("scores have no maps to plot; to_pandas() has them as a data frame")
+    @checked
+    def plot(  # type: ignore[override]  # scores have kinds of their own, and no axes to share
+        self, kind: str | None = None, path: str | Path | None = None
+    ) -> Figure:
+        """The scores as a picture: 'curves' over the steps of a sweep (of the classes asked for, or else of those that
+        are the highest somewhere), or 'bars' of each input's classes of highest score, of the first dozen inputs. None:
+        curves of a sweep, else bars. `path`: a file to write, whose ending says the format. Raises BindError for
+        another kind, and for curves without steps; IalgebraError for no scores, or where matplotlib is not installed.
+        """
+        from . import plots
+        from .plots import score_plots
+
+        swept = not np.isnan(self.steps).any() and self.size > 0
+        kind = kind or ("curves" if swept else "bars")
+        if kind not in score_plots.SCORE_PLOTS:
+            raise BindError(f"unknown kind of plot '{kind}'{did_you_mean(kind, score_plots.SCORE_PLOTS)}")
+        if not self.size:
+            raise IalgebraError("there are no scores to plot")
+        if kind == "curves" and not swept:
+            raise BindError("curves are drawn over steps, and this answer has none; steps(low, high, n) makes them")
+        found = score_plots.score_picture(self, kind)
+        if path is not None:
+            plots.save(found, Path(path))
+        return found
+
+    def save(self, path: str | Path) -> Path:
+        """Raises IalgebraError: a relation's file holds maps."""
+        raise IalgebraError("a relation's file holds maps, not scores; to_pandas().to_csv(path) writes these")
+
+    def _repr_html_(self) -> str:
+        return preformatted(self.text)
 
 
 def _columns_of_rows(scores: Scores) -> dict[str, list[str]]:

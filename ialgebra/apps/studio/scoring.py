@@ -11,7 +11,8 @@ from typing import Final
 
 from ...algebra.windows import sql_name
 from ...catalog.catalog import Catalog
-from ...results.scores import ModelScores, Scores
+from ...results.model_scores import ModelScores
+from ...results.scores import Scores
 from .likely import shown_input
 
 _SHOWN: Final = 12  # classes of a row, the most likely ones
