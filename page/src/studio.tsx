@@ -100,7 +100,7 @@ function Status({ studio, state }: Props) {
         {problem ? <b class="problem">{problem.split("\n")[0]}</b> : <span class="words">{words.join(" · ")}</span>}
         {state.notice && state.notice !== problem && <span class="notice"> {state.notice}</span>}
         {old && <em class="old"> the map answers the previous question</em>}
-        {first && !state.notice && <span class="hint"> Drag on the picture to ask about a part of it.</span>}
+        {first && !state.notice && <span class="hint"> · Drag on the picture to ask about a part of it.</span>}
       </span>
       <span class="hidden" role="status" aria-live="polite">
         {aloud}

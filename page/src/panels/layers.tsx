@@ -1,14 +1,21 @@
 // The layers of the model as a strip: a slider scrubs, a Shift-click takes several.
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Layer, layerName } from "../protocol";
 import { State, Studio } from "../state";
 
 export function LayersStrip({ studio, state }: { studio: Studio; state: State }) {
+  const ticks = useRef<HTMLDivElement>(null);
   const query = state.document?.query;
   const model = state.catalog?.models.find((entry) => entry.name === query?.models[0]);
   const layers: { layer: Layer; title: string }[] = (model?.layers ?? []).map((entry) => ({
     layer: typeof entry === "object" ? entry.index : entry,
     title: typeof entry === "object" && entry.name ? `${entry.index}: ${entry.name}` : `layer ${layerName(entry)}`,
   }));
+  const newest = String(query?.layers[query.layers.length - 1] ?? "*");
+  useLayoutEffect(() => {
+    const [strip, tick] = [ticks.current, ticks.current?.querySelector<HTMLElement>(`[data-layer="${CSS.escape(newest)}"]`)];
+    if (strip && tick) strip.scrollLeft = tick.offsetLeft - strip.offsetLeft - strip.clientWidth / 2;
+  }, [newest, layers.length]);
   if (!layers.length) return null;
   layers.push({ layer: "*", title: "the output" });
   const chosen = new Set((query?.layers ?? ["*"]).map(String));
@@ -18,7 +25,7 @@ export function LayersStrip({ studio, state }: { studio: Studio; state: State })
     const next = layers.map((entry) => entry.layer).filter((other) => (String(other) === String(layer) ? !chosen.has(String(other)) : chosen.has(String(other))));
     studio.layers(next.length ? next : ["*"]);
   };
-  const often = Math.ceil(layers.length / 24);
+  const often = layers.length <= 24 ? 1 : Math.ceil(layers.length / 12);
   return (
     <section data-part="layers" class="strip" aria-label="Layers">
       <h2>Layers</h2>
@@ -33,7 +40,7 @@ export function LayersStrip({ studio, state }: { studio: Studio; state: State })
           onInput={(event) => studio.layers([layers[Number(event.currentTarget.value)].layer], true)}
           onChange={(event) => studio.layers([layers[Number(event.currentTarget.value)].layer])}
         />
-        <div class="ticks">
+        <div class="ticks" ref={ticks}>
           {layers.map(({ layer, title }, i) => (
             <button
               key={layer}
