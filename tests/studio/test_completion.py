@@ -28,7 +28,22 @@ def offered(text: str, catalog: Catalog) -> tuple[int, list[str]]:
 
 
 IMAGE = ["row", "col", "channel", "value"]
-EDITS = ["nullify(", "substitute(", "scale(", "rotate(", "shift(", "clip(", "noise("]
+EDITS = [
+    f"{name}("
+    for name in [
+        "nullify",
+        "substitute",
+        "assign",
+        "scale",
+        "rotate",
+        "shift",
+        "clip",
+        "noise",
+        "brightness",
+        "contrast",
+        "blur",
+    ]
+]
 
 EXACTLY: dict[str, list[str]] = {
     "sel|": ["select"],
@@ -40,7 +55,9 @@ EXACTLY: dict[str, list[str]] = {
     'select * from f("a|': ['"a ""quoted"" name"'],
     "select * from f(nullify(cat, r|": ["row", "circle("],
     "select * from f(substitute(cat, w, do|": ["dog"],
-    "select * from f(rotate(cat, |": [],
+    "select * from f(rotate(cat, |": ["steps("],
+    "select * from f(each(ca|": ["cat", "scan", "scale("],
+    "select * from words(assign(passage, position < 2, 'g|": ["'good'"],
     "select * from f(cat |": [],
     "select * from f(cat, |": ["target =>", "baseline =>", "players =>", "output =>", "contrast =>"],
     "select * from f(cat, target => |": ["'lynx'", "'tabby'", "'it''s'", "all"],
@@ -103,7 +120,7 @@ def test_an_input_may_be_edited_by_what_means_something_for_its_kind(catalog):
     assert labels[:3] == ["cat", "dog", "xs"]
     assert labels[-len(EDITS) :] == EDITS
     _, labels = offered("select * from words(|passage)", catalog)
-    assert [each for each in labels if each.endswith("(")] == ["nullify(", "substitute(", "shift("]
+    assert [each for each in labels if each.endswith("(")] == ["nullify(", "substitute(", "assign(", "shift("]
 
 
 def test_options_say_what_they_are(catalog):

@@ -228,6 +228,31 @@ WRITTEN: list[tuple[str, dict[str, object], str]] = [
         {"do": "before after", "on": True},
         "select * from f(nullify(cat, w)) anti join f(cat)",
     ),
+    (
+        "select * from f(rotate(cat, 15)) anti join f(cat)",
+        {"do": "edit", "edit": "rotate", "arguments": [{"steps": [0, 90, 4]}]},
+        "select * from f(each(rotate(cat, steps(0, 90, 4)))) anti join f(cat)",
+    ),
+    (
+        "select * from f(each(rotate(cat, steps(0, 90, 4)))) anti join f(dog)",
+        {"do": "pin", "input": None},
+        "select * from f(rotate(cat, steps(0, 90, 4)))",
+    ),
+    (
+        "select * from f(rotate(cat, steps(0, 90, 4)))",
+        {"do": "rank", "by": "index", "limit": 2},
+        "select * from f(rotate(cat, steps(0, 90, 4))) order by index limit 2",
+    ),
+    (
+        "select * from t(row)",
+        {"do": "edit", "edit": "assign", "arguments": [3.5], "window": {"kind": "columns", "names": ["age"]}},
+        "select * from t(assign(row, feature in ('age'), 3.5))",
+    ),
+    (
+        "select * from f(blur(cat, 1))",
+        {"do": "edit", "edit": "brightness", "arguments": [-0.25]},
+        "select * from f(brightness(blur(cat, 1), -0.25))",
+    ),
     # the multiples, and how exact
     (
         "select * from f(xs) anti join f(dog)",

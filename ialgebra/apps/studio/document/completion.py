@@ -14,7 +14,15 @@ from typing import Final
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from ....algebra.edits import EDITS, InputArgument, WindowArgument, meaningful
+from ....algebra.edits import (
+    EDITS,
+    InputArgument,
+    NumberArgument,
+    ValueArgument,
+    WholeArgument,
+    WindowArgument,
+    meaningful,
+)
 from ....algebra.kinds import KINDS, InputKind
 from ....algebra.players import Blocks
 from ....algebra.windows import sql_name, sql_text
@@ -24,6 +32,7 @@ from ....errors import IalgebraError, ParseError
 from ....interpreters.protocol import Interpreter
 from ....interpreters.shipped import SHAPLEY
 from ....kernels.estimators.registry import METHODS
+from ....language.bind.inputs import EACH, SWEEP
 from ....language.bind.operands import CALL_OPTIONS
 from ....language.bind.options import CONTRASTS, OUTPUTS
 from ....language.bind.predicates import SHAPES
@@ -175,6 +184,8 @@ class _CursorPlace:
             elif self.back(1) in (",", "("):
                 options = PREDICT_OPTIONS if frame.clause == "PREDICT" else CALL_OPTIONS
                 yield from (Completion(f"{each} =>", "option") for each in options)
+        elif call.lower() == EACH:
+            yield from self._inputs_and_edits()
         elif call and frame.clause == "USING":
             yield from self._of_method(call)
         elif call.lower() in ("mean", "median", "mode"):
@@ -245,6 +256,13 @@ class _CursorPlace:
                 yield from self._of_predicate(entry)
             case InputArgument():
                 yield from self._inputs_and_edits()
+            case NumberArgument() | WholeArgument():
+                yield Completion(f"{SWEEP}(", "function", f"{SWEEP}(low, high, n): one input a step")
+            case ValueArgument():
+                yield Completion(f"{SWEEP}(", "function", f"{SWEEP}(low, high, n): one input a step")
+                yield from (
+                    self._entries_of("token", entry) if entry is not None and KINDS[entry.kind].vocabulary else ()
+                )
             case None if form.takes_baseline and wanted is not None:
                 yield Completion("baseline =>", "option")
 

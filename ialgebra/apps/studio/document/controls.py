@@ -5,6 +5,7 @@
     … having index = 3                          one element of a collection
     f(x) anti join f(y)                         beside a pinned input
     f(rotate(x, 15)) anti join f(x)             after an edit, and before
+    f(each(rotate(x, steps(0, 90, 4)))) anti join f(x)   after each of several edits, and before
     f(x) anti join g(x)                         beside a second model
     f(x, baseline => y) anti join g(x, baseline => y)    how the models differ in telling x from y
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from ....algebra.edits import EDITS
 from ....errors import BindError
 from ....language import tree
+from ....language.bind.inputs import EACH, SWEEP
 from ....language.bind.operands import CALL_OPTIONS
 from ....language.writer import write
 from .shapes import NOWHERE
@@ -43,6 +45,12 @@ class InputEdit:
     options: tuple[tree.OptionExpr, ...] = ()
 
     @property
+    def sweeps(self) -> bool:
+        """Whether it is several edits, one a step."""
+        calls = (each.name.value.lower() for each in self.arguments if isinstance(each, tree.CallExpr))
+        return SWEEP in calls
+
+    @property
     def fills_up(self) -> bool:
         """Whether it puts the baseline of its model call somewhere."""
         return EDITS[self.name].takes_baseline and not self.options
@@ -61,6 +69,11 @@ class Controls:
     before_after: bool = False
     compare: str | None = None
 
+    @property
+    def sweeps(self) -> bool:
+        """Whether the input stands for one input a step."""
+        return any(each.sweeps for each in self.edits)
+
     def option(self, name: str) -> tree.ValueExpr | None:
         return next((each.value for each in self.options if each.name.value.lower() == name), None)
 
@@ -76,6 +89,7 @@ class _Call(NamedTuple):
     input: Chosen
     edits: tuple[InputEdit, ...]
     options: tuple[tree.OptionExpr, ...]
+    each: bool = False  # whether each step of its input is compared by itself
 
 
 def controls_of(query: tree.Query, inputs: Collection[str]) -> Controls | None:
@@ -85,7 +99,7 @@ def controls_of(query: tree.Query, inputs: Collection[str]) -> Controls | None:
     if any(joined.kind != "anti" or joined.weight is not None for joined in query.joins):
         return None
     match calls:
-        case [_Call() as call]:
+        case [_Call(each=False) as call]:
             return Controls(call.model, Chosen(call.input.name, _index(query)), call.edits, call.options)
         case [_Call() as call, _Call() as other]:
             return _compared(call, other, inputs)
@@ -93,7 +107,9 @@ def controls_of(query: tree.Query, inputs: Collection[str]) -> Controls | None:
 
 
 def _compared(call: _Call, other: _Call, inputs: Collection[str]) -> Controls | None:
-    plain = Controls(*call)
+    plain = Controls(*call[:4])
+    if other.each or call.each != (plain.sweeps and call.model == other.model):
+        return None
     if call.model == other.model:
         if other.edits:
             return None
@@ -138,7 +154,7 @@ def _calls(controls: Controls) -> Sequence[_Call]:
         if against is None:
             return (call,)
         options = _with_option(call.options, "target", None) if controls.pin else call.options
-        return call, _Call(call.model, against, (), options)
+        return call._replace(each=controls.sweeps), _Call(call.model, against, (), options)
     if against is not None:
         _check_baseline(controls, against)
         call = call._replace(options=_with_option(call.options, "baseline", tree.Name(against.name, NOWHERE)))
@@ -171,12 +187,15 @@ def _read(operand: tree.Operand) -> _Call | None:
             only = replace(query, having=None) == _plain(inner)
             return call._replace(input=Chosen(call.input.name, index)) if call and only and index is not None else None
         case tree.CallExpr(tree.Name(model), (of,), options, _):
-            edits: list[InputEdit] = []
+            each, edits = False, list[InputEdit]()
+            match of:
+                case tree.CallExpr(tree.Name(called), (swept,), ()) if called.lower() == EACH:
+                    each, of = True, swept
             while isinstance(of, tree.CallExpr) and of.name.value.lower() in EDITS and of.arguments:
                 edits.append(InputEdit(of.name.value.lower(), of.arguments[1:], of.options))
                 of = of.arguments[0]
             if isinstance(of, tree.Name):
-                return _Call(model, Chosen(of.value), tuple(reversed(edits)), options)
+                return _Call(model, Chosen(of.value), tuple(reversed(edits)), options, each)
     return None
 
 
@@ -184,6 +203,8 @@ def _written(call: _Call) -> tree.CallExpr:
     of: tree.Expression = tree.Name(call.input.name, NOWHERE)
     for edit in call.edits:
         of = tree.CallExpr(tree.Name(edit.name, NOWHERE), (of, *edit.arguments), edit.options, NOWHERE)
+    if call.each:
+        of = tree.CallExpr(tree.Name(EACH, NOWHERE), (of,), (), NOWHERE)
     return tree.CallExpr(tree.Name(call.model, NOWHERE), (of,), call.options, NOWHERE)
 
 

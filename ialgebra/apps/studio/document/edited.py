@@ -14,6 +14,7 @@ from ....algebra.kinds import KINDS
 from ....catalog.catalog import Catalog
 from ....errors import BindError, did_you_mean
 from ....language import tree
+from ....language.bind.inputs import SWEEP
 from ....system import checks
 from ....system.checks import shown
 from . import shapes
@@ -72,7 +73,7 @@ def _argument(argument: EditArgument, value: object, catalog: Catalog) -> tree.E
         case {"steps": [low, high, count]}:
             numbers = tuple(shapes.number(each, f"a number of the steps of {argument.name}") for each in (low, high))
             counted = shapes.number(checks.whole("the number of steps", count, 1, 1000), "the number of steps")
-            return tree.CallExpr(tree.Name("steps", NOWHERE), (*numbers, counted), (), NOWHERE)
+            return tree.CallExpr(tree.Name(SWEEP, NOWHERE), (*numbers, counted), (), NOWHERE)
         case str(name) if isinstance(argument, InputArgument):
             return tree.Name(known_name(name, catalog.visible, "input"), NOWHERE)
         case str(text):

@@ -23,7 +23,7 @@ from .windows import window_for
 
 def rank(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
     query, controls = page.query, page.controls
-    if controls is not None and not page.entry.collection:
+    if controls is not None and not page.entry.collection and not controls.sweeps:
         raise BindError("only the inputs of a collection have an order; choose a collection")
     if controls is not None and controls.input.index is not None:
         query = replace(query, having=None)  # it chooses the one element

@@ -152,7 +152,8 @@ def hottest(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft
 
 def _one_map(page: GesturePage, controls: Controls) -> tree.Query:
     """The query of the one map that is shown, without what it is compared with; of several layers, the last one."""
-    if page.entry.collection and len(page.entry.elements) > 1 and controls.input.index is None:
+    several = page.entry.collection and len(page.entry.elements) > 1 and controls.input.index is None
+    if several or controls.sweeps:
         raise BindError("the hottest part is that of one map, and this query has one for each input; choose one input")
     alone = replace(controls, pin=None, before_after=False, compare=None)
     return replace(from_controls(page.query, alone), items=(replace(page.query.items[-1], label=None),))
