@@ -174,7 +174,7 @@ DEFECTS = (
     ),
     Defect(
         "duality forgets the projection", "planner.boards",
-        "x, background, full = background, full, background", "x, background, full = background, x, background",
+        "ends, digests = (ends[1], of_full), digests[::-1]", "ends, digests = (ends[1], ends[0]), digests[::-1]",
         ("L13",), ("L5",),
     ),
     Defect(
