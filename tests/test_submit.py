@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import ialgebra
-from ialgebra.errors import BindError, IalgebraError, ModelError
+from ialgebra.errors import BindError, IalgebraError, IalgebraWarning, ModelError
 from ialgebra.interpreters.shapley import Shapley
 from ialgebra.models import turns
 from ialgebra.session.submitted import Submitted
@@ -427,6 +428,15 @@ def test_an_error_of_a_model_is_that_of_sql_and_the_session_goes_on():
         con.submit("show models;\nselect * from f(x, target => 99)").result(PATIENCE)
     assert error.value.line == 2
     assert con.submit(ASKED).result(PATIENCE)
+
+
+def test_a_warning_names_the_line_that_submitted():
+    con = session(Net())
+    with pytest.warns(IalgebraWarning, match="more than the budget") as said:
+        con.submit("select * from f(x, target => 1) budget 3").result(PATIENCE)
+    (found,) = said
+    assert found.filename == __file__
+    assert "con.submit(" in Path(__file__).read_text().splitlines()[found.lineno - 1]
 
 
 def test_a_reader_that_waits_too_long_is_told():

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
+from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -318,6 +319,29 @@ def _say_once(network: Network, words: str, told: str | None = None) -> None:
 _hearing: ContextVar[list[str] | None] = ContextVar("hearing", default=None)
 
 
+class CallPlace(NamedTuple):
+    """A line of the user's code that called ialgebra."""
+
+    file: str
+    line: int
+
+    @classmethod
+    def of_this_call(cls) -> CallPlace:
+        """The line of the user's code that is calling now."""
+        frame = inspect.currentframe()
+        while frame is not None and frame.f_back is not None and _is_ours(frame):
+            frame = frame.f_back
+        return cls("<unknown>", 0) if frame is None else cls(frame.f_code.co_filename, frame.f_lineno)
+
+
+_asked_at: ContextVar[CallPlace | None] = ContextVar("asked_at", default=None)
+
+
+def answers_for(place: CallPlace) -> None:
+    """From now on what this thread has to say is said at a line of the user's code that another thread is at."""
+    _asked_at.set(place)
+
+
 @contextmanager
 def heard() -> Iterator[list[str]]:
     """Within this, a list of what is said to the user, which is said all the same."""
@@ -334,7 +358,15 @@ def say(warning: str | IalgebraWarning) -> None:
     said = _hearing.get()
     if said is not None:
         said.append(str(warning))
+    warning = IalgebraWarning(warning) if isinstance(warning, str) else warning
+    if (place := _asked_at.get()) is not None:
+        warnings.warn_explicit(warning, type(warning), place.file, place.line)
+        return
     level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("ialgebra", "contextlib"):
+    while frame is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
-    warnings.warn(IalgebraWarning(warning) if isinstance(warning, str) else warning, stacklevel=level)
+    warnings.warn(warning, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("ialgebra", "contextlib")

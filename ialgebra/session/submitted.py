@@ -15,6 +15,7 @@ from functools import partial
 
 from ..answering.running import Standing
 from ..errors import IalgebraError
+from ..results.assemble import CallPlace, answers_for
 from ..results.relation import Relation
 from ..system import forking
 from ..system.arguments import checked
@@ -31,6 +32,7 @@ class Submitted(Future[Relation]):
     def __init__(self, query: str, answers: Answering) -> None:
         super().__init__()
         self.query = query
+        self._place = CallPlace.of_this_call()
         self._answers = answers
         self._news = threading.Condition(forking.lock())
         self._begun = self._ended = False
@@ -140,6 +142,7 @@ class Submitted(Future[Relation]):
 
     def answer(self) -> None:
         """Compute it in this thread, to its end."""
+        answers_for(self._place)
         try:
             for answer in self._answers:
                 with self._news:
