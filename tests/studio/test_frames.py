@@ -66,6 +66,10 @@ def test_a_request_is_read_with_care():
                   lambda: asked.number("n", 0, most=4), lambda: asked.text("none")):  # fmt: skip
         with pytest.raises(IalgebraError):
             wrong()
+    deep = '{"type": "x", "n": ' + "[" * 31 + "]" * 31 + "}"
+    assert messages.request(deep).type == "x"
+    with pytest.raises(IalgebraError, match="32 levels"):
+        messages.request(deep.replace("[[", "[[[").replace("]]", "]]]"))
     for raw in ('{"type": "x", "id": true}', '{"type": "x", "id": 1e10}', '{"type": "x", "n": Infinity}'):
         with pytest.raises(IalgebraError):
             messages.request(raw)
@@ -195,6 +199,17 @@ def test_a_picture_keeps_the_scale_in_which_it_was_registered():
     assert contents.pixels(flat, PixelScale(1.0, 1.0)).tolist() == [[[0, 0, 0]] * 2] * 2
     assert contents.pixels(np.ones((4, 2, 2)), PixelScale(0.0, 1.0)).shape == (2, 2, 3)
     assert contents.pixels(np.ones((7, 2, 2)), PixelScale(0.0, 1.0)).shape == (2, 2, 3)
+
+
+def test_an_edit_that_darkens_a_picture_is_seen():
+    con = session()
+    con.register_model("m", linear)
+    made = frames.map_frame(con.sql("select * from m(scale(float, 1)) budget 20"), 1, con.catalog(), "")
+    dimmed = frames.map_frame(con.sql("select * from m(clip(float, -1, 0)) budget 20"), 1, con.catalog(), "")
+    seen = [next(dict(part.arrays)["rgb"] for part in each.parts if part.key == each.header["maps"][0]["picture"])
+            for each in (made, dimmed)]  # fmt: skip
+    assert seen[0][..., 0].tolist() == [[0, 128], [191, 255]]
+    assert seen[1][..., 0].tolist() == [[0, 128], [128, 128]]
 
 
 def test_thumbnails_are_small_and_few():

@@ -476,3 +476,10 @@ def test_statements_that_are_typed_before_a_query_are_run_once(page):
     wrong = page.ask("ask", text="select * from nothing(x)")
     assert (wrong["text"], wrong["question"]) == ("select * from nothing(x)", None)
     assert "unknown model" in wrong["problem"]["message"]
+
+
+def test_scores_leave_no_rows_behind_whose_last_bits_a_map_would_have():
+    with serving.session() as con, serving.served(con, opening="") as running, serving.page(running.url) as page:
+        page.hello()
+        assert page.ask("predict", text="predict f from x")["rows"]
+        assert con.submit("select * from f(x)", interactive=True).result().stats.reused_rows == 0
