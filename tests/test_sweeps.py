@@ -60,6 +60,9 @@ def scores(con: ialgebra.Session, text: str) -> Scores:
         ((-30, 30), 3, [-30, 0, 30]),
         ((1, 0), 5, [1, 0.75, 0.5, 0.25, 0]),
         ((0.1, 0.7), 4, [0.1, 0.3, 0.5, 0.7]),
+        ((-0.2, 0.2), 5, [-0.2, -0.1, 0, 0.1, 0.2]),
+        ((-0.1, 0.2), 4, [-0.1, 0, 0.1, 0.2]),
+        ((3e-9, 9e-9), 3, [3e-9, 6e-9, 9e-9]),
         ((5, 9), 1, [5]),
         ((2, 2), 3, [2, 2, 2]),
         ((-1.5, -2.5), 2, [-1.5, -2.5]),
@@ -68,7 +71,7 @@ def scores(con: ialgebra.Session, text: str) -> Scores:
 )
 def test_the_numbers_of_a_sweep(ends: tuple[float, float], count: int, numbers: list[float]) -> None:
     found = sweep(*ends, count)
-    np.testing.assert_allclose(found, numbers, rtol=1e-15)
+    assert [float(each) for each in found] == numbers, "as one would write them"
     assert float(found[0]) == ends[0]
     assert float(found[-1]) == (ends[1] if count > 1 else ends[0])
     assert len(set(found)) == count, "steps are told apart, also where their numbers are equal"
@@ -252,6 +255,7 @@ def test_assign_takes_what_a_column_of_a_frame_holds() -> None:
         ("assign(rows, value = 'clerk', 'smith')", "job", ["smith"], None),
         ("assign(rows, 'grade', 'a')", "grade", ["a"], "category"),
         ("assign(rows, 'age', steps(20, 24, 3))", "age", [20, 22, 24], "int64"),
+        ("assign(rows, age, 26)", "age", [26], "int64"),
     ):
         seen.clear()
         con.sql(f"predict f from {text}")
@@ -263,6 +267,8 @@ def test_assign_takes_what_a_column_of_a_frame_holds() -> None:
         ("assign(rows, 'age', 'old')", "is a text, and column 'age'"),
         ("assign(rows, 'owns', 2)", "0 is false, 1 is true"),
         ("assign(rows, 'height', 2)", "unknown feature 'height'"),
+        ("assign(rows, height, 2)", "unknown window 'height'"),
+        ("assign(rows, age and owns, 2)", "feature = 'age' selects it"),
         ("assign(rows, 'age', clerk)", "a number, or a text in quotes"),
     ):
         with pytest.raises(BindError, match=message):

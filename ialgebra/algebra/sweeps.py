@@ -10,8 +10,9 @@ import math
 
 class Step(float):
     """Number `number` (from 0) of the sweep `steps(low, high, count)`: low + (high − low) · number / (count − 1), and
-    the ends themselves at the ends; a sweep of one number has low alone. It calculates as a float, but equals only the
-    same step. With number None it stands for the whole sweep."""
+    the ends themselves at the ends; a sweep of one number has low alone. Numbers between are rounded to 15 digits of
+    the larger end, so that they are what one would write: .1 and not .10000000000000003. It calculates as a float, but
+    equals only the same step. With number None it stands for the whole sweep."""
 
     low: float
     high: float
@@ -24,6 +25,7 @@ class Step(float):
         if not math.isfinite(inner):  # of ends that are far apart
             share = (number or 0) / (count - 1)
             inner = low * (1 - share) + high * share
+        inner = _rounded(inner, low, high)
         step = super().__new__(cls, high if last else inner)
         step.low, step.high, step.count, step.number = low, high, count, number
         return step
@@ -57,6 +59,14 @@ class Step(float):
 
     def __reduce__(self) -> tuple[type[Step], tuple[float, float, int, int | None]]:
         return Step, self._content()
+
+
+def _rounded(number: float, low: float, high: float) -> float:
+    """A number between two ends without the last digits, which are calculation only."""
+    scale = max(abs(low), abs(high))
+    if scale == 0 or number in (low, high):
+        return number
+    return min(max(round(number, 14 - math.floor(math.log10(scale))), min(low, high)), max(low, high))
 
 
 def sweep(low: float, high: float, count: int) -> tuple[Step, ...]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from ...algebra.baselines import (
     AbsentToken,
@@ -205,12 +206,21 @@ class _Modifier:
 
     def window(self, value: tree.Expression) -> Window:
         entry = self.entry
-        if isinstance(value, tree.Text) and KINDS[entry.kind].named == "feature":  # the name of a column alone
-            value = tree.CompareExpr("=", tree.Name("feature", value.span), value, value.span)
+        if self.names_a_feature(value):
+            named = tree.Text(value.value, value.span)
+            value = tree.CompareExpr("=", tree.Name("feature", value.span), named, value.span)
         with _at(value.span):
             window = bind_window(value, self.catalog.windows, entry.kind, *entry.known_words)
             check_masks(window, entry.shape)
         return window
+
+    def names_a_feature(self, value: tree.Expression) -> TypeGuard[tree.Text | tree.Name]:
+        """Whether a word alone is a column's name: a text, or a name that no window has."""
+        if KINDS[self.entry.kind].named != "feature":
+            return False
+        if isinstance(value, tree.Name):
+            return value.value in (self.entry.feature_names or ()) and value.value not in self.catalog.windows
+        return isinstance(value, tree.Text)
 
     def number(self, value: tree.Expression, what: str) -> float:
         if not isinstance(value, tree.Number):

@@ -118,6 +118,8 @@ class PredicateBinder:
         if name.value not in self.windows:
             if word in self.columns:
                 raise BindError(f"{word} alone selects nothing; compare it, as in {word} < 10", name.span)
+            if name.value in (self.feature_names or ()):
+                raise BindError(f"'{name.value}' is a feature: feature = '{name.value}' selects it", name.span)
             known = [*self.windows, "true", "false"] if self.windows else ()
             raise BindError(f"unknown window '{name.value}'{did_you_mean(name.value, known)}", name.span)
         window = self.windows[name.value]
