@@ -116,6 +116,7 @@ def gestures(with_moves: bool = True) -> st.SearchStrategy[dict[str, object]]:
             lambda each, window: {"do": "edit", "edit": each[0], "arguments": each[1], "window": window},
             st.sampled_from(
                 [
+                    ("rotate", [{"steps": [0, 90, 3]}]), ("brightness", [0.5]), ("assign", [1]),
                     ("nullify", []), ("shift", [1, 2]), ("shift", [1]), ("rotate", [15]), ("noise", [0.5, 3]),
                     ("substitute", ["dog"]), ("clip", [-1, 1]), ("clip", [1, -1]), ("scale", [2.5]), ("none", []),
                 ]

@@ -133,6 +133,10 @@ def test_a_query_is_shown_as_its_controls_say(catalog):
             "select * from f(cat, baseline => dog) anti join g(cat, baseline => dog)",
             {"models": ["f", "g"], "compare": "g", "pin": {"input": "dog", "index": None}, "baseline": None},
         ),
+        (
+            "select * from f(rotate(cat, 3), baseline => dog) anti join g(rotate(cat, 3), baseline => dog)",
+            {"compare": "g", "pin": None, "baseline": "dog"},
+        ),
         ("select * from f(cat, baseline => zeros) anti join g(cat, baseline => zeros)", {"baseline": "zeros"}),
         (
             "select * from f(cat) left join (select * from f(xs) having index = 1)",

@@ -121,7 +121,8 @@ def _compared(call: _Call, other: _Call, inputs: Collection[str]) -> Controls | 
         return None
     plain = replace(plain, compare=other.model)
     baseline = plain.option("baseline")
-    if isinstance(baseline, tree.Name) and baseline.value in inputs and call.input.index is None:
+    single = call.input.index is None and not any(each.fills_up for each in call.edits)
+    if single and isinstance(baseline, tree.Name) and baseline.value in inputs:
         if baseline.value != call.input.name:
             return replace(plain.with_option("baseline", None), pin=Chosen(baseline.value))
         if call.edits:
