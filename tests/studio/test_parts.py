@@ -153,6 +153,10 @@ def test_likely_questions_are_the_class_that_came_second_windows_a_tile_further_
         "select * from f(x) where box(6, 8, 14, 24)",
         "select * from f(y) where box(8, 8, 16, 24)",
     ]
+    assert likely.next_questions("select * from f(x) where box(0, 0, 8, 16)", catalog, None)[:2] == [
+        "select * from f(x) where box(0, 4, 8, 20)",
+        "select * from f(x) where box(2, 0, 10, 16)",
+    ], "windows stay inside the picture"
     assert likely.next_questions("select * from f(z)", catalog, None) == ["select * from f(x)"]
     assert likely.next_questions("select * from f(xs)", catalog, None) == []
     assert likely.next_questions("show models", catalog, "b") == likely.next_questions("", catalog, None) == []

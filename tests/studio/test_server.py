@@ -301,6 +301,12 @@ def test_thumbnails_multiples_classes_and_plans(page):
         own = values[offsets[number] : offsets[number + 1]]
         np.testing.assert_allclose(item["sum"], own.sum(), rtol=1e-5)
         np.testing.assert_allclose(many["arrays"]["heat"][number].sum(), own.sum(), rtol=1e-4)
+    assert {item["value"] for item in many["items"]} == {None}, "nothing ranks them"
+    document = page.ask("ask", text="select * from f(xs) order by mass(row < 4) desc limit 2")
+    page.until_status("done", question=document["question"])
+    ranked = [item["value"] for item in page.ask("multiples")["items"]]
+    assert ranked == sorted(ranked, reverse=True)
+    assert all(0 < value < 1 for value in ranked), "the mass, not the index"
     found = page.ask("classes", model="f", find="T")
     assert (found["names"], found["total"]) == (["cat"], 1)
     plan = page.ask("plan")

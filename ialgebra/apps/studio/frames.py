@@ -167,7 +167,7 @@ def _item(a: Attribution) -> Said:
         "component": a.component,
         "prediction": a.prediction,
         "target": a.target_name,
-        "value": next((value for value, _ in a.scores.values()), None),
+        "value": next((value for name, (value, _) in a.scores.items() if name.endswith(")")), None),
         "sum": float(a.values.sum()),
     }
 

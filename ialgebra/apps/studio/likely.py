@@ -6,6 +6,7 @@ sockets, answers, or when its texts are asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -121,14 +122,15 @@ def _next_gestures(text: str, catalog: Catalog, runner_up: str | None) -> Iterat
     seen = view.viewed(text, catalog) or {}
     if runner_up is not None:
         yield {"do": "target", "class": runner_up}
-    shapes = seen.get("shapes")
+    entry, shapes = _entry(text, catalog), seen.get("shapes")
     last = len(shapes) - 1 if isinstance(shapes, list) else -1
     if isinstance(shapes, list) and shapes and shapes[last].get("kind") == "box":
         top, left, bottom, right = shapes[last]["at"]
         down, across = max(1, (bottom - top) // _TILES), max(1, (right - left) // _TILES)
-        for by in ((across, 0), (-across, 0), (0, down), (0, -down)):
-            yield {"do": "move", "index": last, "by": list(by)}
-    entry = _entry(text, catalog)
+        rows, columns = (math.inf, math.inf) if entry is None or len(entry.shape) != 3 else entry.shape[1:]
+        for x, y in ((across, 0), (-across, 0), (0, down), (0, -down)):
+            if top + y >= 0 and left + x >= 0 and bottom + y <= rows and right + x <= columns:
+                yield {"do": "move", "index": last, "by": [x, y]}
     if entry is not None and not entry.collection:
         alike = [name for name, each in catalog.visible.items() if each.shape == entry.shape and not each.collection]
         following = alike[(alike.index(entry.name) + 1) % len(alike)]
