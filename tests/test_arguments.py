@@ -170,11 +170,19 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
 
 WITHOUT_ARGUMENTS = {
     "close", "catalog", "names", "registered", "explain", "plot", "show", "to_pandas", "to_shap", "heat",
-    "player_names", "lines", "clear",
+    "player_names", "lines", "clear", "explore",
 }  # fmt: skip
 """Public methods that take nothing."""
 
-NOT_FOR_USERS = {"Stats.of", "History.step", "History.given", "History.model", "History.part_of"}
+NOT_FOR_USERS = {
+    "Stats.of",
+    "Relation.of",
+    "Session.explored",
+    "History.step",
+    "History.given",
+    "History.model",
+    "History.part_of",
+}
 """Methods that only other modules of the package call."""
 
 OWN = {"Relation.__getitem__": IndexError}

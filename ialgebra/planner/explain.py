@@ -340,7 +340,7 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
     yield from _first(errors, 24)
     share = measured["forward_seconds"] / measured["seconds"] if measured["seconds"] else 0.0
     reused = f", {measured['reused']:,} rows reused" if measured["reused"] else ""
-    if measured["peak"] is not None and (read_back := measured["read_back"]):  # of EXPLAIN ANALYZE
+    if measured["peak"] is not None and (read_back := measured.get("read_back")):  # of EXPLAIN ANALYZE
         reused += f", {read_back:,} {'estimate' if read_back == 1 else 'estimates'} read back"
     written = details["seconds_as_written"]
     yield ""

@@ -14,7 +14,7 @@ from ialgebra import BindError, BudgetError, ModelError, ShapeError
 from ialgebra.algebra.operators import leaves
 from ialgebra.answering import binding
 from ialgebra.language import reader
-from ialgebra.language.bind.models import NotKnownYet, Told, Unknown, UnknownPredictions, UnprobedModel
+from ialgebra.language.bind.models import NotKnownYet, Told, Unknown, UnknownPredictions, UnknownScores, UnprobedModel
 from ialgebra.language.bind.query import Bound, bind
 from tests import grammar, worlds
 
@@ -78,6 +78,9 @@ def told(text: str, con: ialgebra.Session, classes: tuple[int | None, ...]) -> t
             return bind(query, text, con._catalog, (), answers), list(answers)
         except NotKnownYet as stopped:
             unknown = stopped.unknown
+        if isinstance(unknown, UnknownScores):
+            answers[unknown] = [float(source.index or 0) for _ in unknown.scores for source in unknown.inputs]
+            continue
         assert isinstance(unknown, UnknownPredictions)
         answers[unknown] = [classes[source.index or 0] for source in unknown.identity.inputs]
 
