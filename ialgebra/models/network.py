@@ -54,7 +54,7 @@ _FirstRun = tuple[Tensor, bool, ModuleCall | None, object, float, float]  # see 
 _T = TypeVar("_T")
 
 _MOST_WITHIN = 512  # rows of a batch that must not take long
-_FEWEST_WITHIN, _TOO_LONG = 4, 1.0  # fewer are slow, and measured on a busy machine; unless these take so many seconds
+_FEWEST_WITHIN, _TOO_LONG = 4, 4.0  # fewer are slow, and measured on a busy machine; unless these take so many seconds
 _UNMEASURED = 4  # a batch that must not take long has so many times fewer rows, before passes were measured
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
 
