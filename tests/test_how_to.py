@@ -79,7 +79,7 @@ def changes(page: str) -> Iterator[Change]:
 
 
 def passes(root: Path, test: str) -> bool:
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     print(done.stdout[-3000:], done.stderr[-1000:])
@@ -95,7 +95,7 @@ def test_a_how_to_page_followed_word_for_word_passes_its_test(page: Path, tmp_pa
     for name in COPIED:
         source, target = ROOT / name, tmp_path / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "golden"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("golden"))
         else:
             shutil.copy(source, target)
     for change in made:

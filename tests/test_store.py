@@ -417,7 +417,7 @@ def test_tables_of_models_that_are_gone_are_forgotten_first():
     for _ in range(8):
         con.register_model("f", network())
         con.sql("select * from f(x) budget 60")
-        gc.collect()
+    gc.collect()
     alive = [key for key in con._store.tables if key.owner() is not None]
     con.sql("select * from f(x) budget 400")
     assert [key for key in con._store.tables if key.owner() is None] == []
