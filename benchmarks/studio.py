@@ -111,6 +111,7 @@ class Hand:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.asked: list[str] = []  # the query after each gesture
 
     def answered(self, act: Callable[[], object]) -> None:
         """Do something that asks a question, and wait for the whole answer."""
@@ -119,6 +120,7 @@ class Hand:
         self.page.wait_for_selector(
             f"body[data-state=done][data-stale=false]:not([data-question={json.dumps(before)}])"
         )
+        self.asked.append(self.page.get_attribute("body", "data-query") or "")
 
     def ask(self, text: str) -> None:
         """Type a query, and wait for its answer."""
@@ -267,7 +269,7 @@ def session_of_gestures(con: Session, hand: Hand) -> dict[str, float]:
     """Twelve gestures, their script run again, and their rows against those of fresh sessions."""
     import torch
 
-    before = len(con.history)
+    before, hand.asked = len(con.history), []
     twelve_gestures(hand)
     steps = [step for step in con.history if step.maps is not None]
     with tempfile.TemporaryDirectory() as folder:
@@ -276,11 +278,10 @@ def session_of_gestures(con: Session, hand: Hand) -> dict[str, float]:
         again = replayed(script, torch.get_num_threads())
     answered = {step.text.strip().rstrip(";"): step.maps for step in steps}  # the last, whole answer of each question
     differing = [text for text, digest, _ in again if answered.get(text.strip().rstrip(";")) != digest]
-    own = [step for step in list(con.history)[before:] if step.maps is not None and " budget 130" in step.text]
-    texts = [text for text, _, _ in again if " budget 130" in text and "face" not in text]
-    rows, apart = sum(step.rows for step in own), fresh_rows(texts)
+    texts = [text.replace(" where face ", " where box(32, 32, 160, 160) ") for text in hand.asked]
+    rows, apart = sum(step.rows for step in list(con.history)[before:]), fresh_rows(texts)
     print(f"{len(again)} maps replayed, {len(differing)} differ: {differing}")
-    print(f"{rows:,} rows; in fresh sessions {apart:,}: {rows / apart:.2f} of these")
+    print(f"{len(texts)} gestures, {rows:,} rows; in fresh sessions {apart:,}: {rows / apart:.2f} of these")
     return {"maps that differ": len(differing), "rows, of those of fresh sessions": rows / apart}
 
 
