@@ -1,6 +1,7 @@
 // Windows that have names, naming the one that is drawn, and the hottest part of the map as one.
 import { useState } from "preact/hooks";
 import { State, Studio } from "../state";
+import { modeOf } from "../stage/mode";
 
 const NAME = /^[A-Za-z_]\w*$/;
 
@@ -29,7 +30,7 @@ export function Windows({ studio, state }: { studio: Studio; state: State }) {
                 studio.gesture({
                   do: "window",
                   shapes: [{ kind: "name", name: window.name }],
-                  mode: event.shiftKey ? "add" : event.altKey ? "subtract" : "replace",
+                  mode: modeOf(event),
                 })
               }
             >

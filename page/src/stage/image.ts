@@ -2,6 +2,7 @@
 // it means goes to the server as a gesture.
 import { Labels, OneMap, Picture, Shape } from "../protocol";
 import { Studio, Tool } from "../state";
+import { DrawMode, modeOf } from "./mode";
 import { Raster, borders, greyed, paint, raster } from "./paint";
 import { boxBetween, circleAround, contains, movedShape, stepOf, within } from "./lattice";
 import { number } from "./colours";
@@ -23,7 +24,7 @@ interface Drag {
   from: Place;
   to: Place;
   tool: Tool;
-  mode: "replace" | "add" | "subtract";
+  mode: DrawMode;
   shape: number;
   sent: string;
 }
@@ -283,7 +284,7 @@ export class ImageStage {
     this.overlay.focus({ preventScroll: true });
     this.overlay.setPointerCapture(event.pointerId);
     const at = this.place(event);
-    const mode = event.shiftKey ? "add" : event.altKey ? "subtract" : "replace";
+    const mode = modeOf(event);
     const shape = this.look.tool === "pointer" ? this.hit(at) : -1;
     this.drag = { from: at, to: at, tool: this.look.tool, mode, shape, sent: "" };
     this.before = this.look.shapes;
@@ -347,7 +348,7 @@ export class ImageStage {
       this.studio.set({ player: next, notice: this.describe(next) });
       event.preventDefault();
     } else if (event.key === "Enter" || event.key === " ") {
-      this.takeTile(event.shiftKey ? "add" : event.altKey ? "subtract" : "replace");
+      this.takeTile(modeOf(event));
       event.preventDefault();
     } else if (event.key === "Escape" && this.drag) {
       this.dropDrag();
@@ -445,7 +446,7 @@ export class ImageStage {
     return boxes;
   }
 
-  private takeTile(mode: "replace" | "add" | "subtract"): void {
+  private takeTile(mode: DrawMode): void {
     const box = this.boxes()[this.look?.player ?? -1];
     if (!box) return;
     const at = box.map(Math.round);

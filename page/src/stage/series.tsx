@@ -1,24 +1,15 @@
 // A series: its channels as lines over bands of the players' colours. A drag is a span of times.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { OneMap, Picture } from "../protocol";
-import { State, Studio } from "../state";
 import { css, unsure } from "./colours";
+import { DrawMode, modeOf } from "./mode";
 import { checker, hatch } from "./paint";
-
-interface Props {
-  studio: Studio;
-  state: State;
-  picture: Picture | null;
-  map: OneMap | null;
-  scale: number;
-  old: boolean;
-}
+import { StageProps } from "./props";
 
 const HEIGHT = 240;
 
-export function SeriesStage({ studio, state, picture, map, scale, old }: Props) {
+export function SeriesStage({ studio, state, picture, map, scale, old }: StageProps) {
   const root = useRef<HTMLCanvasElement>(null);
-  const [drag, setDrag] = useState<{ from: number; to: number; mode: "replace" | "add" | "subtract" } | null>(null);
+  const [drag, setDrag] = useState<{ from: number; to: number; mode: DrawMode } | null>(null);
   const [cursor, setCursor] = useState<number | null>(null);
   const [steps, channels] = picture?.shape ?? [0, 0];
   const shapes = state.document?.query?.shapes ?? [];
@@ -99,7 +90,7 @@ export function SeriesStage({ studio, state, picture, map, scale, old }: Props) 
     const box = root.current!.getBoundingClientRect();
     return Math.max(0, Math.min(steps - 1, Math.floor(((event.clientX - box.left) / box.width) * steps)));
   };
-  const say = (from: number, to: number, mode: "replace" | "add" | "subtract", moving: boolean) =>
+  const say = (from: number, to: number, mode: DrawMode, moving: boolean) =>
     studio.gesture({ do: "window", shapes: [{ kind: "times", at: [Math.min(from, to), Math.max(from, to)] }], mode }, moving);
   return (
     <div class="series">
@@ -112,7 +103,7 @@ export function SeriesStage({ studio, state, picture, map, scale, old }: Props) 
           if (event.button !== 0 || !steps) return;
           root.current!.setPointerCapture(event.pointerId);
           const time = timeOf(event);
-          setDrag({ from: time, to: time, mode: event.shiftKey ? "add" : event.altKey ? "subtract" : "replace" });
+          setDrag({ from: time, to: time, mode: modeOf(event) });
         }}
         onPointerMove={(event) => {
           if (!drag || event.buttons === 0) return;

@@ -1,21 +1,12 @@
 // A table's record: a bar with its error and the value a feature. A click on a value writes another there.
 import { useState } from "preact/hooks";
-import { OneMap, Picture } from "../protocol";
-import { State, Studio } from "../state";
 import { css, number, unsure } from "./colours";
-
-interface Props {
-  studio: Studio;
-  state: State;
-  picture: Picture | null;
-  map: OneMap | null;
-  scale: number;
-  old: boolean;
-}
+import { modeOf } from "./mode";
+import { StageProps } from "./props";
 
 const MOST = 60;
 
-export function TableStage({ studio, state, picture, map, scale, old }: Props) {
+export function TableStage({ studio, state, picture, map, scale, old }: StageProps) {
   const [open, setOpen] = useState<string | null>(null);
   const [all, setAll] = useState(false);
   const columns = picture?.columns ?? [];
@@ -62,7 +53,7 @@ export function TableStage({ studio, state, picture, map, scale, old }: Props) {
                       studio.gesture({
                         do: "window",
                         shapes: [{ kind: "columns", names: [row.name] }],
-                        mode: event.shiftKey ? "add" : event.altKey ? "subtract" : "replace",
+                        mode: modeOf(event),
                       })
                     }
                   >

@@ -1,36 +1,29 @@
 // A text: a colour a token, hatched underline where the sign is not sure. A drag over tokens is a span of positions.
 import { useRef, useState } from "preact/hooks";
-import { OneMap, Picture, Shape } from "../protocol";
-import { State, Studio } from "../state";
+import { Shape } from "../protocol";
 import { css, number, unsure } from "./colours";
+import { DrawMode, modeOf } from "./mode";
+import { StageProps } from "./props";
 
-interface Props {
-  studio: Studio;
-  state: State;
-  picture: Picture | null;
-  map: OneMap | null;
-  scale: number;
-  old: boolean;
-}
+const covers = ({ kind, at }: Shape, position: number) => kind === "span" && at !== undefined && position >= at[0] && position <= at[1];
 
 const inside = (shapes: Shape[], position: number) =>
-  shapes.some((shape) => shape.mode !== "subtract" && shape.kind === "span" && shape.at && position >= shape.at[0] && position <= shape.at[1]) &&
-  !shapes.some((shape) => shape.mode === "subtract" && shape.kind === "span" && shape.at && position >= shape.at[0] && position <= shape.at[1]);
+  shapes.some((shape) => shape.mode !== "subtract" && covers(shape, position)) &&
+  !shapes.some((shape) => shape.mode === "subtract" && covers(shape, position));
 
-export function TextStage({ studio, state, picture, map, scale, old }: Props) {
-  const [drag, setDrag] = useState<{ from: number; to: number; mode: "replace" | "add" | "subtract" } | null>(null);
+export function TextStage({ studio, state, picture, map, scale, old }: StageProps) {
+  const [drag, setDrag] = useState<{ from: number; to: number; mode: DrawMode } | null>(null);
   const root = useRef<HTMLDivElement>(null);
   const tokens = picture?.tokens ?? [];
   const labels = map ? state.labels.get(map.labels) : undefined;
   const shapes = state.document?.query?.shapes ?? [];
   const span = drag && [Math.min(drag.from, drag.to), Math.max(drag.from, drag.to)];
-  const say = (from: number, to: number, mode: "replace" | "add" | "subtract", moving: boolean) =>
+  const say = (from: number, to: number, mode: DrawMode, moving: boolean) =>
     studio.gesture({ do: "window", shapes: [{ kind: "span", at: [Math.min(from, to), Math.max(from, to)] }], mode }, moving);
   const positionOf = (event: Event) => {
     const found = (event.target as HTMLElement).closest<HTMLElement>("[data-position]");
     return found ? Number(found.dataset.position) : null;
   };
-  const modeOf = (event: MouseEvent | KeyboardEvent) => (event.shiftKey ? "add" : event.altKey ? "subtract" : "replace") as "replace" | "add" | "subtract";
   const focus = (position: number) => root.current?.querySelector<HTMLElement>(`[data-position="${position}"]`)?.focus();
   const key = (event: KeyboardEvent) => {
     const position = positionOf(event);
