@@ -23,6 +23,7 @@ QUERIES = (
     "select * from f(x, target => 1) left join f(y, target => 2) where w",
     "select * from f(xs) using exact()",
     "select * from f(x) error within 20% at confidence 90%",
+    "select * from f(x) budget 20 error within 0.1%",  # which is not reached
     "select * from f(xs, target => 0) order by mass(w) desc limit 2",
     "select 1, * from f(v, output => probability)",
 )

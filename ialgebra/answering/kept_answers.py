@@ -14,7 +14,7 @@ import math
 import time
 import weakref
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -29,7 +29,7 @@ from ..planner.explain import Details, Measured, measured_of, text
 from ..planner.spending import Spending
 from ..results.columns import CodedColumn, MapColumns
 from ..results.provenance import environment, model_contents, texts_in_force
-from ..results.relation import Relation
+from ..results.relation import Relation, Stats
 from ..results.views import AttributionViews
 from .question import Request
 
@@ -68,16 +68,7 @@ def find(request: Request, catalog: Catalog, store: Store) -> Relation | None:
     words = text(details)
     return Relation(
         attributions=AttributionViews(kept.columns),
-        stats=replace(
-            before,
-            rows=0,
-            reused_rows=reused,
-            seconds=seconds,
-            batches=0,
-            forward_seconds=0.0,
-            forecast_rows=ahead,
-            examined_rows=0,
-        ),
+        stats=Stats.of(spending, seconds, bound_met=before.bound_met, forecast_rows=ahead, given_up=before.given_up),
         plan=words,
         details=cast("dict[str, object]", details),
         text=kept.words,

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..algebra.packings import packing_of
 from ..models.examining import without_half
+from ..planner.games import RowForm
 from ..planner.physical import Run
 from ..planner.wholes import WholePass, WholePlan
 from ..system.arrays import Ints
@@ -94,11 +94,9 @@ class WholeInputs:
             if known.any():
                 self._deliver(model, [names[k] for k in np.flatnonzero(known)], numbers_by_name, logits)
             names = [name for name, knows in zip(names, known.tolist(), strict=True) if not knows]
-        groups: dict[tuple[object, ...], list[bytes]] = {}
+        groups: dict[RowForm, list[bytes]] = {}
         for name in names:
-            tensor = inputs[numbers_by_name[name][0] - block.start]
-            packing = packing_of(tensor)
-            form = tensor.shape, tensor.dtype, None if packing is None else packing.key
+            form = RowForm.of(inputs[numbers_by_name[name][0] - block.start])
             groups.setdefault(form, []).append(name)
 
         def works(chunk: Sequence[bytes], run: Run) -> list[Work]:

@@ -103,7 +103,10 @@ def _provenance(
         "strategy": decisions.pop("name"),
         "decisions": decisions,
         **texts_in_force(query, catalog),
-        "models": {name: _model(name, catalog, read.get(name, set()), outcome) for name in sorted(outcome.contents)},
+        "models": {
+            name: _model(catalog.model(name), outcome.contents[name], outcome.heads[name], read.get(name, set()))
+            for name in sorted(outcome.contents)
+        },
         "inputs": {_shown(name): _input(catalog.input(name)) for name in sorted(inputs)},
         "passes": [{"models": list(models), "batch_size": run.batch_size, "mode": run.mode} for models, run in passes],
         "batches": [list(each) for each in batches],
@@ -129,13 +132,9 @@ def model_contents(told: Mapping[str, object], catalog: Catalog) -> dict[str, ob
     found: dict[str, object] = {}
     for name, entry in cast("Mapping[str, Mapping[str, object]]", told["models"]).items():
         network = catalog.model(name)
-        read, heads = cast("Mapping[str, str]", entry["heads"]), network.heads_fingerprint()
-        now = {network.layers[layer - 1].name: _digest(head) for layer, head in heads.items()}
-        found[name] = {
-            "content": _digest(network.content()),
-            "heads": {layer: digest for layer, digest in now.items() if layer in read},
-            **_registered(network),
-        }
+        numbers = {layer.name: layer.index for layer in network.layers}
+        read = {numbers.get(layer) for layer in cast("Mapping[str, str]", entry["heads"])}
+        found[name] = _model(network, network.content(), network.heads_fingerprint(), read)
     return found
 
 
@@ -164,23 +163,11 @@ def _settings(catalog: Catalog) -> dict[str, object]:
     return {option: value for option, value in settings.items() if value is not None}
 
 
-def _model(name: str, catalog: Catalog, read: Set[int | None], outcome: Outcome) -> dict[str, object]:
+def _model(network: Network, content: object, heads: Mapping[int, object], read: Set[int | None]) -> dict[str, object]:
     """A model as it was registered, its content, and the heads of the layers that were read."""
-    network = catalog.model(name)
     return {
-        "content": _digest(outcome.contents[name]),
-        "heads": {
-            network.layers[layer - 1].name: _digest(head)
-            for layer, head in outcome.heads[name].items()
-            if layer in read
-        },
-        **_registered(network),
-    }
-
-
-def _registered(network: Network) -> dict[str, object]:
-    """How a model is read and run."""
-    return {
+        "content": _digest(content),
+        "heads": {network.layers[layer - 1].name: _digest(head) for layer, head in heads.items() if layer in read},
         "layers": [layer.name for layer in network.layers],
         "output": network.output,
         "outputs": f"{network.outputs.meaning}, {network.outputs.classes}",

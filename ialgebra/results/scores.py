@@ -244,10 +244,8 @@ def _long_frame(scores: Scores) -> pandas.DataFrame:
     pandas = require("pandas", "pandas")
     parts = []
     for each in scores.models:
-        extra = [k for k, target in enumerate(each.targets)]
-        classes = np.concatenate(
-            [each.top, np.broadcast_to(np.array(each.targets, dtype=np.int64), (scores.size, len(extra)))], axis=1
-        )
+        targets = np.broadcast_to(np.array(each.targets, dtype=np.int64), (scores.size, len(each.targets)))
+        classes = np.concatenate([each.top, targets], axis=1)
         values = np.concatenate([each.top_scores, each.target_scores], axis=1)
         width = classes.shape[1]
         rank = np.broadcast_to(np.arange(1, width + 1), classes.shape).astype(np.float64).copy()

@@ -174,11 +174,14 @@ class StudioClient:
                 raise IalgebraError(f"there is no message '{asked.type}'")
         except TooSlow:
             raise
-        except IalgebraError as error:
-            self.outbox.put(problem(error, asked.id))
         except Exception as error:
-            _log.exception("the message '%s' failed", asked.type)
-            self.outbox.put(problem(error, asked.id))
+            self._failed(asked, error)
+
+    def _failed(self, asked: PageRequest, error: Exception) -> None:
+        """Answer that a request failed; what is no error of the language is logged too."""
+        if not isinstance(error, IalgebraError):
+            _log.error("the message '%s' failed", asked.type, exc_info=error)
+        self.outbox.put(problem(error, asked.id))
 
     def _begin(self, asked: PageRequest) -> None:
         """Answer beside what follows; a later request of the same type takes the place of this one."""
@@ -194,11 +197,8 @@ class StudioClient:
             if self.socket is not None:
                 said = problem(IalgebraError("a later request took the place of this one"), asked.id)
                 self.outbox.put(said | {"superseded": True})
-        except IalgebraError as error:
-            self.outbox.put(problem(error, asked.id))
         except Exception as error:
-            _log.exception("the message '%s' failed", asked.type)
-            self.outbox.put(problem(error, asked.id))
+            self._failed(asked, error)
         finally:
             if self._beside.get(asked.type) is asyncio.current_task():
                 del self._beside[asked.type]
@@ -473,11 +473,11 @@ class StudioClient:
         """The statement that tells what the models predict for the question's input."""
         return await self.place.work(scoring.prediction_text, question.text, self.place.con.catalog())
 
-    async def refresh_catalog(self, *, always: bool = False) -> None:
+    async def refresh_catalog(self) -> None:
         """Send the catalog, if it has changed since it was sent."""
         catalog = self.place.con.catalog()
         mark = (*described.mark(catalog), *panels.PANELS)
-        if mark != self._mark or always:
+        if mark != self._mark:
             self._mark = mark
             self._put(await self.place.work(self._catalog, catalog), "catalog")
 

@@ -93,7 +93,7 @@ class StudioWidget(anywidget.AnyWidget):
                 client.outbox.put(problem(error))
 
     async def _tell_page(self) -> None:
-        """Send what waits for the page, and news of what is registered meanwhile."""
+        """Send what waits for the page."""
         while self._client.socket is self:
             for each in await self._client.next():
                 if isinstance(each, bytes):

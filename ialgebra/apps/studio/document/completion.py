@@ -41,6 +41,7 @@ from ....language.dialect import lexed
 from ....language.reader import parse
 from ....models.network import Network
 from ....planner.strategy import PRESETS
+from ....results.table import shorten
 from ....session.descriptions import input_line, model_line, window_text
 from ....session.statements.set_option import OPTIONS
 from .cursor import QUOTED, OpenFrame, StatementSubject, frames_of, subject_of, word_begun
@@ -208,7 +209,7 @@ class _CursorPlace:
                 yield from self._inputs_and_edits()
             case "FROM" | "JOIN" if before in ("FROM", "JOIN"):
                 yield from _models(catalog)
-                yield from (Completion(sql_name(each), "view", _cut(text)) for each, text in catalog.views.items())
+                yield from self._views()
             case "PREDICT" if before in ("PREDICT", ","):
                 yield from _models(catalog)
             case "SELECT" if before in ("SELECT", ","):
@@ -222,11 +223,11 @@ class _CursorPlace:
                 yield from _models(catalog)
                 yield from self._inputs()
                 yield from self._windows()
-                yield from (Completion(sql_name(each), "view", _cut(text)) for each, text in catalog.views.items())
+                yield from self._views()
             case "DROP" if before == "WINDOW":
                 yield from self._windows()
             case "DROP" if before == "VIEW":
-                yield from (Completion(sql_name(each), "view", _cut(text)) for each, text in catalog.views.items())
+                yield from self._views()
             case "SET" if before == "SET":
                 yield from (Completion(each, "option") for each in OPTIONS)
             case "SET" if before == "=":
@@ -375,7 +376,9 @@ class _CursorPlace:
 
     def _inputs(self) -> Iterator[Completion]:
         for name, entry in self.catalog.visible.items():
-            yield Completion(sql_name(name), "input", _cut(input_line(entry).removeprefix(f"{name}: ")))
+            yield Completion(
+                sql_name(name), "input", shorten(input_line(entry).removeprefix(f"{name}: "), _MOST_DETAIL)
+            )
 
     def _registered(self, option: Completion) -> str:
         return next(name for name in self.catalog.visible if sql_name(name) == option.label)
@@ -389,7 +392,11 @@ class _CursorPlace:
 
     def _windows(self) -> Iterator[Completion]:
         for name, window in self.catalog.windows.items():
-            yield Completion(sql_name(name), "window", _cut(window_text(window)))
+            yield Completion(sql_name(name), "window", shorten(window_text(window), _MOST_DETAIL))
+
+    def _views(self) -> Iterator[Completion]:
+        for name, text in self.catalog.views.items():
+            yield Completion(sql_name(name), "view", shorten(text, _MOST_DETAIL))
 
     def _features(self) -> Iterator[Completion]:
         names = self.subject.entry.feature_names if self.subject.entry is not None else None
@@ -436,7 +443,7 @@ def _name_fits(expected: str | None) -> bool:
 
 def _models(catalog: Catalog) -> Iterator[Completion]:
     for name, network in catalog.models.items():
-        yield Completion(sql_name(name), "model", _cut(model_line(network).removeprefix(f"{name}: ")))
+        yield Completion(sql_name(name), "model", shorten(model_line(network).removeprefix(f"{name}: "), _MOST_DETAIL))
 
 
 def _classes(network: Network | None) -> Iterator[Completion]:
@@ -449,8 +456,3 @@ def _plays(partition: str, kind: InputKind | None) -> bool:
         {"grid" if each is Blocks else each.__name__.lower() for each in kind.partitions} if kind is not None else ()
     )
     return kind is None or partition.rstrip("(") in names
-
-
-def _cut(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _MOST_DETAIL else plain[: _MOST_DETAIL - 1] + "…"
