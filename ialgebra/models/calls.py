@@ -30,14 +30,18 @@ Reader = Callable[[Tensor], dict[str, Tensor] | None]
 
 @dataclass(frozen=True)
 class CalledByForm:
-    """A model as a function of batches (B, *shape), with or without a packing. With `reduce` it returns `Reduced`."""
+    """A model as a function of batches (B, *shape), with or without a packing. With `reduce` it returns `Reduced`. A
+    model that is called `direct` reads packed batches itself."""
 
     model: Callable[..., object]
     reader: Reader | None = None
     preprocess: Preprocess | None = None
     reduce: Reduce | None = None
+    direct: bool = False
 
     def __call__(self, batch: Tensor) -> object:
+        if self.direct:
+            return self.model(batch)
         packing = packing_of(batch)
         given: object = batch if packing is None else packing.unpack(plain(batch))
         if packing is None and self.reader is not None:
@@ -67,7 +71,7 @@ class CalledByForm:
     def as_it_is(self, batch: Tensor) -> bool:
         """Whether a module itself is called with this batch, so that it may be compiled for it."""
         plainly = self.reader is None and self.preprocess is None and self.reduce is None
-        return plainly and isinstance(self.model, nn.Module) and packing_of(batch) is None
+        return plainly and isinstance(self.model, nn.Module) and (self.direct or packing_of(batch) is None)
 
 
 def takes_names(model: Callable[..., object], names: Mapping[str, object]) -> bool:
