@@ -129,6 +129,10 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Session.fit_heads": (con.fit_heads, {"model": "f", "inputs": torch.ones(4, 4)}),
         "Session.save_heads": (con.save_heads, {"model": "f", "path": heads}),
         "Session.load_heads": (con.load_heads, {"model": "f", "path": heads}),
+        "Session.register_concepts": (
+            of_a_session("register_concepts"),
+            {"model": "f", "module": nn.Linear(4, 3), "inputs": torch.randn(12, 4)},
+        ),
         "Session.calibrate": (con.calibrate, {"model": "f", "input": "x"}),
         "Session.sql": (con.sql, {"text": QUERY}),
         "Session.run": (consumed(con.run), {"script": QUERY}),

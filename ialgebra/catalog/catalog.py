@@ -27,9 +27,12 @@ from ..errors import BindError, ShapeError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.adapters.strings import SPELLING
+from ..models.concepts import Dictionary
 from ..models.network import Network
 from ..system import forking
 from .inputs import Element, Entry, ReadTensors, is_hidden
+
+CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
 
 _T = TypeVar("_T")
 _edited_lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
@@ -63,6 +66,7 @@ class Catalog:
     interpreters: dict[str, GameInterpreter | ModelInterpreter] = field(default_factory=lambda: dict(SHIPPED))
     settings: Settings = field(default_factory=Settings)
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
+    concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
 
     def snapshot(self) -> Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
@@ -74,6 +78,7 @@ class Catalog:
             dict(self.interpreters),
             replace(self.settings),
             self.edited,
+            dict(self.concepts),
         )
 
     def inputs_again(self) -> Catalog:
@@ -82,6 +87,15 @@ class Catalog:
 
     def model(self, name: str) -> Network:
         return _look_up("model", name, self.models)
+
+    def dictionary(self, model: str, name: str = CONCEPTS) -> Dictionary:
+        """The dictionary of concepts that a model has by this name; BindError that says how to make one."""
+        key = f"{self.model(model).name}.{name}"
+        if key not in self.concepts:
+            own = [each.name for each in self.concepts.values() if model in each.models]
+            hint = did_you_mean(name, own) if own else f'; make them with con.fit_concepts("{model}", inputs)'
+            raise BindError(f"model '{model}' has no concepts called '{name}'{hint}")
+        return self.concepts[key]
 
     def input(self, name: str) -> Entry:
         return self.inputs[name] if name in self.inputs else _look_up("input", name, self.visible)

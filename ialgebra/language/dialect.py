@@ -50,7 +50,7 @@ RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that may stand befor
 CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in order
 STATEMENTS: Final = ("SELECT", "PREDICT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 FORMATS: Final = ("TEXT", "JSON", "DOT")  # of EXPLAIN
-SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "HISTORY")
+SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "CONCEPTS", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
 NO_QUERY: Final = (
     "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: create window w as "

@@ -298,12 +298,12 @@ class Drop:
     span: Span = field(compare=False)
 
 
-Shown = Literal["models", "inputs", "windows", "views", "history"]
+Shown = Literal["models", "inputs", "windows", "views", "concepts", "history"]
 
 
 @dataclass(frozen=True)
 class Show:
-    """show models | inputs | windows | views | history"""
+    """show models | inputs | windows | views | concepts | history"""
 
     kind: Shown
     span: Span = field(compare=False)

@@ -96,10 +96,10 @@ def fit_heads(
     rows = len(read.logits)
     if rows < 2:
         raise BindError(f"heads of model '{network.name}' need at least 2 inputs; got {rows}")
-    truth = _truth(network, read.labels if labels is None else labels, rows)
+    truth = known_truth(network, read.labels if labels is None else labels, rows)
     reading = network.outputs
     goal = goal_of(read.logits, reading, truth)
-    aside, checked = _split(_members(groups, rows), holdout, seed)
+    aside, checked = split(_members(groups, rows), holdout, seed)
     own = held(read.logits[aside], reading)
     counted = goal.soft is not None  # classes are counted, numbers compared
 
@@ -125,7 +125,7 @@ def fit_heads(
 # Fitting --------------------------------------------------------------------------------------------------------------
 
 
-def _truth(network: Network, labels: HeadLabels | None, rows: int) -> Tensor | None:
+def known_truth(network: Network, labels: HeadLabels | None, rows: int) -> Tensor | None:
     """Labels as the class (N,) of each input; of classes that hold independently, or of values, as numbers (N, K)."""
     if labels is None:
         return None
@@ -176,7 +176,7 @@ def _listed(values: object, what: str) -> list[object]:
     return list(values)
 
 
-def _split(member: Tensor, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
+def split(member: Tensor, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     """Masks (N,), whole groups at a time: held out for the report, and set aside to choose the ridge by."""
     count = int(member.max()) + 1
     if count < 2 and holdout > 0:

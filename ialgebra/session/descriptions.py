@@ -12,6 +12,7 @@ from ..algebra.windows import Mask, Window
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import in_lines
+from ..models.concepts import DerivedNetwork, Dictionary, Surrogate
 from ..models.network import Network
 
 _SHOWN = 12  # models, or inputs, that a session lists
@@ -49,6 +50,8 @@ def mask_text(mask: Mask) -> str:
 def model_line(network: Network) -> str:
     """A model's name, type, and how many layers, classes and trained heads it has."""
     kind = type(network.model).__name__
+    if isinstance(network, DerivedNetwork):
+        kind = f"derived, {'surrogate' if isinstance(network.module, Surrogate) else 'attributes'} of {network.of.name}"
     if not network.probed:
         return f"{network.name}: {kind}, not run yet"
     heads = len(network.heads)
@@ -76,6 +79,25 @@ def model_text(network: Network) -> str:
         else:
             state = "no head yet"
         lines.append(f"  {layer.index:>3}  {layer.name}  {tuple(layer.shape)}  {state}")
+    return in_lines(lines)
+
+
+def concepts_line(key: str, dictionary: Dictionary) -> str:
+    """The model of a dictionary's attributes, how many there are, and what they are read from."""
+    read = "; ".join(
+        f"{' and '.join(layers)} of {model}" if layers else f"the input of {model}"
+        for model, layers in dictionary.layers.items()
+    )
+    return f"{key}: {dictionary.size} attributes ({dictionary.kind}), of {read}"
+
+
+def concepts_text(key: str, dictionary: Dictionary) -> str:
+    """A dictionary and its attributes: what each adds to the surrogate's outputs at most and at least."""
+    model = key.removesuffix(f".{dictionary.name}")
+    head = dictionary.heads[model]
+    lines = [f"concepts {concepts_line(key, dictionary)}"]
+    lines.append(f"  names: {', '.join(dictionary.names[:12])}{', …' if dictionary.size > 12 else ''}")
+    lines.append(f"  head: {len(head.weight)} outputs of {model}, linear in the attributes")
     return in_lines(lines)
 
 

@@ -24,6 +24,7 @@ from ..algebra.packings.frames import FramePacking
 from ..algebra.players import Labels, Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Mask
+from ..catalog import derived
 from ..catalog.catalog import Catalog
 from ..catalog.encodings import is_encoding
 from ..catalog.forms import form, pictures
@@ -48,6 +49,7 @@ from ..models.head_files import weights_digest
 from ..models.layers import LayerChoice
 from ..models.network import Network
 from ..models.output_evidence import AUTO
+from ..results.assemble import say
 from ..system.checks import number
 from .history import History
 from .names import valid_name
@@ -114,6 +116,7 @@ def register_model(
         words: PythonValue = {int(k): str(word) for k, word in classes.items()}
     else:
         words = None if classes is None else tuple(map(str, classes))
+    derived.check_own(catalog, network.name)
     call = history.model(
         network,
         catalog.models.get(network.name),
@@ -128,6 +131,8 @@ def register_model(
         preprocess=history.part_of(network, "preprocess", network.said[1]),
     )
     catalog.models[network.name] = network
+    for told in derived.registered_again(catalog, network):
+        say(told)
     return call
 
 

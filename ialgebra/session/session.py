@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..answering import explaining, predicting
 from ..answering.running import Watch
+from ..catalog import derived
 from ..catalog.catalog import Catalog
 from ..errors import BindError
 from ..execution.store import Store
@@ -33,6 +34,8 @@ from ..language.parameters import filled
 from ..models.adapters.reducing import Reduce
 from ..models.calibration import calibrate, table
 from ..models.calls import Preprocess
+from ..models.concepts import DerivedNetwork
+from ..models.concepts.register import GivenHead
 from ..models.fitting import HeadLabels, HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
 from ..models.layers import LayerChoice
@@ -45,7 +48,7 @@ from ..system import forking
 from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
-from . import interrupts, page, registration
+from . import concepts, interrupts, page, registration
 from .answers import Answering
 from .descriptions import input_line, session_text
 from .history import History
@@ -148,6 +151,7 @@ class Session:
                 *(name, module, layers, classes, output, device, batch_size, example, outputs, train_mode, version),
                 *(reduce, preprocess),
             )
+            concepts.run_again(self._catalog, network)
             locked.enter_context(self._lock)  # until the step is listed; a pass of the example is run without it
             step.call = registration.register_model(self._catalog, self.history, network, classes, device)
 
@@ -250,6 +254,38 @@ class Session:
             step.call = registration.heads_of(network)
 
     @checked
+    def register_concepts(
+        self,
+        model: str,
+        module: object,
+        names: Sequence[str] | None = None,
+        head: GivenHead | None = None,
+        *,
+        name: str = "concepts",
+        inputs: concepts.Inputs | None = None,
+        labels: HeadLabels | None = None,
+        seed: int = 0,
+        holdout: float = 0.2,
+    ) -> None:
+        """Register concepts of your own for a model: a dictionary of J attributes, and a linear head that reads them.
+
+        `module`: a module or function from a batch (B, *input_shape) to attributes (B, J), such as a concept bottleneck
+        or the first half of the model; or a layer of the model, by index or name, or a submodule of it, whose outputs
+        are the attributes. Outputs (B, J, *places) are averaged over their places. `names`: of the attributes (None:
+        a0, a1, …). `head`: what turns attributes into the model's outputs, an `nn.Linear` or its (weight (C, J), bias
+        (C,)). None: it is fitted on `inputs`, as `fit_heads` takes them, to `labels` or to the model's own outputs,
+        less a share of `holdout`; without inputs it is the linear map inside the model that gives its outputs of these
+        attributes. `name`: of the dictionary. From then on `f.concepts` is a model of the attributes and `f.g` one of
+        the head's outputs, and queries take `players => concepts`. Raises BindError or ShapeError for what does not
+        fit and for names that are taken, ModelError for a failing module.
+        """
+        with ExitStack() as locked, self._step_of(f"register concepts of {model}", "concepts", f"{model}.{name}"):
+            catalog = self._catalog.snapshot()
+            made = concepts.given(catalog, model, module, names, head, name, inputs, labels, seed, holdout)
+            locked.enter_context(self._lock)
+            derived.put(self._catalog, made)
+
+    @checked
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
         """Measure what passes of a model cost on this machine, by batch size, mode and depth; ten seconds or so.
 
@@ -285,6 +321,8 @@ class Session:
         own = {name: each for name, each in self._catalog.interpreters.items() if name not in SHIPPED}
         modules: dict[str, object] = {}
         for name, network in self._catalog.models.items():
+            if isinstance(network, DerivedNetwork):
+                continue
             parts = {"": network.model, " reduce": network.said[0], " preprocess": network.said[1]}
             modules |= {name + what: each for what, each in parts.items() if callable(each) or not what}
         return {"models": dict(modules), "interpreters": dict(own)}

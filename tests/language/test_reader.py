@@ -461,7 +461,10 @@ ERRORS = [
     ("create «windw» w as a", "expected OR REPLACE, WINDOW or VIEW, found 'windw'; did you mean WINDOW?"),
     ("create window w «row» < 3", "expected AS, found 'row'"),
     ("drop «model» f", "expected WINDOW or VIEW, found 'model'"),
-    ("show «model»", "expected MODELS, INPUTS, WINDOWS, VIEWS or HISTORY, found 'model'; did you mean MODELS?"),
+    (
+        "show «model»",
+        "expected MODELS, INPUTS, WINDOWS, VIEWS, CONCEPTS or HISTORY, found 'model'; did you mean MODELS?",
+    ),
     ("set seed «3»", "expected '=', found '3'"),
     ("select * from f(x) join g(x) on «wieght» = 1", "expected WEIGHT, found 'wieght'; did you mean WEIGHT?"),
     ("select * from f(x) join g(x) on weight «0.3»", "expected '=', found '0.3'"),

@@ -5,7 +5,17 @@ the models that are made of it (attributes of an input; the surrogate g), its fi
 knows a query, a registered input, a coalition or a plan.
 """
 
-from .composed import DerivedNetwork, activations_of, surrogate_of
+from .composed import DerivedNetwork, Surrogate, activations_of, surrogate_of
 from .dictionary import ConceptHead, Dictionary
+from .register import check, registered
 
-__all__ = ["ConceptHead", "DerivedNetwork", "Dictionary", "activations_of", "surrogate_of"]
+__all__ = [
+    "ConceptHead",
+    "DerivedNetwork",
+    "Dictionary",
+    "Surrogate",
+    "activations_of",
+    "check",
+    "registered",
+    "surrogate_of",
+]

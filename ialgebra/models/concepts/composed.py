@@ -7,9 +7,12 @@ that a change of one is a change of what is made of it. Knows no query and no re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
 
 from torch import Tensor, nn
 
+from ...errors import BindError, did_you_mean
 from ...kernels.forward import Tap, tapped, uncompiled
 from ..adapters.opened import Runs
 from ..calls import CalledByForm
@@ -27,17 +30,37 @@ class Attributes(nn.Module):
         self.calls: list[CalledByForm] = []
         self.taps: list[tuple[Tap, ...]] = []
         for name, network in networks.items():
-            taps = [network.layers[network.layer_index(layer) - 1].tap for layer in dictionary.layers[name]]
-            self.taps.append(tuple(taps))
+            self.taps.append(tuple(tap_of(network, layer) for layer in dictionary.layers[name]))
             self.calls.append(network.called(uncompiled(network.module)))
+        # An encoder of the input itself is called as the model is.
+        self.on_input = None
+        if not any(self.taps):
+            self.on_input = replace(next(iter(networks.values())).called(dictionary.encoder), reduce=None)
 
     def forward(self, batch: Tensor) -> Tensor:
         """The attributes of a batch, as the registered models are given it."""
+        if self.on_input is not None:
+            return cast(Tensor, self.on_input(batch))
         outputs: list[Tensor] = []
         for call, taps in zip(self.calls, self.taps, strict=True):
             outputs += tapped(call, batch, taps, output=False)[0]
-        found: Tensor = self.encoder(*(outputs or [batch]))
+        found: Tensor = self.encoder(*outputs)
         return found
+
+
+def tap_of(network: Network, name: str) -> Tap:
+    """Where the output of a layer is read, or that of a submodule, by its path in the model. The network has to be
+    probed. Raises BindError with the nearest name."""
+    layers = {layer.name: layer.tap for layer in network.layers}
+    module = uncompiled(network.module)
+    paths = dict(module.named_modules()) if isinstance(module, nn.Module) else {}
+    paths.pop("", None)
+    if name in layers:
+        return layers[name]
+    if name not in paths:
+        hint = did_you_mean(name, [*layers, *(path for path in paths if path not in layers)])
+        raise BindError(f"model '{network.name}' has no layer '{name}'{hint}")
+    return Tap(paths[name])
 
 
 class Surrogate(nn.Module):
@@ -59,9 +82,17 @@ class Surrogate(nn.Module):
 
 class DerivedNetwork(Network):
     """A network that is given inputs as another one, `of`, is given them: with their packing, tokens with their mask,
-    on its device, in batches of its size."""
+    on its device, in batches of its size. `made_of` are the values that it was made of, none of which is copied."""
 
-    def __init__(self, name: str, module: nn.Module, of: Network, classes: tuple[str, ...], outputs: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        of: Network,
+        classes: tuple[str, ...],
+        outputs: str,
+        made_of: tuple[object, ...] = (),
+    ) -> None:
         super().__init__(
             name,
             module,
@@ -73,7 +104,7 @@ class DerivedNetwork(Network):
             train_mode=of.train_mode,
             version=of.version,
         )
-        self.of = of
+        self.of, self.made_of = of, made_of
         self.tokens, self.tokenizer = of.tokens, of.tokenizer
 
     def called(self, module: Runs) -> CalledByForm:
@@ -84,15 +115,22 @@ class DerivedNetwork(Network):
 def activations_of(model: str, networks: Mapping[str, Network], dictionary: Dictionary) -> DerivedNetwork:
     """`f.concepts`: the attributes (B, J) of an input of `model`, one output each. The networks have to be probed."""
     attributes = Attributes(networks, dictionary)
-    return DerivedNetwork(f"{model}.{dictionary.name}", attributes, networks[model], dictionary.names, "values")
+    made_of = (dictionary, *networks.values())
+    return DerivedNetwork(
+        f"{model}.{dictionary.name}", attributes, networks[model], dictionary.names, "values", made_of
+    )
 
 
-def surrogate_of(model: str, networks: Mapping[str, Network], dictionary: Dictionary) -> DerivedNetwork:
-    """`f.g`: the surrogate's logits (B, C) for an input of `model`, with the classes of `model`."""
+def surrogate_of(
+    model: str, networks: Mapping[str, Network], dictionary: Dictionary, name: str | None = None
+) -> DerivedNetwork:
+    """`f.g`, or of this `name`: the surrogate's logits (B, C) for an input of `model`, with the classes of `model`."""
     network = networks[model]
     classes = tuple(network.class_name(index) for index in range(network.class_count))
     module = Surrogate(Attributes(networks, dictionary), dictionary.heads[model])
     meaning = network.outputs.meaning
     return DerivedNetwork(
-        f"{model}.g", module, network, classes, meaning if meaning in ("values", "multilabel") else "logits"
+        *(name or f"{model}.g", module, network, classes),
+        meaning if meaning in ("values", "multilabel") else "logits",
+        (dictionary, *networks.values()),
     )

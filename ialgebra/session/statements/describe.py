@@ -6,7 +6,7 @@ from ...catalog.catalog import Catalog
 from ...errors import BindError, did_you_mean, visible
 from ...language import tree
 from ...results.relation import Relation
-from ..descriptions import input_text, model_text, window_text
+from ..descriptions import concepts_text, input_text, model_text, window_text
 from .kind import StatementContext, StatementKind
 
 
@@ -21,8 +21,10 @@ def about(statement: tree.Describe, catalog: Catalog) -> list[str]:
         parts.append(visible(f"window {name}: {window_text(catalog.windows[name])}"))
     if name in catalog.views:
         parts.append(visible(f"view {name}: {' '.join(catalog.views[name].split())}"))
+    parts += [concepts_text(key, each) for key, each in catalog.concepts.items() if name in (key, each.name)]
     if not parts:
-        known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views]
+        dictionaries = [each.name for each in catalog.concepts.values()]
+        known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views, *dictionaries]
         raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}", statement.name.span)
     return parts
 
@@ -35,6 +37,6 @@ DESCRIBE = StatementKind(
     tree.Describe,
     _run,
     keywords="describe",
-    help=(("describe x;", "what x is: a model, an input, a window or a view"),),
+    help=(("describe x;", "what x is: a model, an input, a window, a view or a dictionary of concepts"),),
     at_fault=lambda statement: statement.name.span,
 )

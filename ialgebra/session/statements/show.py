@@ -1,6 +1,6 @@
-"""`show models | inputs | windows | views | history` lists what there is. In: the catalog and the history; out: lines.
+"""`show models | inputs | windows | views | concepts | history` lists what there is.
 
-It changes nothing.
+In: the catalog and the history; out: lines. It changes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from ...errors import in_lines
 from ...language import tree
 from ...results.relation import Relation
-from ..descriptions import input_line, model_line, window_text
+from ..descriptions import concepts_line, input_line, model_line, window_text
 from .kind import StatementContext, StatementKind
 
 # What SHOW can list, and its lines.
@@ -20,6 +20,7 @@ LISTS: dict[tree.Shown, Callable[[StatementContext], Iterable[str]]] = {
     "inputs": lambda context: map(input_line, context.catalog.visible.values()),
     "windows": lambda context: (f"{name}: {window_text(each)}" for name, each in context.catalog.windows.items()),
     "views": lambda context: (f"{name}: {' '.join(query.split())}" for name, query in context.catalog.views.items()),
+    "concepts": lambda context: (concepts_line(key, each) for key, each in context.catalog.concepts.items()),
     "history": lambda context: context.history.lines(),
 }
 _EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where there is nothing, if not "no models"
