@@ -1,7 +1,7 @@
 """Files that were tampered with: a good file in, many bad ones out, each with a word for what was done to it.
 
-Two kinds of file: relations and heads. Digests are made right again where the mutation would otherwise be found by its
-digest alone, so that what is tested is the reader's own care. Nothing of the package's readers is used.
+Three kinds of file: relations, heads and concepts. Digests are made right again where the mutation would otherwise be
+found by its digest alone, so that what is tested is the reader's own care. Nothing of the package's readers is used.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def relation_digest(stored: Stored) -> None:
 
 def heads_digest(stored: Stored) -> None:
     """Make the digest of a file of heads right."""
+    _weights_digest(stored, ("format", "heads", "weights"))
+
+
+def _weights_digest(stored: Stored, keys: tuple[str, ...]) -> None:
     names = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "C64": "complex64"}
     names |= {
         "F8_E4M3": "float8_e4m3fn",
@@ -113,7 +117,7 @@ def heads_digest(stored: Stored) -> None:
         "I16": "int16",
         "U8": "uint8",
     }
-    told = [stored.metadata.get(key, "") for key in ("format", "heads", "weights")]
+    told = [stored.metadata.get(key, "") for key in keys]
     digest = hashlib.sha256("\0".join(told).encode("utf-8", "surrogatepass"))
     for name, each in sorted(stored.tensors.items()):
         digest.update(f"\0{name} torch.{names[each.dtype]} {tuple(each.shape)}".encode("utf-8", "surrogatepass"))
@@ -163,7 +167,15 @@ class Form:
     versions: tuple[dict[str, str], ...]
 
 
+def concepts_digest(stored: Stored) -> None:
+    """Make the digest of a file of concepts right."""
+    _weights_digest(stored, ("format", "concepts"))
+
+
 RELATION = Form("document", relation_digest, tuple({"version": each} for each in ("0", "99", "-1", "٣", "1.5", "")))
+CONCEPTS = Form(
+    "concepts", concepts_digest, tuple({"format": f"ialgebra concepts {each}"} for each in ("0", "99", "x", "٣", ""))
+)
 HEADS = Form("heads", heads_digest, tuple({"format": f"ialgebra heads {each}"} for each in ("0", "99", "x", "٣", "")))
 
 
@@ -259,7 +271,7 @@ def other_headers(content: bytes, form: Form, rng: random.Random) -> Iterator[tu
         elif what == "format":
             stored.metadata["format"] = rng.choice(["pt", "ialgebra", "ialgebra heads", "\x1b[2J", "é"])
         if what in ("version", "entry", "format"):
-            if rng.random() < 0.5 and form is HEADS:
+            if rng.random() < 0.5 and form is not RELATION:
                 form.digest(stored)
             yield f"header {what} {str(stored.metadata)[:60]}", stored.bytes()
             continue

@@ -112,6 +112,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     path, heads = answer.save(folder / "answer"), folder / "heads"
     con.fit_heads("f", torch.randn(12, 4))
     con.save_heads("f", heads)
+    con.register_concepts("f", 1, head=nn.Linear(3, 2))
     strategy = {each.name: getattr(Strategy.BEST, each.name) for each in dataclasses.fields(Strategy)}
     question: dict[str, Any] = {
         "scalar": nn.Linear(2, 1), "foreground": torch.ones(2), "baseline": torch.zeros(2),
@@ -133,6 +134,8 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             of_a_session("register_concepts"),
             {"model": "f", "module": nn.Linear(4, 3), "inputs": torch.randn(12, 4)},
         ),
+        "Session.save_concepts": (con.save_concepts, {"model": "f", "path": folder / "concepts"}),
+        "Session.load_concepts": (con.load_concepts, {"model": "f", "path": con.save_concepts("f", folder / "own")}),
         "Session.calibrate": (con.calibrate, {"model": "f", "input": "x"}),
         "Session.sql": (con.sql, {"text": QUERY}),
         "Session.run": (consumed(con.run), {"script": QUERY}),
@@ -186,6 +189,7 @@ NOT_FOR_USERS = {
     "History.given",
     "History.model",
     "History.part_of",
+    "History.brought",
 }
 """Methods that only other modules of the package call."""
 

@@ -1,12 +1,11 @@
 """Files of heads: a network's heads in, a safetensors file out, and back again.
 
-A file names its format and the weights of the model that the heads were trained on, and holds a digest of its own
-content. Knows networks and heads: nothing of how heads are trained.
+A file names the weights of the model that the heads were trained on. Knows networks and heads: nothing of how heads are
+trained.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import warnings
@@ -17,19 +16,17 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from ..errors import BindError, IalgebraError, IalgebraWarning, ShapeError
 from ..kernels.forward import uncompiled
-from ..system import checks, disk
+from ..system import checks
+from . import weight_files
 from .checksums import checksum
 from .head import Head
 from .network import Network
 
-_FORMAT, _VERSION = "ialgebra heads", 2  # version 1 had no digest
-_DTYPES = (torch.float32, torch.float64)  # of the heads that training makes
+_FORM = weight_files.FileForm("heads", 2, ("heads", "weights"), digested=2)
 _MOST_DIMENSIONS = 64  # that a layer's output may have
 
 
@@ -43,10 +40,7 @@ def save_heads(network: Network, path: str | Path) -> Path:
         raise BindError(
             f"model '{network.name}' has no heads to save; train them with con.fit_heads(\"{network.name}\", inputs)"
         )
-    try:
-        disk.write(path, file_content(network.named_heads, weights_digest(network)))
-    except (OSError, ValueError) as error:
-        raise BindError(f"cannot write heads to '{path}': {getattr(error, 'strerror', None) or error}") from error
+    weight_files.write(_FORM, path, file_content(network.named_heads, weights_digest(network)))
     return path
 
 
@@ -59,9 +53,7 @@ def file_content(heads: Mapping[str, Head], weights: str) -> bytes:
         tensors[f"{name}.bias"] = head.bias.cpu().contiguous()
         measured = {"agreement": head.agreement, "accuracy": head.accuracy, "ridge": head.ridge}
         entries.append({"layer": name, "pool": head.pool, **measured})
-    header = {"format": f"{_FORMAT} {_VERSION}", "heads": json.dumps(entries), "weights": weights}
-    header["digest"] = _digest(header, tensors)
-    return serialised(tensors, header)
+    return weight_files.content_of(_FORM, {"heads": json.dumps(entries), "weights": weights}, tensors)
 
 
 def load_heads(network: Network, path: str | Path) -> None:
@@ -72,24 +64,12 @@ def load_heads(network: Network, path: str | Path) -> None:
     model's weights are not those that the heads were trained on.
     """
     path = checks.path("the path of a file of heads", path)
+    header, tensors = weight_files.read(_FORM, path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            version = _version(path, header.get("format"))
-            # A file's tensors may be unaligned in memory. Copies are aligned, as trained heads are: else the last bits
-            # of answers could differ.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
-    except OSError as error:
-        raise BindError(f"cannot read heads from '{path}': {error.strerror or error}") from error
-    except (SafetensorError, TypeError, ValueError, AttributeError) as error:
-        raise BindError(f"'{path}' is no file of heads, or is damaged: {error}") from error
-    if version > 1 and header.get("digest") != _digest(header, tensors):
-        raise BindError(f"'{path}' is damaged: its heads are not those that were saved; save them again")
-    try:
-        heads = _heads(header, tensors)
+        heads, weights = _heads(header, tensors), weight_files.entry(header, "weights")
     except IalgebraError as error:
         raise type(error)(f"'{path}' is no file of heads, or is damaged: {error.message}") from error
-    if header["weights"] != weights_digest(network):
+    if weights != weights_digest(network):
         warnings.warn(
             f"the heads in '{path}' were trained on other weights than those of model '{network.name}' now",
             IalgebraWarning,
@@ -103,9 +83,7 @@ def load_heads(network: Network, path: str | Path) -> None:
 
 def _heads(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Head]:
     """The heads of a file by layer name; BindError or ShapeError that names the entry at fault."""
-    if missing := [name for name in ("heads", "weights") if name not in header]:
-        raise BindError(f"its header has no entry '{missing[0]}'")
-    told = checks.parsed("its list of heads", header["heads"])
+    told = checks.parsed("its list of heads", weight_files.entry(header, "heads"))
     if not isinstance(told, list) or not told:
         raise BindError(f"its list of heads must be a list, not {checks.shown(told)}")
     entries = [checks.fields_of(f"of head {index}", each, _ENTRY) for index, each in enumerate(told)]
@@ -114,7 +92,7 @@ def _heads(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str
         name = str(entry.pop("layer"))
         if name in heads:
             raise BindError(f"it has two heads of layer {checks.shown(name)}")
-        weight, bias = (_tensor(f"{name}.{part}", tensors) for part in ("weight", "bias"))
+        weight, bias = (weight_files.finite(_FORM, f"{name}.{part}", tensors) for part in ("weight", "bias"))
         if weight.dim() != 2 or not weight.numel() or bias.shape != weight.shape[:1] or bias.dtype != weight.dtype:
             raise ShapeError(
                 f"the head of layer {checks.shown(name)} has a weight {tuple(weight.shape)} of {weight.dtype} and a "
@@ -126,17 +104,6 @@ def _heads(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str
     if len(counts := {len(head.bias) for head in heads.values()}) > 1:
         raise ShapeError(f"its heads have {' and '.join(map(str, sorted(counts)))} classes; all heads have one number")
     return heads
-
-
-def _tensor(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
-    if name not in tensors:
-        raise BindError(f"the tensor {checks.shown(name)} is missing")
-    tensor = tensors[name]
-    if tensor.dtype not in _DTYPES:
-        raise BindError(f"the tensor {checks.shown(name)} is of {tensor.dtype}; heads are of float32 or float64")
-    if not bool(torch.isfinite(tensor).all()):
-        raise BindError(f"the tensor {checks.shown(name)} must be finite numbers; some are NaN or infinite")
-    return tensor
 
 
 def _share(what: str, value: object) -> float:
@@ -159,30 +126,6 @@ _ENTRY: Mapping[str, checks.Check] = {
     "accuracy": partial(checks.optional, _share),
     "ridge": partial(checks.number, low=0),
 }
-
-
-def _version(path: str | Path, told: object) -> int:
-    """The version in a file's format; BindError where it is of no heads, or newer than this reader."""
-    name, _, number = str(told).rpartition(" ")
-    if name != _FORMAT or not number.isascii() or not number.isdecimal():
-        raise BindError(
-            f"'{path}' is no file of heads (its format is {checks.shown(told)}, not '{_FORMAT} {_VERSION}')"
-        )
-    if not 1 <= int(number[:9]) <= _VERSION:
-        raise BindError(
-            f"'{path}' was saved by a newer ialgebra (heads of format {number[:9]}; this one reads up to {_VERSION}); "
-            "upgrade: pip install -U ialgebra"
-        )
-    return int(number)
-
-
-def _digest(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """Names the content of a file of heads."""
-    digest = hashlib.sha256("\0".join(header.get(key, "") for key in ("format", "heads", "weights")).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def weights_digest(network: Network) -> str:

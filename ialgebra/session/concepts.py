@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from torch import Tensor
 
 from ..catalog import derived
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import CONCEPTS, Catalog
 from ..errors import IalgebraError
 from ..models.concepts import Dictionary, registered
-from ..models.concepts.register import GivenHead
+from ..models.concepts.files import digests, load_concepts, models_of, save_concepts
+from ..models.concepts.register import GivenEncoder, GivenHead
 from ..models.fitting import HeadLabels
 from ..models.network import Network
 from ..models.reading import Batch
 from . import registration
+from .history import History
 from .names import valid_name
+from .steps import Concepts, PythonCall
 
 Inputs = Iterable[Batch] | Tensor | str
 
@@ -64,9 +68,40 @@ def given(
     seed: int,
     holdout: float,
 ) -> Dictionary:
-    """See `Session.register_concepts`; `catalog` is a snapshot, and nothing is registered yet."""
+    """See `Session.register_concepts`. Nothing is registered yet."""
+    catalog = catalog.snapshot()
     network = known(catalog, model, name, inputs)
     read = read_inputs(catalog, model, inputs)
     made = registered(network, module, names, head, name, read, labels, seed, holdout)
     registration.meet(network)
     return made
+
+
+def save(catalog: Catalog, model: str, path: str | Path, name: str) -> Path:
+    """See `Session.save_concepts`."""
+    dictionary = catalog.dictionary(model, name)
+    return save_concepts(dictionary, catalog.models, path)
+
+
+def load(catalog: Catalog, model: str, path: str | Path, name: str | None, module: object) -> Dictionary:
+    """See `Session.load_concepts`. Nothing is registered yet."""
+    catalog = catalog.snapshot()
+    told = models_of(path)
+    models = told if model in told else (model, *told[1:])
+    networks = [known(catalog, each, name or CONCEPTS, None) for each in models]
+    return load_concepts(networks, path, name, module)
+
+
+def put(catalog: Catalog, history: History, dictionary: Dictionary) -> PythonCall:
+    """Register a dictionary; the call that registers it again."""
+    derived.put(catalog, dictionary)
+    model = dictionary.models[0]
+    brought = brought_module(dictionary)
+    module = None if brought is None else history.brought(f"{model}.{dictionary.name}", brought)
+    path = Concepts(dictionary, digests(dictionary, catalog.models))
+    return PythonCall("load_concepts", model, {"path": path, "module": module})
+
+
+def brought_module(dictionary: Dictionary) -> object:
+    """The module or function that a user brought for a dictionary, which no file and no script can make; or None."""
+    return dictionary.encoder.module if isinstance(dictionary.encoder, GivenEncoder) else None

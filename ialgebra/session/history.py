@@ -50,7 +50,7 @@ class History:
         self._count = 0
         self._strategies: dict[Strategy, Strategy] = {}
         self._given: Counter[tuple[str, str]] = Counter()
-        self._parts: dict[tuple[str, str], object] = {}
+        self._parts: dict[str, object] = {}
         self._unknown: list[tuple[weakref.ref[Network], PythonCall]] = []
         self._unpruned_bytes = 0  # of tensors since steps were last forgotten
 
@@ -147,11 +147,15 @@ class History:
     def part_of(self, network: Network, what: str, value: object) -> PythonValue:
         """What a model was registered with beside itself: a word, or a function that a script is given by the name of
         the model and what it is."""
-        known = self._parts.get((network.name, what))
         if value is None or isinstance(value, str):
             return value
-        self._parts[network.name, what] = value
-        return self.given("models", f"{network.name} {what}", known is value)
+        return self.brought(f"{network.name} {what}", value)
+
+    def brought(self, key: str, value: object) -> GivenObject:
+        """An object that a script is given among the models, by this key."""
+        known = self._parts.get(key)
+        self._parts[key] = value
+        return self.given("models", key, known is value)
 
     def _examples(self) -> None:
         """Note the input that each model was first run on: it told the layers, and is the first row in the store."""

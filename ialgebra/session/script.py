@@ -26,6 +26,7 @@ from ..catalog.inputs import Element, Entry
 from ..catalog.reading import FileArray, Folder
 from ..catalog.texts import AbsentTokens
 from ..errors import BindError, IalgebraError
+from ..models.concepts.files import file_content as concepts_content
 from ..models.head_files import file_content
 from ..planner.laws import LAWS
 from ..planner.strategy import Strategy
@@ -33,7 +34,7 @@ from ..planner.tempo import Tempo
 from ..system import disk
 from ..system.shortage import enough_memory
 from ..version import __version__
-from .steps import GivenObject, Heads, HistoryStep, Layers, PythonValue
+from .steps import Concepts, GivenObject, Heads, HistoryStep, Layers, PythonValue
 
 _HEAD = '''"""A session of ialgebra {version}, step by step: the same answers, on the same machine in the same bits.
 
@@ -119,7 +120,7 @@ def _files(steps: Sequence[HistoryStep], path: Path, forgotten: int, store_bytes
     text += "".join(f"        {line}\n" for line in [*body, "yield from ()"]) + _FOOT.format(
         threads=torch.get_num_threads()
     )
-    return {f"{path.stem}.safetensors": tensors} | script.heads | {path.name: text.encode()}
+    return {f"{path.stem}.safetensors": tensors} | script.weights | {path.name: text.encode()}
 
 
 def tensors_of(path: Path, digest: str) -> dict[str, Tensor]:
@@ -134,7 +135,7 @@ def tensors_of(path: Path, digest: str) -> dict[str, Tensor]:
 
 
 class _Script:
-    """The lines of a script, and what they read: tensors by name, files of heads, strategies without their batches.
+    """The lines of a script, and what they read: tensors by name, files of weights, strategies without batches.
 
     `gaps` says that statements may ask of registrations that were forgotten.
     """
@@ -142,7 +143,7 @@ class _Script:
     def __init__(self, stem: str, *, gaps: bool) -> None:
         self.stem, self.gaps = stem, gaps
         self.tensors: dict[str, Tensor] = {}
-        self.heads: dict[str, bytes] = {}
+        self.weights: dict[str, bytes] = {}
         self.strategies: list[str] = []
 
     def step(self, step: HistoryStep) -> Iterator[str]:
@@ -219,7 +220,11 @@ class _Script:
                 return self.tensor(tensor_name, torch.stack(content) if collection else content[0])
             case Heads(heads, weights):
                 file = f"{self.stem}.heads-{step.number}.safetensors"
-                self.heads[file] = file_content(heads, weights)
+                self.weights[file] = file_content(heads, weights)
+                return f"HERE / {_literal(file)}"
+            case Concepts(dictionary, weights):
+                file = f"{self.stem}.concepts-{step.number}.safetensors"
+                self.weights[file] = concepts_content(dictionary, weights)
                 return f"HERE / {_literal(file)}"
             case str() | int() | tuple() | dict():
                 return _literal(value)

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from ..answering import explaining, predicting
 from ..answering.running import Watch
-from ..catalog import derived
 from ..catalog.catalog import Catalog
 from ..errors import BindError
 from ..execution.store import Store
@@ -34,7 +33,7 @@ from ..language.parameters import filled
 from ..models.adapters.reducing import Reduce
 from ..models.calibration import calibrate, table
 from ..models.calls import Preprocess
-from ..models.concepts import DerivedNetwork
+from ..models.concepts import DerivedNetwork, Dictionary
 from ..models.concepts.register import GivenHead
 from ..models.fitting import HeadLabels, HeadReport, fit_heads
 from ..models.head_files import load_heads, save_heads
@@ -279,11 +278,26 @@ class Session:
         the head's outputs, and queries take `players => concepts`. Raises BindError or ShapeError for what does not
         fit and for names that are taken, ModelError for a failing module.
         """
-        with ExitStack() as locked, self._step_of(f"register concepts of {model}", "concepts", f"{model}.{name}"):
-            catalog = self._catalog.snapshot()
-            made = concepts.given(catalog, model, module, names, head, name, inputs, labels, seed, holdout)
-            locked.enter_context(self._lock)
-            derived.put(self._catalog, made)
+        with self._concepts_of(f"register concepts of {model}", f"{model}.{name}") as made:
+            made.append(concepts.given(self._catalog, model, module, names, head, name, inputs, labels, seed, holdout))
+
+    @checked
+    def save_concepts(self, model: str, path: str | Path, name: str = "concepts") -> Path:
+        """Write a model's dictionary of this name to a safetensors file. A module that you brought is not in it, but
+        its numbers are."""
+        with _computing():
+            return concepts.save(self._catalog, model, path, name)
+
+    @checked
+    def load_concepts(self, model: str, path: str | Path, *, name: str | None = None, module: object = None) -> None:
+        """Read a dictionary that `save_concepts` wrote, for a model of the same weights; others that it reads have to
+        be registered by the names that they had.
+
+        `name`: of the dictionary, if not the one that it had. `module`: what gives the attributes, where you brought it
+        yourself. BindError or ShapeError for a file that is damaged or of another model.
+        """
+        with self._concepts_of(f"load concepts of {model}", f"{model}.{name or 'concepts'}") as made:
+            made.append(concepts.load(self._catalog, model, path, name, module))
 
     @checked
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
@@ -325,6 +339,9 @@ class Session:
                 continue
             parts = {"": network.model, " reduce": network.said[0], " preprocess": network.said[1]}
             modules |= {name + what: each for what, each in parts.items() if callable(each) or not what}
+        for key, dictionary in self._catalog.concepts.items():
+            if (brought := concepts.brought_module(dictionary)) is not None:
+                modules[key] = brought
         return {"models": dict(modules), "interpreters": dict(own)}
 
     # Queries.
@@ -525,6 +542,16 @@ class Session:
         """A step that changes the catalog, with the session's lock held."""
         with self._lock, self._step_of(text, kind, name) as step:
             yield step
+
+    @contextmanager
+    def _concepts_of(self, text: str, key: str) -> Iterator[list[Dictionary]]:
+        """A step that registers the dictionary that is put into the list, under the session's lock."""
+        made: list[Dictionary] = []
+        with ExitStack() as locked, self._step_of(text, "concepts", key) as step:
+            yield made
+            locked.enter_context(self._lock)  # until the step is listed; models were run without it
+            step.call = concepts.put(self._catalog, self.history, made[0])
+            step.defines = ("concepts", f"{step.call.name}.{made[0].name}")
 
     @contextmanager
     def _step_of(self, text: str, kind: str, name: str) -> Iterator[HistoryStep]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..algebra.windows import Mask
 from ..catalog.inputs import Entry
+from ..models.concepts import Dictionary
 from ..models.head import Head
 from ..planner.strategy import PRESETS, Strategy
 from ..results.relation import Relation
@@ -26,6 +27,14 @@ class Heads:
 
     heads: Mapping[str, Head]
     weights: str
+
+
+@dataclass(frozen=True, eq=False)
+class Concepts:
+    """A dictionary of concepts, and the digests of the weights of each model that it was made for."""
+
+    dictionary: Dictionary
+    weights: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ PythonValue = (
     | Mask
     | Entry
     | Heads
+    | Concepts
     | GivenObject
     | Layers
     | None
@@ -125,4 +135,7 @@ def _nbytes(value: PythonValue) -> int:
             return sum(each.tensor.nbytes for each in value.held)
         case Heads(heads):
             return sum(head.weight.nbytes + head.bias.nbytes for head in heads.values())
+        case Concepts(dictionary):
+            held = [*dictionary.encoder.parameters(), *dictionary.encoder.buffers()]
+            return sum(each.nbytes for each in held) + sum(head.weight.nbytes for head in dictionary.heads.values())
     return 0
