@@ -7,7 +7,7 @@ fitted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,17 +47,18 @@ def collect(
     logits: list[Tensor] = []
     labels: list[Tensor] = []
     done = 0
-    for batch, batch_labels in _batches(network, inputs, batch_size):
+    for batch, batch_labels in batches_of(network, inputs, batch_size):
         batch = network.whole(batch)
         if not network.probed:
             network.probe(batch[0])
         if not features:
             features = {index: [] for index in _wanted(network, layers)}
+        readers = {index: _pooler(network.layers[index - 1].pool) for index in features}
         with network.running():
-            for values, own in _read(network, batch, tuple(features)):
-                logits.append(_fitting(network, own, ""))
+            for values, own in read_in_parts(network, batch, readers):
+                logits.append(own)
                 for index, value in values.items():
-                    features[index].append(_fitting(network, value, f" at {_layer(network, index)}"))
+                    features[index].append(value)
         if batch_labels is not None:
             labels.append(batch_labels)
         done += len(batch)
@@ -70,9 +71,12 @@ def collect(
     return HiddenOutputs(together, torch.cat(logits), torch.cat(labels) if labels else None)
 
 
-def _read(network: Network, batch: Tensor, layers: tuple[int, ...]) -> Iterator[tuple[dict[int, Tensor], Tensor]]:
-    """Features and logits of a batch, in halves where memory does not suffice for the whole."""
-    readers = {index: _pooler(network.layers[index - 1].pool) for index in layers}
+def read_in_parts(
+    network: Network, batch: Tensor, readers: Mapping[int, Callable[[Tensor], Tensor]]
+) -> Iterator[tuple[dict[int, Tensor], Tensor]]:
+    """What each layer's reader makes of its output, and the logits, of a batch on the CPU; in halves where memory does
+    not suffice for the whole. Raises ModelError for numbers that nothing can be fitted to, ResourceError when memory
+    runs out at one row."""
     try:
         values, logits = network.read(batch, readers, output=True)
     except (RuntimeError, MemoryError) as error:
@@ -82,11 +86,14 @@ def _read(network: Network, batch: Tensor, layers: tuple[int, ...]) -> Iterator[
             raise ResourceError(f"out of memory at a batch of one row of model '{network.name}'") from error
     else:
         assert logits is not None
-        yield {index: value.cpu() for index, value in values.items()}, logits.cpu()
+        found = {
+            index: _fitting(network, value.cpu(), f" at {_layer(network, index)}") for index, value in values.items()
+        }
+        yield found, _fitting(network, logits.cpu(), "")
         return
     half = len(batch) // 2
-    yield from _read(network, batch[:half], layers)
-    yield from _read(network, batch[half:], layers)
+    yield from read_in_parts(network, batch[:half], readers)
+    yield from read_in_parts(network, batch[half:], readers)
 
 
 def _pooler(pool: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
@@ -94,7 +101,7 @@ def _pooler(pool: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
     return (lambda value: pooled(value, pool)) if pool else (lambda value: pooled(value, pool).clone())
 
 
-def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+def batches_of(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of at most `size` rows, with their labels, from batches, single inputs or (batch, labels) pairs."""
     singles: list[tuple[Tensor, Tensor | None]] = []
     items: Iterable[object] = [inputs] if isinstance(inputs, Tensor) or not isinstance(inputs, Iterable) else inputs
@@ -102,14 +109,14 @@ def _batches(network: Network, inputs: Iterable[Batch] | Tensor, size: int) -> I
         values, labels = item if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
         if not isinstance(values, Tensor) or not isinstance(labels, Tensor | None) or values.dim() == 0:
             found = "a single number" if isinstance(values, Tensor) and values.dim() == 0 else type(item).__name__
-            raise BindError(f"inputs to fit heads on must be tensors or (batch, labels) pairs, not {found}")
+            raise BindError(f"inputs to fit on must be tensors or (batch, labels) pairs, not {found}")
         if _is_batch(values, labels, network.row_dim, alone=inputs is item):
             for start in range(0, len(values), size):
                 yield values[start : start + size], None if labels is None else labels[start : start + size]
             continue
         if singles and values.shape != singles[0][0].shape:
             raise ShapeError(
-                f"inputs to fit heads on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}"
+                f"inputs to fit on differ in shape: {tuple(singles[0][0].shape)} and {tuple(values.shape)}"
             )
         singles.append((values, None if labels is None else labels.reshape(-1)))
         if len(singles) == size:

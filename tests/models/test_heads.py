@@ -258,7 +258,7 @@ def test_training_works_in_any_autograd_mode(frame: type[torch.no_grad]) -> None
         (points(4), {"holdout": 1.0}, BindError, "holdout is 1.0"),
         (points(4), {"groups": [1, 2]}, ShapeError, "2 groups were given for 4 inputs"),
         (points(4), {"groups": [1] * 4}, BindError, "all inputs are of one group"),
-        (3, {}, BindError, "inputs to fit heads on must be tensors or (batch, labels) pairs, not int"),
+        (3, {}, BindError, "inputs to fit on must be tensors or (batch, labels) pairs, not int"),
         (None, {}, BindError, "(batch, labels) pairs, not NoneType"),
         ([torch.tensor(1.0)], {}, BindError, "(batch, labels) pairs, not a single number"),
         ([(torch.rand(6), torch.zeros(2))] * 2, {}, ShapeError, "4 labels were given for 2 inputs"),

@@ -7,15 +7,18 @@ knows a query, a registered input, a coalition or a plan.
 
 from .composed import DerivedNetwork, Surrogate, activations_of, surrogate_of
 from .dictionary import ConceptHead, Dictionary
+from .fitting import Fitted, fit
 from .register import check, registered
 
 __all__ = [
     "ConceptHead",
     "DerivedNetwork",
     "Dictionary",
+    "Fitted",
     "Surrogate",
     "activations_of",
     "check",
+    "fit",
     "registered",
     "surrogate_of",
 ]

@@ -1,0 +1,198 @@
+"""Fitting a dictionary: networks and inputs in; a dictionary, and what was seen on the inputs held out, out.
+
+`fit` reads the hidden outputs in one pass, learns an encoder of the kind asked for on a part of the inputs, and a head
+for each model. The inputs held out are used for nothing but what `Fitted` holds. Knows networks and tensors: no
+queries, no sessions, no reports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import BindError
+from ..fitting import HeadLabels, known_truth, split
+from ..goals import goal_of
+from ..network import Network
+from ..reading import Batch
+from ..regression import fit as fit_linear
+from .dictionary import ConceptHead, ConceptKind, Dictionary
+from .encoders import NonnegativeEncoder, parts_of, places_last
+from .factors import FittingProgress, nmf
+from .hidden import AT_MOST, HiddenOfInputs, read_hidden
+from .metrics import r_squared
+
+KINDS: tuple[ConceptKind, ...] = ("flint", "nmf", "sae")
+_ROWS_AT_MOST = 20_000  # rows of features that directions are found from
+_MOST_ATTRIBUTES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What fitting saw on the H inputs held out, none of which it learned from.
+
+    `held_out` (H,) are their places among the inputs; `codes` (H, J) their attributes; `outputs` and `surrogates`
+    (H, K) those of each model f and of its head g; `labels` the truth, (H,) classes or (H, K) numbers, or None.
+    `reconstruction` is R² of what `rebuilt` names, from the attributes alone. `rows` counts the inputs that the
+    dictionary was learned from; `seconds` it took. `interrupted` says that Ctrl-C ended it before its time.
+    """
+
+    held_out: Tensor
+    codes: Tensor
+    outputs: Mapping[str, Tensor]
+    surrogates: Mapping[str, Tensor]
+    labels: Tensor | None
+    reconstruction: float
+    rebuilt: str
+    rows: int
+    seconds: float
+    interrupted: bool = False
+
+
+@torch.inference_mode(False)  # ordinary tensors come out, whatever mode the caller is in
+def fit(
+    networks: Mapping[str, Network],
+    inputs: Iterable[Batch] | Tensor,
+    labels: HeadLabels | None = None,
+    layers: Sequence[int | str] | Mapping[str, Sequence[int | str]] | None = None,
+    size: int = 25,
+    name: str = "concepts",
+    kind: ConceptKind = "flint",
+    seed: int = 0,
+    holdout: float = 0.2,
+    progress: FittingProgress | None = None,
+    *,
+    at_most: int = AT_MOST,
+) -> tuple[Dictionary, Fitted]:
+    """Learns a dictionary of `size` attributes for one model or, by a joint encoder, several.
+
+    `inputs` is a batch (N, *shape), or an iterable of single inputs, batches, or (batch, labels) pairs. `labels` are
+    used for nothing but `Fitted.labels`. `layers` are those that the encoder reads (of each model, or by model); None
+    takes the last hidden layer and, for 'flint', the deepest one with positions before it. A share `holdout` of the
+    inputs is kept out. `progress` is called with what is being done, how much of it is done and how much there is.
+    Hidden outputs are kept in at most `at_most` bytes. Equal seeds give equal dictionaries. Ctrl-C keeps the best so
+    far. Raises BindError for what is no such argument, ShapeError for inputs or labels that do not match, ModelError
+    for a failing model, ResourceError when memory runs out at one row.
+    """
+    started = time.perf_counter()
+    check_arguments(size, kind, seed, holdout)
+    by_model = layers if isinstance(layers, Mapping) or layers is None else dict.fromkeys(networks, layers)
+    for model in by_model or ():
+        if model not in networks:
+            raise BindError(f"layers are given of model '{model}', which is none of {', '.join(networks)}")
+    hidden = read_hidden(networks, inputs, by_model, kind, at_most=at_most, progress=progress)
+    first = next(iter(networks.values()))
+    truth = known_truth(first, hidden.labels if labels is None else labels, len(hidden))
+    aside, checked = split(torch.arange(len(hidden)), holdout, seed)
+    encoder, rebuilt = _of_directions(hidden, ~aside, size, seed, progress)
+    attributes = attributes_of(hidden, encoder)
+    _to_unit(encoder, attributes, ~aside)
+    heads = {
+        model: _head(network, attributes, hidden.outputs[model], aside, checked) for model, network in networks.items()
+    }
+    read = {
+        model: tuple(layer.name for layer in hidden.layers if layer.model == model and layer.number)
+        for model in networks
+    }
+    names = tuple(f"a{index}" for index in range(size))
+    directions = encoder.directions
+    place = first.runs_on
+    dictionary = Dictionary(
+        name,
+        kind,
+        read,
+        names,
+        encoder.to(place).eval().requires_grad_(False),
+        {model: ConceptHead(head.weight.to(place), head.bias.to(place)) for model, head in heads.items()},
+        directions,
+    )
+    held = aside.nonzero()[:, 0]
+    fitted = Fitted(
+        held,
+        attributes[held],
+        {model: outputs[held] for model, outputs in hidden.outputs.items()},
+        {model: head(attributes[held]) for model, head in heads.items()},
+        None if truth is None else truth[held],
+        _rebuilt(hidden, encoder, held),
+        rebuilt,
+        len(hidden) - len(held),
+        time.perf_counter() - started,
+    )
+    return dictionary, fitted
+
+
+def check_arguments(size: int, kind: str, seed: int, holdout: float) -> None:
+    """Raises BindError with a sentence for what cannot be."""
+    if kind not in KINDS:
+        raise BindError(f"kind is '{kind}'; a dictionary is learned as one of {', '.join(KINDS)}")
+    if not isinstance(size, Integral) or isinstance(size, bool) or not 1 <= size <= _MOST_ATTRIBUTES:
+        raise BindError(f"size is {size}; a number of attributes from 1 to {_MOST_ATTRIBUTES} is needed")
+    if not isinstance(holdout, Real) or not 0 <= holdout < 1:
+        raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
+    if not isinstance(seed, Integral) or not 0 <= seed < 1 << 63:
+        raise BindError(f"seed is {seed}; an integer from 0 to 2^63 − 1 is needed")
+
+
+def attributes_of(hidden: HiddenOfInputs, encoder: nn.Module, batch_size: int = 512) -> Tensor:
+    """The attributes (N, J) of all inputs."""
+    with torch.no_grad():
+        return torch.cat([encoder(*hidden.rows(rows)) for rows in torch.split(torch.arange(len(hidden)), batch_size)])
+
+
+def _of_directions(
+    hidden: HiddenOfInputs, learned: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> tuple[NonnegativeEncoder, str]:
+    layer = hidden.layers[0]
+    rows = _feature_rows(hidden, learned, seed)
+    signed = bool((rows < 0).any())
+    encoder = NonnegativeEncoder(layer.pool, size, rows.shape[1], signed=signed)
+    encoder.set_factors(nmf(parts_of(rows, signed=signed), size, seed, progress)[0])
+    return encoder, f"layer '{layer.name}'" if layer.number else "the input"
+
+
+def _feature_rows(hidden: HiddenOfInputs, learned: Tensor, seed: int) -> Tensor:
+    """Rows of features (n, F) of the one layer, at chosen positions of chosen inputs where there are very many."""
+    chance = torch.Generator().manual_seed(seed)
+    which = learned.nonzero()[:, 0]
+    which = which[torch.randperm(len(which), generator=chance)[:_ROWS_AT_MOST]].sort().values
+    found: list[Tensor] = []
+    for some in torch.split(which, 512):
+        placed = places_last(hidden.rows(some)[0], hidden.layers[0].pool).transpose(1, 2)
+        rows = placed.reshape(-1, placed.shape[2])
+        share = max(1, round(len(some) * _ROWS_AT_MOST / len(which)))
+        if len(rows) > share:
+            rows = rows[torch.randperm(len(rows), generator=chance)[:share]]
+        found.append(rows)
+    return torch.cat(found)
+
+
+def _to_unit(encoder: NonnegativeEncoder, attributes: Tensor, learned: Tensor) -> None:
+    """Makes 1 the highest value of each attribute among the inputs that it is learned from. In place."""
+    highest = attributes[learned].amax(dim=0)
+    unit = 1 / torch.where(highest > 0, highest, 1.0)
+    attributes *= unit
+    encoder.multiply(unit)
+
+
+def _head(network: Network, attributes: Tensor, outputs: Tensor, aside: Tensor, checked: Tensor) -> ConceptHead:
+    """The convex refit: the linear map of attributes that is nearest to the model's outputs."""
+    goal = goal_of(outputs, network.outputs, None)
+    weight, bias, _ = fit_linear(attributes, goal, ~aside & ~checked, checked)
+    return ConceptHead(weight, bias)
+
+
+def _rebuilt(hidden: HiddenOfInputs, encoder: NonnegativeEncoder, held: Tensor) -> float:
+    """R² of the layer's features at each position, as the codes there and the directions give them."""
+    guess: list[Tensor] = []
+    truth: list[Tensor] = []
+    with torch.no_grad():
+        for some in torch.split(held, 512):
+            value = hidden.rows(some)[0]
+            truth.append(places_last(value, encoder.pool))
+            guess.append(torch.einsum("bjp,jf->bfp", encoder.maps(value), encoder.directions))
+    return r_squared(torch.cat(guess), torch.cat(truth)) if guess else float("nan")
