@@ -5,9 +5,10 @@
 In: how often each gesture is measured; chromium and Playwright are needed. Out: medians, in milliseconds, of the time
 from the command to its first map; to the first paint; from a drag's end to its first (coarse) map and to a map of all
 players; between two maps; of the brush; of a scrub to a layer whose rows are known; between two states of the class
-bars while a slider moves. Then a session of twelve gestures: its `script.sql` is run in a fresh process, every map is
-compared bit for bit, and its rows with those of the same questions in fresh sessions. It fails if a figure is above
-what it may be.
+bars while a slider moves; each from the event in the page to what its body says. Beside them stands what bare passes
+of the rows take: 16 before the first map, 8 a player before one of all players. Then a session of twelve gestures: its
+`script.sql` is run in a fresh process, every map is compared bit for bit, and its rows with those of the same questions
+in fresh sessions. It fails if a figure is above what it may be.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import ialgebra
-from ialgebra.apps import studio
-from ialgebra.session.session import Session
+from ialgebra.system import runtime
+
+runtime.tune_process()  # as the command does
+
+import ialgebra  # noqa: E402
+from ialgebra.apps import studio, zoo  # noqa: E402
+from ialgebra.session.session import Session  # noqa: E402
 
 TIMES = 5
 MOST = {
@@ -52,6 +57,8 @@ WATCH = """
   window.seen = []; window.bars = [];
   const note = () => window.seen.push({at: performance.now(), ...document.body.dataset});
   new MutationObserver(note).observe(document.body, {attributes: true});
+  for (const kind of ['pointerup', 'click'])
+    document.addEventListener(kind, () => { window[kind + 'At'] = performance.now(); }, true);
   new MutationObserver(() => window.bars.push(performance.now()))
     .observe(document.querySelector('[data-part=classes]'),
       {subtree: true, childList: true, attributes: true, characterData: true});
@@ -143,6 +150,10 @@ class Hand:
     def now(self) -> float:
         return float(self.page.evaluate("performance.now()"))
 
+    def last(self, kind: str) -> float:
+        """When the page last met an event of a kind."""
+        return float(self.page.evaluate(f"window.{kind}At"))
+
     def seen(self) -> list[dict[str, Any]]:
         """What the body said, each time that it changed."""
         found: list[dict[str, Any]] = self.page.evaluate("window.seen")
@@ -156,9 +167,11 @@ def touched(hand: Hand, times: int) -> dict[str, list[float]]:
     for number in range(times):
         edge = 16 * number
         hand.drag(16, 16, 144 + edge // 2, 160 - edge // 2)
-        up, before, drawn = hand.now(), len(hand.seen()), int(hand.page.get_attribute("body", "data-frames") or 0)
+        up = hand.last("pointerup")
         hand.page.wait_for_selector("body[data-state=done][data-stale=false]")
-        news = [each for each in hand.seen()[before:] if int(each["frames"]) > drawn and each["stale"] == "false"]
+        seen = hand.seen()
+        drawn = max(int(each["frames"]) for each in seen if each["at"] <= up)
+        news = [each for each in seen if int(each["frames"]) > drawn and each["stale"] == "false"]
         frames = [news[k] for k in range(len(news)) if k == 0 or news[k]["frames"] != news[k - 1]["frames"]]
         if not frames:  # the coarse map of the last movement was the whole answer
             continue
@@ -174,9 +187,10 @@ def touched(hand: Hand, times: int) -> dict[str, list[float]]:
     for layer in ("6", "12", "17"):
         hand.answered(partial(hand.page.click, f"[data-layer='{layer}']"))
     for layer in ("6", "12", "17") * times:
-        clicked = hand.now()
         hand.answered(partial(hand.page.click, f"[data-layer='{layer}']"))
-        figures["layer on known rows"].append(hand.now() - clicked)
+        settled = [each["at"] for each in hand.seen() if (each["state"], each["stale"]) != ("done", "false")][-1]
+        settled = next(each["at"] for each in hand.seen() if each["at"] > settled)
+        figures["layer on known rows"].append(settled - hand.last("click"))
     hand.answered(lambda: hand.page.click("[data-layer='*']"))
     hand.page.click("[data-edit=brightness]")
     slider = hand.page.locator("[data-part=edits] input[type=range]").first
@@ -301,11 +315,31 @@ def main(times: int = TIMES) -> int:
                 page.wait_for_selector("[data-layer='12']:not([disabled])")
                 time.sleep(15)  # heads are trained meanwhile
                 hand = Hand(page)
+                row = [bare_row()]
                 figures |= touched(hand, times)
+                row.append(bare_row())
+                print(
+                    f"bare passes: {row[0]:.1f} ms a row before, {row[1]:.1f} after; 16 rows {16 * max(row):.0f} ms, ",
+                    end="",
+                )
+                print(f"128 rows {128 * max(row):.0f} ms")
                 worst = told(figures)
                 gestures = session_of_gestures(con, hand)
     late = gestures["maps that differ"] > 0 or gestures["rows, of those of fresh sessions"] > 1 / 3
     return int(worst or late)
+
+
+def bare_row() -> float:
+    """Milliseconds of a row in bare passes of eight."""
+    import torch
+
+    network, rows, took = zoo.network(), torch.stack([zoo.photo("cat")] * 8), []
+    with torch.inference_mode():
+        for _ in range(9):
+            started = time.perf_counter()
+            network(rows)
+            took.append(1e3 * (time.perf_counter() - started) / len(rows))
+    return statistics.median(took)
 
 
 def told(figures: dict[str, list[float]]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from ialgebra.answering.running import Standing
 from ialgebra.apps.studio import scheduler
 from ialgebra.apps.studio.scheduler import AskedText, Scheduler
+from ialgebra.apps.studio.scoring import WantedScores
 from ialgebra.errors import BindError, ModelError
 from ialgebra.results.relation import Relation
 from tests.relations import attribution, relation
@@ -51,6 +52,7 @@ class World:
         self.shown: list[int] = []
         self.scored_ones: list[int] = []
         self.predict: str | None = None
+        self.known: Relation | None = None  # its answer, where it is known
         self.next: tuple[str, ...] = ()
         self.scheduler = Scheduler(self.submit, self)
 
@@ -64,14 +66,14 @@ class World:
     async def answered(self, question: AskedText, answer: Relation) -> None:
         self.shown.append(question.number)
 
-    async def scored(self, question: AskedText, answer: Relation) -> None:
+    async def scored(self, question: AskedText, text: str, answer: Relation) -> None:
         self.scored_ones.append(question.number)
 
     async def likely(self, question: AskedText) -> tuple[str, ...]:
         return self.next
 
-    async def scores_wanted(self, question: AskedText) -> str | None:
-        return self.predict
+    async def scores_wanted(self, question: AskedText) -> WantedScores | None:
+        return None if self.predict is None else WantedScores(self.predict, self.known)
 
     @property
     def states(self) -> list[str]:
@@ -87,6 +89,9 @@ class World:
 def no_clock(monkeypatch) -> None:
     monkeypatch.setattr(scheduler, "_IDLE_AFTER", 0)
     monkeypatch.setattr(scheduler, "_TOLD_EVERY", 0)
+    monkeypatch.setattr(scheduler, "_RESTED", 0)
+    monkeypatch.setattr(scheduler, "_MOVED", 1e9)
+    monkeypatch.setattr(scheduler, "_SCORES_AFTER", 1e9)
 
 
 def played(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
@@ -175,10 +180,98 @@ async def test_the_end_of_a_movement_does_not_wait(world):
 
 
 @played
+async def test_the_end_of_a_movement_keeps_what_runs_for_the_same_text(world):
+    scheduler._SCORES_AFTER, world.predict = 0, "predict f from x"
+    world.scheduler.ask("a", moving=True, seed=5)
+    await world.settle()
+    assert world.scheduler.ask("a", seed=5) == 2
+    await world.settle()
+    assert [(each.text, each.cancelled) for each in world.asked] == [("a", False), ("predict f from x", False)]
+    for _ in range(2):  # it goes on to finer maps
+        world.asked[0].answer(MAP)
+        await world.settle()
+    world.asked[0].answer(None)
+    await world.settle()
+    assert world.shown == [2, 2]
+    assert world.told == [("running", 1, None), ("running", 2, None), ("done", 2, None)]
+
+
+@played
+async def test_what_runs_for_a_movement_is_asked_anew_where_names_or_the_seed_differ(world):
+    for differs in ({"anew": True}, {"seed": 3}):
+        world.scheduler.ask("a", moving=True)
+        await world.settle()
+        world.scheduler.ask("a", **differs)
+        await world.settle()
+        assert [each.cancelled for each in world.asked[-2:]] == [True, False]
+
+
+@played
+async def test_a_map_that_comes_as_the_movement_ends_is_shown_as_that_of_the_end(world):
+    shown, answered = asyncio.Event(), world.answered
+
+    async def slowly(question: AskedText, answer: Relation) -> None:
+        await answered(question, answer)
+        await shown.wait()
+
+    world.scheduler._listener.answered = slowly
+    world.scheduler.ask("a", moving=True)
+    await world.settle()
+    world.asked[0].answer(MAP)
+    await world.settle()
+    world.scheduler.ask("a")
+    shown.set()
+    await world.settle()
+    assert world.shown == [1, 2]
+    assert not world.asked[0].cancelled
+
+
+@played
+async def test_a_hand_that_moves_on_is_asked_only_where_it_rests(world):
+    for text in ("a", "b", "c"):
+        world.scheduler.ask(text, moving=True, rests=True)
+        await asyncio.sleep(0)
+    assert world.asked == []
+    await world.settle()
+    assert [each.text for each in world.asked] == ["c"]
+    assert world.scheduler.question == AskedText(3, "c", True, None)
+
+
+@played
+async def test_a_hand_that_moves_for_long_is_asked_on_its_way(world):
+    scheduler._MOVED = 0
+    world.scheduler.ask("a", moving=True, rests=True)
+    await asyncio.sleep(0)
+    world.scheduler.ask("b", moving=True, rests=True)
+    await world.settle()
+    assert [(each.text, each.cancelled) for each in world.asked] == [("a", False)]
+    world.asked[0].answer(MAP)
+    await world.settle()
+    assert [each.text for each in world.asked] == ["a", "b"]
+
+
+@played
+async def test_the_end_of_a_movement_does_not_wait_for_rest(world):
+    world.scheduler.ask("a", moving=True, rests=True)
+    world.scheduler.ask("a")
+    await world.settle()
+    assert [each.text for each in world.asked] == ["a"]
+    assert world.scheduler.question == AskedText(2, "a", False, None)
+
+
+@played
+async def test_cancel_ends_a_movement_that_has_not_rested(world):
+    world.scheduler.ask("a", moving=True, rests=True)
+    world.scheduler.cancel()
+    await world.settle()
+    assert (world.asked, world.states) == ([], ["running", "cancelled"])
+
+
+@played
 async def test_cancel_stops_what_runs_and_what_waits_and_says_so_once(world):
     world.scheduler.ask("a", moving=True)
-    world.scheduler.ask("b", moving=True)
     await world.settle()
+    world.scheduler.ask("b", moving=True)
     world.scheduler.cancel()
     world.scheduler.cancel()
     await world.settle()
@@ -235,7 +328,8 @@ async def test_progress_is_told_while_it_changes(world):
 
 
 @played
-async def test_scores_go_first_and_belong_to_their_question(world):
+async def test_scores_belong_to_their_question(world):
+    scheduler._SCORES_AFTER = 0
     world.predict = "predict f from x"
     world.scheduler.ask("a")
     await world.settle()
@@ -248,6 +342,49 @@ async def test_scores_go_first_and_belong_to_their_question(world):
     later.answer(MAP)
     await world.settle()
     assert world.scored_ones == [2]
+
+
+@played
+async def test_known_scores_are_told_at_once_and_asked_of_nobody(world):
+    world.predict, world.known = "predict f from x", MAP
+    world.scheduler.ask("a")
+    await world.settle()
+    assert [each.purpose for each in world.asked] == ["map"]
+    assert world.scored_ones == [1]
+
+
+@played
+async def test_scores_of_other_rows_come_after_the_first_map(world):
+    world.predict = "predict f from x"
+    world.scheduler.ask("a")
+    await world.settle()
+    assert [each.purpose for each in world.asked] == ["map"]
+    world.asked[0].answer(MAP)
+    await world.settle()
+    assert [each.purpose for each in world.asked] == ["map", "scores"]
+
+
+@pytest.mark.parametrize("ends", [None, ModelError("it raised")])
+def test_scores_do_not_wait_for_a_map_that_does_not_come(ends) -> None:
+    @played
+    async def whole(world):
+        world.predict = "predict f from x"
+        world.scheduler.ask("a")
+        await world.settle()
+        world.asked[0].answer(ends)
+        await world.settle()
+        assert [each.purpose for each in world.asked] == ["map", "scores"]
+
+    whole()
+
+
+@played
+async def test_scores_do_not_wait_long_for_a_map(world):
+    scheduler._SCORES_AFTER = 0
+    world.predict = "predict f from x"
+    world.scheduler.ask("a")
+    await world.settle()
+    assert [each.purpose for each in world.asked] == ["map", "scores"]
 
 
 @played

@@ -436,6 +436,31 @@ def test_class_bars_come_with_each_question(con, page):
     page.until_status("done", question=document["question"])
 
 
+def test_class_bars_of_an_unchanged_input_are_told_again_and_not_asked_again():
+    def predictions(con: ialgebra.Session) -> int:
+        return sum(step.text.startswith("predict") for step in con.history)
+
+    def scored(page: serving.Page, gesture: Said) -> dict:
+        number = page.ask("gesture", gesture=gesture)["question"]
+        page.until_status("done", question=number)
+        told = [each for each in page.of("scores") if each["question"] == number]
+        return told[-1] if told else page.until(lambda each: each["type"] == "scores" and each["question"] == number)
+
+    with serving.session() as con, serving.served(con, opening="") as running, serving.page(running.url) as page:
+        page.hello()
+        first = scored(page, {"do": "input", "name": "x", "index": None})
+        assert predictions(con) == 1
+        again = scored(page, {"do": "window", "shapes": [BOX], "mode": "replace"})
+        assert (again["rows"], predictions(con)) == (first["rows"], 1)
+        con.catalog().model("f").module[-1].bias.data[0] += 1  # no version that torch counts tells of it
+        changed = scored(page, {"do": "window", "shapes": [], "mode": "clear"})
+        assert predictions(con) == 2
+        assert changed["rows"][0]["probabilities"] != first["rows"][0]["probabilities"]
+        con.register_input("x", torch.zeros(3, 8, 8))
+        scored(page, {"do": "window", "shapes": [BOX], "mode": "replace"})
+        assert predictions(con) == 3
+
+
 def test_scores_may_be_asked_for(con, page):
     document = page.ask("ask", text="select * from f(xs)")
     page.until_status("done", question=document["question"])

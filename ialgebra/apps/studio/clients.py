@@ -12,14 +12,13 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from ...answering.running import Standing
 from ...catalog.catalog import Catalog
 from ...errors import IalgebraError
 from ...language import reader, tree
-from ...planner.strategy import Strategy
 from ...results.relation import Relation
 from ...results.scores import Scores
 from ...session.session import Session
@@ -33,10 +32,11 @@ from .outbox import Outbox, Outgoing, TooSlow
 from .scheduler import AskedText, Purpose, QuestionState, Scheduler
 from .sharing import SharedFile
 
-_ALONE = replace(Strategy.BEST, reuse=False)  # of scores, which leave no rows behind
 _KNOWN_KEYS = 64  # parts that a page is taken to have still
 _NOT_SENT = 2**62  # in the place of a serial
 _MOST_EXPORTS = 32  # files that wait to be fetched, of all pages
+_PRIORITY: dict[Purpose, int] = {"scores": 1, "map": 0, "likely": -1}
+_RESTLESS = ("window", "move", "edit")  # gestures of which only where they rest is asked
 _MOST_LISTED = 60  # thumbnails, small multiples or classes of one answer
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class StudioClient:
         self._latest: OrderedDict[str, tuple[int, Outgoing]] = OrderedDict()  # by slot, as they were sent
         self._answer: Relation | None = None
         self._answered: AskedText | None = None
-        self._scores: Scores | None = None
+        self._predicted: scoring.KnownScores | None = None
         self._left_running = False
         self._ran: tuple[str, ...] = ()  # statements that were run for the latest question
         self._settings: dict[str, str | int] = {"tempo": "interactive"}  # at the head of the script
@@ -223,7 +223,7 @@ class StudioClient:
         change = await self.place.work(gestures.changed, gesture, text, catalog)
         if moving:
             self._moving = change.text
-            await self._show(asked, moving=True)
+            await self._show(asked, moving=True, rests=gesture.get("do") in _RESTLESS)
             return
         await self._run(change.statements)
         self._take(change.text, change.statements, change.undo, str(gesture.get("do", "")))
@@ -279,7 +279,12 @@ class StudioClient:
             await self.refresh_catalog()
 
     async def _show(
-        self, asked: PageRequest | None = None, *, moving: bool = False, before: Sequence[str] = ()
+        self,
+        asked: PageRequest | None = None,
+        *,
+        moving: bool = False,
+        rests: bool = False,
+        before: Sequence[str] = (),
     ) -> None:
         """Tell the page its document, and ask what it says, unless it means nothing; `before` is what was run for
         it."""
@@ -300,7 +305,7 @@ class StudioClient:
             self.outbox.put(document | _re(asked))
             self._keep(document, "document")
         if asks:
-            self._scheduler.ask(text, moving=moving, seed=self._seed)
+            self._scheduler.ask(text, moving=moving, seed=self._seed, rests=rests, anew=bool(before))
 
     async def _document(
         self, text: str, number: int | None, catalog: Catalog, *, moving: bool = False
@@ -330,7 +335,8 @@ class StudioClient:
     async def _predict(self, asked: PageRequest) -> None:
         catalog, shown = self.place.con.catalog(), self._steps.text if self._moving is None else self._moving
         text: str | None = asked.text("text", "")
-        if not text:
+        own = not text  # of the document, and not of the page's own words
+        if own:
             text = await self.place.work(scoring.prediction_text, shown, catalog)
         if text is None:
             raise IalgebraError("the query names no input whose classes could be told")
@@ -342,6 +348,8 @@ class StudioClient:
                     raise IalgebraError("only PREDICT tells scores")
                 classes = [each for each in wanted if isinstance(each, str)] if isinstance(wanted, list) else []
                 self.outbox.put(scoring.scores_message(answer, classes) | _re(asked))
+                if own:
+                    self._predicted = await self.place.work(scoring.KnownScores.of, text, answer, catalog)
                 return
         finally:
             running.cancel()
@@ -387,11 +395,8 @@ class StudioClient:
     # What the questions tell ------------------------------------------------------------------------------------------
 
     def _submit(self, text: str, purpose: Purpose, seed: int | None) -> Submitted:
-        """Ask the session. Scores are quick, in batches of as many rows as they need; these are not for maps, whose
-        rows come in batches of one size so that their last bits depend on nothing else."""
-        if purpose == "scores":
-            return self.place.con.submit(text, 1, seed, _ALONE)
-        return self.place.con.submit(text, 0 if purpose == "map" else -1, seed, interactive=True)
+        """Ask the session."""
+        return self.place.con.submit(text, _PRIORITY[purpose], seed, interactive=True)
 
     def standing(
         self,
@@ -456,22 +461,22 @@ class StudioClient:
         self._put(made, "map")
         await self.refresh_catalog()  # the first pass of a model tells its layers and classes
 
-    async def scored(self, question: AskedText, answer: Relation) -> None:
+    async def scored(self, question: AskedText, text: str, answer: Relation) -> None:
         """Send the class scores of a question's input."""
         if isinstance(answer, Scores):
-            self._scores = answer
+            self._predicted = await self.place.work(scoring.KnownScores.of, text, answer, self.place.con.catalog())
             target = (view.viewed(question.text, self.place.con.catalog()) or {}).get("target")
             found = scoring.scores_message(answer, [target] if isinstance(target, str) else [])
             self._put(found | {"question": question.number}, "scores")
 
     async def likely(self, question: AskedText) -> Iterable[str]:
         """What may be asked next."""
-        second = scoring.runner_up(self._scores)
+        second = scoring.runner_up(None if self._predicted is None else self._predicted.scores)
         return await self.place.work(likely.next_questions, question.text, self.place.con.catalog(), second)
 
-    async def scores_wanted(self, question: AskedText) -> str | None:
+    async def scores_wanted(self, question: AskedText) -> scoring.WantedScores | None:
         """The statement that tells what the models predict for the question's input."""
-        return await self.place.work(scoring.prediction_text, question.text, self.place.con.catalog())
+        return await self.place.work(scoring.wanted, question.text, self.place.con.catalog(), self._predicted)
 
     async def refresh_catalog(self) -> None:
         """Send the catalog, if it has changed since it was sent."""

@@ -6,11 +6,14 @@ itself. May not know: sockets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from ...algebra.windows import sql_name
 from ...catalog.catalog import Catalog
+from ...models.checksums import UnreadableNumbers, checksum
+from ...models.network import Network
 from ...results.model_scores import ModelScores
 from ...results.scores import Scores
 from .likely import shown_input
@@ -18,6 +21,53 @@ from .likely import shown_input
 _SHOWN: Final = 12  # classes of a row, the most likely ones
 _MOST_ROWS: Final = 60  # elements of a collection
 _MOST_CLASSES: Final = 4096  # of a model all of whose classes are asked for
+
+
+class WantedScores(NamedTuple):
+    """The PREDICT for the class bars of a question, and its answer, if that is known already."""
+
+    text: str
+    answer: Scores | None
+
+
+@dataclass(frozen=True, eq=False)
+class KnownScores:
+    """An answer to PREDICT, and what it depends on: its text, the models with their contents, the inputs."""
+
+    text: str
+    scores: Scores
+    means: tuple[object, ...]
+
+    @classmethod
+    def of(cls, text: str, scores: Scores, catalog: Catalog) -> KnownScores:
+        """What was answered over a catalog."""
+        return cls(text, scores, _means(scores, catalog))
+
+    def answer(self, text: str, catalog: Catalog) -> Scores | None:
+        """The answer to a text over a catalog, if it is this one."""
+        return self.scores if text == self.text and self.means == _means(self.scores, catalog) else None
+
+
+def wanted(text: str, catalog: Catalog, last: KnownScores | None) -> WantedScores | None:
+    """What the class bars of a query need; None where it shows no input."""
+    found = prediction_text(text, catalog)
+    return None if found is None else WantedScores(found, None if last is None else last.answer(found, catalog))
+
+
+def _means(scores: Scores, catalog: Catalog) -> tuple[object, ...]:
+    """The models that were read, with sums of their numbers, and what names of inputs mean. No model is waited for."""
+    models = [catalog.models.get(each.model) for each in scores.models]
+    return (*(each and (each, each.outputs, *_sums(each)) for each in models), tuple(catalog.inputs.items()))
+
+
+def _sums(network: Network) -> Iterator[object]:
+    yield from network.heads_fingerprint().items()
+    for net in network.nets:
+        for tensor in (*net.parameters(recurse=False), *net.buffers(recurse=False)):
+            try:
+                yield checksum(tensor)
+            except UnreadableNumbers:  # whether it changed cannot be told
+                yield object()
 
 
 def prediction_text(text: str, catalog: Catalog) -> str | None:
