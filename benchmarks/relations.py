@@ -67,7 +67,7 @@ def found_maps(catalog: Catalog, count: int, labels: Ints, units: int) -> list[F
     for k in range(count):
         source = Source("xs", k % inputs)
         leaf = Leaf("f", source, Constant(0.0), kind.default_partition, k % 3, "logit", Estimation(), 1)
-        board = Board(labels, np.arange(players), hybrids, swapped=False)
+        board = Board(labels, np.arange(players), hybrids, swapped=False, count=players)
         answer = Answer((), (leaf,), board, "zeros", "", None)
         node = Identity("f", (source,), (Constant(0.0),), kind.default_partition, target=0, depth=1)
         draws: tuple[Draw, ...] = ()

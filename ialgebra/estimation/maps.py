@@ -177,6 +177,7 @@ class Estimates:
         self.read_back = 0
         self._estimates: dict[tuple[int, Part], list[Estimate]] = {}
         self._noise: dict[tuple[int, Part, int], CarriedNoise] = {}
+        self._methods: dict[tuple[str, str, str, str], str] = {}
         jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
         for answer, readings in wanted:
             for term, reading in zip(answer.terms, readings, strict=True):
@@ -265,7 +266,7 @@ class Estimates:
         methods: dict[str, None] = {}
         for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
             found = self._estimates[reading.job, term.part][reading.column]
-            share = float(-term.coefficient if term.board.swapped else term.coefficient)
+            share = float(term.coefficient) * (-1 if term.board.swapped else 1)
             if (own := self.tables.maps.get((reading.job, reading.column))) is None:
                 values += share * spread(found.values)
             else:
@@ -274,11 +275,10 @@ class Estimates:
                 draws.append(_draw(term.game, self.tables.designs[reading.job], found, share, spread))
             if (added := self._noise.get((reading.job, term.part, reading.column))) is not None:
                 noise += _parts(term.game, added.of(share, spread))
-            table = self.tables.values[reading.job][:, reading.column]
-            ends = (float(table[0]), float(table[min(1, len(table) - 1)]))
-            low, high = reversed(ends) if term.board.swapped else ends
-            base += float(term.coefficient) * low
-            full += float(term.coefficient) * high
+            coefficient, ends = float(term.coefficient), self.tables.values[reading.job][:2, reading.column].tolist()
+            low, high = (ends[-1], ends[0]) if term.board.swapped else (ends[0], ends[-1])
+            base += coefficient * low
+            full += coefficient * high
             methods[self._method(term, reading, found)] = None
         method = ", ".join(methods) or "exact"
         found_map = EstimatedMap(labels, values, tuple(draws), base, full, method, combined(noise) if noise else None)
@@ -290,13 +290,19 @@ class Estimates:
 
     def _method(self, term: GameTerm, reading: TermReading, found: Estimate) -> str:
         """How a term's values were made. Of a model that is no function of the row nothing is called exact."""
-        method, interpreter = self.plan.jobs[reading.job].spec.method, self.plan.jobs[reading.job].spec.interpreter
-        words = self.catalog.model(term.game.model).behaviour.words
+        spec = self.plan.jobs[reading.job].spec
+        place = spec.method, spec.interpreter, term.game.model, found.rung
+        if (known := self._methods.get(place)) is None:
+            known = self._methods[place] = self._named(*place)
+        return known
+
+    def _named(self, method: str, interpreter: str, model: str, read: str) -> str:
+        words = self.catalog.model(model).behaviour.words
         if method == ENDS:
             named = interpreter
         else:
-            rung = ALL_COALITIONS if words and complete(found.rung) else found.rung
-            named = rung if method == found.rung else f"{method} {rung}"
+            rung = ALL_COALITIONS if words and complete(read) else read
+            named = rung if method == read else f"{method} {rung}"
             named = named if interpreter == SHAPLEY else f"{interpreter} {named}"
         return ", ".join([named, *words])
 
@@ -335,6 +341,9 @@ class _Spread:
 def _refined(answer: Answer) -> tuple[NDArray[np.int64], int, list[_Spread]]:
     """The players of the answer's map, their number, and for each term the conversion of its values to these
     players."""
+    if len(answer.terms) == 1:
+        (term,) = answer.terms
+        return term.board.labels, term.board.count, [_Spread(term, None, None)]
     boards = {id(term.board.labels): term.board.labels for term in answer.terms}
     first, *others = boards.values() or (answer.board.labels,)
     if all(np.array_equal(first, labels) for labels in others):

@@ -20,6 +20,7 @@ from ..interpreters.protocol import GameInterpreter
 from ..kernels.coalitions import Design
 from ..models.network import Network
 from ..models.noise import RepeatedRows
+from ..planner.games import Predicted
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import DesignSpec
 from .asking import ask
@@ -88,9 +89,10 @@ class Execution:
         Cancelled, and TimeUp after the deadline; what was counted until then is in `outcome`.
         """
         plan, executor = self.plan, self.executor
-        names = [name for job in plan.jobs for name in (*job.models, *(target.model for target in job.predictions))]
-        networks = {name: executor.catalog.model(name) for name in dict.fromkeys(names)}
-        designs = {spec: executor.design(spec) for spec in dict.fromkeys(job.spec for job in plan.jobs)}
+        predicted = {game.target.model for job in plan.jobs for game in job.games if isinstance(game.target, Predicted)}
+        names = dict.fromkeys((*plan.models, *sorted(predicted)))
+        networks = {name: executor.catalog.model(name) for name in names}
+        designs = {spec: executor.design(spec) for spec in dict.fromkeys(each.spec for each in plan.families)}
         with executor.lane(networks) as lane:
             # Only now, when nobody can change the models: the store names their rows by what they are.
             tables = self.tables(networks, designs, lane)
@@ -130,8 +132,9 @@ class Execution:
                     self._begin(part, tables, desk, timed)
                     evaluate_pass(each, part, tables, desk, told)
             found = any(networks[name].behaviour.random for name in networks.keys() - tables.repeated.keys())
-            for name, jobs in by_model(plan.jobs, tables.outcome.designs).items() if found else ():
+            for name, numbers in by_model(plan).items() if found else ():
                 if networks[name].behaviour.random and name not in tables.repeated:  # found while the plan ran
+                    jobs = [(plan.jobs[number], tables.outcome.designs[number]) for number in numbers]
                     tables.repeated[name] = repeat(name, networks[name], tables.outcome.contents[name], jobs, lane)
         tables.measure_noise()
         executor.cancellation.check()
@@ -157,9 +160,10 @@ class Execution:
         first_passes = {name: network.take_first_pass() for name, network in networks.items()}
         drawn = [designs[job.spec] for job in plan.jobs]
         repeated: dict[str, list[RepeatedRows]] = {}
-        for name, jobs in by_model(plan.jobs, drawn).items():
-            examine(networks[name], *jobs[0])
+        for name, numbers in by_model(plan).items():
+            examine(networks[name], plan.jobs[numbers[0]], drawn[numbers[0]])
             if networks[name].behaviour.random:
+                jobs = [(plan.jobs[number], drawn[number]) for number in numbers]
                 repeated[name] = repeat(name, networks[name], contents[name], jobs, lane)
         tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated)
         self.outcome = tables.outcome

@@ -7,6 +7,7 @@ read and kept together. It may know no estimator.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
@@ -94,29 +95,32 @@ def evaluate_family(
     players = hybrids[0].segments
     one = copies == 1 and all(h.segments is players or np.array_equal(h.segments, players) for h in hybrids)
     flat, where = family.values.reshape(-1, len(columns)), np.asarray(places) * length
+    together = places[-1] - places[0] == len(places) - 1  # then rows that follow one another do so in the tables too
     layers = {model: tables.layers(family.jobs[:1], model) for model in each.models}
     own = {model: [k for k, column in enumerate(columns) if column.model == model] for model in each.models}
     pace = Pace(each, [tables.networks[model] for model in each.models])
 
     def lacking(model: str) -> Bools:
         """Which rows of all games a model has still to evaluate."""
-        lacks: Bools = np.isnan(_some(family.values, places)[:, :, own[model]]).any(axis=2).ravel()
-        return lacks
+        values = _some(family.values, places)
+        lacks: Bools = np.isnan(values[:, :, own[model][0]])
+        for k in own[model][1:]:
+            lacks |= np.isnan(values[:, :, k])
+        return lacks.ravel()
 
     lacks = {model: lacking(model) for model in each.models}
-    pending = np.flatnonzero(np.any(list(lacks.values()), axis=0))
-    of_game, of_coalition = np.divmod(pending, length)
+    pending = np.flatnonzero(functools.reduce(np.logical_or, lacks.values()))
 
     def works(chunk: Sequence[int], run: Run) -> list[Work]:
-        rows_of = slice(chunk[0], chunk[-1] + 1)
-        numbers, game, coalition = pending[rows_of], of_game[rows_of], of_coalition[rows_of]
+        numbers = pending[chunk[0] : chunk[-1] + 1]
+        game, coalition = np.divmod(numbers, length)
         met = game[np.flatnonzero(np.diff(game, prepend=-1))]
         if one:
-            ends = [[getattr(hybrids[k], name) for k in met.tolist()] for name in ("foreground", "background")]
+            foregrounds = torch.stack([hybrids[k].foreground for k in met.tolist()])
+            backgrounds = _stacked([hybrids[k].background for k in met.tolist()])
             whole = len(numbers) == len(met) * length
             masks, which = (coalitions, None) if whole else (coalitions[coalition], np.searchsorted(met, game))
-            parts = (FamilyRows(torch.stack(ends[0]), torch.stack(ends[1]), players, masks, which),)
-            rows = Rows(parts)
+            rows = Rows((FamilyRows(foregrounds, backgrounds, players, masks, which),))
         else:
             rows = Rows(tuple(HybridRows(hybrids[k], coalitions[coalition[game == k]]) for k in met.tolist()))
         found = []
@@ -134,9 +138,11 @@ def evaluate_family(
     def read(chunk: Sequence[int], work: Work, done: Done) -> None:
         numbers = lacked(chunk, work)
         game = numbers // length
+        found = where[game] + numbers % length
+        one_after_another = together and numbers[-1] - numbers[0] == len(numbers) - 1
+        rows = slice(int(found[0]), int(found[0]) + len(found)) if one_after_another else found
         for k in own[work.model]:
-            values = columns[k].read(tables, game, done.logits[columns[k].layer], copies)
-            flat[where[game] + numbers % length, k] = values
+            flat[rows, k] = columns[k].read(tables, game, done.logits[columns[k].layer], copies)
 
     def named(chunk: Sequence[int], work: Work, row: int) -> str:
         game, coalition = divmod(int(lacked(chunk, work)[row // copies]), length)
@@ -148,6 +154,13 @@ def evaluate_family(
         )
     finally:
         _keep(family, places, columns, tables)
+
+
+def _stacked(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Rows on a first axis, in no memory of their own if all are one."""
+    if all(row is rows[0] for row in rows):
+        return rows[0].expand(len(rows), *rows[0].shape)
+    return torch.stack(list(rows))
 
 
 class _FamilyColumn:

@@ -19,7 +19,7 @@ from ..kernels.coalitions import Design
 from ..kernels.compose import compose
 from ..models.network import Network
 from ..models.noise import RepeatedRows, is_alike, is_shared, is_shifted
-from ..planner.physical import Job
+from ..planner.physical import Job, PhysicalPlan
 from ..system.arrays import Bools
 from ..system.shortage import is_out_of_memory
 from .ends import whole
@@ -137,10 +137,10 @@ def _half(design: Design) -> Bools:
     return half
 
 
-def by_model(jobs: Sequence[Job], designs: Sequence[Design]) -> Mapping[str, list[tuple[Job, Design]]]:
-    """The jobs with players and their designs, by the models that run them."""
-    found: dict[str, list[tuple[Job, Design]]] = {}
-    for job, design in zip(jobs, designs, strict=True):
-        for name in job.models if job.hybrids.players else ():
-            found.setdefault(name, []).append((job, design))
-    return found
+def by_model(plan: PhysicalPlan) -> Mapping[str, Sequence[int]]:
+    """The numbers of the jobs with players, by the models that run them."""
+    found: dict[str, list[int]] = {}
+    for each in plan.families:
+        for name in each.models if each.spec.players else ():
+            found.setdefault(name, []).extend(each.jobs)
+    return {name: sorted(numbers) for name, numbers in found.items()}

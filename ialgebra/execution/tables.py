@@ -85,13 +85,12 @@ class Tables:
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
         alone = plan.strategy.pace.filled and not plan.jobs  # a batch of whole inputs is not filled up
         self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now, alone=alone)
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for number, (design, job) in enumerate(zip(designs, plan.jobs, strict=True)):
-            columns = tuple([(game.model, game.layer, game.output) for game in job.games])
-            alike.setdefault((id(design), columns, job.hybrids.copies), []).append(number)
+        alike: dict[tuple[object, ...], list[int]] = {}  # two specs may be one design
+        for each in plan.families:
+            alike.setdefault((id(designs[each.jobs[0]]), each.columns, each.copies), []).extend(each.jobs)
         values: list[Floats] = [np.zeros((0, 0))] * len(plan.jobs)
         self.families: list[Family] = []
-        for numbers in alike.values():
+        for numbers in map(sorted, alike.values()):
             first = numbers[0]
             block = np.full((len(numbers), len(designs[first].coalitions), len(plan.jobs[first].games)), np.nan)
             self.families.append(Family(tuple(numbers), designs[numbers[0]], block))

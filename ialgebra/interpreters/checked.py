@@ -69,10 +69,15 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
     if len(found) != values.shape[1] or not all(isinstance(each, Estimate) for each in found):
         raise ModelError(f"interpreter '{name}' gave no Estimate for each of {values.shape[1]} columns")
     wanted, unusable = (design.players,), False
+    before: NDArray[np.float64] | None = None  # checked influences, which many estimates share
     for each in found:
         # influences that a regression of this package has not computed yet are checked by what they amount to
         influence = each.influence if each.in_few is None else each.in_few.stderr[None]
-        for what, numbers in (("values", each.values), ("influences", influence)):
+        values = each.values
+        plain = isinstance(values, np.ndarray) and values.dtype == np.float64 and values.shape == wanted
+        if plain and influence is before:
+            continue
+        for what, numbers in (("values", values), ("influences", influence)):
             if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
                 form = f"{numbers.dtype}" if isinstance(numbers, np.ndarray) else f"a {type(numbers).__name__} of"
                 raise ModelError(f"interpreter '{name}' gave {form} {what}; arrays of real numbers are needed")
@@ -82,6 +87,7 @@ def estimated(name: str, interpreter: GameInterpreter, design: Design, values: N
                 f"{wanted} and (units, {design.players}) are needed"
             )
         unusable = unusable or (influence.size > 0 and bool(np.isnan(influence).any()))
+        before = influence
     if unusable or not np.isfinite([each.values for each in found]).all():
         raise ModelError(f"interpreter '{name}' gave values that are NaN or infinite; finite numbers are needed")
     return found

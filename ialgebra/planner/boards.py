@@ -10,7 +10,7 @@ nullified input is the game of the projection. Null players are pruned here (L16
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -64,12 +64,13 @@ class _Stack:
 
 class Playing(NamedTuple):
     """The players of inputs of one shape: those in `active` play, are numbered anew in `segments` (the others −1), and
-    have this `name` where the inputs differ from the background everywhere. `labels` numbers all players."""
+    have this `name` where the inputs differ from the background everywhere. `labels` numbers all so many `players`."""
 
     labels: NDArray[np.int64]
     segments: NDArray[np.int64]
     active: NDArray[np.int64]
     name: PlayersName
+    players: int
 
 
 class Boards:
@@ -83,6 +84,7 @@ class Boards:
         self.columns: dict[Source, dict[str, NDArray[np.generic]]] = {}
         self.hybrids: dict[str, Hybrids] = {}
         self.asked: dict[Leaf, Board] = {}  # each leaf with the first board that it was given
+        self.asked_together: list[tuple[Sequence[Leaf], Sequence[Board]]] = []  # the same of leaves of collections
         self.known_players: dict[tuple[object, ...], Playing] = {}
         self.stacks: dict[tuple[object, ...], _Stack | None] = {}
         self.stacked: dict[tuple[object, ...], torch.Tensor | None] = {}
@@ -192,10 +194,10 @@ class Boards:
             here = torch.from_numpy(segments) >= 0
             full = f"{copies}·{Element(torch.where(here, x, background).contiguous()).digest}"
         named = np.where(whole.differs, segments, -1) if prune else segments
-        count = int(plays.sum())
-        name = name_of_players(named, count)
-        hybrids = self.interned((held, background), full, empty, segments, name, count, copies, covering)
-        return Board(np.broadcast_to(numbers, whole.differs.shape[1:]), np.flatnonzero(plays), hybrids, False)
+        active = np.flatnonzero(plays)
+        name = name_of_players(named, len(active))
+        hybrids = self.interned((held, background), full, empty, segments, name, len(active), copies, covering)
+        return Board(np.broadcast_to(numbers, whole.differs.shape[1:]), active, hybrids, False, count)
 
     def enter(self, leaf: Leaf, board: Board, *, prune: bool, dual: bool) -> None:
         """Take a board that was built elsewhere as that of a leaf."""
@@ -222,11 +224,12 @@ class Boards:
         covers = not touched[-1]
         everywhere = not prune or bool(covers and differs.all())
         playing = self.playing(numbers, plays, differs.shape, prune)
-        return self.laid(leaf, x, background, playing, covers, None if everywhere else differs, dual)
+        ends = self.ends.held(leaf, x, background)
+        return self.laid(ends, x, background, playing, covers, None if everywhere else differs, dual)
 
     def laid(
         self,
-        leaf: Leaf,
+        ends: tuple[HeldRow, HeldRow],
         x: Element,
         background: Element,
         playing: Playing,
@@ -234,10 +237,10 @@ class Boards:
         where: Bools | None,
         dual: bool,
     ) -> Board:
-        """The board of a leaf with these ends and with the players that play. Whether they cover every feature that
-        differs from the background, and `where` it differs, if that is in the name of its players."""
+        """The board with these ends, `ends` as a game holds them, and with the players that play. Whether they cover
+        every feature that differs from the background, and `where` it differs, if that is in the name of its
+        players."""
         segments, count = playing.segments, len(playing.active)
-        ends = self.ends.held(leaf, x, background)
         full, of_full = x, ends[0]
         if not covers:
             plays_here = torch.from_numpy(segments) >= 0
@@ -249,7 +252,7 @@ class Boards:
             ends, digests = (ends[1], of_full), digests[::-1]
         name = playing.name if where is None else name_of_players(np.where(where, segments, -1), count)
         hybrids = self.interned(ends, *digests, segments, name, count)
-        return Board(playing.labels, playing.active, hybrids, swapped)
+        return Board(playing.labels, playing.active, hybrids, swapped, playing.players)
 
     def playing(self, numbers: NDArray[np.int64], plays: Bools, shape: tuple[int, ...], prune: bool) -> Playing:
         """The players of `numbers` that play in inputs of this shape, which many of them share."""
@@ -258,7 +261,7 @@ class Boards:
             segments, labels = _numbered(numbers, plays), np.broadcast_to(numbers, shape)
             active = np.flatnonzero(plays)
             name = name_of_players(np.broadcast_to(segments, shape) if prune else segments, len(active))
-            self.known_players[place] = Playing(labels, segments, active, name)
+            self.known_players[place] = Playing(labels, segments, active, name, len(plays))
         return self.known_players[place]
 
     def of_positions(self, leaf: Leaf) -> bool:

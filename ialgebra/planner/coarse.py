@@ -30,6 +30,7 @@ class _Blocks:
     labels: NDArray[np.int64]
     active: NDArray[np.int64]
     hybrids: Hybrids
+    count: int
 
 
 def coarse(lowered: Lowered, rows: int, finer: int) -> Lowered | None:
@@ -82,12 +83,12 @@ class _Coarse:
         if id(board) not in self._known:
             self._known[id(board)] = board, self._blocks(board)
         blocks = self._known[id(board)][1]
-        return Board(blocks.labels, blocks.active, blocks.hybrids, board.swapped)
+        return Board(blocks.labels, blocks.active, blocks.hybrids, board.swapped, blocks.count)
 
     def _blocks(self, board: Board) -> _Blocks:
         hybrids = board.hybrids
         if hybrids.players <= self._most:
-            return _Blocks(board.labels, board.active, hybrids)
+            return _Blocks(board.labels, board.active, hybrids, board.count)
         place = np.full(board.count + 1, -1, dtype=np.int64)
         block_of = halved(_centres(board)[board.active], self._most)
         count = int(block_of.max()) + 1
@@ -97,7 +98,8 @@ class _Coarse:
         key = hybrids.key, block_of.tobytes()
         if key not in self._hybrids:
             self._hybrids[key] = replace(hybrids, segments=own, players=count, key=f"{hybrids.key} in {count} blocks")
-        return _Blocks(place[board.labels], np.arange(count), self._hybrids[key])
+        labels = place[board.labels]
+        return _Blocks(labels, np.arange(count), self._hybrids[key], int(labels.max(initial=-1)) + 1)
 
 
 def _centres(board: Board) -> Floats:

@@ -165,6 +165,7 @@ def ends(jobs: Iterable[tuple[Reads, Sequence[Hybrids]]], *, share: bool) -> End
         for model, layer in zip(*read, strict=True):
             apart.setdefault(model, []).extend([layer] * count)
             known = shared.setdefault(model, {})
-            met = known.keys() & rows
-            known.update({row: deepest((layer, known[row])) if row in met else layer for row in rows})
+            met = {row: deepest((layer, known[row])) for row in known.keys() & rows}
+            known.update(dict.fromkeys(rows, layer))
+            known.update(met)
     return {model: list(known.values()) for model, known in shared.items()} if share else apart

@@ -10,15 +10,15 @@ each once. It runs no model, and raises nothing that lowering does not raise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
 
-from ..algebra.baselines import Given
+from ..algebra.baselines import Baseline, Given
 from ..algebra.interning import inner_first
-from ..algebra.sources import Source
+from ..algebra.sources import Edit, Source
 from ..algebra.windows import EVERYTHING, Box, Circle, Column, Columns, Compare, In, Window, WindowConstant, evaluate
 from ..catalog.catalog import Catalog
 from ..errors import BudgetWarning, IalgebraWarning, WindowWarning
@@ -40,28 +40,32 @@ class Use(NamedTuple):
     outcome: str
 
 
-def doubts(asked: Mapping[Leaf, Board], masses: Iterable[Use], catalog: Catalog) -> list[IalgebraWarning]:
+def doubts(asked: Iterable[tuple[Leaf, Board]], masses: Iterable[Use], catalog: Catalog) -> list[IalgebraWarning]:
     """The warnings of a query with these leaves and boards, whose rankings read the windows of `masses`."""
     found: dict[str, IalgebraWarning] = {}
-    for each in (*_windows(asked, masses, catalog), *_budgets(asked, catalog)):
+    every = list(asked)
+    for each in (*_windows(every, masses, catalog), *_budgets(every, catalog)):
         found.setdefault(str(each), each)
     return list(found.values())
 
 
-def _windows(asked: Mapping[Leaf, Board], masses: Iterable[Use], catalog: Catalog) -> Iterator[WindowWarning]:
+def _windows(asked: Sequence[tuple[Leaf, Board]], masses: Iterable[Use], catalog: Catalog) -> Iterator[WindowWarning]:
     """Warnings about windows. The elements of a collection are spoken of together."""
     groups: dict[tuple[Window, Source, str], dict[Source, bool | None]] = {}
 
     def use(window: Window, source: Source, outcome: str, empty: bool | None = None) -> None:
         groups.setdefault((window, source.collection, outcome), {})[source] = empty
 
-    for leaf, board in asked.items():
-        use(leaf.window, leaf.source, "its map is empty", board.count == 0)
-        several = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
-        given = (each.source for each in several if isinstance(each, Given) and each.source.edits)
-        for source in (leaf.source, *given):
-            for window, inner in _edited(source):
-                use(window, inner, "nothing is edited")
+    explained: dict[tuple[Window, str, tuple[Edit, ...]], dict[Source, bool | None]] = {}
+    for leaf, board in asked:
+        source = leaf.source
+        explained.setdefault((leaf.window, source.name, source.edits), {})[source] = board.count == 0
+    for (window, _, _), sources in explained.items():
+        whole = next(iter(sources)).collection
+        groups.setdefault((window, whole, "its map is empty"), {}).update(sources)
+    for read in _with_edits(asked):
+        for window, inner in _edited(read):
+            use(window, inner, "nothing is edited")
     for window, source, outcome in masses:
         use(window, source, outcome)
     columns = _Columns(catalog)
@@ -81,6 +85,19 @@ def _windows(asked: Mapping[Leaf, Board], masses: Iterable[Use], catalog: Catalo
             left = sources.keys() - set(empty)
             for words in columns.outside(window, [source for source in sources if source in left]):
                 yield WindowWarning(f"{words} of '{whole}'")
+
+
+def _with_edits(asked: Iterable[tuple[Leaf, Board]]) -> Iterator[Source]:
+    """The edited inputs that leaves explain, or explain against."""
+    backgrounds: dict[Baseline | Several, list[Source]] = {}
+    for leaf, _ in asked:
+        if leaf.source.edits:
+            yield leaf.source
+        if leaf.baseline not in backgrounds:
+            several = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
+            edits = [each.source for each in several if isinstance(each, Given) and each.source.edits]
+            backgrounds[leaf.baseline] = edits
+            yield from edits
 
 
 def _cut(window: Window) -> str:
@@ -140,10 +157,13 @@ class _Columns:
     def outside(self, window: Window, sources: Iterable[Source]) -> Iterator[str]:
         """Words about each part of a window that reads positions only, and lies outside all these inputs, wholly or in
         part."""
-        every = list({id(columns): columns for columns in map(self.positions, sources)}.values())
-        for part in inner_first(window):
-            if not isinstance(part, _SHAPES) or not part.columns or "value" in part.columns:
-                continue
+        parts = [
+            part
+            for part in inner_first(window)
+            if isinstance(part, _SHAPES) and part.columns and "value" not in part.columns
+        ]
+        every = list({id(columns): columns for columns in map(self.positions, sources if parts else ())}.values())
+        for part in parts:
             if all(part.columns <= each.keys() for each in every):
                 within = self.ranges(part, sources)
                 if not any(evaluate(part, each).any() for each in every):
@@ -200,10 +220,10 @@ def _number(constant: WindowConstant) -> float:
     return float(constant.value)
 
 
-def _budgets(asked: Mapping[Leaf, Board], catalog: Catalog) -> Iterator[BudgetWarning]:
+def _budgets(asked: Iterable[tuple[Leaf, Board]], catalog: Catalog) -> Iterator[BudgetWarning]:
     """Warnings about budgets that are below the number of players, one for each budget."""
     few: dict[tuple[str, int], tuple[int, Leaf]] = {}
-    for leaf, board in asked.items():
+    for leaf, board in asked:
         budget, players = leaf.estimation.budget, board.hybrids.players
         if budget is None or players <= budget:
             continue

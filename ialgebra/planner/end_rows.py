@@ -61,10 +61,16 @@ class EndRows:
 
     def held(self, leaf: Leaf, x: Element, background: Element) -> tuple[HeldRow, HeldRow]:
         """The ends of a leaf as a game holds them: tensors, or how to read again what is not held."""
+        if self.are_held(leaf):
+            return x.tensor, background.tensor
         return (
             self._or_read(x.tensor, self.is_read(leaf.source), lambda: self.of(leaf).x.tensor),
             self._or_read(background.tensor, self._reads_background(leaf), lambda: self.of(leaf).background.tensor),
         )
+
+    def are_held(self, leaf: Leaf) -> bool:
+        """Whether a game holds both ends of a leaf; it is so of all inputs of one collection, or of none."""
+        return not self.is_read(leaf.source) and not self._reads_background(leaf)
 
     def _or_read(self, tensor: torch.Tensor, read: bool, again: Callable[[], torch.Tensor]) -> HeldRow:
         return ReadAgain(again, RowForm.of(tensor)) if read else tensor

@@ -61,9 +61,11 @@ class Leaf:
 
     def of(self, source: Source) -> Leaf:
         """The same φ of another input."""
-        target = Predicted(self.model, source) if isinstance(self.target, Predicted) else self.target
-        read = (self.baseline, self.partition, target, self.output, self.estimation, self.depth)
-        return Leaf(self.model, source, *read, self.window, self.layer)
+        found = object.__new__(Leaf)  # of a collection there are many, of which the constructor would set every field
+        found.__dict__.update(self.__dict__, source=source)
+        if isinstance(self.target, Predicted):
+            found.__dict__["target"] = Predicted(self.model, source)
+        return found
 
     @property
     def against(self) -> tuple[str, ...]:
@@ -190,6 +192,11 @@ class Game:
     output: OutputKind
     estimation: Estimation
 
+    @property
+    def column(self) -> tuple[str, int | None, OutputKind]:
+        """What it reads of a row, but for the class."""
+        return self.model, self.layer, self.output
+
     @cached_property
     def key(self) -> tuple[str, ...]:
         """The game's content: a total order of games, the same in every process."""
@@ -210,10 +217,7 @@ class Board:
     active: NDArray[np.int64]
     hybrids: Hybrids
     swapped: bool  # L13: foreground and background have changed places
-
-    @cached_property
-    def count(self) -> int:
-        return int(self.labels.max(initial=-1)) + 1
+    count: int  # players, null players included
 
 
 @dataclass(frozen=True)

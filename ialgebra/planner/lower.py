@@ -10,7 +10,7 @@ and in `boards`: equal games are one (L11), φ(x; x, f) = 0 (L12), duality φ(x'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
@@ -77,9 +77,11 @@ class Lowering:
         return () if self._trees is None else self._trees.decisions
 
     @property
-    def asked(self) -> Mapping[Leaf, Board]:
+    def asked(self) -> Iterator[tuple[Leaf, Board]]:
         """The leaves of the plans that answers were asked of, each with its board."""
-        return self._boards.asked
+        yield from self._boards.asked.items()
+        for leaves, boards in self._boards.asked_together:
+            yield from zip(leaves, boards, strict=True)
 
     def answers(self, plan: Operator, *, merge: bool, dual: bool) -> list[Answer]:
         """The answers of `plan`, one for each component. `merge` makes equal games one; `dual` reads both directions of
@@ -122,9 +124,21 @@ class Lowering:
             assert collection is not None
             leaves = [first.leaf.of(source) for source in collection.inputs]
             prune, swap = self._of_board(first, dual)
-            build_together(self._boards, leaves, prune=prune, dual=swap)
-            self._each[plan, merge, dual] = [self._summed(first._replace(leaf=leaf), merge, dual) for leaf in leaves]
+            if isinstance(first.leaf.baseline, Several):
+                read = [self._summed(first._replace(leaf=leaf), merge, dual) for leaf in leaves]
+            else:
+                boards = build_together(self._boards, leaves, prune=prune, dual=swap)
+                read = [
+                    self._alone(_Share(first.coefficient, leaf, first.part, first.own), board)
+                    for leaf, board in zip(leaves, boards, strict=True)
+                ]
+            self._each[plan, merge, dual] = read
         return self._each[plan, merge, dual]
+
+    def _alone(self, share: _Share, board: Board) -> _Read:
+        """What one share reads, which is all that its component has."""
+        terms = (self._term_on(share, board),)
+        return _Read((share,), terms, terms)
 
     def _summed(self, share: _Share, merge: bool, dual: bool) -> _Read:
         shares = tuple(self._shares(share, merge))
@@ -220,9 +234,11 @@ class Lowering:
         return self._merged[plan, dual]
 
     def _term(self, share: _Share, dual: bool) -> GameTerm:
-        leaf = share.leaf
         prune, swap = self._of_board(share, dual)
-        board = self._boards.board(leaf, prune=prune, dual=swap)
+        return self._term_on(share, self._boards.board(share.leaf, prune=prune, dual=swap))
+
+    def _term_on(self, share: _Share, board: Board) -> GameTerm:
+        leaf = share.leaf
         game = Game(leaf.model, leaf.layer, board.hybrids, leaf.target, leaf.output, leaf.estimation)
         return GameTerm(share.coefficient, game, board, share.part)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, cast
 
-from ..algebra.operators import Operator, leaves
+from ..algebra.operators import Operator, OutputKind, leaves
 from ..models.profile import Mode
 from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
@@ -45,6 +46,20 @@ class Job:
     @property
     def predictions(self) -> tuple[Predicted, ...]:
         return tuple(dict.fromkeys(game.target for game in self.games if isinstance(game.target, Predicted)))
+
+
+class JobFamily(NamedTuple):
+    """Jobs by number that are alike but for their ends and classes: one design, and columns (model, layer, output)."""
+
+    jobs: tuple[int, ...]
+    spec: DesignSpec
+    copies: int | None
+    columns: tuple[tuple[str, int | None, OutputKind], ...]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that its jobs run."""
+        return tuple(dict.fromkeys(model for model, _, _ in self.columns))
 
 
 _CLEARLY_LESS = 0.95  # one cost is less than another below this ratio of their seconds: 5 % is noise
@@ -141,10 +156,25 @@ class PhysicalPlan:
     strategy: Strategy  # with every decision taken
     seed: int
 
+    @cached_property
+    def families(self) -> tuple[JobFamily, ...]:
+        """Its jobs, those together that are alike, in the order of the first of each."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for number, job in enumerate(self.jobs):
+            columns: object = job.games[0].column
+            if len(job.games) > 1:
+                columns = tuple([game.column for game in job.games])
+            alike.setdefault((job.spec, job.hybrids.copies, columns), []).append(number)
+        first = [(self.jobs[numbers[0]], tuple(numbers)) for numbers in alike.values()]
+        return tuple(
+            JobFamily(numbers, job.spec, job.hybrids.copies, tuple([game.column for game in job.games]))
+            for job, numbers in first
+        )
+
     @property
     def models(self) -> tuple[str, ...]:
         """The models whose games it evaluates."""
-        return tuple(dict.fromkeys(name for job in self.jobs for name in job.models))
+        return tuple(dict.fromkeys(name for each in self.families for name in each.models))
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -140,10 +140,13 @@ class _Reading:
         self.outcome = outcome
         self.class_name = cache(partial(class_name, catalog))
         self.unit = cache(partial(_unit, catalog))
+        self.unit_of_one = cache(lambda model, output: _unit(catalog, frozenset([(model, output)])))
 
     def words(self, answer: Answer, label: str | None) -> _Words:
         """What is said of an answer's map, under this label if it has one."""
         leaves = answer.shown
+        if len(leaves) == 1 and answer.component is None:
+            return self.words_of_one(leaves[0], label)
         models, inputs = [each.model for each in leaves], [str(each.source) for each in leaves]
         layers = {each.layer for each in leaves}
         targets = tuple(dict.fromkeys(_targets(leaves, self.outcome)))
@@ -157,6 +160,21 @@ class _Reading:
             ", ".join(self.class_name(leaves[0].model, first, target) for target in targets),
             self.unit(frozenset((each.model, each.output) for each in leaves)),
             self.prediction(leaves),
+        )
+
+    def words_of_one(self, leaf: Leaf, label: str | None) -> _Words:
+        """What is said of the map of one input."""
+        source, (target,) = str(leaf.source), _targets((leaf,), self.outcome)
+        layer = "" if leaf.layer is None else f" layer {leaf.layer}"
+        return _Words(
+            label or f"{leaf.model}({source}){layer}",
+            leaf.model,
+            leaf.layer,
+            source,
+            target,
+            self.class_name(leaf.model, leaf.source.name, target),
+            self.unit_of_one(leaf.model, leaf.output),
+            self.prediction((leaf,)),
         )
 
     def prediction(self, leaves: Sequence[Leaf]) -> str | None:

@@ -17,7 +17,7 @@ from ialgebra.algebra.sources import Source
 from ialgebra.planner import together
 from ialgebra.planner.boards import Boards
 from ialgebra.planner.games import Board, Leaf
-from ialgebra.planner.together import build_together
+from ialgebra.planner.together import build_together, built_in_one_go
 
 LEAF = Leaf("f", Source("xs", 0), Constant(0.0), Features(), 0, "logit", Estimation(), None)
 
@@ -33,7 +33,14 @@ def session(xs: torch.Tensor, **more: object) -> ialgebra.Session:
 def content(board: Board) -> object:
     hybrids = board.hybrids
     return (
-        (board.labels.tolist(), board.active.tolist(), board.swapped, board.labels.dtype, board.active.dtype),
+        (
+            board.labels.tolist(),
+            board.active.tolist(),
+            board.count,
+            board.swapped,
+            board.labels.dtype,
+            board.active.dtype,
+        ),
         (hybrids.key, hybrids.full, hybrids.empty, hybrids.players, hybrids.segments.tolist(), hybrids.copies),
         (hybrids.foreground.tolist(), hybrids.background.tolist()),
     )
@@ -44,10 +51,11 @@ def compare(con: ialgebra.Session, leaf: Leaf, together_: int, prune: bool = Tru
     catalog = con._catalog
     leaves = [replace(leaf, source=source) for source in catalog.input("xs").sources]
     one, other = Boards(catalog), Boards(catalog)
-    build_together(one, leaves, prune=prune, dual=dual)
-    assert len(one.boards) == together_
-    for each in leaves:
-        found, expected = (boards.board(each, prune=prune, dual=dual) for boards in (one, other))
+    assert len(built_in_one_go(one, leaves, prune, dual)) == together_
+    every = build_together(one, leaves, prune=prune, dual=dual)
+    for each, found in zip(leaves, every, strict=True):
+        expected = other.board(each, prune=prune, dual=dual)
+        assert one.board(each, prune=prune, dual=dual).hybrids is found.hybrids
         assert repr(content(found)) == repr(content(expected))  # as text, in which NaN equals NaN
 
 
