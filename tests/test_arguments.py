@@ -134,6 +134,12 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             of_a_session("register_concepts"),
             {"model": "f", "module": nn.Linear(4, 3), "inputs": torch.randn(12, 4)},
         ),
+        "Session.fit_concepts": (
+            con.fit_concepts,
+            {"model": "f", "inputs": torch.ones(2, 4), "size": 1, "kind": "nmf", "name": "motifs"},
+        ),
+        "Session.gallery": (con.gallery, {"model": "f", "inputs": "xs"}),
+        "Session.picture": (con.picture, {"model": "f", "attribute": "a0", "inputs": "xs"}),
         "Session.save_concepts": (con.save_concepts, {"model": "f", "path": folder / "concepts"}),
         "Session.load_concepts": (con.load_concepts, {"model": "f", "path": con.save_concepts("f", folder / "own")}),
         "Session.calibrate": (con.calibrate, {"model": "f", "input": "x"}),

@@ -6,27 +6,39 @@ registers the same again. Nothing here takes locks or lists steps; `session` doe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..catalog import derived
 from ..catalog.catalog import CONCEPTS, Catalog
 from ..errors import IalgebraError
-from ..models.concepts import Dictionary, registered
+from ..models.concepts import Dictionary, activations_of, fit, registered
+from ..models.concepts.dictionary import ConceptKind
+from ..models.concepts.figures import with_stability
 from ..models.concepts.files import digests, load_concepts, models_of, save_concepts
+from ..models.concepts.measuring import figures_of
+from ..models.concepts.metrics import matched_correlation
 from ..models.concepts.register import GivenEncoder, GivenHead
 from ..models.fitting import HeadLabels
 from ..models.network import Network
-from ..models.reading import Batch
+from ..models.reading import Batch, collect
+from ..system.checks import whole
 from . import registration
 from .history import History
 from .names import valid_name
+from .progress import stages
 from .steps import Concepts, PythonCall
 
-Inputs = Iterable[Batch] | Tensor | str
+_MOST_SEEDS = 20  # that a dictionary is compared with
+
+Inputs = Iterable[Batch] | Tensor | NDArray[np.generic] | str
 
 
 def known(catalog: Catalog, model: str, name: str, inputs: Inputs | None) -> Network:
@@ -51,9 +63,23 @@ def run_again(catalog: Catalog, network: Network) -> None:
 
 def read_inputs(catalog: Catalog, model: str, inputs: Inputs | None) -> Iterable[Batch] | Tensor | None:
     """Inputs as a model is given them: the elements of a registered collection, or what the caller gave."""
+    if isinstance(inputs, np.ndarray):
+        return torch.from_numpy(inputs)
     if not isinstance(inputs, str):
         return inputs
-    return [catalog.element_for(model, each).tensor for each in catalog.input(inputs).sources]
+    return _Elements(catalog, model, inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Elements:
+    """The elements of a registered collection as a model is given them, each read when it is wanted."""
+
+    catalog: Catalog
+    model: str
+    name: str
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self.catalog.element_for(self.model, each).tensor for each in self.catalog.input(self.name).sources)
 
 
 def given(
@@ -75,6 +101,69 @@ def given(
     made = registered(network, module, names, head, name, read, labels, seed, holdout)
     registration.meet(network)
     return made
+
+
+def fitted(
+    catalog: Catalog,
+    model: str,
+    inputs: Inputs,
+    labels: HeadLabels | None,
+    layers: Sequence[int | str] | Mapping[str, Sequence[int | str]] | None,
+    size: int,
+    name: str,
+    kind: ConceptKind,
+    also: Sequence[str],
+    seed: int,
+    holdout: float,
+    stability: int,
+    progress: bool,
+) -> Dictionary:
+    """See `Session.fit_concepts`. Nothing is registered yet."""
+    whole("stability", stability, 0, _MOST_SEEDS)
+    catalog = catalog.snapshot()
+    models = tuple(dict.fromkeys((model, *also)))
+    networks = {each: known(catalog, each, name, inputs) for each in models}
+    if labels is None and isinstance(inputs, str):
+        labels = _own_labels(catalog, networks[model], inputs)
+    read = read_inputs(catalog, model, inputs)
+    if isinstance(read, Iterator):
+        read = list(read)
+    assert read is not None
+    with stages(progress) as told:
+        made, found = fit(networks, read, labels, layers, size, name, kind, seed, holdout, told)
+        figures = figures_of(
+            *(made, networks, found.codes, found.outputs, found.labels),
+            fitted=found.rows,
+            reconstruction=found.reconstruction,
+            seconds=found.seconds,
+        )
+        if stability and len(found.held_out):
+            ours, others = activations_of(model, networks, made), []
+            mine = _attributes(ours, read)[found.held_out]
+            for number in range(1, stability + 1):
+                other, _ = fit(networks, read, None, layers, size, name, kind, seed + number, holdout, told)
+                theirs = _attributes(activations_of(model, networks, other), read)[found.held_out]
+                others.append(matched_correlation(mine, theirs))
+            figures = with_stability(figures, others)
+    for network in networks.values():
+        registration.meet(network)
+    return replace(made, figures=figures)
+
+
+def _own_labels(catalog: Catalog, network: Network, inputs: str) -> HeadLabels | None:
+    """The labels of a registered collection, where they are classes of the model."""
+    labels = catalog.input(inputs).labels
+    if labels is None:
+        return None
+    try:
+        return [network.class_index(each) for each in labels]
+    except IalgebraError:
+        return None
+
+
+def _attributes(network: Network, inputs: Iterable[Batch] | Tensor) -> Tensor:
+    """The attributes (N, J) of inputs."""
+    return collect(network, inputs, (), network.batch_size or 64, None).logits
 
 
 def save(catalog: Catalog, model: str, path: str | Path, name: str) -> Path:

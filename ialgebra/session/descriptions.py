@@ -13,6 +13,7 @@ from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import in_lines
 from ..models.concepts import DerivedNetwork, Dictionary, Surrogate
+from ..models.concepts.measuring import read_from
 from ..models.network import Network
 
 _SHOWN = 12  # models, or inputs, that a session lists
@@ -84,20 +85,18 @@ def model_text(network: Network) -> str:
 
 def concepts_line(key: str, dictionary: Dictionary) -> str:
     """The model of a dictionary's attributes, how many there are, and what they are read from."""
-    read = "; ".join(
-        f"{' and '.join(layers)} of {model}" if layers else f"the input of {model}"
-        for model, layers in dictionary.layers.items()
-    )
-    return f"{key}: {dictionary.size} attributes ({dictionary.kind}), of {read}"
+    return f"{key}: {dictionary.size} attributes ({dictionary.kind}), of {read_from(dictionary)}"
 
 
 def concepts_text(key: str, dictionary: Dictionary) -> str:
-    """A dictionary and its attributes: what each adds to the surrogate's outputs at most and at least."""
+    """A dictionary, its attributes, and what was measured of it."""
     model = key.removesuffix(f".{dictionary.name}")
     head = dictionary.heads[model]
     lines = [f"concepts {concepts_line(key, dictionary)}"]
     lines.append(f"  names: {', '.join(dictionary.names[:12])}{', …' if dictionary.size > 12 else ''}")
     lines.append(f"  head: {len(head.weight)} outputs of {model}, linear in the attributes")
+    if dictionary.figures is not None:
+        lines += [f"  {each}" for each in dictionary.figures.lines()]
     return in_lines(lines)
 
 

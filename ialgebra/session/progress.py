@@ -123,6 +123,29 @@ def _on_stderr() -> Iterator[Watch]:
             progress.stop()
 
 
+@contextmanager
+def stages(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for what has stages: it is told what is being done, how much of it is done, and how much there
+    is. It appears once this has taken a second or so."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task("", total=None)
+    started = time.perf_counter()
+
+    def told(what: str, done: int, total: int) -> None:
+        if not shown:
+            return
+        progress.update(task, completed=done, total=total, description=what)
+        if not progress.live.is_started and time.perf_counter() - started > _BAR_AFTER:
+            progress.start()
+
+    try:
+        yield told
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
 def error_line(standing: Standing) -> str:
     """The error so far against the one asked for, if any: `error ≤ 12 %, asked 5 %`."""
     if standing.asked is None:

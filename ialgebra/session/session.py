@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from numpy.typing import ArrayLike
@@ -41,13 +41,15 @@ from ..models.layers import LayerChoice
 from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
+from ..results.concept_report import ConceptReport
+from ..results.gallery import Gallery
 from ..results.relation import Relation
 from ..results.shown_text import ShownText
 from ..system import forking
 from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
-from . import concepts, interrupts, page, registration
+from . import concepts, galleries, interrupts, page, registration
 from .answers import Answering
 from .descriptions import input_line, session_text
 from .history import History
@@ -60,6 +62,9 @@ from .statements.registry import run as answer_statement
 from .steps import HistoryStep
 from .submitted import Submitted
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @checked
@@ -265,7 +270,7 @@ class Session:
         labels: HeadLabels | None = None,
         seed: int = 0,
         holdout: float = 0.2,
-    ) -> None:
+    ) -> ConceptReport | None:
         """Register concepts of your own for a model: a dictionary of J attributes, and a linear head that reads them.
 
         `module`: a module or function from a batch (B, *input_shape) to attributes (B, J), such as a concept bottleneck
@@ -276,10 +281,50 @@ class Session:
         less a share of `holdout`; without inputs it is the linear map inside the model that gives its outputs of these
         attributes. `name`: of the dictionary. From then on `f.concepts` is a model of the attributes and `f.g` one of
         the head's outputs, and queries take `players => concepts`. Raises BindError or ShapeError for what does not
-        fit and for names that are taken, ModelError for a failing module.
+        fit and for names that are taken, ModelError for a failing module. Returns a report where there are inputs.
         """
         with self._concepts_of(f"register concepts of {model}", f"{model}.{name}") as made:
             made.append(concepts.given(self._catalog, model, module, names, head, name, inputs, labels, seed, holdout))
+        return None if made[0].figures is None else ConceptReport(made[0].figures)
+
+    @checked
+    def fit_concepts(
+        self,
+        model: str,
+        inputs: concepts.Inputs,
+        labels: HeadLabels | None = None,
+        layers: Sequence[int | str] | Mapping[str, Sequence[int | str]] | None = None,
+        size: int = 25,
+        name: str = "concepts",
+        kind: Literal["flint", "nmf", "sae"] = "flint",
+        also: Sequence[str] = (),
+        seed: int = 0,
+        holdout: float = 0.2,
+        *,
+        stability: int = 0,
+    ) -> ConceptReport:
+        """Learn a dictionary of `size` attributes from a model's hidden outputs, and a linear head g that gives the
+        model's outputs of them (FLINT, Parekh et al., 2021); f itself is not changed.
+
+        `inputs`: as `fit_heads` takes them, or an array, or the name of a registered collection. `labels`: of the
+        inputs, which nothing is fitted to; the report says the accuracy of f and g by them (None: those of the
+        collection, if any). `layers`: that are read (None: the last hidden one, and with 'flint' a convolution before
+        it). `kind`: 'flint' learns an encoder; 'nmf' (nonnegative directions) and 'sae' (a sparse autoencoder) find
+        directions of one layer, and `players => concepts` is then a game on f itself. `also`: other models that share
+        the dictionary. A share `holdout` of the inputs is kept out for the report. `stability`: how many dictionaries
+        of other seeds this one is compared with. Ctrl-C keeps the best so far. From then on `f.concepts` is a model of
+        the attributes and `f.g` one of the surrogate. Raises BindError or ShapeError for what does not fit and for
+        names that are taken, ModelError for a failing model.
+        """
+        with self._concepts_of(f"fit concepts of {model}", f"{model}.{name}") as made:
+            made.append(
+                concepts.fitted(
+                    *(self._catalog, model, inputs, labels, layers, size, name, kind, also, seed, holdout, stability),
+                    progress=self._progress,
+                )
+            )
+        assert made[0].figures is not None
+        return ConceptReport(made[0].figures)
 
     @checked
     def save_concepts(self, model: str, path: str | Path, name: str = "concepts") -> Path:
@@ -298,6 +343,47 @@ class Session:
         """
         with self._concepts_of(f"load concepts of {model}", f"{model}.{name or 'concepts'}") as made:
             made.append(concepts.load(self._catalog, model, path, name, module))
+
+    @checked
+    def gallery(
+        self,
+        model: str,
+        inputs: str | None = None,
+        attributes: Sequence[str] | None = None,
+        *,
+        name: str = "concepts",
+        seed: int = 0,
+    ) -> Gallery:
+        """What the attributes of a dictionary are, a row for each: the inputs that activate it most and least, where in
+        them it is (Shapley maps), what it matters to, and for pictures one in which it was raised; for texts the words
+        that activate it most, for tables the features by which its inputs differ.
+
+        `inputs`: the registered collection that is shown (None: the only one that fits). `attributes`: some of them
+        (None: all that are ever active, the most relevant first). `name`: of the dictionary. Raises BindError for
+        unknown names, ModelError for a failing model.
+        """
+        with _computing():
+            return galleries.gallery(self._catalog.snapshot(), self._asked, model, inputs, attributes, name, seed)
+
+    @checked
+    def picture(
+        self,
+        model: str,
+        attribute: str,
+        cls: str | int | None = None,
+        *,
+        inputs: str | None = None,
+        name: str = "concepts",
+        seed: int = 0,
+    ) -> Figure:
+        """One attribute of a dictionary as a picture, as in a row of its `gallery`; of pictures, a typical one of class
+        `cls` (None: the class that it matters to most) before and after the attribute was raised in it.
+
+        Raises BindError for unknown names, IalgebraError where matplotlib is not installed.
+        """
+        with _computing():
+            catalog = self._catalog.snapshot()
+            return galleries.picture(catalog, self._asked, model, attribute, cls, inputs, name, seed).plot()
 
     @checked
     def calibrate(self, model: str, input: str | None = None, *, compile: bool = False) -> Relation:
@@ -529,6 +615,13 @@ class Session:
     def explored(self, answer: Relation) -> object:
         """The widget that `answer.explore()` returns, for an answer of this session."""
         return page.widget(self, answer)
+
+    def _asked(self, text: str) -> Relation:
+        """The answer to a query that is no step of its own."""
+        context = replace(self._context(text, 0, None), progress=False)
+        (query,) = reader.parse(text)
+        assert isinstance(query, tree.Query)
+        return context.answered(context.request(query))
 
     def _context(
         self, text: str, seed: int | None, strategy: Strategy | str | None, watch: Watch | None = None

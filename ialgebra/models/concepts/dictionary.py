@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...errors import BindError, ShapeError, did_you_mean
+from .figures import ConceptFigures
 
 ConceptKind = Literal["flint", "nmf", "sae", "given"]
 
@@ -38,6 +39,7 @@ class Dictionary:
     it takes the model's own input. The encoder is called with these outputs, one argument a layer, those of the first
     model first, and returns attributes (B, J); those of flint, nmf and sae are never negative. `heads` has one head for
     each model. `directions` (J, features) are what an attribute adds to the output of the one layer of 'nmf' and 'sae'.
+    `figures` are what was measured of it on held-out inputs.
     Raises BindError or ShapeError for parts that do not fit together.
     """
 
@@ -48,6 +50,7 @@ class Dictionary:
     encoder: nn.Module
     heads: Mapping[str, ConceptHead]
     directions: Tensor | None = None
+    figures: ConceptFigures | None = None
 
     def __post_init__(self) -> None:
         if not self.names or len(set(self.names)) != len(self.names):

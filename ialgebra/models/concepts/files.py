@@ -24,6 +24,7 @@ from ..adapters.opened import Runs
 from ..head_files import weights_digest
 from ..network import Network
 from .dictionary import ConceptHead, ConceptKind, Dictionary
+from .encoders import built, described
 from .register import GivenEncoder, check
 
 _FORM = weight_files.FileForm("concepts", 1, ("concepts",))
@@ -115,7 +116,7 @@ def _described(encoder: nn.Module) -> dict[str, object]:
     """What an encoder is, as JSON."""
     if isinstance(encoder, GivenEncoder):
         return {"arm": _GIVEN, "module": encoder.module is not None, "pool": list(encoder.pool)}
-    raise BindError(f"an encoder of type {type(encoder).__name__} cannot be kept in a file")
+    return described(encoder)
 
 
 def _state(encoder: nn.Module) -> dict[str, Tensor]:
@@ -148,7 +149,7 @@ _DOCUMENT: Final[Mapping[str, checks.Check]] = {
     "models": _models,
     "encoder": _mapping,
 }
-_GIVEN_ARM: Final[Mapping[str, checks.Check]] = {
+_GIVEN_FORM: Final[Mapping[str, checks.Check]] = {
     "arm": checks.text,
     "module": checks.flag,
     "pool": partial(checks.sequence, partial(checks.whole, low=1, high=_MOST_DIMENSIONS)),
@@ -210,10 +211,12 @@ def _dictionary(
     return Dictionary(name or str(document["name"]), kind, layers, names, encoder, heads, directions)
 
 
-def _encoder(described: Mapping[str, object], state: Mapping[str, Tensor], module: object) -> nn.Module:
-    if described.get("arm") != _GIVEN:
-        raise BindError(f"its encoder is of an unknown kind, {checks.shown(described.get('arm'))}")
-    said = checks.fields_of("of its encoder", described, _GIVEN_ARM)
+def _encoder(form: Mapping[str, object], state: Mapping[str, Tensor], module: object) -> nn.Module:
+    if form.get("arm") != _GIVEN:
+        if module is not None:
+            raise BindError("its encoder is in the file; leave module out")
+        return _learned(form, state)
+    said = checks.fields_of("of its encoder", form, _GIVEN_FORM)
     if said["module"] and not callable(module):
         raise BindError(
             "its attributes are those of a module that it does not hold; give it, as in load_concepts(model, path, "
@@ -225,24 +228,43 @@ def _encoder(described: Mapping[str, object], state: Mapping[str, Tensor], modul
     return _with(encoder, state)
 
 
+def _learned(form: Mapping[str, object], state: Mapping[str, Tensor]) -> nn.Module:
+    """An encoder of the closed list. It takes no memory before its form is known to be that of the numbers."""
+    try:
+        with torch.device("meta"):
+            encoder = built(form)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, RuntimeError) as error:
+        raise BindError(f"its encoder is described as none that there is ({error})") from error
+    _check_state(encoder.state_dict(), state, types=False)
+    if len({each.dtype for each in state.values()}) > 1:
+        raise BindError("the tensors of its encoder are of several types")
+    encoder.load_state_dict(dict(state), assign=True)
+    return encoder.eval().requires_grad_(False)
+
+
 def _with(encoder: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """The encoder with the numbers of a file, which have to be of its own shapes and types; the encoder itself, where
     it has these."""
     own = _state(encoder)
-    if set(own) != set(state):
-        name = min(set(own) ^ set(state))
-        raise BindError(f"its encoder {'lacks' if name in own else 'has'} the tensor {checks.shown(name)}")
-    for name, each in own.items():
-        held = state[name]
-        if held.shape != each.shape or held.dtype != each.dtype:
-            raise ShapeError(
-                f"the tensor {checks.shown(name)} of its encoder is {held.dtype} {tuple(held.shape)}; the module has "
-                f"{each.dtype} {tuple(each.shape)}"
-            )
-        if held.is_floating_point():
-            weight_files.finite(_FORM, name, state)
+    _check_state(own, state)
     if all(torch.equal(each.cpu(), state[name]) for name, each in own.items()):
         return encoder
     encoder = copy.deepcopy(encoder)
     encoder.load_state_dict(dict(state))
     return encoder
+
+
+def _check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, types: bool = True) -> None:
+    """Raise BindError or ShapeError where a file's numbers are not of the names, shapes and `types` of an encoder."""
+    if set(own) != set(state):
+        name = min(set(own) ^ set(state))
+        raise BindError(f"its encoder {'lacks' if name in own else 'has'} the tensor {checks.shown(name)}")
+    for name, each in own.items():
+        held = state[name]
+        if held.shape != each.shape or (types and held.dtype != each.dtype):
+            raise ShapeError(
+                f"the tensor {checks.shown(name)} of its encoder is {held.dtype} {tuple(held.shape)}; the module has "
+                f"{each.dtype} {tuple(each.shape)}"
+            )
+        if held.is_floating_point() or not types:
+            weight_files.finite(_FORM, name, state)

@@ -8,6 +8,7 @@ input and no query.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -24,6 +25,7 @@ from ..reading import Batch, HiddenOutputs, collect
 from ..regression import fit
 from .composed import activations_of, surrogate_of
 from .dictionary import ConceptHead, Dictionary
+from .measuring import figures_of
 
 GivenHead = nn.Linear | tuple[ArrayLike | Tensor, ArrayLike | Tensor] | Sequence[ArrayLike | Tensor]
 
@@ -74,22 +76,25 @@ def registered(
         inputs = list(inputs)
     read = None if inputs is None else collect(network, inputs, (), network.batch_size or _BATCH, None)
     layers, encoder = _place(network, module)
-    draft = ConceptHead(torch.zeros(network.column_count, 1), torch.zeros(network.column_count))
-    unnamed = Dictionary(name, "given", {network.name: layers}, ("a0",), encoder, {network.name: draft})
-    codes = _codes(network, unnamed)
+    columns = network.column_count
+
+    def named(called: tuple[str, ...], head: ConceptHead | None = None) -> Dictionary:
+        head = head or ConceptHead(torch.zeros(columns, len(called)), torch.zeros(columns))
+        return Dictionary(name, "given", {network.name: layers}, called, encoder, {network.name: head})
+
+    codes = _codes(network, named(("a0",)))
     size = codes.shape[1]
     called = _names(names, size, name)
     if head is not None:
         found = given_head(network, head, size)
     elif inputs is not None and read is not None:
-        attributes = activations_of(network.name, {network.name: network}, unnamed)
-        attributes.classes = None
+        attributes = activations_of(network.name, {network.name: network}, named(called))
         attributes.probe(_example(network))
-        codes = collect(attributes, inputs, (), network.batch_size or _BATCH, None).logits
-        found = _fitted(network, codes, read, labels, seed, holdout)
+        all_codes = collect(attributes, inputs, (), network.batch_size or _BATCH, None).logits
+        return _fitted(network, named(called), all_codes, read, labels, seed, holdout)
     else:
         found = _found_inside(network, codes)
-    return Dictionary(name, "given", {network.name: layers}, called, encoder, {network.name: found})
+    return named(called, found)
 
 
 def check(networks: Mapping[str, Network], dictionary: Dictionary) -> None:
@@ -212,13 +217,15 @@ def _found_inside(network: Network, codes: Tensor) -> ConceptHead:
 
 def _fitted(
     network: Network,
+    dictionary: Dictionary,
     codes: Tensor,
     read: HiddenOutputs,
     labels: HeadLabels | None,
     seed: int,
     holdout: float,
-) -> ConceptHead:
-    """The head that fits the concepts (N, J) of inputs to labels, or to the model's own outputs."""
+) -> Dictionary:
+    """The dictionary with the head that fits the concepts (N, J) of inputs to labels, or to the model's own outputs, as
+    measured on the inputs held out."""
     rows = len(read.logits)
     if rows < 2:
         raise BindError(f"a head on the concepts of '{network.name}' needs at least 2 inputs; got {rows}")
@@ -226,4 +233,9 @@ def _fitted(
     aside, checked = split(torch.arange(rows), holdout, seed)
     goal = goal_of(read.logits, network.outputs, truth)
     weight, bias, _ = fit(codes.to(read.logits.dtype), goal, ~aside & ~checked, checked)
-    return ConceptHead(weight, bias)
+    head = ConceptHead(weight, bias)
+    made = replace(dictionary, heads={network.name: head})
+    own = None if truth is None else truth[aside]
+    outputs = {network.name: read.logits[aside]}
+    figures = figures_of(made, {network.name: network}, codes[aside], outputs, own, fitted=rows - int(aside.sum()))
+    return replace(made, figures=figures)
