@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from ialgebra.errors import BindError, ShapeError
 from ialgebra.models import Network
-from ialgebra.models.concepts import Dictionary, Fitted, activations_of, fit, surrogate_of
+from ialgebra.models.concepts import Dictionary, Fitted, activations_of, fit, learning, surrogate_of
 from ialgebra.models.concepts.encoders import NonnegativeEncoder, built, described, places_last
 from ialgebra.models.concepts.factors import nmf, nonnegative_codes
 from ialgebra.models.concepts.metrics import matched_correlation
@@ -33,6 +35,9 @@ class Reader(nn.Module):
         self.body = nn.Sequential(nn.Linear(features, features, bias=False), nn.ReLU(), nn.Linear(features, classes))
         with torch.no_grad():
             self.body[0].weight.copy_(torch.eye(features))
+            last = self.body[2]
+            last.weight -= last.weight.mean(dim=0)  # each class is predicted of some
+            last.bias.copy_(-last.weight @ planted()[0].mean(dim=0))
 
     def forward(self, batch: Tensor) -> Tensor:
         return self.body(batch)
@@ -41,6 +46,15 @@ class Reader(nn.Module):
 def network(name: str = "f", seed: int = 0) -> Network:
     torch.manual_seed(seed)
     return Network(name, Reader(), classes=["cat", "dog", "owl"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """FLINT is trained for fewer steps than usual: these nets are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "_WARM_STEPS", 60)
+        patch.setattr(learning, "_STEPS", 120)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +192,101 @@ def test_what_cannot_be_fitted_is_refused_with_a_sentence(given: dict, error: ty
     rows = given.pop("inputs", planted()[0])
     with pytest.raises(error, match=words):
         fit({"f": network()}, rows, **({"kind": "nmf", "size": 3} | given))
+
+
+@pytest.fixture(scope="module")
+def flint() -> tuple[Network, Dictionary, Fitted]:
+    net = network()
+    return net, *fit({"f": net}, planted()[0], size=8)
+
+
+def test_flint_is_faithful_and_rebuilds_inputs(flint: tuple[Network, Dictionary, Fitted]) -> None:
+    _, dictionary, seen = flint
+    f, g = seen.outputs["f"].argmax(1), seen.surrogates["f"].argmax(1)
+    assert float((f == g).float().mean()) > 0.95
+    assert seen.reconstruction > 0.8
+    assert seen.rebuilt == "the input"
+    assert float(seen.codes.min()) >= 0
+    assert dictionary.directions is None
+
+
+def test_a_head_without_its_own_attributes_is_not_faithful(flint: tuple[Network, Dictionary, Fitted]) -> None:
+    _, dictionary, seen = flint
+    order = torch.randperm(len(seen.codes), generator=torch.Generator().manual_seed(0))
+    f, g = seen.outputs["f"].argmax(1), dictionary.heads["f"](seen.codes[order]).argmax(1)
+    assert float((f == g).float().mean()) < 0.6
+
+
+def test_flint_fits_again_to_the_same_bits(flint: tuple[Network, Dictionary, Fitted]) -> None:
+    again, seen = fit({"f": network()}, planted()[0], size=8)
+    assert torch.equal(flint[2].codes, seen.codes)
+    assert torch.equal(flint[1].heads["f"].weight, again.heads["f"].weight)
+    for name, value in flint[1].encoder.state_dict().items():
+        assert torch.equal(value, again.encoder.state_dict()[name])
+
+
+def test_ctrl_c_keeps_the_best_so_far(flint: tuple[Network, Dictionary, Fitted]) -> None:
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "flint" and done > total // 2:
+            raise KeyboardInterrupt
+
+    net = network()
+    dictionary, seen = fit({"f": net}, planted()[0], size=8, progress=progress)
+    f, g = seen.outputs["f"].argmax(1), seen.surrogates["f"].argmax(1)
+    assert seen.interrupted
+    assert not flint[2].interrupted
+    assert float((f == g).float().mean()) > 0.9
+    again = activations_of("f", {"f": net}, dictionary).forward(planted()[0][seen.held_out], [None])[None]
+    torch.testing.assert_close(again, seen.codes, atol=1e-4, rtol=1e-4)
+
+
+class Words(nn.Module):
+    """A net of word ids: a convolution over positions and the largest of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 6)
+        self.conv = nn.Conv1d(6, 8, 3, padding=1)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.conv(self.embed(ids).transpose(1, 2)).relu().amax(dim=2))
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 9), nn.ReLU(), nn.Linear(9, 3)),
+         torch.rand(120, 1, 8, 8)),
+        (nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)),
+         torch.rand(120, 2, 40)),
+        (nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)), torch.rand(120, 1, 6, 6, 6)),
+        (Words(), torch.randint(0, 20, (120, 9))),
+        (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1)), torch.randn(120, 4)),
+        (lambda batch: torch.stack([batch[:, 0], batch[:, 1]], dim=1), torch.randn(120, 5)),
+    ],
+    ids=["image", "series", "volume", "words", "regression", "callable"],
+)  # fmt: skip
+def test_any_architecture_gets_arms_by_the_shape_of_its_layers(model: object, inputs: Tensor) -> None:
+    net = Network("f", model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "_WARM_STEPS", 4)
+        patch.setattr(learning, "_STEPS", 4)
+        dictionary, seen = fit({"f": net}, inputs, size=4)
+    again = activations_of("f", {"f": net}, dictionary).forward(inputs[seen.held_out], [None])[None]
+    torch.testing.assert_close(again, seen.codes, atol=1e-4, rtol=1e-4)
+    encoder = built(described(dictionary.encoder))
+    encoder.load_state_dict(dictionary.encoder.state_dict())
+    assert seen.surrogates["f"].shape == seen.outputs["f"].shape
+
+
+def test_two_models_have_one_dictionary_and_a_head_each() -> None:
+    nets = {"f": network("f", 0), "h": network("h", 1)}
+    dictionary, seen = fit(nets, planted()[0], size=8)
+    assert dictionary.models == ("f", "h")
+    for name, net in nets.items():
+        f, g = seen.outputs[name].argmax(1), seen.surrogates[name].argmax(1)
+        assert float((f == g).float().mean()) > 0.9
+        again = surrogate_of(name, nets, dictionary).forward(planted()[0][seen.held_out], [None])[None]
+        torch.testing.assert_close(again, seen.surrogates[name], atol=1e-3, rtol=1e-3)
+        assert torch.equal(net.forward(planted()[0][seen.held_out], [None])[None].argmax(1), f)

@@ -37,8 +37,8 @@ def places_last(hidden: Tensor, pool: Sequence[int]) -> Tensor:
 
 class Arm(nn.Module):
     """Reads one layer: (B, *shape) → (B, `width` · cells) ≥ 0. Of a layer with positions a convolution over 3 of them,
-    averaged over a grid of 7 × 7 cells (16 of a series, 4 × 4 × 4 of a volume), fewer where there are fewer positions;
-    of a flat layer a linear map."""
+    on a grid of 7 × 7 cells (16 of a series, 4 × 4 × 4 of a volume), fewer where there are fewer positions; before it
+    the mean over positions, where there are more than two a cell. Of a flat layer a linear map."""
 
     def __init__(self, shape: Sequence[int], pool: Sequence[int], width: int = 64) -> None:
         super().__init__()
@@ -50,7 +50,9 @@ class Arm(nn.Module):
         )
         self.read: nn.Module
         if self.convolves:
-            self.read = _CONVOLUTIONS[len(self.pool) - 1](features, width, 3, padding=1)
+            stride = 2 if any(self.shape[dim - 1] > _CELLS[len(self.pool)] for dim in self.pool) else 1
+            self.before = tuple(cells * stride for cells in self.grid)
+            self.read = _CONVOLUTIONS[len(self.pool) - 1](features, width, 3, stride, padding=1)
         else:
             self.read = nn.Linear(math.prod(self.shape), width)
         self.register_buffer("scale", torch.ones(()))
@@ -76,10 +78,12 @@ class Arm(nn.Module):
             return F.relu(self.read(given.flatten(1)))
         sizes = [hidden.shape[dim] for dim in self.pool]
         placed = places_last(given, self.pool)
-        return _averaged(F.relu(self.read(placed.reshape(*placed.shape[:2], *sizes))), self.grid).flatten(1)
+        return F.relu(self.read(_averaged(placed.reshape(*placed.shape[:2], *sizes), self.before))).flatten(1)
 
 
 def _averaged(values: Tensor, grid: tuple[int, ...]) -> Tensor:
+    if tuple(values.shape[2:]) == grid:
+        return values
     match grid:
         case (length,):
             return F.adaptive_avg_pool1d(values, length)

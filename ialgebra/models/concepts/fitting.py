@@ -22,9 +22,10 @@ from ..network import Network
 from ..reading import Batch
 from ..regression import fit as fit_linear
 from .dictionary import ConceptHead, ConceptKind, Dictionary
-from .encoders import NonnegativeEncoder, parts_of, places_last
+from .encoders import JoinedArms, NonnegativeEncoder, SparseEncoder, parts_of, places_last
 from .factors import FittingProgress, nmf
 from .hidden import AT_MOST, HiddenOfInputs, read_hidden
+from .learning import FlintLosses, FlintNets, Lessons, learned_post_hoc, target_of, warm_codes
 from .metrics import r_squared
 
 KINDS: tuple[ConceptKind, ...] = ("flint", "nmf", "sae")
@@ -89,18 +90,14 @@ def fit(
     first = next(iter(networks.values()))
     truth = known_truth(first, hidden.labels if labels is None else labels, len(hidden))
     aside, checked = split(torch.arange(len(hidden)), holdout, seed)
-    encoder, rebuilt = _of_directions(hidden, ~aside, size, seed, progress)
-    attributes = attributes_of(hidden, encoder)
-    _to_unit(encoder, attributes, ~aside)
-    heads = {
-        model: _head(network, attributes, hidden.outputs[model], aside, checked) for model, network in networks.items()
-    }
+    learned = _flint if kind == "flint" else _of_directions
+    part = learned(hidden, aside, checked, size, seed, progress)
+    encoder, attributes, heads = part.encoder, part.attributes, part.heads
     read = {
         model: tuple(layer.name for layer in hidden.layers if layer.model == model and layer.number)
         for model in networks
     }
     names = tuple(f"a{index}" for index in range(size))
-    directions = encoder.directions
     place = first.runs_on
     dictionary = Dictionary(
         name,
@@ -109,7 +106,7 @@ def fit(
         names,
         encoder.to(place).eval().requires_grad_(False),
         {model: ConceptHead(head.weight.to(place), head.bias.to(place)) for model, head in heads.items()},
-        directions,
+        None if isinstance(encoder, JoinedArms) else encoder.directions,
     )
     held = aside.nonzero()[:, 0]
     fitted = Fitted(
@@ -118,10 +115,11 @@ def fit(
         {model: outputs[held] for model, outputs in hidden.outputs.items()},
         {model: head(attributes[held]) for model, head in heads.items()},
         None if truth is None else truth[held],
-        _rebuilt(hidden, encoder, held),
-        rebuilt,
+        part.reconstruction,
+        part.rebuilt,
         len(hidden) - len(held),
         time.perf_counter() - started,
+        part.interrupted,
     )
     return dictionary, fitted
 
@@ -144,15 +142,79 @@ def attributes_of(hidden: HiddenOfInputs, encoder: nn.Module, batch_size: int = 
         return torch.cat([encoder(*hidden.rows(rows)) for rows in torch.split(torch.arange(len(hidden)), batch_size)])
 
 
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """An encoder whose attributes of all inputs are (N, J), a head for each model, and R² of what is rebuilt from the
+    attributes held out."""
+
+    encoder: JoinedArms | NonnegativeEncoder | SparseEncoder
+    attributes: Tensor
+    heads: dict[str, ConceptHead]
+    reconstruction: float
+    rebuilt: str
+    interrupted: bool = False
+
+
 def _of_directions(
-    hidden: HiddenOfInputs, learned: Tensor, size: int, seed: int, progress: FittingProgress | None
-) -> tuple[NonnegativeEncoder, str]:
+    hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> _Learned:
+    """Kind 'nmf': nonnegative directions of one layer, and the convex refit of each head."""
     layer = hidden.layers[0]
-    rows = _feature_rows(hidden, learned, seed)
+    rows = _feature_rows(hidden, ~aside, seed)
     signed = bool((rows < 0).any())
     encoder = NonnegativeEncoder(layer.pool, size, rows.shape[1], signed=signed)
     encoder.set_factors(nmf(parts_of(rows, signed=signed), size, seed, progress)[0])
-    return encoder, f"layer '{layer.name}'" if layer.number else "the input"
+    attributes = attributes_of(hidden, encoder)
+    unit = _unit(attributes, ~aside)
+    encoder.multiply(unit)
+    attributes = attributes * unit
+    heads = {
+        name: _head(each, attributes, hidden.outputs[name], aside, checked) for name, each in hidden.networks.items()
+    }
+    rebuilt = f"layer '{layer.name}'" if layer.number else "the input"
+    return _Learned(encoder, attributes, heads, _rebuilt(hidden, encoder, aside.nonzero()[:, 0]), rebuilt)
+
+
+def _flint(
+    hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> _Learned:
+    """Kind 'flint': see `learning`."""
+    lessons = lessons_of(hidden, aside, size, seed, progress)
+    interpreter, interrupted = learned_post_hoc(
+        hidden, lessons, ~aside & ~checked, checked, size, seed, FlintLosses(), progress
+    )
+    return of_interpreter(hidden, interpreter, lessons, aside, interrupted=interrupted)
+
+
+def lessons_of(
+    hidden: HiddenOfInputs, aside: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> Lessons:
+    """What FLINT is taught."""
+    assert hidden.teacher is not None
+    readings = {name: network.outputs for name, network in hidden.networks.items()}
+    goals = {name: goal_of(hidden.outputs[name], reading, None) for name, reading in readings.items()}
+    target, rebuilt = target_of(hidden.inputs, hidden.teacher, ~aside)
+    warm = warm_codes(hidden.teacher, ~aside, size, seed, progress)
+    return Lessons(goals, hidden.outputs, readings, target, rebuilt, warm)
+
+
+@torch.no_grad()
+def of_interpreter(
+    hidden: HiddenOfInputs, interpreter: FlintNets, lessons: Lessons, aside: Tensor, *, interrupted: bool
+) -> _Learned:
+    """What a trained interpreter says of all inputs, in units in which 1 is each attribute's highest value."""
+    encoder = interpreter.encoder
+    attributes = attributes_of(hidden, encoder)
+    held = aside.nonzero()[:, 0]
+    rebuilt = torch.cat([interpreter.decoder(some) for some in torch.split(attributes[held], 512)])
+    reconstruction = r_squared(rebuilt, lessons.target[held])
+    unit = _unit(attributes, ~aside)
+    encoder.multiply(unit)
+    heads = {}
+    for name, head in zip(hidden.networks, interpreter.heads, strict=True):
+        assert isinstance(head, nn.Linear)
+        heads[name] = ConceptHead(head.weight.detach() / unit, head.bias.detach())
+    return _Learned(encoder, attributes * unit, heads, reconstruction, lessons.rebuilt, interrupted)
 
 
 def _feature_rows(hidden: HiddenOfInputs, learned: Tensor, seed: int) -> Tensor:
@@ -171,12 +233,10 @@ def _feature_rows(hidden: HiddenOfInputs, learned: Tensor, seed: int) -> Tensor:
     return torch.cat(found)
 
 
-def _to_unit(encoder: NonnegativeEncoder, attributes: Tensor, learned: Tensor) -> None:
-    """Makes 1 the highest value of each attribute among the inputs that it is learned from. In place."""
+def _unit(attributes: Tensor, learned: Tensor) -> Tensor:
+    """What (J,) makes 1 the highest value of each attribute among the inputs that it is learned from."""
     highest = attributes[learned].amax(dim=0)
-    unit = 1 / torch.where(highest > 0, highest, 1.0)
-    attributes *= unit
-    encoder.multiply(unit)
+    return 1 / torch.where(highest > 0, highest, 1.0)
 
 
 def _head(network: Network, attributes: Tensor, outputs: Tensor, aside: Tensor, checked: Tensor) -> ConceptHead:
@@ -186,7 +246,7 @@ def _head(network: Network, attributes: Tensor, outputs: Tensor, aside: Tensor, 
     return ConceptHead(weight, bias)
 
 
-def _rebuilt(hidden: HiddenOfInputs, encoder: NonnegativeEncoder, held: Tensor) -> float:
+def _rebuilt(hidden: HiddenOfInputs, encoder: NonnegativeEncoder | SparseEncoder, held: Tensor) -> float:
     """R² of the layer's features at each position, as the codes there and the directions give them."""
     guess: list[Tensor] = []
     truth: list[Tensor] = []

@@ -7,6 +7,7 @@ and read again each time otherwise. Knows networks and tensors: nothing of what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...errors import BindError, ShapeError
+from ..head import pooled
 from ..network import Network
 from ..reading import Batch, batches_of, read_in_parts
 from .factors import FittingProgress
@@ -32,11 +34,18 @@ class LayerOfModel(NamedTuple):
     shape: tuple[int, ...]
     pool: tuple[int, ...]
 
+    @property
+    def features(self) -> int:
+        """Its numbers, the mean over positions taken."""
+        return math.prod(size for dim, size in enumerate(self.shape, start=1) if dim not in self.pool)
+
 
 @dataclass(eq=False)
 class HiddenOfInputs:
     """N `inputs` (N, *shape), the `outputs` (N, K) of each model, `labels` (N,) if the inputs brought their own, and
-    the `layers` whose outputs `rows` gives. `kept` has those of each layer, or is None where they are read again."""
+    the `layers` whose outputs `rows` gives. `kept` has those of each layer, or is None where they are read again.
+    `teacher` (N, F) has the last hidden layer of each model, side by side, averaged over positions and each with a mean
+    square of one."""
 
     networks: Mapping[str, Network]
     layers: tuple[LayerOfModel, ...]
@@ -44,6 +53,7 @@ class HiddenOfInputs:
     outputs: dict[str, Tensor]
     labels: Tensor | None
     kept: list[Tensor] | None
+    teacher: Tensor | None
     batch_size: int
 
     def __len__(self) -> int:
@@ -94,25 +104,32 @@ def read_hidden(
     for network in networks.values():
         network.probe(together[0])
     wanted = _wanted(networks, layers, kind, tuple(together.shape[1:]))
-    held, outputs = _kept(networks, wanted, together, size, at_most, progress)
+    teachers = _teachers(networks, tuple(together.shape[1:])) if kind == "flint" else ()
+    held, outputs, teacher = _kept(networks, wanted, teachers, together, size, at_most, progress)
     own_labels = torch.cat(labels) if labels and sum(len(each) for each in labels) == count else None
-    return HiddenOfInputs(networks, wanted, together, outputs, own_labels, held, size)
+    return HiddenOfInputs(networks, wanted, together, outputs, own_labels, held, teacher, size)
 
 
 def _kept(
     networks: Mapping[str, Network],
     layers: tuple[LayerOfModel, ...],
+    teachers: tuple[LayerOfModel, ...],
     inputs: Tensor,
     size: int,
     at_most: int,
     progress: FittingProgress | None,
-) -> tuple[list[Tensor] | None, dict[str, Tensor]]:
-    """What is kept of each layer, or None; and the outputs (N, K) of each model."""
+) -> tuple[list[Tensor] | None, dict[str, Tensor], Tensor | None]:
+    """What is kept of each layer, or None; the outputs (N, K) of each model; and what `HiddenOfInputs.teacher` is."""
     kept: list[Tensor] | None = []
     outputs: dict[str, list[Tensor]] = {name: [] for name in networks}
+    taught: list[Tensor] = []
     done = 0
     for batch in torch.split(inputs, size):
-        hidden, logits = _read(networks, layers, batch)
+        read, logits = _read(networks, (*layers, *teachers), batch)
+        hidden, last = read[: len(layers)], read[len(layers) :]
+        if teachers:
+            parts = [pooled(value, layer.pool).float() for value, layer in zip(last, teachers, strict=True)]
+            taught.append(torch.cat(parts, dim=1))
         for name, own in logits.items():
             outputs[name].append(own)
         if done == 0:
@@ -125,7 +142,18 @@ def _kept(
         done += len(batch)
         if progress is not None:
             progress("reading", done, len(inputs))
-    return kept, {name: torch.cat(each) for name, each in outputs.items()}
+    return kept, {name: torch.cat(each) for name, each in outputs.items()}, _level(taught, teachers)
+
+
+def _level(taught: list[Tensor], teachers: tuple[LayerOfModel, ...]) -> Tensor | None:
+    """The last hidden layers (N, F), those of each model with a mean square of one."""
+    if not taught:
+        return None
+    together, start = torch.cat(taught), 0
+    for layer in teachers:
+        part = together[:, start : (start := start + layer.features)]
+        part /= part.square().mean().sqrt().clamp(min=1e-12)
+    return together
 
 
 def _read(
@@ -161,11 +189,24 @@ def _wanted(
             layer = network.layers[index - 1]
             found.append(LayerOfModel(name, index, layer.name, layer.shape, layer.pool))
     if not found:  # models without layers: the input itself
-        name = next(iter(networks))
-        found.append(LayerOfModel(name, 0, "", shape, tuple(range(2, len(shape) + 1)) if len(shape) > 1 else ()))
+        found.append(_input(next(iter(networks)), shape))
     if kind in ("nmf", "sae") and len(found) != 1:
         named = ", ".join(layer.name for layer in found)
         raise BindError(f"a dictionary of kind '{kind}' has the directions of one layer of one model, not of {named}")
+    return tuple(found)
+
+
+def _input(name: str, shape: tuple[int, ...]) -> LayerOfModel:
+    return LayerOfModel(name, 0, "", shape, tuple(range(2, len(shape) + 1)) if len(shape) > 1 else ())
+
+
+def _teachers(networks: Mapping[str, Network], shape: tuple[int, ...]) -> tuple[LayerOfModel, ...]:
+    """The last hidden layer of each model; of one without layers the input."""
+    found: list[LayerOfModel] = []
+    for name, network in networks.items():
+        last = next((layer for layer in reversed(network.layers) if not layer.is_output), None)
+        own = None if last is None else LayerOfModel(name, last.index, last.name, last.shape, last.pool)
+        found.append(own or _input(name, shape))
     return tuple(found)
 
 
