@@ -110,6 +110,7 @@ INVENTORY = [
     *(f"session/statements/{name}.py" for name in ("describe", "drop", "set_option")),
 ]
 CAPTUMS = "of Captum's methods, which may be absent: fixtures/captum_errors.txt"
+OF_CONCEPTS = "of models with a dictionary of concepts; see test_concepts_algebra"
 UNREACHED = {  # in queries, and why
     "expected one predicate, not several": "of register_window's text",
     "AND, OR or the end": "of register_window's text",
@@ -138,6 +139,19 @@ UNREACHED = {  # in queries, and why
     "is not a number": "the lexer makes no such number",
     "a baseline must be a finite number": "the reader lets no other through",
     "nested too deeply: at most {MAX_DEPTH} levels": "the dialect refuses it first, and the reader where it does not",
+    "gives the concepts themselves": OF_CONCEPTS,
+    "explains features of the input": OF_CONCEPTS,
+    "concepts takes the name of one dictionary": OF_CONCEPTS,
+    "is a column of attributes, which": OF_CONCEPTS,
+    "unknown concept '": OF_CONCEPTS,
+    "message, item.what.span": OF_CONCEPTS,
+    "the operands' players are": OF_CONCEPTS,
+    "is a function of an attribute": OF_CONCEPTS,
+    "is for maps of images; a map over": OF_CONCEPTS,
+    "is written {_OF_CONCEPTS[word]}": OF_CONCEPTS,
+    "relevance is read of a map": OF_CONCEPTS,
+    "there is no attribute {index}": OF_CONCEPTS,
+    "the mass of a map over concepts": OF_CONCEPTS,
     "raise NotKnownYet": "is answered, and no user sees it",
     "raise answer": "passes an error on",
     "error.at": "passes an error on",

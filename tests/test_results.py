@@ -363,7 +363,7 @@ def damaged(path, edit) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-8]), "not a saved relation, or is damaged"),
         (lambda path: rewrite(path, format=None), "not of a relation"),
         (lambda path: rewrite(path, format="pt"), "not of a relation"),
-        (lambda path: rewrite(path, version="6"), "newer ialgebra .format 6; this one reads up to 5.; upgrade"),
+        (lambda path: rewrite(path, version="7"), "newer ialgebra .format 7; this one reads up to 6.; upgrade"),
         (lambda path: rewrite(path, version="0"), "newer"),
         (lambda path: rewrite(path, digest=None), "is damaged: its content is not what was saved"),
         (lambda path: rewrite(path, document="{"), "is damaged"),

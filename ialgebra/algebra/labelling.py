@@ -24,7 +24,9 @@ from .players import (
     Grid,
     Groups,
     Labels,
+    OfConcepts,
     OfParts,
+    OnePlayer,
     Partition,
     Parts,
     Pixels,
@@ -50,7 +52,11 @@ def check_partition(
     """Raise BindError if a partition has no meaning for this kind of input, or groups features that have no names or
     others; ShapeError if a mask does not fit."""
     of_kind = kind_named(kind)
-    if not isinstance(partition, of_kind.partitions):
+    if isinstance(partition, OfConcepts):
+        raise BindError(
+            "players concepts belong to a model and its dictionary; give them in a query: f(x, players => concepts)"
+        )
+    if not isinstance(partition, (*of_kind.partitions, OnePlayer)):
         names = [_WRITTEN.get(each, each.__name__.lower()) for each in of_kind.partitions if each is not Labels]
         legal = f"{', '.join(names)} or a feature mask"
         raise BindError(f"players {partition} mean nothing for {of_kind.article}; it has {legal}")
@@ -91,6 +97,10 @@ def labels(
     match partition:
         case Features() | Tokens():
             raw = np.arange(content.size).reshape(content.shape)
+        case OnePlayer():
+            raw = np.zeros((1,) * content.ndim, dtype=np.int64)
+        case OfConcepts():
+            raise AssertionError("a game over attributes is played on codes, whose features are the players")
         case Words() | Sentences():
             raw = _of_text(partition, content, feature_names)
             window = window & (raw >= 0)

@@ -146,6 +146,24 @@ class Labels(Node):
         return self.source.text
 
 
+@node
+class OfConcepts(Node):
+    """The attributes of a dictionary of concepts are the players: the game is played on the code of the input."""
+
+    dictionary: str = "concepts"
+
+    def __str__(self) -> str:
+        return "concepts" if self.dictionary == "concepts" else f"concepts{quoted((self.dictionary,))}"
+
+
+@node
+class OnePlayer(Node):
+    """The whole window is one player. No query writes it: it tells f(x) − f(x̄) in the terms of a game."""
+
+    def __str__(self) -> str:
+        return "whole"
+
+
 Partition = (
     Pixels
     | Features
@@ -161,4 +179,6 @@ Partition = (
     | Spans
     | Groups
     | Labels
+    | OfConcepts
+    | OnePlayer
 )

@@ -2,8 +2,10 @@
 element. Out: which elements may be in the answer, and their order.
 
     label  prediction  index  step                             known before an element is explained
-    score(f, 'cat')  prediction(f)                             what models answer for an element, without a map
-    mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()              scalars, read from its map
+    score(f, 'cat')  prediction(f)  activation('a7')  decision
+                                                               what models answer for an element, without a map
+    mass(w)  entropy()  distance((query))  argmax_row()  argmax_col()  relevance('a7')
+                                                               scalars, read from its map
 
 A HAVING is a predicate like a window's, over these columns instead of a feature's columns. While maps are estimates, a
 scalar is an interval: a predicate is then certainly true, possibly true, or false. This module may not know maps or
@@ -42,6 +44,9 @@ from .windows import (
 KNOWN: Final = ("label", "prediction", "index", "step")
 """The columns whose values are known before an element is explained."""
 
+DECISION: Final = "decision"
+"""The class that the surrogate of a model decides on, from its attributes alone."""
+
 
 @dataclass(frozen=True)
 class Mass:
@@ -67,7 +72,14 @@ class Argmax:
     axis: Literal["row", "col"]
 
 
-Scalar = Mass | Entropy | Distance | Argmax
+@dataclass(frozen=True)
+class Relevance:
+    """The value of one attribute in a map over concepts, as a share of the greatest absolute value: −1 to 1."""
+
+    index: int
+
+
+Scalar = Relevance | Mass | Entropy | Distance | Argmax
 
 
 @dataclass(frozen=True)

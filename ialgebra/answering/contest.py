@@ -27,6 +27,7 @@ from ..algebra.rankings import (
     Interval,
     Mass,
     Ranking,
+    Relevance,
     Scalar,
     possible,
     ranked,
@@ -102,6 +103,12 @@ def score(
             )
             size = np.abs(cells.values)
             values, limits = _ratio(size @ inside.astype(np.float64), size @ cells.sizes), (0.0, 1.0)
+        case Relevance(index):
+            place = int(cells.where[index]) if index < len(cells.where) else -1
+            found = cells.values[:, place] if place >= 0 else np.zeros(len(cells.values))
+            most = np.abs(cells.values).max(axis=1, initial=0.0)
+            values = np.divide(found, most, out=np.zeros(len(found)), where=most > 0)
+            limits = (-1.0, 1.0)
         case Entropy():
             size = np.abs(cells.values * cells.sizes) if estimate.asked is None else np.abs(estimate.values)[None]
             shares = _ratio(size, size.sum(axis=1, keepdims=True))

@@ -79,7 +79,7 @@ def find(request: Request, catalog: Catalog, store: Store) -> Relation | None:
 
 def keep(request: Request, catalog: Catalog, store: Store, answer: Relation) -> None:
     """Keep an answer that was just given, if an equal one would be given again."""
-    reads = [catalog.models[name] for name in _models(answer)]
+    reads = [catalog.model(name) for name in _models(answer)]
     surely = all(each.known_whole and not each.behaviour.words for each in reads)
     own = not catalog.interpreters.items() <= SHIPPED.items()
     if request.strategy.reuse is False or not math.isinf(request.bounds.seconds) or not surely or own:

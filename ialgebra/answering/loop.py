@@ -11,8 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, cast
 
+from torch import Tensor
+
 from ..algebra.elements import collection_of
 from ..algebra.operators import Identity
+from ..algebra.players import OfConcepts, OnePlayer
 from ..algebra.rankings import ModelScore
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
@@ -24,6 +27,7 @@ from ..execution.store import Store
 from ..execution.tables import Outcome
 from ..execution.tape import Tape
 from ..interpreters.trees import TreesRefused
+from ..planner.codes import Code
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
@@ -39,6 +43,7 @@ from ..system.collector import resting
 from ..system.runtime import peak_memory
 from . import kept_answers
 from .bounds import Policy
+from .coding import codes_of_inputs
 from .early import Early, early
 from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
@@ -93,7 +98,11 @@ def refined(
         request, store = replace(request, strategy=replace(request.strategy, reuse=True)), Store()
     running = Running(catalog, store, Tape(request.strategy.batches), request.bounds.seconds, store.begin())
     question = BoundQuery.of(
-        request, catalog, partial(_predicted, request, running), partial(_scored, request, running)
+        request,
+        catalog,
+        partial(_predicted, request, running),
+        partial(_scored, request, running),
+        partial(_coded, request, running),
     )
     try:
         for each in _rounds(question, running, watch, at_once=at_once):
@@ -304,7 +313,8 @@ def _predicted(request: Request, running: Running, identity: Identity) -> list[i
     """The classes that an identity's model predicts for its inputs. Only the rows x_∅ and x_N of their games are
     run."""
     model, inputs = identity.model, identity.inputs
-    asked = Identity(model, inputs, identity.baselines[:1], identity.players, None, identity.output, identity.depth)
+    players = OnePlayer() if isinstance(identity.players, OfConcepts) else identity.players
+    asked = Identity(model, inputs, identity.baselines[:1], players, None, identity.output, identity.depth)
     wanted = Wanted(asked, None, UNSHOWN, each=collection_of(asked) is not None)
     plan = compile_plan([wanted], running.catalog, request.strategy, request.seed, effort=_ENDS_ALONE)
     outcome = running.execute(plan)
@@ -315,6 +325,11 @@ def _predicted(request: Request, running: Running, identity: Identity) -> list[i
 def _scored(request: Request, running: Running, scores: Sequence[ModelScore], inputs: Sequence[Source]) -> list[float]:
     """What models answer for the inputs of a ranking."""
     return scores_of(scores, inputs, request.strategy, request.seed, running)
+
+
+def _coded(request: Request, running: Running, model: str, codes: Mapping[Code, bool]) -> Sequence[Tensor]:
+    """The codes of a query's inputs by a model of attributes."""
+    return codes_of_inputs(model, list(codes), request.strategy, request.seed, running)
 
 
 def _contents(plan: PhysicalPlan, names: Iterable[str], catalog: Catalog) -> dict[str, object]:

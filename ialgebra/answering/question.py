@@ -15,6 +15,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..algebra.elements import collection_of
+from ..algebra.operators import leaves
+from ..algebra.players import OfConcepts
 from ..algebra.rankings import Mass
 from ..algebra.sources import Source
 from ..algebra.windows import Columns
@@ -25,8 +27,11 @@ from ..kernels.estimators.registry import complete
 from ..language import tree
 from ..language.bind.query import Bound
 from ..planner.coarse import coarse
+from ..planner.codes import Code
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.doubts import Use
+from ..planner.graph import PlanGraph
+from ..planner.lower import codes_of, drawn_on
 from ..planner.physical import PhysicalPlan
 from ..planner.sampling import Effort
 from ..planner.strategy import Strategy
@@ -34,6 +39,7 @@ from ..planner.trees import BY_TREES
 from ..system.collector import resting
 from .binding import Predicting, Scoring, bind, unpredicted, unscored
 from .bounds import Bounds
+from .coding import Coding, find_codes, uncoded
 from .contest import Contest
 
 UNSHOWN = -1  # the item number of a plan that is not an item of the select list
@@ -87,6 +93,18 @@ def _sources(bound: Bound) -> Sequence[Source]:
     return collection.inputs if bound.wanted and (collection := collection_of(bound.wanted[0].plan)) else ()
 
 
+def _codes(bound: Bound, catalog: Catalog) -> dict[str, dict[Code, bool]]:
+    """The codes that the plans of a query need."""
+    references = bound.ranked.references.values() if bound.ranked else ()
+    wanted = [
+        *((each.plan, each.each) for each in bound.wanted),
+        *((plan, False) for one in references for plan in one),
+    ]
+    if not any(isinstance(leaf.players, OfConcepts) for plan, _ in wanted for leaf in leaves(plan)):
+        return {}
+    return codes_of(PlanGraph(plan for plan, _ in wanted), wanted, catalog)
+
+
 @dataclass(frozen=True)
 class BoundQuery:
     """A bound query: its plans by number, and the contest between the elements that it ranks (None: it ranks nothing).
@@ -105,16 +123,22 @@ class BoundQuery:
         catalog: Catalog,
         predicting: Predicting = unpredicted,
         scoring: Scoring = unscored,
+        coding: Coding | None = None,
     ) -> BoundQuery:
-        """Bind a query; every error carries its position in the text."""
+        """Bind a query; every error carries its position in the text. `coding` finds the codes of its inputs, if it
+        has games over attributes (None: the plan is not run, and any codes will do)."""
         with request.placing():
             bound = bind(request.query, request.text, catalog, predicting=predicting, scoring=scoring)
+            find_codes(_codes(bound, catalog), catalog, coding or uncoded(catalog))
         ranked, contest = bound.ranked, None
         if ranked is not None:
             sources = _sources(bound)
 
+            drawn = drawn_on(bound.wanted[0].plan, catalog) if sources else None
+
             def columns(element: int) -> Columns:
-                return catalog.columns(sources[element])
+                assert drawn is not None, "an element is one of a collection"
+                return catalog.columns(drawn(sources[element]))
 
             contest = Contest(ranked.ranking, ranked.elements, request.bounds.confidence, columns)
         return cls(request, catalog, bound, contest)
@@ -181,7 +205,8 @@ class BoundQuery:
         if self.bound.ranked is not None:
             sources = _sources(self.bound)
             windows = [each.window for each in self.bound.ranked.ranking.scalars.values() if isinstance(each, Mass)]
-            masses = [Use(window, source, "its mass is 0") for window in windows for source in sources]
+            drawn = drawn_on(self.bound.wanted[0].plan, self.catalog) if windows and sources else None
+            masses = [Use(window, drawn(each), "its mass is 0") for window in windows for each in sources if drawn]
         return self._lowered.doubts(masses)
 
     def plan(self, effort: Effort | None = None, strategy: Strategy | None = None) -> PhysicalPlan:

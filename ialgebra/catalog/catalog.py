@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..algebra.attributes import columns_of_code
 from ..algebra.baselines import Baseline
 from ..algebra.edits import edited, registered
 from ..algebra.kinds import KINDS, columns_of
@@ -27,14 +29,58 @@ from ..errors import BindError, ShapeError, did_you_mean
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.adapters.strings import SPELLING
-from ..models.concepts import Dictionary
+from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
 from ..models.network import Network
 from ..system import forking
-from .inputs import Element, Entry, ReadTensors, is_hidden
+from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
 
 CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
 
 _T = TypeVar("_T")
+
+
+class ConceptGame(NamedTuple):
+    """A game over the attributes of a dictionary: the model `of` that it explains, the model that gives the `codes` of
+    inputs, and the network that the game is `played` on."""
+
+    dictionary: Dictionary
+    of: str
+    codes: str
+    played: str
+
+    @property
+    def surrogate(self) -> str:
+        """The model of inputs that decides by their attributes alone."""
+        return f"{self.of}.g" if self.dictionary.name == CONCEPTS else f"{self.of}.{self.dictionary.name}.g"
+
+
+@dataclass(frozen=True, eq=False)
+class CodeBook:
+    """The codes of inputs as a collection of a table's rows, which grows while a query is planned. `places` has the
+    number of each code, by what it is the code of; `elements` are those that are known."""
+
+    entry: Entry
+    places: dict[object, int]
+    elements: list[Element]
+
+    @classmethod
+    def of(cls, name: str, dictionary: Dictionary) -> CodeBook:
+        """An empty book of codes."""
+        elements: list[Element] = []
+        dtype = next(iter(dictionary.heads.values())).weight.dtype
+        form = Element(torch.zeros(dictionary.size, dtype=dtype))
+        return cls(Entry(name, elements, True, "tabular", dictionary.names, first=form), {}, elements)
+
+    def source(self, what: object) -> Source:
+        """The reference to the code of something; a KeyError where it is not in the book."""
+        return Source(self.entry.name, self.places[what])
+
+    def enter(self, what: object, code: Tensor) -> None:
+        """Note the code (J,) of something."""
+        self.places[what] = len(self.elements)
+        self.elements.append(Element(code))
+
+
 _edited_lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
 _EDITED_BYTES = 128 << 20  # of edited inputs that are cached, so that a query makes each edited input once
 
@@ -67,6 +113,8 @@ class Catalog:
     settings: Settings = field(default_factory=Settings)
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
+    heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
+    codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
 
     def snapshot(self) -> Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
@@ -79,6 +127,7 @@ class Catalog:
             replace(self.settings),
             self.edited,
             dict(self.concepts),
+            dict(self.heads),
         )
 
     def inputs_again(self) -> Catalog:
@@ -86,7 +135,7 @@ class Catalog:
         return Catalog(inputs={name: each.opened(again=True) for name, each in self.inputs.items()})
 
     def model(self, name: str) -> Network:
-        return _look_up("model", name, self.models)
+        return self.heads[name] if name in self.heads else _look_up("model", name, self.models)
 
     def dictionary(self, model: str, name: str = CONCEPTS) -> Dictionary:
         """The dictionary of concepts that a model has by this name; BindError that says how to make one."""
@@ -97,7 +146,25 @@ class Catalog:
             raise BindError(f"model '{model}' has no concepts called '{name}'{hint}")
         return self.concepts[key]
 
+    def concept_game(self, model: str, name: str = CONCEPTS) -> ConceptGame:
+        """The game over the attributes of a model, or of its surrogate, by a dictionary of this name; BindError where
+        it has none."""
+        network = self.model(model)
+        of = network.of.name if isinstance(network, DerivedNetwork) else model
+        dictionary = self.dictionary(of, name)
+        first = dictionary.models[0]
+        return ConceptGame(dictionary, of, f"{first}.{dictionary.name}", f"{of}.{dictionary.name}.head")
+
+    def code_book(self, model: str) -> CodeBook:
+        """The codes of a query that a model of attributes gives, such as 'f.concepts'; none are known at first."""
+        name = hidden(model, "codes")
+        if name not in self.codes:
+            self.codes[name] = CodeBook.of(name, self.concepts[model])
+        return self.codes[name]
+
     def input(self, name: str) -> Entry:
+        if name in self.codes:
+            return self.codes[name].entry
         return self.inputs[name] if name in self.inputs else _look_up("input", name, self.visible)
 
     @property
@@ -168,7 +235,10 @@ class Catalog:
 
     def columns(self, source: Source) -> dict[str, NDArray[np.generic]]:
         """The columns that predicates read of an input."""
-        return columns_of(self.input(source.name).kind, self.element(source).array, self.names(source))
+        array, names = self.element(source).array, self.names(source)
+        if source.name in self.codes:
+            return dict(columns_of_code(array, self.codes[source.name].entry.feature_names or ()))
+        return columns_of(self.input(source.name).kind, array, names)
 
     def element_for(self, model: str, source: Source) -> Element:
         """The input that `source` names as this model is given it: token sequences with their attention mask, if the

@@ -9,11 +9,12 @@ query.
 from __future__ import annotations
 
 from ..errors import BindError, IalgebraError
-from ..models.concepts import DerivedNetwork, Dictionary, activations_of, check, surrogate_of
+from ..models.concepts import DerivedNetwork, Dictionary, activations_of, check, head_of, surrogate_of
 from ..models.network import Network
 from .catalog import CONCEPTS, Catalog
 
 _SURROGATE = "g"
+_HEAD = "head"
 
 
 def check_free(catalog: Catalog, dictionary: str, models: tuple[str, ...]) -> None:
@@ -27,7 +28,12 @@ def check_free(catalog: Catalog, dictionary: str, models: tuple[str, ...]) -> No
     for model in models:
         if isinstance(catalog.model(model), DerivedNetwork):
             raise BindError(f"model '{model}' is made of concepts itself; give the model that it is made of")
-        for name in (f"{model}.{dictionary}", f"{model}.{_SURROGATE}", f"{model}.{dictionary}.{_SURROGATE}"):
+        for name in (
+            f"{model}.{dictionary}",
+            f"{model}.{_SURROGATE}",
+            f"{model}.{dictionary}.{_SURROGATE}",
+            head_name(f"{model}.{dictionary}"),
+        ):
             if name in catalog.models and not isinstance(catalog.models[name], DerivedNetwork):
                 raise BindError(
                     f"a model called '{name}' is registered, which dictionary '{dictionary}' of '{model}' would "
@@ -94,6 +100,18 @@ def _derived(catalog: Catalog, dictionaries: dict[str, Dictionary]) -> dict[str,
     return found
 
 
+def head_name(key: str) -> str:
+    """The name of the network that games over the attributes `key`, such as 'f.concepts', are played on."""
+    return f"{key}.{_HEAD}"
+
+
 def _replace(catalog: Catalog, made: dict[str, DerivedNetwork]) -> None:
     own = {name: each for name, each in catalog.models.items() if not isinstance(each, DerivedNetwork)}
     catalog.models = own | dict(made)
+    heads = {}
+    for key, dictionary in catalog.concepts.items():
+        network, name = catalog.model(key.removesuffix(f".{dictionary.name}")), head_name(key)
+        known = catalog.heads.get(name)
+        same = known is not None and known.made_of == (dictionary, network)
+        heads[name] = known if known is not None and same else head_of(name, network, dictionary)
+    catalog.heads = heads

@@ -69,6 +69,7 @@ class EstimatedMap:
     full: float
     method: str
     noise: Floats | None = None
+    total: float | None = None  # what the model itself makes of the ends of a map that explains its surrogate
     asked: Floats | None = None  # input-shaped; not None if a term's map came from a ModelInterpreter
 
     @property
@@ -180,7 +181,7 @@ class Estimates:
         self._methods: dict[tuple[str, str, str, str], str] = {}
         jobs_by_design: dict[tuple[DesignSpec, Part], dict[int, None]] = {}
         for answer, readings in wanted:
-            for term, reading in zip(answer.terms, readings, strict=True):
+            for term, reading in zip(answer.terms, readings, strict=not answer.beside):
                 jobs_by_design.setdefault((plan.jobs[reading.job].spec, term.part), {})[reading.job] = None
         for (spec, part), jobs_of_design in jobs_by_design.items():
             jobs, together = list(jobs_of_design), max(1, _VALUES_AT_ONCE // max(1, spec.rows))
@@ -264,7 +265,7 @@ class Estimates:
         noise: list[tuple[Hashable, Hashable, Floats]] = []
         base = full = 0.0
         methods: dict[str, None] = {}
-        for term, reading, spread in zip(answer.terms, readings, spreads, strict=True):
+        for term, reading, spread in zip(answer.terms, readings[: len(answer.terms)], spreads, strict=True):
             found = self._estimates[reading.job, term.part][reading.column]
             share = float(term.coefficient) * (-1 if term.board.swapped else 1)
             if (own := self.tables.maps.get((reading.job, reading.column))) is None:
@@ -281,12 +282,25 @@ class Estimates:
             full += coefficient * high
             methods[self._method(term, reading, found)] = None
         method = ", ".join(methods) or "exact"
-        found_map = EstimatedMap(labels, values, tuple(draws), base, full, method, combined(noise) if noise else None)
+        total = self._beside(answer, readings[len(answer.terms) :])
+        noises = combined(noise) if noise else None
+        found_map = EstimatedMap(labels, values, tuple(draws), base, full, method, noises, total=total)
         if not asked:
             return found_map
         own = np.sum(asked, axis=0)
         whole = own + found_map.map if len(asked) < len(answer.terms) else own
         return replace(found_map, values=values + _summed(own, labels, count), asked=whole)
+
+    def _beside(self, answer: Answer, readings: Sequence[TermReading]) -> float | None:
+        """What the models themselves make of the ends of a map of their surrogates."""
+        if not answer.beside:
+            return None
+        total = 0.0
+        for term, (job, column) in zip(answer.beside, readings, strict=True):
+            values = self.tables.values[job][:, column]
+            share = float(-term.coefficient if term.board.swapped else term.coefficient)
+            total += share * float(values[min(1, len(values) - 1)] - values[0])
+        return total
 
     def _method(self, term: GameTerm, reading: TermReading, found: Estimate) -> str:
         """How a term's values were made. Of a model that is no function of the row nothing is called exact."""

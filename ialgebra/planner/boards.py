@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..algebra.attributes import CONCEPT
 from ..algebra.baselines import Baseline, Given, check_baseline
 from ..algebra.labelling import labels
 from ..algebra.packings import agreed, packing_of, plain
-from ..algebra.players import Blocks, Features, Grid, Labels, Pixels, Spans, Tile
+from ..algebra.players import Blocks, Features, Grid, Labels, OnePlayer, Pixels, Spans, Tile
 from ..algebra.sources import Source
 from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
@@ -36,8 +37,10 @@ FEW = 8  # baselines; fewer are games of their own, whose rows other queries mee
 # Sampled games of one mean draw coalitions of their own, so that errors cancel. More would be more exact, and take
 # longer to estimate.
 _DRAWN_APART = 4
-_POSITIONS = frozenset({"row", "col", "channel", "feature", "time", "depth", "frame"})  # columns that no value changes
-_OF_POSITIONS = Features | Pixels | Grid | Blocks | Tile | Spans | Labels  # players that no value changes
+_POSITIONS = frozenset(
+    {"row", "col", "channel", "feature", "time", "depth", "frame", CONCEPT}
+)  # columns that no value changes
+_OF_POSITIONS = Features | OnePlayer | Pixels | Grid | Blocks | Tile | Spans | Labels  # players that no value changes
 _MOST_STACKED = 1 << 22  # numbers of the backgrounds of one game; more make several games
 _ROWS_A_GAME = 256  # rows of a small network that take as long as one more game
 

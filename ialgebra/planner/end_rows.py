@@ -38,7 +38,7 @@ class EndRows:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.readers = {name: network.tokens for name, network in catalog.models.items()}
+        self.readers = {name: network.tokens for name, network in (catalog.models | catalog.heads).items()}
         self.backgrounds: dict[tuple[object, ...], Element] = {}
 
     def of(self, leaf: Leaf) -> EndElements:

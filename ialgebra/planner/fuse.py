@@ -84,7 +84,7 @@ class Fusion:
 
     def __init__(self, answers: Sequence[Answer], seed: int, catalog: Catalog, effort: Effort | None = None) -> None:
         self._answers = answers
-        self._games = [term.game for answer in answers for term in answer.terms]
+        self._games = [term.game for answer in answers for term in answer.read]
         self._known: dict[tuple[object, ...], Kind] = {}
         self._kinds = self._of_games(seed, catalog, effort)
         self._apart = len({game.hybrids for game in self._games}) == len(self._games)  # nothing can be shared
@@ -106,7 +106,7 @@ class Fusion:
             columns = made[number].games
             return TermReading(places[number], 0 if len(columns) == 1 else columns.index(game))
 
-        readings = tuple([tuple([reading() for _ in answer.terms]) for answer in self._answers])
+        readings = tuple([tuple([reading() for _ in answer.read]) for answer in self._answers])
         if order is None:
             return Fused(tuple(made), tuple([each.kind for each in groups]), readings)
         return Fused(tuple([made[k] for k in order]), tuple([groups[k].kind for k in order]), readings)

@@ -233,7 +233,11 @@ class GameTerm:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One map: the sum of its terms, possibly none (a zero map), drawn as `shown` says."""
+    """One map: the sum of its terms, possibly none (a zero map), drawn as `shown` says.
+
+    `beside` are terms of one player each, whose sum is what the model itself makes of the ends of a map that explains
+    its surrogate.
+    """
 
     terms: tuple[GameTerm, ...]
     shown: tuple[Leaf, ...]
@@ -241,6 +245,12 @@ class Answer:
     baseline: str
     against: str  # the other inputs or models that an anti-join compares this one with
     component: int | None
+    beside: tuple[GameTerm, ...] = ()
+
+    @property
+    def read(self) -> tuple[GameTerm, ...]:
+        """All terms that are read: those of the map, then those beside it."""
+        return self.terms + self.beside if self.beside else self.terms
 
 
 def merged(terms: Iterable[GameTerm]) -> tuple[GameTerm, ...]:

@@ -26,7 +26,9 @@ from ..catalog.catalog import Catalog
 from ..interpreters.protocol import GameInterpreter
 from ..kernels.estimators.estimate import Part
 from ..kernels.estimators.registry import choose
+from .affine import AffineChoices
 from .boards import Boards
+from .codes import Code, apart, asks_concepts, beside, coded, ends_of, game_of
 from .decisions import Decision
 from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, Several, merged
 from .graph import PlanGraph
@@ -41,6 +43,16 @@ class _Share(NamedTuple):
     leaf: Leaf
     part: Part = "shapley"
     own: bool = True  # whether it belongs to the operand's own map, or to the map that this is compared with
+    asked: Leaf | None = None  # as the query asks, if the leaf is the same over codes
+
+    @property
+    def shown(self) -> Leaf:
+        """The leaf as the query asks for it."""
+        return self.asked or self.leaf
+
+    def asked_of(self, source: Source) -> _Share:
+        """The share as the query asks for it, of another input."""
+        return self._replace(leaf=self.shown.of(source), asked=None)
 
 
 _Component = tuple[_Share, ...]
@@ -70,11 +82,12 @@ class Lowering:
         self._interpreter = catalog.interpreter
         self._catalog = catalog
         self._trees = TreeChoices(catalog) if trees else None
+        self._affine = AffineChoices(catalog)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What was decided of single games while plans were read."""
-        return () if self._trees is None else self._trees.decisions
+        return () if self._trees is None else (*self._affine.decisions, *self._trees.decisions)
 
     @property
     def asked(self) -> Iterator[tuple[Leaf, Board]]:
@@ -94,44 +107,66 @@ class Lowering:
         summed = self._merged_of(plan, dual) if merge else [tuple(terms) for terms in every]
         answers = []
         for number, (component, shares, terms, kept) in enumerate(zip(components, single, every, summed, strict=True)):
-            own = tuple(dict.fromkeys(share.leaf for share in component if share.own))
+            own = tuple(dict.fromkeys(share.shown for share in component if share.own))
             board = next(term.board for term, share in zip(terms, shares, strict=True) if share.own)
             position = number if len(components) > 1 else None
             baseline = _names(name for leaf in own for name in leaf.against)
-            against = _names(share.leaf.model for share in component if not share.own) or baseline
-            answers.append(Answer(kept, own, board, baseline, against, position))
+            against = _names(share.shown.model for share in component if not share.own) or baseline
+            beside = self._beside(component, dual=dual, merge=merge)
+            answers.append(Answer(kept, own, board, baseline, against, position, beside))
         return answers
 
     def each(self, plan: Operator, *, merge: bool, dual: bool) -> Iterator[tuple[Answer, ...]]:
         """As `answers`, for each element of the plan's collection by itself. The plan is read once."""
-        collection, leaf = collection_of(plan), self._first(plan).leaf
+        collection, first = collection_of(plan), self._first(plan)
         assert collection is not None
+        leaf, beside = first[0].shown, tuple[GameTerm, ...]()
         names = _names(leaf.against)
         for source, read in zip(collection.inputs, self._each_of(plan, merge, dual), strict=True):
-            shown = (read.shares[0].leaf if len(read.shares) == 1 else leaf.of(source),)
-            yield (Answer(tuple(read.kept), shown, read.terms[0].board, names, names, None),)
+            shown = (read.shares[0].shown if len(read.shares) == 1 else leaf.of(source),)
+            if first[0].asked is not None:
+                beside = self._beside([each.asked_of(source) for each in first], dual=dual, merge=merge)
+            yield (Answer(tuple(read.kept), shown, read.terms[0].board, names, names, None, beside),)
 
-    def _first(self, plan: Operator) -> _Share:
-        """The share of the first element of a plan's collection; those of the others differ in the input alone."""
+    def _beside(self, component: Sequence[_Share], *, dual: bool, merge: bool) -> tuple[GameTerm, ...]:
+        """The terms of what the models themselves make of the ends of a component that is played on codes; none for
+        another."""
+        found = []
+        for share in component:
+            leaf = share.asked or share.leaf
+            if not asks_concepts(leaf):
+                return ()
+            whole = beside(leaf, self._catalog)
+            if whole is None:
+                return ()
+            mine = share._replace(leaf=whole, part="shapley", asked=None)
+            found += [self._term(each, dual) for each in self._shares(mine, merge)]
+        return merged(found) if merge else tuple(found)
+
+    def _first(self, plan: Operator) -> _Component:
+        """The shares of the first element of a plan's collection; those of the others differ in the input alone."""
         first = taken(plan, [0])
         self._graph.add(first)
-        (((share,)),) = self._components_of(first)
-        return share
+        (component,) = self._components_of(first)
+        return component
 
     def _each_of(self, plan: Operator, merge: bool, dual: bool) -> list[_Read]:
         if (plan, merge, dual) not in self._each:
             collection, first = collection_of(plan), self._first(plan)
             assert collection is not None
-            leaves = [first.leaf.of(source) for source in collection.inputs]
-            prune, swap = self._of_board(first, dual)
-            if isinstance(first.leaf.baseline, Several):
-                read = [self._summed(first._replace(leaf=leaf), merge, dual) for leaf in leaves]
-            else:
+            share = first[0]
+            if share.asked is None and not isinstance(share.leaf.baseline, Several):
+                leaves = [share.leaf.of(source) for source in collection.inputs]
+                prune, swap = self._of_board(share, dual)
                 boards = build_together(self._boards, leaves, prune=prune, dual=swap)
                 read = [
-                    self._alone(_Share(first.coefficient, leaf, first.part, first.own), board)
+                    self._alone(_Share(share.coefficient, leaf, share.part, share.own), board)
                     for leaf, board in zip(leaves, boards, strict=True)
                 ]
+            else:
+                of_each = [[self._of_source(one, source) for one in first] for source in collection.inputs]
+                self._build_codes(first, of_each, collection.inputs, dual)
+                read = [self._summed(each, merge, dual) for each in of_each]
             self._each[plan, merge, dual] = read
         return self._each[plan, merge, dual]
 
@@ -140,8 +175,33 @@ class Lowering:
         terms = (self._term_on(share, board),)
         return _Read((share,), terms, terms)
 
-    def _summed(self, share: _Share, merge: bool, dual: bool) -> _Read:
-        shares = tuple(self._shares(share, merge))
+    def _build_codes(
+        self, first: _Component, of_each: Sequence[Sequence[_Share]], inputs: Sequence[Source], dual: bool
+    ) -> None:
+        """Build the boards of games over attributes, and those beside them, as far as they differ in inputs alone."""
+        for number, share in enumerate(first):
+            if share.asked is None:
+                continue
+            self._build([each[number].leaf for each in of_each], share, dual)
+            if (whole := beside(share.asked, self._catalog)) is not None:
+                self._build([whole.of(each) for each in inputs], share._replace(leaf=whole), dual)
+
+    def _build(self, leaves: Sequence[Leaf], share: _Share, dual: bool) -> None:
+        prune, swap = self._of_board(share, dual)
+        several = isinstance(leaves[0].baseline, Several)
+        if not several and all(leaf.baseline == leaves[0].baseline for leaf in leaves):
+            build_together(self._boards, leaves, prune=prune, dual=swap)
+
+    def _of_source(self, first: _Share, source: Source) -> _Share:
+        """The share of another element of a collection."""
+        if first.asked is None:
+            return first._replace(leaf=first.leaf.of(source))
+        asked = first.asked.of(source)
+        leaf = replace(coded(asked, self._catalog), estimation=first.leaf.estimation)
+        return first._replace(leaf=leaf, asked=asked)
+
+    def _summed(self, component: Sequence[_Share], merge: bool, dual: bool) -> _Read:
+        shares = tuple(each for share in component for each in self._shares(share, merge))
         terms = [self._term(each, dual) for each in shares]
         return _Read(shares, terms, merged(terms) if merge and len(terms) > 1 else terms)
 
@@ -166,13 +226,27 @@ class Lowering:
         """Read the leaves and coefficients of `plans` together, so that an operator which they share is read once."""
         new = tuple(dict.fromkeys(plan for plan in plans if plan not in self._components))
         for plan, lowered in zip(new, self._graph.fold(_lowered, new), strict=True):
-            self._components[plan] = tuple(tuple(map(self._estimated, each)) for each in lowered.components)
+            self._components[plan] = tuple(
+                tuple(self._estimated(one) for share in each for one in self._coded(share))
+                for each in lowered.components
+            )
+
+    def _coded(self, share: _Share) -> Iterator[_Share]:
+        """The share over codes, if its players are concepts; one for each baseline where the code depends on it."""
+        if not asks_concepts(share.leaf):
+            yield share
+            return
+        each = list(apart(share.leaf))
+        for leaf in each:
+            yield share._replace(coefficient=share.coefficient / len(each), leaf=coded(leaf, self._catalog), asked=leaf)
 
     def _estimated(self, share: _Share) -> _Share:
         """The share, by trees where its leaf is estimated so (D2)."""
         if self._trees is None or share.part != "shapley":
             return share
-        estimation = self._trees.estimation(share.leaf)
+        estimation = self._affine.estimation(share.leaf)
+        if estimation is share.leaf.estimation:
+            estimation = self._trees.estimation(share.leaf)
         return (
             share
             if estimation is share.leaf.estimation
@@ -357,6 +431,39 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
         for other in others
         for share in _against_one(operands[k], other, literal=literal)
     )
+
+
+def codes_of(
+    graph: PlanGraph, wanted: Iterable[tuple[Operator, bool]], catalog: Catalog
+) -> dict[str, dict[Code, bool]]:
+    """The codes that plans need, by the model that gives them; each is True if it is that of a baseline. `wanted` says
+    of each plan whether it has a map for each element of its collection."""
+    found: dict[str, dict[Code, bool]] = {}
+    plans = list(wanted)
+    for (plan, each), lowered in zip(plans, graph.fold(_lowered, [plan for plan, _ in plans]), strict=True):
+        collection = collection_of(plan) if each else None
+        for leaf in dict.fromkeys(share.leaf for component in lowered.components for share in component):
+            if not asks_concepts(leaf):
+                continue
+            own = found.setdefault(game_of(leaf, catalog).codes, {})
+            first = apart(leaf if collection is None else leaf.of(collection.inputs[0]))
+            for one in first:
+                for source in (one.source,) if collection is None else collection.inputs:
+                    ends = ends_of(one if source is one.source else one.of(source), catalog)
+                    own.setdefault(ends.full, False)
+                    own.update(dict.fromkeys(ends.empty, True))
+    return found
+
+
+def drawn_on(plan: Operator, catalog: Catalog) -> Callable[[Source], Source]:
+    """A function that tells the input on which the map of each element of a plan's collection is drawn: itself, or its
+    code."""
+    (lowered,) = PlanGraph([plan]).fold(_lowered, [plan])
+    leaf = next(share.leaf for share in lowered.operands[0])
+    if not asks_concepts(leaf):
+        return lambda source: source
+    first = next(apart(leaf))
+    return lambda source: coded(first.of(source), catalog).source
 
 
 def explained_against_inputs(graph: PlanGraph, plan: Operator) -> bool:

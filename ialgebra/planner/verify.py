@@ -73,9 +73,9 @@ def _readings(plan: PhysicalPlan) -> Iterator[str]:
 
 
 def _answer(plan: PhysicalPlan, answer: Answer, readings: tuple[TermReading, ...]) -> Iterator[str]:
-    if len(answer.terms) != len(readings):
-        yield f"{len(answer.terms)} terms have {len(readings)} readings"
-    for term, (job, column) in zip(answer.terms, ((each.job, each.column) for each in readings), strict=False):
+    if len(answer.read) != len(readings):
+        yield f"{len(answer.read)} terms have {len(readings)} readings"
+    for term, (job, column) in zip(answer.read, ((each.job, each.column) for each in readings), strict=False):
         if not 0 <= job < len(plan.jobs) or not 0 <= column < len(plan.jobs[job].games):
             yield f"a term reads column {column} of job {job}, which is not there"
             continue

@@ -30,6 +30,7 @@ from ..execution.tables import Outcome
 from ..models.adapters.hugging_face import speaks
 from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..models.network import Network
+from ..planner.codes import asks_concepts, coded, game_of
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from ..system.arrays import Array, Floats
@@ -51,7 +52,7 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
     """The maps of an answer, with their labels, as arrays."""
     estimates, reading = [each.estimate for each in maps], _Reading(outcome, catalog)
     words = [reading.words(each.answer, each.output.label) for each in maps]
-    sources = [each.answer.shown[0].source for each in maps]
+    sources = [_drawn(each.answer.shown[0], catalog) for each in maps]
     entries = [catalog.input(source.name) for source in sources]
     errors = [_errors(each) for each in estimates]
     return MapColumns(
@@ -80,6 +81,7 @@ def columns(maps: Sequence[FoundMap], outcome: Outcome, catalog: Catalog) -> Map
         scores=CodedColumn.of_objects([each.scores or _NO_SCORES for each in maps]),
         unit=texts([each.unit for each in words]),
         prediction=CodedColumn.of([each.prediction for each in words]),
+        unexplained=CodedColumn.of([_unexplained(each) for each in estimates]),
         own={row: each.asked for row, each in enumerate(estimates) if each.asked is not None},
     )
 
@@ -110,6 +112,16 @@ def _content(catalog: Catalog, source: Source) -> Array:
     return element.array if packing is None else packing.shown(element.array[None])[0]
 
 
+def _drawn(leaf: Leaf, catalog: Catalog) -> Source:
+    """The input that a map is drawn on: of a game over attributes the code."""
+    return coded(leaf, catalog).source if asks_concepts(leaf) else leaf.source
+
+
+def _unexplained(found: EstimatedMap) -> float | None:
+    """What the map of a surrogate leaves of f(x) − f(x̄); None for a map of the model itself."""
+    return None if found.total is None else found.total - float(found.values.sum())
+
+
 _NO_SCORES: Mapping[str, tuple[float, float]] = {}
 
 
@@ -137,7 +149,7 @@ class _Reading:
     """The words of answers; what many of them have in common is looked up once."""
 
     def __init__(self, outcome: Outcome, catalog: Catalog) -> None:
-        self.outcome = outcome
+        self.outcome, self.catalog = outcome, catalog
         self.class_name = cache(partial(class_name, catalog))
         self.unit = cache(partial(_unit, catalog))
         self.unit_of_one = cache(lambda model, output: _unit(catalog, frozenset([(model, output)])))
@@ -158,7 +170,7 @@ class _Reading:
             ", ".join(dict.fromkeys(inputs)),
             targets[0] if len(targets) == 1 else targets,
             ", ".join(self.class_name(leaves[0].model, first, target) for target in targets),
-            self.unit(frozenset((each.model, each.output) for each in leaves)),
+            self.unit(frozenset((self.played(each), each.output) for each in leaves)),
             self.prediction(leaves),
         )
 
@@ -173,9 +185,14 @@ class _Reading:
             source,
             target,
             self.class_name(leaf.model, leaf.source.name, target),
-            self.unit_of_one(leaf.model, leaf.output),
+            self.unit_of_one(self.played(leaf), leaf.output),
             self.prediction((leaf,)),
         )
+
+    def played(self, leaf: Leaf) -> str:
+        """The model that a leaf's values are in the unit of: of a game over attributes the head that it is played
+        on."""
+        return game_of(leaf, self.catalog).played if asks_concepts(leaf) else leaf.model
 
     def prediction(self, leaves: Sequence[Leaf]) -> str | None:
         """The classes that the models predict for the inputs, by name; None where one of them was not read."""

@@ -73,6 +73,7 @@ class Attribution:
     )  # what a ranking read, by name: (value, stderr)
     error_bound: float | None = None  # see `bound`; None: not known beside the standard errors
     prediction: str | None = None  # the class that the model predicts for the input, by name; None: not known
+    unexplained: float | None = None  # of a map over concepts: f(x) − f(x̄) less the sum of the values
     unit: str = ""  # of values and scores, one of UNITS, such as 'logits'; '' if not one, or unknown
 
     def __post_init__(self) -> None:
@@ -119,6 +120,12 @@ class Attribution:
         if error == 0.0:
             return 0.0
         return error / size if size and math.isfinite(error) else math.inf
+
+    @property
+    def relevance(self) -> Floats:
+        """`values / max |values|`, (d,): the local relevance of FLINT; zeros if all values are."""
+        size = float(np.abs(self.values).max(initial=0.0))
+        return self.values / size if size else np.zeros_like(self.values)
 
     @property
     def bound(self) -> float:
@@ -200,8 +207,12 @@ class Attribution:
     def __repr__(self) -> str:
         return (
             f"Attribution({self.label!r}, target {self.target_name!r}, {len(self.values)} players, "
-            f"sum {self.values.sum():+.4g}, {error_text(self.bound, self.method, labelled=True)})"
+            f"sum {self.values.sum():+.4g}{self._rest}, {error_text(self.bound, self.method, labelled=True)})"
         )
+
+    @property
+    def _rest(self) -> str:
+        return "" if self.unexplained is None else f", unexplained {self.unexplained:+.4g}"
 
     def _repr_html_(self) -> str:
         return notebook.picture([self], repr(self))

@@ -203,6 +203,7 @@ class MapColumns:
     scores: CodedColumn[Mapping[str, tuple[float, float]]]
     prediction: CodedColumn[str | None]
     unit: CodedColumn[str]
+    unexplained: CodedColumn[float | None]
     own: Mapping[int, Floats] = field(default_factory=dict)
 
     @classmethod
@@ -233,6 +234,7 @@ class MapColumns:
             scores=CodedColumn.of_objects([a.scores for a in maps]),
             prediction=CodedColumn.of([a.prediction for a in maps]),
             unit=texts([a.unit for a in maps]),
+            unexplained=CodedColumn.of([a.unexplained for a in maps]),
             own={row: a.map for row, a in enumerate(maps)},
         )
 

@@ -27,7 +27,8 @@ _T = TypeVar("_T")
 
 
 def frame(maps: MapColumns, details: bool) -> pandas.DataFrame:
-    """All maps as one long data frame: one line per map and player; with `details` also how each was estimated."""
+    """All maps as one long data frame: one line per map and player; with `details` also how each was estimated. Of
+    maps over concepts each line says what its map leaves unexplained."""
     pandas = require("pandas", "pandas")
     if not len(maps):
         return pandas.DataFrame()
@@ -48,6 +49,9 @@ def frame(maps: MapColumns, details: bool) -> pandas.DataFrame:
         name: pandas.Series(list(field.table), dtype=_TYPES.get(name)).take(field.codes[rows]).to_numpy()
         for name, field in fields.items()
     }
+    if any(each is not None for each in maps.unexplained.table):
+        rest = np.array([np.nan if each is None else each for each in maps.unexplained.table])
+        columns["unexplained"] = rest[maps.unexplained.codes[rows]]
     with np.errstate(over="ignore"):  # of huge values an interval may end in infinity
         reach = NormalDist().inv_cdf(0.975) * maps.stderr
         low, high = maps.values - reach, maps.values + reach

@@ -29,9 +29,9 @@ from .stored import PlainFields, check_columns, check_document, check_fields, ch
 from .stored_columns import columns_from, document_of
 
 FORMAT = "ialgebra.relation"
-VERSION = 5
+VERSION = 6
 """Raised if an older reader would misread a newer file. 1 had no digest of the document, 2 no scores, 3 no bounds; up
-to 4 every map had fields and arrays of its own."""
+to 4 every map had fields and arrays of its own; 5 had no unexplained rest of concepts."""
 
 _T = TypeVar("_T")
 _ARRAYS = ("map", "values", "stderr", "players", "content")  # of a map, up to version 4

@@ -38,7 +38,7 @@ def check_fields(number_of_map: int, fields: PlainFields) -> dict[str, Any]:
     return checked
 
 
-_LATER_FIELDS: PlainFields = {"scores": {}, "error_bound": None, "unit": "", "prediction": None}
+_LATER_FIELDS: PlainFields = {"scores": {}, "error_bound": None, "unit": "", "prediction": None, "unexplained": None}
 """Fields that maps of older versions do not have."""
 
 
@@ -235,6 +235,7 @@ _MAP: Mapping[str, Check] = {
     "error_bound": partial(optional, _bound),
     "prediction": partial(optional, text),
     "unit": partial(text, among=UNITS),
+    "unexplained": partial(optional, number),
 }
 
 _STATS: Mapping[str, Check] = {

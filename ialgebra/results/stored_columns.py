@@ -33,6 +33,8 @@ _TABLES = tuple(
     for field in dataclasses.fields(MapColumns)
     if field.name not in (*_NUMBERS, "starts", "players", "content", "own")
 )
+_LATER_TABLES: Mapping[str, object] = {"unexplained": None}
+"""Columns that files of older versions do not have, each with the entry of all their maps."""
 _FIELDS: Mapping[str, Callable[[str, object], object]] = dict.fromkeys(
     (*_NUMBERS, *_TABLES, "counts", "players", "content", "own"), lambda _, value: value
 )
@@ -66,7 +68,8 @@ def document_of(maps: MapColumns, keep: Keep) -> dict[str, object]:
 
 def columns_from(document: object, find: Find) -> MapColumns:
     """The columns of a document, checked; IalgebraError or ValueError for what is no such document."""
-    fields = fields_of("of its maps", document, _FIELDS)
+    lacks = {name for name in _LATER_TABLES if isinstance(document, dict) and name not in document}
+    fields = fields_of("of its maps", document, {name: each for name, each in _FIELDS.items() if name not in lacks})
     numbers: dict[str, Any] = {name: _vector(f"'{name}'", fields[name], "float64", find) for name in _NUMBERS}
     count, total = len(numbers["base_value"]), len(numbers["values"])
     if any(len(numbers[name]) != count for name in ("full_value", "error_bound")) or len(numbers["stderr"]) != total:
@@ -75,7 +78,8 @@ def columns_from(document: object, find: Find) -> MapColumns:
     within = not len(counts) or (int(counts.min()) >= 0 and int(counts.max()) <= total)
     if len(counts) != count or not within or sum(counts.tolist()) != total:
         raise IalgebraError(f"'counts' are not those of {count:,} maps of {total:,} players together")
-    tables: dict[str, Any] = {name: _table(name, fields[name], count, find) for name in _TABLES}
+    tables: dict[str, Any] = {name: _table(name, fields[name], count, find) for name in _TABLES if name not in lacks}
+    tables |= {name: CodedColumn(np.zeros(count, dtype=np.int32), (_LATER_TABLES[name],)) for name in lacks}
     players, blocks = _parts("players", fields["players"], "blocks", count, find)
     partitions = [each for k, block in enumerate(blocks) for each in _partitions(k, block, find)]
     codes, blocks = _parts("content", fields["content"], "blocks", count, find)

@@ -17,11 +17,16 @@ from typing import Final, cast
 from ...algebra.baselines import Baseline, Given, check_baseline
 from ...algebra.kinds import KINDS
 from ...algebra.labelling import check_partition
-from ...algebra.operators import Contrast, Identity, OutputKind
+from ...algebra.operators import Contrast, Estimation, Identity, OutputKind
 from ...algebra.packings import packing_of
+from ...algebra.players import OfConcepts
 from ...algebra.sources import Source
+from ...catalog.catalog import CONCEPTS
 from ...catalog.inputs import Entry
 from ...errors import BindError, IalgebraError
+from ...interpreters.protocol import ModelInterpreter
+from ...interpreters.shipped import LINEAR
+from ...models.concepts import DerivedNetwork
 from ...models.outputs import no_probability
 from .. import tree
 from .classes import bind_class, is_every_class
@@ -107,7 +112,10 @@ class _CallBinder:
                 for baseline in baselines:
                     check_baseline(baseline, entry.kind, x, lambda source: catalog.element(source).tensor)
         with self.default("players"):
-            check_partition(players, entry.kind, entry.shape, catalog.mask, entry.feature_names)
+            if isinstance(players, OfConcepts):
+                players = self.concepts(players, estimation)
+            else:
+                check_partition(players, entry.kind, entry.shape, catalog.mask, entry.feature_names)
         kind = cast("OutputKind", output)
         depth = network.depth
         found = [
@@ -116,6 +124,26 @@ class _CallBinder:
             for some in ([(one,) for one in sources] if apart else [sources])
         ]
         return found, contrast
+
+    def concepts(self, players: OfConcepts, estimation: Estimation) -> OfConcepts:
+        """The attributes of the model's dictionary; of its only one, where the query names none and no other is called
+        'concepts'. Raises BindError where there is none, and for an interpreter that asks the model itself."""
+        catalog, name = self.scope.catalog, self.call.name.value
+        network = catalog.model(name)
+        of = network.of.name if isinstance(network, DerivedNetwork) else name
+        own = [each.name for each in catalog.concepts.values() if of in each.models]
+        if players.dictionary == CONCEPTS and CONCEPTS not in own and len(own) == 1:
+            players = OfConcepts(own[0])
+        game = catalog.concept_game(name, players.dictionary)
+        if name == game.codes:
+            raise BindError(f"'{name}' gives the concepts themselves; ask {of}(x, players => concepts)")
+        interpreter = catalog.interpreter(estimation.interpreter)
+        if isinstance(interpreter, ModelInterpreter) and estimation.interpreter != LINEAR:
+            raise BindError(
+                f"{estimation.interpreter} explains features of the input; games over concepts are those of "
+                "using shapley(), using exact() or using linear()"
+            )
+        return players
 
     def at_one_length(
         self, entry: Entry, sources: tuple[Source, ...], baselines: tuple[Baseline, ...]

@@ -17,6 +17,7 @@ from ...algebra.players import (
     Grid,
     Groups,
     Labels,
+    OfConcepts,
     OfParts,
     Partition,
     Parts,
@@ -123,6 +124,16 @@ def _group(value: tree.Expression) -> tuple[str, ...]:
     raise BindError("a group is a name in quotes, or several: groups('job', ('city', 'zip'))", value.span)
 
 
+def _dictionary(value: tree.ValueExpr, arguments: tuple[tree.Expression, ...]) -> tuple[str, ...]:
+    """The name of a dictionary, if it is given."""
+    match arguments:
+        case ():
+            return ()
+        case (tree.Text(name) | tree.Name(name),):
+            return (name,)
+    raise BindError("concepts takes the name of one dictionary: concepts('motifs')", value.span)
+
+
 def _no_groups(value: tree.ValueExpr) -> NoReturn:
     raise BindError("groups takes the names of features: groups('job', ('city', 'zip'))", value.span)
 
@@ -140,7 +151,7 @@ _SIMPLE: dict[str, Callable[[], Partition]] = {
 
 def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
     """A partition from `pixels`, `features`, `tokens`, `words`, `sentences`, `grid(r, c)`, `grid(d, r, c)`, `tile(s)`,
-    `slic(n)`, `spans(n)`, `groups(…)`, `parts` or a registered feature mask."""
+    `slic(n)`, `spans(n)`, `groups(…)`, `parts`, `concepts`, `concepts('motifs')` or a registered feature mask."""
     name, arguments = call(value)
     if isinstance(value, tree.Name) and value.value in catalog.inputs:
         return Labels(Source(value.value))
@@ -159,6 +170,8 @@ def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
             return Slic(*_arguments(value, "slic", ("segments",)))
         case "spans":
             return Spans(*_arguments(value, "spans", ("count",)))
+        case "concepts":
+            return OfConcepts(*_dictionary(value, arguments))
         case "groups":
             return Groups(tuple(map(_group, arguments)) if arguments else _no_groups(value))
     known = (
@@ -173,6 +186,7 @@ def bind_players(value: tree.ValueExpr, catalog: Catalog) -> Partition:
         "spans",
         "groups",
         "parts",
+        "concepts",
         *catalog.visible,
     )
     raise BindError(f"unknown players '{name}'{did_you_mean(name, known)}", own_word(value))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...algebra import windows as algebra
+from ...algebra.attributes import COLUMNS as CONCEPT_COLUMNS
+from ...algebra.attributes import CONCEPT, parts_of
 from ...algebra.kinds import all_columns, describe_columns, kind_named, named_columns
 from ...algebra.windows import (
     EVERYTHING,
@@ -58,15 +60,21 @@ def bind_window(
     kind: str | None,
     vocabulary: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
+    concepts: Sequence[str] | None = None,
 ) -> Window:
     """The window, in normal form, that a predicate selects on inputs of a kind.
 
     `kind` is `"image"`, `"tabular"` or `"tokens"`, or None where the input is not known yet: then every column and
     every name is allowed. Otherwise a feature is compared with one of `feature_names`, and a token with a word of the
-    `vocabulary`, or with any word where `feature_names` are the tokens themselves.
+    `vocabulary`, or with any word where `feature_names` are the tokens themselves. With `concepts`, the names of the
+    attributes whose game is played, it may read them too, apart from the input: see `attributes.parts_of`.
     Raises BindError for an unknown word, or for types that do not fit.
     """
-    return PredicateBinder(windows, kind, vocabulary, feature_names).window(expression)
+    if concepts is None:
+        return PredicateBinder(windows, kind, vocabulary, feature_names).window(expression)
+    window = _ConceptBinder(windows, kind, vocabulary, feature_names, concepts).window(expression)
+    parts_of(window)
+    return window
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class PredicateBinder:
     def columns(self) -> tuple[str, ...]:
         if self.kind is not None:
             return kind_named(self.kind).columns
-        return all_columns()
+        return (*all_columns(), *CONCEPT_COLUMNS)
 
     def window(self, expression: Expression) -> Window:
         """An expression that is true or false for each feature."""
@@ -156,7 +164,7 @@ class PredicateBinder:
         column = self.number(of) if isinstance(of, Name) else None
         if isinstance(column, Column) and column.name == "value" and self.has_texts:
             return column
-        if not isinstance(column, Column) or column.name not in named_columns():
+        if not isinstance(column, Column) or column.name not in (*named_columns(), CONCEPT):
             raise BindError(
                 f"'{text.value}' is a text; only a feature, a token, a part or a table's value is compared with one",
                 text.span,
@@ -210,6 +218,11 @@ class PredicateBinder:
             return Column(word)
         if name.value in self.windows or word in ("true", "false"):
             raise BindError(f"'{name.value}' is a window, where a column is needed", name.span)
+        if word in CONCEPT_COLUMNS:
+            raise BindError(
+                f"{word} is a column of attributes, which do not play here; ask f(x, players => concepts)",
+                name.span,
+            )
         near = did_you_mean(name.value, self.columns) if self.kind is None else f"; {describe_columns(self.kind)}"
         if name.value in (self.feature_names or self.vocabulary or ()):
             column = "feature" if self.kind is None else kind_named(self.kind).named
@@ -234,3 +247,21 @@ class PredicateBinder:
         except BindError as error:
             error.span = call.span
             raise
+
+
+@dataclass(frozen=True)
+class _ConceptBinder(PredicateBinder):
+    """Reads predicates over an input and its attributes."""
+
+    concepts: Sequence[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*super().columns, *CONCEPT_COLUMNS)))
+
+    def column_of_names(self, of: Expression, text: Text) -> Column:
+        if not isinstance(of, Name) or of.value.lower() != CONCEPT:
+            return super().column_of_names(of, text)
+        if text.value not in self.concepts:
+            raise BindError(f"unknown concept '{text.value}'{did_you_mean(text.value, self.concepts)}", text.span)
+        return Column(CONCEPT)

@@ -29,7 +29,7 @@ from ...algebra.operators import (
 )
 from ...algebra.windows import check_masks
 from ...catalog.catalog import Catalog
-from ...errors import BindError, Span
+from ...errors import BindError, ShapeError, Span
 from ...interpreters.protocol import ModelInterpreter
 from ...planner.compile import Wanted
 from .. import tree
@@ -165,6 +165,7 @@ class _QueryBinder:
             if len(found.plans) != 1 or contrasts(found.plans[0]):
                 raise BindError("a distance is measured from one map, or from one an element; this query has more")
             plans = tuple(one_each(found.plans[0]))
+            self.check_concepts(collection, plans[0])
             check_same_shape(entry, self.scope.entries(plans[0])[0], "a distance needs maps of one shape")
             if len(plans) not in (1, count):
                 raise BindError(
@@ -251,18 +252,37 @@ class _QueryBinder:
         entry = self.scope.entries(first)[0]
         for operand, joined in zip(right, run, strict=True):
             with self.scope.at(joined.operand.span):
+                self.check_concepts(first, operand)
                 for other in self.scope.entries(operand):
                     check_same_shape(entry, other, "operands must have one shape")
+
+    def check_concepts(self, first: Operator, other: Operator) -> None:
+        """Raise ShapeError where two operands do not have the attributes of one dictionary, or neither has any."""
+        games = self.scope.concepts(first), self.scope.concepts(other)
+        if all(game is None for game in games) or (
+            games[0] is not None and games[1] is not None and games[0].dictionary is games[1].dictionary
+        ):
+            return
+        shown = ["features of the input" if game is None else f"concepts of '{game.codes}'" for game in games]
+        raise ShapeError(
+            f"the operands' players are {shown[0]} and {shown[1]}, which do not go together; explain both with one "
+            "dictionary (two models can share one: con.fit_concepts(…, also=[…]))"
+        )
 
     def projected(self, plan: Operator, where: tree.Expression) -> Operator:
         entry = self.scope.entries(plan)[0]
         with self.scope.at(where.span):
-            windows = self.scope.catalog.windows
-            window = bind_window(where, windows, entry.kind, *entry.known_words)
+            windows, game = self.scope.catalog.windows, self.scope.concepts(plan)
+            concepts = None if game is None else game.dictionary.names
+            window = bind_window(where, windows, entry.kind, *entry.known_words, concepts)
             check_masks(window, entry.shape)
         return self.scope.placed(Projection(window, plan), where.span)
 
     def selected(self, plan: Operator, item: tree.Item) -> Operator:
+        if not isinstance(item.what, tree.StarItem) and self.scope.concepts(plan) is not None:
+            message = "the attributes of a dictionary are read at its own layers, so that maps over concepts have none "
+            message += "to select; select * from f(x, players => concepts)"
+            raise BindError(message, item.what.span).at(self.scope.text)
         match item.what:
             case tree.StarItem():
                 return plan

@@ -15,10 +15,12 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ...algebra.attributes import parts_of
 from ...algebra.elements import collection_of, identity_of
 from ...algebra.kinds import KINDS
 from ...algebra.operators import Identity, Operator, OutputKind
 from ...algebra.rankings import (
+    DECISION,
     KNOWN,
     Argmax,
     Distance,
@@ -29,12 +31,13 @@ from ...algebra.rankings import (
     Mass,
     ModelScore,
     Ranking,
+    Relevance,
     Scalar,
     possible,
 )
 from ...algebra.sources import Source
 from ...algebra.windows import EVERYTHING, Column, Term, Window, check_masks, sql_name, sql_text
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import CONCEPTS, Catalog, ConceptGame
 from ...catalog.inputs import Entry
 from ...errors import BindError, ShapeError, Span, did_you_mean
 from ...system.arrays import Floats
@@ -48,6 +51,7 @@ from .scope import Scope
 
 _ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
 _OF_MODELS: Final = {"score": "score('cat') or score(f, 'cat')", "prediction": "prediction(f)"}
+_OF_CONCEPTS: Final = {"activation": "activation('a7')", "relevance": "relevance('a7')"}
 _HAS: Final = (
     "an element has label, prediction, score('class') and index, and its map mass(w), entropy(), distance((query)), "
     "argmax_row() and argmax_col()"
@@ -87,7 +91,7 @@ def ranked(query: tree.Query, selected: OperandPlans, scope: Scope, measured_fro
         return words
 
     with scope.at(clauses[0]):
-        ranking = bind_ranking(query, scope, collection.inputs, (own,), refer)
+        ranking = bind_ranking(query, scope, collection.inputs, (own,), refer, scope.concepts(collection))
     count = len(collection.inputs)
     elements = known_elements(collection.inputs, entry, classes, [None] * count)
     unknown = {name: Interval.unknown(count) for name in ranking.scalars}
@@ -124,14 +128,17 @@ def bind_ranking(
     inputs: Sequence[Source],
     own: tuple[ModelScore, ...],
     refer: _Refer | None,
+    game: ConceptGame | None = None,
 ) -> Ranking:
     """The ranking in a query over `inputs`, which come of one registered input. `own` are the models that the query
-    asks: `score('cat')` is that of the only one. Without `refer` there are no maps to read. Raises BindError for an
+    asks: `score('cat')` is that of the only one. Without `refer` there are no maps to read; with `game` they are maps
+    of its attributes. Raises BindError for an
     unknown word, and NotKnownYet for a model that was not probed."""
     entry = scope.catalog.input(inputs[0].name)
     classes = classes_of(scope.model(own[0].model))
     binder = _RankingBinder(
-        scope.catalog.windows, "element", None, None, entry, classes, scope, own, refer, inputs[0].step is not None
+        *(scope.catalog.windows, "element", None, None, entry, classes, scope, own, refer, inputs[0].step is not None),
+        game=game,
     )
     having = EVERYTHING if query.having is None else binder.window(query.having)
     order = tuple(Key(binder.number(key.of), key.descending) for key in query.order)
@@ -192,6 +199,7 @@ class _RankingBinder(PredicateBinder):
     swept: bool
     scalars: dict[str, Scalar] = field(default_factory=dict)
     outputs: dict[str, ModelScore] = field(default_factory=dict)
+    game: ConceptGame | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -212,6 +220,10 @@ class _RankingBinder(PredicateBinder):
         word = name.value.lower()
         if word in _ARGUMENTS:
             raise BindError(f"{word} is a function of a map: {word}({_ARGUMENTS[word]})", name.span)
+        if word in _OF_CONCEPTS:
+            raise BindError(f"{word} is a function of an attribute: {_OF_CONCEPTS[word]}", name.span)
+        if word == DECISION:
+            return self._read(DECISION, self._surrogate(name.span))
         if word == "score":
             raise BindError(f"score is a function of a class: {_OF_MODELS[word]}", name.span)
         if word == "prediction" and self.refer is None:
@@ -232,6 +244,8 @@ class _RankingBinder(PredicateBinder):
 
     def column_of_names(self, of: tree.Expression, text: tree.Text) -> Column:
         column = self._column(of) if isinstance(of, tree.Name) else None
+        if column is not None and column.name == DECISION and self.classes:
+            return self._named(column, text, self.classes, DECISION)
         if isinstance(of, tree.CallExpr) and of.name.value.lower() == "prediction":
             column = self._of_model(of)
         if column is None or column.name in ("index", "step"):
@@ -243,6 +257,9 @@ class _RankingBinder(PredicateBinder):
             known, what = classes_of(self.scope.model(self.outputs[column.name].model)), "prediction"
         elif column.name == "label" and self._named_labels:
             known = self._named_labels
+        return self._named(column, text, known, what)
+
+    def _named(self, column: Column, text: tree.Text, known: Sequence[str], what: str) -> Column:
         if not known:
             raise BindError(f"no {what} is called '{text.value}': they are numbers, without names", text.span)
         if text.value not in known:
@@ -255,7 +272,7 @@ class _RankingBinder(PredicateBinder):
         for side in (comparison.left, comparison.right):
             if isinstance(side, tree.CallExpr) and side.name.value.lower() == "prediction":
                 named.add(classes_of(self.scope.model(self.outputs[self._of_model(side).name].model)))
-            elif isinstance(side, tree.Name) and side.value.lower() in ("label", "prediction"):
+            elif isinstance(side, tree.Name) and side.value.lower() in ("label", "prediction", DECISION):
                 named.add(self.classes)
         if len(named) > 1:
             raise BindError(
@@ -281,6 +298,8 @@ class _RankingBinder(PredicateBinder):
         word = call.name.value.lower()
         if word in _OF_MODELS:
             return self._of_model(call)
+        if word in _OF_CONCEPTS:
+            return self._of_concept(call)
         if word not in _ARGUMENTS:
             raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)
         if self.refer is None:
@@ -303,12 +322,62 @@ class _RankingBinder(PredicateBinder):
             case "entropy", _:
                 scalar, said = Entropy(), ""
             case _:
+                if self.game is not None:
+                    raise BindError(f"{word} is for maps of images; a map over concepts has attributes", call.span)
                 if KINDS[self.entry.kind].layout != "plane":
                     raise BindError(f"{word} is for images; '{self.entry.name}' is {self.entry.kind}", call.span)
                 scalar, said = Argmax("row" if word == "argmax_row" else "col"), ""
-        name = f"{word}({said})"
+        return self._scalar(f"{word}({said})", scalar)
+
+    def _scalar(self, name: str, scalar: Scalar) -> Column:
         while self.scalars.setdefault(name, scalar) != scalar:  # two large windows may be shown alike
             name += "'"
+        return Column(name)
+
+    def _of_concept(self, call: tree.CallExpr) -> Column:
+        """The column of activation('a7') or relevance('a7')."""
+        word = call.name.value.lower()
+        (value, *more) = call.arguments or (None,)
+        if call.options or more or not isinstance(value, tree.Name | tree.Text | tree.Number):
+            raise BindError(f"{word} is written {_OF_CONCEPTS[word]}", call.span)
+        if word == "relevance" and self.game is None:
+            raise BindError(
+                "relevance is read of a map over concepts; ask select * from f(…, players => concepts) …", call.span
+            )
+        with self.scope.at(call.span):
+            game = self._game()
+        with self.scope.at(value.span):
+            index = whole(value, "an attribute", 0) if isinstance(value, tree.Number) else None
+            index = game.dictionary.index(str(value.value)) if index is None else index
+            if index >= game.dictionary.size:
+                raise BindError(f"there is no attribute {index}; they count from 0 to {game.dictionary.size - 1}")
+        name = f"{word}({sql_text(game.dictionary.names[index])})"
+        if word == "relevance":
+            return self._scalar(name, Relevance(index))
+        return self._read(name, ModelScore(game.codes, None, index, "logit"))
+
+    def _game(self) -> ConceptGame:
+        """The attributes of the query's model: those of its maps, else those of its dictionary."""
+        if self.game is not None:
+            return self.game
+        model = self.own[0].model
+        key = self.scope.catalog.concepts.get(model)  # a model of attributes by itself
+        if key is not None:
+            model = model.removesuffix(f".{key.name}")
+            return self.scope.catalog.concept_game(model, key.name)
+        own = [each.name for each in self.scope.catalog.concepts.values() if model in each.models]
+        return self.scope.catalog.concept_game(model, own[0] if len(own) == 1 else CONCEPTS)
+
+    def _surrogate(self, span: Span) -> ModelScore:
+        """What the surrogate decides."""
+        with self.scope.at(span):
+            return ModelScore(self._game().surrogate, None, None, "logit")
+
+    def _read(self, name: str, asked: ModelScore) -> Column:
+        """The column of what a derived model answers, by a name of its own."""
+        if not self.scope.model(asked.model).probed:
+            self.scope.told(UnprobedModel(asked.model, self.entry.name))
+        self.outputs[name] = asked
         return Column(name)
 
     def _of_model(self, call: tree.CallExpr) -> Column:
@@ -362,7 +431,12 @@ class _RankingBinder(PredicateBinder):
 
     def _window(self, argument: tree.Expression) -> Window:
         entry = self.entry
-        window = bind_window(argument, self.windows, entry.kind, *entry.known_words)
+        concepts = None if self.game is None else self.game.dictionary.names
+        window = bind_window(argument, self.windows, entry.kind, *entry.known_words, concepts)
+        if concepts is not None and parts_of(window).of_input is not EVERYTHING:
+            raise BindError(
+                "the mass of a map over concepts is that of attributes: mass(concept = 'a7')", argument.span
+            )
         try:
             check_masks(window, entry.shape)
         except ShapeError as error:
@@ -372,5 +446,5 @@ class _RankingBinder(PredicateBinder):
 
 
 def _meant(word: str) -> str:
-    near = did_you_mean(word, [*KNOWN, *_ARGUMENTS])
+    near = did_you_mean(word, [*KNOWN, *_ARGUMENTS, *_OF_CONCEPTS, DECISION])
     return near if "did you mean" in near else f"; {_HAS}"

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ...algebra.kinds import KINDS
 from ...algebra.operators import Contrast, Estimation, Operator, leaves
-from ...catalog.catalog import Catalog
+from ...algebra.players import OfConcepts
+from ...catalog.catalog import Catalog, ConceptGame
 from ...catalog.inputs import Entry
 from ...errors import IalgebraError, ShapeError, Span
 from .models import KnownModel, NotKnownYet, Told, Unknown
@@ -66,6 +67,13 @@ class Scope:
         if isinstance(answer, IalgebraError):
             raise answer
         return answer
+
+    def concepts(self, plan: Operator) -> ConceptGame | None:
+        """The game over attributes that the leaves of a plan play; None if they play on features of their inputs."""
+        for leaf in leaves(plan):
+            if isinstance(leaf.players, OfConcepts):
+                return self.catalog.concept_game(leaf.model, leaf.players.dictionary)
+        return None
 
     def entries(self, plan: Operator) -> list[Entry]:
         """The registered inputs that the leaves of a plan read."""

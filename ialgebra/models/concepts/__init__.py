@@ -8,6 +8,7 @@ knows a query, a registered input, a coalition or a plan.
 from .composed import DerivedNetwork, Surrogate, activations_of, surrogate_of
 from .dictionary import ConceptHead, Dictionary
 from .fitting import Fitted, fit
+from .played import PlayedHead, PlayedNetwork, head_of
 from .register import check, registered
 
 __all__ = [
@@ -15,10 +16,13 @@ __all__ = [
     "DerivedNetwork",
     "Dictionary",
     "Fitted",
+    "PlayedHead",
+    "PlayedNetwork",
     "Surrogate",
     "activations_of",
     "check",
     "fit",
+    "head_of",
     "registered",
     "surrogate_of",
 ]

@@ -40,6 +40,7 @@ class PartOfMap:
     item: int
     bound: float
     unit: str
+    unexplained: float | None
     low: Floats
     high: Floats
     told: str
@@ -94,6 +95,7 @@ def _parts(a: ShownMap) -> list[ShownMap]:
                 item=a.item,
                 bound=a.bound,
                 unit=a.unit,
+                unexplained=None,
                 low=low[present],
                 high=high[present],
                 told=f"{a!r}, part {part.name}",
