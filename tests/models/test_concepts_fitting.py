@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ialgebra.errors import BindError, ShapeError
 from ialgebra.models import Network
 from ialgebra.models.concepts import Dictionary, Fitted, activations_of, fit, learning, surrogate_of
-from ialgebra.models.concepts.encoders import NonnegativeEncoder, built, described, places_last
-from ialgebra.models.concepts.factors import nmf, nonnegative_codes
+from ialgebra.models.concepts.encoders import NonnegativeEncoder, SparseEncoder, built, described, places_last
+from ialgebra.models.concepts.factors import SparseCoder, nmf, nonnegative_codes, top_codes
 from ialgebra.models.concepts.metrics import matched_correlation
 
 PLANTED = 5
@@ -290,3 +290,23 @@ def test_two_models_have_one_dictionary_and_a_head_each() -> None:
         again = surrogate_of(name, nets, dictionary).forward(planted()[0][seen.held_out], [None])[None]
         torch.testing.assert_close(again, seen.surrogates[name], atol=1e-3, rtol=1e-3)
         assert torch.equal(net.forward(planted()[0][seen.held_out], [None])[None].argmax(1), f)
+
+
+def test_a_sparse_autoencoder_finds_a_planted_dictionary() -> None:
+    rows, _, directions = planted()
+    dictionary, seen = fit({"f": network()}, rows, size=PLANTED, kind="sae")
+    encoder = dictionary.encoder
+    assert isinstance(encoder, SparseEncoder)
+    assert matched_correlation(dictionary.directions.T, directions.T) > 0.95
+    active = (encoder(rows) > 0).sum(dim=1)
+    assert int(active.max()) <= encoder.active < PLANTED
+    again, seen_again = fit({"f": network()}, rows, size=PLANTED, kind="sae")
+    assert torch.equal(dictionary.directions, again.directions)
+    assert torch.equal(seen.codes, seen_again.codes)
+
+
+def test_the_largest_codes_stay() -> None:
+    one = torch.eye(4)
+    coder = SparseCoder(one, torch.zeros(4), one, torch.zeros(4))
+    found = top_codes(torch.tensor([[1.0, 3, 2, -5], [-1, -2, -3, 0.5]]), coder, 2)
+    assert torch.equal(found, torch.tensor([[0.0, 3, 2, 0], [0, 0, 0, 0.5]]))

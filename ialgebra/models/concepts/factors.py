@@ -7,14 +7,17 @@ sparse autoencoder, of whose codes the k largest stay (Makhzani and Frey, 2014).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _SWEEPS, _ENOUGH = 200, 1e-5  # of `nmf`, at most; the relative fall of the error in ten sweeps below which it stops
 _CODE_STEPS = 120  # of `nonnegative_codes`, always as many, so that a row's codes depend on the row alone
+_BATCH, _CODER_STEPS, _LEARNING_RATE = 256, 600, 2e-3  # of the sparse autoencoder
 _LOW = 0.01  # the part of the mean of all numbers that the start adds to each
 _GRAM_AT_MOST = 4096  # features up to which singular vectors are found exactly
 
@@ -110,6 +113,59 @@ class SparseCoder(NamedTuple):
     offset: Tensor
     directions: Tensor
     centre: Tensor
+
+
+def sparse_coder(
+    rows: Tensor,
+    directions: Tensor,
+    active: int,
+    seed: int = 0,
+    progress: FittingProgress | None = None,
+) -> SparseCoder:
+    """Trains a sparse autoencoder of rows (N, F), of whose codes `active` at most are above 0. It begins with
+    `directions` (J, F), each of length 1, as it ends. A code that no row of an epoch has begins again with the row that
+    is rebuilt worst. Ctrl-C ends it early."""
+    spread = rows.square().mean().sqrt().clamp(min=1e-12)
+    rows = rows / spread
+    order = torch.Generator().manual_seed(seed)
+    wide = directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    reader = torch.linalg.pinv(wide).T
+    size, features = wide.shape
+    parts = [reader, rows.new_zeros(size), wide, rows.new_zeros(features)]
+    coder = SparseCoder(*(nn.Parameter(part.clone().contiguous()) for part in parts))
+    optimizer = torch.optim.Adam(list(coder), _LEARNING_RATE)
+    epochs = math.ceil(_CODER_STEPS * _BATCH / len(rows))
+    steps, done = epochs * math.ceil(len(rows) / _BATCH), 0
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    with suppress(KeyboardInterrupt):
+        for _ in range(epochs):
+            seen, worst = torch.zeros(size, dtype=torch.bool), (-1.0, rows[0])
+            for some in torch.split(torch.randperm(len(rows), generator=order), _BATCH):
+                optimizer.zero_grad()
+                codes = top_codes(rows[some], coder, active)
+                error = (coder.centre + codes @ coder.directions - rows[some]).square().sum(dim=1)
+                error.mean().backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                with torch.no_grad():
+                    coder.directions.div_(coder.directions.norm(dim=1, keepdim=True).clamp(min=1e-12))
+                    seen |= (codes > 0).any(dim=0)
+                    if float(error.max()) > worst[0]:
+                        worst = float(error.max()), rows[some[int(error.argmax())]]
+                done += 1
+                if progress is not None:
+                    progress("sparse autoencoder", done, steps)
+            if not bool(seen.all()) and done < steps:
+                _begin_again(coder, int((~seen).nonzero()[0]), worst[1])
+    reader, offset, directions, centre = (part.detach() for part in coder)
+    return SparseCoder(reader, offset * spread, directions, centre * spread)
+
+
+@torch.no_grad()
+def _begin_again(coder: SparseCoder, index: int, row: Tensor) -> None:
+    """One code begins again: it reads and writes the direction of a row."""
+    direction = (row - coder.centre) / (row - coder.centre).norm().clamp(min=1e-12)
+    coder.reader[index], coder.offset[index], coder.directions[index] = direction, 0.0, direction
 
 
 def top_codes(rows: Tensor, coder: SparseCoder, active: int) -> Tensor:

@@ -23,14 +23,15 @@ from ..reading import Batch
 from ..regression import fit as fit_linear
 from .dictionary import ConceptHead, ConceptKind, Dictionary
 from .encoders import JoinedArms, NonnegativeEncoder, SparseEncoder, parts_of, places_last
-from .factors import FittingProgress, nmf
-from .hidden import AT_MOST, HiddenOfInputs, read_hidden
+from .factors import FittingProgress, nmf, sparse_coder
+from .hidden import AT_MOST, HiddenOfInputs, LayerOfModel, read_hidden
 from .learning import FlintLosses, FlintNets, Lessons, learned_post_hoc, target_of, warm_codes
 from .metrics import r_squared
 
 KINDS: tuple[ConceptKind, ...] = ("flint", "nmf", "sae")
 _ROWS_AT_MOST = 20_000  # rows of features that directions are found from
 _MOST_ATTRIBUTES = 4096
+_ACTIVE_SHARE = 0.16  # of the codes of a sparse autoencoder, those that may be above 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +91,8 @@ def fit(
     first = next(iter(networks.values()))
     truth = known_truth(first, hidden.labels if labels is None else labels, len(hidden))
     aside, checked = split(torch.arange(len(hidden)), holdout, seed)
-    learned = _flint if kind == "flint" else _of_directions
-    part = learned(hidden, aside, checked, size, seed, progress)
+    learn = {"flint": _flint, "nmf": _of_directions, "sae": _sparse}[kind]
+    part = learn(hidden, aside, checked, size, seed, progress)
     encoder, attributes, heads = part.encoder, part.attributes, part.heads
     read = {
         model: tuple(layer.name for layer in hidden.layers if layer.model == model and layer.number)
@@ -159,17 +160,44 @@ def _of_directions(
     hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
 ) -> _Learned:
     """Kind 'nmf': nonnegative directions of one layer, and the convex refit of each head."""
-    layer = hidden.layers[0]
-    rows = _feature_rows(hidden, ~aside, seed)
+    encoder = _nonnegative(hidden.layers[0], _feature_rows(hidden, ~aside, seed), size, seed, progress)
+    return _refitted(hidden, encoder, aside, checked)
+
+
+def _sparse(
+    hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> _Learned:
+    """Kind 'sae': a sparse autoencoder of one layer, which begins with nonnegative directions, and the convex refit."""
+    layer, rows = hidden.layers[0], _feature_rows(hidden, ~aside, seed)
+    begin = _nonnegative(layer, rows, size, seed, progress).directions
+    active = max(1, round(size * _ACTIVE_SHARE))
+    coder = sparse_coder(rows, begin, active, seed, progress)
+    encoder = SparseEncoder(layer.pool, size, rows.shape[1], active)
+    for name, part in coder._asdict().items():
+        encoder.get_buffer(name).copy_(part)
+    return _refitted(hidden, encoder, aside, checked)
+
+
+def _nonnegative(
+    layer: LayerOfModel, rows: Tensor, size: int, seed: int, progress: FittingProgress | None
+) -> NonnegativeEncoder:
     signed = bool((rows < 0).any())
     encoder = NonnegativeEncoder(layer.pool, size, rows.shape[1], signed=signed)
     encoder.set_factors(nmf(parts_of(rows, signed=signed), size, seed, progress)[0])
+    return encoder
+
+
+def _refitted(
+    hidden: HiddenOfInputs, encoder: NonnegativeEncoder | SparseEncoder, aside: Tensor, checked: Tensor
+) -> _Learned:
+    layer = hidden.layers[0]
     attributes = attributes_of(hidden, encoder)
     unit = _unit(attributes, ~aside)
     encoder.multiply(unit)
     attributes = attributes * unit
     heads = {
-        name: _head(each, attributes, hidden.outputs[name], aside, checked) for name, each in hidden.networks.items()
+        name: _head(network, attributes, hidden.outputs[name], aside, checked)
+        for name, network in hidden.networks.items()
     }
     rebuilt = f"layer '{layer.name}'" if layer.number else "the input"
     return _Learned(encoder, attributes, heads, _rebuilt(hidden, encoder, aside.nonzero()[:, 0]), rebuilt)
@@ -250,9 +278,10 @@ def _rebuilt(hidden: HiddenOfInputs, encoder: NonnegativeEncoder | SparseEncoder
     """R² of the layer's features at each position, as the codes there and the directions give them."""
     guess: list[Tensor] = []
     truth: list[Tensor] = []
+    centre = encoder.centre[None, :, None] if isinstance(encoder, SparseEncoder) else 0.0
     with torch.no_grad():
         for some in torch.split(held, 512):
             value = hidden.rows(some)[0]
             truth.append(places_last(value, encoder.pool))
-            guess.append(torch.einsum("bjp,jf->bfp", encoder.maps(value), encoder.directions))
+            guess.append(centre + torch.einsum("bjp,jf->bfp", encoder.maps(value), encoder.directions))
     return r_squared(torch.cat(guess), torch.cat(truth)) if guess else float("nan")
