@@ -34,6 +34,7 @@ Ask = Callable[[str], Relation]
 
 _MOST_INPUTS: Final = 10_000
 _SHOWN_MOST, _SHOWN_LEAST, _SHOWN_WHERE, _SHOWN_CLASSES = 4, 3, 2, 3
+_READ_TEXTS: Final = 8  # the most active texts, of which the words are listed
 _SHOWN_WORDS, _SHOWN_FEATURES, _NEIGHBOURS = 6, 6, 3
 _MATTERS: Final = 0.05  # relevance below which a class is not named
 _TOP: Final = 0.05  # of the inputs, the most active, whose profile is compared with all
@@ -150,10 +151,11 @@ def _row(catalog: Catalog, ask: Ask, read: _ReadDictionary, index: int, cls: int
             raise BindError(f"no input of '{read.entry.name}' is predicted to be '{read.labels[cls]}'")
         ours = torch.arange(len(codes))
     among = ours if cls is not None else torch.arange(len(codes))
-    most = among[codes[among].argsort(descending=True, stable=True)][:_SHOWN_MOST].tolist()
+    ranked = among[codes[among].argsort(descending=True, stable=True)][: max(_SHOWN_MOST, _READ_TEXTS)].tolist()
+    most = ranked[:_SHOWN_MOST]
     least = ours[codes[ours].argsort(stable=True)][:_SHOWN_LEAST].tolist()
-    where = _where(ask, read, index, most[:_SHOWN_WHERE], seed)
-    kind = KINDS[read.entry.kind].name
+    kind, is_text = KINDS[read.entry.kind].name, KINDS[read.entry.kind].vocabulary
+    where = _where(ask, read, index, ranked[: _READ_TEXTS if is_text else _SHOWN_WHERE])
     return AttributeRow(
         read.dictionary.names[index],
         float(codes.max()),
@@ -162,9 +164,9 @@ def _row(catalog: Catalog, ask: Ask, read: _ReadDictionary, index: int, cls: int
         read.labels[main],
         tuple(_shown(read, place, index) for place in most),
         tuple(_shown(read, place, index) for place in least),
-        tuple(where),
+        tuple(where[:_SHOWN_WHERE]),
         _maximum(catalog, read, index, ours, seed) if kind == "image" else None,
-        _words(catalog, read, most, where) if KINDS[read.entry.kind].vocabulary else (),
+        _words(where) if is_text else (),
         _profile(read, codes) if kind == "tabular" else (),
     )
 
@@ -176,7 +178,7 @@ def _shown(read: _ReadDictionary, place: int, index: int) -> ActiveInput:
     )
 
 
-def _where(ask: Ask, read: _ReadDictionary, index: int, places: Sequence[int], seed: int) -> list[Attribution]:
+def _where(ask: Ask, read: _ReadDictionary, index: int, places: Sequence[int]) -> list[Attribution]:
     """Shapley maps of an attribute for some inputs."""
     players = ""
     if KINDS[read.entry.kind].name == "image" and min(read.entry.shape[-2:]) >= _FINE and read.entry.players is None:
@@ -202,9 +204,7 @@ def _maximum(catalog: Catalog, read: _ReadDictionary, index: int, ours: Tensor, 
     return ShownMaximum(found.before.numpy(), found.after.numpy(), found.activations)
 
 
-def _words(
-    catalog: Catalog, read: _ReadDictionary, places: Sequence[int], where: Sequence[Attribution]
-) -> tuple[tuple[str, float, str], ...]:
+def _words(where: Sequence[Attribution]) -> tuple[tuple[str, float, str], ...]:
     """The words of the most active texts that activate the attribute most, with their neighbours."""
     found: dict[str, tuple[float, str]] = {}
     for a in where:

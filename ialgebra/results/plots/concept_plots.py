@@ -16,6 +16,7 @@ from .style import PAGE, Theme, current_theme
 
 _CELL, _LEFT, _TOP = 0.3, 1.5, 1.3  # inches: of a cell, of the names of classes, of the lines above
 _MOST_CLASSES = 40
+_STRONG = 0.65  # relevance from which colours are dark
 _MOST_NUMBERS = 30  # attributes up to which each cell has its number
 
 
@@ -55,7 +56,8 @@ def _heat(
     if len(figures.names) <= _MOST_NUMBERS:
         for row, column in zip(*np.where(np.abs(np.nan_to_num(values)) >= 0.1), strict=True):
             number = f"{values[row, column]:+.1f}".replace("-", "−").replace("0.", ".")
-            axes.text(column, row, number, ha="center", va="center", fontsize=6, color=theme.ink)
+            ink = "#ffffff" if abs(values[row, column]) > _STRONG else theme.ink
+            axes.text(column, row, number, ha="center", va="center", fontsize=6, color=ink)
     axes.set_title("\n".join(_headline(figures, fit)), fontsize=8, color=theme.ink, loc="left")
 
 

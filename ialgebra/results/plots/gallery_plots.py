@@ -103,8 +103,8 @@ def _cells(row: AttributeRow, kind: str, scale: tuple[float, float], theme: Them
             ):
                 found.append((head, _CELL, _pictured(ActiveInput(content, "", "", active), scale, theme)))
         return found
-    if row.words:
-        lines = [(f"{before}", value) for word, value, before in row.words]
+    if kind == "tokens":
+        lines = [f"{signed(value)}  {word}   in “{near}”" for word, value, near in row.words]
         found.append(("words that activate it most", _WIDE, _listed(lines, theme)))
     if row.profile:
         found.append(("differs from all inputs, in sd", _WIDE / 1.6, _bars(row.profile, theme)))
@@ -128,18 +128,25 @@ def _pictured(each: ActiveInput, scale: tuple[float, float], theme: Theme) -> Ca
 def _mapped(a: WholeMap, limit: float, theme: Theme) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         drawing = drawing_of(a)
-        drawing.draw(a, axes, look(limit, None, theme), drawing.measure(a, _WIDE))
+        body = drawing.measure(a, _WIDE)
+        if body.left:
+            box = axes.get_position()
+            share = box.width * body.left / _WIDE
+            axes.set_position((box.x0 + share, box.y0, box.width - share, box.height))
+        drawing.draw(a, axes, look(limit, None, theme), body)
+        axes.set_xticks([])
+        axes.set_xlabel("")
+        axes.spines["bottom"].set_visible(False)
 
     return draw
 
 
-def _listed(lines: Sequence[tuple[str, float]], theme: Theme) -> Callable[[Axes], None]:
+def _listed(lines: Sequence[str], theme: Theme) -> Callable[[Axes], None]:
     def draw(axes: Axes) -> None:
         axes.axis("off")
-        for number, (text, value) in enumerate(lines):
+        for number, text in enumerate(lines):
             place = 1 - (number + 0.5) / max(len(lines), 1)
-            told = f"{signed(value)}  {text}"
-            axes.text(0, place, told, fontsize=8, color=theme.ink, va="center", parse_math=False)
+            axes.text(0, place, text, fontsize=8, color=theme.ink, va="center", parse_math=False)
 
     return draw
 
@@ -150,6 +157,8 @@ def _bars(profile: Sequence[tuple[str, float]], theme: Theme) -> Callable[[Axes]
         colours = [theme.colours(0.86 if value > 0 else 0.14) for value in values]
         axes.barh(range(len(values)), values, color=colours, height=0.7)
         axes.axvline(0, color=theme.line, linewidth=0.8)
+        reach = 1.6 * max(map(abs, values), default=1.0)
+        axes.set_xlim(-reach, reach)
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.set_yticks([])
