@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ialgebra.models.concepts import Dictionary
 from tests import mutated
 
 NAMES = ("fur", "ears", "tail")
-COUNT = 200
+COUNT = 120
 RAW = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, MemoryError, AssertionError)
 
 
@@ -117,8 +118,15 @@ def test_weights_of_another_model_are_refused(con: Session, tmp_path: Path) -> N
         con.load_concepts("f", con.save_heads("f", tmp_path / "heads"))
 
 
-def test_a_mutated_file_of_concepts_is_refused_by_name_or_read_rightly(con: Session, tmp_path: Path) -> None:
-    con.register_concepts("f", "3", NAMES)
+@pytest.mark.parametrize("kind", ["given", "nmf"])
+def test_a_mutated_file_of_concepts_is_refused_by_name_or_read_rightly(
+    con: Session, tmp_path: Path, kind: Literal["given", "nmf"]
+) -> None:
+    if kind == "given":
+        con.register_concepts("f", "3", NAMES)
+    else:
+        rows = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+        con.fit_concepts("f", rows, size=3, kind=kind)
     content = con.save_concepts("f", tmp_path / "good").read_bytes()
     before, kept = values(con), con.catalog().dictionary("f")
     path, refused, unnamed = tmp_path / "mutated", 0, 0

@@ -226,3 +226,21 @@ def test_a_table_and_texts_reach_a_module_as_they_reach_the_model() -> None:
         con.register_input("x", frame.iloc[[1]], baseline=frame.iloc[[0]])
         con.register_concepts("f", concepts, ["old", "in job a"], head=nn.Linear(2, 2))
         assert _scores(con, "f.concepts", 2) == [1.0, 0.0]
+
+
+def test_a_dictionary_that_was_made_elsewhere_is_registered_as_it_is(con: Session, model: _Bottleneck) -> None:
+    con.register_concepts("f", model.concepts, NAMES, inputs=torch.randn(40, 4), labels=torch.arange(40) % 2)
+    made = con.catalog().dictionary("f")
+    con.register_model("h", model)
+    con.register_concepts("h", made, ["p", "q", "r"])
+    found = con.catalog().dictionary("h")
+    assert found.models == ("h",)
+    assert found.names == ("p", "q", "r")
+    assert found.figures is not None
+    assert found.figures.fits[0].model == "h"
+    assert _scores(con, "h.g", 2) == _scores(con, "f.g", 2)
+    con.register_model("wide", nn.Linear(4, 3))
+    with pytest.raises(ShapeError, match="has 2 outputs; the model has 3"):
+        con.register_concepts("wide", made)
+    with pytest.raises(BindError, match="leave head and inputs out"):
+        con.register_concepts("h", made, head=model.head)

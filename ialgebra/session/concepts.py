@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..catalog import derived
 from ..catalog.catalog import CONCEPTS, Catalog
-from ..errors import IalgebraError
-from ..models.concepts import Dictionary, activations_of, fit, registered
+from ..errors import BindError, IalgebraError, ShapeError
+from ..models.concepts import Dictionary, activations_of, check, fit, registered
 from ..models.concepts.dictionary import ConceptKind
 from ..models.concepts.figures import with_stability
 from ..models.concepts.files import digests, load_concepts, models_of, save_concepts
@@ -96,11 +96,39 @@ def given(
 ) -> Dictionary:
     """See `Session.register_concepts`. Nothing is registered yet."""
     catalog = catalog.snapshot()
+    if isinstance(module, Dictionary):
+        if head is not None or inputs is not None:
+            raise BindError("a dictionary has its heads; leave head and inputs out")
+        return _made(catalog, model, module, names, name if name != CONCEPTS else module.name)
     network = known(catalog, model, name, inputs)
     read = read_inputs(catalog, model, inputs)
     made = registered(network, module, names, head, name, read, labels, seed, holdout)
     registration.meet(network)
     return made
+
+
+def _made(catalog: Catalog, model: str, dictionary: Dictionary, names: Sequence[str] | None, name: str) -> Dictionary:
+    """A dictionary that was made elsewhere, under its model's name here."""
+    if model not in dictionary.models:
+        if len(dictionary.models) > 1:
+            raise BindError(f"the dictionary reads {' and '.join(dictionary.models)}, not '{model}'")
+        (before,) = dictionary.models
+        figures = dictionary.figures
+        dictionary = replace(
+            dictionary,
+            layers={model: dictionary.layers[before]},
+            heads={model: dictionary.heads[before]},
+            figures=None if figures is None else replace(figures, fits=(replace(figures.fits[0], model=model),)),
+        )
+    called = dictionary.names if names is None else tuple(names)
+    if len(called) != dictionary.size:
+        raise ShapeError(f"the dictionary has {dictionary.size} attributes and {len(called)} names")
+    figures = dictionary.figures
+    if figures is not None:
+        figures = replace(figures, name=name, names=called)
+    dictionary = replace(dictionary, name=name, names=called, figures=figures)
+    check({each: known(catalog, each, name, None) for each in dictionary.models}, dictionary)
+    return dictionary
 
 
 def fitted(

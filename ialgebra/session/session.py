@@ -275,7 +275,8 @@ class Session:
 
         `module`: a module or function from a batch (B, *input_shape) to attributes (B, J), such as a concept bottleneck
         or the first half of the model; or a layer of the model, by index or name, or a submodule of it, whose outputs
-        are the attributes. Outputs (B, J, *places) are averaged over their places. `names`: of the attributes (None:
+        are the attributes; or a `Dictionary` that was made elsewhere, with its heads. Outputs (B, J, *places) are
+        averaged over their places. `names`: of the attributes (None:
         a0, a1, …). `head`: what turns attributes into the model's outputs, an `nn.Linear` or its (weight (C, J), bias
         (C,)). None: it is fitted on `inputs`, as `fit_heads` takes them, to `labels` or to the model's own outputs,
         less a share of `holdout`; without inputs it is the linear map inside the model that gives its outputs of these
