@@ -243,7 +243,7 @@ def test_batches_are_filled_up_so_that_a_row_has_the_same_bits_whoever_asked_for
 
 
 def test_what_is_predicted_first_changes_no_bit_of_a_map():
-    """PREDICT runs the same whole inputs in batches of its own, which are not filled up."""
+    """PREDICT runs few whole inputs one by one, and not in filled batches."""
     plain, other = session(Company(), 8), session(Company(), 8)
     for con in (plain, other):
         con.sql("set tempo = interactive")
@@ -251,6 +251,40 @@ def test_what_is_predicted_first_changes_no_bit_of_a_map():
     other.sql("predict f from x")
     assert other._catalog.model("f").module.net.rows - before == 1
     assert bits(other.sql(TEXT)) == bits(plain.sql(TEXT))
+
+
+def test_a_prediction_has_the_same_bits_whatever_was_asked_before():
+    """Few inputs are run one by one, more in filled batches; each kind finds rows of its own kind only."""
+    generator = torch.Generator().manual_seed(5)
+    xs = torch.randint(1, 9, (11, 1, 8, 8), generator=generator).double()
+    exact = Picture()(xs)[:, 1].detach().numpy()
+    lone, filled = exact + 2.0**-40, exact + 8 * 2.0**-40
+    few = [f"predict f(target => 1) from xs having index {which}" for which in ("= 3", "< 4")]
+    right = {"predict f(target => 1) from xs": filled, few[0]: lone[3:4], few[1]: lone[:4]}
+    right["predict f(target => 1) from xs having index < 5"] = filled[:5]
+    right["predict f(target => 1) from xs having score(f, 1) > -1e9"] = filled
+    for texts in itertools.permutations(right, 2):
+        con = session(Company(), 8)
+        con.register_input("xs", xs)
+        con.sql("set tempo = interactive")
+        for text in texts:
+            told = con.sql(text).models[0].target_scores[:, 0]
+            assert told.tobytes() == right[text].tobytes(), (texts, text)
+
+
+def test_a_score_that_a_query_ranks_by_has_the_same_bits_whatever_was_predicted_before():
+    generator = torch.Generator().manual_seed(5)
+    xs = torch.randint(1, 9, (6, 1, 8, 8), generator=generator).double()
+    text = "select * from f(xs) having score(f, 1) > -1e9 order by score(f, 1) limit 2 budget 40"
+    found = []
+    for before in ("predict f from xs having index < 3", "predict f from xs", "show models"):
+        con = session(Company(), 8)
+        con.register_input("xs", xs)
+        con.sql("set tempo = interactive")
+        con.sql(before)
+        answer = con.sql(text)
+        found.append((bits(answer), [each.scores for each in answer]))
+    assert found[0] == found[1] == found[2]
 
 
 def test_history_asks_again_at_the_same_tempo(tmp_path):

@@ -153,8 +153,11 @@ class Execution:
             tables.recall(number)
         return tables.rows_to_do(numbers)
 
-    def tables(self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane) -> Tables:
-        """The tables of this run. The rows with which the models were probed are entered already."""
+    def tables(
+        self, networks: Mapping[str, Network], designs: Mapping[DesignSpec, Design], lane: Lane, *, alone: bool = False
+    ) -> Tables:
+        """The tables of this run. The rows with which the models were probed are entered already. `alone`: its rows
+        are run one by one, and kept apart from those of filled batches."""
         plan, executor = self.plan, self.executor
         contents = {name: network.content() for name, network in networks.items()}  # before a pass writes to them
         first_passes = {name: network.take_first_pass() for name, network in networks.items()}
@@ -165,7 +168,7 @@ class Execution:
             if networks[name].behaviour.random:
                 jobs = [(plan.jobs[number], drawn[number]) for number in numbers]
                 repeated[name] = repeat(name, networks[name], contents[name], jobs, lane)
-        tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated)
+        tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated, alone=alone)
         self.outcome = tables.outcome
         for name, found in first_passes.items():
             if plan.strategy.pace.filled:

@@ -77,13 +77,14 @@ class Tables:
         store: Store,
         now: float | None = None,
         repeated: Mapping[str, Sequence[RepeatedRows]] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self.plan = plan
         self.repeated = dict(repeated or {})  # rows of random models, by model
         self.networks = networks
         self.first_rows: dict[str, bytes] = {}  # the rows with which models were probed, by model
         self._readings: dict[str, OutputReading] = {}  # of models whose probabilities or log-odds were read
-        alone = plan.strategy.pace.filled and not plan.jobs  # a batch of whole inputs is not filled up
         self.memory = Memory(store, networks, contents, plan.jobs, designs, plan.strategy.mode, now, alone=alone)
         alike: dict[tuple[object, ...], list[int]] = {}  # two specs may be one design
         for each in plan.families:

@@ -56,7 +56,7 @@ class WholeInputs:
         executor, passes = self._executor, self.plan.passes
         networks = {each.model: executor.catalog.model(each.model) for each in passes}
         with executor.lane(networks) as lane:
-            tables = self._execution.tables(networks, {}, lane)
+            tables = self._execution.tables(networks, {}, lane, alone=self.plan.alone)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
             for block in self._blocks():
@@ -102,7 +102,7 @@ class WholeInputs:
         def works(chunk: Sequence[bytes], run: Run) -> list[Work]:
             rows = Rows(whole=tuple(inputs[numbers_by_name[name][0] - block.start] for name in chunk))
             free = desk.free_layers(model, planned.layers, run.mode)
-            return [Work(model, rows, planned.layers, free, run.mode)]
+            return [Work(model, rows, planned.layers, free, run.mode, least=desk.least(run, model))]
 
         def read(chunk: Sequence[bytes], work: Work, done: Done) -> None:
             memory.keep_wholes(model, chunk, done.logits, done.seconds / len(chunk))

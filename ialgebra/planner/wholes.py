@@ -16,6 +16,8 @@ from .graph import PlanGraph
 from .physical import Cost, PhysicalPlan, Run
 from .strategy import Strategy
 
+_FEW = 4  # inputs that are run one by one, where batches are filled up with copies
+
 
 @dataclass(frozen=True, eq=False)
 class WholePass:
@@ -45,6 +47,11 @@ class WholePlan:
         return sum((each.cost for each in self.passes), NOTHING)
 
     @property
+    def alone(self) -> bool:
+        """Whether every input is run alone: where batches are filled up, few inputs are not worth a batch of copies."""
+        return self.strategy.pace.filled and self.inputs <= _FEW
+
+    @property
     def without_games(self) -> PhysicalPlan:
         """The same query as a plan of no game, for what runs plans."""
         rest = ((), (), (), (), (), NOTHING, 0.0, (), ())
@@ -67,4 +74,8 @@ def plan_wholes(
     for model, read in layers.items():
         chosen, cost, _ = way((model,), (deepest(read),), inputs, elements)
         passes.append(WholePass(model, read, Run(chosen.batch_size, "eager"), cost))  # as ends of games are run
-    return WholePlan(query, tuple(passes), inputs, names, replace(strategy, reuse=strategy.reuse is not False), seed)
+    strategy = replace(strategy, reuse=strategy.reuse is not False)
+    plan = WholePlan(query, tuple(passes), inputs, names, strategy, seed)
+    if not plan.alone:
+        return plan
+    return replace(plan, passes=tuple(replace(each, run=each.run._replace(batch_size=1)) for each in passes))
