@@ -125,7 +125,14 @@ def test_the_surface_end_to_end():
     analyzed = con.sql("explain analyze select 2, * from f(x) where w budget 66")
     assert analyzed.text.startswith(plan)
     assert len(analyzed) == 2
-    assert con.names() == {"models": ["f"], "inputs": ["x", "x'", "xs"], "windows": ["w", "mask"], "views": []}
+    assert con.names() == {
+        "models": ["f"],
+        "inputs": ["x", "x'", "xs"],
+        "windows": ["w", "mask"],
+        "views": [],
+        "generators": [],
+        "axes": [],
+    }
 
 
 def test_answers_go_on_to_other_tools(tmp_path):

@@ -26,6 +26,7 @@ from torch import nn
 import ialgebra
 from ialgebra import IalgebraError, Strategy, testing
 from ialgebra.errors import BindError
+from ialgebra.generators import LinearGenerator
 from ialgebra.interpreters import Option, Question
 from ialgebra.results.attribution import Attribution
 from ialgebra.results.relation import Relation, Stats
@@ -113,6 +114,9 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     con.fit_heads("f", torch.randn(12, 4))
     con.save_heads("f", heads)
     con.register_concepts("f", 1, head=nn.Linear(3, 2))
+    rows = torch.randn(12, 4)
+    con.register_input("rows", rows)
+    con.register_generator("G", LinearGenerator.fit(rows, 2), collection="rows")
     strategy = {each.name: getattr(Strategy.BEST, each.name) for each in dataclasses.fields(Strategy)}
     question: dict[str, Any] = {
         "scalar": nn.Linear(2, 1), "foreground": torch.ones(2), "baseline": torch.zeros(2),
@@ -127,6 +131,11 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Session.register_input": (of_a_session("register_input"), {"name": "y", "tensor": torch.ones(4)}),
         "Session.register_window": (con.register_window, {"name": "w", "mask_or_predicate": "feature < 2"}),
         "Session.register_interpreter": (con.register_interpreter, {"name": "i", "interpreter": None}),
+        "Session.register_generator": (
+            of_a_session("register_generator"),
+            {"name": "D", "generator": LinearGenerator.fit(torch.randn(12, 4), 2), "collection": "xs"},
+        ),
+        "Session.register_axis": (con.register_axis, {"name": "warm", "what": torch.arange(len(rows)), "on": "G"}),
         "Session.fit_heads": (con.fit_heads, {"model": "f", "inputs": torch.ones(4, 4)}),
         "Session.save_heads": (con.save_heads, {"model": "f", "path": heads}),
         "Session.load_heads": (con.load_heads, {"model": "f", "path": heads}),

@@ -27,6 +27,7 @@ from ialgebra import (
 )
 from ialgebra.errors import InternalError
 from ialgebra.execution.control import Cancelled
+from ialgebra.generators import Axis, LinearGenerator
 from ialgebra.interpreters import ModelInterpreter, Option
 from tests import worlds
 
@@ -78,6 +79,11 @@ def con() -> ialgebra.Session:
     con.register_model("reads", nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2)))
     con.register_input("some_words", torch.tensor([1, 2, 3]))
     con.sql("create view v as select 2 from f(x)")
+    # Generators of inputs as x: one draws the same for all codes, the other is there to be mistaken for it.
+    for name in ("G", "H"):
+        drawn = LinearGenerator(torch.zeros(72), torch.eye(72)[:4], (2, 6, 6), levels=2)
+        con.register_generator(name, drawn)
+    con._catalog.axes["warm"] = Axis("warm", "G", torch.ones(2, 2), "given numbers")
     return con
 
 
@@ -128,6 +134,7 @@ UNREACHED = {  # in queries, and why
     '"expected a name"': "the dialect builds no other node",
     "(*span)]}' is not in the language": "the dialect builds no other node",
     "select by number, or in each operand's own": "takes two models; see below",
+    "gives '{base}' a probability": "is told by models, which EXPLAIN does not ask; see generators/test_linear",
     "is no token of the tokenizer of": "takes a language model; see test_texts",
     "BindError(message, text.span)": "takes an input without names; see below",
     "looks inside a model, and": CAPTUMS,

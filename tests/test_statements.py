@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ialgebra
+from ialgebra.generators import LinearGenerator
 from ialgebra.language import dialect, reader, tree
 from ialgebra.session.statements import show
 from ialgebra.session.statements.registry import STATEMENTS, keywords, kind_of_statement
@@ -85,5 +86,8 @@ def test_the_examples_of_the_help_run_in_their_order():
         for name in ("x", "y"):
             con.register_input(name, worlds.sample("image", torch.float32))
         worlds.with_random_heads(con, "f", worlds.sample("image", torch.float32))
+        xs = worlds.sample("image", torch.float32, count=20)
+        con.register_input("xs", xs)
+        con.register_generator("G", LinearGenerator.fit(xs, 4), collection="xs")
         for example in EXAMPLES:
-            con.sql(example)
+            con.sql(example.replace("'smile'", "1"))

@@ -3,9 +3,10 @@ interned nodes. May not know: tensors, or what any edit does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cached_property
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 from ..errors import BindError
@@ -20,6 +21,8 @@ class Edit(Node):
     option."""
 
     called: ClassVar[str] = ""
+    options: ClassVar[Mapping[str, object]] = MappingProxyType({})  # fields that are written by name, unless as here
+    implied: ClassVar[tuple[str, ...]] = ()  # those of them that only the whole text writes
 
     @classmethod
     def word(cls) -> str:
@@ -46,6 +49,9 @@ class Edit(Node):
             match name, getattr(self, name):
                 case "baseline", baseline:
                     option = [f"baseline => {baseline.text}"] if whole else []
+                case _, value if name in self.options:
+                    if value != self.options[name] and (whole or name not in self.implied):
+                        option.append(f"{name} => {_option(value)}")
                 case _, Source() as source:
                     words.append(source.text if whole else str(source))
                 case _, Window() as window:
@@ -55,6 +61,16 @@ class Edit(Node):
                 case _, value:
                     words.append(_argument(value))
         return f"{self.word()}({', '.join(words + option)})"
+
+
+def _option(value: object) -> str:
+    """The value of an option as query text: a word is a name."""
+    match value:
+        case str():
+            return sql_name(value)
+        case tuple(several):
+            return f"({', '.join(map(_argument, several))})"
+    return _argument(value)
 
 
 def _argument(value: object) -> str:
@@ -81,6 +97,25 @@ def _steps(value: object) -> Iterator[Step]:
             yield from (each for each in several if isinstance(each, Step))
         case Source(step=Step() as step):
             yield step
+
+
+def _at_step(edit: Edit, step: Step) -> Edit:
+    """The edit with another step of the sweep that it has."""
+    if edit.step is None:
+        return edit
+    fields_of = (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
+    return type(edit)(*(_stepped(value, step) for value in fields_of))
+
+
+def _stepped(value: object, step: Step) -> object:
+    match value:
+        case Step():
+            return step
+        case tuple(several):
+            return tuple(_stepped(each, step) for each in several)
+        case Source(step=Step()):
+            return value.at_step(step)
+    return value
 
 
 def _unswept(value: object) -> object:
@@ -133,6 +168,10 @@ class Source(Node):
         """The collection or the sweep that an element belongs to, with the same edits; a single input counts as its own
         collection."""
         return Source(self.name, None, tuple(each.unswept for each in self.edits))
+
+    def at_step(self, step: Step) -> Source:
+        """The element of the same sweep at another step."""
+        return Source(self.name, self.index, tuple(_at_step(each, step) for each in self.edits))
 
     @cached_property
     def step(self) -> Step | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..algebra.attributes import columns_of_code
 from ..algebra.baselines import Baseline
-from ..algebra.edits import edited, registered
+from ..algebra.edits import LatentEdit, edited, registered
 from ..algebra.kinds import KINDS, columns_of
 from ..algebra.kinds.naming import TextNames
 from ..algebra.operators import Estimation
@@ -26,12 +26,15 @@ from ..algebra.players import Partition
 from ..algebra.sources import Edit, Source
 from ..algebra.windows import Window
 from ..errors import BindError, ShapeError, did_you_mean
+from ..generators.axes import Axis
+from ..generators.registered import RegisteredGenerator
 from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.adapters.strings import SPELLING
 from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
 from ..models.network import Network
 from ..system import forking
+from .drawing import Drawings
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
 
 CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
@@ -110,6 +113,8 @@ class Catalog:
     windows: dict[str, Window] = field(default_factory=dict)
     views: dict[str, str] = field(default_factory=dict)
     interpreters: dict[str, GameInterpreter | ModelInterpreter] = field(default_factory=lambda: dict(SHIPPED))
+    generators: dict[str, RegisteredGenerator] = field(default_factory=dict)
+    axes: dict[str, Axis] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
@@ -124,6 +129,8 @@ class Catalog:
             dict(self.windows),
             dict(self.views),
             dict(self.interpreters),
+            dict(self.generators),
+            dict(self.axes),
             replace(self.settings),
             self.edited,
             dict(self.concepts),
@@ -186,6 +193,30 @@ class Catalog:
     def interpreter(self, name: str) -> GameInterpreter | ModelInterpreter:
         return _look_up("interpreter", name, self.interpreters)
 
+    def generator(self, name: str) -> RegisteredGenerator:
+        return _look_up("generator", name, self.generators)
+
+    def axis(self, name: str) -> Axis:
+        return _look_up("axis", name, self.axes)
+
+    def generator_for(self, entry: Entry, named: str) -> RegisteredGenerator:
+        """The generator that is named, or the only one that draws inputs of this shape; ShapeError if it draws
+        others."""
+        if named:
+            found = self.generator(named)
+            if found.shape != entry.shape:
+                raise ShapeError(f"generator '{named}' draws inputs {found.shape}; '{entry.name}' is {entry.shape}")
+            return found
+        fitting = [each for each in self.generators.values() if each.shape == entry.shape]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(each.name for each in fitting)
+            raise BindError(f"several generators draw such inputs ({names}); say which: generator => {fitting[0].name}")
+        raise BindError(
+            f"no generator draws inputs {entry.shape} such as '{entry.name}'; register one with con.register_generator"
+        )
+
     def element(self, source: Source) -> Element:
         """The input that `source` names, after its edits; BindError for a collection of several inputs without an
         index."""
@@ -195,10 +226,37 @@ class Catalog:
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
         element = entry.elements[source.index or 0]
-        for number, edit in enumerate(source.edits):
+        latent = [number for number, edit in enumerate(source.edits, start=1) if isinstance(edit, LatentEdit)]
+        first = latent[-1] if latent else 0
+        if latent:
+            element = self._drawn(Source(source.name, source.index, source.edits[:first]))
+        for number, edit in enumerate(source.edits[first:], start=first):
             before = Source(source.name, source.index, source.edits[:number])
             element = self._edited(element, edit, entry, before)
         return element
+
+    @property
+    def drawings(self) -> Drawings:
+        """What draws the inputs that are edited in a generator's space of codes."""
+        return Drawings(self.generators, self.axes, self.element, lambda source: len(self.input(source.name).elements))
+
+    def _drawn(self, source: Source) -> Element:
+        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it."""
+        drawings = self.drawings
+        read = tuple(self.input(name) for name in registered([source]))
+        key = (source, *read, drawings.content(source))
+        with _edited_lock:
+            made = self.edited.get(key)
+            if made is not None:
+                self.edited.move_to_end(key)
+                return made
+        drawn = {(each, *key[1:]): Element(tensor) for each, tensor in drawings.drawn(source).items()}
+        with _edited_lock:
+            self.edited.update({each: made for each, made in drawn.items() if each not in self.edited})
+            found = self.edited[key]
+            while len(self.edited) * found.tensor.nbytes > _EDITED_BYTES and len(self.edited) > len(drawn):
+                self.edited.popitem(last=False)
+            return found
 
     def tensors(self, name: str) -> Sequence[Tensor]:
         """The tensors of a collection: a list, if they are held."""

@@ -50,7 +50,7 @@ RANKING: Final = ("HAVING", "ORDER BY", "LIMIT")  # clauses that may stand befor
 CLAUSES: Final = ("JOIN", "WHERE", *RANKING, "USING", "BUDGET", "ERROR WITHIN", "WITHIN")  # of a query, in order
 STATEMENTS: Final = ("SELECT", "PREDICT", "EXPLAIN", "CREATE", "DROP", "SHOW", "DESCRIBE", "SET")
 FORMATS: Final = ("TEXT", "JSON", "DOT")  # of EXPLAIN
-SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "CONCEPTS", "HISTORY")
+SHOWN: Final = ("MODELS", "INPUTS", "WINDOWS", "VIEWS", "CONCEPTS", "GENERATORS", "AXES", "HISTORY")
 PER_SECOND: Final = {"SECONDS": 1, "SECOND": 1, "MILLISECONDS": 1000, "MILLISECOND": 1000}
 NO_QUERY: Final = (
     "a query cannot stand here; it is an operand of FROM or JOIN, or makes a window of its own: create window w as "
@@ -188,7 +188,7 @@ class IAlgebra(Dialect):
                 case "CREATE":
                     return self._create(first)
                 case "DROP":
-                    kind = self._need("WINDOW", "VIEW")
+                    kind = self._need("WINDOW", "VIEW", "AXIS")
                     return self._placed(first, exp.Drop(kind=kind, this=self._name("the name to drop")))
                 case "SHOW":
                     return self._placed(first, exp.Show(this=exp.var(self._need(*SHOWN))))
@@ -226,13 +226,25 @@ class IAlgebra(Dialect):
 
         def _create(self, first: Token) -> exp.Expr:
             replace = bool(self._take("OR") and self._need("REPLACE"))
-            kind = self._take("WINDOW", "VIEW") or self._expected(
-                "WINDOW or VIEW" if replace else "OR REPLACE, WINDOW or VIEW", ("WINDOW", "VIEW")
+            kind = self._take("WINDOW", "VIEW", "AXIS") or self._expected(
+                "WINDOW, VIEW or AXIS" if replace else "OR REPLACE, WINDOW, VIEW or AXIS", ("WINDOW", "VIEW", "AXIS")
             )
             name = self._name(f"a name for the {kind.lower()}")
+            if kind == "AXIS":
+                return self._axis(first, name, replace)
             self._need("AS")
             body = self._query(outermost=True) if kind == "VIEW" else self._region() or self._parse_disjunction()
             return self._placed(first, exp.Create(kind=kind, this=name, expression=body, replace=replace))
+
+        def _axis(self, first: Token, name: exp.Expr, replace: bool) -> exp.Create:
+            """AXIS name ON generator AS score(model, class) HOLDING axis, …"""
+            self._need("ON")
+            generator = self._name("the name of a generator")
+            self._need("AS")
+            body = self._name_or_call("what it follows, such as score(f, 'smile')")
+            held = self._parse_csv(lambda: self._name("the name of an axis")) if self._take("HOLDING") else []
+            axis = exp.Create(kind="AXIS", this=name, expression=body, replace=replace, on=generator, holding=held)
+            return self._placed(first, axis)
 
         def _region(self) -> exp.Anonymous | None:
             """top(10 percent, query), top(5, query) or above(0.5, query): a window from an answer."""

@@ -23,6 +23,7 @@ from .tree import (
     Between,
     CallExpr,
     CompareExpr,
+    CreateAxis,
     CreateView,
     CreateWindow,
     Describe,
@@ -128,8 +129,14 @@ class _TreeReader:
             return Explain(query, node.args["style"] is not None, _span(node), form)
         return Describe(self.name(node.this), _span(node))
 
-    def create(self, node: exp.Expr) -> CreateView | CreateWindow:
+    def create(self, node: exp.Expr) -> CreateView | CreateWindow | CreateAxis:
         body, replace, span = node.args["expression"], node.args["replace"], _span(node)
+        if node.args["kind"] == "AXIS":
+            of = self.expression(body)
+            if not isinstance(of, CallExpr):
+                raise ParseError("an axis follows a score, as score(f, 'smile')", of.span, self.text)
+            held = tuple(map(self.name, node.args["holding"]))
+            return CreateAxis(self.name(node.this), self.name(node.args["on"]), of, held, replace, span)
         if isinstance(body, exp.Select):
             query = self.query(body)
             text = self.text[query.span.start : query.span.end]
@@ -138,7 +145,8 @@ class _TreeReader:
         return CreateWindow(self.name(node.this), where, replace, span)
 
     def drop(self, node: exp.Expr) -> Drop:
-        return Drop("window" if node.args["kind"] == "WINDOW" else "view", self.name(node.this), _span(node))
+        kind = cast("Literal['window', 'view', 'axis']", node.args["kind"].lower())
+        return Drop(kind, self.name(node.this), _span(node))
 
     def show(self, node: exp.Expr) -> Show:
         return Show(cast("Shown", node.name.lower()), _span(node))

@@ -290,15 +290,27 @@ class CreateView:
 
 
 @dataclass(frozen=True)
-class Drop:
-    """drop window | view name"""
+class CreateAxis:
+    """create [or replace] axis name on generator as score(model, class) [holding axis, …]"""
 
-    kind: Literal["window", "view"]
+    name: Name
+    generator: Name
+    of: CallExpr
+    holding: tuple[Name, ...]
+    replace: bool
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """drop window | view | axis name"""
+
+    kind: Literal["window", "view", "axis"]
     name: Name
     span: Span = field(compare=False)
 
 
-Shown = Literal["models", "inputs", "windows", "views", "concepts", "history"]
+Shown = Literal["models", "inputs", "windows", "views", "concepts", "generators", "axes", "history"]
 
 
 @dataclass(frozen=True)
@@ -326,4 +338,6 @@ class SetOption:
     span: Span = field(compare=False)
 
 
-Statement: TypeAlias = Query | Predict | Explain | CreateWindow | CreateView | Drop | Show | Describe | SetOption
+Statement: TypeAlias = (
+    Query | Predict | Explain | CreateWindow | CreateView | CreateAxis | Drop | Show | Describe | SetOption
+)

@@ -75,6 +75,9 @@ def write(node: Writable) -> str:
             return f"create {'or replace ' * replace}window {write(name)} as {body}"
         case tree.CreateView(name, query, _, replace, _):
             return f"create {'or replace ' * replace}view {write(name)} as {write(query)}"
+        case tree.CreateAxis(name, generator, of, holding, replace, _):
+            fixed = f" holding {', '.join(map(write, holding))}" if holding else ""
+            return f"create {'or replace ' * replace}axis {write(name)} on {write(generator)} as {write(of)}{fixed}"
         case tree.Drop(kind, name, _):
             return f"drop {kind} {write(name)}"
         case tree.Show(kind, _):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from ..algebra.kinds import KINDS
@@ -12,6 +13,8 @@ from ..algebra.windows import Mask, Window
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import in_lines
+from ..generators.axes import Axis
+from ..generators.registered import RegisteredGenerator
 from ..models.concepts import DerivedNetwork, Dictionary, Surrogate
 from ..models.concepts.measuring import read_from
 from ..models.network import Network
@@ -98,6 +101,21 @@ def concepts_text(key: str, dictionary: Dictionary) -> str:
     if dictionary.figures is not None:
         lines += [f"  {each}" for each in dictionary.figures.lines()]
     return in_lines(lines)
+
+
+def generator_line(generator: RegisteredGenerator) -> str:
+    """A generator's name, type, the form of its codes and of what it draws, and its collection."""
+    words = [f"{generator.levels} levels of {generator.width}", f"draws {generator.shape}"]
+    words.append(f"collection {generator.collection}" if generator.collection else "no collection")
+    words += [] if generator.encodes else ["no encoder"]
+    return f"{generator.name}: {type(generator.generator).__name__}, {', '.join(words)}"
+
+
+def axis_line(axis: Axis) -> str:
+    """An axis's name, generator, what it follows and how well codes tell that, and what it holds."""
+    told = [] if math.isnan(axis.r2) else [f"held-out R² {axis.r2:.2f}"]
+    held = [f"holding {', '.join(axis.held)}"] if axis.held else []
+    return f"{axis.name}: {', '.join([f'{axis.of} on {axis.generator}', *told, *held])}"
 
 
 def outputs_text(network: Network) -> str:

@@ -49,7 +49,7 @@ from ..system import forking
 from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
-from . import concepts, galleries, interrupts, page, registration
+from . import concepts, galleries, generators, interrupts, page, registration
 from .answers import Answering
 from .descriptions import input_line, session_text
 from .history import History
@@ -59,7 +59,7 @@ from .registration import Wish
 from .statements.kind import StatementContext
 from .statements.registry import kind_of_statement
 from .statements.registry import run as answer_statement
-from .steps import HistoryStep
+from .steps import HistoryStep, PythonCall
 from .submitted import Submitted
 from .workers import Workers
 
@@ -210,6 +210,46 @@ class Session:
         """
         with self._registration(f"register interpreter {name}", "interpreter", name) as step:
             step.call = registration.register_interpreter(self._catalog, self.history, name, interpreter)
+
+    @checked
+    def register_generator(
+        self,
+        name: str,
+        generator: object,
+        encoder: object = None,
+        collection: str | None = None,
+        block: int = 16,
+    ) -> None:
+        """Register what draws inputs from codes, for the edits `reconstruct`, `latent` and `mix`.
+
+        `generator` has `levels`, `width`, `synthesis(codes)`, from codes (n, levels, width) to inputs (n, *shape), and
+        perhaps `encode(inputs)`: see `ialgebra.generators`. `encoder` is a function from inputs to codes that is used
+        instead. `collection` names the registered inputs that its axes are fitted on. It is run in blocks of `block`
+        rows, filled up with copies. Axes of an earlier generator of this name are forgotten. Raises BindError or
+        ShapeError for a generator that does not fit, ModelError for one that fails.
+        """
+        with self._step_of(f"register generator {name}", "generator", name) as step:
+            made = generators.registered(self._catalog.snapshot(), name, generator, encoder, collection, block)
+            with self._lock:
+                step.call = generators.register(self._catalog, self.history, made)
+
+    @checked
+    def register_axis(
+        self, name: str, what: generators.Followed, on: str | None = None, holding: Sequence[str] = ()
+    ) -> None:
+        """Register a direction in a generator's space of codes along which something grows.
+
+        `what`: a function of a batch of inputs (n, *shape), such as their brightness, or a number for each input of the
+        generator's collection, such as its label. `on` names the generator (None: the only one). `holding` names axes
+        that it is not to move along. CREATE AXIS does the same for the score of a model. Raises BindError for what does
+        not fit.
+        """
+        with self._step_of(f"register axis {name}", "axis", name) as step:
+            axis, values = generators.measured_axis(self._catalog.snapshot(), name, what, on, tuple(holding))
+            with self._lock:
+                self._catalog.axes[axis.name] = axis
+            held = tuple(holding) or None
+            step.call = PythonCall("register_axis", axis.name, {"what": values, "on": axis.generator, "holding": held})
 
     @checked
     def fit_heads(
@@ -415,6 +455,8 @@ class Session:
             "inputs": list(catalog.visible),
             "windows": list(catalog.windows),
             "views": list(catalog.views),
+            "generators": list(catalog.generators),
+            "axes": list(catalog.axes),
         }
 
     def registered(self) -> dict[str, dict[str, object]]:
@@ -429,6 +471,9 @@ class Session:
         for key, dictionary in self._catalog.concepts.items():
             if (brought := concepts.brought_module(dictionary)) is not None:
                 modules[key] = brought
+        for name, each in self._catalog.generators.items():
+            drawing = {f"{name} generator": each.generator, f"{name} encoder": each.encoder}
+            modules |= {what: part for what, part in drawing.items() if part is not None}
         return {"models": dict(modules), "interpreters": dict(own)}
 
     # Queries.

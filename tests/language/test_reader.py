@@ -458,12 +458,13 @@ ERRORS = [
     ("explain (format json, «format» dot) select * from v", "FORMAT is said twice"),
     ("explain (analyze «format» json) select * from v", "expected ',' or ')', found 'format'"),
     ("explain (analyze) «show» models", "expected SELECT or PREDICT, found 'show'"),
-    ("create «windw» w as a", "expected OR REPLACE, WINDOW or VIEW, found 'windw'; did you mean WINDOW?"),
+    ("create «windw» w as a", "expected OR REPLACE, WINDOW, VIEW or AXIS, found 'windw'; did you mean WINDOW?"),
     ("create window w «row» < 3", "expected AS, found 'row'"),
-    ("drop «model» f", "expected WINDOW or VIEW, found 'model'"),
+    ("drop «model» f", "expected WINDOW, VIEW or AXIS, found 'model'"),
     (
         "show «model»",
-        "expected MODELS, INPUTS, WINDOWS, VIEWS, CONCEPTS or HISTORY, found 'model'; did you mean MODELS?",
+        "expected MODELS, INPUTS, WINDOWS, VIEWS, CONCEPTS, GENERATORS, AXES or HISTORY, found 'model'; "
+        "did you mean MODELS?",
     ),
     ("set seed «3»", "expected '=', found '3'"),
     ("select * from f(x) join g(x) on «wieght» = 1", "expected WEIGHT, found 'wieght'; did you mean WEIGHT?"),

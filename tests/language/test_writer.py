@@ -53,6 +53,8 @@ def test_texts_of_the_grammar_are_written_so_that_they_say_the_same_and_once_wri
 
 
 AS_WRITTEN = [
+    "create axis smile on G as score(f, 'smile') holding light, width",
+    "create or replace axis first on G as pca(1)",
     "select 2, * as whole, 'layer one', layer4.2.conv1 as 'a label' from f(x')",
     "select * from f'(nullify(x, w and not row < 3), target => 'it''s', players => grid(7, 7), baseline => blur(9))",
     "select * from f(x) join (select 2 from g(y) where w) on weight = .25 join v on weight = 0.5e0",

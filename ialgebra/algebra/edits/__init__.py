@@ -1,6 +1,7 @@
 """Edits: what-if changes of an input, made before anything is explained.
 
     nullify  substitute  assign  scale  rotate  shift  clip  noise  brightness  contrast  blur
+    reconstruct  latent  mix
 
 What lives here: the nodes of edits and one `EditForm` value per edit (how a query writes it, what it reads, how it is
 applied), and their registry. In: edits and tensors. Out: tensors of the same shape. Other inputs come from functions
@@ -9,16 +10,21 @@ the syntax of queries, models or plans.
 """
 
 from .form import (
+    AxisArgument,
     EditArgument,
     EditForm,
     InputArgument,
     NumberArgument,
+    NumbersArgument,
+    OptionArgument,
     Surroundings,
     ValueArgument,
     WholeArgument,
     WindowArgument,
+    WordArgument,
     edit_form,
 )
+from .latent import LATENT_EDITS, Latent, LatentEdit, Mixed, Reconstructed
 from .moves import Rotate, Scale, Shift
 from .pictures import Blurred, Brightened, Contrasted, picture_scale
 from .registry import EDITS, edited, form_of, meaningful, registered
@@ -27,7 +33,9 @@ from .values import Clip, Noise
 
 __all__ = [
     "EDITS",
+    "LATENT_EDITS",
     "Assign",
+    "AxisArgument",
     "Blurred",
     "Brightened",
     "Clip",
@@ -35,9 +43,15 @@ __all__ = [
     "EditArgument",
     "EditForm",
     "InputArgument",
+    "Latent",
+    "LatentEdit",
+    "Mixed",
     "Noise",
     "Nullify",
     "NumberArgument",
+    "NumbersArgument",
+    "OptionArgument",
+    "Reconstructed",
     "Rotate",
     "Scale",
     "Shift",
@@ -46,6 +60,7 @@ __all__ = [
     "ValueArgument",
     "WholeArgument",
     "WindowArgument",
+    "WordArgument",
     "edit_form",
     "edited",
     "form_of",

@@ -85,6 +85,32 @@ class WholeArgument(EditArgument):
 
 
 @dataclass(frozen=True)
+class AxisArgument(EditArgument):
+    """The name of an axis of a generator."""
+
+
+@dataclass(frozen=True)
+class WordArgument(EditArgument):
+    """A name, or one of the `legal` words."""
+
+    legal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NumbersArgument(EditArgument):
+    """A whole number from 1, or several in parentheses."""
+
+
+@dataclass(frozen=True)
+class OptionArgument:
+    """What `name => value` may be in an edit, and what holds without it."""
+
+    name: str
+    argument: EditArgument
+    default: object
+
+
+@dataclass(frozen=True)
 class EditForm:
     """One edit: how a query writes it, what it reads, and what it makes of a tensor.
 
@@ -94,6 +120,7 @@ class EditForm:
     edited tensor, in the shape of `x`, which itself stays as it is; raises ShapeError where another input does not
     fit, BindError where values leave the range of the input's numbers. `tried` says whether the binder computes the
     edited input at once, so that an error has its position in the query; False for an edit that is expensive.
+    `options` are what it is given by name; `make` gets their values after those of the arguments.
     """
 
     name: str
@@ -103,6 +130,7 @@ class EditForm:
     make: Callable[..., Edit]
     apply: Callable[[Edit, Tensor, Surroundings], Tensor]
     tried: bool = True
+    options: tuple[OptionArgument, ...] = ()
 
     @property
     def replaces(self) -> bool:

@@ -19,6 +19,7 @@ from ..kinds.naming import TextNames
 from ..packings import carrying, packing_of, plain
 from ..sources import Edit, Source
 from .form import EditForm, Surroundings
+from .latent import LATENT_EDITS
 from .lengths import LENGTHENED
 from .moves import ROTATE, SCALE, SHIFT
 from .pictures import BLUR, BRIGHTNESS, CONTRAST, picture_scale
@@ -41,7 +42,9 @@ EDITS: Final[Mapping[str, EditForm]] = {
         BLUR,
     )
 }
-_FORMS: Final[Mapping[type[Edit], EditForm]] = {form.node: form for form in (*EDITS.values(), LENGTHENED)}
+_FORMS: Final[Mapping[type[Edit], EditForm]] = {
+    form.node: form for form in (*EDITS.values(), *LATENT_EDITS.values(), LENGTHENED)
+}
 
 
 def form_of(edit: Edit) -> EditForm:

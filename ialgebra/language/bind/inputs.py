@@ -26,13 +26,17 @@ from ...algebra.baselines import (
 )
 from ...algebra.edits import (
     EDITS,
+    LATENT_EDITS,
+    AxisArgument,
     EditArgument,
     EditForm,
     InputArgument,
     NumberArgument,
+    NumbersArgument,
     ValueArgument,
     WholeArgument,
     WindowArgument,
+    WordArgument,
     form_of,
     meaningful,
 )
@@ -50,7 +54,8 @@ from .. import tree
 from .options import call, own_word, whole
 from .predicates import bind_window
 
-MODIFIERS = tuple(EDITS)
+_FORMS = {**EDITS, **LATENT_EDITS}
+MODIFIERS = tuple(_FORMS)
 SWEEP = "steps"
 EACH = "each"
 _PLACES = {
@@ -60,7 +65,7 @@ _PLACES = {
 _ONE_SWEEP = "steps(…) stands in one place of an input"
 _MOST_STEPS = 10_000  # of a sweep
 _MOST_TRIED = 64  # edited inputs that are made at once, so that an error has its place; of more, the first
-_Value = Window | Source | float | int | str
+_Value = Window | Source | float | int | str | tuple[int, ...]
 _MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": MostFrequent}
 InForce = Callable[[Entry], tuple[Baseline, ...]]
 
@@ -110,7 +115,7 @@ def bind_input(value: tree.Expression, catalog: Catalog, in_force: InForce | Non
 
 def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> tuple[Source, ...]:
     """The inputs of a modifier under its edit."""
-    form = EDITS[said.name.value.lower()]
+    form = _FORMS[said.name.value.lower()]
     if not said.arguments:
         raise BindError(f"{form.name} takes an input: {form.written()}", said.span)
     inner = bind_input(said.arguments[0], catalog, in_force)
@@ -148,15 +153,61 @@ class _Modifier:
     def edits(self, arguments: tuple[EditArgument, ...]) -> tuple[Edit, ...]:
         """The edit of this modifier, or one for each step of a sweep; `arguments` are those of the modifier's form."""
         baselines = [self.baseline()] if self.form.takes_baseline else []
-        for option in () if self.form.takes_baseline else self.said.options:
-            raise BindError(f"{self.form.name} takes no options", option.name.span)
-        given = self.said.arguments[1:]
+        given: list[tree.Expression] = list(self.said.arguments[1:])
         values = [self.values(*each) for each in zip(arguments, given, strict=True)]
+        if not self.form.takes_baseline:
+            options = self.options()
+            for option in self.form.options:
+                said = options.get(option.name)
+                values.append((option.default,) if said is None else self.values(option.argument, said))  # type: ignore[arg-type]
+                given.append(self.said if said is None else said)
+        if self.form.name in LATENT_EDITS:
+            self.drawn_by(values)
         swept = [said for said, each in zip(given, values, strict=True) if _is_sweep(each[0])]
         if len(swept) > 1:
             raise BindError(f"two sweeps meet here; {_ONE_SWEEP}", swept[1].span)
         with _at(swept[0].span if swept else given[-1].span if given else self.said.span):
             return tuple(self.form.make(*each, *baselines) for each in itertools.product(*values))
+
+    def options(self) -> dict[str, tree.ValueExpr]:
+        """The values of the modifier's options by name."""
+        legal = {option.name: option for option in self.form.options}
+        found: dict[str, tree.ValueExpr] = {}
+        for each in self.said.options:
+            name = each.name.value.lower()
+            if not legal:
+                raise BindError(f"{self.form.name} takes no options", each.name.span)
+            if name not in legal:
+                raise BindError(f"{self.form.name} has no option '{name}'{did_you_mean(name, legal)}", each.name.span)
+            found[name] = each.value
+        return found
+
+    def drawn_by(self, values: list[Sequence[_Value]]) -> None:
+        """Fill in which generator draws: the one that is named, that of the axis, or the only one of such inputs."""
+        place = self.arguments_before("generator")
+        with _at(self.said.span):
+            named = str(values[place][0])
+            axis = self.catalog.axis(str(values[0][0])) if self.form.name == "latent" else None
+            if axis is not None and named not in ("", axis.generator):
+                raise BindError(f"axis '{axis.name}' is one of generator '{axis.generator}', not of '{named}'")
+            generator = self.catalog.generator_for(self.entry, axis.generator if axis is not None else named)
+            values[place] = (generator.name,)
+            if self.form.name == "mix":
+                self.mixed(values, generator.levels)
+
+    def arguments_before(self, option: str) -> int:
+        """The place of an option among the values of the edit."""
+        names = [each.name for each in self.form.options]
+        return len(self.form.arguments(KINDS[self.entry.kind]) or ()) + names.index(option)
+
+    def mixed(self, values: list[Sequence[_Value]], levels: int) -> None:
+        """Fill in all levels where a mix names none; BindError for a level that the generator does not have."""
+        place = self.arguments_before("layers")
+        (wanted,) = values[place]
+        assert isinstance(wanted, tuple)
+        if wrong := [each for each in wanted if each > levels]:
+            raise BindError(f"the generator has levels 1 to {levels}, not {wrong[0]}")
+        values[place] = (tuple(sorted(set(wanted))) or tuple(range(1, levels + 1)),)
 
     def values(self, argument: EditArgument, given: tree.Expression) -> Sequence[_Value]:
         """The value of an argument, or one for each step of a sweep."""
@@ -170,6 +221,18 @@ class _Modifier:
                 return [Source(each.name, None, each.edits) for each in other]
             case ValueArgument() if isinstance(given, tree.Text | tree.Name):
                 return (self.named(given),)
+            case AxisArgument():
+                if not isinstance(given, tree.Text | tree.Name):
+                    raise BindError(f"an axis is named by a text in quotes: {self.written}", given.span)
+                with _at(given.span):
+                    return (self.catalog.axis(given.value).name,)
+            case WordArgument(name, legal):
+                if not isinstance(given, tree.Text | tree.Name) or (legal and given.value.lower() not in legal):
+                    raise BindError(f"{self.form.name} needs {name} here", given.span)
+                return (given.value.lower() if legal else given.value,)
+            case NumbersArgument(name):
+                several = given.values if isinstance(given, tree.NumberTuple) else (given,)
+                return (tuple(whole(each, f"a number of {name}", 1) for each in several),)
         numbers = self.numbers(given, argument)
         for number in numbers:
             if isinstance(argument, NumberArgument) and (wrong := argument.refuses(float(number))) is not None:

@@ -30,6 +30,7 @@ from ...models.concepts import DerivedNetwork
 from ...models.outputs import no_probability
 from .. import tree
 from .classes import bind_class, is_every_class
+from .gaps import check_gaps
 from .inputs import EACH, MODIFIERS, bind_baselines, bind_input, default_baselines, for_input
 from .models import KnownModel, UnprobedModel
 from .options import OUTPUTS, bind_contrast, bind_players, choice, word
@@ -123,6 +124,8 @@ class _CallBinder:
             for each in targets
             for some in ([(one,) for one in sources] if apart else [sources])
         ]
+        with scope.at(argument.span):
+            check_gaps(found, network, scope)
         return found, contrast
 
     def concepts(self, players: OfConcepts, estimation: Estimation) -> OfConcepts:

@@ -6,7 +6,7 @@ from ...catalog.catalog import Catalog
 from ...errors import BindError, did_you_mean, visible
 from ...language import tree
 from ...results.relation import Relation
-from ..descriptions import concepts_text, input_text, model_text, window_text
+from ..descriptions import axis_line, concepts_text, generator_line, input_text, model_text, window_text
 from .kind import StatementContext, StatementKind
 
 
@@ -22,9 +22,14 @@ def about(statement: tree.Describe, catalog: Catalog) -> list[str]:
     if name in catalog.views:
         parts.append(visible(f"view {name}: {' '.join(catalog.views[name].split())}"))
     parts += [concepts_text(key, each) for key, each in catalog.concepts.items() if name in (key, each.name)]
+    if name in catalog.generators:
+        parts.append(visible(f"generator {generator_line(catalog.generators[name])}"))
+    if name in catalog.axes:
+        parts.append(visible(f"axis {axis_line(catalog.axes[name])}"))
     if not parts:
         dictionaries = [each.name for each in catalog.concepts.values()]
         known = [*catalog.models, *catalog.visible, *catalog.windows, *catalog.views, *dictionaries]
+        known += [*catalog.generators, *catalog.axes]
         raise BindError(f"nothing is called '{name}'{did_you_mean(name, known)}", statement.name.span)
     return parts
 

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import IalgebraError
 from ...language import tree
 from ...results.relation import Relation
+from .create_axis import CREATE_AXIS
 from .create_view import CREATE_VIEW
 from .create_window import CREATE_WINDOW
 from .describe import DESCRIBE
@@ -27,6 +28,7 @@ STATEMENTS: tuple[StatementKind[Any], ...] = (
     EXPLAIN,
     CREATE_WINDOW,
     CREATE_VIEW,
+    CREATE_AXIS,
     DROP,
     SHOW,
     DESCRIBE,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ...errors import in_lines
 from ...language import tree
 from ...results.relation import Relation
-from ..descriptions import concepts_line, input_line, model_line, window_text
+from ..descriptions import axis_line, concepts_line, generator_line, input_line, model_line, window_text
 from .kind import StatementContext, StatementKind
 
 # What SHOW can list, and its lines.
@@ -21,6 +21,8 @@ LISTS: dict[tree.Shown, Callable[[StatementContext], Iterable[str]]] = {
     "windows": lambda context: (f"{name}: {window_text(each)}" for name, each in context.catalog.windows.items()),
     "views": lambda context: (f"{name}: {' '.join(query.split())}" for name, query in context.catalog.views.items()),
     "concepts": lambda context: (concepts_line(key, each) for key, each in context.catalog.concepts.items()),
+    "generators": lambda context: map(generator_line, context.catalog.generators.values()),
+    "axes": lambda context: map(axis_line, context.catalog.axes.values()),
     "history": lambda context: context.history.lines(),
 }
 _EMPTY: dict[tree.Shown, str] = {"history": "no steps"}  # what is said where there is nothing, if not "no models"

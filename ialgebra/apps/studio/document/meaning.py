@@ -82,6 +82,11 @@ def _check(statement: tree.Statement, text: str, catalog: Catalog) -> None:
             else:
                 window = bind_window(where, catalog.windows, None)
             catalog.windows[valid_name("window", name.value)] = window
+        case tree.CreateAxis(name, generator, _, holding, replace):
+            check_free("axis", name, catalog.axes, replace)
+            catalog.generator(generator.value)
+            for each in holding:
+                catalog.axis(each.value)
         case tree.Drop():
             dropped(statement, catalog)
         case tree.Describe():

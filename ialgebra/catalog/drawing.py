@@ -1,0 +1,146 @@
+"""Inputs that generators draw: a source whose last edit is one of codes in, its tensor out, with the rest of its block.
+
+Edits of one generator around each other are one: the innermost input is encoded once, moves are summed in the order of
+their axes' names, and the result is drawn once (L19). Other inputs come from a function. May not know the catalog.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..algebra.edits import Latent, LatentEdit, Mixed, Reconstructed
+from ..algebra.edits.numbers import narrowed
+from ..algebra.packings import packing_of
+from ..algebra.sources import Source
+from ..algebra.sweeps import Step
+from ..errors import BindError
+from ..generators.axes import Axis
+from ..generators.registered import RegisteredGenerator
+from .inputs import Element
+
+
+@dataclass(frozen=True)
+class _Code:
+    """Where an input lies: a point, and moves along axes that are not added yet."""
+
+    point: Tensor
+    moves: Mapping[str, float] = field(default_factory=dict)
+
+    def moved(self, axis: str, amount: float) -> _Code:
+        return replace(self, moves={**self.moves, axis: math.fsum((self.moves.get(axis, 0.0), amount))})
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Draws sources with generators and axes; `element` gives any other source, `count` how many elements a source's
+    input has."""
+
+    generators: Mapping[str, RegisteredGenerator]
+    axes: Mapping[str, Axis]
+    element: Callable[[Source], Element]
+    count: Callable[[Source], int]
+
+    def drawn(self, source: Source) -> dict[Source, Tensor]:
+        """The tensors of a source and of those that share its block: steps of its sweep, or elements of its collection.
+
+        Raises BindError for an input of packed parts, and what the generator raises.
+        """
+        block = self.block_of(source)
+        generator = self.generator(source)
+        bases = [self.element(self.base(each)).tensor for each in block]
+        if packing_of(bases[0]) is not None:
+            raise BindError(f"generator '{generator.name}' draws tensors; '{source.name}' holds texts or several parts")
+        made = generator.drawn([self.code(each, generator) for each in block])
+        if any(isinstance(edit, LatentEdit) and edit.keep for edit in self.chain(source)):
+            plain = generator.drawn([self.point(self.base(each), generator) for each in block])
+            made = [
+                base.double() + (new.double() - old.double()) for base, new, old in zip(bases, made, plain, strict=True)
+            ]
+        return {each: narrowed(one, base.dtype) for each, one, base in zip(block, made, bases, strict=True)}
+
+    def content(self, source: Source) -> tuple[object, ...]:
+        """What decides how a source is drawn, besides its inputs: generator, axes."""
+        axes = {edit.axis for edit in self.chain(source) if isinstance(edit, Latent)}
+        return (self.generator(source).content, *(self.axes[axis].key for axis in sorted(axes)))
+
+    def generator(self, source: Source) -> RegisteredGenerator:
+        """The generator of the last edit."""
+        last = source.edits[-1]
+        assert isinstance(last, LatentEdit)
+        return self.generators[last.generator]
+
+    def chain(self, source: Source) -> tuple[LatentEdit, ...]:
+        """The edits of one generator that a source ends with."""
+        found: list[LatentEdit] = []
+        for edit in reversed(source.edits):
+            if not isinstance(edit, LatentEdit) or (found and edit.generator != found[0].generator):
+                break
+            found.append(edit)
+        return tuple(reversed(found))
+
+    def base(self, source: Source) -> Source:
+        """The source before the edits of its last generator."""
+        return Source(source.name, source.index, source.edits[: len(source.edits) - len(self.chain(source))])
+
+    def block_of(self, source: Source) -> list[Source]:
+        """The sources that are drawn together with one: which ones does not change what each is."""
+        size, step = self.generator(source).block, source.step
+        if step is not None:
+            assert step.number is not None
+            first = step.number // size * size
+            numbers = range(first, min(first + size, step.count))
+            return [source.at_step(Step(step.low, step.high, step.count, number)) for number in numbers]
+        if source.index is not None:
+            first = source.index // size * size
+            return [replace(source, index=k) for k in range(first, min(first + size, self.count(source)))]
+        return [source]
+
+    def code(self, source: Source, generator: RegisteredGenerator) -> Tensor:
+        """The code (levels, width) of a source."""
+        found = self._code(source, generator)
+        total = found.point
+        for axis in sorted(found.moves):
+            if found.moves[axis]:
+                total = total + found.moves[axis] * self.axes[axis].direction.double()
+        return total
+
+    def point(self, source: Source, generator: RegisteredGenerator) -> Tensor:
+        """The code of an input as it is; those of its block are found with it."""
+        block = self.block_of_elements(source, generator.block)
+        elements = [self.element(each) for each in block]
+        codes = generator.codes([each.tensor for each in elements], [each.digest for each in elements])
+        return codes[block.index(source)]
+
+    def block_of_elements(self, source: Source, size: int) -> Sequence[Source]:
+        """A plain element of a collection with its neighbours; any other source alone."""
+        if source.index is None or source.edits:
+            return [source]
+        first = source.index // size * size
+        return [Source(source.name, k) for k in range(first, min(first + size, self.count(source)))]
+
+    def _code(self, source: Source, generator: RegisteredGenerator) -> _Code:
+        last = source.edits[-1] if source.edits else None
+        if not isinstance(last, LatentEdit) or last.generator != generator.name:
+            return _Code(self.point(source, generator))
+        inner = Source(source.name, source.index, source.edits[:-1])
+        match last:
+            case Reconstructed():
+                return self._code(inner, generator)
+            case Latent(axis, amount):
+                return self._code(inner, generator).moved(axis, float(amount))
+            case Mixed(other, layers, share):
+                return _Code(_mixed(self.code(inner, generator), self.code(other, generator), layers, float(share)))
+        raise AssertionError(f"no edit of codes: {last!r}")
+
+
+def _mixed(one: Tensor, other: Tensor, layers: Sequence[int], share: float) -> Tensor:
+    """A code (levels, width) with a share of the way to another one at some levels (from 1)."""
+    chosen = torch.zeros(len(one), 1, dtype=torch.bool)
+    chosen[[layer - 1 for layer in layers]] = True
+    there = other if share == 1 else one + share * (other - one)
+    return torch.where(chosen, there, one)

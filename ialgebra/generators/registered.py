@@ -1,0 +1,166 @@
+"""A registered generator: codes of inputs, and inputs of codes, always in blocks of one size.
+
+In: tensors. Out: tensors. A block that is not full is filled with copies, so that a row's last bits do not depend on
+how many others are asked for with it. Codes of inputs are kept by content. Knows no names of inputs and no query.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import BindError, IalgebraError, ShapeError
+from ..models.network import Network
+from ..system import forking
+from .protocol import Generator, known_generator
+
+_KEPT_CODES = 64 << 20  # bytes of codes that are kept
+
+
+class _Drawing(nn.Module):
+    """A generator as a model: codes in, flat inputs out."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.generator.synthesis(codes).flatten(1)
+
+
+class _Encoding(nn.Module):
+    """An encoder as a model: inputs in, flat codes out."""
+
+    def __init__(self, encode: Callable[[Tensor], Tensor], owner: object) -> None:
+        super().__init__()
+        self.owner = owner if isinstance(owner, nn.Module) else None
+        self.encode = encode
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.encode(inputs).flatten(1)
+
+
+@dataclass(eq=False)
+class RegisteredGenerator:
+    """A generator under its `name`, for inputs of `shape`, run in blocks of `block` rows; `collection` is the input
+    that its axes and reports are made of."""
+
+    name: str
+    generator: Generator
+    encoder: Callable[[Tensor], Tensor] | None
+    collection: str | None
+    shape: tuple[int, ...]
+    block: int = 16
+    _drawing: Network = field(init=False)
+    _encoding: Network | None = field(init=False)
+    _codes: OrderedDict[tuple[object, ...], Tensor] = field(init=False, default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        known_generator(self.name, self.generator)
+        if isinstance(self.block, bool) or not isinstance(self.block, int) or self.block < 1:
+            raise BindError(f"generator '{self.name}' runs in blocks of at least 1 row, not {self.block!r}")
+        self._drawing = Network(self.name, _Drawing(self.generator), outputs="values")
+        own = getattr(self.generator, "encode", None) if self.encoder is None else self.encoder
+        self._lock = forking.lock()
+        if own is not None and not callable(own):
+            raise BindError(f"the encoder of generator '{self.name}' cannot be called")
+        owner = self.generator if self.encoder is None else self.encoder
+        self._encoding = None
+        if own is not None:
+            self._encoding = Network(f"the encoder of {self.name}", _Encoding(own, owner), outputs="values")
+        self._check()
+
+    @property
+    def levels(self) -> int:
+        """How many levels a code has."""
+        return self.generator.levels
+
+    @property
+    def width(self) -> int:
+        """How many numbers a level has."""
+        return self.generator.width
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it finds codes of inputs."""
+        return self._encoding is not None
+
+    @property
+    def content(self) -> str:
+        """A digest that changes whenever the generator or its encoder draws or finds something else."""
+        networks = [self._drawing, *([] if self._encoding is None else [self._encoding])]
+        read = repr([(each.fingerprint(), each.apart()) for each in networks])
+        return hashlib.blake2b(read.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+    def drawn(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """The inputs (*shape) of codes (levels, width). Raises ModelError for a failing generator, and for NaN."""
+        if not codes:
+            return []
+        flat = self._blocks(self._drawing, torch.stack([each.double() for each in codes]))
+        return list(flat.reshape(len(codes), *self.shape))
+
+    def codes(self, inputs: Sequence[Tensor], names: Sequence[str]) -> list[Tensor]:
+        """The codes (levels, width) of inputs (*shape), float64, kept under the names of their contents.
+
+        Raises BindError where the generator has no encoder, ShapeError for inputs of another shape, ModelError for a
+        failing encoder.
+        """
+        if self._encoding is None:
+            raise BindError(
+                f"generator '{self.name}' finds no codes of inputs; register it with encoder=, a function from inputs "
+                f"(n, *shape) to codes (n, {self.levels}, {self.width})"
+            )
+        for each in inputs:
+            if tuple(each.shape) != self.shape:
+                raise ShapeError(f"generator '{self.name}' draws inputs {self.shape}, not {tuple(each.shape)}")
+        content = self._encoding.fingerprint()
+        with self._lock:
+            found = {name: self._codes[content, name] for name in names if (content, name) in self._codes}
+        missing = {name: x for name, x in zip(names, inputs, strict=True) if name not in found}
+        if missing:
+            flat = self._blocks(self._encoding, torch.stack(list(missing.values())))
+            if flat.shape[1] != self.levels * self.width:
+                raise ShapeError(
+                    f"the encoder of '{self.name}' returned {flat.shape[1]} numbers an input; {self.levels} levels of "
+                    f"{self.width} are needed"
+                )
+            codes = flat.double().reshape(-1, self.levels, self.width)
+            found |= dict(zip(missing, codes, strict=True))
+            with self._lock:
+                for name, code in zip(missing, codes, strict=True):
+                    self._codes[content, name] = code.clone()
+                while len(self._codes) > max(1, _KEPT_CODES // (8 * self.levels * self.width)):
+                    self._codes.popitem(last=False)
+        return [found[name] for name in names]
+
+    def _blocks(self, network: Network, rows: Tensor) -> Tensor:
+        """What a network makes of rows, a block at a time; the last one is filled with copies of its first row."""
+        found = []
+        with network.running():
+            for first in range(0, len(rows), self.block):
+                some = rows[first : first + self.block]
+                filled = torch.cat([some, some[:1].expand(self.block - len(some), *some.shape[1:])])
+                found.append(network.forward(filled, [None])[None][: len(some)].cpu())
+        return torch.cat(found)
+
+    def _check(self) -> None:
+        """Raise ShapeError for a generator that draws other inputs than those of its collection."""
+        try:
+            with torch.no_grad():
+                made = self._drawing
+                made.meet(torch.zeros(self.levels, self.width, dtype=torch.float64))
+                drawn = made.column_count
+        except IalgebraError:
+            raise
+        wanted = 1
+        for size in self.shape:
+            wanted *= size
+        if drawn != wanted:
+            raise ShapeError(
+                f"generator '{self.name}' draws {drawn:,} numbers; an input of shape {self.shape} has {wanted:,}"
+            )

@@ -1,0 +1,163 @@
+"""The work of `Session.register_generator` and `register_axis`, and of CREATE AXIS.
+
+In: what a caller gives, and a catalog. Out: generators and axes. Nothing here takes locks or lists steps; `session` and
+`statements` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from ..catalog.catalog import Catalog
+from ..catalog.inputs import Entry
+from ..errors import BindError, IalgebraError
+from ..generators.axes import Axis, CodeSpace, fitted_axis, principal_axis
+from ..generators.registered import RegisteredGenerator
+from ..system.checks import shown
+from .history import History
+from .names import valid_name
+from .steps import PythonCall
+
+Followed = Callable[[Any], object] | ArrayLike | Tensor
+"""What an axis follows: a function of a batch of inputs (n, *shape), or a number for each input of the collection."""
+
+
+def registered(
+    catalog: Catalog, name: str, generator: object, encoder: object, collection: str | None, block: int
+) -> RegisteredGenerator:
+    """See `Session.register_generator`. Nothing is registered yet."""
+    name = valid_name("generator", name)
+    if encoder is not None and not callable(encoder):
+        raise BindError(f"the encoder of generator '{name}' is a {type(encoder).__name__}; a function is needed")
+    if collection is None:
+        shape = getattr(generator, "shape", None)
+        if shape is None:
+            raise BindError(
+                f"generator '{name}' does not say what it draws; name a registered collection of such inputs: "
+                "collection='xs'"
+            )
+        shape = tuple(int(size) for size in shape)
+    else:
+        shape = catalog.input(collection).shape
+    return RegisteredGenerator(name, generator, encoder, collection, shape, block)  # type: ignore[arg-type]
+
+
+def register(catalog: Catalog, history: History, made: RegisteredGenerator) -> PythonCall:
+    """Give a generator its name. The axes of an earlier one of this name are forgotten: they lead through other
+    codes."""
+    before = catalog.generators.get(made.name)
+    again = before is not None and before.generator is made.generator
+    call = PythonCall(
+        "register_generator",
+        made.name,
+        {
+            "generator": history.given("models", f"{made.name} generator", again),
+            "encoder": None if made.encoder is None else history.given("models", f"{made.name} encoder", again),
+            "collection": made.collection,
+            "block": made.block,
+        },
+    )
+    for axis in [each.name for each in catalog.axes.values() if each.generator == made.name]:
+        del catalog.axes[axis]
+    catalog.generators[made.name] = made
+    return call
+
+
+def space_of(catalog: Catalog, generator: RegisteredGenerator) -> CodeSpace:
+    """The codes of a generator's collection; BindError if it was registered without one."""
+    entry = collection_of(catalog, generator)
+    elements = entry.elements
+    return CodeSpace.of(generator.codes([each.tensor for each in elements], [each.digest for each in elements]))
+
+
+def collection_of(catalog: Catalog, generator: RegisteredGenerator) -> Entry:
+    """The collection of a generator; BindError if it was registered without one."""
+    if generator.collection is None:
+        raise BindError(
+            f"an axis needs a collection to be fitted on; register generator '{generator.name}' with collection='xs'"
+        )
+    return catalog.input(generator.collection)
+
+
+def measured_axis(
+    catalog: Catalog, name: str, what: Followed, on: str | None, holding: Sequence[str]
+) -> tuple[Axis, Tensor]:
+    """An axis along which a function of inputs, or given numbers, grow, and these numbers (n,); see
+    `Session.register_axis`."""
+    name = valid_name("axis", name)
+    generator = _generator(catalog, on)
+    entry = collection_of(catalog, generator)
+    said = "given numbers"
+    if callable(what):
+        said = f"{getattr(what, '__name__', type(what).__name__)}(x)"
+        values = _called(name, what, entry, generator.block)
+    else:
+        values = _numbers(name, what)
+    held = held_axes(catalog, generator, holding)
+    return fitted_axis(name, generator.name, said, space_of(catalog, generator), values, holding=held), values
+
+
+def scored_axis(
+    catalog: Catalog, name: str, generator: RegisteredGenerator, of: str, scores: Tensor, holding: Sequence[str]
+) -> Axis:
+    """An axis along which scores (n,) of the generator's collection grow."""
+    held = held_axes(catalog, generator, holding)
+    return fitted_axis(name, generator.name, of, space_of(catalog, generator), scores, holding=held)
+
+
+def component_axis(catalog: Catalog, name: str, generator: RegisteredGenerator, number: int) -> Axis:
+    """A principal component of a generator's codes."""
+    return principal_axis(name, generator.name, space_of(catalog, generator), number)
+
+
+def held_axes(catalog: Catalog, generator: RegisteredGenerator, names: Sequence[str]) -> list[Axis]:
+    """The axes that another one holds; BindError for one of another generator."""
+    found = [catalog.axis(name) for name in names]
+    for axis in found:
+        if axis.generator != generator.name:
+            raise BindError(f"axis '{axis.name}' is one of generator '{axis.generator}', not of '{generator.name}'")
+    return found
+
+
+def _generator(catalog: Catalog, named: str | None) -> RegisteredGenerator:
+    if named is not None:
+        return catalog.generator(named)
+    if len(catalog.generators) == 1:
+        return next(iter(catalog.generators.values()))
+    raise BindError(f"say of which generator: on={next(iter(catalog.generators), 'G')!r}")
+
+
+def _numbers(name: str, what: object) -> Tensor:
+    """Numbers (n,) that were given for an axis; BindError for anything else."""
+    try:
+        given = what.detach().cpu().numpy() if isinstance(what, Tensor) else what
+        return torch.from_numpy(np.array(given, dtype=np.float64)).reshape(-1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BindError(
+            f"axis '{name}' follows a function of inputs, or numbers, one for each input of the collection; this is "
+            f"{shown(what)}"
+        ) from error
+
+
+def _called(name: str, what: Callable[[Any], object], entry: Entry, block: int) -> Tensor:
+    """What a function says of every input of a collection (n,)."""
+    found = []
+    for first in range(0, len(entry.elements), block):
+        some = [entry.elements[k].tensor for k in range(first, min(first + block, len(entry.elements)))]
+        try:
+            said = what(torch.stack(some))
+        except IalgebraError:
+            raise
+        except Exception as error:
+            raise BindError(f"axis '{name}': its function raised {type(error).__name__}: {error}") from error
+        values = torch.as_tensor(said, dtype=torch.float64).detach().cpu().reshape(-1)
+        if len(values) != len(some):
+            raise BindError(f"axis '{name}': its function returned {len(values)} numbers for {len(some)} inputs")
+        found.append(values)
+    return torch.cat(found)
