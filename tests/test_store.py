@@ -235,8 +235,38 @@ def test_a_store_that_remembers_nothing_evaluates_again_and_says_so():
     world = World(store_bytes=0)
     text = f"select * from f(x, {TILES}) join (select * from f(x, {TILES}) where top)"
     for _ in range(2):
-        assert world.cost(text) == 2**4 + 2**2 - 1
+        assert world.cost(text) == 2**4
+    assert max(world.models["f"].seen.values()) == 2  # once a query
     assert not world.con._store.tables
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select * from f(xs, target => 0) error within 5%",
+        "select * from f(xs) error within 5%",  # the classes are predicted
+        "select l, act2 from f(xs) error within 20%",
+        "select * from f(x) left join (select * from g(x)) error within 10%",
+        "select * from f(x) left join (select * from f(y)) error within 10%",
+        "select * from f(xs) having prediction = 1 error within 5%",
+        "select * from f(xs, output => 'probability') order by mass(top) desc limit 2 error within 10%",
+        "select * from f(xs, baseline => y, players => grid(3, 3)) budget 400 error within 5%",
+    ],
+)
+def test_a_bound_pays_once_for_a_row_however_small_the_store(text: str):
+    def asked(store_bytes: int) -> tuple[int, int, str]:
+        world = World(store_bytes=store_bytes)
+        world.con.register_input("xs", integers(4, 2, 4, 4))
+        world.con.sql("select * from f(x) budget 2; select * from g(x) budget 2")  # probes and first ends
+        for model in world.models.values():
+            model.seen.clear()
+        answer = world.con.sql(text)
+        twice = max(model.seen.most_common(1)[0][1] for model in world.models.values() if model.seen)
+        return answer.stats.rows, twice, answer.columns.digest
+
+    rows, most, digest = asked(256 << 20)
+    assert most == 1
+    assert asked(6_000) == (rows, 1, digest)
 
 
 def test_a_failure_keeps_the_finished_batches(world):

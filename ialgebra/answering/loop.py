@@ -129,7 +129,7 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
 
         def execute(each: PhysicalPlan, target: PhysicalPlan = target) -> Outcome | None:
             progress = _progress(watch, course, running, target.rows if shows else 0)
-            return running.execute(each, progress, deadline=running.last_start(target))
+            return running.execute(each, progress, deadline=running.last_start(target), more=not at_once)
 
         for each in early(question, plan, before, running, execute) if shows else ():
             yield _shown(question, each, course, running)

@@ -9,10 +9,12 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ..catalog.catalog import Catalog
 from ..errors import ModelError
+from ..execution.earlier import Earlier
 from ..execution.execution import Execution, Executor, Progress, TimeUp
 from ..execution.store import Store
 from ..execution.tables import Outcome, ReadOtherwise
@@ -62,6 +64,7 @@ class Running:
     spending: Spending = field(default_factory=Spending)
     contents: dict[str, tuple[object, ...]] = field(default_factory=dict)  # of each model that ran
     heads: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)  # of each model that ran, by layer
+    earlier: Earlier = field(default_factory=Earlier)  # what the runs so far have found
     _unknown: list[Network] = field(init=False)
     _examined: int = field(init=False)
 
@@ -71,10 +74,27 @@ class Running:
         self._examined = self._rows_examined()
 
     def execute(
-        self, plan: PhysicalPlan, progress: Progress | None = None, *, deadline: float = math.inf
+        self,
+        plan: PhysicalPlan,
+        progress: Progress | None = None,
+        *,
+        deadline: float = math.inf,
+        more: bool = True,
     ) -> Outcome | None:
-        """Run a plan; None if `deadline` passed before all its rows were run. Its cost is counted also if it fails."""
-        return self.performed(lambda executor: Execution(executor, plan), plan.inputs, progress, deadline=deadline)
+        """Run a plan; None if `deadline` passed before all its rows were run. Its cost is counted also if it fails. If
+        `more` runs may follow, they get what this one finds."""
+        made: list[Execution] = []
+        try:
+            return self.performed(partial(self._execution, plan, made), plan.inputs, progress, deadline=deadline)
+        finally:
+            if more and made[-1].made is not None:
+                self.earlier.take(made[-1].made)
+
+    @staticmethod
+    def _execution(plan: PhysicalPlan, made: list[Execution], executor: Executor) -> Execution:
+        """A run of a plan, which is added to those that were `made`."""
+        made.append(Execution(executor, plan))
+        return made[-1]
 
     def performed(
         self,
@@ -86,10 +106,12 @@ class Running:
     ) -> Outcome | None:
         """Run an execution, which reads registered `inputs`, as `execute` runs that of a plan. It is made anew where a
         row shows that the outputs of a model are read otherwise."""
-        execution = execution_of(Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now))
+        how = Executor(self.catalog, self.store, self.tape, deadline, progress, now=self.now, earlier=self.earlier)
+        execution = execution_of(how)
         try:
             return execution.run()
         except ReadOtherwise as found:
+            self.earlier = Earlier()
             say(
                 f"model '{found.model}' returned a row that is read otherwise than those before: its outputs are "
                 f"{found.after.named} from now on, not {found.before.named}; ask earlier questions again, or say "
@@ -109,12 +131,7 @@ class Running:
         """What the store knows of a plan: its tables, NaN where a row is not known, and whether they are whole. Only
         the ends of its games are run, if they must be."""
         made: list[Execution] = []
-
-        def execution_of(executor: Executor) -> Execution:
-            made.append(Execution(executor, plan))
-            return made[-1]
-
-        whole = self.performed(execution_of, plan.inputs, deadline=-math.inf) is not None
+        whole = self.performed(partial(self._execution, plan, made), plan.inputs, deadline=-math.inf) is not None
         return made[-1].outcome, whole
 
     def design(self, spec: DesignSpec) -> Design:

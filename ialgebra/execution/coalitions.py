@@ -82,7 +82,8 @@ def evaluate_pass(
         return _in_words(tables, lacked[row // copies])
 
     for jobs in _blocks(numbers, tables):
-        while pending := _pending(each, jobs, tables, 2 if ends else None):
+        listed: dict[object, _Place] = {}
+        while pending := _pending(each, jobs, tables, 2 if ends else None, listed):
             run, first = pace.next, each.models[0]
             desk.in_batches(pending, run, first, works, read, named, each=copies, timed=not ends, after=after_batch)
 
@@ -101,14 +102,20 @@ def _blocks(numbers: Sequence[int], tables: Tables) -> Iterator[list[int]]:
         yield block
 
 
-def _pending(each: Pass, jobs: Sequence[int], tables: Tables, most: int | None) -> list[_Place]:
+def _pending(
+    each: Pass, jobs: Sequence[int], tables: Tables, most: int | None, listed: dict[object, _Place]
+) -> list[_Place]:
     """The rows of some jobs of a pass that are still to be evaluated; with `most` only among the first rows of each.
 
-    With reuse each hybrid is listed once: the other jobs find it in the store, or evaluate it afterwards if the store
-    has forgotten it.
+    With reuse each hybrid is listed once: the other jobs find it in the store, or, if the store has forgotten it, in
+    the table of the job for which it was `listed` before, if that has all of their columns.
     """
     reuse = tables.plan.strategy.reuse
     pending: dict[object, _Place] = {}
+    for number in jobs if reuse else ():
+        if tables.plan.jobs[number].hybrids.copies is None:
+            for row, end in enumerate(tables.memory.ends(number)):
+                listed.setdefault(end, _Place(number, row))
     for number in jobs:
         if reuse:
             tables.recall(number, within=True)
@@ -117,7 +124,9 @@ def _pending(each: Pass, jobs: Sequence[int], tables: Tables, most: int | None) 
         places = [_Place(number, row) for row in rows]
         names: Sequence[object] = tables.memory.named(number, rows) if reuse else places
         for name, place in zip(names, places, strict=True):
-            pending.setdefault(name, place)
+            if name not in listed or not tables.copied(listed[name], place):
+                pending.setdefault(name, place)
+    listed.update(pending)
     return list(pending.values())
 
 

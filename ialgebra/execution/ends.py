@@ -80,12 +80,15 @@ def _wanted(tables: Tables, catalog: Catalog, numbers: Sequence[int]) -> dict[_E
 
     for number in numbers:
         job = tables.plan.jobs[number]
+        predictions += [each for each in job.predictions if each not in tables.outcome.targets]
+        models = [model for model in job.models if tables.lacking(number, model)[:2].any()]
+        if not models:  # an earlier run of the query has read them
+            continue
         names, apart = _names(tables, number), _apart(tables, number)
         tensors = {0: job.hybrids.background, 1: whole(job)}
-        for model in job.models:
+        for model in models:
             for position in reversed(names):  # if both are one row, it is wanted as x_N
                 want(_End(model, names[position], apart), tensors[position], job.layers(model))
-        predictions += job.predictions
     every = _by_row(wanted)
     for target in dict.fromkeys(predictions):
         tensor = catalog.element_for(target.model, target.source).tensor
@@ -170,7 +173,8 @@ def _predicting(
     """For each class that a model must predict, the whole input that tells it. Jobs that share no rows share these: the
     class is a part of the question, not of a job's work."""
     every = _by_row(wanted)
-    targets = dict.fromkeys(target for number in numbers for target in tables.plan.jobs[number].predictions)
+    predictions = (target for number in numbers for target in tables.plan.jobs[number].predictions)
+    targets = [target for target in dict.fromkeys(predictions) if target not in tables.outcome.targets]
     rows = {target: input_name(catalog.element_for(target.model, target.source).tensor) for target in targets}
     return {target: every[target.model, row] for target, row in rows.items()}
 

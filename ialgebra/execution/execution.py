@@ -28,6 +28,7 @@ from .batches import Desk
 from .canaries import check_canaries
 from .coalitions import evaluate_pass
 from .control import Cancellation, current
+from .earlier import Earlier
 from .ends import evaluate_ends
 from .families import evaluate_family, families, pilot
 from .lanes import Lane, OpenLane, local
@@ -58,6 +59,7 @@ class Executor:
     lane: OpenLane = local
     cancellation: Cancellation = field(default_factory=current)
     now: float | None = None  # the query's time, as the store counts it
+    earlier: Earlier = field(default_factory=Earlier)  # what earlier runs of the query found
 
     def design(self, spec: DesignSpec) -> Design:
         """The coalitions of a job."""
@@ -81,6 +83,7 @@ class Execution:
         self.executor = executor
         self.plan = plan
         self.outcome = Outcome([], [], {}, {}, {})
+        self.made: Tables | None = None  # the tables of this run
 
     def run(self) -> Outcome:
         """Evaluate every row that the plan needs.
@@ -98,6 +101,7 @@ class Execution:
             tables = self.tables(networks, designs, lane)
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
+            executor.earlier.give(tables)
             timed = not math.isinf(executor.deadline)
             first = {each: list(each.jobs) if timed else pilot(each, tables) for each in plan.passes}
             begun = [number for jobs in first.values() for number in jobs]
@@ -169,7 +173,7 @@ class Execution:
                 jobs = [(plan.jobs[number], drawn[number]) for number in numbers]
                 repeated[name] = repeat(name, networks[name], contents[name], jobs, lane)
         tables = Tables(plan, drawn, networks, contents, executor.store, executor.now, repeated, alone=alone)
-        self.outcome = tables.outcome
+        self.outcome, self.made = tables.outcome, tables
         for name, found in first_passes.items():
             if plan.strategy.pace.filled:
                 continue  # the row was alone, and has other bits in a filled batch

@@ -195,7 +195,7 @@ class Memory:
     def _game_names(
         self, numbers: Sequence[int], model: str, columns: Sequence[ValueColumn]
     ) -> list[tuple[Hashable, ...]]:
-        scalars = {each: _digest(self._scalar(model, each)) for each in set(columns)}
+        scalars = {each: _digest(self.scalar(model, each)) for each in set(columns)}
         return [
             (self.jobs[number].hybrids.key, self._design_name(number), scalars[each])
             for number, each in zip(numbers, columns, strict=True)
@@ -255,7 +255,7 @@ class Memory:
         """The table of an interpreter's maps of a model, and the name of one."""
         job = self.jobs[number]
         game = job.games[k]
-        words = (job.hybrids.key, game.estimation.key, self._scalar(game.model, column), seed)
+        words = (job.hybrids.key, game.estimation.key, self.scalar(game.model, column), seed)
         model = self.models[game.model]
         return replace(model, digest=_digest(model.digest, serial(interpreter))), _digest(*words)
 
@@ -280,12 +280,12 @@ class Memory:
                     if each.layer is None and not means:
                         self._networks[model].see(torch.from_numpy(logits))
                     found[known, k] = each.read(torch.from_numpy(logits))
-                known, values = table.read(places, self._scalar(model, each))
+                known, values = table.read(places, self.scalar(model, each))
                 found[known, k] = values[:, 0]
             places = places[~np.isnan(found).any(axis=1)]
             if len(places):
                 news = self.store.use(self.models[model], places, self.now)
-                own, asked = self._origin(number, model), {self._scalar(model, each) for each in columns}
+                own, asked = self._origin(number, model), {self.scalar(model, each) for each in columns}
                 for origin, count in Counter(table.origin[places[news]].tolist()).items():
                     kinds[_kind(origin, own, asked)] += count
                 own.asked |= asked
@@ -315,11 +315,11 @@ class Memory:
                 kept[self._layer(model, layer)] = logits.numpy()
             else:
                 for each in dict.fromkeys(each._replace(layer=layer) for each in columns):
-                    kept[self._scalar(model, each)] = each.read(logits)[:, None]
+                    kept[self.scalar(model, each)] = each.read(logits)[:, None]
         names = self.named(number, rows)
         with self.store.lock:
             origin = self._origin(number, model)
-            origin.asked.update(self._scalar(model, each) for each in columns)
+            origin.asked.update(self.scalar(model, each) for each in columns)
             self.store.keep(self.models[model], names, kept, seconds, origin, self.now)
 
         if not self._networks[model].known_whole:
@@ -336,7 +336,7 @@ class Memory:
     ) -> None:
         """Keep means over the backgrounds of a job: what its columns read (rows,), and logits (rows, K) at each layer,
         which tell columns of other classes that are no probabilities."""
-        kept: dict[Hashable, StoredValues] = {self._scalar(model, each): read[each][:, None] for each in read}
+        kept: dict[Hashable, StoredValues] = {self.scalar(model, each): read[each][:, None] for each in read}
         room = _ALL_CLASSES * self.store.limit
         for layer, logits in means.items():
             room -= len(self._designs[number].coalitions) * logits[0].nbytes
@@ -344,7 +344,7 @@ class Memory:
                 kept[self._layer(model, layer, means=True)] = logits.numpy()
         with self.store.lock:
             origin = self._origin(number, model)
-            origin.asked.update(self._scalar(model, each) for each in read)
+            origin.asked.update(self.scalar(model, each) for each in read)
             self.store.keep(self.models[model], self.named(number, rows), kept, seconds, origin, self.now)
 
     def met_again(
@@ -413,7 +413,7 @@ class Memory:
         name = layer, None if layer is None else self.heads[model].get(layer)
         return ("mean", *name) if means else name
 
-    def _scalar(self, model: str, each: ValueColumn) -> Hashable:
+    def scalar(self, model: str, each: ValueColumn) -> Hashable:
         """The name of one class of a layer."""
         reading = None if each.output == "logit" else each.reading
         return self._layer(model, each.layer), each.target, each.output, reading

@@ -200,6 +200,22 @@ class Tables:
                 hits = {THIS_QUERY: mine} if within else kinds
                 self.spend(hits={kind: count * copies for kind, count in hits.items()})
 
+    def copied(self, before: tuple[int, int], now: tuple[int, int]) -> bool:
+        """Whether a row, a job and a row of its design, is known now: it is the row `before`, of which the values that
+        both jobs read are entered, and counted as a row that this query has evaluated."""
+        (other, from_row), (number, row) = before, now
+        jobs, values = self.plan.jobs, self.outcome.values
+        columns = {(game.model, self.column(game)): k for k, game in enumerate(jobs[other].games)}
+        for k, game in enumerate(jobs[number].games):
+            found = columns.get((game.model, self.column(game)))
+            if found is not None and np.isnan(values[number][row, k]):
+                values[number][row, k] = values[other][from_row, found]
+        known = not np.isnan(values[number][row]).any()
+        job = jobs[number]
+        if known and row > (0 if job.hybrids.copies else 1):
+            self.spend(hits={THIS_QUERY: job.hybrids.rows * len(job.models)})
+        return known
+
     def fill(
         self, number: int, model: str, rows: list[int], logits: Mapping[int | None, Tensor], seconds: float
     ) -> None:
