@@ -11,14 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ..algebra.edits import Reconstructed
+from ..algebra.sources import Source
+from ..algebra.windows import sql_name, sql_text
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import BindError, IalgebraError
 from ..generators.axes import Axis, CodeSpace, fitted_axis, principal_axis
 from ..generators.registered import RegisteredGenerator
+from ..models.concepts import DerivedNetwork
+from ..results.cross_effects import CrossEffects
+from ..results.relation import Relation
+from ..results.scores import Scores
 from ..system.checks import shown
 from .history import History
 from .names import valid_name
@@ -26,6 +33,9 @@ from .steps import PythonCall
 
 Followed = Callable[[Any], object] | ArrayLike | Tensor
 """What an axis follows: a function of a batch of inputs (n, *shape), or a number for each input of the collection."""
+
+
+_LOOKED_AT = 1_000  # inputs whose drawings are compared with them
 
 
 def registered(
@@ -161,3 +171,74 @@ def _called(name: str, what: Callable[[Any], object], entry: Entry, block: int) 
             raise BindError(f"axis '{name}': its function returned {len(values)} numbers for {len(some)} inputs")
         found.append(values)
     return torch.cat(found)
+
+
+def cross_effects(
+    predict: Callable[[str], Relation], catalog: Catalog, axes: Sequence[str], models: Sequence[str], inputs: str
+) -> CrossEffects:
+    """See `Session.cross_effects`; `predict` answers a statement."""
+    if not axes or not models:
+        raise BindError("cross_effects takes one axis and one model at least")
+    for axis in axes:
+        catalog.axis(axis)
+    asked = ", ".join(_asked(catalog, model, inputs) for model in models)
+    effects, errors, columns, count = [], [], tuple[str, ...](), 0
+    for axis in axes:
+        there, back = (
+            _all_scores(predict(f"predict {asked} from latent({sql_name(inputs)}, {sql_text(axis)}, {step})"))
+            for step in (1, -1)
+        )
+        columns, moved = there[0], (there[1] - back[1]) / 2
+        count = len(moved)
+        effects.append(moved.mean(axis=0))
+        errors.append(moved.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(moved.shape[1], np.nan))
+    return CrossEffects(tuple(axes), columns, np.array(effects), np.array(errors), count)
+
+
+def losses(predict: Callable[[str], Relation], catalog: Catalog, generator: RegisteredGenerator) -> list[str]:
+    """For each model that can be asked: how much of what it says of the generator's collection is left after the
+    collection was drawn from its codes, a line each."""
+    if generator.collection is None or not generator.encodes:
+        return []
+    xs = generator.collection
+    elements = catalog.input(xs).elements
+    some = range(min(len(elements), _LOOKED_AT))
+    before = np.stack([elements[k].array for k in some]).astype(np.float64)
+    drawn = [Source(xs, k, (Reconstructed(generator.name, "", 1.0),)) for k in some]
+    after = np.stack([catalog.element(each).array for each in drawn]).astype(np.float64)
+    spread = float(np.square(before - before.mean(axis=0)).sum())
+    lost = float(np.square(after - before).sum()) / spread if spread else float("nan")
+    lines = [
+        f"  draws {1 - lost:.0%} of the variance of {xs} (mean squared error {np.square(after - before).mean():.3g})"
+    ]
+    for name, network in catalog.models.items():
+        if isinstance(network, DerivedNetwork) or (network.probed and network.row_shape != generator.shape):
+            continue
+        asked = _asked(catalog, name, xs)
+        given = f"reconstruct({sql_name(xs)}, generator => {sql_name(generator.name)})"
+        (_, one), (_, other) = (_all_scores(predict(f"predict {asked} from {each}")) for each in (sql_name(xs), given))
+        total = float(np.square(one - one.mean(axis=0)).sum())
+        kept = 1 - float(np.square(other - one).sum()) / total if total else float("nan")
+        words = f"keeps {max(kept, 0):.0%} of the variance of its scores"
+        if network.outputs.meaning != "values":
+            agree = float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
+            words += f", predicts the same for {agree:.0%}"
+        warning = "; most of what decides is not drawn: edits of codes say little of it" if kept < 0.5 else ""
+        lines.append(f"  model {name} {words}{warning}")
+    return lines
+
+
+def _asked(catalog: Catalog, model: str, inputs: str) -> str:
+    """A model of PREDICT with the scores of all its classes, as log-odds where there are probabilities."""
+    network = catalog.model(model)
+    if not network.probed:
+        network.meet(catalog.element_for(model, catalog.input(inputs).sources[0]).tensor)
+    output = "" if network.outputs.meaning == "values" else ", output => log_odds"
+    return f"{sql_name(model)}(target => all{output})"
+
+
+def _all_scores(answer: Relation) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The names of all scores, and the scores (inputs, scores)."""
+    assert isinstance(answer, Scores)
+    names = tuple(f"{model.model}: {model.names[target]}" for model in answer.models for target in model.targets)
+    return names, np.concatenate([model.target_scores for model in answer.models], axis=1)

@@ -42,6 +42,7 @@ from ..models.reading import Batch
 from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.concept_report import ConceptReport
+from ..results.cross_effects import CrossEffects
 from ..results.gallery import Gallery
 from ..results.relation import Relation
 from ..results.shown_text import ShownText
@@ -250,6 +251,15 @@ class Session:
                 self._catalog.axes[axis.name] = axis
             held = tuple(holding) or None
             step.call = PythonCall("register_axis", axis.name, {"what": values, "on": axis.generator, "holding": held})
+
+    @checked
+    def cross_effects(self, axes: Sequence[str], models: Sequence[str], inputs: str) -> CrossEffects:
+        """What one step along each axis does to each score of each model: a matrix with standard errors.
+
+        Half the difference of a score one standard deviation ahead and behind, as a mean over the collection `inputs`:
+        log-odds of classes, or values of a regression. Raises BindError for unknown names, and where a sweep does.
+        """
+        return generators.cross_effects(self.sql, self._catalog.snapshot(), axes, models, inputs)
 
     @checked
     def fit_heads(

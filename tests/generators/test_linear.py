@@ -221,3 +221,33 @@ def test_an_edit_is_refused_where_the_generator_does_not_draw_what_decides() -> 
         con.sql("explain " + query.format("reconstruct(x)"))  # no model is asked
         marked = con.sql(query.format("reconstruct(xs)"))  # nothing is lost of these
         assert len(marked) == len(xs)
+
+
+def test_cross_effects_are_the_closed_form(con: ialgebra.Session) -> None:
+    """A step d along an axis moves the score vᵀx of x = mean + wᵀP by (P v)ᵀ d, whatever the input."""
+    made = con.catalog().generators["G"].generator
+    assert isinstance(made, LinearGenerator)
+    components = made.components  # those of `_pca`, but for their signs
+    found = con.cross_effects(["value", "dogs"], ["v"], "xs")
+    weight = con.registered()["models"]["v"][1].weight[0].detach()  # type: ignore[index]
+    for row, axis in zip(found.effects, found.axes, strict=True):
+        step = con.catalog().axes[axis].direction.reshape(-1)
+        assert row[0] == pytest.approx(float(components @ weight @ step), abs=1e-9)
+    np.testing.assert_allclose(found.errors, 0, atol=1e-9)
+    assert found.count == 120
+    assert "value" in str(found)
+    assert list(found.to_pandas().columns) == ["axis", "score", "effect", "stderr"]
+    assert found.plot().axes
+
+
+def test_describe_tells_how_much_is_drawn(con: ialgebra.Session) -> None:
+    """The share of the variance of a linear score that the first components hold, by hand."""
+    mean, components = _pca()
+    xs, weight = _inputs(), con.registered()["models"]["v"][1].weight[0].detach()  # type: ignore[index]
+    drawn = mean + (xs - mean) @ components.T / components.square().sum(dim=1) @ components
+    lost = float((drawn - xs).square().sum() / (xs - mean).square().sum())
+    scores, others = xs @ weight, drawn @ weight
+    kept = 1 - float((others - scores).square().sum() / (scores - scores.mean()).square().sum())
+    said = con.sql("describe G").text
+    assert f"draws {1 - lost:.0%} of the variance of xs" in said
+    assert f"model v keeps {kept:.0%} of the variance of its scores" in said

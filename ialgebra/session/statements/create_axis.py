@@ -5,16 +5,15 @@ In: a score of a registered model, or `pca(k)`. Out: an axis in the catalog, fit
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
+from ...algebra.windows import sql_name
 from ...errors import BindError
 from ...generators.axes import Axis
 from ...language import tree
 from ...language.bind.options import whole
+from ...language.writer import write
 from ...results.relation import Relation
-from ...results.scores import Scores
 from .. import generators
 from ..descriptions import axis_line
 from ..names import check_free, valid_name
@@ -62,29 +61,17 @@ def _scores(statement: tree.CreateAxis, context: StatementContext, collection: s
             "collection='xs'",
             statement.generator.span,
         )
-    place, network = said.span, catalog.model(model.value)
+    network = catalog.model(model.value)
     if not network.probed:
         first = catalog.input(collection).sources[0]
         network.meet(catalog.element_for(model.value, first).tensor)
-    options = []
-    if network.outputs.meaning != "values":
-        options.append(tree.OptionExpr(tree.Name("output", place), tree.Name("log_odds", place), place))
-    if target:
-        options.append(tree.OptionExpr(tree.Name("target", place), target[0], place))  # type: ignore[arg-type]
-    elif network.class_count > 1:
+    options = [] if network.outputs.meaning == "values" else ["output => log_odds"]
+    if not target and network.class_count > 1:
         raise BindError(f"say which class of '{model.value}': score({model.value}, 'class')", said.span)
-    else:
-        options.append(tree.OptionExpr(tree.Name("target", place), tree.Number(0, "0", place), place))
-    asked = tree.CallExpr(model, (), tuple(options), place)
-    predict = tree.Predict((asked,), tree.Name(collection, place), None, (), None, place)
-    scores = context.scored(dataclasses.replace(context.prediction(predict), text=context.text))
-    return _numbers(scores)
-
-
-def _numbers(scores: Scores) -> torch.Tensor:
-    """The scores of the one class that was asked for, in the order of the collection."""
-    (model,) = scores.models
-    return torch.from_numpy(model.target_scores[:, 0].copy())
+    options.append(f"target => {write(target[0]) if target else 0}")
+    scores = context.predicted(f"predict {write(model)}({', '.join(options)}) from {sql_name(collection)}")
+    (found,) = scores.models
+    return torch.from_numpy(found.target_scores[:, 0].copy())
 
 
 CREATE_AXIS = StatementKind(

@@ -7,6 +7,7 @@ from ...errors import BindError, did_you_mean, visible
 from ...language import tree
 from ...results.relation import Relation
 from ..descriptions import axis_line, concepts_text, generator_line, input_text, model_text, window_text
+from ..generators import losses
 from .kind import StatementContext, StatementKind
 
 
@@ -35,7 +36,11 @@ def about(statement: tree.Describe, catalog: Catalog) -> list[str]:
 
 
 def _run(statement: tree.Describe, context: StatementContext) -> Relation:
-    return context.said(statement, "\n".join(about(statement, context.catalog.snapshot())))
+    catalog = context.catalog.snapshot()
+    parts = about(statement, catalog)
+    if statement.name.value in catalog.generators:
+        parts += losses(context.predicted, catalog, catalog.generators[statement.name.value])
+    return context.said(statement, "\n".join(parts))
 
 
 DESCRIBE = StatementKind(

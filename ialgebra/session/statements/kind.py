@@ -19,7 +19,7 @@ from ...answering.running import Watch
 from ...catalog.catalog import Catalog
 from ...errors import BindError, Span
 from ...execution.store import Store
-from ...language import tree
+from ...language import reader, tree
 from ...planner.strategy import PRESETS, Strategy
 from ...planner.tempo import INTERACTIVE, TEMPOS
 from ...results.relation import Relation
@@ -90,6 +90,12 @@ class StatementContext:
         """The answer to a PREDICT."""
         with bar(self.progress, self.watch) as watch:
             return predicting.predicted(request, self.catalog.snapshot(), self.store, watch)
+
+    def predicted(self, text: str) -> Scores:
+        """The answer to a PREDICT that a statement asks for itself."""
+        (predict,) = reader.parse(text)
+        assert isinstance(predict, tree.Predict)
+        return self.scored(PredictRequest(predict, text, *self._decided()))
 
     def answered(self, request: Request, *, analyze: bool = False) -> Relation:
         """The answer to a query; with `analyze` its text is the plan with what was measured."""
