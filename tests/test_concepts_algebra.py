@@ -19,6 +19,9 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import BindError, IalgebraError, Session, ShapeError
 from ialgebra.catalog import derived
+from ialgebra.language import reader
+from ialgebra.language.bind.query import bind
+from ialgebra.language.printer import to_sql
 from ialgebra.models.concepts import ConceptHead, Dictionary
 from ialgebra.system.arrays import Floats
 
@@ -392,3 +395,27 @@ def test_no_strategy_changes_an_answer(con: Session, strategy: str) -> None:
         warnings.simplefilter("ignore")
         found = con.sql(query + " using exact()", strategy=strategy)
     np.testing.assert_allclose(found[0].values, literal(inside(X, Y), Y, CX), **CLOSE)
+
+
+def test_drawings_show_the_unexplained_rest_as_one_more_bar(con: Session) -> None:
+    found = con.sql("select * from f(x, players => concepts)")
+    (plain,) = con.sql("select * from f.concepts(x, target => 'a1', players => grid(2, 2))")
+    for kind in ("bar", "waterfall"):
+        named = [label.get_text() for label in found[0].plot(kind).axes[0].get_yticklabels()]
+        assert named[-1] == "unexplained"
+        assert len(named) == len(found[0].values) + 1
+        assert "unexplained" not in [label.get_text() for label in plain.plot(kind).axes[0].get_yticklabels()]
+    assert f"unexplained {found[0].unexplained:+.3g}"[:16] in found._repr_html_()
+
+
+def test_a_plan_over_concepts_is_printed_so_that_it_binds_again(con: Session) -> None:
+    catalog = con.catalog()
+    for query in (
+        "select * from f(x, players => concepts) where concept = 'a3' and row < 2",
+        "select * from f(x, players => concepts) anti join h(x, players => concepts)",
+        "select * from f(x, players => concepts('own'), target => 'dog') join f(y, players => concepts('own'))",
+    ):
+        bound = bind(reader.parse(query)[0], query, catalog)
+        text = to_sql(bound.wanted[0].plan)
+        again = bind(reader.parse(text)[0], text, catalog)
+        assert again.wanted[0].plan is bound.wanted[0].plan, text

@@ -10,6 +10,7 @@ is played on them; one on the input decides what the code is made of. May not kn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ class WindowParts(NamedTuple):
     of_attributes: Window
 
 
+@lru_cache(maxsize=256)
 def parts_of(window: Window) -> WindowParts:
     """`window` = of_input ∧ of_attributes. Raises BindError where one condition mixes the two."""
     of_input, of_attributes = list[Window](), list[Window]()

@@ -96,13 +96,10 @@ def _sources(bound: Bound) -> Sequence[Source]:
 def _codes(bound: Bound, catalog: Catalog) -> dict[str, dict[Code, bool]]:
     """The codes that the plans of a query need."""
     references = bound.ranked.references.values() if bound.ranked else ()
-    wanted = [
-        *((each.plan, each.each) for each in bound.wanted),
-        *((plan, False) for one in references for plan in one),
-    ]
-    if not any(isinstance(leaf.players, OfConcepts) for plan, _ in wanted for leaf in leaves(plan)):
+    plans = [*(each.plan for each in bound.wanted), *(plan for each in references for plan in each)]
+    if not any(isinstance(leaf.players, OfConcepts) for plan in plans for leaf in leaves(plan)):
         return {}
-    return codes_of(PlanGraph(plan for plan, _ in wanted), wanted, catalog)
+    return codes_of(PlanGraph(plans), catalog)
 
 
 @dataclass(frozen=True)

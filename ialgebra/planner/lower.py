@@ -20,6 +20,7 @@ from ..algebra.baselines import Baseline, Given
 from ..algebra.edits import Nullify, Substitute
 from ..algebra.elements import collection_of, taken
 from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
+from ..algebra.players import Partition
 from ..algebra.sources import Source
 from ..algebra.windows import Window, both
 from ..catalog.catalog import Catalog
@@ -433,25 +434,22 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
     )
 
 
-def codes_of(
-    graph: PlanGraph, wanted: Iterable[tuple[Operator, bool]], catalog: Catalog
-) -> dict[str, dict[Code, bool]]:
-    """The codes that plans need, by the model that gives them; each is True if it is that of a baseline. `wanted` says
-    of each plan whether it has a map for each element of its collection."""
+def codes_of(graph: PlanGraph, catalog: Catalog) -> dict[str, dict[Code, bool]]:
+    """The codes that the plans of a graph need, by the model that gives them; each is True if it is that of a
+    baseline."""
     found: dict[str, dict[Code, bool]] = {}
-    plans = list(wanted)
-    for (plan, each), lowered in zip(plans, graph.fold(_lowered, [plan for plan, _ in plans]), strict=True):
-        collection = collection_of(plan) if each else None
-        for leaf in dict.fromkeys(share.leaf for component in lowered.components for share in component):
-            if not asks_concepts(leaf):
-                continue
-            own = found.setdefault(game_of(leaf, catalog).codes, {})
-            first = apart(leaf if collection is None else leaf.of(collection.inputs[0]))
-            for one in first:
-                for source in (one.source,) if collection is None else collection.inputs:
-                    ends = ends_of(one if source is one.source else one.of(source), catalog)
-                    own.setdefault(ends.full, False)
-                    own.update(dict.fromkeys(ends.empty, True))
+    games: dict[tuple[str, Partition], dict[Code, bool]] = {}
+    shares = (share for each in graph.fold(_lowered) for component in each.components for share in component)
+    for leaf in dict.fromkeys(share.leaf for share in shares):
+        if not asks_concepts(leaf):
+            continue
+        if (leaf.model, leaf.partition) not in games:
+            games[leaf.model, leaf.partition] = found.setdefault(game_of(leaf, catalog).codes, {})
+        own = games[leaf.model, leaf.partition]
+        for one in apart(leaf):
+            ends = ends_of(one, catalog)
+            own.setdefault(ends.full, False)
+            own.update(dict.fromkeys(ends.empty, True))
     return found
 
 

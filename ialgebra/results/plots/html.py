@@ -110,6 +110,7 @@ def _figure(a: ShownMap, headline: str, drawing: Drawing, looks: Sequence[Look],
     said = html.escape(certainty.said(a))
     error = f'<span class="stamp">{said}</span>' if certainty.stamped(a) or said == "exact" else said
     about = f"{html.escape(a.target_name)} · {error} · v(∅) = {plain(a.base_value)} → v(N) = {plain(a.full_value)}"
+    about += "" if a.unexplained is None else f" · unexplained {signed(a.unexplained)}"
     caption = (
         f'<figcaption><div class="what">{html.escape(headline)}</div><div class="about">{about}</div></figcaption>'
     )

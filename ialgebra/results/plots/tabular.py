@@ -22,6 +22,10 @@ NAME_LENGTH, NAME_SIZE = 26, 8.5
 """The longest name of a player in characters, and its font size in points."""
 
 
+UNEXPLAINED = "unexplained"
+"""What a map over concepts leaves of f(x) − f(x̄) has a bar of its own."""
+
+
 def labels(a: ShownMap, shown: Ints) -> list[str]:
     """What stands beside the bars of these players: names, with the value of a feature that plays alone."""
     names = a.player_names()
@@ -54,11 +58,13 @@ def _measured(a: ShownMap, room: float) -> Body:
     shown = largest_first(a)[:BARS]
     widest = max((width(text, NAME_SIZE) for text in labels(a, shown)), default=0.0)
     left = 0.12 + widest / POINTS
-    return Body(float(np.clip(room - left, 1.9, 3.0)), 0.23 * max(1, len(shown)) + 0.1, left, 0.78)
+    bars = max(1, len(shown)) + (a.unexplained is not None)
+    return Body(float(np.clip(room - left, 1.9, 3.0)), 0.23 * bars + 0.1, left, 0.78)
 
 
 def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
-    """Signed bars with 95 % intervals, largest first; below, from where to where they lead, and what is left out."""
+    """Signed bars with 95 % intervals, largest first, and what a map over concepts leaves unexplained; below, from
+    where to where they lead, and what is left out."""
     order = largest_first(a)
     shown, rest = order[:BARS], order[BARS:]
     low, high = a.interval()
@@ -68,11 +74,15 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     mark_bars(drawn.patches, a, shown, look)
     known = np.isfinite(a.stderr[shown]) & (a.stderr[shown] > 0)
     ax.hlines(y[known], low[shown][known], high[shown][known], colors=look.theme.ink, linewidths=1.0)
-    name_bars(ax, labels(a, shown), look)
+    names = labels(a, shown)
+    if a.unexplained is not None:
+        ax.barh(len(shown), a.unexplained, height=0.68, color=look.theme.faint)
+        names.append(UNEXPLAINED)
+    name_bars(ax, names, look)
     widest = max((abs(float(end)) for side in (low, high) for end in side[shown][known]), default=0.0)
-    limit = min(max(1.06 * look.limit, 1.03 * widest), WIDEST)
+    limit = min(max(1.06 * look.limit, 1.03 * widest, 1.03 * abs(a.unexplained or 0.0)), WIDEST)
     ax.set_xlim(-limit, limit)
-    ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    ax.set_ylim(max(len(names), 1) - 0.4, -0.6)
     ax.axvline(0.0, color=look.theme.faint, linewidth=0.8)
     plain_axis(ax, look, limit)
     ax.set_xlabel(look.measure, fontsize=8, color=look.theme.faint, labelpad=2)

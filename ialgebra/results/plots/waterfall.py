@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from ..shown import ShownMap
 from .drawing import Body, Drawing
 from .style import POINTS, WIDEST, Look, plain, signed, width
-from .tabular import NAME_SIZE, labels, largest_first, mark_bars, name_bars, plain_axis
+from .tabular import NAME_SIZE, UNEXPLAINED, labels, largest_first, mark_bars, name_bars, plain_axis
 
 STEPS = 14
 """A panel shows at most this many players; the others are one step together."""
@@ -37,11 +37,15 @@ def _steps(a: ShownMap) -> tuple[list[str], list[float], int]:
     if abs(gap) > 1e-6 * max(abs(a.full_value), abs(a.base_value), float(np.abs(a.values).sum()), 1e-300):
         names.append("in no player's value")
         sizes.append(gap)
+    if a.unexplained is not None:
+        names.append(UNEXPLAINED)
+        sizes.append(a.unexplained)
     return names, sizes, len(shown)
 
 
 def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
-    """Each bar begins where the one above it ends; the first at v(∅), and the last ends at v(N)."""
+    """Each bar begins where the one above it ends; the first at v(∅), and the last ends at v(N); of a map over concepts
+    the last one is what f makes of the input, less what its attributes explain."""
     names, sizes, own = _steps(a)
     ends = np.clip(a.base_value + np.cumsum([0.0, *sizes]), -WIDEST, WIDEST)
     starts, y = ends[:-1], np.arange(len(sizes))
@@ -69,10 +73,12 @@ def _drawn(a: ShownMap, ax: Axes, look: Look, body: Body) -> None:
     name_bars(ax, names, look)
     ax.set_xlim(low - 0.08 * reach, high + 0.18 * reach)
     ax.set_ylim(len(sizes) + 0.4, -0.9)
-    for value, text, top in ((a.base_value, "v(∅)", -0.62), (float(ends[-1]), "v(N)", len(sizes) + 0.1)):
+    last = "v(N)" if a.unexplained is None else "v(∅) + f(x) − f(x̄)"
+    reached_value = a.full_value + (a.unexplained or 0.0)
+    for value, text, top in ((a.base_value, "v(∅)", -0.62), (float(ends[-1]), last, len(sizes) + 0.1)):
         ax.axvline(value, color=look.theme.faint, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         ax.annotate(
-            f"{text} = {plain(a.base_value if top < 0 else a.full_value)}", xy=(value, top), xytext=(4, 0),
+            f"{text} = {plain(a.base_value if top < 0 else reached_value)}", xy=(value, top), xytext=(4, 0),
             textcoords="offset points", va="center", fontsize=8, color=look.theme.faint,
             bbox={"facecolor": look.theme.paper, "edgecolor": "none", "pad": 0.8},
         )  # fmt: skip
