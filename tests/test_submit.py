@@ -433,8 +433,9 @@ def test_an_error_of_a_model_is_that_of_sql_and_the_session_goes_on():
 def test_a_warning_names_the_line_that_submitted():
     con = session(Net())
     with pytest.warns(IalgebraWarning, match="more than the budget") as said:
-        con.submit("select * from f(x, target => 1) budget 3").result(PATIENCE)
+        wait(submitted := [con.submit("select * from f(x, target => 1) budget 3")])
     (found,) = said
+    assert submitted[0].warnings == (str(found.message),)
     assert found.filename == __file__
     assert "con.submit(" in Path(__file__).read_text().splitlines()[found.lineno - 1]
 

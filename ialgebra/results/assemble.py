@@ -351,7 +351,7 @@ def _say_once(network: Network, words: str, told: str | None = None) -> None:
         say(f"model '{network.name}' {words}")
 
 
-_hearing: ContextVar[list[str] | None] = ContextVar("hearing", default=None)
+_hearing: ContextVar[tuple[list[str], ...]] = ContextVar("hearing", default=())
 
 
 class CallPlace(NamedTuple):
@@ -381,7 +381,7 @@ def answers_for(place: CallPlace) -> None:
 def heard() -> Iterator[list[str]]:
     """Within this, a list of what is said to the user, which is said all the same."""
     said: list[str] = []
-    token = _hearing.set(said)
+    token = _hearing.set((*_hearing.get(), said))
     try:
         yield said
     finally:
@@ -390,8 +390,7 @@ def heard() -> Iterator[list[str]]:
 
 def say(warning: str | IalgebraWarning) -> None:
     """Warn at the line of the user's code that called ialgebra."""
-    said = _hearing.get()
-    if said is not None:
+    for said in _hearing.get():
         said.append(str(warning))
     warning = IalgebraWarning(warning) if isinstance(warning, str) else warning
     if (place := _asked_at.get()) is not None:

@@ -15,7 +15,7 @@ from functools import partial
 
 from ..answering.running import Standing
 from ..errors import IalgebraError
-from ..results.assemble import CallPlace, answers_for
+from ..results.assemble import CallPlace, answers_for, heard
 from ..results.relation import Relation
 from ..system import forking
 from ..system.arguments import checked
@@ -38,6 +38,7 @@ class Submitted(Future[Relation]):
         self._begun = self._ended = False
         self._latest: Relation | None = None
         self._count = 0  # of answers so far
+        self._said: list[str] = []
         self._listeners: list[Callable[[], None]] = []
         self.add_done_callback(lambda _: self._tell())
 
@@ -57,6 +58,11 @@ class Submitted(Future[Relation]):
         """How the query stands after its last batch: rows so far and forecast, seconds, the error reached and the one
         asked for. None before the first batch."""
         return self._answers.progress
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was warned of so far, each sentence once."""
+        return tuple(dict.fromkeys(self._said))
 
     def running(self) -> bool:
         """Whether a thread computes it."""
@@ -144,10 +150,11 @@ class Submitted(Future[Relation]):
         """Compute it in this thread, to its end."""
         answers_for(self._place)
         try:
-            for answer in self._answers:
-                with self._news:
-                    self._latest, self._count = answer, self._count + 1
-                self._tell()
+            with heard() as self._said:
+                for answer in self._answers:
+                    with self._news:
+                        self._latest, self._count = answer, self._count + 1
+                    self._tell()
             if self._latest is None:
                 raise IalgebraError("a text without a statement has no answer")
         except BaseException as error:  # whatever a model raises belongs to the caller who waits

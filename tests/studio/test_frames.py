@@ -12,7 +12,6 @@ from torch import nn
 
 import ialgebra
 from ialgebra.apps.studio import contents, described, frames, messages
-from ialgebra.apps.studio.contents import PixelScale
 from ialgebra.errors import IalgebraError
 from tests.relations import attribution, relation
 
@@ -178,12 +177,12 @@ def session() -> ialgebra.Session:
 
 def test_a_picture_keeps_the_scale_in_which_it_was_registered():
     known = session().catalog()
-    scales = {name: contents.scale_of(known.input(name)) for name in ("float", "bytes", "fraction", "dark")}
+    scales = {name: known.input(name).scale for name in ("float", "bytes", "fraction", "dark")}
     assert scales == {
-        "float": PixelScale(-1.0, 1.0),
-        "bytes": PixelScale(0.0, 255.0),
-        "fraction": PixelScale(0.0, 1.0),
-        "dark": PixelScale(0.0, np.float32(0.4)),
+        "float": (-1.0, 1.0),
+        "bytes": (0.0, 255.0),
+        "fraction": (0.0, 1.0),
+        "dark": (0.0, 1.0),
     }
     bright = known.input("float").elements[0].array
     assert contents.pixels(bright, scales["float"])[..., 0].tolist() == [[0, 128], [191, 255]]
@@ -196,9 +195,9 @@ def test_a_picture_keeps_the_scale_in_which_it_was_registered():
     hostile = np.array([[[np.nan, np.inf], [-np.inf, 1e308]]])
     assert contents.pixels(hostile, scales["float"])[..., 2].tolist() == [[0, 255], [0, 255]]
     flat = np.ones((1, 2, 2))
-    assert contents.pixels(flat, PixelScale(1.0, 1.0)).tolist() == [[[0, 0, 0]] * 2] * 2
-    assert contents.pixels(np.ones((4, 2, 2)), PixelScale(0.0, 1.0)).shape == (2, 2, 3)
-    assert contents.pixels(np.ones((7, 2, 2)), PixelScale(0.0, 1.0)).shape == (2, 2, 3)
+    assert contents.pixels(flat, (1.0, 1.0)).tolist() == [[[0, 0, 0]] * 2] * 2
+    assert contents.pixels(np.ones((4, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
+    assert contents.pixels(np.ones((7, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
 
 
 def test_an_edit_that_darkens_a_picture_is_seen():

@@ -25,6 +25,7 @@ class Played:
     def __init__(self, text: str, purpose: str) -> None:
         self.text, self.purpose, self.cancelled = text, purpose, False
         self.progress: Standing | None = None
+        self.warnings: tuple[str, ...] = ()
         self._answers: asyncio.Queue[Relation | BaseException | None] = asyncio.Queue()
 
     def cancel(self) -> bool:
@@ -313,6 +314,17 @@ async def test_a_question_that_the_session_refuses_is_an_error(world):
     world.scheduler.ask("a")
     await world.settle()
     assert world.told[-1] == ("error", 1, "the session is closed")
+
+
+@played
+async def test_what_was_warned_of_is_told_with_the_answer(world):
+    world.scheduler.ask("a")
+    await world.settle()
+    world.asked[0].warnings = ("it is odd.", "it is random.")
+    world.asked[0].answer(MAP)
+    world.asked[0].answer(None)
+    await world.settle()
+    assert world.told[-1] == ("done", 1, "it is odd. it is random.")
 
 
 @played

@@ -473,6 +473,14 @@ def test_scores_may_be_asked_for(con, page):
     assert "unknown model 'h'" in page.ask("predict", text="predict h from x")["message"]
 
 
+def test_what_a_query_warns_of_is_said_on_the_page(page):
+    page.say("ask", text="select * from f(x, target => 'cat') join f(x, target => 'dog') budget 20")
+    with pytest.warns(ialgebra.IalgebraWarning, match="classes") as warned:
+        page.until_status("done")
+    told = page.of("status")[-1]
+    assert told["message"] == " ".join(dict.fromkeys(str(each.message) for each in warned))
+
+
 def test_completion_says_what_may_stand_at_the_cursor(page):
     text = "select * from f(x) wh"
     found = page.ask("complete", text=text, at=len(text))

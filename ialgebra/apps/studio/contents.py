@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -25,11 +25,12 @@ from ...system.arrays import Array
 from .messages import Said
 
 PictureBytes = NDArray[np.uint8]
+PixelScale: TypeAlias = tuple[float, float]
+"""Which numbers are black and white in a picture."""
 
 THUMBNAIL = 64  # pixels of a thumbnail's longer side
 MOST_SIDE = 1024  # pixels of a picture's longer side; larger ones are thinned
 _MOST_FEATURES = 2048  # tokens, columns or times of one payload
-_LOOKED_AT = 16  # elements of a collection that tell its scale
 _LETTERS = 160  # of the line that stands for a text or a row of a table
 _INNERMOST = re.compile(r'^(?:\w+\()*(?:"(?P<quoted>[^"]+)"|(?P<bare>[^,()\[]+))(?:\[(?P<index>\d+)\])?')
 
@@ -41,35 +42,6 @@ class Payload:
     key: str
     header: Said
     arrays: tuple[tuple[str, Array], ...]
-
-
-@dataclass(frozen=True)
-class PixelScale:
-    """Which numbers are black and white in a registered picture."""
-
-    low: float
-    high: float
-
-
-_scales: WeakKeyDictionary[Entry, PixelScale] = WeakKeyDictionary()
-
-
-def scale_of(entry: Entry) -> PixelScale:
-    """The scale of a registered input: bytes are 0…255, other numbers go from the least to the largest."""
-    known = _scales.get(entry)
-    if known is not None:
-        return known
-    looked = [each.array for each in entry.elements[:_LOOKED_AT]]
-    if all(each.dtype == np.uint8 for each in looked):
-        return _scales.setdefault(entry, PixelScale(0.0, 255.0))
-    finite = [each[np.isfinite(each)] for each in (array.astype(np.float64) for array in looked)]
-    ends = [(float(each.min()), float(each.max())) for each in finite if each.size]
-    low, high = min((low for low, _ in ends), default=0.0), max((high for _, high in ends), default=1.0)
-    if low >= 0 and 1 < high <= 255:
-        low, high = 0.0, 255.0
-    elif low >= 0 and 0.5 < high <= 1:
-        low, high = 0.0, 1.0
-    return _scales.setdefault(entry, PixelScale(low, high))
 
 
 def source_of(said: str) -> tuple[str, int | None]:
@@ -88,7 +60,8 @@ def pixels(content: Array, scale: PixelScale) -> PictureBytes:
     planes = planes if planes.ndim == 3 else planes.reshape(1, *planes.shape[-2:])
     step = max(1, -(-max(planes.shape[1:]) // MOST_SIDE))
     numbers = planes[:, ::step, ::step].astype(np.float64)
-    numbers = (np.nan_to_num(numbers, nan=scale.low) - scale.low) / ((scale.high - scale.low) or 1.0)
+    low, high = scale
+    numbers = (np.nan_to_num(numbers, nan=low) - low) / ((high - low) or 1.0)
     shown = np.clip(np.rint(np.clip(numbers, 0.0, 1.0) * 255.0), 0, 255).astype(np.uint8)
     if len(shown) == 4:  # transparency
         shown = shown[:3]
@@ -111,7 +84,7 @@ def payload(kind: str, content: Array, names: Sequence[str] | None, scale: Pixel
     key = digest.hexdigest()
     match kind_named(kind).drawing:
         case "photo" | "slices":
-            rgb = pixels(content, scale or _own_scale(content))
+            rgb = pixels(content, scale or own_scale(content))
             more: Said = {"type": "picture", "kind": "image", "width": rgb.shape[1], "height": rgb.shape[0]}
             if content.ndim == 4:
                 more = {**more, "slice": content.shape[1] // 2, "slices": content.shape[1]}
@@ -146,9 +119,10 @@ def cell_value(cell: object) -> object:
     return cell
 
 
-def _own_scale(content: Array) -> PixelScale:
+def own_scale(content: Array) -> PixelScale:
+    """The scale of a picture that stands alone: from its least number to its greatest."""
     finite = content[np.isfinite(content)] if content.dtype.kind == "f" else content
-    return PixelScale(float(finite.min()), float(finite.max())) if finite.size else PixelScale(0.0, 1.0)
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
 
 def feature_names(entry: Entry, element: Element) -> Sequence[str] | None:
@@ -175,8 +149,7 @@ def thumbnails(catalog: Catalog, name: str, first: int, past: int) -> tuple[dict
     if shown_kind(entry.kind) != "image":
         told |= {"texts": [line(entry, each) for each in elements], "width": 0, "height": 0}
         return told, np.zeros((0, 0, 0, 3), dtype=np.uint8)
-    scale = scale_of(entry)
-    small = [reduced(pixels(each.array, scale)) for each in elements]
+    small = [reduced(pixels(each.array, entry.scale)) for each in elements]
     shape = small[0].shape if small else (0, 0, 3)
     rgb = np.stack(small) if small else np.zeros((0, 0, 0, 3), dtype=np.uint8)
     return told | {"width": shape[1], "height": shape[0]}, rgb

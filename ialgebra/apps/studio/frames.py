@@ -17,7 +17,7 @@ from ...catalog.catalog import Catalog
 from ...results.attribution import Attribution
 from ...results.relation import Relation
 from ...system.arrays import Array, Floats
-from .contents import Payload, PixelScale, middle_slice, payload, pixels, reduced, scale_of, shown_kind, source_of
+from .contents import Payload, PixelScale, middle_slice, own_scale, payload, pixels, reduced, shown_kind, source_of
 from .messages import Said
 
 MOST_MAPS = 60  # maps of one frame; the others are asked for as small multiples
@@ -111,7 +111,7 @@ def _described(a: Attribution, catalog: Catalog, parts: dict[str, Payload]) -> S
 def _scale(catalog: Catalog, name: str, a: Attribution) -> PixelScale | None:
     """The scale in which the picture of a map was registered; None where that is not known any more."""
     entry = catalog.visible.get(name)
-    return scale_of(entry) if entry is not None and shown_kind(entry.kind) == "image" == shown_kind(a.kind) else None
+    return entry.scale if entry is not None and shown_kind(entry.kind) == "image" == shown_kind(a.kind) else None
 
 
 def _labels(a: Attribution) -> Payload:
@@ -175,7 +175,7 @@ def _item(a: Attribution) -> Said:
 def _thumbnails(maps: Sequence[Attribution], catalog: Catalog) -> Iterator[Array]:
     for a in maps:
         name, _ = source_of(a.input)
-        scale = _scale(catalog, name, a) or PixelScale(float(a.content.min()), float(a.content.max()))
+        scale = _scale(catalog, name, a) or own_scale(a.content)
         yield reduced(pixels(a.content, scale))
 
 

@@ -198,7 +198,7 @@ class Scheduler:
                         running.cancel()
                         break
             if self._runs(run):
-                self._tell("done", answer=last)
+                self._tell("done", answer=last, message=" ".join(running.warnings) or None)
         except (CancelledError, asyncio.CancelledError):
             if run is self._run and self._state == "running":
                 self._tell("cancelled")
