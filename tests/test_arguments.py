@@ -27,7 +27,7 @@ import ialgebra
 from ialgebra import IalgebraError, Strategy, testing
 from ialgebra.errors import BindError
 from ialgebra.generators import LinearGenerator
-from ialgebra.interpreters import Option, Question
+from ialgebra.interpreters import Design, Option, Question
 from ialgebra.results.attribution import Attribution
 from ialgebra.results.relation import Relation, Stats
 from ialgebra.session.history import History
@@ -178,6 +178,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "Strategy": (Strategy, strategy),
         "Option": (Option, {"kind": "whole"}),
         "Question": (Question, question),
+        "Design": (Design, dataclasses.asdict(Design("mine", 1, 0, np.array([[False], [True]]), ("mine", 1, 2, 0)))),
         "check_laws": (testing.check_laws, laws),
         "verify": (testing.verify, {"place": "nowhere:at_all", "laws": ["L1"], "examples": 1}),
         "report.as_json": (report.as_json, {"results": [], "name": "f"}),
@@ -260,6 +261,7 @@ def test_no_wrong_argument_gives_a_raw_error(known: dict[str, tuple[Callable[...
         (lambda _: Strategy("mine", share="yes"), "'share' of Strategy must be True or False or None, not 'yes'"),
         (lambda _: Option(cast(Any, "numbr")), "argument 'kind' of Option must be 'whole' or 'number' or 'word'"),
         (lambda _: Option("word", legal="ab"), "argument 'legal' of Option must be a list, not 'ab'"),
+        (lambda _: Design("mine", 1, 0, cast(Any, [[0], [1]]), ("mine", 1, 2, 0)), "argument 'coalitions' of Design"),
         (lambda _: Question(*[cast(Any, 1)] * 8), "argument 'scalar' of Question must be a Module, not 1"),
         (lambda _: attribution([1.0], layer="a"), "'layer' of Attribution must be a whole number or None, not 'a'"),
         (lambda _: attribution([1.0], map=[1.0]), "'map' of Attribution must be an array of float64, not a list"),

@@ -372,7 +372,7 @@ def fails(_found):
         (Answers(np.array(["a"] * 6)), ModelError, "gave <U1 values; arrays of real numbers are needed"),
         (Answers(np.zeros(6, dtype=complex)), ModelError, "gave complex128 values"),
         (Answers(influence=7.0), ModelError, "gave a float of influences; arrays of real numbers are needed"),
-        (Keyed(None), ModelError, "drew a design of key None; (method, players, rows, seed) is needed"),
+        (Keyed(None), BindError, "argument 'key' of Design must be a list, not None"),
         (Keyed(("a",)), ModelError, "drew a design of key ('a',)"),
         (Keyed(("a", 6, [8], 0)), ModelError, "drew a design of key ('a', 6, [8], 0)"),
         (Unsorted(), ModelError, "do not begin with ∅ and N"),

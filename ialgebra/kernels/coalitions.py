@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..system.arguments import checked_fields
 from ..system.arrays import Bools, Floats, Ints
 
 MAX_EXACT_PLAYERS = 20  # 2^20 rows: 20 MiB of masks and 8 MiB a column; one more player doubles both
@@ -45,11 +46,13 @@ class Pairs:
     rate: Floats
 
 
+@checked_fields
 @dataclass(frozen=True, eq=False)
 class Design:
     """Coalitions to evaluate: `coalitions` (m, players) bool, distinct, row 0 is ∅, row 1 is N (no players: one row).
 
-    Equal `key`s mean equal designs. Estimates from equal designs have influences that may be added row by row.
+    Equal `key`s mean equal designs. Estimates from equal designs have influences that may be added row by row. Raises
+    BindError for a field of another type.
     """
 
     method: str
