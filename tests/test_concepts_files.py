@@ -18,7 +18,7 @@ from ialgebra.models.concepts import Dictionary
 from tests import mutated
 
 NAMES = ("fur", "ears", "tail")
-COUNT = 120
+COUNT = 100
 RAW = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, MemoryError, AssertionError)
 
 

@@ -57,6 +57,21 @@ def test_the_page_of_interactive_queries_runs(capsys: pytest.CaptureFixture[str]
     names["con"].close()
 
 
+def test_the_page_of_concepts_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("sklearn", "matplotlib"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    page = DOCS / "concepts.md"
+    for code in blocks("python", page):
+        exec(compile(code, "concepts.md", "exec"), names)
+    assert "attributes (nmf)" in capsys.readouterr().out
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text()):
+        assert (DOCS / picture).exists()
+
+
 def test_the_page_for_those_who_come_from_shap_or_captum_runs() -> None:
     pytest.importorskip("shap")
     pytest.importorskip("captum")

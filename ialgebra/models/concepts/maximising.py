@@ -20,7 +20,7 @@ from ..scalar import ExplainedScalar, asking
 STEPS = 120
 _DIMMED = 0.6  # of the sample's difference from black
 # Weights of the share of the largest activation, of the variation of what is learned, and of its size.
-_MORE, _SMOOTH, _NEAR = 3.0, 12.0, 1.0
+_MORE, _SMOOTH, _NEAR = 2.0, 12.0, 1.0
 _RATE = 0.05  # of the scale between black and white, a step of Adam
 _JITTER = 2  # pixels of an image of 28, by which the picture is moved in each step
 
