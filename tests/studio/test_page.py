@@ -365,6 +365,38 @@ def test_a_collection_is_shown_as_small_multiples_and_sorted_by_the_query(hand: 
     hand.asked(query(" having index = 2", "xs"))
 
 
+def test_small_multiples_are_sorted_turned_cut_and_filtered_by_their_controls(hand: Hand) -> None:
+    catalog = session().catalog()
+    network, entry = catalog.model("f"), catalog.input("xs")
+    with torch.no_grad():
+        lynx = network.module(torch.stack([each.tensor for each in entry.elements]))[:, 1]
+    order = lynx.argsort(descending=True).tolist()
+    lynxes = "f(xs, target => 'lynx')"
+
+    def shown(count: int) -> list[int]:
+        hand.page.wait_for_selector(f"[data-part=multiples][data-count='{count}']")
+        titles = hand.page.locator("[data-part=multiples] button.multiple")
+        return [
+            int((titles.nth(k).get_attribute("title") or "").partition("[")[2].partition("]")[0]) for k in range(count)
+        ]
+
+    hand.ask(f"select * from {lynxes} budget 40")
+    hand.page.select_option("[aria-label='Sort by']", "score")
+    hand.asked(f"select * from {lynxes} order by score('lynx') desc limit 12 budget 40")
+    assert shown(7) == order
+    hand.page.fill("[data-part=multiples] input[type=number]", "3")
+    hand.page.press("[data-part=multiples] input[type=number]", "Tab")
+    hand.asked(f"select * from {lynxes} order by score('lynx') desc limit 3 budget 40")
+    assert shown(3) == order[:3]
+    hand.page.click("[data-part=multiples] button >> text=largest first")
+    hand.asked(f"select * from {lynxes} order by score('lynx') limit 3 budget 40")
+    assert shown(3) == order[::-1][:3]
+    hand.page.fill("#ialgebra-having", "label = 'tabby'")
+    hand.page.press("#ialgebra-having", "Enter")
+    hand.asked(f"select * from {lynxes} having label = 'tabby' order by score('lynx') limit 3 budget 40")
+    assert shown(2) == [index for index in order[::-1] if index in (0, 5)]
+
+
 # --- the query
 
 
