@@ -72,6 +72,14 @@ def test_the_page_of_concepts_runs(
         assert (DOCS / picture).exists()
 
 
+def test_the_page_of_generators_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    for code in blocks("python", DOCS / "generators.md"):
+        exec(compile(code, "generators.md", "exec"), names)
+    assert "model f keeps" in capsys.readouterr().out
+    names["con"].close()
+
+
 def test_the_page_for_those_who_come_from_shap_or_captum_runs() -> None:
     pytest.importorskip("shap")
     pytest.importorskip("captum")

@@ -238,7 +238,11 @@ class Catalog:
     @property
     def drawings(self) -> Drawings:
         """What draws the inputs that are edited in a generator's space of codes."""
-        return Drawings(self.generators, self.axes, self.element, lambda source: len(self.input(source.name).elements))
+
+        def count(source: Source) -> int:
+            return len(self.input(source.name).elements)
+
+        return Drawings(self.generators, self.axes, self.model, self.element, count)
 
     def _drawn(self, source: Source) -> Element:
         """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..algebra.edits import Latent, LatentEdit, Mixed, Reconstructed
+from ..algebra.edits import Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
 from ..algebra.edits.numbers import narrowed
 from ..algebra.packings import packing_of
 from ..algebra.sources import Source
@@ -21,6 +21,7 @@ from ..algebra.sweeps import Step
 from ..errors import BindError
 from ..generators.axes import Axis
 from ..generators.registered import RegisteredGenerator
+from ..models.network import Network
 from .inputs import Element
 
 
@@ -37,11 +38,13 @@ class _Code:
 
 @dataclass(frozen=True)
 class Drawings:
-    """Draws sources with generators and axes; `element` gives any other source, `count` how many elements a source's
-    input has."""
+    """Draws sources with generators and axes, and for counterfactuals with models; `element` gives any other source,
+    `count` how many elements a source's input has.
+    """
 
     generators: Mapping[str, RegisteredGenerator]
     axes: Mapping[str, Axis]
+    model: Callable[[str], Network]
     element: Callable[[Source], Element]
     count: Callable[[Source], int]
 
@@ -64,9 +67,11 @@ class Drawings:
         return {each: narrowed(one, base.dtype) for each, one, base in zip(block, made, bases, strict=True)}
 
     def content(self, source: Source) -> tuple[object, ...]:
-        """What decides how a source is drawn, besides its inputs: generator, axes."""
+        """What decides how a source is drawn, besides its inputs: generator, axes, models."""
+        asked = {edit.model for edit in self.chain(source) if isinstance(edit, Counterfactual)}
         axes = {edit.axis for edit in self.chain(source) if isinstance(edit, Latent)}
-        return (self.generator(source).content, *(self.axes[axis].key for axis in sorted(axes)))
+        models = [self.model(model).fingerprint() for model in sorted(asked)]
+        return (self.generator(source).content, *(self.axes[axis].key for axis in sorted(axes)), *models)
 
     def generator(self, source: Source) -> RegisteredGenerator:
         """The generator of the last edit."""
@@ -123,6 +128,36 @@ class Drawings:
         first = source.index // size * size
         return [Source(source.name, k) for k in range(first, min(first + size, self.count(source)))]
 
+    def counterfactual(self, source: Source, edit: Counterfactual, generator: RegisteredGenerator) -> Tensor:
+        """The code of a counterfactual; those of its block are searched with it. Where none is found,
+        BindError for a single input; an element of a collection is what came nearest."""
+        block = self.block_of(source) if source.edits[-1] is edit and self.chain(source)[-1] is edit else [source]
+        network = self.model(edit.model)
+        inner = [Source(each.name, each.index, each.edits[:-1]) for each in block]
+        if not network.probed:
+            network.probe(self.element(self.base(source)).tensor)
+        target = class_of(network, edit.target)
+        found, leads = generator.counterfactuals(
+            network, [self.code(each, generator) for each in inner], target, float(edit.margin), self.spread(generator)
+        )
+        place = block.index(source)
+        if leads[place] < edit.margin - 1e-9 and not source.is_element:
+            raise BindError(
+                f"no counterfactual of '{inner[place]}' was found at which model '{edit.model}' puts "
+                f"'{network.class_name(target)}' ahead by {edit.margin:g}; the best leads by {leads[place]:.3g}: ask "
+                "for a smaller margin"
+            )
+        return found[place]
+
+    def spread(self, generator: RegisteredGenerator) -> Tensor:
+        """The covariance (D, D) of the codes of a generator's collection; without one, that of independent codes."""
+        if generator.collection is None:
+            return torch.eye(generator.levels * generator.width, dtype=torch.float64)
+        name = generator.collection
+        elements = [self.element(Source(name, k)) for k in range(self.count(Source(name)))]
+        codes = torch.stack(generator.codes([each.tensor for each in elements], [each.digest for each in elements]))
+        return torch.cov(codes.reshape(len(codes), -1).T).reshape(2 * (codes[0].numel(),))
+
     def _code(self, source: Source, generator: RegisteredGenerator) -> _Code:
         last = source.edits[-1] if source.edits else None
         if not isinstance(last, LatentEdit) or last.generator != generator.name:
@@ -133,9 +168,17 @@ class Drawings:
                 return self._code(inner, generator)
             case Latent(axis, amount):
                 return self._code(inner, generator).moved(axis, float(amount))
+            case Counterfactual():
+                return _Code(self.counterfactual(source, last, generator))
             case Mixed(other, layers, share):
                 return _Code(_mixed(self.code(inner, generator), self.code(other, generator), layers, float(share)))
         raise AssertionError(f"no edit of codes: {last!r}")
+
+
+def class_of(network: Network, named: str) -> int:
+    """The number of a class by its name, or by its number in digits; BindError if there is none."""
+    number = named.isdecimal() and named not in (network.classes or ())
+    return network.class_index(int(named) if number else named)
 
 
 def _mixed(one: Tensor, other: Tensor, layers: Sequence[int], share: float) -> Tensor:

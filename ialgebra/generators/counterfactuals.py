@@ -15,6 +15,7 @@ from torch import Tensor
 
 _ROUNDS = 24  # steps to the margin
 _HALVINGS = 12  # of what was moved too far
+_ROUNDING, _COARSE = 1e-10, 1e-5  # of a lead, in double and in single precision
 _LONGEST = 1.0  # of a step, in standard deviations a dimension
 
 
@@ -31,17 +32,21 @@ def counterfactuals(
     start = codes.reshape(len(codes), -1).double()
     place = start.clone()
     longest = _LONGEST * place.shape[1] ** 0.5
+    with torch.no_grad():
+        precise = scores(codes).dtype == torch.float64
+    slack = _ROUNDING if precise else _COARSE * (1 + margin)
+    aim = margin if precise else margin + 2 * slack  # so that rounding leaves the lead above the margin
     for _ in range(_ROUNDS):
         lead, slope = _lead(place, scores, target, form)
-        missing = (margin - lead).clamp(min=0)
-        if not bool(missing.any()):
+        missing = (aim - lead).clamp(min=0)
+        if bool((missing <= slack).all()):
             break
         way = slope @ spread.to(slope.dtype)
         steepness = (way * slope).sum(dim=1).clamp(min=1e-12)
-        step = (missing * (1 + 1e-6) / steepness)[:, None] * way
+        step = (missing / steepness)[:, None] * way
         length = (missing / steepness.sqrt()).clamp(min=1e-12)  # in standard deviations
         place = place + step * (longest / length).clamp(max=1)[:, None]
-    found, lead = _taken_back(start, place, scores, target, margin, form)
+    found, lead = _taken_back(start, place, scores, target, aim - slack, form)
     return found.reshape(codes.shape), lead
 
 
@@ -62,9 +67,9 @@ def lead_of(scores: Tensor, target: int) -> Tensor:
 
 
 def _taken_back(
-    start: Tensor, end: Tensor, scores: Callable[[Tensor], Tensor], target: int, margin: float, form: torch.Size
+    start: Tensor, end: Tensor, scores: Callable[[Tensor], Tensor], target: int, enough: float, form: torch.Size
 ) -> tuple[Tensor, Tensor]:
-    """The nearest point to the start on the way to the end that has the margin, by halving."""
+    """The nearest point to the start on the way to the end at which the lead is enough, by halving."""
 
     def lead(share: Tensor) -> Tensor:
         with torch.no_grad():
@@ -73,11 +78,11 @@ def _taken_back(
 
     low, high = torch.zeros(len(start), dtype=start.dtype), torch.ones(len(start), dtype=start.dtype)
     best = lead(high)
-    none = lead(low) >= margin
+    none = lead(low) >= enough
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         there = lead(middle)
-        met = there >= margin
+        met = there >= enough
         high, best = torch.where(met, middle, high), torch.where(met, there, best)
         low = torch.where(met, low, middle)
     share = torch.where(none, torch.zeros_like(high), high)

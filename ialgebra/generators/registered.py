@@ -10,16 +10,21 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import BindError, IalgebraError, ShapeError
+from ..models.adapters.results import logits
 from ..models.network import Network
+from ..models.scalar import asking
 from ..system import forking
+from .counterfactuals import counterfactuals
 from .protocol import Generator, known_generator
 
 _KEPT_CODES = 64 << 20  # bytes of codes that are kept
+_KEPT_BLOCKS = 256  # of counterfactuals
 
 
 class _Drawing(nn.Module):
@@ -45,6 +50,10 @@ class _Encoding(nn.Module):
         return self.encode(inputs).flatten(1)
 
 
+def _digest(codes: Tensor) -> str:
+    return hashlib.blake2b(codes.contiguous().numpy().tobytes(), digest_size=12).hexdigest()
+
+
 @dataclass(eq=False)
 class RegisteredGenerator:
     """A generator under its `name`, for inputs of `shape`, run in blocks of `block` rows; `collection` is the input
@@ -59,6 +68,9 @@ class RegisteredGenerator:
     _drawing: Network = field(init=False)
     _encoding: Network | None = field(init=False)
     _codes: OrderedDict[tuple[object, ...], Tensor] = field(init=False, default_factory=OrderedDict)
+    _found: OrderedDict[tuple[object, ...], tuple[list[Tensor], list[float]]] = field(
+        init=False, default_factory=OrderedDict
+    )
 
     def __post_init__(self) -> None:
         known_generator(self.name, self.generator)
@@ -137,6 +149,39 @@ class RegisteredGenerator:
                 while len(self._codes) > max(1, _KEPT_CODES // (8 * self.levels * self.width)):
                     self._codes.popitem(last=False)
         return [found[name] for name in names]
+
+    def counterfactuals(
+        self, network: Network, codes: Sequence[Tensor], target: int, margin: float, spread: Tensor
+    ) -> tuple[list[Tensor], list[float]]:
+        """Codes near the given ones, at most a block, at which a model's output of class `target` leads by `margin`,
+        and how far it leads; see `counterfactuals`. What was found is kept.
+
+        Raises BindError for a model without gradients or with one output, ModelError for one that fails.
+        """
+        key = (self._drawing.fingerprint(), network.fingerprint(), target, margin, _digest(torch.stack(list(codes))))
+        with self._lock:
+            kept = self._found.get(key)
+        if kept is None:
+            if not isinstance(network.module, nn.Module):
+                raise BindError(f"model '{network.name}' is a callable, through which no gradients can be taken")
+            if network.column_count < 2:
+                raise BindError(f"model '{network.name}' has one output; a counterfactual needs several classes")
+            filled = torch.stack([*codes, *[codes[0]] * (self.block - len(codes))])
+            with asking(self._drawing, 0), asking(network, 0):
+                found, leads = counterfactuals(filled, partial(self._scores, network), target, margin, spread)
+            kept = list(found[: len(codes)].cpu()), leads[: len(codes)].tolist()
+            with self._lock:
+                self._found[key] = kept
+                while len(self._found) > _KEPT_BLOCKS:
+                    self._found.popitem(last=False)
+        return kept
+
+    def _scores(self, network: Network, codes: Tensor) -> Tensor:
+        """What a model answers (n, K) for what is drawn of codes, with gradients."""
+        drawn = self._drawing.given(codes, lambda ready: self._drawing.called(self._drawing.module)(ready))
+        assert isinstance(drawn, Tensor)
+        inputs = drawn.reshape(len(codes), *self.shape)
+        return network.given(inputs, lambda ready: logits(network.called(network.module)(ready.clone()), len(ready)))
 
     def _blocks(self, network: Network, rows: Tensor) -> Tensor:
         """What a network makes of rows, a block at a time; the last one is filled with copies of its first row."""

@@ -251,3 +251,38 @@ def test_describe_tells_how_much_is_drawn(con: ialgebra.Session) -> None:
     said = con.sql("describe G").text
     assert f"draws {1 - lost:.0%} of the variance of xs" in said
     assert f"model v keeps {kept:.0%} of the variance of its scores" in said
+
+
+def test_a_counterfactual_is_the_least_move(con: ialgebra.Session) -> None:
+    """Of two linear scores the least move in standard deviations is Σ g · (margin − lead) / gᵀ Σ g."""
+    made = con.catalog().generators["G"].generator
+    assert isinstance(made, LinearGenerator)
+    f = con.registered()["models"]["f"]
+    assert isinstance(f, nn.Sequential)
+    weight, bias = f[1].weight.detach(), f[1].bias.detach()  # type: ignore[union-attr]
+    x = _inputs()[3]
+    code = made.encode(x.reshape(1, 1, 6, 6)).reshape(-1)
+    spread = torch.cov(made.encode(_inputs().reshape(-1, 1, 6, 6)).reshape(120, _K).T)
+    for target, margin in (("cat", 3.0), ("dog", 9.0)):
+        scores = weight @ made.synthesis(code[None, None]).reshape(-1) + bias
+        side = 0 if target == "cat" else 1
+        lead = float(scores[side] - scores[1 - side])
+        slope = made.components @ (weight[side] - weight[1 - side])
+        moved = code + max(0.0, margin - lead) * (spread @ slope) / (slope @ spread @ slope)
+        wanted = made.synthesis(moved[None, None]).reshape(-1)
+        drawn = _drawn(con, f"counterfactual(x, target => '{target}', model => f, margin => {margin:g})")[0]
+        torch.testing.assert_close(drawn, wanted, rtol=0, atol=1e-9)
+        answers = con.sql(
+            f"predict f(target => all) from counterfactual(xs, target => '{target}', model => f, margin => {margin:g})"
+        )
+        assert isinstance(answers, Scores)
+        told = answers.models[0].target_scores
+        assert (told[:, side] - told[:, 1 - side] >= margin - 1e-6).all()
+        several = _drawn(con, f"counterfactual(xs, target => '{target}', model => f, margin => {margin:g})")
+        assert torch.equal(several[3], drawn)
+    with pytest.raises(BindError, match="say which class"):
+        con.sql("predict f from counterfactual(x, model => f)")
+    with pytest.raises(BindError, match="say which model"):
+        con.sql("predict f from counterfactual(x, target => 'cat')")
+    with pytest.raises(BindError, match="has no class 'cow'"):
+        con.sql("predict f from counterfactual(x, target => 'cow', model => f)")

@@ -1,7 +1,7 @@
 """Edits: what-if changes of an input, made before anything is explained.
 
     nullify  substitute  assign  scale  rotate  shift  clip  noise  brightness  contrast  blur
-    reconstruct  latent  mix
+    reconstruct  latent  mix  counterfactual
 
 What lives here: the nodes of edits and one `EditForm` value per edit (how a query writes it, what it reads, how it is
 applied), and their registry. In: edits and tensors. Out: tensors of the same shape. Other inputs come from functions
@@ -11,6 +11,7 @@ the syntax of queries, models or plans.
 
 from .form import (
     AxisArgument,
+    ClassArgument,
     EditArgument,
     EditForm,
     InputArgument,
@@ -24,7 +25,7 @@ from .form import (
     WordArgument,
     edit_form,
 )
-from .latent import LATENT_EDITS, Latent, LatentEdit, Mixed, Reconstructed
+from .latent import LATENT_EDITS, Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
 from .moves import Rotate, Scale, Shift
 from .pictures import Blurred, Brightened, Contrasted, picture_scale
 from .registry import EDITS, edited, form_of, meaningful, registered
@@ -38,8 +39,10 @@ __all__ = [
     "AxisArgument",
     "Blurred",
     "Brightened",
+    "ClassArgument",
     "Clip",
     "Contrasted",
+    "Counterfactual",
     "EditArgument",
     "EditForm",
     "InputArgument",

@@ -97,6 +97,11 @@ class WordArgument(EditArgument):
 
 
 @dataclass(frozen=True)
+class ClassArgument(EditArgument):
+    """The name or the number of a class."""
+
+
+@dataclass(frozen=True)
 class NumbersArgument(EditArgument):
     """A whole number from 1, or several in parentheses."""
 

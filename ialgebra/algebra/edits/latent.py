@@ -3,6 +3,8 @@
 reconstruct(x)                      as the generator draws it
 latent(x, 'axis', t)                t standard deviations along an axis
 mix(x, y, layers => (1, 2), p => 1) with these levels of y's code in place of its own, or a share p of the way there
+counterfactual(x, target => 'bag', model => f, margin => 3)
+                                    after the least move at which the model's logit of a class leads by a margin
 
 Edits of one generator around each other are one (L19): the input is encoded once, moves are added, and it is drawn
 once. `keep => residual` adds what changed in the drawing to the input itself: x + G(w') − G(w). `within` is the largest
@@ -23,6 +25,7 @@ from ..kinds import InputKind
 from ..sources import Edit, Source
 from .form import (
     AxisArgument,
+    ClassArgument,
     EditArgument,
     EditForm,
     InputArgument,
@@ -35,6 +38,9 @@ from .form import (
 
 WITHIN: Final = 0.1
 """How far the probability of the explained class may move between an input and its reconstruction."""
+
+MARGIN: Final = 3.0
+"""How far the class of a counterfactual leads; at less, other models often do not agree."""
 
 _DRAWN = MappingProxyType({"generator": "", "keep": "", "within": WITHIN})
 
@@ -86,12 +92,31 @@ class Mixed(LatentEdit):
     within: float
 
 
+@node
+class Counterfactual(LatentEdit):
+    """The input after the least move of its code, in standard deviations, at which the output of class `target` (its
+    name or number) of a model leads all others by `margin`."""
+
+    options: ClassVar[Mapping[str, object]] = MappingProxyType({"target": "", "model": "", "margin": MARGIN, **_DRAWN})
+
+    target: str
+    model: str
+    margin: float
+    generator: str
+    keep: str
+    within: float
+
+
 def _by_the_catalog(edit: Edit, x: Tensor, surroundings: Surroundings) -> NoReturn:
     raise AssertionError(f"the catalog draws {edit!r}")
 
 
 def _share(p: float) -> str | None:
     return None if 0 <= p <= 1 else f"p is the share of the way to the other input, from 0 to 1, not {p:g}"
+
+
+def _lead(margin: float) -> str | None:
+    return None if margin >= 0 else f"the margin is how far the class leads, from 0, not {margin:g}"
 
 
 def _gap(within: float) -> str | None:
@@ -124,6 +149,13 @@ LATENT_EDITS: Final[Mapping[str, EditForm]] = {
             (InputArgument("y"),),
             OptionArgument("layers", NumbersArgument("layers"), ()),
             OptionArgument("p", NumberArgument("p", "the share", _share), 1.0),
+        ),
+        _form(
+            Counterfactual,
+            (),
+            OptionArgument("target", ClassArgument("the class to lead to"), ""),
+            OptionArgument("model", WordArgument("the name of a model"), ""),
+            OptionArgument("margin", NumberArgument("margin", "the margin", _lead), MARGIN),
         ),
     )
 }

@@ -28,6 +28,7 @@ from ...algebra.edits import (
     EDITS,
     LATENT_EDITS,
     AxisArgument,
+    ClassArgument,
     EditArgument,
     EditForm,
     InputArgument,
@@ -47,6 +48,7 @@ from ...algebra.sources import Edit, Source
 from ...algebra.sweeps import Step, sweep
 from ...algebra.windows import Window, check_masks
 from ...catalog.catalog import Catalog
+from ...catalog.drawing import class_of
 from ...catalog.inputs import Entry
 from ...catalog.texts import AbsentTokens, token_of
 from ...errors import BindError, IalgebraError, Span, did_you_mean
@@ -194,11 +196,27 @@ class _Modifier:
             values[place] = (generator.name,)
             if self.form.name == "mix":
                 self.mixed(values, generator.levels)
+            if self.form.name == "counterfactual":
+                self.led(values)
 
     def arguments_before(self, option: str) -> int:
         """The place of an option among the values of the edit."""
         names = [each.name for each in self.form.options]
         return len(self.form.arguments(KINDS[self.entry.kind]) or ()) + names.index(option)
+
+    def led(self, values: list[Sequence[_Value]]) -> None:
+        """Fill in the only model where a counterfactual names none; BindError for one without its class."""
+        place, models = self.arguments_before("model"), self.catalog.models
+        (named,) = values[place]
+        if not named and len(models) != 1:
+            raise BindError(f"say which model is to change its mind: model => {next(iter(models), 'f')}")
+        model = self.catalog.model(str(named) if named else next(iter(models)))
+        values[place] = (model.name,)
+        (target,) = values[self.arguments_before("target")]
+        if not target:
+            raise BindError("say which class the counterfactual is to lead to: target => 'bag'")
+        if model.probed:
+            class_of(model, str(target))
 
     def mixed(self, values: list[Sequence[_Value]], levels: int) -> None:
         """Fill in all levels where a mix names none; BindError for a level that the generator does not have."""
@@ -230,6 +248,10 @@ class _Modifier:
                 if not isinstance(given, tree.Text | tree.Name) or (legal and given.value.lower() not in legal):
                     raise BindError(f"{self.form.name} needs {name} here", given.span)
                 return (given.value.lower() if legal else given.value,)
+            case ClassArgument():
+                if not isinstance(given, tree.Text | tree.Name | tree.Number):
+                    raise BindError("a class is named by a text in quotes, or by its number", given.span)
+                return (given.value if isinstance(given, tree.Text | tree.Name) else str(whole(given, "a class", 0)),)
             case NumbersArgument(name):
                 several = given.values if isinstance(given, tree.NumberTuple) else (given,)
                 return (tuple(whole(each, f"a number of {name}", 1) for each in several),)
