@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .results.attribution import Attribution
     from .results.relation import Relation, load
     from .results.scores import Scores
+    from .session.learning import learn
     from .session.session import Session, connect
     from .session.submitted import Submitted
     from .system.runtime import tune_process
@@ -54,6 +55,7 @@ _HOMES = {
     "WindowWarning": "errors",
     "__version__": "version",
     "connect": "session.session",
+    "learn": "session.learning",
     "load": "results.relation",
     "load_ipython_extension": "apps.magics",  # what `%load_ext ialgebra` looks for
     "tune_process": "system.runtime",
@@ -80,6 +82,7 @@ __all__ = [
     "WindowWarning",
     "__version__",
     "connect",
+    "learn",
     "load",
     "tune_process",
 ]

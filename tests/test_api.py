@@ -35,6 +35,7 @@ PUBLIC = {
     "WindowWarning",
     "__version__",
     "connect",
+    "learn",
     "load",
     "tune_process",
 }

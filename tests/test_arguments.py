@@ -127,6 +127,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     return {
         "connect": (ialgebra.connect, {}),
         "load": (ialgebra.load, {"path": path}),
+        "learn": (ialgebra.learn, {"model": nn.Linear(4, 2), "inputs": torch.ones(4, 4)}),
         "Session.register_model": (of_a_session("register_model"), {"name": "g", "module": nn.Linear(4, 2)}),
         "Session.register_input": (of_a_session("register_input"), {"name": "y", "tensor": torch.ones(4)}),
         "Session.register_window": (con.register_window, {"name": "w", "mask_or_predicate": "feature < 2"}),

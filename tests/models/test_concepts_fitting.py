@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ialgebra
 from ialgebra.errors import BindError, ShapeError
 from ialgebra.models import Network
-from ialgebra.models.concepts import Dictionary, Fitted, activations_of, fit, learning, surrogate_of
+from ialgebra.models.concepts import Dictionary, Fitted, activations_of, by_design, fit, learning, surrogate_of
 from ialgebra.models.concepts.encoders import NonnegativeEncoder, SparseEncoder, built, described, places_last
 from ialgebra.models.concepts.factors import SparseCoder, nmf, nonnegative_codes, top_codes
 from ialgebra.models.concepts.metrics import matched_correlation
@@ -310,3 +311,53 @@ def test_the_largest_codes_stay() -> None:
     coder = SparseCoder(one, torch.zeros(4), one, torch.zeros(4))
     found = top_codes(torch.tensor([[1.0, 3, 2, -5], [-1, -2, -3, 0.5]]), coder, 2)
     assert torch.equal(found, torch.tensor([[0.0, 3, 2, 0], [0, 0, 0, 0.5]]))
+
+
+def test_learning_by_design_trains_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_design, "_RATE_OF_MODEL", 2e-2)
+    rows, codes, _ = planted()
+    torch.manual_seed(0)
+    module = Reader()
+    labels = codes[:, :3].argmax(dim=1)
+    known = float((module(rows).argmax(dim=1) == labels).float().mean())
+    module.body[0].weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    learned = ialgebra.learn(module, rows, labels, size=8, classes=["cat", "dog", "owl"], epochs=12)
+    assert learned.model is module
+    assert any(not torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert not module.body[0].weight.requires_grad
+    assert all(each.grad is None for each in module.parameters())
+    assert module.training
+    with torch.no_grad():
+        assert float((module(rows).argmax(dim=1) == labels).float().mean()) > known + 0.05
+    figures = learned.report.figures.fits[0]
+    assert figures.fidelity > figures.majority + 0.15
+    con = ialgebra.connect()
+    con.register_model("h", module, classes=["cat", "dog", "owl"])
+    con.register_input("x", rows[0])
+    con.register_concepts("h", learned.dictionary)
+    answer = con.sql("select * from h(x, players => concepts)")[0]
+    assert len(answer.values) == 8
+
+
+def test_learning_by_design_again_gives_the_same_bits() -> None:
+    rows, found = planted()[0], []
+    for _ in range(2):
+        torch.manual_seed(0)
+        module = Reader()
+        learned = ialgebra.learn(module, rows, module(rows).argmax(dim=1), size=4, epochs=1)
+        found.append({**module.state_dict(), **learned.dictionary.encoder.state_dict()})
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "labels are needed"),
+        ({"labels": [0, 1, 2], "inputs": "xs"}, "inputs"),
+        ({"labels": [0], "size": 0}, "size"),
+    ],
+)
+def test_what_cannot_be_learned_by_design_is_refused(given: dict, words: str) -> None:
+    with pytest.raises(BindError, match=words):
+        ialgebra.learn(Reader(), **({"inputs": planted()[0]} | given))

@@ -115,9 +115,13 @@ class JoinedArms(nn.Module):
         self.unit.mul_(by)
 
     def forward(self, *hidden: Tensor) -> Tensor:
+        return F.relu(self.before(*hidden)) * self.unit
+
+    def before(self, *hidden: Tensor) -> Tensor:
+        """The attributes (B, J) before ReLU and `unit`."""
         read = [arm(value) for arm, value in zip(self.arms, hidden, strict=True)]
-        attributes: Tensor = F.relu(self.join(torch.cat(read, dim=1)))
-        return attributes * self.unit
+        joined: Tensor = self.join(torch.cat(read, dim=1))
+        return joined
 
 
 class _OfDirections(nn.Module):

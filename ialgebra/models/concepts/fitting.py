@@ -93,18 +93,31 @@ def fit(
     aside, checked = split(torch.arange(len(hidden)), holdout, seed)
     learn = {"flint": _flint, "nmf": _of_directions, "sae": _sparse}[kind]
     part = learn(hidden, aside, checked, size, seed, progress)
+    return finished(hidden, part, aside, truth, name, kind, time.perf_counter() - started)
+
+
+def finished(
+    hidden: HiddenOfInputs,
+    part: LearnedEncoder,
+    aside: Tensor,
+    truth: Tensor | None,
+    name: str,
+    kind: ConceptKind,
+    seconds: float,
+) -> tuple[Dictionary, Fitted]:
+    """The dictionary of what was learned, and what was seen on the inputs held `aside` (N,) bool."""
+    networks = hidden.networks
     encoder, attributes, heads = part.encoder, part.attributes, part.heads
     read = {
         model: tuple(layer.name for layer in hidden.layers if layer.model == model and layer.number)
         for model in networks
     }
-    names = tuple(f"a{index}" for index in range(size))
-    place = first.runs_on
+    place = next(iter(networks.values())).runs_on
     dictionary = Dictionary(
         name,
         kind,
         read,
-        names,
+        tuple(f"a{index}" for index in range(attributes.shape[1])),
         encoder.to(place).eval().requires_grad_(False),
         {model: ConceptHead(head.weight.to(place), head.bias.to(place)) for model, head in heads.items()},
         None if isinstance(encoder, JoinedArms) else encoder.directions,
@@ -119,7 +132,7 @@ def fit(
         part.reconstruction,
         part.rebuilt,
         len(hidden) - len(held),
-        time.perf_counter() - started,
+        seconds,
         part.interrupted,
     )
     return dictionary, fitted
@@ -144,7 +157,7 @@ def attributes_of(hidden: HiddenOfInputs, encoder: nn.Module, batch_size: int = 
 
 
 @dataclass(frozen=True, eq=False)
-class _Learned:
+class LearnedEncoder:
     """An encoder whose attributes of all inputs are (N, J), a head for each model, and R² of what is rebuilt from the
     attributes held out."""
 
@@ -158,7 +171,7 @@ class _Learned:
 
 def _of_directions(
     hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
-) -> _Learned:
+) -> LearnedEncoder:
     """Kind 'nmf': nonnegative directions of one layer, and the convex refit of each head."""
     encoder = _nonnegative(hidden.layers[0], _feature_rows(hidden, ~aside, seed), size, seed, progress)
     return _refitted(hidden, encoder, aside, checked)
@@ -166,7 +179,7 @@ def _of_directions(
 
 def _sparse(
     hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
-) -> _Learned:
+) -> LearnedEncoder:
     """Kind 'sae': a sparse autoencoder of one layer, which begins with nonnegative directions, and the convex refit."""
     layer, rows = hidden.layers[0], _feature_rows(hidden, ~aside, seed)
     begin = _nonnegative(layer, rows, size, seed, progress).directions
@@ -189,7 +202,7 @@ def _nonnegative(
 
 def _refitted(
     hidden: HiddenOfInputs, encoder: NonnegativeEncoder | SparseEncoder, aside: Tensor, checked: Tensor
-) -> _Learned:
+) -> LearnedEncoder:
     layer = hidden.layers[0]
     attributes = attributes_of(hidden, encoder)
     unit = _unit(attributes, ~aside)
@@ -200,12 +213,12 @@ def _refitted(
         for name, network in hidden.networks.items()
     }
     rebuilt = f"layer '{layer.name}'" if layer.number else "the input"
-    return _Learned(encoder, attributes, heads, _rebuilt(hidden, encoder, aside.nonzero()[:, 0]), rebuilt)
+    return LearnedEncoder(encoder, attributes, heads, _rebuilt(hidden, encoder, aside.nonzero()[:, 0]), rebuilt)
 
 
 def _flint(
     hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
-) -> _Learned:
+) -> LearnedEncoder:
     """Kind 'flint': see `learning`."""
     lessons = lessons_of(hidden, aside, size, seed, progress)
     interpreter, interrupted = learned_post_hoc(
@@ -229,7 +242,7 @@ def lessons_of(
 @torch.no_grad()
 def of_interpreter(
     hidden: HiddenOfInputs, interpreter: FlintNets, lessons: Lessons, aside: Tensor, *, interrupted: bool
-) -> _Learned:
+) -> LearnedEncoder:
     """What a trained interpreter says of all inputs, in units in which 1 is each attribute's highest value."""
     encoder = interpreter.encoder
     attributes = attributes_of(hidden, encoder)
@@ -242,7 +255,7 @@ def of_interpreter(
     for name, head in zip(hidden.networks, interpreter.heads, strict=True):
         assert isinstance(head, nn.Linear)
         heads[name] = ConceptHead(head.weight.detach() / unit, head.bias.detach())
-    return _Learned(encoder, attributes * unit, heads, reconstruction, lessons.rebuilt, interrupted)
+    return LearnedEncoder(encoder, attributes * unit, heads, reconstruction, lessons.rebuilt, interrupted)
 
 
 def _feature_rows(hidden: HiddenOfInputs, learned: Tensor, seed: int) -> Tensor:

@@ -30,6 +30,7 @@ _LEARNING_RATE = 2e-3
 _CHECKED_AT_MOST = 2_000  # inputs by which the best epoch is chosen
 _NMF_ROWS = 8_000
 _REBUILT_AT_MOST = 4_096  # numbers of an input up to which it is rebuilt; else the last hidden layer is
+_LEAK = 0.05
 _WIDE = 128  # of the decoder
 
 
@@ -37,13 +38,15 @@ _WIDE = 128  # of the decoder
 class FlintLosses:
     """The weights of the losses. `fidelity` is that of the cross-entropy to the model's probabilities, `logits` of the
     squared distance to its logits, in units of their variance; `rebuilt` of the squared error of the inputs, in units
-    of their variance; `entropy` and `sparse` of those that keep few attributes active."""
+    of their variance; `entropy` and `sparse` of those that keep few attributes active; `warm` of the
+    squared distance to the attributes that it begins with, which makes dictionaries of several seeds alike."""
 
     fidelity: float = 2.0
     logits: float = 5.0
     rebuilt: float = 0.5
     entropy: float = 0.1
     sparse: float = 0.1
+    warm: float = 1.0
 
 
 class FlintNets(nn.Module):
@@ -122,23 +125,24 @@ def learned_post_hoc(
     try:
         _imitate(interpreter, hidden, lessons, rows_of_learning, order, progress)
         _refit(interpreter, lessons, hidden, rows, checked_rows)
-        best.see(_score(interpreter, hidden, lessons, checked_rows))
+        best.see(fidelity_of(interpreter, hidden, lessons, checked_rows))
         epochs = max(_FEWEST_EPOCHS, math.ceil(_STEPS * _BATCH / len(rows_of_learning)))
         optimizer = torch.optim.Adam(interpreter.parameters(), _LEARNING_RATE)
         steps = epochs * math.ceil(len(rows_of_learning) / _BATCH)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for epoch in range(epochs):
-            for number, some in enumerate(_batches(rows_of_learning, order)):
+            for number, some in enumerate(batches_in_order(rows_of_learning, order)):
                 optimizer.zero_grad()
                 attributes, logits, rebuilt = interpreter(hidden.rows(some))
                 goals = {name: goal.rows(some) for name, goal in lessons.goals.items()}
                 loss = total_loss(losses, attributes, logits, rebuilt, goals, lessons.target[some])
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss = loss + losses.warm * (attributes - lessons.warm[some]).square().mean()
+                loss.backward()
                 optimizer.step()
                 schedule.step()
                 if progress is not None:
                     progress("flint", epoch * math.ceil(len(rows_of_learning) / _BATCH) + number + 1, steps)
-            best.see(_score(interpreter, hidden, lessons, checked_rows))
+            best.see(fidelity_of(interpreter, hidden, lessons, checked_rows))
     except KeyboardInterrupt:
         best.restore()
         return interpreter, True
@@ -220,9 +224,11 @@ def _imitate(
     epochs = max(1, math.ceil(_WARM_STEPS * _BATCH / len(rows)))
     steps, done = epochs * math.ceil(len(rows) / _BATCH), 0
     for _ in range(epochs):
-        for some in _batches(rows, order):
+        for some in batches_in_order(rows, order):
             optimizer.zero_grad()
-            attributes, _, rebuilt = interpreter(hidden.rows(some))
+            # Leaky: an attribute that is 0 for all inputs at first would get no gradient, and stay so.
+            attributes = F.leaky_relu(interpreter.encoder.before(*hidden.rows(some)), _LEAK)
+            rebuilt = interpreter.decoder(attributes)
             near = (attributes - lessons.warm[some]).square().mean()
             (near + (rebuilt - lessons.target[some]).square().mean()).backward()
             optimizer.step()
@@ -247,7 +253,7 @@ def _refit(interpreter: FlintNets, lessons: Lessons, hidden: HiddenOfInputs, row
 
 
 @torch.no_grad()
-def _score(interpreter: FlintNets, hidden: HiddenOfInputs, lessons: Lessons, rows: Tensor) -> float:
+def fidelity_of(interpreter: FlintNets, hidden: HiddenOfInputs, lessons: Lessons, rows: Tensor) -> float:
     """The mean fidelity to the models on some inputs; of none, the same always."""
     if not len(rows):
         return 0.0
@@ -262,5 +268,5 @@ def _score(interpreter: FlintNets, hidden: HiddenOfInputs, lessons: Lessons, row
     return sum(scores) / len(scores)
 
 
-def _batches(rows: Tensor, order: torch.Generator) -> Iterator[Tensor]:
+def batches_in_order(rows: Tensor, order: torch.Generator) -> Iterator[Tensor]:
     yield from torch.split(rows[torch.randperm(len(rows), generator=order)], _BATCH)

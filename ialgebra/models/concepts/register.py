@@ -23,7 +23,7 @@ from ..goals import goal_of
 from ..network import Network
 from ..reading import Batch, HiddenOutputs, collect
 from ..regression import fit
-from .composed import activations_of, surrogate_of
+from .composed import activations_of, surrogate_of, tap_of
 from .dictionary import ConceptHead, Dictionary
 from .measuring import figures_of
 
@@ -67,11 +67,14 @@ def registered(
     """A dictionary of concepts that somebody brings; without inputs, the network has to be probed.
 
     `module` is a module or function from a batch (B, *shape) to concepts (B, J), or (B, J, *places), of which the mean
-    is taken; or a layer of the network, by index or name, or a submodule of it. `head`: the map from concepts to the
+    is taken; or a layer of the network, by index or name, or a submodule of it; or a dictionary of one model that was
+    learned elsewhere, which is taken as it is. `head`: the map from concepts to the
     logits of the model, a `nn.Linear` or its (weight (C, J), bias (C,)). None: fitted on `inputs` (to `labels`, or to
     the model's own outputs); without inputs, the linear map inside the model that turns these concepts into its
     outputs. Raises BindError or ShapeError for what does not fit, ModelError for a failing module.
     """
+    if isinstance(module, Dictionary):
+        return _adopted(network, module, names, name)
     if isinstance(inputs, Iterator):
         inputs = list(inputs)
     read = None if inputs is None else collect(network, inputs, (), network.batch_size or _BATCH, None)
@@ -116,6 +119,23 @@ def check(networks: Mapping[str, Network], dictionary: Dictionary) -> None:
                 f"dictionary '{dictionary.name}' gives {made.column_count} attributes of an input of '{first}'; it has "
                 f"{dictionary.size} names"
             )
+
+
+def _adopted(network: Network, made: Dictionary, names: Sequence[str] | None, name: str) -> Dictionary:
+    """A dictionary that was learned of this network outside of the session, under the names that it has here."""
+    if len(made.models) != 1:
+        raise BindError(f"a dictionary of the models {', '.join(made.models)} is not that of '{network.name}' alone")
+    (model,) = made.models
+    for layer in made.layers[model]:
+        tap_of(network, layer)
+    head = made.heads[model]
+    if len(head.weight) != network.column_count:
+        raise ShapeError(
+            f"the dictionary gives {len(head.weight)} outputs, and model '{network.name}' has {network.column_count}"
+        )
+    called = made.names if names is None else _names(names, made.size, name)
+    layers = {network.name: made.layers[model]}
+    return replace(made, name=name, layers=layers, heads={network.name: head}, names=called)
 
 
 def _place(network: Network, module: object) -> tuple[tuple[str, ...], GivenEncoder]:
