@@ -63,11 +63,18 @@ def run_again(catalog: Catalog, network: Network) -> None:
 
 def read_inputs(catalog: Catalog, model: str, inputs: Inputs | None) -> Iterable[Batch] | Tensor | None:
     """Inputs as a model is given them: the elements of a registered collection, or what the caller gave."""
-    if isinstance(inputs, np.ndarray):
-        return torch.from_numpy(inputs)
     if not isinstance(inputs, str):
-        return inputs
+        return inputs if inputs is None else as_batches(inputs)
     return _Elements(catalog, model, inputs)
+
+
+def as_batches(inputs: Iterable[Batch] | Tensor | NDArray[np.generic]) -> Iterable[Batch] | Tensor:
+    """Inputs as tensors; BindError for an array of what are no numbers."""
+    if not isinstance(inputs, np.ndarray):
+        return inputs
+    if inputs.dtype.kind not in "biuf":
+        raise BindError(f"inputs are an array of {inputs.dtype}; numbers are needed, such as float32")
+    return torch.from_numpy(np.ascontiguousarray(inputs))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,6 +20,7 @@ from ..models.fitting import HeadLabels
 from ..models.reading import Batch
 from ..results.concept_report import ConceptReport
 from ..system.arguments import checked
+from .concepts import as_batches
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,7 +38,7 @@ class LearnedByDesign:
 @checked
 def learn(
     model: nn.Module,
-    inputs: Iterable[Batch] | Tensor | NDArray[Any],
+    inputs: Iterable[Batch] | Tensor | NDArray[np.generic],
     labels: HeadLabels | None = None,
     *,
     classes: Sequence[str] | None = None,
@@ -64,9 +63,8 @@ def learn(
     """
     if isinstance(inputs, str):
         raise BindError(f"inputs are a text, '{inputs:.40}'; learn is outside of any session, so give tensors")
-    given = torch.from_numpy(inputs) if isinstance(inputs, np.ndarray) else cast("Iterable[Batch] | Tensor", inputs)
     network = Network("f", model, classes=classes)
-    made, seen = learn_by_design(network, given, labels, layers, size, name, seed, holdout, epochs)
+    made, seen = learn_by_design(network, as_batches(inputs), labels, layers, size, name, seed, holdout, epochs)
     figures = figures_of(
         *(made, {"f": network}, seen.codes, seen.outputs, seen.labels),
         fitted=seen.rows,

@@ -36,7 +36,7 @@ from .hidden import HiddenOfInputs, read_hidden
 from .learning import FlintLosses, FlintNets, Lessons, batches_in_order, fidelity_of, learned_post_hoc, total_loss
 
 _RATE_OF_MODEL, _RATE_OF_INTERPRETER = 3e-4, 1e-3
-_LOSSES = FlintLosses(fidelity=0.5, logits=0.0)
+_LOSSES = FlintLosses(fidelity=0.5, logits=0.0, entropy=0.1)
 _MAY_LOSE = 0.003  # of the share of labels that the model predicts
 
 

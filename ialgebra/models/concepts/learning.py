@@ -41,12 +41,12 @@ class FlintLosses:
     of their variance; `entropy` and `sparse` of those that keep few attributes active; `warm` of the
     squared distance to the attributes that it begins with, which makes dictionaries of several seeds alike."""
 
-    fidelity: float = 2.0
+    fidelity: float = 4.0
     logits: float = 5.0
     rebuilt: float = 0.5
-    entropy: float = 0.1
+    entropy: float = 0.3
     sparse: float = 0.1
-    warm: float = 1.0
+    warm: float = 0.5
 
 
 class FlintNets(nn.Module):
