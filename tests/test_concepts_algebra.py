@@ -22,8 +22,10 @@ from ialgebra.catalog import derived
 from ialgebra.language import reader
 from ialgebra.language.bind.query import bind
 from ialgebra.language.printer import to_sql
+from ialgebra.models.affine import weights_of
 from ialgebra.models.concepts import ConceptHead, Dictionary
 from ialgebra.system.arrays import Floats
+from ialgebra.testing import check_laws
 
 J, CLASSES, COUNT = 6, ("cat", "dog", "hen"), 12
 SHAPE = (1, 4, 4)
@@ -419,3 +421,23 @@ def test_a_plan_over_concepts_is_printed_so_that_it_binds_again(con: Session) ->
         text = to_sql(bound.wanted[0].plan)
         again = bind(reader.parse(text)[0], text, catalog)
         assert again.wanted[0].plan is bound.wanted[0].plan, text
+
+
+@pytest.mark.parametrize("name", ["concepts", "motifs"])
+def test_the_laws_of_concepts_hold_and_a_wrong_head_breaks_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ialgebra.connect(progress=False) as own:
+        own.register_model("f", F, classes=CLASSES)
+        own.register_input("x", X)
+        own.register_input("y", Y)
+        own.sql("predict f from x")
+        unlearned = check_laws(own, "f", ["x", "y"], ["L21"], examples=1)
+        assert (unlearned[0].passed, unlearned[0].reason) == (
+            None,
+            "model 'f' has no dictionary of concepts of its own",
+        )
+        own.register_concepts("f", "2", (*NAMES, "a6", "a7"), head=nn.Linear(8, 3).double(), name=name)
+        for result in check_laws(own, "f", ["x", "y"], ["L21", "L22"], examples=6):
+            assert result.passed, result
+            assert result.checked > 1
+        monkeypatch.setattr("ialgebra.interpreters.linear.weights_of", lambda *given: 1.001 * weights_of(*given))
+        assert check_laws(own, "f", ["x", "y"], ["L21"], examples=6)[0].passed is False

@@ -298,7 +298,7 @@ class Estimates:
         total = 0.0
         for term, (job, column) in zip(answer.beside, readings, strict=True):
             values = self.tables.values[job][:, column]
-            share = float(-term.coefficient if term.board.swapped else term.coefficient)
+            share = float(term.coefficient) * (-1 if term.board.swapped else 1)
             total += share * float(values[min(1, len(values) - 1)] - values[0])
         return total
 

@@ -204,6 +204,10 @@ class Case:
             self.sides[text, strategy.name] = side
         return self.sides[text, strategy.name]
 
+    def answered(self, text: str) -> Side:
+        """The engine's answers to a query; raises Refused if the engine refuses it."""
+        return self._side(self.said(text, BEST), lambda: self.world.ask(text, BEST, self.seed))
+
     def _side(self, said: str, ask: Callable[[], tuple[Attribution, ...]]) -> Side:
         try:
             answers = ask()

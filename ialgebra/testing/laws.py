@@ -16,7 +16,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..algebra.baselines import Blur
+from ..algebra.players import OfConcepts
 from ..algebra.windows import sql_name
+from ..catalog.catalog import CONCEPTS
+from ..models.affine import weights_of
+from ..models.concepts import activations_of, head_of
 from ..results.attribution import Attribution
 from ..system.arrays import Bools, Ints
 from . import strategies, variants
@@ -369,6 +373,61 @@ def mean_baseline(case: Case) -> None:
     case.means(DrawnJoin((among, partner)), "a collection under a join does not count as its elements' mean")
 
 
+def closed_form(case: Case) -> None:
+    """concepts: φ over the attributes of g is w_jc (z_j − z̄_j)"""
+    world, dictionary = case.world, case.world.dictionary
+    assert dictionary is not None, "the law is not applicable"
+    name, against = case.one_of(*world.names), case.one_of(*world.names, *world.elements)
+    target = case.one_of(*range(min(3, world.network.class_count)))
+    kept = sorted(case.draw(st.sets(st.integers(0, dictionary.size - 1), min_size=1)))
+    window = case.one_of("", f" where concept in ({', '.join(map(str, kept))})")
+    using = "" if dictionary.size > ENUMERATED else case.one_of("", " using exact()")
+    text = (
+        f"select * from {sql_name(world.model)}({sql_name(name)}, players => {OfConcepts(dictionary.name)}, "
+        f"target => {target}, baseline => {sql_name(against)}, output => 'logit'){window}{using}"
+    )
+    found = case.answered(text)
+    network = {world.model: world.network}
+    of_inputs = activations_of(world.model, network, dictionary)
+    x, background = world.x(name), world.x(against)
+    of_inputs.probe(x)
+    codes = np.stack([of_inputs.forward(each[None], [None])[None][0].double().numpy() for each in (x, background)])
+    weights = weights_of(head_of("head", world.network, dictionary), target, "logit").numpy()
+    expected = weights * (codes[0] - codes[1])
+    if window:
+        expected[[k for k in range(dictionary.size) if k not in kept]] = 0.0
+    case.run.compared += 1
+    said = Side("w_jc (z_j − z̄_j), from the head and two calls of the model", (expected,), (np.zeros(1),))
+    case.close(found, said, "the map over concepts is not its closed form", scale=float(np.abs(expected).sum()) + 1.0)
+
+
+def attributes_add_up(case: Case) -> None:
+    """φ^{g_c} = Σ_j w_jc φ^{φ_j} on one design of linear estimators"""
+    world, dictionary = case.world, case.world.dictionary
+    assert dictionary is not None, "the law is not applicable"
+    name, against = case.one_of(*world.names), case.one_of(*world.names, *world.elements)
+    target = case.one_of(*range(min(3, world.network.class_count)))
+    players, window = case.one_of(*world.few), case.window()
+    model, using = sql_name(world.model), case.one_of("exact()", "permutations() budget 12")
+    key = f"{world.model}.{dictionary.name}"
+    surrogate = f"{world.model}.g" if dictionary.name == CONCEPTS else f"{key}.g"
+
+    def asked(model: str, target: str) -> Side:
+        return case.answered(
+            f"select * from {sql_name(model)}({sql_name(name)}, players => {players}, target => {target}, "
+            f"baseline => {sql_name(against)}, output => 'logit') where {window} using {using}"
+        )
+
+    whole, every = asked(surrogate, str(target)), asked(key, "all")
+    weights = weights_of(head_of("head", world.network, dictionary), target, "logit").numpy()
+    total = np.sum([weight * each for weight, each in zip(weights, every.maps, strict=True)], axis=0)
+    scale = sum(abs(weight) * np.abs(each).sum() for weight, each in zip(weights, every.maps, strict=True))
+    case.run.compared += 1
+    said = Side(f"Σ_j w_jc · {every.said} of {model}", (total,), (np.zeros(1),))
+    exactly = replace(whole, errors=(np.zeros(1),))
+    case.close(exactly, said, "the maps of the attributes do not add up to that of g", scale=float(scale) + 1.0)
+
+
 # --- what laws have in common
 
 
@@ -463,12 +522,14 @@ def _decimal(share: Fraction) -> str:
 
 @dataclass(frozen=True)
 class NumericLaw:
-    """A law and its number; it needs at least `layers` layers and `inputs` inputs."""
+    """A law and its number; it needs at least `layers` layers and `inputs` inputs, and a dictionary if it is of
+    `concepts`."""
 
     id: str
     check: Callable[[Case], None]
     layers: int = 0
     inputs: int = 1
+    concepts: bool = False
 
     def remarks(self, world: World) -> str:
         """Which part of the law is not checked in this world, or is checked differently from a user's queries."""
@@ -487,6 +548,8 @@ class NumericLaw:
         if len(world.layers) < self.layers:
             had = "no layers" if not world.layers else "one layer only"
             return f"model '{world.model}' has {had} to select"
+        if self.concepts and world.dictionary is None:
+            return f"model '{world.model}' has no dictionary of concepts of its own"
         if len(world.names) < self.inputs:
             return f"an anti-join needs two inputs, and only '{world.names[0]}' was given"
         return ""
@@ -511,5 +574,7 @@ LAWS: tuple[NumericLaw, ...] = (
     NumericLaw("L16", axioms),
     NumericLaw("L17", linear_model),
     NumericLaw("L18", mean_baseline),
+    NumericLaw("L21", closed_form, concepts=True),
+    NumericLaw("L22", attributes_add_up, concepts=True),
 )
 """In the order of their numbers."""

@@ -25,9 +25,11 @@ from ..algebra.baselines import Constant, materialise
 from ..algebra.kinds import KINDS
 from ..algebra.packings import agreed, carrying, packing_of, plain
 from ..algebra.packings.parts import InputPart, PartsPacking
+from ..catalog import derived
 from ..catalog.catalog import Catalog, Settings
 from ..catalog.inputs import Element, Entry, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
+from ..models.concepts import Dictionary
 from ..models.head import Head, pooled
 from ..models.network import Model, Network
 from ..planner.strategy import Strategy
@@ -71,6 +73,7 @@ class World:
     shape: tuple[int, ...]
     told: Mapping[str, str]
     remarks: str
+    dictionary: Dictionary | None = None  # of this model alone
 
     def ask(self, text: str, strategy: Strategy, seed: int) -> tuple[Attribution, ...]:
         """The answers to a query, in a new session."""
@@ -97,8 +100,15 @@ class World:
         with connect(progress=False) as con, _without_warnings():
             # The new session has the user's windows, views and interpreters, but not the settings.
             con._catalog = replace(
-                self.catalog, models={self.model: network}, inputs=dict(entries), settings=Settings()
+                self.catalog,
+                models={self.model: network},
+                inputs=dict(entries),
+                settings=Settings(),
+                concepts={},
+                heads={},
             )
+            if self.dictionary is not None and network is self.network:
+                derived.put(con._catalog, self.dictionary)
             return do(con)
 
     def x(self, name: str) -> Tensor:
@@ -271,6 +281,7 @@ def world(con: Session, model: str, inputs: Sequence[str]) -> World:
         first.shape,
         told,
         remarks,
+        next((each for each in catalog.concepts.values() if each.models == (model,)), None),
     )
 
 

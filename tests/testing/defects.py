@@ -168,7 +168,7 @@ DEFECTS = (
     ),
     Defect(
         "both sides of an anti-join have one sign", "estimation.maps",
-        "share = float(-term.coefficient if term.board.swapped else term.coefficient)",
+        "share = float(term.coefficient) * (-1 if term.board.swapped else 1)",
         "share = float(term.coefficient)",
         ("L13",), ("L5", "L16"),
     ),
