@@ -159,10 +159,13 @@ def test_a_script_registers_the_same_concepts_again(con: Session, tmp_path: Path
     torch.manual_seed(1)
     con.register_concepts("f", "3", NAMES)
     con.register_concepts("f", Own(), NAMES, head=nn.Linear(3, 2), name="motifs")
+    con.register_input("xs", torch.stack([torch.tensor([1.0, -2.0, 0.5, 3.0]), torch.zeros(4)]))
+    con.gallery("f", "xs")  # no step, so that no later step may find its rows
     answers = [con.sql("select * from f.g(x)"), con.sql("select * from f.motifs(x, target => 'ears')")]
     path = con.history.export(tmp_path / "analysis.py")
     given = con.registered()["models"]
     assert set(given) == {"f", "f.motifs"}
     again = list(runpy.run_path(str(path))["analysis"](given))
     for one, two in zip(answers, again, strict=True):
+        assert one.stats.rows == two.stats.rows
         assert np.array_equal(one[0].values, two[0].values)

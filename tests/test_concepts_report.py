@@ -154,7 +154,7 @@ def test_a_dictionary_is_fitted_and_reported_kept_in_files_and_scripts(tmp_path:
         con.register_model("f", model)
         con.register_input("xs", rows, labels=model(rows).argmax(dim=1).tolist())
         con.register_input("x", rows[0])
-        for inputs in ("xs", rows, rows.numpy(), list(rows), rows.split(50), iter(rows)):
+        for inputs in ("xs", rows, rows.numpy()[::-1], list(rows), rows.split(50), iter(rows)):
             report = con.fit_concepts("f", inputs, size=6, kind="nmf", seed=1)
             assert report.fidelity > 0.8
         report = con.fit_concepts("f", "xs", size=6, kind="nmf", seed=1, stability=1)
@@ -169,6 +169,8 @@ def test_a_dictionary_is_fitted_and_reported_kept_in_files_and_scripts(tmp_path:
         assert np.array_equal(before, con.sql("select * from f.g(x, target => 1) using exact()")[0].values)
         with pytest.raises(BindError, match="leave module out"):
             con.load_concepts("f", path, module=model)
+        with pytest.raises(BindError, match="numbers are needed"):
+            con.fit_concepts("f", np.array([["a"] * 6] * 3, dtype=object))
         with pytest.raises(BindError, match="unknown input 'ys'"):
             con.fit_concepts("f", "ys")
         assert "fit concepts of f" in str(con.history)

@@ -19,7 +19,7 @@ from ..algebra.windows import sql_name, sql_text
 from ..catalog.catalog import Catalog
 from ..catalog.inputs import Entry
 from ..errors import BindError, did_you_mean
-from ..models.concepts import Dictionary
+from ..models.concepts import Dictionary, activations_of
 from ..models.concepts.maximising import maximised, typical
 from ..models.concepts.measuring import figures_of
 from ..models.network import Network
@@ -29,8 +29,8 @@ from ..results.attribution import Attribution
 from ..results.gallery import Gallery
 from ..results.relation import Relation
 
-Ask = Callable[[str], Relation]
-"""Answers the text of a query."""
+Ask = Callable[[str, Catalog], Relation]
+"""Answers the text of a query of a catalog."""
 
 _MOST_INPUTS: Final = 10_000
 _SHOWN_MOST, _SHOWN_LEAST, _SHOWN_WHERE, _SHOWN_CLASSES = 4, 3, 2, 3
@@ -110,7 +110,9 @@ def _read(catalog: Catalog, model: str, inputs: str | None, name: str) -> _ReadD
     entry = catalog.input(inputs) if inputs is not None else _collection(catalog, network)
     sources = entry.sources[:_MOST_INPUTS]
     tensors = [catalog.element_for(model, each).tensor for each in sources]
-    attributes = catalog.model(f"{model}.{name}")
+    # A model of its own, so that what a later query finds does not depend on whether there was a gallery.
+    networks = {each: catalog.model(each) for each in dictionary.models}
+    attributes = catalog.models[f"{model}.{name}"] = activations_of(model, networks, dictionary)
     attributes.probe(tensors[0])
     codes = collect(attributes, tensors, (), network.batch_size or 64, None).logits.float()
     outputs = collect(network, tensors, (), network.batch_size or 64, None).logits
@@ -155,7 +157,7 @@ def _row(catalog: Catalog, ask: Ask, read: _ReadDictionary, index: int, cls: int
     most = ranked[:_SHOWN_MOST]
     least = ours[codes[ours].argsort(stable=True)][:_SHOWN_LEAST].tolist()
     kind, is_text = KINDS[read.entry.kind].name, KINDS[read.entry.kind].vocabulary
-    where = _where(ask, read, index, ranked[: _READ_TEXTS if is_text else _SHOWN_WHERE])
+    where = _where(catalog, ask, read, index, ranked[: _READ_TEXTS if is_text else _SHOWN_WHERE])
     return AttributeRow(
         read.dictionary.names[index],
         float(codes.max()),
@@ -178,7 +180,7 @@ def _shown(read: _ReadDictionary, place: int, index: int) -> ActiveInput:
     )
 
 
-def _where(ask: Ask, read: _ReadDictionary, index: int, places: Sequence[int]) -> list[Attribution]:
+def _where(catalog: Catalog, ask: Ask, read: _ReadDictionary, index: int, places: Sequence[int]) -> list[Attribution]:
     """Shapley maps of an attribute for some inputs."""
     players = ""
     if KINDS[read.entry.kind].name == "image" and min(read.entry.shape[-2:]) >= _FINE and read.entry.players is None:
@@ -187,7 +189,7 @@ def _where(ask: Ask, read: _ReadDictionary, index: int, places: Sequence[int]) -
     target = sql_text(read.dictionary.names[index])
     asked = f"select * from {said[0]}({said[1]}, target => {target}{players})"
     having = f" having index in ({', '.join(map(str, places))})" if read.entry.collection else ""
-    found = list(ask(f"{asked}{having} budget {_BUDGET}"))
+    found = list(ask(f"{asked}{having} budget {_BUDGET}", catalog))
     return sorted(found, key=lambda a: -a.full_value)
 
 

@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_BESIDE_BYTES = 64 << 20
+
+
 @checked
 def connect(*, store_bytes: int = 256 << 20, progress: bool | None = None) -> Session:
     """A new session; `store_bytes` bounds the values it keeps, `progress` shows how a query stands (None: in terminals
@@ -87,6 +90,7 @@ class Session:
     def __init__(self, *, store_bytes: int = 256 << 20, progress: bool | None = None) -> None:
         self._catalog = Catalog()
         self._store = Store(store_bytes)
+        self._beside = Store(min(store_bytes, _BESIDE_BYTES))  # of queries that are no steps
         self._lock = forking.lock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
         self._workers = Workers()
@@ -112,6 +116,7 @@ class Session:
         with self._lock:
             self._catalog = Catalog()
             self._store.clear()
+            self._beside.clear()
             self.history.clear()
 
     # Registration.
@@ -672,9 +677,10 @@ class Session:
         """The widget that `answer.explore()` returns, for an answer of this session."""
         return page.widget(self, answer)
 
-    def _asked(self, text: str) -> Relation:
-        """The answer to a query that is no step of its own."""
-        context = replace(self._context(text, 0, None), progress=False)
+    def _asked(self, text: str, catalog: Catalog) -> Relation:
+        """The answer to a query of a catalog that is no step of its own: no later step finds its rows, so that a script
+        that takes the steps again gets the same bits."""
+        context = replace(self._context(text, 0, None), catalog=catalog, progress=False, store=self._beside)
         (query,) = reader.parse(text)
         assert isinstance(query, tree.Query)
         return context.answered(context.request(query))
