@@ -117,6 +117,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     rows = torch.randn(12, 4)
     con.register_input("rows", rows)
     con.register_generator("G", LinearGenerator.fit(rows, 2), collection="rows")
+    con.register_axis("light", rows.sum(dim=1))
     strategy = {each.name: getattr(Strategy.BEST, each.name) for each in dataclasses.fields(Strategy)}
     question: dict[str, Any] = {
         "scalar": nn.Linear(2, 1), "foreground": torch.ones(2), "baseline": torch.zeros(2),
@@ -137,6 +138,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             {"name": "D", "generator": LinearGenerator.fit(torch.randn(12, 4), 2), "collection": "xs"},
         ),
         "Session.register_axis": (con.register_axis, {"name": "warm", "what": torch.arange(len(rows)), "on": "G"}),
+        "Session.cross_effects": (con.cross_effects, {"axes": ["light"], "models": ["f"], "inputs": "rows"}),
         "Session.fit_heads": (con.fit_heads, {"model": "f", "inputs": torch.ones(4, 4)}),
         "Session.save_heads": (con.save_heads, {"model": "f", "path": heads}),
         "Session.load_heads": (con.load_heads, {"model": "f", "path": heads}),

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ..algebra.baselines import Baseline
-from ..algebra.edits import registered
+from ..algebra.edits import LATENT_EDITS, registered
 from ..algebra.operators import leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog
@@ -124,6 +124,15 @@ def texts_in_force(query: tree.Query | tree.Predict, catalog: Catalog) -> dict[s
             if name in names
         },
         "views": {name: text for name, text in sorted(catalog.views.items()) if name in names},
+        **(_drawn(catalog) if {each.lower() for each in names} & LATENT_EDITS.keys() else {}),
+    }
+
+
+def _drawn(catalog: Catalog) -> dict[str, object]:
+    """What draws inputs: every generator with its axes, by content."""
+    return {
+        "generators": {name: each.content for name, each in sorted(catalog.generators.items())},
+        "axes": {name: {"of": each.of, "content": each.key} for name, each in sorted(catalog.axes.items())},
     }
 
 

@@ -183,10 +183,15 @@ def test_a_changed_generator_draws_anew(con: ialgebra.Session) -> None:
         own.register_generator("G", made, collection="xs")
         before = own.sql("predict f from reconstruct(xs)")
         assert own.sql("predict f from reconstruct(xs)").stats.rows == 0
+        query = "select * from f(reconstruct(xs, within => 1)) having index < 2"
+        map_before, asked_again = own.sql(query), own.sql(query)
+        assert asked_again.digest == map_before.digest
+        assert "generators" in map_before.provenance
         with torch.no_grad():
             made.mean.add_(1.0)
+        assert own.sql(query).digest != map_before.digest
         after = own.sql("predict f from reconstruct(xs)")
-        assert after.stats.rows == len(xs)
+        assert after.stats.rows == len(xs) - 2  # whose ends the map knows
         assert isinstance(before, Scores)
         assert isinstance(after, Scores)
         assert not np.array_equal(before.models[0].top_scores, after.models[0].top_scores)

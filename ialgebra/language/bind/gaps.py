@@ -42,7 +42,7 @@ def _drawn(source: Source) -> Iterator[tuple[Source, float]]:
             chain.append(source.edits[place])
             place += 1
         latent = [each for each in chain if isinstance(each, LatentEdit)]
-        if latent and not any(each.keep for each in latent):
+        if latent and not any(each.keep or each.within >= 1 for each in latent):
             plain = Reconstructed(latent[0].generator, "", 1.0)
             yield Source(source.name, source.index, (*source.edits[:first], plain)), min(each.within for each in latent)
         place = max(place, first + 1)
