@@ -88,10 +88,9 @@ def fit_heads(
     BindError for fewer than two inputs, unknown layers or classes and arguments of other kinds, ShapeError for labels
     that do not match, ModelError for a failing model, ResourceError when memory runs out at one row.
     """
-    if not isinstance(holdout, Real) or not 0 <= holdout < 1:
-        raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
     if not isinstance(seed, Integral) or not 0 <= seed < 1 << 63:
         raise BindError(f"seed is {seed}; an integer from 0 to 2^63 − 1 is needed")
+    check_holdout(holdout)
     read = collect(network, inputs, layers, batch_size or network.batch_size or 32, progress)
     rows = len(read.logits)
     if rows < 2:
@@ -176,8 +175,15 @@ def _listed(values: object, what: str) -> list[object]:
     return list(values)
 
 
+def check_holdout(holdout: float) -> None:
+    """Raise BindError for what is no share of inputs that may be held out."""
+    if not isinstance(holdout, Real) or not 0 <= holdout < 1:
+        raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
+
+
 def split(member: Tensor, holdout: float, seed: int) -> tuple[Tensor, Tensor]:
     """Masks (N,), whole groups at a time: held out for the report, and set aside to choose the ridge by."""
+    check_holdout(holdout)
     count = int(member.max()) + 1
     if count < 2 and holdout > 0:
         raise BindError("all inputs are of one group, so that none can be held out; give two groups or holdout=0")

@@ -177,10 +177,13 @@ def cross_effects(
     predict: Callable[[str], Relation], catalog: Catalog, axes: Sequence[str], models: Sequence[str], inputs: str
 ) -> CrossEffects:
     """See `Session.cross_effects`; `predict` answers a statement."""
+    axes, models = list(axes), list(models)
     if not axes or not models:
         raise BindError("cross_effects takes one axis and one model at least")
     for axis in axes:
         catalog.axis(axis)
+    for model in models:
+        catalog.model(model)
     asked = ", ".join(_asked(catalog, model, inputs) for model in models)
     effects, errors, columns, count = [], [], tuple[str, ...](), 0
     for axis in axes:

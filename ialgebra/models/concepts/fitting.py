@@ -144,8 +144,8 @@ def check_arguments(size: int, kind: str, seed: int, holdout: float) -> None:
         raise BindError(f"kind is '{kind}'; a dictionary is learned as one of {', '.join(KINDS)}")
     if not isinstance(size, Integral) or isinstance(size, bool) or not 1 <= size <= _MOST_ATTRIBUTES:
         raise BindError(f"size is {size}; a number of attributes from 1 to {_MOST_ATTRIBUTES} is needed")
-    if not isinstance(holdout, Real) or not 0 <= holdout < 1:
-        raise BindError(f"holdout is {holdout}; a share from 0 to below 1 is needed")
+    if not isinstance(holdout, Real) or not 0 < holdout < 1:
+        raise BindError(f"holdout is {holdout}; a share above 0 and below 1 is needed, on which figures are measured")
     if not isinstance(seed, Integral) or not 0 <= seed < 1 << 63:
         raise BindError(f"seed is {seed}; an integer from 0 to 2^63 − 1 is needed")
 
