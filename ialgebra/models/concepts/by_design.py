@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import BindError
+from ...errors import BindError, IalgebraWarning
 from ...kernels.forward import tapped, uncompiled
 from ..adapters import results
 from ..fitting import HeadLabels, known_truth, split
@@ -54,10 +55,11 @@ def learn_by_design(
 ) -> tuple[Dictionary, Fitted]:
     """Learns a dictionary of the network's module, which is trained by it for some `epochs`, in place.
 
-    Takes what `fit` takes. Of the epochs that one stays which does best by the sum of the head's fidelity and the share
-    of labels that the module predicts, on inputs that neither part is trained on; it loses no more than .3 % of the
-    labels that the module predicted before, so that it may be none of them. Ctrl-C keeps the best so far. Raises
-    BindError for a model that is no torch module and without labels, and what `fit` raises.
+    Takes what `fit` takes. Of the epochs that one stays which does best by the sum of the head's fidelity and the
+    share of labels that the module predicts, on a part of the inputs that are not held out; it loses no more than .3 %
+    of the labels that the module predicted before. Where no epoch does so, the module is as it was, which a warning
+    says. Ctrl-C keeps the best so far. Raises BindError for a model that is no torch module and without labels, and
+    what `fit` raises.
     """
     started = time.perf_counter()
     check_arguments(size, "flint", seed, holdout)
@@ -91,12 +93,14 @@ class _BestOfBoth:
     score: float
     least: float  # the share of labels that the model has to predict
 
+    kept: bool = False  # whether any epoch was good enough
+
     def __post_init__(self) -> None:
         self._keep()
 
     def see(self, score: float, accuracy: float) -> None:
         if accuracy >= self.least and score + accuracy >= self.score:
-            self.score = score + accuracy
+            self.score, self.kept = score + accuracy, True
             self._keep()
 
     def restore(self) -> None:
@@ -122,7 +126,8 @@ def _together(
 ) -> bool:
     """Trains the module and the interpreter together. Whether Ctrl-C ended it."""
     name, reading = network.name, network.outputs
-    rows, checked_rows = fitted.nonzero()[:, 0], checked.nonzero()[:, 0]
+    # Also on those that epochs are chosen by: the module knows them already, and would forget them.
+    rows, checked_rows = (fitted | checked).nonzero()[:, 0], checked.nonzero()[:, 0]
     order = torch.Generator().manual_seed(seed)
     accuracy = _accuracy(hidden.outputs[name][checked_rows], truth[checked_rows], reading)
     # The post-hoc interpreter is most faithful to the module as it was: any epoch that may be kept is better by design.
@@ -170,6 +175,13 @@ def _together(
         best.restore()
         return True
     best.restore()
+    if not best.kept:
+        warnings.warn(
+            "no epoch by design kept the accuracy of the module, which is as it was; its dictionary is that of a "
+            "module that was not trained further: train with fewer or more epochs, or first by the labels alone",
+            IalgebraWarning,
+            stacklevel=2,
+        )
     return False
 
 
