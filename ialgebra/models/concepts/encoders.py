@@ -36,9 +36,10 @@ def places_last(hidden: Tensor, pool: Sequence[int]) -> Tensor:
 
 
 class Arm(nn.Module):
-    """Reads one layer: (B, *shape) → (B, `width` · cells) ≥ 0. Of a layer with positions a convolution over 3 of them,
+    """Reads one layer: (B, *shape) → (B, `size`) ≥ 0. Of a layer with positions a convolution over 3 of them,
     on a grid of 7 × 7 cells (16 of a series, 4 × 4 × 4 of a volume), fewer where there are fewer positions; before it
-    the mean over positions, where there are more than two a cell. Of a flat layer a linear map."""
+    the mean over positions, where there are more than two a cell; and beside it a linear map of each feature's mean and
+    largest value over all positions. Of a flat layer a linear map."""
 
     def __init__(self, shape: Sequence[int], pool: Sequence[int], width: int = 64) -> None:
         super().__init__()
@@ -53,6 +54,7 @@ class Arm(nn.Module):
             stride = 2 if any(self.shape[dim - 1] > _CELLS[len(self.pool)] for dim in self.pool) else 1
             self.before = tuple(cells * stride for cells in self.grid)
             self.read = _CONVOLUTIONS[len(self.pool) - 1](features, width, 3, stride, padding=1)
+            self.whole = nn.Linear(2 * features, width)
         else:
             self.read = nn.Linear(math.prod(self.shape), width)
         self.register_buffer("scale", torch.ones(()))
@@ -65,7 +67,7 @@ class Arm(nn.Module):
     @property
     def size(self) -> int:
         """The length of its output."""
-        return self.width * math.prod(self.grid)
+        return self.width * (math.prod(self.grid) + (1 if self.convolves else 0))
 
     def forward(self, hidden: Tensor) -> Tensor:
         given = hidden.to(self.scale.dtype) * self.scale
@@ -78,7 +80,9 @@ class Arm(nn.Module):
             return F.relu(self.read(given.flatten(1)))
         sizes = [hidden.shape[dim] for dim in self.pool]
         placed = places_last(given, self.pool)
-        return F.relu(self.read(_averaged(placed.reshape(*placed.shape[:2], *sizes), self.before))).flatten(1)
+        cells = F.relu(self.read(_averaged(placed.reshape(*placed.shape[:2], *sizes), self.before))).flatten(1)
+        overall = torch.cat([placed.mean(dim=2), placed.amax(dim=2)], dim=1)
+        return torch.cat([cells, F.relu(self.whole(overall))], dim=1)
 
 
 def _averaged(values: Tensor, grid: tuple[int, ...]) -> Tensor:
