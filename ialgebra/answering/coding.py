@@ -17,7 +17,8 @@ from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
 from ..execution.execution import Executor
 from ..execution.wholes import WholeInputs
-from ..planner.codes import Code
+from ..models.concepts.resuming import plays_on_model, resumed_of
+from ..planner.codes import Code, resumed_name
 from ..planner.end_rows import EndRows
 from ..planner.games import Leaf
 from ..planner.strategy import Strategy
@@ -49,6 +50,18 @@ def find_codes(needed: Mapping[str, Mapping[Code, bool]], catalog: Catalog, codi
         missing = {each: empty for each, empty in codes.items() if each not in book.places}
         for each, code in zip(missing, coding(model, missing) if missing else (), strict=True):
             book.enter(each, code)
+            if not missing[each]:
+                _resume(model, each, catalog)
+
+
+def _resume(model: str, code: Code, catalog: Catalog) -> None:
+    """Enter the network of the codes of an input in the catalog, if its attributes can be put back into the model."""
+    dictionary = catalog.concepts[model]
+    if plays_on_model(dictionary):
+        name = resumed_name(model, catalog.code_book(model).places[code])
+        of = catalog.model(dictionary.models[0])
+        if of.probed:
+            catalog.heads[name] = resumed_of(name, of, dictionary, _given(model, code, EndRows(catalog)))
 
 
 def codes_of_inputs(

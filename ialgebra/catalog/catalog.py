@@ -32,6 +32,7 @@ from ..interpreters.protocol import GameInterpreter, ModelInterpreter
 from ..interpreters.shipped import SHIPPED
 from ..models.adapters.strings import SPELLING
 from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
+from ..models.concepts.resuming import plays_on_model
 from ..models.network import Network
 from ..system import forking
 from .drawing import Drawings
@@ -50,6 +51,7 @@ class ConceptGame(NamedTuple):
     of: str
     codes: str
     played: str
+    on_model: bool  # whether attributes are taken out of the model itself, and not out of its surrogate
 
     @property
     def surrogate(self) -> str:
@@ -160,7 +162,8 @@ class Catalog:
         of = network.of.name if isinstance(network, DerivedNetwork) else model
         dictionary = self.dictionary(of, name)
         first = dictionary.models[0]
-        return ConceptGame(dictionary, of, f"{first}.{dictionary.name}", f"{of}.{dictionary.name}.head")
+        on_model = of == model and plays_on_model(dictionary)
+        return ConceptGame(dictionary, of, f"{first}.{dictionary.name}", f"{of}.{dictionary.name}.head", on_model)
 
     def code_book(self, model: str) -> CodeBook:
         """The codes of a query that a model of attributes gives, such as 'f.concepts'; none are known at first."""

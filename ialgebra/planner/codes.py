@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..algebra.attributes import parts_of
-from ..algebra.baselines import Baseline, Blur, Given
+from ..algebra.baselines import Baseline, Blur, Constant, Given
 from ..algebra.kinds import KINDS
 from ..algebra.operators import Estimation, OutputKind
 from ..algebra.players import Features, OfConcepts, OnePlayer
@@ -63,7 +63,27 @@ def ends_of(leaf: Leaf, catalog: Catalog) -> CodeEnds:
     each = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
     window = parts_of(leaf.window).of_input
     full = Code(leaf.source, None, EVERYTHING) if window is EVERYTHING else Code(leaf.source, each[0], window)
+    if _taken_out(leaf, catalog):
+        return CodeEnds(full, ())
     return CodeEnds(full, tuple(_of_baseline(leaf.source, one, catalog) for one in each))
+
+
+def _taken_out(leaf: Leaf, catalog: Catalog) -> bool:
+    """Whether absent attributes are 0: those that are taken out of the model itself, unless another input is named."""
+    return game_of(leaf, catalog).on_model and not isinstance(leaf.baseline, Given)
+
+
+def played_on(leaf: Leaf, catalog: Catalog) -> str:
+    """The network that a game over attributes is played on: the head, or the model from its layer on for one input."""
+    game = game_of(leaf, catalog)
+    if not game.on_model:
+        return game.played
+    return resumed_name(game.codes, catalog.code_book(game.codes).places[ends_of(leaf, catalog).full])
+
+
+def resumed_name(codes: str, place: int) -> str:
+    """The name of the model that is run on from a layer for the input whose code has this place in the book."""
+    return f"{codes}.resumed {place}"
 
 
 def _of_baseline(source: Source, baseline: Baseline, catalog: Catalog) -> Code:
@@ -80,9 +100,9 @@ def coded(leaf: Leaf, catalog: Catalog) -> Leaf:
     """The leaf over the codes of a leaf's ends, which are in the catalog's book."""
     game, ends = game_of(leaf, catalog), ends_of(leaf, catalog)
     book = catalog.code_book(game.codes)
-    against = tuple(Given(book.source(each)) for each in ends.empty)
+    against: tuple[Baseline, ...] = tuple(Given(book.source(each)) for each in ends.empty) or (Constant(0.0),)
     return Leaf(
-        model=game.played,
+        model=played_on(leaf, catalog),
         source=book.source(ends.full),
         baseline=against[0] if len(against) == 1 else Several(against),
         partition=Features(),
@@ -97,6 +117,8 @@ def coded(leaf: Leaf, catalog: Catalog) -> Leaf:
 def beside(leaf: Leaf, catalog: Catalog) -> Leaf | None:
     """The leaf of one player that tells what the model itself makes of a leaf's ends, f(x) − f(x̄); None where the model
     gives no number that the head's can be compared with."""
+    if game_of(leaf, catalog).on_model:  # it is the model itself, which leaves nothing unexplained
+        return None
     output = _comparable(leaf, catalog)
     if output is None:
         return None

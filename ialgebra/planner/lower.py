@@ -435,8 +435,8 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
 
 
 def codes_of(graph: PlanGraph, catalog: Catalog) -> dict[str, dict[Code, bool]]:
-    """The codes that the plans of a graph need, by the model that gives them; each is True if it is that of a
-    baseline."""
+    """The codes that the plans of a graph need, by the model that gives them; each is True if it is that of
+    baselines alone."""
     found: dict[str, dict[Code, bool]] = {}
     games: dict[tuple[str, Partition], dict[Code, bool]] = {}
     shares = (share for each in graph.fold(_lowered) for component in each.components for share in component)
@@ -448,8 +448,9 @@ def codes_of(graph: PlanGraph, catalog: Catalog) -> dict[str, dict[Code, bool]]:
         own = games[leaf.model, leaf.partition]
         for one in apart(leaf):
             ends = ends_of(one, catalog)
-            own.setdefault(ends.full, False)
-            own.update(dict.fromkeys(ends.empty, True))
+            own[ends.full] = False
+            for each in ends.empty:
+                own.setdefault(each, True)
     return found
 
 

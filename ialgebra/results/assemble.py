@@ -30,7 +30,7 @@ from ..execution.tables import Outcome
 from ..models.adapters.hugging_face import speaks
 from ..models.behaviour import BATCH_DEPENDENT, warning
 from ..models.network import Network
-from ..planner.codes import asks_concepts, coded, game_of
+from ..planner.codes import asks_concepts, coded, played_on
 from ..planner.games import Answer, Leaf, Predicted
 from ..planner.physical import PlanOutput
 from ..system.arrays import Array, Floats
@@ -192,7 +192,7 @@ class _Reading:
     def played(self, leaf: Leaf) -> str:
         """The model that a leaf's values are in the unit of: of a game over attributes the head that it is played
         on."""
-        return game_of(leaf, self.catalog).played if asks_concepts(leaf) else leaf.model
+        return played_on(leaf, self.catalog) if asks_concepts(leaf) else leaf.model
 
     def prediction(self, leaves: Sequence[Leaf]) -> str | None:
         """The classes that the models predict for the inputs, by name; None where one of them was not read."""

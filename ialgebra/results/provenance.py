@@ -140,6 +140,9 @@ def model_contents(told: Mapping[str, object], catalog: Catalog) -> dict[str, ob
     """The entry "models" as an answer with this provenance would have it of the models as they are now."""
     found: dict[str, object] = {}
     for name, entry in cast("Mapping[str, Mapping[str, object]]", told["models"]).items():
+        if name not in catalog.models and name not in catalog.heads:  # made for one input of a query
+            found[name] = None
+            continue
         network = catalog.model(name)
         numbers = {layer.name: layer.index for layer in network.layers}
         read = {numbers.get(layer) for layer in cast("Mapping[str, str]", entry["heads"])}
