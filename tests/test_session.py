@@ -375,6 +375,8 @@ class SessionMachine(RuleBasedStateMachine):
             "inputs": set(self.inputs),
             "windows": set(self.windows),
             "views": set(self.views),
+            "generators": set(),
+            "axes": set(),
         }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from ..answering.running import Standing, Watch
+from ..errors import ResourceError
 from ..execution.control import Control
 from ..results.relation import Relation
 
@@ -32,8 +33,11 @@ class Answering(Iterator[Relation]):
         self._answers = answers(self._noted.note)
 
     def __next__(self) -> Relation:
-        with self._control.entered():
-            return next(self._answers)
+        try:
+            with self._control.entered():
+                return next(self._answers)
+        except MemoryError as error:
+            raise ResourceError("out of memory between two answers; ask again with less in memory") from error
 
     @property
     def priority(self) -> int:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from ..errors import BindError
+from ..errors import BindError, ResourceError
 from .checks import shown
 
 _P = ParamSpec("_P")
@@ -41,9 +41,12 @@ def checked(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
-        wanted = _wanted_by(function)
-        given = [_fitting(function, name, value, wanted[name]) for name, value in zip(wanted, args, strict=False)]
-        named = {name: _fitting(function, name, value, wanted.get(name)) for name, value in kwargs.items()}
+        try:
+            wanted = _wanted_by(function)
+            given = [_fitting(function, name, value, wanted[name]) for name, value in zip(wanted, args, strict=False)]
+            named = {name: _fitting(function, name, value, wanted.get(name)) for name, value in kwargs.items()}
+        except MemoryError as error:
+            raise ResourceError(f"out of memory at the call of {function.__qualname__}; nothing was done") from error
         return cast("Callable[..., object]", function)(*given, *args[len(wanted) :], **named)
 
     return cast("Callable[_P, _T]", call)
