@@ -7,16 +7,17 @@ their axes' names, and the result is drawn once (L19). Other inputs come from a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 
+from ..algebra.baselines import Given
 from ..algebra.edits import Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
 from ..algebra.edits.numbers import narrowed
 from ..algebra.packings import packing_of
-from ..algebra.sources import Source
+from ..algebra.sources import Edit, Source
 from ..algebra.sweeps import Step
 from ..errors import BindError
 from ..generators.axes import Axis
@@ -67,11 +68,16 @@ class Drawings:
         return {each: narrowed(one, base.dtype) for each, one, base in zip(block, made, bases, strict=True)}
 
     def content(self, source: Source) -> tuple[object, ...]:
-        """What decides how a source is drawn, besides its inputs: generator, axes, models."""
-        asked = {edit.model for edit in self.chain(source) if isinstance(edit, Counterfactual)}
-        axes = {edit.axis for edit in self.chain(source) if isinstance(edit, Latent)}
-        models = [self.model(model).fingerprint() for model in sorted(asked)]
-        return (self.generator(source).content, *(self.axes[axis].key for axis in sorted(axes)), *models)
+        """What decides how a source is drawn, besides its inputs: generators, axes, models."""
+        edits = [edit for edit in _every_edit(source) if isinstance(edit, LatentEdit)]
+        generators = {edit.generator for edit in edits}
+        axes = {edit.axis for edit in edits if isinstance(edit, Latent)}
+        models = {edit.model for edit in edits if isinstance(edit, Counterfactual)}
+        return (
+            *(self.generators[name].content for name in sorted(generators)),
+            *(self.axes[name].key for name in sorted(axes)),
+            *(self.model(name).fingerprint() for name in sorted(models)),
+        )
 
     def generator(self, source: Source) -> RegisteredGenerator:
         """The generator of the last edit."""
@@ -173,6 +179,18 @@ class Drawings:
             case Mixed(other, layers, share):
                 return _Code(_mixed(self.code(inner, generator), self.code(other, generator), layers, float(share)))
         raise AssertionError(f"no edit of codes: {last!r}")
+
+
+def _every_edit(source: Source) -> Iterator[Edit]:
+    """The edits of a source, and those of the sources that these read."""
+    for edit in source.edits:
+        yield edit
+        for each in fields(edit):  # type: ignore[arg-type]
+            value = getattr(edit, each.name)
+            if isinstance(value, Given):
+                value = value.source
+            if isinstance(value, Source):
+                yield from _every_edit(value)
 
 
 def class_of(network: Network, named: str) -> int:

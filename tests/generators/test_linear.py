@@ -228,6 +228,19 @@ def test_an_edit_is_refused_where_the_generator_does_not_draw_what_decides() -> 
         assert len(marked) == len(xs)
 
 
+def test_an_axis_that_is_made_anew_moves_anew_wherever_it_stands(con: ialgebra.Session) -> None:
+    texts = [
+        "latent(x, 'moving', 1)",
+        "mix(x, latent(y, 'moving', 1))",
+        "latent(clip(latent(x, 'moving', 1), -9, 9), 'dogs', 1)",
+    ]
+    con.sql("create or replace axis moving on G as pca(1)")
+    before = [_drawn(con, each) for each in texts]
+    con.sql("create or replace axis moving on G as pca(2)")
+    for text, one in zip(texts, before, strict=True):
+        assert not torch.equal(_drawn(con, text), one), text
+
+
 def test_cross_effects_are_the_closed_form(con: ialgebra.Session) -> None:
     """A step d along an axis moves the score vᵀx of x = mean + wᵀP by (P v)ᵀ d, whatever the input."""
     made = con.catalog().generators["G"].generator
