@@ -152,6 +152,12 @@ def test_sparse_codes_and_windows_and_comparisons() -> None:
         )
         both = (_shapley(value, tuple(range(SIZE))) + _shapley(other, tuple(range(SIZE)))) / 2
         np.testing.assert_allclose(joined[0].values, both, rtol=0, atol=1e-6)
+        against = con.sql("select * from f(x, players => concepts, target => 'c', baseline => y)")
+        con.register_input("pair", xs[1:3])
+        pair = con.sql("select * from f(x, players => concepts, target => 'c', baseline => pair)")
+        con.register_input("third", xs[2])
+        third = con.sql("select * from f(x, players => concepts, target => 'c', baseline => third)")
+        np.testing.assert_allclose(pair[0].values, (against[0].values + third[0].values) / 2, rtol=0, atol=1e-6)
         surrogate = con.sql("select * from f.g(x, players => concepts, target => 'c')")
         assert surrogate[0].unexplained is not None
 
@@ -201,3 +207,19 @@ def test_a_model_that_cannot_be_run_on_is_refused() -> None:
         con.fit_concepts("f", torch.rand(30, 36), size=3, kind="nmf", layers=["layer"])
         with pytest.raises(BindError, match=r"cannot be run on from layer 'layer'.*f\.g"):
             con.sql("select * from f(xs, players => concepts, target => 1) having index = 2")
+
+
+def test_flint_reads_a_model_of_doubles() -> None:
+    torch.manual_seed(0)
+    rows = torch.rand(60, 6, dtype=torch.float64)
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("d", nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 2)).double())
+        con.register_input("rows", rows)
+        con.fit_concepts("d", rows, size=3)
+        (found,) = con.sql("select * from d(rows, players => concepts, target => 1) limit 1")
+        assert found.unexplained is not None
+        total = float(found.values.sum()) + found.unexplained
+        net = con.registered()["models"]["d"]
+        assert isinstance(net, nn.Module)
+        ends = net(torch.stack([rows[0], torch.zeros(6, dtype=torch.float64)])).detach()[:, 1]
+        assert total == pytest.approx(float(ends[0] - ends[1]), abs=1e-9)

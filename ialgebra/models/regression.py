@@ -59,6 +59,9 @@ class Goal(NamedTuple):
 
 def fit(features: Tensor, goal: Goal, fitted: Tensor, checked: Tensor) -> tuple[Tensor, Tensor, float]:
     """Weight (K, F), bias (K,) and the ridge that did best on the `checked` rows; these fit the result too."""
+    asked = goal.near if goal.soft is None else goal.soft
+    if asked is not None:  # features of a model of doubles may be kept in single precision
+        features = features.to(torch.promote_types(features.dtype, asked.dtype))
     used = fitted | checked
     spread, centre = torch.std_mean(features[used], dim=0, correction=0)
     spread = torch.where(spread > 1e-6 * spread.max(), spread, torch.ones_like(spread))

@@ -70,7 +70,8 @@ def ends_of(leaf: Leaf, catalog: Catalog) -> CodeEnds:
 
 def _taken_out(leaf: Leaf, catalog: Catalog) -> bool:
     """Whether absent attributes are 0: those that are taken out of the model itself, unless another input is named."""
-    return game_of(leaf, catalog).on_model and not isinstance(leaf.baseline, Given)
+    each = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
+    return game_of(leaf, catalog).on_model and not all(isinstance(one, Given) for one in each)
 
 
 def played_on(leaf: Leaf, catalog: Catalog) -> str:

@@ -283,8 +283,7 @@ def _unit(attributes: Tensor, learned: Tensor) -> Tensor:
 def _head(network: Network, attributes: Tensor, outputs: Tensor, aside: Tensor, checked: Tensor) -> ConceptHead:
     """The convex refit: the linear map of attributes that is nearest to the model's outputs."""
     goal = goal_of(outputs, network.outputs, None)
-    wide = attributes.to(torch.promote_types(attributes.dtype, outputs.dtype))
-    weight, bias, _ = fit_linear(wide, goal, ~aside & ~checked, checked)
+    weight, bias, _ = fit_linear(attributes, goal, ~aside & ~checked, checked)
     return ConceptHead(weight, bias)
 
 
