@@ -16,7 +16,7 @@ from torch import Tensor
 from ..algebra.baselines import Given
 from ..algebra.edits import Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
 from ..algebra.edits.numbers import narrowed
-from ..algebra.packings import packing_of
+from ..algebra.packings import carrying, packing_of, plain
 from ..algebra.sources import Edit, Source
 from ..algebra.sweeps import Step
 from ..errors import BindError
@@ -56,16 +56,16 @@ class Drawings:
         """
         block = self.block_of(source)
         generator = self.generator(source)
-        bases = [self.element(self.base(each)).tensor for each in block]
-        if packing_of(bases[0]) is not None:
-            raise BindError(f"generator '{generator.name}' draws tensors; '{source.name}' holds texts or several parts")
+        packing = packing_of(self.element(self.base(source)).tensor)
+        bases = [numbers_of(self.element(self.base(each)).tensor, source.name) for each in block]
         made = generator.drawn([self.code(each, generator) for each in block])
         if any(isinstance(edit, LatentEdit) and edit.keep for edit in self.chain(source)):
             plain = generator.drawn([self.point(self.base(each), generator) for each in block])
             made = [
                 base.double() + (new.double() - old.double()) for base, new, old in zip(bases, made, plain, strict=True)
             ]
-        return {each: narrowed(one, base.dtype) for each, one, base in zip(block, made, bases, strict=True)}
+        drawn = [narrowed(one, base.dtype) for one, base in zip(made, bases, strict=True)]
+        return dict(zip(block, drawn if packing is None else [carrying(each, packing) for each in drawn], strict=True))
 
     def content(self, source: Source) -> tuple[object, ...]:
         """What decides how a source is drawn, besides its inputs: generators, axes, models."""
@@ -124,7 +124,9 @@ class Drawings:
         """The code of an input as it is; those of its block are found with it."""
         block = self.block_of_elements(source, generator.block)
         elements = [self.element(each) for each in block]
-        codes = generator.codes([each.tensor for each in elements], [each.digest for each in elements])
+        codes = generator.codes(
+            [numbers_of(each.tensor, source.name) for each in elements], [each.digest for each in elements]
+        )
         return codes[block.index(source)]
 
     def block_of_elements(self, source: Source, size: int) -> Sequence[Source]:
@@ -161,7 +163,9 @@ class Drawings:
             return torch.eye(generator.levels * generator.width, dtype=torch.float64)
         name = generator.collection
         elements = [self.element(Source(name, k)) for k in range(self.count(Source(name)))]
-        codes = torch.stack(generator.codes([each.tensor for each in elements], [each.digest for each in elements]))
+        codes = torch.stack(
+            generator.codes([numbers_of(each.tensor, name) for each in elements], [each.digest for each in elements])
+        )
         return torch.cov(codes.reshape(len(codes), -1).T).reshape(2 * (codes[0].numel(),))
 
     def _code(self, source: Source, generator: RegisteredGenerator) -> _Code:
@@ -191,6 +195,14 @@ def _every_edit(source: Source) -> Iterator[Edit]:
                 value = value.source
             if isinstance(value, Source):
                 yield from _every_edit(value)
+
+
+def numbers_of(x: Tensor, name: str) -> Tensor:
+    """An input as numbers; BindError for one that holds texts, or several parts."""
+    packing = packing_of(x)
+    if packing is not None and not bool(packing.amounts(plain(x)).all()):
+        raise BindError(f"a generator draws numbers; '{name}' holds texts, missing values or several parts")
+    return plain(x)
 
 
 def class_of(network: Network, named: str) -> int:

@@ -18,6 +18,7 @@ from ..algebra.edits import Reconstructed
 from ..algebra.sources import Source
 from ..algebra.windows import sql_name, sql_text
 from ..catalog.catalog import Catalog
+from ..catalog.drawing import numbers_of
 from ..catalog.inputs import Entry
 from ..errors import BindError, IalgebraError
 from ..generators.axes import Axis, CodeSpace, fitted_axis, principal_axis
@@ -83,7 +84,8 @@ def space_of(catalog: Catalog, generator: RegisteredGenerator) -> CodeSpace:
     """The codes of a generator's collection; BindError if it was registered without one."""
     entry = collection_of(catalog, generator)
     elements = entry.elements
-    return CodeSpace.of(generator.codes([each.tensor for each in elements], [each.digest for each in elements]))
+    numbers = [numbers_of(each.tensor, entry.name) for each in elements]
+    return CodeSpace.of(generator.codes(numbers, [each.digest for each in elements]))
 
 
 def collection_of(catalog: Catalog, generator: RegisteredGenerator) -> Entry:
@@ -159,7 +161,8 @@ def _called(name: str, what: Callable[[Any], object], entry: Entry, block: int) 
     """What a function says of every input of a collection (n,)."""
     found = []
     for first in range(0, len(entry.elements), block):
-        some = [entry.elements[k].tensor for k in range(first, min(first + block, len(entry.elements)))]
+        places = range(first, min(first + block, len(entry.elements)))
+        some = [numbers_of(entry.elements[k].tensor, entry.name) for k in places]
         try:
             said = what(torch.stack(some))
         except IalgebraError:

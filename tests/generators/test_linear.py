@@ -304,3 +304,21 @@ def test_a_counterfactual_is_the_least_move(con: ialgebra.Session) -> None:
         con.sql("predict f from counterfactual(x, target => 'cat')")
     with pytest.raises(BindError, match="has no class 'cow'"):
         con.sql("predict f from counterfactual(x, target => 'cow', model => f)")
+
+
+def test_a_data_frame_is_drawn_as_its_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    torch.manual_seed(0)
+    numbers = torch.randn(50, 4, dtype=torch.float64).numpy()
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("v", nn.Linear(4, 1).double(), outputs="values")
+        con.register_input("frame", pandas.DataFrame(numbers, columns=list("abcd")))
+        con.register_input("array", torch.from_numpy(numbers))
+        con.register_input("texts", pandas.DataFrame({"a": ["x", "y"], "b": [1.0, 2], "c": [1.0, 2], "d": [1.0, 2]}))
+        con.register_generator("G", LinearGenerator.fit(numbers, 3), collection="frame")
+        con.sql("create axis up on G as score(v)")
+        scores = [con.sql(f"predict v from latent({each}, 'up', 1)") for each in ("frame", "array")]
+        one, other = (each.models[0].top_scores for each in scores if isinstance(each, Scores))
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+        with pytest.raises(BindError, match="draws numbers"):
+            con.sql("predict v from latent(texts, 'up', 1)")
