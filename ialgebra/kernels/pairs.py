@@ -71,20 +71,25 @@ def _balanced(turns: Ints, looks: Ints, orders: list[Bools]) -> Bools:
     design measures how much joint effects of three players are mistaken for effects of single players; higher powers
     measure the same for more players. The rule treats all players alike, so all coalitions of a size remain equally
     likely. Candidates that are not taken go to the end of the queue of their size.
+
+    The terms are rounded to whole numbers whose sums are below 2^53, so that a sum is exact in any order: processors
+    add in different orders, and a design must not depend on the processor.
     """
     queues = [deque(range(len(order))) for order in orders]
     most, players = int((looks > 1).sum()), orders[0].shape[1]
-    signs = [(2 * order.astype(np.float32) - 1) / np.float32(math.sqrt(players)) for order in orders]
+    signs = [2 * order.astype(np.float32) - 1 for order in orders]
+    unit = 2.0**52 / _MOST_BALANCED / 2.0 ** (8 * math.ceil(math.log2(players)))  # a power of two
     taken = np.empty((players, most), dtype=np.float32)
     picked = np.empty((len(turns), players), dtype=bool)
     for turn, (size, look) in enumerate(zip((turns - 1).tolist(), looks.tolist(), strict=True)):
         queue = queues[size]
         some = [queue.popleft() for _ in range(min(look, len(queue)))]
         if turn < most:
-            alike = signs[size][some] @ taken[:, :turn]
-            alike *= alike
-            alike *= alike
-            some.insert(0, some.pop(int(np.einsum("cp,cp->c", alike, alike).argmin())))
+            alike = (signs[size][some] @ taken[:, :turn]).astype(np.float64)
+            for _ in range(3):
+                alike *= alike
+            alike *= unit
+            some.insert(0, some.pop(int(np.rint(alike, out=alike).sum(axis=1).argmin())))
             taken[:, turn] = signs[size][some[0]]
         picked[turn] = orders[size][some[0]]
         queue.extend(some[1:])

@@ -251,3 +251,25 @@ def test_a_design_is_the_same_whatever_was_drawn_before(method: str) -> None:
         turns, drawn = pairing._in_turn.__wrapped__(9, (rows - 2) // 2, 3, method == "unbiased")
         assert (found.coalitions[2::2] == drawn[np.argsort(turns, kind="stable")]).all()
         assert (found.coalitions[3::2] == ~found.coalitions[2::2]).all()
+
+
+@pytest.mark.parametrize(("players", "pairs"), [(8, 60), (12, 200), (33, 120), (300, 70)])
+def test_the_least_alike_are_chosen_with_exact_sums(players: int, pairs: int) -> None:
+    """The rule in whole numbers of any size: a design must not depend on the order in which a processor adds."""
+    turns, drawn = pairing._in_turn.__wrapped__(players, pairs, 5, False)
+    available = [pairing._pairs_of(players, size) for size in range(1, players // 2 + 1)]
+    looks = np.clip(pairing._MOST_PRODUCTS // (players * (np.arange(len(turns)) + 1)), 1, pairing._CANDIDATES)
+    enough = np.bincount(turns, weights=looks, minlength=len(available) + 1)[1:]
+    queues = [
+        pairing._coalitions_of(players, size, min(int(n), every), np.random.default_rng([5, players, size])).tolist()
+        for size, (n, every) in enumerate(zip(enough, available, strict=True), start=1)
+    ]
+    taken: list[list[bool]] = []
+    for turn, size in enumerate(turns.tolist()):
+        queue = queues[size - 1]
+        some, rest = queue[: looks[turn]], queue[looks[turn] :]
+        sums = [sum((2 * sum(map(int.__eq__, x, y)) - players) ** 8 for y in taken) for x in some]
+        best = some.pop(sums.index(min(sums)))
+        taken.append(best)
+        queues[size - 1] = rest + some
+    assert drawn.tolist() == taken

@@ -31,7 +31,9 @@ def setup(con):
 """
 
 
-def test_the_first_line_is_the_address_and_ctrl_c_ends_it_cleanly(tmp_path):
+def test_the_first_line_is_the_address_and_ctrl_c_ends_it_cleanly(tmp_path, request):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     (tmp_path / "setup.py").write_text(SETUP)
     command = [sys.executable, "-m", "ialgebra.apps.cli", "studio", "--setup", "setup.py", "--no-open"]
     place = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1", "IALGEBRA_CACHE": str(tmp_path)}
