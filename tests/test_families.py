@@ -225,6 +225,25 @@ def test_an_error_names_the_game_and_the_row():
 
 
 @pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("few", [1, 3, 5, 1 << 16])
+def test_the_row_of_an_error_is_that_of_the_batch_whatever_goes_through_at_a_time(
+    few: int, monkeypatch: pytest.MonkeyPatch
+):
+    xs = rows()
+
+    def model(batch: Tensor) -> Tensor:  # fails for a whole input
+        return torch.where((batch == xs[3]).all(dim=1, keepdim=True), torch.nan, batch[:, :2])
+
+    monkeypatch.setattr(families, "_FEW", few)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", model, outputs="logits")
+    con.register_input("xs", xs)
+    with pytest.raises(ialgebra.ModelError) as caught:
+        con.sql("select * from f(xs, target => 0)")
+    assert "row 1 of the plan's game 4" in str(caught.value)
+
+
+@pytest.mark.usefixtures("always")
 def test_players_that_are_null_in_some_games_and_images_of_other_segments():
     xs = rows()
     xs[1, 2] = xs[4, 0] = 0.0

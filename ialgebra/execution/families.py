@@ -19,7 +19,7 @@ from ..catalog.catalog import Catalog
 from ..planner.games import Predicted
 from ..planner.physical import Pass, Run
 from ..system.arrays import Bools, Floats, Ints
-from .batches import Desk
+from .batches import ROWS_LISTED, Desk
 from .ends import whole_batch_size
 from .lanes import Done, FamilyRows, HybridRows, Rows, Work
 from .memory import SAME, ValueColumn
@@ -30,6 +30,8 @@ _MANY_ROWS = 1 << 15  # rows of a pass; fewer are always named and kept
 _TOO_MANY_ROWS = 1 << 19  # rows that fill the store, so that most would be forgotten before they are met again
 _WORTH_KEEPING = 3e-5  # seconds that a coalition takes to run: about three times what it takes to name and keep it
 _PILOT_ROWS = 1024  # rows that tell how long a row takes
+_SMALL = 64  # numbers of a row, up to which few rows go through a model at a time
+_FEW = 2048  # so many: what a small network makes of more does not fit into the caches, and a row takes twice as long
 
 
 def pilot(each: Pass, tables: Tables) -> list[int]:
@@ -108,6 +110,7 @@ def evaluate_family(
             lacks |= np.isnan(values[:, :, k])
         return lacks.ravel()
 
+    few = _FEW if hybrids[0].foreground.numel() <= _SMALL else ROWS_LISTED
     lacks = {model: lacking(model) for model in each.models}
     pending = np.flatnonzero(functools.reduce(np.logical_or, lacks.values()))
 
@@ -128,7 +131,7 @@ def evaluate_family(
             mine = lacks[model][numbers]
             if mine.any():
                 chosen = None if mine.all() else np.repeat(mine, copies)
-                found.append(Work(model, rows, layers[model], (), run.mode, chosen, most=run.batch_size))
+                found.append(Work(model, rows, layers[model], (), run.mode, chosen, most=min(few, run.batch_size)))
         return found
 
     def lacked(chunk: Sequence[int], work: Work) -> Ints:

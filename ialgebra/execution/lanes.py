@@ -284,5 +284,11 @@ def _forward(
 ) -> Mapping[int | None, Tensor]:
     if work.most is None or len(batch) <= work.most:
         return network.forward(batch, layers, work.mode)
-    parts = [network.forward(part, layers, work.mode) for part in torch.split(batch, work.most)]
+    parts = []
+    for first in range(0, len(batch), work.most):
+        try:
+            parts.append(network.forward(batch[first : first + work.most], layers, work.mode))
+        except ModelError as error:
+            error.row = None if error.row is None else first + error.row
+            raise
     return {layer: torch.cat([each[layer] for each in parts]) for layer in parts[0]}
