@@ -5,9 +5,15 @@ import { Studio } from "./state";
 /** What a panel may do: read the state, ask as the studio does, speak with its half on the server. */
 export interface PanelContext {
   studio: Studio;
+  /** Asks the half on the server, whose answer is a header, of which `message` is what it says, with arrays in `buffers`. A later
+   * message with the same `do` takes the place of one that is not answered yet, which fails then. */
+  ask(message: Json): Promise<[Json, DataView[]]>;
   send(message: Json): void;
   receive(receiver: (message: Json, buffers: DataView[]) => void): void;
 }
+
+/** Where a panel stands: below the inputs, right of the stage, below the stage. Its half on the server says which. */
+export type PanelPlace = "side" | "beside" | "below";
 
 export interface Panel {
   name: string;

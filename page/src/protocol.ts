@@ -57,6 +57,14 @@ export interface InputEntry {
   feature_names?: string[];
 }
 
+/** A panel's half on the server, and what it tells. */
+export interface PanelEntry {
+  name: string;
+  title: string;
+  place: "side" | "beside" | "below";
+  [told: string]: unknown;
+}
+
 export interface Catalog {
   title?: string;
   demo?: boolean;
@@ -64,7 +72,7 @@ export interface Catalog {
   inputs: InputEntry[];
   windows: { name: string; text: string }[];
   views?: { name: string; text: string }[];
-  panels?: string[];
+  panels?: PanelEntry[];
 }
 
 export interface Query {

@@ -2,7 +2,7 @@
 import { Component, ComponentChildren, render as renderTree } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Editor } from "./editor";
-import { PanelContext, registerPanel, registeredPanels } from "./panels";
+import { PanelContext, PanelPlace, registerPanel, registeredPanels } from "./panels";
 import { Classes } from "./panels/classes";
 import { Edits } from "./panels/edits";
 import { Inputs, Models } from "./panels/inputs";
@@ -13,6 +13,7 @@ import { PlanView } from "./panels/plan";
 import { Players } from "./panels/players";
 import { Precision } from "./panels/precision";
 import { Windows } from "./panels/windows";
+import { Json } from "./protocol";
 import { number, percent } from "./stage/colours";
 import { Legend, Stage } from "./stage/stage";
 import { State, Studio, Tool, stale, standing } from "./state";
@@ -135,23 +136,29 @@ function Sql({ studio, state }: Props) {
   );
 }
 
-function Later({ studio }: { studio: Studio }) {
+/** The panels of one place, each in a section of its own. */
+function Panels({ studio, state, place }: Props & { place: PanelPlace }) {
+  if (!state.catalog) return null; // which says where they stand
+  const placed = new Map((state.catalog.panels ?? []).map((panel) => [panel.name, panel.place]));
   return (
     <>
-      {registeredPanels().map((panel) => (
-        <LaterPanel key={panel.name} studio={studio} name={panel.name} title={panel.title} />
-      ))}
+      {registeredPanels()
+        .filter((panel) => (placed.get(panel.name) ?? "side") === place)
+        .map((panel) => (
+          <PanelRoom key={panel.name} studio={studio} name={panel.name} title={panel.title} />
+        ))}
     </>
   );
 }
 
-function LaterPanel({ studio, name, title }: { studio: Studio; name: string; title: string }) {
+function PanelRoom({ studio, name, title }: { studio: Studio; name: string; title: string }) {
   const root = useRef<HTMLDivElement>(null);
   useEffect(() => {
     let receiver: Parameters<PanelContext["receive"]>[0] = () => undefined;
     const send = studio.panel(name, (message, buffers) => receiver(message, buffers));
+    const ask = (message: Json) => studio.request({ type: "panel", panel: name, message });
     const panel = registeredPanels().find((one) => one.name === name);
-    const gone = panel?.mount(root.current!, { studio, send, receive: (given) => (receiver = given) });
+    const gone = panel?.mount(root.current!, { studio, ask, send, receive: (given) => (receiver = given) });
     return () => gone?.();
   }, [name]);
   return (
@@ -204,7 +211,7 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
         <Part name="The inputs"><Inputs studio={studio} state={state} /></Part>
         <Part name="The models"><Models studio={studio} state={state} /></Part>
         <Part name="The windows"><Windows studio={studio} state={state} /></Part>
-        <Later studio={studio} />
+        <Panels studio={studio} state={state} place="side" />
       </aside>
       <main>
         <Part name="The stage"><Stage studio={studio} state={state} /></Part>
@@ -223,12 +230,14 @@ function App({ studio, el }: { studio: Studio; el: HTMLElement }) {
             {state.said}
           </pre>
         )}
+        <Panels studio={studio} state={state} place="below" />
         <Part name="The small multiples"><Multiples studio={studio} state={state} /></Part>
         <Part name="The plan"><PlanView studio={studio} state={state} /></Part>
         <Part name="The table of players"><Players state={state} /></Part>
       </main>
       <aside class="right" aria-label="Answers and edits">
         <Part name="The classes"><Classes studio={studio} state={state} /></Part>
+        <Panels studio={studio} state={state} place="beside" />
         <Part name="The edits"><Edits studio={studio} state={state} /></Part>
       </aside>
     </div>

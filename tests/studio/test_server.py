@@ -22,7 +22,8 @@ pytest.importorskip("websockets")
 
 from websockets.exceptions import ConnectionClosed
 
-from ialgebra.apps.studio import panels
+from ialgebra.apps.studio import frames, panels
+from ialgebra.apps.studio.frames import AnswerFrame
 from ialgebra.apps.studio.messages import Said
 from tests.studio import serving
 
@@ -335,6 +336,38 @@ def test_a_panel_adds_messages_and_a_place(con, url):
             assert found["message"]["text"] == "select * from f(x)"
             assert page.ask("panel", panel="toy", message={"wrong": 1})["message"] == "a toy has no such part"
             assert "did you mean 'toy'" in page.ask("panel", panel="toi", message={})["message"]
+    finally:
+        del panels.PANELS["toy"]
+
+
+def test_a_panel_asks_the_session_beside_the_page_and_answers_with_a_map(con, url):
+    def answer(seen: panels.SeenPage, message: Said) -> panels.PanelAnswer:
+        made = frames.map_frame(seen.ask(str(message["text"])), 0, seen.con.catalog(), "")
+        return AnswerFrame({"said": message["do"], "maps": made.header["maps"]}, made.arrays, made.parts)
+
+    panels.register(panels.StudioPanel("toy", "A toy", "below", answer))
+    try:
+        with serving.page(url) as page:
+            page.hello("page-with-maps")
+            page.until_status("done")
+            steps = page.of("document")[-1]["steps"]
+            found = page.ask(
+                "panel", panel="toy", message={"do": "look", "text": "select * from f(xs) having index = 3"}
+            )
+            (map,) = found["message"]["maps"]
+            wanted = con.sql("select * from f(xs) having index = 3")[0]
+            np.testing.assert_allclose(found["arrays"]["values"], wanted.values, rtol=1e-5)
+            assert map["picture"] in {each["key"] for each in page.of("picture")}, "what a map names comes before it"
+            slow = "select * from f(x, players => pixels) error within 0.0001%"
+            first = page.say("panel", panel="toy", message={"do": "look", "text": slow})
+            other = page.say("panel", panel="toy", message={"do": "other", "text": "select * from f(xs)"})
+            again = page.say("panel", panel="toy", message={"do": "look", "text": "select * from f(x) budget 40"})
+            assert page.until_answered(again)["message"]["said"] == "look"
+            answers = {each["re"]: each for each in page.received if "re" in each}
+            assert answers[first].get("superseded"), "a later message of the same kind takes its place"
+            answered = answers.get(other) or page.until_answered(other)
+            assert answered["message"]["said"] == "other"
+            assert page.ask("ask", text="select * from f(x)")["steps"] == steps, "a panel's questions are no steps"
     finally:
         del panels.PANELS["toy"]
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -24,7 +24,7 @@ from ...results.scores import Scores
 from ...session.session import Session
 from ...session.submitted import Submitted
 from ...version import __version__
-from . import contents, described, exploration, frames, likely, panels, plan, scoring, sharing
+from . import contents, described, exploration, frames, likely, panels, plan, scoring, sharing, shipped
 from .document import completion, gestures, view
 from .frames import AnswerFrame
 from .messages import Hello, PageRequest, Said, frame, json_text, problem
@@ -35,7 +35,7 @@ from .sharing import SharedFile
 _KNOWN_KEYS = 64  # parts that a page is taken to have still
 _NOT_SENT = 2**62  # in the place of a serial
 _MOST_EXPORTS = 32  # files that wait to be fetched, of all pages
-_PRIORITY: dict[Purpose, int] = {"scores": 1, "map": 0, "likely": -1}
+_PRIORITY: dict[Purpose, int] = {"scores": 1, "map": 0, "panel": 0, "likely": -1}
 _RESTLESS = ("window", "move", "edit")  # gestures of which only where they rest is asked
 _MOST_LISTED = 60  # thumbnails, small multiples or classes of one answer
 
@@ -53,6 +53,10 @@ class Workplace:
     afterwards: Callable[[], object] | None = None  # what is done once, when the first question has its answer
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "ialgebra-studio"))
     exports: OrderedDict[str, SharedFile] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        for panel in shipped.SHIPPED:
+            panels.PANELS.setdefault(panel.name, panel)
 
     async def work(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in a thread, so that the event loop goes on."""
@@ -184,24 +188,27 @@ class StudioClient:
         self.outbox.put(problem(error, asked.id))
 
     def _begin(self, asked: PageRequest) -> None:
-        """Answer beside what follows; a later request of the same type takes the place of this one."""
-        before = self._beside.pop(asked.type, None)
+        """Answer beside what follows; a later request about the same takes the place of this one."""
+        about = _about(asked)
+        before = self._beside.pop(about, None)
         if before is not None:
             before.cancel()
-        self._beside[asked.type] = asyncio.create_task(self._answer_to(asked))
+        task = self._beside[about] = asyncio.create_task(self._answer_to(asked))
+        task.add_done_callback(lambda ended: self._ended(asked, about, ended))
 
     async def _answer_to(self, asked: PageRequest) -> None:
         try:
             await self._at_leisure[asked.type](asked)
-        except asyncio.CancelledError:
-            if self.socket is not None:
-                said = problem(IalgebraError("a later request took the place of this one"), asked.id)
-                self.outbox.put(said | {"superseded": True})
         except Exception as error:
             self._failed(asked, error)
-        finally:
-            if self._beside.get(asked.type) is asyncio.current_task():
-                del self._beside[asked.type]
+
+    def _ended(self, asked: PageRequest, about: str, ended: asyncio.Task[None]) -> None:
+        """A request has its answer, or was given up, perhaps before it was begun."""
+        if self._beside.get(about) is ended:
+            del self._beside[about]
+        if ended.cancelled() and self.socket is not None:
+            said = problem(IalgebraError("a later request took the place of this one"), asked.id)
+            self.outbox.put(said | {"superseded": True})
 
     # The document -----------------------------------------------------------------------------------------------------
 
@@ -381,9 +388,17 @@ class StudioClient:
 
     async def _panel(self, asked: PageRequest) -> None:
         name = asked.text("panel")
-        page = panels.SeenPage(self.place.con, self._steps.text, self._answer)
-        found = await self.place.work(panels.answered, name, page, asked.mapping("message"))
-        self.outbox.put({"type": "panel", "panel": name, "message": found} | _re(asked))
+        questions = panels.PanelQuestions(lambda text: self._submit(text, "panel", self._seed))
+        page = panels.SeenPage(self.place.con, self._steps.text, self._answer, questions.ask)
+        try:
+            found = await self.place.work(panels.answered, name, page, asked.mapping("message"))
+        finally:
+            questions.end()
+        head = {"type": "panel", "panel": name} | _re(asked)
+        if isinstance(found, AnswerFrame):
+            self.outbox.put(AnswerFrame(head | {"message": found.header}, found.arrays, found.parts))
+        else:
+            self.outbox.put(head | {"message": found})
 
     async def _export(self, asked: PageRequest) -> None:
         text = "" if self._answered is None else self._answered.text
@@ -542,6 +557,14 @@ def _is_query(text: str) -> bool:
     except IalgebraError:
         return True
     return isinstance(statement, tree.Query)
+
+
+def _about(asked: PageRequest) -> str:
+    """What a request is about: its type, and of a panel what that is to do."""
+    message = asked.said.get("message")
+    if asked.type != "panel" or not isinstance(message, Mapping):
+        return asked.type
+    return f"panel {asked.said.get('panel')} {message.get('do')}"
 
 
 def _re(asked: PageRequest | Hello) -> dict[str, object]:

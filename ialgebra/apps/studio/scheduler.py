@@ -29,8 +29,8 @@ _IDLE_AFTER = 0.25  # seconds after an answer, until likely questions are asked
 
 QuestionState: TypeAlias = Literal["idle", "running", "done", "cancelled", "error"]
 
-Purpose: TypeAlias = Literal["map", "scores", "likely"]
-"""What a question is for: what a page shows, its class bars, or what nobody waits for."""
+Purpose: TypeAlias = Literal["map", "scores", "panel", "likely"]
+"""What a question is for: what a page shows, its class bars, a panel, or what nobody waits for."""
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,9 @@
+"""The panels that come with the studio, in the order in which the page shows them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .panels import StudioPanel
+
+SHIPPED: Final[tuple[StudioPanel, ...]] = ()
