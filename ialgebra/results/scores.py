@@ -35,7 +35,8 @@ class Scores(Relation):
     `models` has a `ModelScores` for each model as written. `inputs` are the rows' inputs in words, `places` (n,) are
     theirs in a collection (−1: a single input), `steps` (n,) the values of a sweep (NaN: there is none), `labels` the
     labels that the collection was registered with, or None. `ranked` has the columns that HAVING and ORDER BY read of
-    models, (n,) each. It is a `Relation` without maps, and can be asked for whatever a relation can.
+    models, (n,) each; `notes` are sentences about the answer. It is a `Relation` without maps, and can be asked for
+    whatever a relation can.
     """
 
     @checked
@@ -54,6 +55,7 @@ class Scores(Relation):
         query: str,
         provenance: dict[str, object],
         text: str | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(
             attributions=(), stats=stats, plan=plan, details=details, text=text, query=query, provenance=provenance
@@ -64,6 +66,7 @@ class Scores(Relation):
         self.steps = steps
         self.labels = labels
         self.ranked = ranked
+        self.notes = notes
 
     @property
     def size(self) -> int:
@@ -72,7 +75,19 @@ class Scores(Relation):
 
     def _changed(self, **changed: Any) -> Relation:
         changed.pop("attributions", None)
-        names = ("models", "inputs", "places", "steps", "labels", "ranked", "stats", "plan", "details", "query")
+        names = (
+            "models",
+            "inputs",
+            "places",
+            "steps",
+            "labels",
+            "ranked",
+            "notes",
+            "stats",
+            "plan",
+            "details",
+            "query",
+        )
         same = {name: getattr(self, name) for name in (*names, "provenance")}
         return Scores(**{"text": self._text, **same, **changed})
 
@@ -167,7 +182,7 @@ def _table(scores: Scores) -> str:
         return f"no input is left\n{cost}"
     notes = [f"{each.label} is {' and '.join(each.words)}" for each in scores.models if each.words]
     lines = _of_one(scores) if scores.size == 1 else _of_many(scores)
-    return "\n".join([*lines, *dict.fromkeys(notes), cost])
+    return "\n".join([*lines, *dict.fromkeys([*notes, *scores.notes]), cost])
 
 
 def _of_one(scores: Scores) -> list[str]:
