@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,6 +117,48 @@ def test_weights_of_another_model_are_refused(con: Session, tmp_path: Path) -> N
     con.fit_heads("f", torch.randn(20, 4))
     with pytest.raises(BindError, match="is no file of concepts"):
         con.load_concepts("f", con.save_heads("f", tmp_path / "heads"))
+
+
+def test_the_report_comes_back_with_its_dictionary(con: Session, tmp_path: Path) -> None:
+    rows = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    labels = [int(row[0] > 0) for row in rows]
+    for given, name in ((labels, "known"), (None, "unknown")):
+        made = con.fit_concepts("f", rows, given, size=3, kind="nmf", name=name, stability=1)
+        path = con.save_concepts("f", tmp_path / name, name)
+        con.register_model("k", net())
+        back = con.load_concepts("k", path)
+        assert back is not None
+        kept, found = made.figures, back.figures
+        assert str(back) == str(made).replace(" of f", " of k")
+        assert repr(found.fits[0]).replace("'k'", "'f'") == repr(kept.fits[0])
+        assert np.array_equal(found.fits[0].relevance, kept.fits[0].relevance, equal_nan=True)
+        assert (found.seconds, found.stability, found.reconstruction) == (
+            *(kept.seconds, kept.stability, kept.reconstruction),
+        )
+        assert "fidelity" in str(con.sql(f"describe k.{name}"))
+    con.register_concepts("f", "3", NAMES)
+    assert con.load_concepts("f", con.save_concepts("f", tmp_path / "own")) is None
+
+
+def test_a_file_of_the_first_version_is_read_without_figures(con: Session, tmp_path: Path) -> None:
+    rows = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    con.fit_concepts("f", rows, size=3, kind="flint")
+    kept = con.catalog().dictionary("f")
+    stored = mutated.Stored.of(con.save_concepts("f", tmp_path / "new").read_bytes())
+    document = json.loads(stored.metadata["concepts"])
+    del document["figures"]
+    for arm in document["encoder"]["arms"]:
+        assert arm.pop("leak") == 0.02
+    stored.metadata |= {"concepts": json.dumps(document), "format": "ialgebra concepts 1"}
+    mutated.concepts_digest(stored)
+    path = tmp_path / "old"
+    path.write_bytes(stored.bytes())
+    assert con.load_concepts("f", path) is None
+    found = con.catalog().dictionary("f")
+    assert same(kept, found)
+    assert found.figures is None
+    (arm,) = found.encoder.arms
+    assert arm.leak == 0  # as arms were then
 
 
 @pytest.mark.parametrize("kind", ["given", "nmf"])

@@ -50,8 +50,8 @@ class Block(nn.Module):
 class Residual(nn.Sequential):
     """A stem, three blocks, and a linear layer over the mean of the picture: 5 layers."""
 
-    def __init__(self) -> None:
-        stem = nn.Sequential(*convolution(1, 16, stride=2), nn.ReLU())
+    def __init__(self, channels: int = 1) -> None:
+        stem = nn.Sequential(*convolution(channels, 16, stride=2), nn.ReLU())
         head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
         super().__init__(stem, Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2), head)
 

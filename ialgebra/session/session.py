@@ -390,15 +390,18 @@ class Session:
             return concepts.save(self._catalog, model, path, name)
 
     @checked
-    def load_concepts(self, model: str, path: str | Path, *, name: str | None = None, module: object = None) -> None:
+    def load_concepts(
+        self, model: str, path: str | Path, *, name: str | None = None, module: object = None
+    ) -> ConceptReport | None:
         """Read a dictionary that `save_concepts` wrote, for a model of the same weights; others that it reads have to
-        be registered by the names that they had.
+        be registered by the names that they had. Returns the report that was made of it, if one was.
 
         `name`: of the dictionary, if not the one that it had. `module`: what gives the attributes, where you brought it
         yourself. BindError or ShapeError for a file that is damaged or of another model.
         """
         with self._concepts_of(f"load concepts of {model}", f"{model}.{name or 'concepts'}") as made:
             made.append(concepts.load(self._catalog, model, path, name, module))
+        return None if made[0].figures is None else ConceptReport(made[0].figures)
 
     @checked
     def gallery(

@@ -34,10 +34,19 @@ from .dictionary import Dictionary
 from .factors import FittingProgress
 from .fitting import Fitted, check_arguments, finished, lessons_of, of_interpreter
 from .hidden import HiddenOfInputs, read_hidden
-from .learning import FlintLosses, FlintNets, Lessons, batches_in_order, fidelity_of, learned_post_hoc, total_loss
+from .learning import (
+    LOSSES,
+    FlintLosses,
+    FlintNets,
+    Lessons,
+    batches_in_order,
+    fidelity_of,
+    learned_post_hoc,
+    total_loss,
+)
 
 _RATE_OF_MODEL, _RATE_OF_INTERPRETER = 3e-4, 1e-3
-_LOSSES = FlintLosses(fidelity=0.5, logits=0.0, entropy=0.1)
+_LOSSES_TOGETHER = FlintLosses(fidelity=0.5, logits=0.0, entropy=0.1)
 _MAY_LOSE = 0.003  # of the share of labels that the model predicts
 
 
@@ -74,7 +83,7 @@ def learn_by_design(
     aside, checked = split(torch.arange(len(hidden)), holdout, seed)
     lessons = lessons_of(hidden, aside, size, seed, progress)
     part = (~aside & ~checked, checked)
-    nets, interrupted = learned_post_hoc(hidden, lessons, *part, size, seed, FlintLosses(), progress)
+    nets, interrupted = learned_post_hoc(hidden, lessons, *part, size, seed, LOSSES, progress)
     if not interrupted:
         interrupted = _together(network, module, hidden, lessons, nets, truth, *part, seed, epochs, progress)
         again = {network.name: [layer.number for layer in hidden.layers]}
@@ -155,7 +164,9 @@ def _together(
                         goal = goal_of(outputs.detach(), reading, None)
                         codes, logits, rebuilt = nets(found or [batch.float()])
                         loss = _of_labels(outputs, truth[some], reading)
-                        loss = loss + total_loss(_LOSSES, codes, logits, rebuilt, {name: goal}, lessons.target[some])
+                        loss = loss + total_loss(
+                            _LOSSES_TOGETHER, codes, logits, rebuilt, {name: goal}, lessons.target[some]
+                        )
                         loss.backward()  # type: ignore[no-untyped-call]
                         optimizer.step()
                         schedule.step()

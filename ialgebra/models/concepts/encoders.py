@@ -25,6 +25,9 @@ _CONVOLUTIONS: tuple[type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d], ...] =
 _MOST_ARMS, _MOST_DIMENSIONS = 64, 8
 _CELLS = {1: 16, 2: 7, 3: 4}  # of the grid that an arm's output is averaged over, along each of so many dimensions
 
+LEAK = 0.02
+"""Of what is below 0 in an arm, this part goes on."""
+
 
 def places_last(hidden: Tensor, pool: Sequence[int]) -> Tensor:
     """A layer's output (B, *shape) as (B, features, positions): the dimensions `pool` (batch counted) are positions,
@@ -36,14 +39,15 @@ def places_last(hidden: Tensor, pool: Sequence[int]) -> Tensor:
 
 
 class Arm(nn.Module):
-    """Reads one layer: (B, *shape) → (B, `size`) ≥ 0. Of a layer with positions a convolution over 3 of them,
+    """Reads one layer: (B, *shape) → (B, `size`). Of a layer with positions a convolution over 3 of them,
     on a grid of 7 × 7 cells (16 of a series, 4 × 4 × 4 of a volume), fewer where there are fewer positions; before it
     the mean over positions, where there are more than two a cell; and beside it a linear map of each feature's mean and
-    largest value over all positions. Of a flat layer a linear map."""
+    largest value over all positions. Of a flat layer a linear map. What is below 0 is multiplied by `leak`, without
+    which features that are 0 for all inputs would stay so in training."""
 
-    def __init__(self, shape: Sequence[int], pool: Sequence[int], width: int = 64) -> None:
+    def __init__(self, shape: Sequence[int], pool: Sequence[int], width: int = 64, leak: float = LEAK) -> None:
         super().__init__()
-        self.shape, self.pool, self.width = tuple(shape), tuple(pool), width
+        self.shape, self.pool, self.width, self.leak = tuple(shape), tuple(pool), width, leak
         features = math.prod(size for dim, size in enumerate(self.shape, start=1) if dim not in self.pool)
         self.convolves = 0 < len(self.pool) <= len(_CONVOLUTIONS)
         self.grid = (
@@ -62,7 +66,7 @@ class Arm(nn.Module):
 
     @property
     def form(self) -> EncoderForm:
-        return {"shape": list(self.shape), "pool": list(self.pool), "width": self.width}
+        return {"shape": list(self.shape), "pool": list(self.pool), "width": self.width, "leak": self.leak}
 
     @property
     def size(self) -> int:
@@ -77,12 +81,12 @@ class Arm(nn.Module):
                     f"a dictionary was learned from a layer of shape {self.shape}, which is {tuple(hidden.shape[1:])} "
                     "for this input; give inputs of the size that it was learned from"
                 )
-            return F.relu(self.read(given.flatten(1)))
+            return F.leaky_relu(self.read(given.flatten(1)), self.leak)
         sizes = [hidden.shape[dim] for dim in self.pool]
         placed = places_last(given, self.pool)
-        cells = F.relu(self.read(_averaged(placed.reshape(*placed.shape[:2], *sizes), self.before))).flatten(1)
-        overall = torch.cat([placed.mean(dim=2), placed.amax(dim=2)], dim=1)
-        return torch.cat([cells, F.relu(self.whole(overall))], dim=1)
+        cells = self.read(_averaged(placed.reshape(*placed.shape[:2], *sizes), self.before)).flatten(1)
+        overall = self.whole(torch.cat([placed.mean(dim=2), placed.amax(dim=2)], dim=1))
+        return F.leaky_relu(torch.cat([cells, overall], dim=1), self.leak)
 
 
 def _averaged(values: Tensor, grid: tuple[int, ...]) -> Tensor:
@@ -245,7 +249,7 @@ def built(form: Mapping[str, object]) -> nn.Module:
         size = _size(form, "size")
         for arm in arms:
             _bounded(_size(arm, "width") * (math.prod(_sizes(arm, "shape")) + size * 64) * 27)
-        return JoinedArms([Arm(*_place(arm), _size(arm, "width")) for arm in arms], size)
+        return JoinedArms([Arm(*_place(arm), _size(arm, "width"), _leak(arm)) for arm in arms], size)
     if kind not in ("nonnegative", "sparse"):
         raise BindError(f"'{kind}' is no encoder")
     pool, size, features = _sizes(form, "pool"), _size(form, "size"), _size(form, "features")
@@ -262,6 +266,14 @@ def _place(arm: Mapping[str, object]) -> tuple[list[int], list[int]]:
     if len(set(pool)) != len(pool) or any(dim > len(shape) for dim in pool):
         raise BindError(f"pool must be dimensions of {shape}, not {pool}")
     return shape, pool
+
+
+def _leak(arm: Mapping[str, object]) -> float:
+    """That of an arm; in older files arms have none."""
+    leak = arm.get("leak", 0.0)
+    if not isinstance(leak, int | float) or isinstance(leak, bool) or not 0 <= leak < 1:
+        raise BindError(f"leak must be a number from 0 to 1, not {leak!r:.40}")
+    return float(leak)
 
 
 def _bounded(numbers: int) -> None:

@@ -1,7 +1,7 @@
 """Files of dictionaries: a dictionary and its networks in, a safetensors file out, and back again.
 
-A file holds an encoder of the closed list of arms, or says that its user has to bring it; heads, names and directions;
-and the weights of the models that the dictionary was made for, which others are refused by. Knows networks and
+A file holds an encoder of the closed list of arms, or says that its user has to bring it; heads, names, directions and
+figures; and the weights of the models that the dictionary was made for, which others are refused by. Knows networks and
 dictionaries: nothing of how these are trained.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, cast, get_args
@@ -25,9 +26,11 @@ from ..head_files import weights_digest
 from ..network import Network
 from .dictionary import ConceptHead, ConceptKind, Dictionary
 from .encoders import built, described
+from .figure_files import figures_told, told
+from .measuring import read_from
 from .register import GivenEncoder, check
 
-_FORM = weight_files.FileForm("concepts", 1, ("concepts",))
+_FORM = weight_files.FileForm("concepts", 2, ("concepts",))
 _GIVEN: Final = "given"  # the arm of an encoder that is the user's, or reads hidden outputs as they are
 _MOST_ATTRIBUTES = 1 << 16
 _MOST_DIMENSIONS = 64
@@ -66,6 +69,7 @@ def file_content(dictionary: Dictionary, weights: Mapping[str, str]) -> bytes:
         "names": list(dictionary.names),
         "models": models,
         "encoder": _described(dictionary.encoder),
+        "figures": None if dictionary.figures is None else told(dictionary.figures),
     }
     held = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
     return weight_files.content_of(_FORM, {"concepts": json.dumps(document)}, held)
@@ -148,6 +152,7 @@ _DOCUMENT: Final[Mapping[str, checks.Check]] = {
     "names": partial(checks.sequence, checks.text),
     "models": _models,
     "encoder": _mapping,
+    "figures": partial(checks.optional, _mapping),
 }
 _GIVEN_FORM: Final[Mapping[str, checks.Check]] = {
     "arm": checks.text,
@@ -157,8 +162,10 @@ _GIVEN_FORM: Final[Mapping[str, checks.Check]] = {
 
 
 def _document(header: Mapping[str, str]) -> dict[str, object]:
-    told = checks.parsed("its dictionary", weight_files.entry(header, "concepts"))
-    document = checks.fields_of("of its dictionary", told, _DOCUMENT)
+    parsed = checks.parsed("its dictionary", weight_files.entry(header, "concepts"))
+    if header["format"] == f"{_FORM.format} 1" and isinstance(parsed, dict):  # which had no figures
+        parsed.setdefault("figures", None)
+    document = checks.fields_of("of its dictionary", parsed, _DOCUMENT)
     names = cast("tuple[str, ...]", document["names"])
     models = [str(each["model"]) for each in cast("tuple[dict[str, object], ...]", document["models"])]
     if not 1 <= len(names) <= _MOST_ATTRIBUTES or any(not each.strip() or not each.isprintable() for each in names):
@@ -208,7 +215,12 @@ def _dictionary(
         raise BindError(f"the tensor {checks.shown(surplus[0])} is not known")
     encoder = _encoder(cast("Mapping[str, object]", document["encoder"]), state, module)
     kind = cast(ConceptKind, document["kind"])
-    return Dictionary(name or str(document["name"]), kind, layers, names, encoder, heads, directions)
+    made = Dictionary(name or str(document["name"]), kind, layers, names, encoder, heads, directions)
+    if document["figures"] is None:
+        return made
+    classes = {each.name: [each.class_name(index) for index in range(each.class_count)] for each in networks}
+    read = read_from(made)
+    return replace(made, figures=figures_told(document["figures"], made.name, kind, read, names, classes))
 
 
 def _encoder(form: Mapping[str, object], state: Mapping[str, Tensor], module: object) -> nn.Module:

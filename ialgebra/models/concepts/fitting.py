@@ -8,8 +8,9 @@ queries, no sessions, no reports.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral, Real
 
 import torch
@@ -25,7 +26,7 @@ from .dictionary import ConceptHead, ConceptKind, Dictionary
 from .encoders import JoinedArms, NonnegativeEncoder, SparseEncoder, parts_of, places_last
 from .factors import FittingProgress, nmf, sparse_coder
 from .hidden import AT_MOST, HiddenOfInputs, LayerOfModel, read_hidden
-from .learning import FlintLosses, FlintNets, Lessons, learned_post_hoc, target_of, warm_codes
+from .learning import LOSSES, FlintLosses, FlintNets, Lessons, learned_post_hoc, target_of, warm_codes
 from .metrics import r_squared
 
 KINDS: tuple[ConceptKind, ...] = ("flint", "nmf", "sae")
@@ -70,6 +71,7 @@ def fit(
     progress: FittingProgress | None = None,
     *,
     at_most: int = AT_MOST,
+    losses: FlintLosses = LOSSES,
 ) -> tuple[Dictionary, Fitted]:
     """Learns a dictionary of `size` attributes for one model or, by a joint encoder, several.
 
@@ -77,9 +79,9 @@ def fit(
     used for nothing but `Fitted.labels`. `layers` are those that the encoder reads (of each model, or by model); None
     takes the last hidden layer and, for 'flint', the deepest one with positions before it. A share `holdout` of the
     inputs is kept out. `progress` is called with what is being done, how much of it is done and how much there is.
-    Hidden outputs are kept in at most `at_most` bytes. Equal seeds give equal dictionaries. Ctrl-C keeps the best so
-    far. Raises BindError for what is no such argument, ShapeError for inputs or labels that do not match, ModelError
-    for a failing model, ResourceError when memory runs out at one row.
+    Hidden outputs are kept in at most `at_most` bytes. `losses` are those of 'flint'. Equal seeds give equal
+    dictionaries. Ctrl-C keeps the best so far. Raises BindError for what is no such argument, ShapeError for inputs or
+    labels that do not match, ModelError for a failing model, ResourceError when memory runs out at one row.
     """
     started = time.perf_counter()
     check_arguments(size, kind, seed, holdout)
@@ -91,8 +93,12 @@ def fit(
     first = next(iter(networks.values()))
     truth = known_truth(first, hidden.labels if labels is None else labels, len(hidden))
     aside, checked = split(torch.arange(len(hidden)), holdout, seed)
-    learn = {"flint": _flint, "nmf": _of_directions, "sae": _sparse}[kind]
-    part = learn(hidden, aside, checked, size, seed, progress)
+    learners: Mapping[ConceptKind, Callable[..., LearnedEncoder]] = {
+        "flint": partial(_flint, losses),
+        "nmf": _of_directions,
+        "sae": _sparse,
+    }
+    part = learners[kind](hidden, aside, checked, size, seed, progress)
     return finished(hidden, part, aside, truth, name, kind, time.perf_counter() - started)
 
 
@@ -217,12 +223,18 @@ def _refitted(
 
 
 def _flint(
-    hidden: HiddenOfInputs, aside: Tensor, checked: Tensor, size: int, seed: int, progress: FittingProgress | None
+    losses: FlintLosses,
+    hidden: HiddenOfInputs,
+    aside: Tensor,
+    checked: Tensor,
+    size: int,
+    seed: int,
+    progress: FittingProgress | None,
 ) -> LearnedEncoder:
     """Kind 'flint': see `learning`."""
     lessons = lessons_of(hidden, aside, size, seed, progress)
     interpreter, interrupted = learned_post_hoc(
-        hidden, lessons, ~aside & ~checked, checked, size, seed, FlintLosses(), progress
+        hidden, lessons, ~aside & ~checked, checked, size, seed, losses, progress
     )
     return of_interpreter(hidden, interpreter, lessons, aside, interrupted=interrupted)
 

@@ -25,8 +25,8 @@ from .factors import FittingProgress, nmf, nonnegative_codes
 from .hidden import HiddenOfInputs
 
 _BATCH = 128
-_WARM_STEPS, _STEPS, _FEWEST_EPOCHS = 300, 500, 2
-_LEARNING_RATE = 2e-3
+_WARM_STEPS, _STEPS, _FEWEST_EPOCHS = 300, 1000, 2
+_LEARNING_RATE = 3e-3
 _CHECKED_AT_MOST = 2_000  # inputs by which the best epoch is chosen
 _NMF_ROWS = 8_000
 _REBUILT_AT_MOST = 4_096  # numbers of an input up to which it is rebuilt; else the last hidden layer is
@@ -39,14 +39,19 @@ class FlintLosses:
     """The weights of the losses. `fidelity` is that of the cross-entropy to the model's probabilities, `logits` of the
     squared distance to its logits, in units of their variance; `rebuilt` of the squared error of the inputs, in units
     of their variance; `entropy` and `sparse` of those that keep few attributes active; `warm` of the
-    squared distance to the attributes that it begins with, which makes dictionaries of several seeds alike."""
+    squared distance to the attributes that it begins with, which makes dictionaries of several seeds alike; where it is
+    0, it begins with nothing."""
 
-    fidelity: float = 4.0
-    logits: float = 5.0
+    fidelity: float = 8.0
+    logits: float = 10.0
     rebuilt: float = 0.5
     entropy: float = 0.3
     sparse: float = 0.1
     warm: float = 0.5
+
+
+LOSSES = FlintLosses()
+"""Those of `fit`."""
 
 
 class FlintNets(nn.Module):
@@ -123,7 +128,8 @@ def learned_post_hoc(
     order = torch.Generator().manual_seed(seed)
     best = Best(interpreter)
     try:
-        _imitate(interpreter, hidden, lessons, rows_of_learning, order, progress)
+        if losses.warm:
+            _imitate(interpreter, hidden, lessons, rows_of_learning, order, progress)
         _refit(interpreter, lessons, hidden, rows, checked_rows)
         best.see(fidelity_of(interpreter, hidden, lessons, checked_rows))
         epochs = max(_FEWEST_EPOCHS, math.ceil(_STEPS * _BATCH / len(rows_of_learning)))

@@ -83,7 +83,7 @@ def _fit_of(
         metrics.logit_r_squared(guess, outputs if goal.near is None else goal.near.to(guess.dtype)),
         tuple(metrics.conciseness(relevances, tau) for tau in TAUS),
         *counted,
-        relevance.numpy(),
+        relevance.double().numpy(),
         regression,
     )
 
