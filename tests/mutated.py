@@ -1,7 +1,8 @@
 """Files that were tampered with: a good file in, many bad ones out, each with a word for what was done to it.
 
-Three kinds of file: relations, heads and concepts. Digests are made right again where the mutation would otherwise be
-found by its digest alone, so that what is tested is the reader's own care. Nothing of the package's readers is used.
+Four kinds of file: relations, heads, concepts and generators. Digests are made right again where the mutation would
+otherwise be found by its digest alone, so that what is tested is the reader's own care. No reader of the package
+is used.
 """
 
 from __future__ import annotations
@@ -177,6 +178,13 @@ CONCEPTS = Form(
     "concepts", concepts_digest, tuple({"format": f"ialgebra concepts {each}"} for each in ("0", "99", "x", "٣", ""))
 )
 HEADS = Form("heads", heads_digest, tuple({"format": f"ialgebra heads {each}"} for each in ("0", "99", "x", "٣", "")))
+
+
+GENERATORS = Form(
+    "generator",
+    lambda stored: _weights_digest(stored, ("format", "generator")),
+    tuple({"format": f"ialgebra generators {each}"} for each in ("0", "99", "x", "٣", "")),
+)
 
 
 def wrong_types(content: bytes, form: Form, rng: random.Random) -> Iterator[tuple[str, bytes]]:

@@ -35,7 +35,6 @@ from ..results.relation import Relation, Stats
 from ..results.scores import Scores
 from ..system.arrays import Ints
 from . import explaining
-from .again import inputs_again
 from .binding import told_by_models
 from .running import Running, Watch
 from .scoring import ScoreReader, planned, run
@@ -146,7 +145,6 @@ def _scores(
         details=cast("dict[str, object]", details),
         query=request.own_text,
         provenance=provenance_of_scores(request.predict, catalog, prepared.plan, outcome, running.tape.batches),
-        contents=inputs_again(catalog, sources) if sources else None,
     )
 
 

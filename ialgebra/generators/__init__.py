@@ -6,8 +6,19 @@ knows a query, a catalog, a coalition or a plan.
 """
 
 from .axes import Axis
+from .files import load_generator, save_generator
 from .linear import LinearGenerator
 from .protocol import Generator
 from .registered import RegisteredGenerator
+from .style import DrawingFigures, StyleGenerator
 
-__all__ = ["Axis", "Generator", "LinearGenerator", "RegisteredGenerator"]
+__all__ = [
+    "Axis",
+    "DrawingFigures",
+    "Generator",
+    "LinearGenerator",
+    "RegisteredGenerator",
+    "StyleGenerator",
+    "load_generator",
+    "save_generator",
+]

@@ -34,8 +34,8 @@ class LinearGenerator(nn.Module):
             )
         if levels < 1 or len(components) % levels:
             raise BindError(f"{len(components)} components cannot be shared among {levels} levels")
-        self.register_buffer("mean", mean)
-        self.register_buffer("components", components)
+        self.register_buffer("mean", mean.contiguous())
+        self.register_buffer("components", components.contiguous())  # so that a file gives the same bits
         self.shape, self.levels, self.width = tuple(shape), levels, len(components) // levels
 
     @classmethod
@@ -46,7 +46,7 @@ class LinearGenerator(nn.Module):
         Raises BindError for more components than inputs or features have, ShapeError for inputs of several shapes.
         It needs scikit-learn.
         """
-        rows = _stacked(inputs)
+        rows = stacked(inputs)
         flat = rows.reshape(len(rows), -1).to(torch.float64).numpy()
         most = min(len(flat) - 1, flat.shape[1])
         if not 1 <= k <= most:
@@ -78,7 +78,7 @@ _SMALL = 256  # components up to which the decomposition of the inputs themselve
 _NOTHING = 1e-9  # of the strongest component's length
 
 
-def _stacked(inputs: ArrayLike | Tensor | Sequence[Tensor]) -> Tensor:
+def stacked(inputs: ArrayLike | Tensor | Sequence[Tensor]) -> Tensor:
     """Inputs (n, *shape) on the CPU."""
     if isinstance(inputs, list | tuple) and inputs and all(isinstance(each, Tensor) for each in inputs):
         shapes = {tuple(each.shape) for each in inputs}

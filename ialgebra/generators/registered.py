@@ -22,6 +22,7 @@ from ..models.scalar import asking
 from ..system import forking
 from .counterfactuals import counterfactuals
 from .protocol import Generator, known_generator
+from .refining import refined
 
 _KEPT_CODES = 64 << 20  # bytes of codes that are kept
 _KEPT_BLOCKS = 256  # of counterfactuals
@@ -57,7 +58,7 @@ def _digest(codes: Tensor) -> str:
 @dataclass(eq=False)
 class RegisteredGenerator:
     """A generator under its `name`, for inputs of `shape`, run in blocks of `block` rows; `collection` is the input
-    that its axes and reports are made of."""
+    that its axes and reports are made of. Codes that were found take `refine` steps towards the input."""
 
     name: str
     generator: Generator
@@ -65,6 +66,7 @@ class RegisteredGenerator:
     collection: str | None
     shape: tuple[int, ...]
     block: int = 16
+    refine: int = 0
     _drawing: Network = field(init=False)
     _encoding: Network | None = field(init=False)
     _codes: OrderedDict[tuple[object, ...], Tensor] = field(init=False, default_factory=OrderedDict)
@@ -76,6 +78,8 @@ class RegisteredGenerator:
         known_generator(self.name, self.generator)
         if isinstance(self.block, bool) or not isinstance(self.block, int) or self.block < 1:
             raise BindError(f"generator '{self.name}' runs in blocks of at least 1 row, not {self.block!r}")
+        if isinstance(self.refine, bool) or not isinstance(self.refine, int) or self.refine < 0:
+            raise BindError(f"generator '{self.name}' refines codes by 0 steps or more, not {self.refine!r}")
         self._drawing = Network(self.name, _Drawing(self.generator), outputs="values")
         own = getattr(self.generator, "encode", None) if self.encoder is None else self.encoder
         self._lock = forking.lock()
@@ -106,7 +110,7 @@ class RegisteredGenerator:
     def content(self) -> str:
         """A digest that changes whenever the generator or its encoder draws or finds something else."""
         networks = [self._drawing, *([] if self._encoding is None else [self._encoding])]
-        read = repr([(each.fingerprint(), each.apart()) for each in networks])
+        read = repr([self.refine, *((each.fingerprint(), each.apart()) for each in networks)])
         return hashlib.blake2b(read.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
     def drawn(self, codes: Sequence[Tensor]) -> list[Tensor]:
@@ -130,25 +134,34 @@ class RegisteredGenerator:
         for each in inputs:
             if tuple(each.shape) != self.shape:
                 raise ShapeError(f"generator '{self.name}' draws inputs {self.shape}, not {tuple(each.shape)}")
-        content = self._encoding.fingerprint()
+        content = (self._encoding.fingerprint(), self._drawing.fingerprint() if self.refine else None)
         with self._lock:
             found = {name: self._codes[content, name] for name in names if (content, name) in self._codes}
         missing = {name: x for name, x in zip(names, inputs, strict=True) if name not in found}
-        if missing:
-            flat = self._blocks(self._encoding, torch.stack(list(missing.values())))
-            if flat.shape[1] != self.levels * self.width:
-                raise ShapeError(
-                    f"the encoder of '{self.name}' returned {flat.shape[1]} numbers an input; {self.levels} levels of "
-                    f"{self.width} are needed"
-                )
-            codes = flat.double().reshape(-1, self.levels, self.width)
-            found |= dict(zip(missing, codes, strict=True))
+        for first in range(0, len(missing), self.block):
+            some = list(missing.items())[first : first + self.block]
+            codes = self._code_block(torch.stack([x for _, x in some]))
             with self._lock:
-                for name, code in zip(missing, codes, strict=True):
-                    self._codes[content, name] = code.clone()
+                for (name, _), code in zip(some, codes, strict=True):
+                    found[name] = self._codes[content, name] = code.clone()
                 while len(self._codes) > max(1, _KEPT_CODES // (8 * self.levels * self.width)):
                     self._codes.popitem(last=False)
         return [found[name] for name in names]
+
+    def _code_block(self, rows: Tensor) -> Tensor:
+        """The codes (n, levels, width) of inputs (n, *shape), at most a block."""
+        assert self._encoding is not None
+        flat = self._blocks(self._encoding, rows)
+        if flat.shape[1] != self.levels * self.width:
+            raise ShapeError(
+                f"the encoder of '{self.name}' returned {flat.shape[1]} numbers an input; {self.levels} levels of "
+                f"{self.width} are needed"
+            )
+        codes = flat.double().reshape(-1, self.levels, self.width)
+        if not self.refine:
+            return codes
+        with asking(self._drawing, 0):
+            return refined(self._filled(codes), self._filled(rows), self._drawn, self.refine)[: len(rows)].cpu()
 
     def counterfactuals(
         self, network: Network, codes: Sequence[Tensor], target: int, margin: float, spread: Tensor
@@ -166,7 +179,7 @@ class RegisteredGenerator:
                 raise BindError(f"model '{network.name}' is a callable, through which no gradients can be taken")
             if network.column_count < 2:
                 raise BindError(f"model '{network.name}' has one output; a counterfactual needs several classes")
-            filled = torch.stack([*codes, *[codes[0]] * (self.block - len(codes))])
+            filled = self._filled(torch.stack(list(codes)))
             with asking(self._drawing, 0), asking(network, 0):
                 found, leads = counterfactuals(filled, partial(self._scores, network), target, margin, spread)
             kept = list(found[: len(codes)].cpu()), leads[: len(codes)].tolist()
@@ -178,10 +191,18 @@ class RegisteredGenerator:
 
     def _scores(self, network: Network, codes: Tensor) -> Tensor:
         """What a model answers (n, K) for what is drawn of codes, with gradients."""
+        inputs = self._drawn(codes)
+        return network.given(inputs, lambda ready: logits(network.called(network.module)(ready.clone()), len(ready)))
+
+    def _drawn(self, codes: Tensor) -> Tensor:
+        """The inputs (n, *shape) of codes, with gradients."""
         drawn = self._drawing.given(codes, lambda ready: self._drawing.called(self._drawing.module)(ready))
         assert isinstance(drawn, Tensor)
-        inputs = drawn.reshape(len(codes), *self.shape)
-        return network.given(inputs, lambda ready: logits(network.called(network.module)(ready.clone()), len(ready)))
+        return drawn.reshape(len(codes), *self.shape)
+
+    def _filled(self, rows: Tensor) -> Tensor:
+        """At most a block of rows, filled up to a block with copies of the first one."""
+        return torch.cat([rows, rows[:1].expand(self.block - len(rows), *rows.shape[1:])])
 
     def _blocks(self, network: Network, rows: Tensor) -> Tensor:
         """What a network makes of rows, a block at a time; the last one is filled with copies of its first row."""
@@ -189,8 +210,7 @@ class RegisteredGenerator:
         with network.running():
             for first in range(0, len(rows), self.block):
                 some = rows[first : first + self.block]
-                filled = torch.cat([some, some[:1].expand(self.block - len(some), *some.shape[1:])])
-                found.append(network.forward(filled, [None])[None][: len(some)].cpu())
+                found.append(network.forward(self._filled(some), [None])[None][: len(some)].cpu())
         return torch.cat(found)
 
     def _check(self) -> None:

@@ -1,8 +1,9 @@
-"""How a pass may be run: as it stands, channels-last, compiled, in bfloat16. A batch or a module in; the same, readied.
+"""How a pass may be run: as it stands, channels-last, folded, compiled, in bfloat16. A batch or a module in; the same,
+readied.
 
 A mode changes how numbers lie in memory or which kernels read them, never the model: what the user owns is not written
-to. 'channels-last' lays out the batch only, and convolutions keep that layout to the end. Knows modules and tensors: no
-layers, no heads, no profile.
+to. 'channels-last' lays out the batch only, and convolutions keep that layout to the end; 'folded' runs a copy with
+other weights, made for the weights that the model has now. Knows modules and tensors: no layers, no heads, no profile.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as every_module
 from torch.overrides import TorchFunctionMode
 
 from ..kernels.forward import stance
@@ -22,6 +24,9 @@ from .profile import Mode
 Backend = str | Callable[..., Callable[..., object]]
 
 _ROUNDING = 1e-5  # the largest difference of answers between modes, relative to the spread of the outputs
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS_OF_ALL = tuple(f"_global{name}" for name in _HOOKS)
+_MOST_COPIED = 1 << 30  # bytes of weights of which a folded copy is made
 _LEAST_SPREAD = 0.1  # the spread is taken to be at least this share of the outputs' size
 
 
@@ -36,6 +41,24 @@ class Compiled(NamedTuple):
     def serves(self, shape: tuple[int, ...], dtype: torch.dtype, settings: str) -> bool:
         """Whether it runs such batches of a model with these settings as it is."""
         return (self.shape, self.dtype, self.settings) == (tuple(shape), dtype, settings)
+
+
+def may_fold(module: object, batch: Tensor) -> bool:
+    """Whether a module may be folded for such batches as things stand: in evaluation mode, in single precision without
+    casts, with nothing else called in its passes, and of at most so many bytes that a copy of it is not too much."""
+    if not isinstance(module, nn.Module) or holds_compiled(module) or _hooked(module):
+        return False
+    if any(part.training for part in module.modules()) or torch.is_autocast_enabled(batch.device.type):
+        return False
+    weights = [*module.parameters(), *module.buffers()]
+    single = all(each.dtype == torch.float32 for each in (batch, *weights) if each.is_floating_point())
+    return single and sum(each.nbytes for each in weights) <= _MOST_COPIED
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether something else is called with what modules return."""
+    everywhere = (getattr(every_module, name, None) for name in _HOOKS_OF_ALL)
+    return any(everywhere) or any(vars(part).get(name) for part in module.modules() for name in _HOOKS)
 
 
 def compiled(module: nn.Module, batch: Tensor, settings: str, backend: Backend) -> Compiled:
@@ -67,7 +90,8 @@ def convolves(module: object, dims: int) -> bool:
 
 def laid_out(batch: Tensor, mode: Mode) -> Tensor:
     """The batch as `mode` wants it in memory."""
-    return batch.contiguous(memory_format=torch.channels_last) if mode == "channels-last" else batch
+    last = mode == "channels-last" or (mode == "folded" and batch.dim() == 4)
+    return batch.contiguous(memory_format=torch.channels_last) if last else batch
 
 
 def frame(mode: Mode, device: torch.device) -> AbstractContextManager[object]:

@@ -154,6 +154,7 @@ class Network:
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
         self._untouched = False  # whether no pass has run in this frame
+        self._held_content: object = None  # of this frame, once it was asked for
         self._noticed = noticed(self._whole)
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
@@ -499,7 +500,7 @@ class Network:
             return
         with turn(self.module), forking.ended_in_child(self._stop):
             self._notice()
-            self._untouched = True
+            self._untouched, self._held_content = True, None
             try:
                 with as_found(self.module, self.device, self.nets, train_mode=self.train_mode):
                     self._runner = threading.get_ident()
@@ -572,7 +573,7 @@ class Network:
         passes, found = self._timed, list[Answers]()
         for first, rows, count in self.batches(batch):
             try:
-                values, logits = passes.run(rows, reading, mode, self._settings)
+                values, logits = passes.run(rows, reading, mode, self._settings, self._content_of_passes)
             except ModelError as error:
                 error.row = None if error.row is None else first + min(error.row, count - 1)
                 raise
@@ -679,7 +680,8 @@ class Network:
         ready = self.ready(batch)
         with self.running():
             self.touched()
-            return self._timed.compile(ready, self._reading({}, True), self._settings, backend)
+            reading = self._reading({}, True)
+            return self._timed.compile(ready, reading, self._settings, self._content_of_passes, backend)
 
     def fingerprint(self) -> tuple[object, ...]:
         """A value that changes whenever the content of a parameter, buffer or head does, also by `.data`.
@@ -711,6 +713,14 @@ class Network:
         A model that cannot be read whole is apart from all others."""
         places = [layer.name for layer in self._layers or ()]
         return str(self.runs_on), self.batch_size, self.chosen, places, None if self.known_whole else serial(self)
+
+    def _content_of_passes(self, anew: bool) -> object:
+        """The content within a frame for passes, where only passes could change it: read once, or `anew`."""
+        if self._held_content is None or anew:
+            held = self._noticed.contents
+            assert held is not None
+            self._held_content = (*parameters(held), *buffers(held), self._settings)
+        return self._held_content
 
     @property
     def unread(self) -> tuple[str, ...]:

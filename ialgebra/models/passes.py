@@ -22,8 +22,9 @@ from ..kernels.forward import Tap, stopwatch, tapped
 from ..system.runtime import keeps_memory
 from ..system.shortage import is_out_of_memory
 from .calls import CalledByForm
+from .folds.passes import Folded
 from .identity import profile_key
-from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out
+from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out, may_fold
 from .profile import Mode, Profile
 
 
@@ -40,7 +41,10 @@ class PassReading(NamedTuple):
 
 
 ReadingOfBatch = Callable[[int], PassReading]  # for a batch of so many rows
+ReadingOfContent = Callable[[bool], object]  # weights and settings; True: read anew, though no pass should change them
 Answers = tuple[list[Tensor], Tensor | None]
+
+_STAND_IN: dict[Mode, Mode] = {"folded": "channels-last"}  # for passes that a mode does not offer; 'eager' for others
 
 
 class Passes:
@@ -71,7 +75,8 @@ class Passes:
         self.rows = 0  # rows that went through the module, also for comparisons
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
-        self._agreed: dict[Mode, str] = {}  # modes that gave eager answers, and the settings under which they did
+        self._folded: Folded | None = None
+        self._agreed: dict[Mode, object] = {}  # modes that gave eager answers, and the settings under which they did
 
     def profile_of(self, shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> Profile:
         """What passes of rows of this shape cost, of `dtype` (None: that of the first row); of an unknown one, a guess
@@ -91,19 +96,28 @@ class Passes:
             if profile.changed:
                 profile.save()
 
-    def run(self, batch: Tensor, read: ReadingOfBatch, mode: Mode, settings: str) -> Answers:
-        """One pass of `batch` (B, *shape) in `mode`, or eagerly where that cannot be.
+    def run(self, batch: Tensor, read: ReadingOfBatch, mode: Mode, settings: str, content: ReadingOfContent) -> Answers:
+        """One pass of `batch` (B, *shape) in `mode`; where that cannot be, in the mode that stands in for it.
 
-        `settings` name the model's state beside its weights. Modes that must not change an answer are checked the first
-        time, and again when the settings have changed: 'channels-last' during the pass, without further rows,
-        'compiled' against an eager pass of four of its rows.
+        `settings` name the model's state beside its weights, `content` both. Modes that must not change an answer are
+        checked the first time, and again when the settings have changed: 'channels-last' during the pass, without
+        further rows, 'compiled' and 'folded' against an eager pass of four of its rows. What was folded is folded and
+        checked again also when a weight has changed.
         """
-        if mode == "eager" or not self._offers(mode, batch, read(len(batch)), settings):
+        while mode != "eager" and not self._offers(mode, batch, read(len(batch)), settings):
+            mode = _STAND_IN.get(mode, "eager")
+        if mode == "eager":
             return self._pass("eager", batch, read)
-        trusted = mode == "autocast" or self._agreed.get(mode) == settings
+        state = (content(False), batch.device) if mode == "folded" else settings
+        trusted = mode == "autocast" or self._agreed.get(mode) == state
         watch = LayoutWatch()
         try:
-            with nullcontext() if trusted or mode != "channels-last" else watch:
+            if mode == "folded" and (self._folded is None or self._folded.content != state):
+                self._folded = None  # its memory is given back first
+                self._folded = Folded(cast(nn.Module, self.module), state)
+            if mode == "folded" and self._folded and not self._folded.serves(read(len(batch)).taps):
+                return self.run(batch, read, _STAND_IN[mode], settings, content)
+            with nullcontext() if trusted or mode == "compiled" else watch:
                 found = self._pass(mode, batch, read)
         except Exception as error:
             if is_out_of_memory(error):
@@ -113,18 +127,22 @@ class Passes:
             return eager
         if watch.asked:
             self._refuse(mode, batch, "it asks how its numbers lie in memory")
-        elif trusted or mode == "channels-last" or self._as_eager(found, batch, read):
-            self._agreed[mode] = settings
-            return found
-        else:
+        elif not (trusted or mode == "channels-last" or self._as_eager(found, batch, read)):
             self._refuse(mode, batch, "its answers differ from eager ones by more than rounding")
+        elif not trusted and mode == "folded" and (content(True), batch.device) != state:
+            self._refuse(mode, batch, "its passes write to its weights")
+        else:
+            self._agreed[mode] = state
+            return found
         return self._pass("eager", batch, read)
 
     def _as_eager(self, found: Answers, batch: Tensor, read: ReadingOfBatch) -> bool:
         rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})
         return agree((each[rows] for each in _together(found)), _together(self._pass("eager", batch[rows], read)))
 
-    def compile(self, batch: Tensor, read: ReadingOfBatch, settings: str, backend: Backend) -> bool:
+    def compile(
+        self, batch: Tensor, read: ReadingOfBatch, settings: str, content: ReadingOfContent, backend: Backend
+    ) -> bool:
         """Compile the module for batches of the form of `batch`; `read` reads its output.
 
         False where it cannot be compiled, or answers otherwise then.
@@ -145,7 +163,7 @@ class Passes:
             self._refuse("compiled", batch, _cause(error))
             return False
         profile.compile_seconds = time.perf_counter() - started
-        self.run(batch, read, "compiled", settings)
+        self.run(batch, read, "compiled", settings, content)
         return "compiled" not in profile.unusable
 
     def compiled_for(self, rows: int, settings: str) -> bool:
@@ -167,12 +185,16 @@ class Passes:
         if mode == "compiled":
             serves = self._compiled is not None and self._compiled.serves(batch.shape, batch.dtype, settings)
             return serves and reading.logits is not None and not reading.taps and packing_of(batch) is None
+        if mode == "folded":
+            return self.called.as_it_is(batch) and may_fold(self.module, batch)
         return mode == "autocast" or convolves(self.module, batch.dim())
 
     def _refuse(self, mode: Mode, batch: Tensor, why: str) -> None:
         self.profile_of(batch.shape[1:], batch.device, batch.dtype).refuse(mode, why)
         if mode == "compiled":
             self._compiled = None
+        if mode == "folded":
+            self._folded = None
 
     def _pass(self, mode: Mode, batch: Tensor, read: ReadingOfBatch) -> Answers:
         """A pass in `mode`, as it comes; what it took goes into the profile."""
@@ -187,14 +209,17 @@ class Passes:
         timed = (
             self.timed
             and whole
-            and mode != "compiled"
+            and mode not in ("compiled", "folded")
             and profile.wants_shares(len(batch))
             and not holds_compiled(self.module)
         )
         started = time.perf_counter()
         try:
             with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
-                values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
+                if mode == "folded" and self._folded:
+                    values, raw = self._folded.tapped(ready, reading.taps, whole, reading.readers)
+                else:
+                    values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
         except IalgebraError:  # of a reader: the rows did go through
             self.rows += len(batch)
             raise

@@ -24,11 +24,11 @@ from ..errors import IalgebraError
 from ..system import checks, disk
 from ..system.checks import number, whole
 
-Mode = Literal["eager", "channels-last", "compiled", "autocast"]
+Mode = Literal["eager", "channels-last", "folded", "compiled", "autocast"]
 """How a pass is run."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-SAME: tuple[Mode, ...] = ("eager", "channels-last", "compiled")
+SAME: tuple[Mode, ...] = ("eager", "channels-last", "folded", "compiled")
 """The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
 
 _FORMAT = "ialgebra profile 1"

@@ -30,10 +30,10 @@ from ..models.fitting import HeadLabels
 from ..models.network import Network
 from ..models.reading import Batch, collect
 from ..system.checks import whole
+from ..system.stages import stages
 from . import registration
 from .history import History
 from .names import valid_name
-from .progress import stages
 from .steps import Concepts, PythonCall
 
 _MOST_SEEDS = 20  # that a dictionary is compared with

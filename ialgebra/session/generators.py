@@ -40,7 +40,7 @@ _LOOKED_AT = 1_000  # inputs whose drawings are compared with them
 
 
 def registered(
-    catalog: Catalog, name: str, generator: object, encoder: object, collection: str | None, block: int
+    catalog: Catalog, name: str, generator: object, encoder: object, collection: str | None, block: int, refine: int
 ) -> RegisteredGenerator:
     """See `Session.register_generator`. Nothing is registered yet."""
     name = valid_name("generator", name)
@@ -56,7 +56,7 @@ def registered(
         shape = tuple(int(size) for size in shape)
     else:
         shape = catalog.input(collection).shape
-    return RegisteredGenerator(name, generator, encoder, collection, shape, block)  # type: ignore[arg-type]
+    return RegisteredGenerator(name, generator, encoder, collection, shape, block, refine)  # type: ignore[arg-type]
 
 
 def register(catalog: Catalog, history: History, made: RegisteredGenerator) -> PythonCall:
@@ -72,6 +72,7 @@ def register(catalog: Catalog, history: History, made: RegisteredGenerator) -> P
             "encoder": None if made.encoder is None else history.given("models", f"{made.name} encoder", again),
             "collection": made.collection,
             "block": made.block,
+            "refine": made.refine or None,
         },
     )
     for axis in [each.name for each in catalog.axes.values() if each.generator == made.name]:

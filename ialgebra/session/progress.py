@@ -7,7 +7,6 @@ The line goes away when the query ends. IPython is used only where it runs alrea
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..answering.running import Standing, Watch
-
-_BAR_AFTER = 0.5  # seconds
-
+from ..system.stages import BAR_AFTER, in_notebook
 
 _REFRESHED = 0.25  # seconds between two states of a notebook's line
 
@@ -28,12 +25,6 @@ class _Handle(Protocol):
     """The part of IPython's DisplayHandle that is used here."""
 
     def update(self, shown: object) -> None: ...
-
-
-def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 @contextmanager
@@ -65,7 +56,7 @@ def _below_a_cell() -> Iterator[Watch]:
     def watch(standing: Standing) -> None:
         nonlocal handle, drawn
         now = time.perf_counter()
-        if now - started < _BAR_AFTER or now - drawn < _REFRESHED:
+        if now - started < BAR_AFTER or now - drawn < _REFRESHED:
             return
         drawn = now
         line = html(html_line(standing, now - started))
@@ -112,7 +103,7 @@ def _on_stderr() -> Iterator[Watch]:
     def watch(standing: Standing) -> None:
         nonlocal live
         progress.update(task, completed=standing.rows, total=standing.forecast, description=error_line(standing))
-        if not live and time.perf_counter() - started > _BAR_AFTER:
+        if not live and time.perf_counter() - started > BAR_AFTER:
             progress.start()
             live = True
 
@@ -120,29 +111,6 @@ def _on_stderr() -> Iterator[Watch]:
         yield watch
     finally:
         if live:
-            progress.stop()
-
-
-@contextmanager
-def stages(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for what has stages: it is told what is being done, how much of it is done, and how much there
-    is. It appears once this has taken a second or so."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = progress.add_task("", total=None)
-    started = time.perf_counter()
-
-    def told(what: str, done: int, total: int) -> None:
-        if not shown:
-            return
-        progress.update(task, completed=done, total=total, description=what)
-        if not progress.live.is_started and time.perf_counter() - started > _BAR_AFTER:
-            progress.start()
-
-    try:
-        yield told
-    finally:
-        if progress.live.is_started:
             progress.stop()
 
 

@@ -8,7 +8,6 @@ a session does is a method here; the work is done elsewhere: registrations in `r
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -50,12 +49,12 @@ from ..system import forking
 from ..system.arguments import checked
 from ..system.markup import preformatted
 from ..system.shortage import enough_memory
+from ..system.stages import in_notebook, shows_progress
 from . import concepts, galleries, generators, interrupts, page, registration
 from .answers import Answering
 from .descriptions import input_line, session_text
 from .history import History
 from .page import OpenStudio
-from .progress import in_notebook
 from .registration import Wish
 from .statements.kind import StatementContext
 from .statements.registry import kind_of_statement
@@ -94,7 +93,7 @@ class Session:
         self._lock = forking.lock()  # held while the catalog is changed; no query runs while it is held
         self.history = History(self.sql, store_bytes)
         self._workers = Workers()
-        self._progress = sys.stderr.isatty() or in_notebook() if progress is None else progress
+        self._progress = shows_progress(progress)
 
     def __repr__(self) -> str:
         return session_text(self._catalog, sum(len(table.rows) for table in self._store.tables.values()))
@@ -225,17 +224,19 @@ class Session:
         encoder: object = None,
         collection: str | None = None,
         block: int = 16,
+        refine: int = 0,
     ) -> None:
         """Register what draws inputs from codes, for the edits `reconstruct`, `latent` and `mix`.
 
         `generator` has `levels`, `width`, `synthesis(codes)`, from codes (n, levels, width) to inputs (n, *shape), and
         perhaps `encode(inputs)`: see `ialgebra.generators`. `encoder` is a function from inputs to codes that is used
         instead. `collection` names the registered inputs that its axes are fitted on. It is run in blocks of `block`
-        rows, filled up with copies. Axes of an earlier generator of this name are forgotten. Raises BindError or
-        ShapeError for a generator that does not fit, ModelError for one that fails.
+        rows, filled up with copies. `refine`: how many steps a code that was found takes towards its input, each level
+        for itself; 50 take some milliseconds an input, once. Axes of an earlier generator of this name are forgotten.
+        Raises BindError or ShapeError for a generator that does not fit, ModelError for one that fails.
         """
         with self._step_of(f"register generator {name}", "generator", name) as step:
-            made = generators.registered(self._catalog.snapshot(), name, generator, encoder, collection, block)
+            made = generators.registered(self._catalog.snapshot(), name, generator, encoder, collection, block, refine)
             with self._lock:
                 step.call = generators.register(self._catalog, self.history, made)
 
