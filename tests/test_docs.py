@@ -72,7 +72,10 @@ def test_the_page_of_concepts_runs(
         assert (DOCS / picture).exists()
 
 
-def test_the_page_of_generators_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_generators_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for code in blocks("python", DOCS / "generators.md"):
         exec(compile(code, "generators.md", "exec"), names)

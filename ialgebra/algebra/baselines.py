@@ -126,12 +126,24 @@ class Given(_Described):
         return (None if hidden else self.source.whole_text) or str(self.source)
 
 
+@node
+class Redrawn(_Described):
+    """The input as a generator draws it from its code: a map against it shows what the generator cannot draw. The
+    planner puts each input's own drawing in its place."""
+
+    generator: str
+
+    @property
+    def text(self) -> str:
+        return f"reconstruct(generator => {sql_name(self.generator)})" if self.generator else "reconstruct"
+
+
 def _number(value: float) -> str:
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 
 
-Baseline = Constant | AbsentToken | Mean | Median | MostFrequent | Blur | Given
+Baseline = Constant | AbsentToken | Mean | Median | MostFrequent | Blur | Given | Redrawn
 
 
 def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[Source], Tensor]) -> None:
@@ -170,6 +182,8 @@ def check_baseline(baseline: Baseline, kind: str, x: Tensor, element: Callable[[
             other = source
         case Given(source):
             other = source
+        case Redrawn():
+            pass
         case _:
             assert_never(baseline)
     if other is not None:
@@ -209,6 +223,8 @@ def materialise(
             return gaussian_blur(wide, sigma or max(1.0, min(wide.shape[-2:]) / 20)).to(sharp.dtype)
         case Given(source):
             return element(source)
+        case Redrawn():
+            raise BindError(f"{baseline} is a baseline of inputs; it is none of an edit, nor of a tensor alone")
         case _:
             assert_never(baseline)
 

@@ -6,6 +6,7 @@ execution and the estimation in turn, and computes nothing itself; it may not kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from typing import NamedTuple, cast
 from torch import Tensor
 
 from ..algebra.elements import collection_of
-from ..algebra.operators import Identity
+from ..algebra.operators import Identity, leaves
 from ..algebra.players import OfConcepts, OnePlayer
 from ..algebra.rankings import ModelScore
 from ..algebra.sources import Source
@@ -44,6 +45,7 @@ from ..system.runtime import peak_memory
 from . import kept_answers
 from .bounds import Policy
 from .coding import codes_of_inputs
+from .drawn_shares import warn_of_shares
 from .early import Early, early
 from .question import UNSHOWN, BoundQuery, Place, Request
 from .rounds import Course, Round
@@ -147,6 +149,9 @@ def _rounds(question: BoundQuery, running: Running, watch: Watch | None, *, at_o
         following = _following(question, course, plan, whole, running)
         last = _round(question, course, plan, outcome, maps)
         contents = _contents(plan, outcome.contents, question.catalog) if following else {}
+        if following is None and math.isinf(running.seconds_allowed):
+            asked = [(leaf.model, leaf.inputs[0]) for each in question.bound.wanted for leaf in leaves(each.plan)]
+            running.spending += warn_of_shares(asked, question.catalog)
         yield last
         if following:
             _check_unchanged(contents, following, question.catalog)

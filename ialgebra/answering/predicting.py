@@ -35,7 +35,9 @@ from ..results.relation import Relation, Stats
 from ..results.scores import Scores
 from ..system.arrays import Ints
 from . import explaining
+from .again import inputs_again
 from .binding import told_by_models
+from .drawn_shares import silent_sweeps, warn_of_shares
 from .running import Running, Watch
 from .scoring import ScoreReader, planned, run
 
@@ -92,6 +94,8 @@ def predicted(request: PredictRequest, catalog: Catalog, store: Store, watch: Wa
         prepared = _prepared(request, catalog)
         outcome = run(prepared.reader, prepared.bound.sources, prepared.plan, running, watch)
         warn_of_models([each.model for each in prepared.plan.passes], prepared.plan.names, catalog)
+        asked = [(each.model, source) for each in prepared.bound.asked for source in prepared.bound.sources[:1]]
+        running.spending += warn_of_shares(asked, catalog)
     return _scores(request, catalog, prepared, outcome, running)
 
 
@@ -144,7 +148,9 @@ def _scores(
         plan=whole_plan_as(details, "text"),
         details=cast("dict[str, object]", details),
         query=request.own_text,
+        notes=tuple(silent_sweeps(models, sources, catalog)),
         provenance=provenance_of_scores(request.predict, catalog, prepared.plan, outcome, running.tape.batches),
+        contents=inputs_again(catalog, sources) if sources else None,
     )
 
 

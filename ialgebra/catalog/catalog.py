@@ -121,6 +121,7 @@ class Catalog:
     edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
     heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
+    shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
 
     def snapshot(self) -> Catalog:
@@ -137,6 +138,7 @@ class Catalog:
             self.edited,
             dict(self.concepts),
             dict(self.heads),
+            self.shares,
         )
 
     def inputs_again(self) -> Catalog:

@@ -5,6 +5,7 @@ collection, `RegisteredGenerator` (codes of inputs, and inputs of codes, in bloc
 knows a query, a catalog, a coalition or a plan.
 """
 
+from .adapters import Autoencoder, StyleNetwork
 from .axes import Axis
 from .files import load_generator, save_generator
 from .linear import LinearGenerator
@@ -13,12 +14,14 @@ from .registered import RegisteredGenerator
 from .style import DrawingFigures, StyleGenerator
 
 __all__ = [
+    "Autoencoder",
     "Axis",
     "DrawingFigures",
     "Generator",
     "LinearGenerator",
     "RegisteredGenerator",
     "StyleGenerator",
+    "StyleNetwork",
     "load_generator",
     "save_generator",
 ]

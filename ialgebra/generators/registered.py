@@ -20,6 +20,7 @@ from ..models.adapters.results import logits
 from ..models.network import Network
 from ..models.scalar import asking
 from ..system import forking
+from .adapters import adapted
 from .counterfactuals import counterfactuals
 from .protocol import Generator, known_generator
 from .refining import refined
@@ -58,15 +59,17 @@ def _digest(codes: Tensor) -> str:
 @dataclass(eq=False)
 class RegisteredGenerator:
     """A generator under its `name`, for inputs of `shape`, run in blocks of `block` rows; `collection` is the input
-    that its axes and reports are made of. Codes that were found take `refine` steps towards the input."""
+    that its axes and reports are made of. `generator` is what the user gave: one, or a module that `adapted` knows.
+    Codes that were found take `refine` steps towards the input."""
 
     name: str
-    generator: Generator
+    generator: object
     encoder: Callable[[Tensor], Tensor] | None
     collection: str | None
     shape: tuple[int, ...]
     block: int = 16
     refine: int = 0
+    _ready: Generator = field(init=False)
     _drawing: Network = field(init=False)
     _encoding: Network | None = field(init=False)
     _codes: OrderedDict[tuple[object, ...], Tensor] = field(init=False, default_factory=OrderedDict)
@@ -75,17 +78,17 @@ class RegisteredGenerator:
     )
 
     def __post_init__(self) -> None:
-        known_generator(self.name, self.generator)
+        self._ready = known_generator(self.name, adapted(self.name, self.generator, self.shape))
         if isinstance(self.block, bool) or not isinstance(self.block, int) or self.block < 1:
             raise BindError(f"generator '{self.name}' runs in blocks of at least 1 row, not {self.block!r}")
         if isinstance(self.refine, bool) or not isinstance(self.refine, int) or self.refine < 0:
             raise BindError(f"generator '{self.name}' refines codes by 0 steps or more, not {self.refine!r}")
-        self._drawing = Network(self.name, _Drawing(self.generator), outputs="values")
-        own = getattr(self.generator, "encode", None) if self.encoder is None else self.encoder
+        self._drawing = Network(self.name, _Drawing(self._ready), outputs="values")
+        own = getattr(self._ready, "encode", None) if self.encoder is None else self.encoder
         self._lock = forking.lock()
         if own is not None and not callable(own):
             raise BindError(f"the encoder of generator '{self.name}' cannot be called")
-        owner = self.generator if self.encoder is None else self.encoder
+        owner = self._ready if self.encoder is None else self.encoder
         self._encoding = None
         if own is not None:
             self._encoding = Network(f"the encoder of {self.name}", _Encoding(own, owner), outputs="values")
@@ -94,12 +97,12 @@ class RegisteredGenerator:
     @property
     def levels(self) -> int:
         """How many levels a code has."""
-        return self.generator.levels
+        return self._ready.levels
 
     @property
     def width(self) -> int:
         """How many numbers a level has."""
-        return self.generator.width
+        return self._ready.width
 
     @property
     def encodes(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..algebra.attributes import parts_of
-from ..algebra.baselines import Baseline, Blur, Constant, Given
+from ..algebra.baselines import Baseline, Blur, Constant, Given, Redrawn
 from ..algebra.kinds import KINDS
 from ..algebra.operators import Estimation, OutputKind
 from ..algebra.players import Features, OfConcepts, OnePlayer
@@ -71,7 +71,7 @@ def ends_of(leaf: Leaf, catalog: Catalog) -> CodeEnds:
 def _taken_out(leaf: Leaf, catalog: Catalog) -> bool:
     """Whether absent attributes are 0: those that are taken out of the model itself, unless another input is named."""
     each = leaf.baseline.baselines if isinstance(leaf.baseline, Several) else (leaf.baseline,)
-    return game_of(leaf, catalog).on_model and not all(isinstance(one, Given) for one in each)
+    return game_of(leaf, catalog).on_model and not all(isinstance(one, Given | Redrawn) for one in each)
 
 
 def played_on(leaf: Leaf, catalog: Catalog) -> str:
@@ -90,7 +90,7 @@ def resumed_name(codes: str, place: int) -> str:
 def _of_baseline(source: Source, baseline: Baseline, catalog: Catalog) -> Code:
     """The code of a baseline, which many inputs share unless it is made of the input."""
     entry = catalog.input(source.name)
-    if KINDS[entry.kind].vocabulary or isinstance(baseline, Blur):
+    if KINDS[entry.kind].vocabulary or isinstance(baseline, Blur | Redrawn):
         return Code(source, baseline, NOTHING)
     if isinstance(baseline, Given):
         return Code(baseline.source, None, EVERYTHING)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from ..algebra.baselines import Given
+from ..algebra.baselines import Given, Redrawn
 from ..algebra.elements import collection_of, one_each, under_clauses
 from ..algebra.operators import Identity, Join, Operator, leaves
 from ..catalog.catalog import Catalog
@@ -284,7 +284,7 @@ def _one_game(plan: Operator, each: bool) -> bool:
     found = under_clauses(plan)
     if not isinstance(found, Identity) or not (each or len(found.inputs) == 1):
         return False
-    return len(found.baselines) == 1 and not isinstance(found.baselines[0], Given)
+    return len(found.baselines) == 1 and not isinstance(found.baselines[0], Given | Redrawn)
 
 
 def _matters(answers: Sequence[Sequence[Answer]]) -> set[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..algebra.baselines import AbsentToken, Blur, Constant, Given, check_baseline, materialise
+from ..algebra.baselines import AbsentToken, Blur, Constant, Given, Redrawn, check_baseline, materialise
 from ..algebra.dtypes import common_dtype
 from ..algebra.kinds import KINDS
 from ..algebra.kinds.naming import TextNames
@@ -86,7 +86,11 @@ class EndRows:
 
     def _is_own(self, leaf: Leaf) -> bool:
         """Whether the background of a leaf depends on its input's values."""
-        return isinstance(leaf.baseline, Blur | AbsentToken) or self.masked(leaf) or self.special(leaf) is not None
+        return (
+            isinstance(leaf.baseline, Blur | AbsentToken | Redrawn)
+            or self.masked(leaf)
+            or self.special(leaf) is not None
+        )
 
     def masked(self, leaf: Leaf) -> bool:
         """Whether the leaf's model is given packed tokens (`models.tokens`)."""
@@ -121,6 +125,8 @@ class EndRows:
             own_mask = self._has_own_mask(leaf.baseline.source)
             element = self.catalog.element_for(leaf.model, leaf.baseline.source)
             found = element if own_mask else self.catalog.element(leaf.baseline.source)
+        elif (drawing := leaf.own_drawing) is not None:
+            found = self.catalog.element(drawing)
         elif isinstance(leaf.baseline, Constant):
             if packing_of(x.tensor) is not None:
                 check_baseline(leaf.baseline, kind, x.tensor, lambda source: self.catalog.element(source).tensor)

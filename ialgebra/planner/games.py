@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..algebra.baselines import Baseline, Given
+from ..algebra.baselines import Baseline, Given, Redrawn
+from ..algebra.edits import Reconstructed
 from ..algebra.operators import Estimation, OutputKind
 from ..algebra.packings import packing_of
 from ..algebra.players import Partition
@@ -72,6 +73,14 @@ class Leaf:
         """The baselines as people read them."""
         each = self.baseline.baselines if isinstance(self.baseline, Several) else (self.baseline,)
         return tuple(str(one.source if isinstance(one, Given) and one.source.edits else one) for one in each)
+
+    @property
+    def own_drawing(self) -> Source | None:
+        """What the input is explained against, where that is its own drawing by a generator; else None."""
+        if not isinstance(self.baseline, Redrawn):
+            return None
+        drawn = Reconstructed(self.baseline.generator, "", 1.0)
+        return Source(self.source.name, self.source.index, (*self.source.edits, drawn))
 
 
 class RowForm(NamedTuple):

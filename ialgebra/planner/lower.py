@@ -16,7 +16,7 @@ from fractions import Fraction
 from itertools import permutations
 from typing import NamedTuple, assert_never
 
-from ..algebra.baselines import Baseline, Given
+from ..algebra.baselines import Baseline, Given, Redrawn
 from ..algebra.edits import Nullify, Substitute
 from ..algebra.elements import collection_of, taken
 from ..algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
@@ -333,7 +333,7 @@ _Reader = tuple[Source, Window, bool]
 
 def _may_meet(leaf: Leaf) -> bool:
     """Whether another leaf may read the game of this one, by the laws that `_laws` looks for."""
-    return bool(leaf.source.edits) or isinstance(leaf.baseline, Given)
+    return bool(leaf.source.edits) or isinstance(leaf.baseline, Given | Redrawn)
 
 
 def _fewer(each: _Read) -> Iterator[str]:

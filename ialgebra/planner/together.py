@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..algebra.baselines import AbsentToken, Blur
+from ..algebra.baselines import AbsentToken, Blur, Redrawn
 from ..algebra.kinds.naming import TextNames
 from ..algebra.packings import packing_of
 from ..catalog.inputs import digest_together
@@ -37,7 +37,7 @@ def build_together(boards: Boards, leaves: Sequence[Leaf], *, prune: bool, dual:
 def built_in_one_go(boards: Boards, leaves: Sequence[Leaf], prune: bool, dual: bool) -> dict[int, Board]:
     """The boards that can be built in one go, by the number of their leaf."""
     first = leaves[0]
-    own = isinstance(first.baseline, Several | AbsentToken | Blur)  # each input has backgrounds of its own
+    own = isinstance(first.baseline, Several | AbsentToken | Blur | Redrawn)  # each input has backgrounds of its own
     if own or not boards.of_positions(first) or boards.ends.masked(first):
         return {}
     catalog = boards.catalog

@@ -273,13 +273,13 @@ def warn(output: PlanOutput, outcome: Outcome, catalog: Catalog) -> None:
     for name in dict.fromkeys(leaf.model for leaf in leaves if leaf.output != "logit"):
         network = catalog.model(name)
         if network.doubtful:
-            _say_once(
+            say_once(
                 network,
                 "is read as one of probabilities, because every number that it returned lies in [0, 1]; if they are "
                 "something else, say so: register_model(…, outputs='logits'), for example",
             )
         if name in outcome.saturated:
-            _say_once(
+            say_once(
                 network,
                 "returned a probability of exactly 0 or 1, whose log-odds are infinite; they are read as "
                 "those of the smallest number of its type (docs/language.md)",
@@ -306,7 +306,7 @@ def _warn_of_padding(leaf: Leaf, catalog: Catalog) -> None:
         return
     text = entry.elements[leaf.source.index or 0]
     if bool(reader.hidden(text.tensor, text.attention).any()):
-        _say_once(
+        say_once(
             network,
             f"is given ids alone, while '{leaf.source}' is padded and a model inside it reads an attention mask; "
             "register the inner model itself, or pass it the mask (attention_mask=…) in your function",
@@ -322,15 +322,15 @@ def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog
     for network in map(catalog.model, names):
         for word in network.behaviour.words:
             read = catalog.how_read(collections) if word == BATCH_DEPENDENT else ""
-            _say_once(network, warning(word) + read, told=word)
+            say_once(network, warning(word) + read, told=word)
         for cast in network.lossy_casts:
             if cast.grave:
-                _say_once(network, cast.words)
+                say_once(network, cast.words)
         if network.filling.least > 1:
-            _say_once(network, network.filling.words)
+            say_once(network, network.filling.words)
         for entry in map(catalog.input, inputs):
             if words := doubt(network, entry, catalog.visible.values()):
-                _say_once(network, words, told="scale")
+                say_once(network, words, told="scale")
 
 
 def _warn_of_units(answer: Answer, catalog: Catalog) -> None:
@@ -344,7 +344,7 @@ def _warn_of_units(answer: Answer, catalog: Catalog) -> None:
         say(f"this map puts together {told}; output => 'log_odds' or 'probability' gives them one unit")
 
 
-def _say_once(network: Network, words: str, told: str | None = None) -> None:
+def say_once(network: Network, words: str, told: str | None = None) -> None:
     """Warn about a model, once a session; `told` names the warning, if its words may differ."""
     if (told or words) not in network.told:
         network.told.add(told or words)

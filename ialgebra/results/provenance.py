@@ -17,8 +17,8 @@ from typing import cast
 import numpy as np
 import torch
 
-from ..algebra.baselines import Baseline
-from ..algebra.edits import LATENT_EDITS, registered
+from ..algebra.baselines import Baseline, Given, Redrawn
+from ..algebra.edits import LATENT_EDITS, LatentEdit, registered
 from ..algebra.operators import leaves
 from ..algebra.players import Labels
 from ..catalog.catalog import Catalog
@@ -124,8 +124,20 @@ def texts_in_force(query: tree.Query | tree.Predict, catalog: Catalog) -> dict[s
             if name in names
         },
         "views": {name: text for name, text in sorted(catalog.views.items()) if name in names},
-        **(_drawn(catalog) if {each.lower() for each in names} & LATENT_EDITS.keys() else {}),
+        **(_drawn(catalog) if _may_draw(names, catalog) else {}),
     }
+
+
+def _may_draw(names: Set[str], catalog: Catalog) -> bool:
+    """Whether a query with these names may read what a generator draws: by an edit, or by a baseline in force."""
+    if {each.lower() for each in names} & LATENT_EDITS.keys():
+        return True
+    baselines = [
+        *(catalog.settings.baselines or ()),
+        *(one for x in catalog.inputs.values() for one in x.baselines or ()),
+    ]
+    edits = [edit for each in baselines if isinstance(each, Given) for edit in each.source.edits]
+    return any(isinstance(each, Redrawn) for each in baselines) or any(isinstance(each, LatentEdit) for each in edits)
 
 
 def _drawn(catalog: Catalog) -> dict[str, object]:

@@ -20,6 +20,7 @@ from ..system.markup import preformatted
 from .exports import require
 from .model_scores import ModelScores
 from .relation import Relation, Stats
+from .scored_inputs import ScoredInputs
 from .table import LINES, TARGET_WIDTH, aligned, shorten
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Scores(Relation):
     `models` has a `ModelScores` for each model as written. `inputs` are the rows' inputs in words, `places` (n,) are
     theirs in a collection (−1: a single input), `steps` (n,) the values of a sweep (NaN: there is none), `labels` the
     labels that the collection was registered with, or None. `ranked` has the columns that HAVING and ORDER BY read of
-    models, (n,) each. It is a `Relation` without maps, and can be asked for whatever a relation can.
+    models, (n,) each; `notes` are sentences about the answer. `contents` are the inputs themselves, which are made
+    again when they are looked at. It is a `Relation` without maps, and can be asked for whatever a relation can.
     """
 
     @checked
@@ -54,6 +56,8 @@ class Scores(Relation):
         query: str,
         provenance: dict[str, object],
         text: str | None = None,
+        contents: ScoredInputs | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(
             attributions=(), stats=stats, plan=plan, details=details, text=text, query=query, provenance=provenance
@@ -64,6 +68,8 @@ class Scores(Relation):
         self.steps = steps
         self.labels = labels
         self.ranked = ranked
+        self.contents = contents
+        self.notes = notes
 
     @property
     def size(self) -> int:
@@ -72,9 +78,21 @@ class Scores(Relation):
 
     def _changed(self, **changed: Any) -> Relation:
         changed.pop("attributions", None)
-        names = ("models", "inputs", "places", "steps", "labels", "ranked", "stats", "plan", "details", "query")
+        names = (
+            "models",
+            "inputs",
+            "places",
+            "steps",
+            "labels",
+            "ranked",
+            "notes",
+            "stats",
+            "plan",
+            "details",
+            "query",
+        )
         same = {name: getattr(self, name) for name in (*names, "provenance")}
-        return Scores(**{"text": self._text, **same, **changed})
+        return Scores(**{"text": self._text, "contents": self.contents, **same, **changed})
 
     @property
     def text(self) -> str:
@@ -123,9 +141,10 @@ class Scores(Relation):
         self, kind: str | None = None, path: str | Path | None = None
     ) -> Figure:
         """The scores as a picture: 'curves' over the steps of a sweep (of the classes asked for, or else of those that
-        are the highest somewhere), or 'bars' of each input's classes of highest score, of the first dozen inputs. None:
-        curves of a sweep, else bars. `path`: a file to write, whose ending says the format. Raises BindError for
-        another kind, and for curves without steps; IalgebraError for no scores, or where matplotlib is not installed.
+        are the highest somewhere) with the inputs of some steps under them, or 'bars' of each input's classes of
+        highest score, of the first dozen inputs. None: curves of a sweep, else bars. `path`: a file to write, whose
+        ending says the format. Raises BindError for another kind, and for curves without steps; IalgebraError for no
+        scores, where the inputs have changed since they were read, or where matplotlib is not installed.
         """
         from . import plots
         from .plots import score_plots
@@ -142,6 +161,19 @@ class Scores(Relation):
         if path is not None:
             plots.save(found, Path(path))
         return found
+
+    @checked
+    def export(self, path: str | Path, *others: Scores) -> Path:
+        """Write one page of HTML that needs nothing else and works when it is opened from disk: the inputs as small
+        pictures, a slider over the steps of the sweep, and the scores of every model beside it. With `others`, answers
+        about more inputs or along other axes, a second slider goes from one answer to the next. Returns the path.
+
+        Raises BindError for no scores, and for more pictures than a page holds; IalgebraError where the inputs have
+        changed since they were read, or the file cannot be written.
+        """
+        from . import exploration_page
+
+        return exploration_page.write(Path(path), (self, *others))
 
     def save(self, path: str | Path) -> Path:
         """Raises IalgebraError: a relation's file holds maps."""
@@ -167,7 +199,7 @@ def _table(scores: Scores) -> str:
         return f"no input is left\n{cost}"
     notes = [f"{each.label} is {' and '.join(each.words)}" for each in scores.models if each.words]
     lines = _of_one(scores) if scores.size == 1 else _of_many(scores)
-    return "\n".join([*lines, *dict.fromkeys(notes), cost])
+    return "\n".join([*lines, *dict.fromkeys([*notes, *scores.notes]), cost])
 
 
 def _of_one(scores: Scores) -> list[str]:

@@ -6,6 +6,7 @@ In: what a caller gives, and a catalog. Out: generators and axes. Nothing here t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,16 +15,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..algebra.edits import Reconstructed
-from ..algebra.sources import Source
 from ..algebra.windows import sql_name, sql_text
+from ..answering.drawn_shares import drawn_share, looked_at, redrawn
 from ..catalog.catalog import Catalog
 from ..catalog.drawing import numbers_of
 from ..catalog.inputs import Entry
 from ..errors import BindError, IalgebraError
+from ..generators.adapters import shape_of
 from ..generators.axes import Axis, CodeSpace, fitted_axis, principal_axis
 from ..generators.registered import RegisteredGenerator
-from ..models.concepts import DerivedNetwork
 from ..results.cross_effects import CrossEffects
 from ..results.relation import Relation
 from ..results.scores import Scores
@@ -36,9 +36,6 @@ Followed = Callable[[Any], object] | ArrayLike | Tensor
 """What an axis follows: a function of a batch of inputs (n, *shape), or a number for each input of the collection."""
 
 
-_LOOKED_AT = 1_000  # inputs whose drawings are compared with them
-
-
 def registered(
     catalog: Catalog, name: str, generator: object, encoder: object, collection: str | None, block: int, refine: int
 ) -> RegisteredGenerator:
@@ -47,16 +44,16 @@ def registered(
     if encoder is not None and not callable(encoder):
         raise BindError(f"the encoder of generator '{name}' is a {type(encoder).__name__}; a function is needed")
     if collection is None:
-        shape = getattr(generator, "shape", None)
-        if shape is None:
+        said = shape_of(generator)
+        if said is None:
             raise BindError(
                 f"generator '{name}' does not say what it draws; name a registered collection of such inputs: "
                 "collection='xs'"
             )
-        shape = tuple(int(size) for size in shape)
+        shape = said
     else:
         shape = catalog.input(collection).shape
-    return RegisteredGenerator(name, generator, encoder, collection, shape, block, refine)  # type: ignore[arg-type]
+    return RegisteredGenerator(name, generator, encoder, collection, shape, block, refine)
 
 
 def register(catalog: Catalog, history: History, made: RegisteredGenerator) -> PythonCall:
@@ -202,37 +199,42 @@ def cross_effects(
     return CrossEffects(tuple(axes), columns, np.array(effects), np.array(errors), count)
 
 
-def losses(predict: Callable[[str], Relation], catalog: Catalog, generator: RegisteredGenerator) -> list[str]:
+def losses(catalog: Catalog, generator: RegisteredGenerator) -> list[str]:
     """For each model that can be asked: how much of what it says of the generator's collection is left after the
     collection was drawn from its codes, a line each."""
-    if generator.collection is None or not generator.encodes:
+    some = looked_at(catalog, generator)
+    if not some:
         return []
-    xs = generator.collection
-    elements = catalog.input(xs).elements
-    some = range(min(len(elements), _LOOKED_AT))
-    before = np.stack([elements[k].array for k in some]).astype(np.float64)
-    drawn = [Source(xs, k, (Reconstructed(generator.name, "", 1.0),)) for k in some]
-    after = np.stack([catalog.element(each).array for each in drawn]).astype(np.float64)
+    before = np.stack([catalog.element(each).array for each in some]).astype(np.float64)
+    after = np.stack([catalog.element(each).array for each in redrawn(some, generator)]).astype(np.float64)
     spread = float(np.square(before - before.mean(axis=0)).sum())
-    lost = float(np.square(after - before).sum()) / spread if spread else float("nan")
+    share = f"{1 - float(np.square(after - before).sum()) / spread:.0%}" if spread else "nothing"
     lines = [
-        f"  draws {1 - lost:.0%} of the variance of {xs} (mean squared error {np.square(after - before).mean():.3g})"
+        f"  draws {share} of the variance of {generator.collection} "
+        f"(mean squared error {np.square(after - before).mean():.3g})"
     ]
-    for name, network in catalog.models.items():
-        if isinstance(network, DerivedNetwork) or (network.probed and network.row_shape != generator.shape):
-            continue
-        asked = _asked(catalog, name, xs)
-        given = f"reconstruct({sql_name(xs)}, generator => {sql_name(generator.name)})"
-        (_, one), (_, other) = (_all_scores(predict(f"predict {asked} from {each}")) for each in (sql_name(xs), given))
-        total = float(np.square(one - one.mean(axis=0)).sum())
-        kept = 1 - float(np.square(other - one).sum()) / total if total else float("nan")
-        words = f"keeps {max(kept, 0):.0%} of the variance of its scores"
-        if network.outputs.meaning != "values":
-            agree = float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
-            words += f", predicts the same for {agree:.0%}"
-        warning = "; most of what decides is not drawn: edits of codes say little of it" if kept < 0.5 else ""
-        lines.append(f"  model {name} {words}{warning}")
-    return lines
+    return lines + [line for name in catalog.models if (line := _loss(catalog, generator, name)) is not None]
+
+
+def _loss(catalog: Catalog, generator: RegisteredGenerator, model: str) -> str | None:
+    """What is left of one model's scores, as a line; None where it is given other inputs."""
+    try:
+        share = drawn_share(catalog, generator, model)
+    except IalgebraError as error:
+        return f"  model {model} cannot be asked: {error.message}"
+    if share is None:
+        return None
+    if math.isnan(share.kept):
+        return f"  model {model} gives all of them the same scores"
+    words = f"keeps {share.share} of the variance of its scores"
+    if share.agree is not None:
+        words += f", predicts the same for {share.agree:.0%}"
+    if share.is_little:
+        words += (
+            "; most of what decides is not drawn: edits of codes say little of it. See where that lies: "
+            f"select * from {model}(x, baseline => reconstruct)"
+        )
+    return f"  model {model} {words}"
 
 
 def _asked(catalog: Catalog, model: str, inputs: str) -> str:

@@ -157,7 +157,7 @@ def register_input(
         made = dataclasses.replace(made, labels=labels_of(made, labels))
     draft = catalog.snapshot()
     draft.inputs[name] = made  # so that a baseline may name the collection itself: mean(xs)
-    baselines = None if baseline is None else for_input(_baselines(draft, made, baseline), made)
+    baselines = None if baseline is None else for_input(_baselines(draft, made, baseline), made, draft)
     partition = None if players is None else _players(draft, made, players)
     made = _of_the_baseline(draft, made, baselines or ())
     draft.inputs[name] = made

@@ -13,6 +13,7 @@ from torch import nn
 import ialgebra
 from ialgebra.apps.studio import contents, described, frames, messages
 from ialgebra.errors import IalgebraError
+from ialgebra.results import pixels
 from tests.relations import attribution, relation
 
 # --- frames
@@ -185,19 +186,19 @@ def test_a_picture_keeps_the_scale_in_which_it_was_registered():
         "dark": (0.0, 1.0),
     }
     bright = known.input("float").elements[0].array
-    assert contents.pixels(bright, scales["float"])[..., 0].tolist() == [[0, 128], [191, 255]]
+    assert pixels.pixels(bright, scales["float"])[..., 0].tolist() == [[0, 128], [191, 255]]
     dimmed = bright * 0.5 - 0.5  # half as bright on the same scale
-    assert contents.pixels(dimmed, scales["float"])[..., 0].tolist() == [[0, 64], [96, 128]]
-    assert contents.pixels(known.input("bytes").elements[0].array, scales["bytes"])[..., 1].tolist() == [
+    assert pixels.pixels(dimmed, scales["float"])[..., 0].tolist() == [[0, 64], [96, 128]]
+    assert pixels.pixels(known.input("bytes").elements[0].array, scales["bytes"])[..., 1].tolist() == [
         [0, 51],
         [204, 255],
     ]
     hostile = np.array([[[np.nan, np.inf], [-np.inf, 1e308]]])
-    assert contents.pixels(hostile, scales["float"])[..., 2].tolist() == [[0, 255], [0, 255]]
+    assert pixels.pixels(hostile, scales["float"])[..., 2].tolist() == [[0, 255], [0, 255]]
     flat = np.ones((1, 2, 2))
-    assert contents.pixels(flat, (1.0, 1.0)).tolist() == [[[0, 0, 0]] * 2] * 2
-    assert contents.pixels(np.ones((4, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
-    assert contents.pixels(np.ones((7, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
+    assert pixels.pixels(flat, (1.0, 1.0)).tolist() == [[[0, 0, 0]] * 2] * 2
+    assert pixels.pixels(np.ones((4, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
+    assert pixels.pixels(np.ones((7, 2, 2)), (0.0, 1.0)).shape == (2, 2, 3)
 
 
 def test_an_edit_that_darkens_a_picture_is_seen():

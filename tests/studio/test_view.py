@@ -108,6 +108,7 @@ def test_a_query_is_shown_as_its_controls_say(catalog):
         "players": "grid(2, 2)",
         "baseline": None,
         "kind": "image",
+        "codes": None,
         "by_hand": False,
     }
 

@@ -10,26 +10,19 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from ...algebra.kinds import KINDS, kind_named
 from ...algebra.kinds.naming import CONTINUES
 from ...algebra.packings.codes import text_of
 from ...catalog.catalog import Catalog
 from ...catalog.inputs import Element, Entry
+from ...results.pixels import PictureBytes, PixelScale, own_scale, pixels, reduced
 from ...system.arrays import Array
 from .messages import Said
 
-PictureBytes = NDArray[np.uint8]
-PixelScale: TypeAlias = tuple[float, float]
-"""Which numbers are black and white in a picture."""
-
 THUMBNAIL = 64  # pixels of a thumbnail's longer side
-MOST_SIDE = 1024  # pixels of a picture's longer side; larger ones are thinned
 _MOST_FEATURES = 2048  # tokens, columns or times of one payload
 _LETTERS = 160  # of the line that stands for a text or a row of a table
 _INNERMOST = re.compile(r'^(?:\w+\()*(?:"(?P<quoted>[^"]+)"|(?P<bare>[^,()\[]+))(?:\[(?P<index>\d+)\])?')
@@ -52,28 +45,6 @@ def source_of(said: str) -> tuple[str, int | None]:
         return said, None
     index = found["index"]
     return (found["quoted"] or found["bare"]).strip(), None if index is None else int(index)
-
-
-def pixels(content: Array, scale: PixelScale) -> PictureBytes:
-    """A picture (C, H, W), or the middle slice of a volume (C, D, H, W), as bytes (H, W, 3)."""
-    planes = middle_slice(content)
-    planes = planes if planes.ndim == 3 else planes.reshape(1, *planes.shape[-2:])
-    step = max(1, -(-max(planes.shape[1:]) // MOST_SIDE))
-    numbers = planes[:, ::step, ::step].astype(np.float64)
-    low, high = scale
-    numbers = (np.nan_to_num(numbers, nan=low) - low) / ((high - low) or 1.0)
-    shown = np.clip(np.rint(np.clip(numbers, 0.0, 1.0) * 255.0), 0, 255).astype(np.uint8)
-    if len(shown) == 4:  # transparency
-        shown = shown[:3]
-    if len(shown) != 3:
-        grey = shown.mean(axis=0).astype(np.uint8)
-        shown = np.stack([grey, grey, grey])
-    return np.ascontiguousarray(np.moveaxis(shown, 0, -1))
-
-
-def middle_slice(array: Array) -> Array:
-    """Of a volume or a video (C, D, H, W) the slice in the middle (C, H, W); anything else as it is."""
-    return array[:, array.shape[1] // 2] if array.ndim == 4 else array
 
 
 def payload(kind: str, content: Array, names: Sequence[str] | None, scale: PixelScale | None) -> Payload:
@@ -119,12 +90,6 @@ def cell_value(cell: object) -> object:
     return cell
 
 
-def own_scale(content: Array) -> PixelScale:
-    """The scale of a picture that stands alone: from its least number to its greatest."""
-    finite = content[np.isfinite(content)] if content.dtype.kind == "f" else content
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-
-
 def feature_names(entry: Entry, element: Element) -> Sequence[str] | None:
     """What the features of an element are called; None where they have no names."""
     return element.names.tokens if element.names is not None else entry.feature_names
@@ -149,22 +114,10 @@ def thumbnails(catalog: Catalog, name: str, first: int, past: int) -> tuple[dict
     if shown_kind(entry.kind) != "image":
         told |= {"texts": [line(entry, each) for each in elements], "width": 0, "height": 0}
         return told, np.zeros((0, 0, 0, 3), dtype=np.uint8)
-    small = [reduced(pixels(each.array, entry.scale)) for each in elements]
+    small = [reduced(pixels(each.array, entry.scale), THUMBNAIL) for each in elements]
     shape = small[0].shape if small else (0, 0, 3)
     rgb = np.stack(small) if small else np.zeros((0, 0, 0, 3), dtype=np.uint8)
     return told | {"width": shape[1], "height": shape[0]}, rgb
-
-
-def reduced(rgb: PictureBytes, side: int = THUMBNAIL) -> PictureBytes:
-    """A picture (H, W, 3) whose longer side has at most `side` pixels."""
-    high, wide = rgb.shape[:2]
-    longer = max(high, wide)
-    if longer <= side:
-        return rgb
-    size = max(1, round(high * side / longer)), max(1, round(wide * side / longer))
-    planes = torch.from_numpy(np.moveaxis(rgb, -1, 0).astype(np.float32))[None]
-    small = torch.nn.functional.interpolate(planes, size=size, mode="area")[0].round().clamp(0, 255)
-    return np.ascontiguousarray(np.moveaxis(small.numpy().astype(np.uint8), 0, -1))
 
 
 def shown_kind(kind: str) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 
 from ...catalog.catalog import Catalog
 from ...results.attribution import Attribution
+from ...results.pixels import PixelScale, middle_slice, own_scale, pixels, reduced
 from ...results.relation import Relation
 from ...system.arrays import Array, Floats
-from .contents import Payload, PixelScale, middle_slice, own_scale, payload, pixels, reduced, shown_kind, source_of
+from .contents import THUMBNAIL, Payload, payload, shown_kind, source_of
 from .messages import Said
 
 MOST_MAPS = 60  # maps of one frame; the others are asked for as small multiples
@@ -176,7 +177,7 @@ def _thumbnails(maps: Sequence[Attribution], catalog: Catalog) -> Iterator[Array
     for a in maps:
         name, _ = source_of(a.input)
         scale = _scale(catalog, name, a) or own_scale(a.content)
-        yield reduced(pixels(a.content, scale))
+        yield reduced(pixels(a.content, scale), THUMBNAIL)
 
 
 def _heat(a: Attribution) -> Floats:

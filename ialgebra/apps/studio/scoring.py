@@ -16,7 +16,7 @@ from ...models.checksums import UnreadableNumbers, checksum
 from ...models.network import Network
 from ...results.model_scores import ModelScores
 from ...results.scores import Scores
-from .likely import shown_input
+from .likely import ShownInput, shown_input
 
 _SHOWN: Final = 12  # classes of a row, the most likely ones
 _MOST_ROWS: Final = 60  # elements of a collection
@@ -75,9 +75,14 @@ def prediction_text(text: str, catalog: Catalog) -> str | None:
     shown = shown_input(text, catalog)
     if shown is None or not all(model in catalog.models for model in shown.models):
         return None
-    models = ", ".join(_model(model, catalog) for model in shown.models)
+    return prediction_of(shown, shown.models, catalog)
+
+
+def prediction_of(shown: ShownInput, models: Sequence[str], catalog: Catalog) -> str:
+    """The PREDICT of some models for an input."""
+    asked = ", ".join(_model(model, catalog) for model in models)
     which = "" if shown.registered is None else _which(shown.index, catalog, shown.registered)
-    return f"predict {models} from {shown.text}{which}"
+    return f"predict {asked} from {shown.text}{which}"
 
 
 def _model(name: str, catalog: Catalog) -> str:

@@ -22,6 +22,7 @@ from ...algebra.baselines import (
     Mean,
     Median,
     MostFrequent,
+    Redrawn,
     check_baseline,
 )
 from ...algebra.edits import (
@@ -68,6 +69,7 @@ _ONE_SWEEP = "steps(…) stands in one place of an input"
 _MOST_STEPS = 10_000  # of a sweep
 _MOST_TRIED = 64  # edited inputs that are made at once, so that an error has its place; of more, the first
 _Value = Window | Source | float | int | str | tuple[int, ...]
+_REDRAWN = "reconstruct"  # as a baseline without an input: each input as a generator draws it
 _MIDDLES: dict[str, Callable[[str], Baseline]] = {"mean": Mean, "median": Median, "mode": MostFrequent}
 InForce = Callable[[Entry], tuple[Baseline, ...]]
 
@@ -80,9 +82,19 @@ def default_baselines(entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
     return entry.baselines or catalog.settings.baselines or ((Mean(entry.name) if own else usual),)
 
 
-def for_input(baselines: tuple[Baseline, ...], entry: Entry) -> tuple[Baseline, ...]:
-    """The baselines as they are for one input: words such as 'mask' are tokens of its tokenizer. Raises BindError."""
-    return tuple(_token_of(each, entry) if isinstance(each, AbsentToken) else each for each in baselines)
+def for_input(baselines: tuple[Baseline, ...], entry: Entry, catalog: Catalog) -> tuple[Baseline, ...]:
+    """The baselines as they are for one input: words such as 'mask' are tokens of its tokenizer, and what is drawn is
+    drawn by the generator of such inputs. Raises BindError, or ShapeError for a generator of others."""
+    found = list[Baseline]()
+    for each in baselines:
+        match each:
+            case AbsentToken():
+                found.append(_token_of(each, entry))
+            case Redrawn(named):
+                found.append(Redrawn(catalog.generator_for(entry, named).name))
+            case _:
+                found.append(each)
+    return tuple(found)
 
 
 def _token_of(baseline: AbsentToken, entry: Entry) -> AbsentToken:
@@ -316,13 +328,13 @@ class _Modifier:
         """What replaces an absent feature: the modifier's own option, or the one baseline in force."""
         span = self.said.name.span
         baselines = self.in_force(self.entry) if self.in_force else default_baselines(self.entry, self.catalog)
-        baselines = for_input(baselines, self.entry)
+        baselines = for_input(baselines, self.entry, self.catalog)
         for option in self.said.options:
             if option.name.value.lower() != "baseline":
                 raise BindError(f"{self.form.name} has one option, baseline", option.name.span)
             span = option.value.span
             with _at(span):
-                baselines = for_input(bind_baselines(option.value, self.catalog), self.entry)
+                baselines = for_input(bind_baselines(option.value, self.catalog), self.entry, self.catalog)
         if len(baselines) > 1:
             named = f"{self.written[:-1]}, baseline => 0)"
             message = f"{self.form.name} takes one baseline, not the {len(baselines)} in force; name one: {named}"
@@ -333,6 +345,8 @@ class _Modifier:
         match baselines[0]:
             case AbsentToken(word="drop"):
                 raise BindError(f"{self.form.name} puts tokens in place of others: name one, baseline => 'pad'", span)
+            case Redrawn():
+                raise BindError(f"{baselines[0]} is no baseline of an edit: name one, baseline => 0", span)
             case Given(source):
                 return Given(source.collection)
             case baseline:
@@ -358,8 +372,8 @@ def _steps(call: tree.CallExpr) -> tuple[Step, ...]:
 
 
 def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, ...]:
-    """The baselines of `value`, which is zeros, a number, mean(xs), median(xs), mode(xs), blur(…), or an input, edited
-    or not; one baseline, or one for each element of a collection."""
+    """The baselines of `value`, which is zeros, a number, mean(xs), median(xs), mode(xs), blur(…), reconstruct, or an
+    input, edited or not; one baseline, or one for each element of a collection."""
     match value:
         case tree.Number(value=number):
             if not math.isfinite(number):
@@ -367,6 +381,10 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return (Constant(float(number)),)
         case tree.Name(value=name) if name in catalog.inputs:
             return tuple(Given(source) for source in catalog.input(name).sources)
+        case tree.Name(value=name) if name.lower() == _REDRAWN:
+            return (Redrawn(""),)
+        case tree.CallExpr(tree.Name(name), ()) if name.lower() == _REDRAWN:
+            return (_redrawn(value),)
         case tree.CallExpr() if value.name.value.lower() in MODIFIERS and not _is_blur(value, catalog):
             return tuple(Given(source) for source in bind_input(value, catalog))
     name, arguments = call(value)
@@ -385,6 +403,16 @@ def bind_baselines(value: tree.ValueExpr, catalog: Catalog) -> tuple[Baseline, .
             return (_blur(value, arguments, catalog),)
     known = ("zeros", *_MIDDLES, "blur", *catalog.visible)
     raise BindError(f"unknown baseline '{name}'{did_you_mean(name, known)}", own_word(value))
+
+
+def _redrawn(said: tree.CallExpr) -> Redrawn:
+    """`reconstruct()` as a baseline, perhaps with the name of a generator."""
+    named = ""
+    for option in said.options:
+        if option.name.value.lower() != "generator" or not isinstance(option.value, tree.Text | tree.Name):
+            raise BindError(f"as a baseline {_REDRAWN} has one option: {_REDRAWN}(generator => G)", option.name.span)
+        named = option.value.value
+    return Redrawn(named)
 
 
 def _is_blur(value: tree.CallExpr, catalog: Catalog) -> bool:

@@ -179,9 +179,9 @@ class _CallBinder:
     def baselines(self, entry: Entry) -> tuple[Baseline, ...]:
         """The baselines in force: the call's own, or the default of the input that it reads."""
         if "baseline" not in self.options:
-            return default_baselines(entry, self.scope.catalog)
+            return for_input(default_baselines(entry, self.scope.catalog), entry, self.scope.catalog)
         with self.scope.at(self.options["baseline"].span):
-            return for_input(bind_baselines(self.options["baseline"], self.scope.catalog), entry)
+            return for_input(bind_baselines(self.options["baseline"], self.scope.catalog), entry, self.scope.catalog)
 
     @contextmanager
     def default(self, option: str) -> Iterator[None]:

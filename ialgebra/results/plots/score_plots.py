@@ -1,17 +1,21 @@
-"""Scores as a picture: curves over the steps of a sweep, or bars of the classes of highest score.
+"""Scores as a picture: curves over the steps of a sweep with the inputs under them, or bars of the highest classes.
 
 In: the scores of inputs. Out: a `Picture`. May not know: maps, models or plans.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from ...system.arrays import Floats, Ints
 from ..model_scores import ModelScores
+from ..scored_inputs import ScoredInputs
+from .image import bare
 from .picture import Picture
 from .style import Theme, current_theme
 
@@ -22,6 +26,10 @@ MOST_BARS: Final = 12
 _WIDTH, _HEIGHT, _ROW = 4.2, 2.6, 1.9  # inches of a panel of curves, its height, and that of bars
 _LINES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))  # told apart without colours
 _MOST_CURVES = 7
+_MOST_PICTURES = 9  # steps whose inputs stand under the curves
+_MOST_STRIPS = 3  # inputs of a collection of which such steps are shown
+_PICTURE = 0.8  # inches of one of them
+_SIDE = 224  # pixels of one of them
 
 
 class ShownScores(Protocol):
@@ -37,22 +45,30 @@ class ShownScores(Protocol):
     def places(self) -> Ints: ...
     @property
     def steps(self) -> Floats: ...
+    @property
+    def contents(self) -> ScoredInputs | None: ...
 
 
 def score_picture(scores: ShownScores, kind: str) -> Picture:
     """The scores as `kind` says: a panel for each model, and for bars a row of panels for each input."""
     theme, columns = current_theme(), len(scores.models)
+    strips = _strips(scores) if kind == "curves" else []
     rows = 1 if kind == "curves" else min(scores.size, MOST_BARS)
-    height = _HEIGHT if kind == "curves" else _ROW
-    figure = Picture(figsize=(_WIDTH * columns, height * rows), facecolor=theme.paper, layout="constrained")
+    heights = [rows * (_HEIGHT if kind == "curves" else _ROW), *[_PICTURE + 0.25] * len(strips)]
+    figure = Picture(figsize=(_WIDTH * columns, sum(heights)), facecolor=theme.paper, layout="constrained")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for row in range(rows):
         for column, each in enumerate(scores.models):
-            axes = figure.add_subplot(rows, columns, row * columns + column + 1)
+            axes = parts[0].add_subplot(rows, columns, row * columns + column + 1)
             _plain(axes, theme)
             if kind == "curves":
                 _curves(axes, scores, each, theme)
             else:
                 _bars(axes, scores, each, row, theme)
+    for part, strip in zip(parts[1:], strips, strict=True):
+        _strip(part, scores, strip, theme)
+    if strips:
+        figure.supxlabel("the inputs at some steps", color=theme.faint, fontsize=8)
     models = ", ".join(each.label for each in scores.models)
     left = scores.size - MOST_BARS
     more = f"; {left:,} inputs more are not drawn" if kind == "bars" and left > 0 else ""
@@ -60,6 +76,30 @@ def score_picture(scores: ShownScores, kind: str) -> Picture:
     if more:
         figure.supxlabel(f"… and {left:,} inputs more", color=theme.faint, fontsize=8)
     return figure
+
+
+def _strips(scores: ShownScores) -> list[list[int]]:
+    """The rows whose inputs stand under the curves: of each of the first inputs some, from the first to the last step;
+    none where the inputs are no pictures."""
+    if scores.contents is None or not scores.contents.pictured:
+        return []
+    found = []
+    for place in list(dict.fromkeys(scores.places.tolist()))[:_MOST_STRIPS]:
+        mine = np.flatnonzero(scores.places == place)
+        mine = mine[np.argsort(scores.steps[mine], kind="stable")]
+        chosen = np.unique(np.linspace(0, len(mine) - 1, min(len(mine), _MOST_PICTURES)).round().astype(np.int64))
+        found.append(mine[chosen].tolist())
+    return found
+
+
+def _strip(part: SubFigure, scores: ShownScores, rows: Sequence[int], theme: Theme) -> None:
+    assert scores.contents is not None
+    part.set_facecolor(theme.paper)
+    places = part.subplots(1, len(rows), squeeze=False)[0]
+    for axes, row, picture in zip(places, rows, scores.contents.pictures(rows, _SIDE), strict=True):
+        axes.imshow(picture, interpolation="nearest" if max(picture.shape) < _SIDE // 4 else None)
+        axes.set_title(f"{scores.steps[row]:g}", color=theme.faint, fontsize=7, pad=2)
+        bare(axes)
 
 
 def curves_of(each: ModelScores) -> dict[int, Floats]:

@@ -39,7 +39,7 @@ def _run(statement: tree.Describe, context: StatementContext) -> Relation:
     catalog = context.catalog.snapshot()
     parts = about(statement, catalog)
     if statement.name.value in catalog.generators:
-        parts += losses(context.predicted, catalog, catalog.generators[statement.name.value])
+        parts += losses(catalog, catalog.generators[statement.name.value])
     return context.said(statement, "\n".join(parts))
 
 

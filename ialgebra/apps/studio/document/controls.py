@@ -15,17 +15,20 @@ as one with weights or subqueries of its own; and from changed controls a query 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ....algebra.edits import EDITS
+from ....algebra.edits import EDITS, LATENT_EDITS, EditForm
 from ....errors import BindError
 from ....language import tree
 from ....language.bind.inputs import EACH, SWEEP
 from ....language.bind.operands import CALL_OPTIONS
 from ....language.writer import write
 from .shapes import NOWHERE
+
+FORMS: Final[Mapping[str, EditForm]] = {**EDITS, **LATENT_EDITS}
+"""The edits that an input may have inside its parentheses, by name."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class InputEdit:
     @property
     def sweeps(self) -> bool:
         """Whether it is several edits, one a step."""
-        calls = (each.name.value.lower() for each in self.arguments if isinstance(each, tree.CallExpr))
-        return SWEEP in calls
+        values = (*self.arguments, *(each.value for each in self.options))
+        return SWEEP in (each.name.value.lower() for each in values if isinstance(each, tree.CallExpr))
 
     @property
     def fills_up(self) -> bool:
         """Whether it puts the baseline of its model call somewhere."""
-        return EDITS[self.name].takes_baseline and not self.options
+        return FORMS[self.name].takes_baseline and not self.options
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def _read(operand: tree.Operand) -> _Call | None:
             match of:
                 case tree.CallExpr(tree.Name(called), (swept,), ()) if called.lower() == EACH:
                     each, of = True, swept
-            while isinstance(of, tree.CallExpr) and of.name.value.lower() in EDITS and of.arguments:
+            while isinstance(of, tree.CallExpr) and of.name.value.lower() in FORMS and of.arguments:
                 edits.append(InputEdit(of.name.value.lower(), of.arguments[1:], of.options))
                 of = of.arguments[0]
             if isinstance(of, tree.Name):
@@ -200,10 +203,30 @@ def _read(operand: tree.Operand) -> _Call | None:
     return None
 
 
-def _written(call: _Call) -> tree.CallExpr:
-    of: tree.Expression = tree.Name(call.input.name, NOWHERE)
-    for edit in call.edits:
+def edited_input(name: str, edits: Iterable[InputEdit]) -> tree.Name | tree.CallExpr:
+    """An input inside the calls of its edits."""
+    of: tree.Name | tree.CallExpr = tree.Name(name, NOWHERE)
+    for edit in edits:
         of = tree.CallExpr(tree.Name(edit.name, NOWHERE), (of, *edit.arguments), edit.options, NOWHERE)
+    return of
+
+
+def plain_value(value: tree.Expression | None) -> object:
+    """A number, a text or a name as itself; steps as such; anything else as it is written."""
+    match value:
+        case None:
+            return None
+        case tree.Number(plain) | tree.Text(plain) | tree.Name(plain):
+            return plain
+        case tree.CallExpr(tree.Name(name), arguments, ()) if name.lower() == SWEEP:
+            numbers = [each.value for each in arguments if isinstance(each, tree.Number)]
+            if len(numbers) == len(arguments) == 3:
+                return {"steps": numbers}
+    return write(value)
+
+
+def _written(call: _Call) -> tree.CallExpr:
+    of = edited_input(call.input.name, call.edits)
     if call.each:
         of = tree.CallExpr(tree.Name(EACH, NOWHERE), (of,), (), NOWHERE)
     return tree.CallExpr(tree.Name(call.model, NOWHERE), (of,), call.options, NOWHERE)

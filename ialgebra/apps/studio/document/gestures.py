@@ -19,7 +19,7 @@ from ....language.bind.models import NotKnownYet
 from ....language.reader import parse
 from ....language.writer import write
 from ....system.checks import shown
-from . import edited, explained, ranked, windows
+from . import codes, edited, explained, ranked, windows
 from .controls import controls_of, fresh
 from .drafts import GestureDraft, GestureMessage, GesturePage
 from .meaning import check_query, said
@@ -144,6 +144,12 @@ _GESTURES: Final[Mapping[str, _Act]] = {
     "name": windows.name,
     "hottest": windows.hottest,
     "edit": edited.edit,
+    "axis": codes.axis,
+    "mix": codes.mix,
+    "counterfactual": codes.counterfactual,
+    "keep": codes.keep,
+    "end point": codes.end_point,
+    "sort": codes.sort,
     "rank": ranked.rank,
     "precision": ranked.precision,
 }

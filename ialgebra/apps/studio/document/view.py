@@ -6,14 +6,15 @@ a form that no control knows is left out here and stays in the text. Raises noth
 
 from __future__ import annotations
 
-from ....algebra.edits import EDITS, WindowArgument
+from ....algebra.edits import WindowArgument
 from ....algebra.kinds import KINDS
 from ....catalog.catalog import Catalog
 from ....errors import IalgebraError
 from ....language import tree
 from ....language.reader import parse
 from ....language.writer import write
-from .controls import Chosen, Controls, InputEdit, controls_of
+from .codes import described as described_codes
+from .controls import FORMS, Chosen, Controls, InputEdit, controls_of, plain_value
 from .shapes import described, shapes_of
 
 
@@ -21,7 +22,7 @@ def viewed(text: str, catalog: Catalog) -> dict[str, object] | None:
     """What the last query of a text says; None where there is none.
 
     models, model, input, index, pin, compare, before_after, target, layers, shapes, window_text, edits, rank,
-    precision, players, baseline, kind, by_hand.
+    precision, players, baseline, kind, by_hand; and codes, what generators do to the input.
     """
     try:
         *_, statement = parse(text)
@@ -62,19 +63,20 @@ def _controlled(controls: Controls, catalog: Catalog) -> dict[str, object]:
         "players": _written(controls.option("players")),
         "baseline": _written(controls.option("baseline")),
         "kind": entry.kind if entry else None,
+        "codes": described_codes(controls),
     }
 
 
 def _class(controls: Controls, catalog: Catalog) -> object:
     """The class that is explained, by its name; None where each model explains the class that it predicts."""
-    said, network = _plain(controls.option("target")), catalog.models.get(controls.model)
+    said, network = plain_value(controls.option("target")), catalog.models.get(controls.model)
     return network.class_name(said) if isinstance(said, int) and said >= 0 and network is not None else said
 
 
 def _by_hand(query: tree.Query) -> dict[str, object]:
     operands = [query.operand, *(joined.operand for joined in query.joins)]
     models = dict.fromkeys(each.name.value for each in operands if isinstance(each, tree.CallExpr))
-    nothing = ("model", "input", "index", "pin", "compare", "target", "players", "baseline", "kind")
+    nothing = ("model", "input", "index", "pin", "compare", "target", "players", "baseline", "kind", "codes")
     return {"models": list(models), "before_after": False, "edits": [], **dict.fromkeys(nothing)}
 
 
@@ -92,29 +94,15 @@ def _layer(item: tree.Item) -> object:
 
 def _edit(edit: InputEdit, catalog: Catalog, kind: str | None) -> dict[str, object]:
     """An edit with its window as shapes, and its other arguments as plain values, or as text."""
-    wanted = EDITS[edit.name].arguments(KINDS[kind]) if kind is not None else None
+    wanted = FORMS[edit.name].arguments(KINDS[kind]) if kind is not None else None
     said: dict[str, object] = {"edit": edit.name, "window": None}
     others: list[object] = []
     for place, argument in enumerate(edit.arguments):
         if wanted is not None and place < len(wanted) and isinstance(wanted[place], WindowArgument):
             said["window"] = [described(each) for each in shapes_of(argument)]
         else:
-            others.append(_plain(argument))
+            others.append(plain_value(argument))
     return {**said, "arguments": others}
-
-
-def _plain(value: tree.Expression | None) -> object:
-    """A number, a text or a name as itself; steps as such; anything else as it is written."""
-    match value:
-        case None:
-            return None
-        case tree.Number(plain) | tree.Text(plain) | tree.Name(plain):
-            return plain
-        case tree.CallExpr(tree.Name(name), arguments, ()) if name.lower() == "steps":
-            numbers = [each.value for each in arguments if isinstance(each, tree.Number)]
-            if len(numbers) == len(arguments) == 3:
-                return {"steps": numbers}
-    return write(value)
 
 
 def _written(value: tree.ValueExpr | None) -> str | None:
@@ -144,7 +132,7 @@ def _rank(query: tree.Query, controls: Controls | None) -> dict[str, object] | N
                 case "distance", (tree.Subquery(inner),):
                     of = write(inner)
                 case _, (argument,):
-                    of = _plain(argument)
+                    of = plain_value(argument)
         case (tree.SortKey(term), *_):
             by = write(term)
     return {
