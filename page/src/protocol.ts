@@ -38,7 +38,9 @@ export type Gesture =
   | { do: "rank"; by: string | null; descending?: boolean; limit?: number; having?: string | null }
   | { do: "precision"; error: number | null; seconds: number | null; budget: number | null }
   | { do: "players"; rows: number; columns: number }
-  | { do: "baseline"; text: string };
+  | { do: "baseline"; text: string }
+  | { do: "concept target"; dictionary: string; attribute: string; on: boolean }
+  | { do: "concept window"; dictionary: string; attribute: string | null; on: boolean };
 
 export interface ModelEntry {
   name: string;
@@ -75,6 +77,15 @@ export interface Catalog {
   panels?: PanelEntry[];
 }
 
+/** What a query says of the attributes of a dictionary: the one that is explained, and those that are looked at. */
+export interface QueryConcepts {
+  model: string;
+  dictionary: string | null;
+  playing: boolean;
+  target: string | null;
+  chosen: string[];
+}
+
 export interface Query {
   models: string[];
   input: string | null;
@@ -92,6 +103,7 @@ export interface Query {
   players: string | null;
   baseline?: string | null;
   kind: Kind | null;
+  concepts?: QueryConcepts | null;
   /** Its FROM is of a form that the controls do not know. */
   by_hand?: boolean;
 }

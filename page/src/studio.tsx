@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Editor } from "./editor";
 import { PanelContext, PanelPlace, registerPanel, registeredPanels } from "./panels";
 import { Classes } from "./panels/classes";
+import "./panels/concepts";
 import { Edits } from "./panels/edits";
 import { Inputs, Models } from "./panels/inputs";
 import { LayersStrip } from "./panels/layers";

@@ -6,10 +6,7 @@ tests wait for those. May not know: how the page is made.
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,20 +17,14 @@ from torch import nn
 
 import ialgebra
 from ialgebra.apps import studio
+from tests.studio import browsers
+from tests.studio.browsers import Hand
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from ialgebra.apps.studio.studio import Studio
 
-pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser can be driven")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("no Chromium is installed: the page is not tried in a browser", allow_module_level=True)
-
-ROOT = Path(__file__).resolve().parents[2]
-AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE = 20_000.0  # milliseconds until a test fails that waits for what never comes
 SIZE = 56  # rows and columns of the pictures; the lattice of the brush is then 2
 START = "select * from f(cat) budget 40"
 
@@ -84,64 +75,10 @@ def session() -> ialgebra.Session:
     return con
 
 
-class Hand:
-    """A person at the page."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def asked(self, text: str, state: str = "done") -> None:
-        """Wait until this query stands on the page, and its map where it is answered."""
-        answered = "[data-stale=false]" if state == "done" else ""
-        self.page.wait_for_selector(f"body[data-state={state}]{answered}[data-query={json.dumps(text)}]")
-
-    def ask(self, text: str, state: str = "done") -> None:
-        """Type a query and ask it."""
-        self.page.click(".cm-content")
-        self.page.keyboard.press("Control+a")
-        self.page.keyboard.press("Delete")
-        self.page.keyboard.insert_text(text)
-        self.page.keyboard.press("Escape")
-        before = self.data("question")
-        self.page.keyboard.press("Control+Enter")
-        self.page.wait_for_selector(f"body:not([data-question='{before}'])" if before else "body")
-        self.asked(text, state)
-
-    def data(self, name: str) -> str:
-        return self.page.get_attribute("body", f"data-{name}") or ""
-
-    def tool(self, name: str) -> None:
-        self.page.click(f"[data-tool={name}]")
-
-    def drag(
-        self, start: tuple[float, float], end: tuple[float, float], key: str | None = None, part: str = "stage"
-    ) -> None:
-        """Drag over the stage, from (row, column) to (row, column) of the picture."""
-        box = self.page.locator(f"[data-part={part}] canvas").last.bounding_box()
-        assert box is not None
-        places = [
-            (box["x"] + column * box["width"] / SIZE, box["y"] + row * box["height"] / SIZE)
-            for row, column in (start, end)
-        ]
-        if key:
-            self.page.keyboard.down(key)
-        self.page.mouse.move(*places[0])
-        self.page.mouse.down()
-        self.page.mouse.move(*places[1], steps=4)
-        self.page.mouse.up()
-        if key:
-            self.page.keyboard.up(key)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with warnings.catch_warnings(), sync_playwright() as started:
-        warnings.simplefilter("ignore")
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +95,8 @@ def faults() -> list[str]:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, served: Studio, faults: list[str]) -> Iterator[Page]:
-    context = browser.new_context(
-        viewport={"width": 1360, "height": 900}, reduced_motion="reduce", accept_downloads=True
-    )
-    context.set_default_timeout(PATIENCE)
-    made = context.new_page()
-    host = served.url.split("/?")[0]
-    made.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
-    made.on("pageerror", lambda error: faults.append(str(error)))
-    made.on(
-        "request",
-        lambda request: None if request.url.startswith((host, "data:", "blob:")) else faults.append(request.url),
-    )
-    made.goto(served.url)
-    made.wait_for_selector("body[data-state=done]")
-    yield made
-    context.close()
+    with browsers.opened(browser, served.url, faults) as made:
+        yield made
 
 
 @pytest.fixture
@@ -527,22 +450,7 @@ def test_a_table_of_players_is_there_for_those_who_do_not_see_the_map(hand: Hand
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1360), ("dark", 420)])
 def test_axe_finds_nothing_serious(hand: Hand, scheme: str, width: int) -> None:
-    if not AXE.is_file():
-        pytest.skip("axe-core is not there: `npm ci` in page/ brings it")
-    hand.page.emulate_media(color_scheme=scheme)
-    hand.page.set_viewport_size({"width": width, "height": 900})
-    try:
-        hand.page.evaluate(AXE.read_text())
-        found = hand.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    finally:
-        hand.page.emulate_media(color_scheme="light")
-        hand.page.set_viewport_size({"width": 1360, "height": 900})
-    serious = [
-        (one["id"], [node["html"] for node in one["nodes"]])
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert browsers.serious_faults(hand.page, scheme, width) == []
 
 
 def test_the_page_complained_of_nothing_and_asked_nobody_else(hand: Hand, faults: list[str]) -> None:

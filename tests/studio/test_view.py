@@ -109,6 +109,7 @@ def test_a_query_is_shown_as_its_controls_say(catalog):
         "baseline": None,
         "kind": "image",
         "codes": None,
+        "concepts": {"model": "f", "dictionary": None, "playing": False, "target": None, "chosen": []},
         "by_hand": False,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from . import concepts
 from .panels import StudioPanel
 
-SHIPPED: Final[tuple[StudioPanel, ...]] = ()
+SHIPPED: Final[tuple[StudioPanel, ...]] = (concepts.PANEL,)

@@ -1,4 +1,5 @@
-// A table's record: a bar with its error and the value a feature. A click on a value writes another there.
+// A table's record: a bar with its error and the value a feature. A click on a value writes another there. Attributes of a dictionary
+// are shown so too; their values are the model's own.
 import { useState } from "preact/hooks";
 import { css, number, unsure } from "./colours";
 import { modeOf } from "./mode";
@@ -11,7 +12,13 @@ export function TableStage({ studio, state, picture, map, scale, old }: StagePro
   const [all, setAll] = useState(false);
   const columns = picture?.columns ?? [];
   const labels = map ? state.labels.get(map.labels) : undefined;
-  const chosen = new Set((state.document?.query?.shapes ?? []).flatMap((shape) => (shape.kind === "columns" && shape.mode !== "subtract" ? (shape.names ?? []) : [])));
+  const concepts = state.document?.query?.concepts;
+  const dictionary = concepts?.playing ? concepts.dictionary : null;
+  const chosen = new Set(concepts?.playing ? concepts.chosen : (state.document?.query?.shapes ?? []).flatMap((shape) => (shape.kind === "columns" && shape.mode !== "subtract" ? (shape.names ?? []) : [])));
+  const choose = (name: string, event: MouseEvent) =>
+    studio.gesture(
+      dictionary === null ? { do: "window", shapes: [{ kind: "columns", names: [name] }], mode: modeOf(event) } : { do: "concept window", dictionary, attribute: name, on: !chosen.has(name) },
+    );
   const rows = columns.map((column, feature) => {
     const player = labels?.of[feature] ?? -1;
     const value = map && player >= 0 ? map.values[player] : NaN;
@@ -33,7 +40,7 @@ export function TableStage({ studio, state, picture, map, scale, old }: StagePro
         <caption class="hidden">Features by size of their value</caption>
         <thead>
           <tr>
-            <th scope="col">feature</th>
+            <th scope="col">{dictionary === null ? "feature" : "attribute"}</th>
             <th scope="col">value</th>
             <th scope="col">contribution</th>
           </tr>
@@ -48,20 +55,16 @@ export function TableStage({ studio, state, picture, map, scale, old }: StagePro
                   <button
                     class="quiet name"
                     aria-pressed={chosen.has(row.name)}
-                    title={`${row.name}: click to look at it alone; Shift adds, Alt takes away`}
-                    onClick={(event) =>
-                      studio.gesture({
-                        do: "window",
-                        shapes: [{ kind: "columns", names: [row.name] }],
-                        mode: modeOf(event),
-                      })
-                    }
+                    title={dictionary === null ? `${row.name}: click to look at it alone; Shift adds, Alt takes away` : `${row.name}: click to look at it too, or no longer`}
+                    onClick={(event) => choose(row.name, event)}
                   >
                     {row.name}
                   </button>
                 </th>
                 <td class="value">
-                  {open === row.name ? (
+                  {dictionary !== null ? (
+                    valueText(columns.find((column) => column.name === row.name)?.value)
+                  ) : open === row.name ? (
                     <input
                       aria-label={`New value of ${row.name}`}
                       defaultValue={String(row.value === null ? "" : (columns.find((column) => column.name === row.name)?.value ?? ""))}

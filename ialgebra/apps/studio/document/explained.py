@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Final, TypeAlias
 
@@ -20,7 +21,7 @@ from ....language.reader import parse_value
 from ....models.network import Network
 from ....system import checks
 from ....system.checks import shown
-from . import shapes
+from . import attributes, shapes
 from .controls import Chosen, Controls, from_controls
 from .drafts import GestureDraft, GestureMessage, GesturePage, chosen_input, known_name, select_item, text_or_none
 from .shapes import NOWHERE
@@ -30,7 +31,8 @@ def model(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
     name = known_name(gesture.get("name"), page.catalog.models, "model")
     controls = page.controls or Controls(name, Chosen(next(iter(page.catalog.visible))))
     controls = replace(controls, model=name, compare=None if controls.compare == name else controls.compare)
-    yield from _less_and_less(GestureDraft(page.query), controls, (_no_target, _no_layers, _no_comparison))
+    forgetting = (_no_target, _no_layers, no_comparison, partial(_no_attributes, page.catalog))
+    yield from less_and_less(GestureDraft(page.query), controls, forgetting)
 
 
 def compare(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
@@ -41,7 +43,7 @@ def compare(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft
     name = known_name(gesture.get("model"), page.catalog.models, "model")
     if name == controls.model:
         raise BindError(f"'{name}' is the model that is shown already; compare it with another one")
-    yield from _less_and_less(GestureDraft(page.query), replace(controls, compare=name), (_no_target, _no_layers))
+    yield from less_and_less(GestureDraft(page.query), replace(controls, compare=name), (_no_target, _no_layers))
 
 
 def input(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
@@ -52,8 +54,9 @@ def input(gesture: GestureMessage, page: GesturePage) -> Iterator[GestureDraft]:
     model = _fitting(controls.model, chosen, page.catalog)
     compare = controls.compare if model == controls.model else None
     controls = replace(controls, model=model, compare=compare, input=chosen, pin=pin)
-    forgetting = (_no_edits, _no_window, _no_players, _no_pin, _no_ranking, _no_target, _no_layers)
-    yield from _less_and_less(GestureDraft(page.query), controls, forgetting)
+    no_attributes = partial(_no_attributes, page.catalog)
+    forgetting = (_no_edits, no_attributes, no_window, _no_players, _no_pin, no_ranking, _no_target, _no_layers)
+    yield from less_and_less(GestureDraft(page.query), controls, forgetting)
 
 
 def _fitting(model: str, chosen: Chosen, catalog: Catalog) -> str:
@@ -97,9 +100,7 @@ def before_after(gesture: GestureMessage, page: GesturePage) -> Iterator[Gesture
 _Forgetting: TypeAlias = Callable[[tree.Query, Controls], tuple[tree.Query, Controls]]
 
 
-def _less_and_less(
-    draft: GestureDraft, controls: Controls, forgetting: Sequence[_Forgetting]
-) -> Iterator[GestureDraft]:
+def less_and_less(draft: GestureDraft, controls: Controls, forgetting: Sequence[_Forgetting]) -> Iterator[GestureDraft]:
     """The query with these controls; then without one of the parts that may not fit them; then without more and more
     of these parts."""
     singly = [forget(draft.query, controls) for forget in forgetting]
@@ -124,7 +125,7 @@ def _no_layers(query: tree.Query, controls: Controls) -> tuple[tree.Query, Contr
     return replace(query, items=(select_item("*", query),)), controls
 
 
-def _no_comparison(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+def no_comparison(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
     return query, replace(controls, compare=None)
 
 
@@ -132,7 +133,7 @@ def _no_edits(query: tree.Query, controls: Controls) -> tuple[tree.Query, Contro
     return query, replace(controls, edits=(), before_after=False)
 
 
-def _no_window(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+def no_window(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
     return replace(query, where=None), controls
 
 
@@ -140,11 +141,16 @@ def _no_players(query: tree.Query, controls: Controls) -> tuple[tree.Query, Cont
     return query, controls.with_option("players", None).with_option("baseline", None)
 
 
+def _no_attributes(catalog: Catalog, query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+    without = attributes.without_attributes(controls, catalog)
+    return replace(query, where=attributes.where_of_input(query.where, catalog)), without
+
+
 def _no_pin(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
     return query, replace(controls, pin=None)
 
 
-def _no_ranking(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
+def no_ranking(query: tree.Query, controls: Controls) -> tuple[tree.Query, Controls]:
     return replace(query, having=None, order=(), limit=None), controls
 
 

@@ -19,7 +19,7 @@ from ....language.bind.models import NotKnownYet
 from ....language.reader import parse
 from ....language.writer import write
 from ....system.checks import shown
-from . import codes, edited, explained, ranked, windows
+from . import codes, concepts, edited, explained, ranked, windows
 from .controls import controls_of, fresh
 from .drafts import GestureDraft, GestureMessage, GesturePage
 from .meaning import check_query, said
@@ -152,4 +152,6 @@ _GESTURES: Final[Mapping[str, _Act]] = {
     "sort": codes.sort,
     "rank": ranked.rank,
     "precision": ranked.precision,
+    "concept target": concepts.concept_target,
+    "concept window": concepts.concept_window,
 }

@@ -13,6 +13,8 @@ from ....errors import IalgebraError
 from ....language import tree
 from ....language.reader import parse
 from ....language.writer import write
+from .attributes import described as described_attributes
+from .attributes import shown_attributes
 from .codes import described as described_codes
 from .controls import FORMS, Chosen, Controls, InputEdit, controls_of, plain_value
 from .shapes import described, shapes_of
@@ -22,7 +24,8 @@ def viewed(text: str, catalog: Catalog) -> dict[str, object] | None:
     """What the last query of a text says; None where there is none.
 
     models, model, input, index, pin, compare, before_after, target, layers, shapes, window_text, edits, rank,
-    precision, players, baseline, kind, by_hand; and codes, what generators do to the input.
+    precision, players, baseline, kind, by_hand; codes, what generators do to the input; and concepts, what is said of
+    attributes.
     """
     try:
         *_, statement = parse(text)
@@ -44,11 +47,11 @@ def viewed(text: str, catalog: Catalog) -> dict[str, object] | None:
             "budget": _value(query.budget),
         },
         "by_hand": controls is None,
-        **(_by_hand(query) if controls is None else _controlled(controls, catalog)),
+        **(_by_hand(query) if controls is None else _controlled(query, controls, catalog)),
     }
 
 
-def _controlled(controls: Controls, catalog: Catalog) -> dict[str, object]:
+def _controlled(query: tree.Query, controls: Controls, catalog: Catalog) -> dict[str, object]:
     entry = catalog.visible.get(controls.input.name)
     return {
         "models": [each for each in (controls.model, controls.compare) if each is not None],
@@ -64,6 +67,7 @@ def _controlled(controls: Controls, catalog: Catalog) -> dict[str, object]:
         "baseline": _written(controls.option("baseline")),
         "kind": entry.kind if entry else None,
         "codes": described_codes(controls),
+        "concepts": described_attributes(shown_attributes(query, controls, catalog)),
     }
 
 
@@ -76,8 +80,8 @@ def _class(controls: Controls, catalog: Catalog) -> object:
 def _by_hand(query: tree.Query) -> dict[str, object]:
     operands = [query.operand, *(joined.operand for joined in query.joins)]
     models = dict.fromkeys(each.name.value for each in operands if isinstance(each, tree.CallExpr))
-    nothing = ("model", "input", "index", "pin", "compare", "target", "players", "baseline", "kind", "codes")
-    return {"models": list(models), "before_after": False, "edits": [], **dict.fromkeys(nothing)}
+    nothing = dict.fromkeys(("model", "input", "index", "pin", "compare", "target", "players", "baseline", "kind"))
+    return {"models": list(models), "before_after": False, "edits": [], **nothing, "codes": None, "concepts": None}
 
 
 def _chosen(chosen: Chosen) -> dict[str, object]:
