@@ -282,7 +282,7 @@ def _round(question: BoundQuery, course: Course, plan: PhysicalPlan, outcome: Ou
 def _relation(question: BoundQuery, each: Round, running: Running, *, analyze: bool) -> Relation:
     """The answer of a round, with the cost of the query until now."""
     request, catalog, plan = question.request, question.catalog, each.plan
-    spending, seconds = running.spending, running.seconds
+    spending, seconds = running.spending + Spending(rows=catalog.search_rows), running.seconds
     measured = measured_of(
         spending,
         seconds,

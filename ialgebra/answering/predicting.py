@@ -6,7 +6,7 @@ read as a whole, once by each model; the inputs that HAVING keeps are the answer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -25,6 +25,7 @@ from ..language import tree
 from ..language.bind.predict import AskedModel, BoundPredict, bind_predict
 from ..language.bind.ranking import with_outputs
 from ..planner.formats import PlanFormat
+from ..planner.spending import Spending
 from ..planner.strategy import Strategy
 from ..planner.whole_details import WholeDetails, whole_details, whole_plan_as
 from ..planner.wholes import WholePlan
@@ -33,11 +34,12 @@ from ..results.model_scores import ModelScores
 from ..results.provenance import provenance_of_scores
 from ..results.relation import Relation, Stats
 from ..results.scores import Scores
-from ..system.arrays import Ints
+from ..system.arrays import Bools, Ints
 from . import explaining
 from .again import inputs_again
 from .binding import told_by_models
 from .drawn_shares import silent_sweeps, warn_of_shares
+from .judging import agreeing, missed
 from .running import Running, Watch
 from .scoring import ScoreReader, planned, run
 
@@ -95,8 +97,9 @@ def predicted(request: PredictRequest, catalog: Catalog, store: Store, watch: Wa
         outcome = run(prepared.reader, prepared.bound.sources, prepared.plan, running, watch)
         warn_of_models([each.model for each in prepared.plan.passes], prepared.plan.names, catalog)
         asked = [(each.model, source) for each in prepared.bound.asked for source in prepared.bound.sources[:1]]
-        running.spending += warn_of_shares(asked, catalog)
-    return _scores(request, catalog, prepared, outcome, running)
+        agree = agreeing(prepared.bound.sources, request.strategy, request.seed, running)
+        running.spending += warn_of_shares(asked, catalog) + Spending(rows=catalog.search_rows)
+    return _scores(request, catalog, prepared, outcome, agree, running)
 
 
 def drawn(answer: Scores, form: PlanFormat) -> Relation:
@@ -117,6 +120,7 @@ def _scores(
     catalog: Catalog,
     prepared: _Prepared,
     outcome: Outcome,
+    agree: Mapping[str, Bools],
     running: Running,
 ) -> Scores:
     bound, reader = prepared.bound, prepared.reader
@@ -148,7 +152,8 @@ def _scores(
         plan=whole_plan_as(details, "text"),
         details=cast("dict[str, object]", details),
         query=request.own_text,
-        notes=tuple(silent_sweeps(models, sources, catalog)),
+        agreeing={name: each[rows] for name, each in agree.items()},
+        notes=(*silent_sweeps(models, sources, catalog), *missed(sources, catalog)),
         provenance=provenance_of_scores(request.predict, catalog, prepared.plan, outcome, running.tape.batches),
         contents=inputs_again(catalog, sources) if sources else None,
     )

@@ -122,6 +122,7 @@ class Catalog:
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
     heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
     shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
+    search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
 
     def snapshot(self) -> Catalog:
@@ -247,7 +248,10 @@ class Catalog:
         def count(source: Source) -> int:
             return len(self.input(source.name).elements)
 
-        return Drawings(self.generators, self.axes, self.model, self.element, count)
+        def spent(rows: int) -> None:
+            self.search_rows += rows
+
+        return Drawings(self.generators, self.axes, self.model, self.element, count, spent)
 
     def _drawn(self, source: Source) -> Element:
         """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it."""

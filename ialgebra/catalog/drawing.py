@@ -48,6 +48,7 @@ class Drawings:
     model: Callable[[str], Network]
     element: Callable[[Source], Element]
     count: Callable[[Source], int]
+    spent: Callable[[int], None]  # is told rows of models that searches run
 
     def drawn(self, source: Source) -> dict[Source, Tensor]:
         """The tensors of a source and of those that share its block: steps of its sweep, or elements of its collection.
@@ -139,23 +140,42 @@ class Drawings:
     def counterfactual(self, source: Source, edit: Counterfactual, generator: RegisteredGenerator) -> Tensor:
         """The code of a counterfactual; those of its block are searched with it. Where none is found,
         BindError for a single input; an element of a collection is what came nearest."""
+        code, lead = self._searched(source, edit, generator)
+        if lead < edit.margin - 1e-9 and not source.is_element:
+            network, inner = self.model(edit.model), Source(source.name, source.index, source.edits[:-1])
+            raise BindError(
+                f"no counterfactual of '{inner}' was found at which model '{edit.model}' puts "
+                f"'{network.class_name(class_of(network, edit.target))}' ahead by {edit.margin:g}; the best leads by "
+                f"{lead:.3g}: ask for a smaller margin"
+            )
+        return code
+
+    def lead(self, source: Source) -> float:
+        """How far the class of a counterfactual leads, which is a source's last edit."""
+        last = source.edits[-1]
+        assert isinstance(last, Counterfactual)
+        return self._searched(source, last, self.generators[last.generator])[1]
+
+    def _searched(self, source: Source, edit: Counterfactual, generator: RegisteredGenerator) -> tuple[Tensor, float]:
+        """The code of a counterfactual, and how far its class leads."""
         block = self.block_of(source) if source.edits[-1] is edit and self.chain(source)[-1] is edit else [source]
         network = self.model(edit.model)
         inner = [Source(each.name, each.index, each.edits[:-1]) for each in block]
         if not network.probed:
             network.probe(self.element(self.base(source)).tensor)
         target = class_of(network, edit.target)
+        edits = [each.edits[-1] for each in block]
         found, leads = generator.counterfactuals(
-            network, [self.code(each, generator) for each in inner], target, float(edit.margin), self.spread(generator)
+            network,
+            [self.code(each, generator) for each in inner],
+            target,
+            float(edit.margin),
+            self.spread(generator),
+            [int(each.nth) for each in edits if isinstance(each, Counterfactual)],
+            self.spent,
         )
         place = block.index(source)
-        if leads[place] < edit.margin - 1e-9 and not source.is_element:
-            raise BindError(
-                f"no counterfactual of '{inner[place]}' was found at which model '{edit.model}' puts "
-                f"'{network.class_name(target)}' ahead by {edit.margin:g}; the best leads by {leads[place]:.3g}: ask "
-                "for a smaller margin"
-            )
-        return found[place]
+        return found[place], leads[place]
 
     def spread(self, generator: RegisteredGenerator) -> Tensor:
         """The covariance (D, D) of the codes of a generator's collection; without one, that of independent codes."""

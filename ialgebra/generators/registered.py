@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import BindError, IalgebraError, ShapeError
+from ..errors import BindError, IalgebraError, ModelError, ShapeError
 from ..models.adapters.results import logits
 from ..models.network import Network
 from ..models.scalar import asking
 from ..system import forking
+from ..system.shortage import is_out_of_memory
 from .adapters import adapted
 from .counterfactuals import counterfactuals
 from .protocol import Generator, known_generator
@@ -50,6 +51,24 @@ class _Encoding(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.encode(inputs).flatten(1)
+
+
+@contextmanager
+def _searching(network: Network) -> Iterator[None]:
+    """A frame in which what a model raises, or has no gradients for, is an error of ours."""
+    try:
+        yield
+    except IalgebraError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        if "grad" in str(error):
+            raise BindError(
+                f"no gradients can be taken through model '{network.name}' and what draws its inputs, which a "
+                f"counterfactual needs: {error}"
+            ) from error
+        raise ModelError(f"model '{network.name}' raised {type(error).__name__}: {error}") from error
 
 
 def _digest(codes: Tensor) -> str:
@@ -167,14 +186,23 @@ class RegisteredGenerator:
             return refined(self._filled(codes), self._filled(rows), self._drawn, self.refine)[: len(rows)].cpu()
 
     def counterfactuals(
-        self, network: Network, codes: Sequence[Tensor], target: int, margin: float, spread: Tensor
+        self,
+        network: Network,
+        codes: Sequence[Tensor],
+        target: int,
+        margin: float,
+        spread: Tensor,
+        numbers: Sequence[int],
+        spent: Callable[[int], None],
     ) -> tuple[list[Tensor], list[float]]:
         """Codes near the given ones, at most a block, at which a model's output of class `target` leads by `margin`,
-        and how far it leads; see `counterfactuals`. What was found is kept.
+        and how far it leads; see `counterfactuals`. What was found is kept. `spent` is told the model's rows, forward
+        and backward.
 
         Raises BindError for a model without gradients or with one output, ModelError for one that fails.
         """
-        key = (self._drawing.fingerprint(), network.fingerprint(), target, margin, _digest(torch.stack(list(codes))))
+        contents = (self._drawing.fingerprint(), network.fingerprint(), _digest(torch.stack([*codes])), _digest(spread))
+        key = (*contents, target, margin, tuple(numbers))
         with self._lock:
             kept = self._found.get(key)
         if kept is None:
@@ -183,8 +211,14 @@ class RegisteredGenerator:
             if network.column_count < 2:
                 raise BindError(f"model '{network.name}' has one output; a counterfactual needs several classes")
             filled = self._filled(torch.stack(list(codes)))
-            with asking(self._drawing, 0), asking(network, 0):
-                found, leads = counterfactuals(filled, partial(self._scores, network), target, margin, spread)
+            every = [*numbers, *[numbers[0]] * (self.block - len(numbers))]
+
+            def scores(tried: Tensor) -> Tensor:
+                spent((1 + tried.requires_grad) * len(codes))
+                return self._scores(network, tried)
+
+            with asking(self._drawing, 0), asking(network, 0), _searching(network):
+                found, leads = counterfactuals(filled, scores, target, margin, spread, every)
             kept = list(found[: len(codes)].cpu()), leads[: len(codes)].tolist()
             with self._lock:
                 self._found[key] = kept

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import BindError, IalgebraError, did_you_mean
 from ..system.arguments import checked
-from ..system.arrays import Array, Floats, Ints
+from ..system.arrays import Array, Bools, Floats, Ints
 from ..system.markup import preformatted
 from .exports import require
 from .model_scores import ModelScores
@@ -36,8 +36,10 @@ class Scores(Relation):
     `models` has a `ModelScores` for each model as written. `inputs` are the rows' inputs in words, `places` (n,) are
     theirs in a collection (−1: a single input), `steps` (n,) the values of a sweep (NaN: there is none), `labels` the
     labels that the collection was registered with, or None. `ranked` has the columns that HAVING and ORDER BY read of
-    models, (n,) each; `notes` are sentences about the answer. `contents` are the inputs themselves, which are made
-    again when they are looked at. It is a `Relation` without maps, and can be asked for whatever a relation can.
+    models, (n,) each; of counterfactuals `agreeing` has the other models of these classes, and whether each predicts
+    the class that a row was led to, (n,). `notes` are sentences about the answer. `contents` are the inputs themselves,
+    which are made again when they are looked at. It is a `Relation` without maps, and can be asked for whatever a
+    relation can.
     """
 
     @checked
@@ -58,6 +60,7 @@ class Scores(Relation):
         text: str | None = None,
         contents: ScoredInputs | None = None,
         notes: tuple[str, ...] = (),
+        agreeing: Mapping[str, Bools] | None = None,
     ) -> None:
         super().__init__(
             attributions=(), stats=stats, plan=plan, details=details, text=text, query=query, provenance=provenance
@@ -70,6 +73,7 @@ class Scores(Relation):
         self.ranked = ranked
         self.contents = contents
         self.notes = notes
+        self.agreeing = agreeing or {}
 
     @property
     def size(self) -> int:
@@ -78,21 +82,9 @@ class Scores(Relation):
 
     def _changed(self, **changed: Any) -> Relation:
         changed.pop("attributions", None)
-        names = (
-            "models",
-            "inputs",
-            "places",
-            "steps",
-            "labels",
-            "ranked",
-            "notes",
-            "stats",
-            "plan",
-            "details",
-            "query",
-        )
-        same = {name: getattr(self, name) for name in (*names, "provenance")}
-        return Scores(**{"text": self._text, "contents": self.contents, **same, **changed})
+        rows = ("models", "inputs", "places", "steps", "labels", "ranked", "contents", "notes", "agreeing")
+        same = {name: getattr(self, name) for name in (*rows, "stats", "plan", "details", "query", "provenance")}
+        return Scores(**{"text": self._text, **same, **changed})
 
     @property
     def text(self) -> str:
@@ -127,13 +119,15 @@ class Scores(Relation):
         for each in self.models:
             yield from each.arrays()
         yield from self.ranked.values()
+        yield from self.agreeing.values()
 
     @checked
     def to_pandas(self, details: bool = False) -> pandas.DataFrame:
         """A line for each row: `input`, `index`, `step` and `label` where there are any; for each model a column of its
         name with the class that it predicts, `<model> score` with that class's score, and `<model>: <class>` for each
-        class that was asked for. With `details` a line for each row, model and class: `input`, `index`, `step`,
-        `model`, `layer`, `rank` (1 is the highest), `class`, `score`. IalgebraError where pandas is not installed."""
+        class that was asked for; of counterfactuals `<model> agrees` for each other model of these classes. With
+        `details` a line for each row, model and class: `input`, `index`, `step`, `model`, `layer`, `rank` (1 is the
+        highest), `class`, `score`. IalgebraError where pandas is not installed."""
         return _long_frame(self) if details else _wide_frame(self)
 
     @checked
@@ -214,7 +208,14 @@ def _of_one(scores: Scores) -> list[str]:
         left = len(lines) - 1 - LINES
         shown += aligned(lines[: LINES + 1], texts=1) + ([f"… and {left:,} more classes"] if left > 0 else [])
     lines = [(name, f"{values[0]:.4g}") for name, values in scores.ranked.items()]
+    lines += [("agree", _agree(scores, 0))] if scores.agreeing else []
     return shown + (aligned(lines, texts=1) if lines else [])
+
+
+def _agree(scores: Scores, row: int) -> str:
+    """Which other models predict the class that a row was led to."""
+    names = [name for name, each in scores.agreeing.items() if each[row]]
+    return f"{len(names)} of {len(scores.agreeing)}" + (f": {', '.join(names)}" if names else "")
 
 
 def _of_many(scores: Scores) -> list[str]:
@@ -239,6 +240,9 @@ def _of_many(scores: Scores) -> list[str]:
         for k, target in enumerate(each.targets):
             name = f"{each.label}: {shorten(each.names[target], TARGET_WIDTH)}"
             columns.append([name, *(f"{score:.4g}" for score in each.target_scores[:rows, k])])
+    if scores.agreeing:
+        texts.add(len(columns))
+        columns.append(["agree", *(_agree(scores, row) for row in range(rows))])
     for name, values in scores.ranked.items():
         columns.append([name, *(f"{value:.4g}" for value in values[:rows])])
     lines = aligned(list(zip(*columns, strict=True)), texts)
@@ -258,6 +262,7 @@ def _wide_frame(scores: Scores) -> pandas.DataFrame:
                 found[f"{each.label}: {each.names[k]}"] = each.top_scores[:, k]
         for k, target in enumerate(each.targets):
             found[f"{each.label}: {each.names[target]}"] = each.target_scores[:, k]
+    found |= {f"{name} agrees": each for name, each in scores.agreeing.items()}
     return pandas.DataFrame(found | dict(scores.ranked))
 
 

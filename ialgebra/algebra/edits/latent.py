@@ -4,7 +4,8 @@ reconstruct(x)                      as the generator draws it
 latent(x, 'axis', t)                t standard deviations along an axis
 mix(x, y, layers => (1, 2), p => 1) with these levels of y's code in place of its own, or a share p of the way there
 counterfactual(x, target => 'bag', model => f, margin => 3)
-                                    after the least move at which the model's logit of a class leads by a margin
+                                    after the least move at which the model's logit of a class leads by a margin;
+                                    nth => 2 is another one, far from the first
 
 Edits of one generator around each other are one (L19): the input is encoded once, moves are added, and it is drawn
 once. `keep => residual` adds what changed in the drawing to the input itself: x + G(w') − G(w). `within` is the largest
@@ -33,6 +34,7 @@ from .form import (
     NumbersArgument,
     OptionArgument,
     Surroundings,
+    WholeArgument,
     WordArgument,
 )
 
@@ -95,13 +97,16 @@ class Mixed(LatentEdit):
 @node
 class Counterfactual(LatentEdit):
     """The input after the least move of its code, in standard deviations, at which the output of class `target` (its
-    name or number) of a model leads all others by `margin`."""
+    name or number) of a model leads all others by `margin`; the `nth` of several that lie far from each other."""
 
-    options: ClassVar[Mapping[str, object]] = MappingProxyType({"target": "", "model": "", "margin": MARGIN, **_DRAWN})
+    options: ClassVar[Mapping[str, object]] = MappingProxyType(
+        {"target": "", "model": "", "margin": MARGIN, "nth": 1.0, **_DRAWN}
+    )
 
     target: str
     model: str
     margin: float
+    nth: float
     generator: str
     keep: str
     within: float
@@ -156,6 +161,7 @@ LATENT_EDITS: Final[Mapping[str, EditForm]] = {
             OptionArgument("target", ClassArgument("the class to lead to"), ""),
             OptionArgument("model", WordArgument("the name of a model"), ""),
             OptionArgument("margin", NumberArgument("margin", "the margin", _lead), MARGIN),
+            OptionArgument("nth", WholeArgument("nth", "nth", 1), 1.0),
         ),
     )
 }
