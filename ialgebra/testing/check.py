@@ -69,7 +69,7 @@ def check_laws(
 ) -> list[LawResult]:
     """Check each law of the algebra on `examples` random cases, with a registered model and registered inputs.
 
-    `laws` are some of L1 … L22 (None: all of them). `using` is what a query would say after USING: a method or an
+    `laws` are some of L1 … L24 (None: all of them). `using` is what a query would say after USING: a method or an
     interpreter; without it, some cases are exact and some are sampled with few rows.
     Every query runs in a session of its own; equal seeds check equal cases. Raises BindError for unknown names
     and laws, ShapeError for inputs that differ in form.

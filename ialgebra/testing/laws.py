@@ -26,6 +26,7 @@ from ..system.arrays import Bools, Ints
 from . import strategies, variants
 from .case import BEST, Case, Side
 from .definition import DefinedGame, enumerated, gain, hybrid, parts, spread
+from .edit_laws import collapse, distribute, effect
 from .plans import (
     EVERYTHING,
     Anti,
@@ -523,13 +524,14 @@ def _decimal(share: Fraction) -> str:
 @dataclass(frozen=True)
 class NumericLaw:
     """A law and its number; it needs at least `layers` layers and `inputs` inputs, and a dictionary if it is of
-    `concepts`."""
+    `concepts`, and a generator of such inputs if it is one of `generators`."""
 
     id: str
     check: Callable[[Case], None]
     layers: int = 0
     inputs: int = 1
     concepts: bool = False
+    generators: bool = False
 
     def remarks(self, world: World) -> str:
         """Which part of the law is not checked in this world, or is checked differently from a user's queries."""
@@ -550,6 +552,8 @@ class NumericLaw:
             return f"model '{world.model}' has {had} to select"
         if self.concepts and world.dictionary is None:
             return f"model '{world.model}' has no dictionary of concepts of its own"
+        if self.generators and not world.generators:
+            return f"no generator is registered that draws such inputs as '{world.names[0]}' and finds their codes"
         if len(world.names) < self.inputs:
             return f"an anti-join needs two inputs, and only '{world.names[0]}' was given"
         return ""
@@ -574,7 +578,10 @@ LAWS: tuple[NumericLaw, ...] = (
     NumericLaw("L16", axioms),
     NumericLaw("L17", linear_model),
     NumericLaw("L18", mean_baseline),
+    NumericLaw("L19", collapse, generators=True),
+    NumericLaw("L20", distribute, generators=True),
     NumericLaw("L21", closed_form, concepts=True),
     NumericLaw("L22", attributes_add_up, concepts=True),
+    NumericLaw("L24", effect),
 )
 """In the order of their numbers."""

@@ -21,14 +21,18 @@ import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
-from ..algebra.baselines import Constant, materialise
+from ..algebra.baselines import Constant, Given, materialise
 from ..algebra.kinds import KINDS
 from ..algebra.packings import agreed, carrying, packing_of, plain
 from ..algebra.packings.parts import InputPart, PartsPacking
+from ..algebra.sources import Source
 from ..catalog import derived
 from ..catalog.catalog import Catalog, Settings
 from ..catalog.inputs import Element, Entry, entry
 from ..errors import BindError, IalgebraWarning, ShapeError
+from ..generators.registered import RegisteredGenerator
+from ..language.bind.inputs import bind_input
+from ..language.reader import parse_value
 from ..models.concepts import Dictionary
 from ..models.head import Head, pooled
 from ..models.network import Model, Network
@@ -114,6 +118,22 @@ class World:
     def x(self, name: str) -> Tensor:
         """A single input."""
         return self.entries[name].elements[0].tensor
+
+    @cached_property
+    def generators(self) -> tuple[RegisteredGenerator, ...]:
+        """The generators that draw such inputs and find their codes."""
+        numbers = packing_of(self.x(self.names[0])) is None and KINDS[self.kind].quantities
+        found = [each for each in self.catalog.generators.values() if each.encodes and each.shape == self.shape]
+        return tuple(found) if numbers else ()
+
+    def edited(self, text: str, against: str) -> Tensor:
+        """An input with the edits that a query would write, where its baseline is another input."""
+
+        def read(con: Session) -> Tensor:
+            (source,) = bind_input(parse_value(text), con._catalog, lambda entry: (Given(Source(against)),))
+            return con._catalog.element(source).tensor
+
+        return self._cold(self.network, self.entries, read)
 
     @cached_property
     def ground(self) -> Ground:
