@@ -7,11 +7,12 @@ names that v(N) of a map has. It may not know how a statement was written, or wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
+from ..algebra.edits import made_one
 from ..algebra.rankings import ModelScore
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
@@ -98,7 +99,8 @@ def planned(
 ) -> WholePlan:
     """The plan of what `reader` reads of `sources`, which come of registered inputs of these `names`."""
     elements = reader.catalog.element(sources[0]).tensor.numel() if sources else 0
-    return plan_wholes(reader.layers, len(sources), elements, names, query, reader.catalog, strategy, seed)
+    plan = plan_wholes(reader.layers, len(sources), elements, names, query, reader.catalog, strategy, seed)
+    return replace(plan, collapsed=made_one(sources[0].collection) if sources else 0)
 
 
 def run(

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import NamedTuple, NotRequired, TypedDict
 
-from ..algebra.operators import Operator
+from ..algebra.edits import ONE_DRAWING, made_one
+from ..algebra.operators import Operator, leaves
 from ..catalog.catalog import Catalog
 from ..errors import in_lines
 from ..interpreters.shipped import SHAPLEY
@@ -165,6 +166,9 @@ def explain(
     for step in plan.trace:
         counts[step.law] = counts.get(step.law, 0) + 1
     counts.update(dict.fromkeys(plan.game_laws, 1))
+    drawn = {leaf.inputs[0].collection for output in plan.outputs for leaf in leaves(output.written)}
+    if collapsed := sum(map(made_one, drawn)):
+        counts[ONE_DRAWING] = collapsed
     batches = [
         BatchLine(
             models=list(each.models),
@@ -285,7 +289,7 @@ def _lines(details: Details) -> Iterator[str]:
     if details["laws"]:
         yield from ("", "laws")
         for law, count in details["laws"]:
-            yield f"{law}{f'  × {count}' if count > 1 else ''}"
+            yield law_line(law, count)
     saved = [
         f"{what:<60}{before:>9,} → {rows:,} rows"
         for (_, before, _), (what, rows, _) in pairwise(details["shared"])
@@ -312,6 +316,11 @@ def _lines(details: Details) -> Iterator[str]:
         yield from ("", *notes)
     if details["measured"] is not None:
         yield from _measurements(details, details["measured"])
+
+
+def law_line(law: str, count: int) -> str:
+    """A law that fired, and how often."""
+    return f"{law}{f'  × {count}' if count > 1 else ''}"
 
 
 def _decision(line: DecisionLine) -> str:

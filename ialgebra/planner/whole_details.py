@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypedDict
 
-from .explain import measured_line, short_time
+from ..algebra.edits import ONE_DRAWING
+from .explain import law_line, measured_line, short_time
 from .formats import PlanFormat, as_json, quoted
 from .spending import Spending
 from .wholes import WholePlan
@@ -43,6 +44,7 @@ class WholeDetails(TypedDict):
     query: str
     inputs: int
     ranking: str | None
+    laws: list[tuple[str, int]]
     passes: list[WholePassLine]
     measured: WholeMeasured | None
 
@@ -76,6 +78,7 @@ def whole_details(
         "query": plan.query,
         "inputs": plan.inputs,
         "ranking": ranking or None,
+        "laws": [(ONE_DRAWING, plan.collapsed)] if plan.collapsed else [],
         "passes": passes,
         "measured": measured,
     }
@@ -98,6 +101,8 @@ def _lines(details: WholeDetails) -> Iterator[str]:
         yield measured_line(f"├─ {_about(each)}", each["rows"], each["seconds"])
     if details["ranking"] is not None:
         yield details["ranking"]
+    if details["laws"]:
+        yield from ("", "laws", *(law_line(law, count) for law, count in details["laws"]))
     if (measured := details["measured"]) is not None:
         yield ""
         yield measured_line("measured", measured["rows"], measured["seconds"], sure=True)

@@ -40,6 +40,7 @@ class WholePlan:
     names: tuple[str, ...]
     strategy: Strategy
     seed: int
+    collapsed: int = 0  # edits of codes that are one with another one (L19)
 
     @property
     def cost(self) -> Cost:

@@ -25,7 +25,7 @@ from .form import (
     WordArgument,
     edit_form,
 )
-from .latent import LATENT_EDITS, Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
+from .latent import LATENT_EDITS, ONE_DRAWING, Counterfactual, Latent, LatentEdit, Mixed, Reconstructed, made_one
 from .moves import Rotate, Scale, Shift
 from .pictures import Blurred, Brightened, Contrasted, picture_scale
 from .registry import EDITS, edited, form_of, meaningful, registered
@@ -35,6 +35,7 @@ from .values import Clip, Noise
 __all__ = [
     "EDITS",
     "LATENT_EDITS",
+    "ONE_DRAWING",
     "Assign",
     "AxisArgument",
     "Blurred",
@@ -67,6 +68,7 @@ __all__ = [
     "edit_form",
     "edited",
     "form_of",
+    "made_one",
     "meaningful",
     "picture_scale",
     "registered",

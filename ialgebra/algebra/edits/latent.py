@@ -112,6 +112,19 @@ class Counterfactual(LatentEdit):
     within: float
 
 
+ONE_DRAWING: Final = "edits of one generator are one: encoded once, moves added, drawn once (L19)"
+"""The law that makes one edit of several, as EXPLAIN writes it."""
+
+
+def made_one(source: Source) -> int:
+    """How many edits of codes stand directly around another one of the same generator, with which they are one."""
+    neighbours = zip(source.edits, source.edits[1:], strict=False)
+    return sum(
+        isinstance(one, LatentEdit) and isinstance(other, LatentEdit) and one.generator == other.generator
+        for one, other in neighbours
+    )
+
+
 def _by_the_catalog(edit: Edit, x: Tensor, surroundings: Surroundings) -> NoReturn:
     raise AssertionError(f"the catalog draws {edit!r}")
 
