@@ -138,6 +138,7 @@ def table(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
             {"name": "D", "generator": LinearGenerator.fit(torch.randn(12, 4), 2), "collection": "xs"},
         ),
         "Session.register_axis": (con.register_axis, {"name": "warm", "what": torch.arange(len(rows)), "on": "G"}),
+        "Session.crossings": (con.crossings, {"axis": "light", "models": ["f"], "inputs": "rows"}),
         "Session.cross_effects": (con.cross_effects, {"axes": ["light"], "models": ["f"], "inputs": "rows"}),
         "Session.fit_heads": (con.fit_heads, {"model": "f", "inputs": torch.ones(4, 4)}),
         "Session.save_heads": (con.save_heads, {"model": "f", "path": heads}),

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..answering import explaining, predicting
+from ..answering import crossing, explaining, predicting
 from ..answering.running import Watch
 from ..catalog.catalog import Catalog
 from ..errors import BindError
@@ -42,6 +42,7 @@ from ..planner.formats import PlanFormat
 from ..planner.strategy import PRESETS, Strategy
 from ..results.concept_report import ConceptReport
 from ..results.cross_effects import CrossEffects
+from ..results.crossings import Crossings
 from ..results.gallery import Gallery
 from ..results.relation import Relation
 from ..results.shown_text import ShownText
@@ -266,6 +267,29 @@ class Session:
         log-odds of classes, or values of a regression. Raises BindError for unknown names, and where a sweep does.
         """
         return generators.cross_effects(self.sql, self._catalog.snapshot(), axes, models, inputs)
+
+    @checked
+    def crossings(
+        self,
+        axis: str,
+        models: Sequence[str] | str,
+        inputs: str,
+        *,
+        to: float = 3.0,
+        step: float = 0.25,
+        keep: str | None = None,
+    ) -> Crossings:
+        """Where each model decides otherwise when inputs are moved along an axis, to a thousandth of a standard
+        deviation.
+
+        Inputs are drawn at 0 and moved towards `to` in steps of `step` until a model's prediction changes; between the
+        last two steps the first change is found by bisection, for all inputs and models in batches. A change that is
+        taken back within one step is not seen. `keep='residual'` adds what changed in the drawing to the input itself.
+        Raises BindError for unknown names, and for models that decide nothing.
+        """
+        with _computing():
+            asked = [models] if isinstance(models, str) else list(models)
+            return crossing.crossings(self._catalog.snapshot(), self._beside, axis, asked, inputs, to, step, keep)
 
     @checked
     def fit_heads(

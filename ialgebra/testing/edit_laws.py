@@ -24,7 +24,7 @@ _MOVES = (-1.5, -0.5, 0.25, 1.0, 2.0)  # standard deviations whose sums are exac
 
 
 @dataclass(frozen=True)
-class _Chain:
+class _EditsOfCode:
     """Edits of one generator around an input: moves along axes, in order; `None` is a plain `reconstruct`."""
 
     generator: RegisteredGenerator
@@ -52,12 +52,12 @@ def collapse(case: Case) -> None:
         other, levels = case.one_of(*others), range(1, generator.levels + 1)
         some = sorted(case.draw(st.sets(st.sampled_from(levels), min_size=1, max_size=generator.levels - 1)))
         rest = [level for level in levels if level not in some]
-        one, same = _mix(chain, other, some), _mix(_Chain(generator, other, ()), name, rest)
+        one, same = _mix(chain, other, some), _mix(_EditsOfCode(generator, other, ()), name, rest)
         code = _code(case, generator, name)
         code[[level - 1 for level in some]] = _code(case, generator, other)[[level - 1 for level in some]]
     else:
         order = case.draw(st.permutations(chain.moves))
-        one, same = chain.text, _Chain(generator, name, tuple(order)).text
+        one, same = chain.text, _EditsOfCode(generator, name, tuple(order)).text
         code = _moved(case, chain)
     (drawn,) = generator.drawn([code])
     rest_of_call = _options(case)
@@ -116,7 +116,7 @@ def effect(case: Case) -> None:
     case.close(total, wanted, "the map does not sum to what the edit did")
 
 
-def _chain(case: Case, name: str | None = None) -> _Chain:
+def _chain(case: Case, name: str | None = None) -> _EditsOfCode:
     """Up to three edits of one generator around an input."""
     generator = case.one_of(*case.world.generators)
     axes = [each.name for each in case.world.catalog.axes.values() if each.generator == generator.name]
@@ -124,7 +124,7 @@ def _chain(case: Case, name: str | None = None) -> _Chain:
     if axes:
         moves = st.none() | st.tuples(st.sampled_from(axes), st.sampled_from(_MOVES))
     drawn = case.draw(st.lists(moves, min_size=1, max_size=3))
-    return _Chain(generator, name or case.one_of(*case.world.names), tuple(drawn))
+    return _EditsOfCode(generator, name or case.one_of(*case.world.names), tuple(drawn))
 
 
 def _code(case: Case, generator: RegisteredGenerator, name: str) -> Tensor:
@@ -133,14 +133,14 @@ def _code(case: Case, generator: RegisteredGenerator, name: str) -> Tensor:
     return code.clone()
 
 
-def _moved(case: Case, chain: _Chain) -> Tensor:
+def _moved(case: Case, chain: _EditsOfCode) -> Tensor:
     code = _code(case, chain.generator, chain.input)
     for axis, amount in filter(None, chain.moves):
         code = code + amount * case.world.catalog.axes[axis].direction.double()
     return code
 
 
-def _mix(chain: _Chain, other: str, levels: Sequence[int]) -> str:
+def _mix(chain: _EditsOfCode, other: str, levels: Sequence[int]) -> str:
     shown = f"({', '.join(map(str, levels))})" if len(levels) > 1 else str(levels[0])
     generator = sql_name(chain.generator.name)
     return f"mix({sql_name(chain.input)}, {sql_name(other)}, layers => {shown}, generator => {generator}, within => 1)"
