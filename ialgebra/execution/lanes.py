@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..kernels.compose import compose
 from ..models.filling import Filling
 from ..models.network import Network
 from ..models.profile import Mode
+from ..models.tabling import TableOfGame
 from ..models.turns import turn, wanted
 from ..planner.games import Hybrids
 
@@ -70,7 +72,8 @@ class Work:
     `chosen` (rows,) says which of the `rows` go through it; None: all; at most `most` of them at a time. `layers` are
     read (None: the model itself). The layers `free` cost nothing in addition; they are read too, unless reading them
     fails. If `compiles`, a model that is not compiled for batches of this form is compiled first. A batch of fewer than
-    `least` rows is filled up with copies, which are not counted.
+    `least` rows is filled up with copies, which are not counted. With `tables`, one for each of the hybrids, passes may
+    begin from pattern tables; a lane that has none runs them whole.
     """
 
     model: str
@@ -82,12 +85,14 @@ class Work:
     compiles: bool = False
     most: int | None = None
     least: int = 1
+    tables: tuple[TableOfGame, ...] = ()
 
 
 class Done(NamedTuple):
     """The result of work: the logits (rows, K) of each layer on the host, or the error that was raised.
 
-    `ran` rows went through the model in `seconds`; `free` says whether the free layers could be read.
+    `ran` rows went through the model in `seconds`; `free` says whether the free layers could be read. `tabled` of the
+    rows began from pattern tables.
     """
 
     logits: Mapping[int | None, Tensor]
@@ -95,6 +100,7 @@ class Done(NamedTuple):
     seconds: float
     free: bool = True
     error: Exception | None = None
+    tabled: int = 0
 
 
 class Arrival(NamedTuple):
@@ -223,12 +229,13 @@ class Composer:
             if rows.whole:
                 batch = torch.stack(rows.whole).to(device)
             else:
-                parts = [self._composed(each, device) for each in rows.hybrids]
+                parts = [self.composed(each, device) for each in rows.hybrids]
                 batch = parts[0] if len(parts) == 1 else torch.cat(parts)
             self._rows, self._batches = rows, {**self._batches, device: batch}
         return self._batches[device]
 
-    def _composed(self, rows: HybridRows | FamilyRows, device: torch.device) -> Tensor:
+    def composed(self, rows: HybridRows | FamilyRows, device: torch.device) -> Tensor:
+        """Some hybrids (b, *shape) on a device."""
         if isinstance(rows, FamilyRows):
             return _of_family(rows, device)
         hybrids = rows.hybrids
@@ -254,6 +261,9 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
     started = ended = time.perf_counter()
     before, free = network.rows, True
     try:
+        if work.tables and (done := _from_tables(work, network, composer)) is not None:
+            return done
+        before = network.rows
         batch = composer.batch(work.rows, network.runs_on)
         if work.chosen is not None:
             batch = batch[torch.from_numpy(work.chosen).to(batch.device)]
@@ -277,6 +287,35 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
         return Done(logits, network.rows - before, ended - started, free)
     except Exception as error:
         return Done({}, max(0, network.rows - before), max(0.0, ended - started), free, error)
+
+
+def _from_tables(work: Work, network: Network, composer: Composer) -> Done | None:
+    """The result of work whose passes begin from pattern tables; None where they must run whole."""
+    device, started, before = network.runs_on, time.perf_counter(), network.rows
+    games = []
+    first = 0
+    for rows, table in zip(work.rows.hybrids, work.tables, strict=True):
+        assert isinstance(rows, HybridRows)
+        masks = rows.masks if work.chosen is None else rows.masks[work.chosen[first : first + len(rows.masks)]]
+        first += len(rows.masks)
+        if len(masks):
+            composed = partial(_of_masks, composer, rows.hybrids, device)
+            games.append((table, rows.hybrids.key, composed, torch.from_numpy(masks).to(device)))
+    layers = (*work.layers, *work.free)
+    try:
+        begun = network.tabling.begun(games, layers, work.mode, work.most or first)
+        if begun is None:
+            return None
+        outputs = network.resume(begun, layers, work.mode)
+    except (IalgebraError, torch.OutOfMemoryError):
+        return None  # whole passes say what is wrong, and with which row
+    logits = {layer: each.cpu() for layer, each in outputs.items()}
+    ran = network.rows - before
+    return Done(logits, ran, time.perf_counter() - started, tabled=ran)
+
+
+def _of_masks(composer: Composer, hybrids: Hybrids, device: torch.device, masks: NDArray[np.bool_]) -> Tensor:
+    return composer.composed(HybridRows(hybrids, masks), device)
 
 
 def _forward(

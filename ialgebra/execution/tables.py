@@ -106,9 +106,11 @@ class Tables:
         forward_seconds: float = 0.0,
         hits: Mapping[str, int] | None = None,
         checks: Mapping[str, int] | None = None,
+        tabled: int = 0,
     ) -> None:
-        """Count rows that were run, rows that were found in the store, and what checks of these found."""
-        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {}, checks or {})
+        """Count rows that were run, of which `tabled` began from pattern tables, rows that were found in the store, and
+        what checks of these found."""
+        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {}, checks or {}, tabled=tabled)
 
     def target(self, game: Game) -> int:
         """The class that a game reads. Raises BindError where its model has no such class."""

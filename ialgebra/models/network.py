@@ -42,8 +42,9 @@ from .layers import Layer, LayerChoice, ModuleCall, chosen_layers, cost, find_la
 from .modes import Backend
 from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
-from .passes import Answers, Passes, PassReading, ReadingOfBatch
+from .passes import Answers, Begun, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
+from .tabling import Tabling
 from .tokens import TokenReader, is_packed, maskless_reader, named_classes, token_reader
 from .turns import turn
 
@@ -158,6 +159,7 @@ class Network:
         self._noticed = noticed(self._whole)
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
+        self.tabling = Tabling(self)
         self.filling = NO_FILLING  # of batches, found by `probe`
         self._batches_within: dict[float, int] = {}  # rows of batches that take at most so many seconds
         self.trees_refused = ""  # why trees, chosen without being named, did not tell what was asked of this model
@@ -516,6 +518,18 @@ class Network:
     def _stop(self) -> None:
         self._runner = None
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The frame for passes that are no rows of a query: nobody counts them, and the profile learns nothing."""
+        with self.running():
+            self.touched()
+            passes, rows = self._timed, self.rows
+            passes.timed = False
+            try:
+                yield
+            finally:
+                passes.timed, passes.rows = True, rows
+
     def touched(self) -> None:
         """Note that a pass is about to run, which may write to the model."""
         self._untouched = False
@@ -531,10 +545,28 @@ class Network:
         """
         if self._layers is None:
             self.probe(batch[0])
+        return self._of_layers(layers, lambda heads, output: self.read(batch, heads, output, mode))
+
+    def resume(self, begun: Begun, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]:
+        """The same from the second part of a pass that was `begun`: from rows of a pattern table, see `tabling`."""
+
+        def read(heads: Mapping[int, Head], output: bool) -> tuple[dict[int, Tensor], Tensor | None]:
+            with self._reported(heads), self._watching():
+                reading = self._reading(heads, output)(begun.rows)
+                values, logits = self._timed.resume(begun, reading, mode)
+            return dict(zip(heads, values, strict=True)), logits
+
+        return self._of_layers(layers, read)
+
+    def _of_layers(
+        self,
+        layers: Sequence[int | None],
+        read: Callable[[Mapping[int, Head], bool], tuple[dict[int, Tensor], Tensor | None]],
+    ) -> dict[int | None, Tensor]:
         heads = {layer: None if layer is None else self.require_head(layer) for layer in layers}
         own = [layer for layer, head in heads.items() if head is None]
         cut = {layer: head for layer, head in heads.items() if layer is not None and head is not None}
-        values, logits = self.read(batch, cut, bool(own), mode)
+        values, logits = read(cut, bool(own))
         found: dict[int | None, Tensor] = {layer: self._finite(value, layer) for layer, value in values.items()}
         if logits is not None:
             found.update(dict.fromkeys(own, logits))
@@ -547,8 +579,7 @@ class Network:
 
         Raises, casts and chooses the mode as `forward`.
         """
-        with self.running():
-            self.touched()
+        with self._reported(readers):
             unknown = not self._evidence.watched or not self._intake.knows(batch, computes_in(self.module))
             # Other modes would take the refusal of a number type for a failure of theirs.
             chosen: Mode = "eager" if unknown else mode
@@ -556,16 +587,23 @@ class Network:
             def run(ready: Tensor) -> Answers:
                 return self._in_batches(ready, self._reading(readers, output), chosen)
 
+            with self._watching():
+                values, logits = self.given(batch, run)
+        return dict(zip(readers, values, strict=True)), logits
+
+    @contextmanager
+    def _reported(self, layers: Iterable[int]) -> Iterator[None]:
+        """A frame for one pass that reads these layers. What the pass raises becomes an error that names the model."""
+        with self.running():
+            self.touched()
             try:
-                with self._watching():
-                    values, logits = self.given(batch, run)
+                yield
             except TapError as error:
-                raise ModelError(f"model '{self.name}': {self._gone(readers) or error.message}") from error
+                raise ModelError(f"model '{self.name}': {self._gone(layers) or error.message}") from error
             except IalgebraError as error:
                 raise self._named(error) from error.__cause__
             except Exception as error:
                 self._raised(error)
-        return dict(zip(readers, values, strict=True)), logits
 
     def _in_batches(self, batch: Tensor, reading: ReadingOfBatch, mode: Mode) -> Answers:
         """One pass of a batch, or one for each of the `batches` that the model gets instead. Copies count as no

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple, cast
 
@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from ..algebra.packings import packing_of
 from ..errors import IalgebraError
-from ..kernels.forward import Tap, stopwatch, tapped
+from ..kernels.forward import Tap, first_tensor, stopwatch, tapped
 from ..system.runtime import keeps_memory
 from ..system.shortage import is_out_of_memory
 from .calls import CalledByForm
 from .folds.passes import Folded
+from .graph.anatomy import Anatomy, GraphCut
+from .graph.form import Ref, filled
 from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out, may_fold
 from .profile import Mode, Profile
@@ -38,6 +40,15 @@ class PassReading(NamedTuple):
     readers: Sequence[Callable[[Tensor], Tensor]]
     depth: int
     logits: Callable[[object], Tensor] | None
+
+
+class Begun(NamedTuple):
+    """So many rows whose passes are begun: the values at a cut, by step."""
+
+    anatomy: Anatomy
+    cut: GraphCut
+    values: Mapping[int, Tensor]
+    rows: int
 
 
 ReadingOfBatch = Callable[[int], PassReading]  # for a batch of so many rows
@@ -135,6 +146,30 @@ class Passes:
             self._agreed[mode] = state
             return found
         return self._pass("eager", batch, read)
+
+    def resume(self, begun: Begun, reading: PassReading, mode: Mode) -> Answers:
+        """What a pass reads, of rows whose values before a cut are known already. The profile learns nothing of it."""
+        graph, end = begun.anatomy.graph, begun.cut.end
+        places = [cast(Ref, graph.calls[tap]).step for tap in reading.taps]
+        read: dict[int, Tensor] = {}
+
+        def note(number: int, value: object) -> None:
+            for k, place in enumerate(places):
+                if place == number:
+                    tensor = first_tensor(value)
+                    assert tensor is not None
+                    read[k] = reading.readers[k](tensor)
+
+        values: dict[int, object] = {**begun.values, **begun.anatomy.stand_ins(begun.cut, begun.rows)}
+        whole = reading.logits is not None
+        for number in begun.cut.gathered:
+            note(number, values[number])
+        last = len(graph.steps) if whole else max([end, *(place + 1 for place in places)])
+        with frame(mode, next(iter(begun.values.values())).device):
+            graph.run(values, end, last, keep=(), after=lambda step, value: note(step.number, value))
+        self.rows += begun.rows
+        logits = None if reading.logits is None else reading.logits(filled(graph.output, values)).detach()
+        return [read[k].detach() for k in range(len(places))], logits
 
     def _as_eager(self, found: Answers, batch: Tensor, read: ReadingOfBatch) -> bool:
         rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})

@@ -37,6 +37,7 @@ from .rewrite import RewriteStep, Rewriting
 from .sampling import Effort
 from .search import Sketch, decided_alone, search
 from .strategy import Strategy
+from .tabled import with_tables
 from .verify import verify
 
 MOST_SEARCHED: Final = 1000  # games of a query up to which plans are searched; larger queries share all they can
@@ -236,7 +237,7 @@ def size(
     taken, best, decisions = search(strategy, matters, sketch)
     taken = replace(taken, block=taken.block or lowered.block)
     jobs, kinds, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
-    passes = schedule(kinds, taken, lowered.catalog, known_ways)
+    passes = with_tables(schedule(kinds, taken, lowered.catalog, known_ways), jobs, taken, lowered.catalog)
     remaining = iter(readings)
     outputs = tuple(
         PlanOutput(

@@ -5,13 +5,14 @@ Frozen values only; `fuse` builds them, `execution` runs them, `explain` prints 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, cast
 
 from ..algebra.operators import Operator, OutputKind, leaves
 from ..models.profile import Mode
+from ..models.tabling import TableOfGame
 from .decisions import Decision
 from .games import Answer, Game, Hybrids, Predicted
 from .graph import PlanGraph
@@ -115,6 +116,7 @@ class Pass:
     run: Run
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
+    tables: Mapping[tuple[str, int], TableOfGame] = field(default_factory=dict)  # by model and job, where they pay
     asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 
 

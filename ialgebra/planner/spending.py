@@ -21,6 +21,9 @@ class Spending:
     checks: Mapping[str, int] = field(default_factory=dict)  # rows that were run to check others, by what was found
     examined: int = 0  # rows run to learn whether a model is a function of its row; they are not among `rows`
     read_back: int = 0  # columns whose estimates were kept from an earlier query, and not made again
+    tabled: int = 0  # of `rows`, those whose passes began from pattern tables
+    table_rows: int = 0  # rows run to make and to check such tables; they are not among `rows`
+    table_seconds: float = 0.0  # seconds that these took
 
     @property
     def reused(self) -> int:
@@ -41,6 +44,9 @@ class Spending:
             _sum(self.checks, other.checks),
             self.examined + other.examined,
             self.read_back + other.read_back,
+            self.tabled + other.tabled,
+            self.table_rows + other.table_rows,
+            self.table_seconds + other.table_seconds,
         )
 
 

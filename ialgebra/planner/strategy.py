@@ -43,6 +43,7 @@ class Strategy:
     batch_size: int | None = None  # D1: rows a batch
     block: int | None = None  # D1: games that are run one after the other, of inputs that are read when they are needed
     mode: Mode | None = None  # D10: how a pass is run
+    table: bool | None = None  # D11: passes begin from pattern tables
     tempo: Tempo | Mapping[str, object] | None = (
         None  # how soon answers come, and how large batches are (None: as SET tempo says, or usual)
     )
@@ -99,6 +100,7 @@ def _preset(name: str, rewrite: bool, dual: bool, share: bool) -> Strategy:
         allocate=False,
         common=True,
         mode="eager",
+        table=False,
         measured=False,
     )
 

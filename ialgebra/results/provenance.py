@@ -90,6 +90,8 @@ def _provenance(
     del decisions["verify"]  # it changes no answer
     if plan.strategy.block is None:  # nothing was read in blocks
         del decisions["block"]
+    if not plan.strategy.table:
+        del decisions["table"]
     if plan.strategy.tempo is None:
         del decisions["tempo"]
     else:

@@ -1,0 +1,235 @@
+"""Pattern tables of one network: its graph, its tables in memory, and why it has none.
+
+In: a network; the players of games; how their rows are composed. Out: planned tables, and passes that were begun from
+tables (`Network.resume` ends them). Tables are kept for one content of the model, up to a number of bytes; what was
+used longest ago is forgotten first. Each new table is compared with full passes before it is used. Knows no query and
+no store.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Collection, Hashable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..kernels.forward import Tap, uncompiled
+from ..system.arrays import Bools
+from ..system.kept import Kept
+from .adapters.opened import Runs
+from .adapters.reducing import Reduce
+from .behaviour import Behaviour
+from .calls import Preprocess
+from .filling import NO_FILLING, Filling
+from .graph import traced
+from .graph.anatomy import Anatomy
+from .graph.patterns import CHECKED, PatternTable, Planned, made, plan
+from .head import Head
+from .layers import Layer
+from .modes import agree, holds_compiled
+from .passes import Begun
+from .profile import Mode
+from .tokens import TokenReader
+
+KEPT_BYTES = 256 << 20
+"""Bytes of the tables of one network at most."""
+
+
+class TabledNetwork(Protocol):
+    """What tables need of a network; see `Network`."""
+
+    module: Runs
+    preprocess: Preprocess | None
+    reduce: Reduce | None
+    tokens: TokenReader | None
+    train_mode: bool
+    filling: Filling
+    example: Tensor | None
+    behaviour: Behaviour
+    heads: dict[int, Head]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]: ...
+    @property
+    def runs_on(self) -> torch.device: ...
+    def running(self) -> AbstractContextManager[None]: ...
+    def aside(self) -> AbstractContextManager[None]: ...
+    def ready(self, batch: Tensor) -> Tensor: ...
+    def forward(
+        self, batch: Tensor, layers: Sequence[int | None], mode: Mode = "eager"
+    ) -> dict[int | None, Tensor]: ...
+    def resume(self, begun: Begun, layers: Sequence[int | None], mode: Mode = "eager") -> dict[int | None, Tensor]: ...
+
+
+Composed = Callable[[Bools], Tensor]
+"""Makes rows (b, *shape) on the network's device from coalitions (b, players)."""
+
+
+class Made(NamedTuple):
+    """What the tables of a network took so far: rows that went through it for them, and seconds."""
+
+    rows: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TableOfGame:
+    """The table that is planned for one game of a model: `exactly` says that it is used only if its rows are those of
+    full passes to the last bit."""
+
+    planned: Planned
+    content: tuple[object, ...]
+    exactly: bool
+
+
+class Tabling:
+    """The pattern tables of a network."""
+
+    def __init__(self, network: TabledNetwork) -> None:
+        self._network: TabledNetwork = weakref.proxy(network)
+        self._content: tuple[object, ...] | None = None
+        self._anatomy: Anatomy | str = ""
+        self._plans: dict[Hashable, Planned | None] = {}
+        self._tables: Kept[PatternTable | str] = Kept(KEPT_BYTES)
+        self.refused: dict[Mode, str] = {}
+        self.made = Made()
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the tables that are kept."""
+        return self._tables.nbytes
+
+    def of_content(self, content: tuple[object, ...]) -> Anatomy | str:
+        """The graph of the network while its content is this one, or why it has none."""
+        if content != self._content:
+            self._content, self._plans, self.refused = content, {}, {}
+            self._tables = Kept(KEPT_BYTES)
+            self._anatomy = self._found()
+        return self._anatomy
+
+    def _found(self) -> Anatomy | str:
+        network = self._network
+        module = uncompiled(network.module)
+        if not isinstance(module, nn.Module) or holds_compiled(network.module):
+            return "it is compiled, or no torch.nn.Module"
+        if network.preprocess is not None or network.reduce is not None or network.tokens is not None:
+            return "it is called with more than a tensor"
+        if network.train_mode or network.filling is not NO_FILLING or network.example is None:
+            return "its rows depend on one another, or on chance"
+        with network.aside(), torch.no_grad():
+            graph = traced(module)
+            if isinstance(graph, str):
+                return graph
+            try:
+                return Anatomy.of(graph, network.ready(network.example.unsqueeze(0)).clone())
+            except Exception as error:
+                return f"{type(error).__name__}: {error}".split("\n")[0][:200]
+
+    def plan(
+        self,
+        content: tuple[object, ...],
+        segments: NDArray[np.int64],
+        players: int,
+        rows: int,
+        layers: Collection[int | None],
+        *,
+        forced: bool = False,
+    ) -> Planned | None:
+        """The table of least cost for `rows` rows of a game that reads these layers; None if none pays."""
+        network, anatomy = self._network, self.of_content(content)
+        if isinstance(anatomy, str) or network.behaviour.words:
+            return None
+        scale = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
+        place = (segments.tobytes(), segments.shape, players, scale, frozenset(layers), forced)
+        if place not in self._plans:
+            taps = self._taps(layers)
+            self._plans[place] = plan(anatomy, segments, players, rows, taps, forced=forced)
+        return self._plans[place]
+
+    def _taps(self, layers: Collection[int | None]) -> list[Tap]:
+        read = {layer for layer in layers if layer is not None and layer in self._network.heads}
+        return [self._network.layers[layer - 1].tap for layer in sorted(read | set(self._network.heads))]
+
+    def begun(
+        self,
+        games: Sequence[tuple[TableOfGame, Hashable, Composed, Tensor]],
+        layers: Sequence[int | None],
+        mode: Mode,
+        batch: int,
+    ) -> Begun | None:
+        """The begun passes of rows of several games, each with its name, how its rows are composed, and its coalitions
+        (b, players) on the network's device. None if a table is missing, and cannot be made or trusted."""
+        if sum(len(masks) for *_, masks in games) < CHECKED:
+            return None  # torch has other kernels for one row alone, which round otherwise
+        tables: list[PatternTable] = []
+        for game, name, composed, _ in games:
+            table = self._table(game, name, composed, layers, mode, batch)
+            if table is None or (tables and table.cut != tables[0].cut):
+                return None
+            tables.append(table)
+        parts = [table.rows(masks) for table, (_, _, _, masks) in zip(tables, games, strict=True)]
+        values = parts[0] if len(parts) == 1 else {k: torch.cat([part[k] for part in parts]) for k in parts[0]}
+        return Begun(tables[0].anatomy, tables[0].cut, values, sum(len(masks) for *_, masks in games))
+
+    def _table(
+        self,
+        game: TableOfGame,
+        name: Hashable,
+        composed: Composed,
+        layers: Sequence[int | None],
+        mode: Mode,
+        batch: int,
+    ) -> PatternTable | None:
+        anatomy = self.of_content(game.content)
+        if isinstance(anatomy, str) or mode in self.refused or mode not in ("eager", "channels-last"):
+            return None
+        place = (name, game.planned.cut, mode, game.exactly)
+        if (known := self._tables.find(place)) is not None:
+            return None if isinstance(known, str) else known
+        started = time.perf_counter()
+        try:
+            with self._network.aside():
+                found = self._checked(anatomy, game, composed, layers, mode, batch)
+        finally:
+            spent = game.planned.colouring.patterns + CHECKED
+            self.made = Made(self.made.rows + spent, self.made.seconds + time.perf_counter() - started)
+        self._tables.keep(place, found, 0 if isinstance(found, str) else found.nbytes)
+        return None if isinstance(found, str) else found
+
+    def _checked(
+        self,
+        anatomy: Anatomy,
+        game: TableOfGame,
+        composed: Composed,
+        layers: Sequence[int | None],
+        mode: Mode,
+        batch: int,
+    ) -> PatternTable | str:
+        """A new table, or why it is not used: it is compared with full passes of some random rows."""
+        network, planned = self._network, game.planned
+
+        def rows(coalitions: Bools) -> Tensor:
+            ready: Tensor = network.ready(composed(coalitions))
+            return ready.contiguous(memory_format=torch.channels_last) if mode == "channels-last" else ready
+
+        table = made(anatomy, planned, rows, batch)
+        players = len(planned.colouring.colours)
+        coalitions = np.random.default_rng(players).random((CHECKED, players)) < 0.5
+        masks = torch.from_numpy(coalitions).to(network.runs_on)
+        full = network.forward(composed(coalitions), layers, mode)
+        found = network.resume(Begun(anatomy, planned.cut, table.rows(masks), CHECKED), layers, mode)
+        if not agree([found[layer] for layer in full], list(full.values())):
+            self.refused[mode] = "rows of its tables differ from full passes by more than rounding"
+        elif game.exactly and not all(torch.equal(found[layer], full[layer]) for layer in full):
+            self.refused[mode] = "rows of its tables differ from full passes in the last bits"
+        return self.refused.get(mode, table)

@@ -1,0 +1,58 @@
+"""D11: which passes begin from pattern tables. In: passes with their jobs; out: the same with the tables that pay.
+
+A table holds the values of a prefix of the network for all coalitions of a game (`models.graph.patterns`). It pays
+where the rows that it saves are worth more than the rows that make it and check it. Nothing is run here but one row
+of a network that has no graph yet, to learn the shapes of its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..algebra.packings import packing_of
+from ..catalog.catalog import Catalog
+from ..models.network import Network
+from ..models.tabling import TableOfGame
+from .games import ReadAgain
+from .physical import Job, Pass
+from .strategy import Strategy
+
+_FEWEST = 32  # rows of a game below which a table is not considered
+
+
+def with_tables(passes: Sequence[Pass], jobs: Sequence[Job], strategy: Strategy, catalog: Catalog) -> tuple[Pass, ...]:
+    """The passes with their tables."""
+    if not strategy.table or strategy.pace.filled:
+        return tuple(passes)
+    return tuple(replace(each, tables=dict(_tables(each, jobs, strategy, catalog))) for each in passes)
+
+
+def _tables(
+    each: Pass, jobs: Sequence[Job], strategy: Strategy, catalog: Catalog
+) -> Iterator[tuple[tuple[str, int], TableOfGame]]:
+    if each.asked:
+        return
+    for model in each.models:
+        network = catalog.model(model)
+        if not network.probed:
+            continue
+        content = None
+        for number in each.jobs:
+            job = jobs[number]
+            if job.spec.rows < _FEWEST or not _plain(job, network):
+                continue
+            content = content or network.content()
+            rows, players = job.spec.rows, job.spec.players
+            planned = network.tabling.plan(
+                content, job.hybrids.segments, players, rows, job.layers(model), forced=strategy.table is True
+            )
+            if planned is not None:
+                yield (model, number), TableOfGame(planned, content, exactly=strategy.table is None)
+
+
+def _plain(job: Job, network: Network) -> bool:
+    """Whether the rows of a job are single tensors like the one with which the network was probed."""
+    hybrids = job.hybrids
+    held = not any(isinstance(end, ReadAgain) or packing_of(end) is not None for end in hybrids.ends)
+    return held and hybrids.copies is None and hybrids.row_shape == network.row_shape
