@@ -279,3 +279,39 @@ def test_a_fault_in_supports_or_colours_is_found_before_the_table_is_used(name: 
         assert network(con).tabling.refused, (name, seed)
         whole = values(con, PICTURES[0], dataclasses.replace(WHOLE, mode="eager", reuse=False))
         assert np.array_equal(begun, whole)
+
+
+# --- What is said of tables
+
+
+def test_explain_says_what_a_table_is_and_what_it_took() -> None:
+    case = NETWORKS["vgg"]
+    con = session(seeded(case.build), case)
+    details = con.sql(
+        f"explain analyze {PICTURES[0]}", strategy=dataclasses.replace(TABLE, mode="eager", verify=True)
+    ).details
+    (line,) = [each for each in details["decisions"] if each["id"] == "D11"]
+    assert line["chosen"].startswith("from a table of 16 rows")
+    assert [what for what, _, _ in line["rejected"]] == ["whole"]
+    begun, made, seconds = details["measured"]["tables"]
+    assert 98 <= begun <= 100, "an end may be among the rows of a batch"
+    assert made == 20
+    assert seconds > 0
+    assert details["measured"]["rows"] == 100
+
+
+def test_explain_says_why_there_is_no_table() -> None:
+    case = Case(FALLING_BACK["state"], (3, 24, 24))
+    con = session(seeded(case.build), case)
+    text = con.sql(f"explain {PICTURES[0]}", strategy=TABLE).text
+    assert "b0 begins: whole: Counting: it keeps state between calls" in text
+
+
+def test_folded_passes_begin_from_tables_of_the_folded_network() -> None:
+    case = NETWORKS["residual"]
+    con = session(seeded(case.build), case)
+    ways = [dataclasses.replace(each, mode="folded", reuse=False, batch_size=32) for each in (WHOLE, TABLE)]
+    whole, begun = (values(con, PICTURES[0], each) for each in ways)
+    assert network(con).tabling.made.rows > 0
+    assert not network(con).tabling.refused
+    assert np.allclose(begun, whole, rtol=0, atol=1e-6)

@@ -167,7 +167,7 @@ class Desk:
             else:
                 self._done[arrived] = done
         done, work = self._done.pop(number), self._works.pop(number)
-        self.tables.spend(done.ran, int(done.error is None), done.seconds, tabled=done.tabled)
+        self.tables.spend(done.ran, int(done.error is None), done.seconds, tabled=done.tabled, made=done.made)
         self.seconds_a_row = done.seconds / max(1, done.ran)
         if not done.free:
             self._not_free.add(work.model)

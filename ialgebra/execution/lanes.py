@@ -25,7 +25,7 @@ from ..kernels.compose import compose
 from ..models.filling import Filling
 from ..models.network import Network
 from ..models.profile import Mode
-from ..models.tabling import TableOfGame
+from ..models.tabling import Made, TableOfGame
 from ..models.turns import turn, wanted
 from ..planner.games import Hybrids
 
@@ -92,7 +92,7 @@ class Done(NamedTuple):
     """The result of work: the logits (rows, K) of each layer on the host, or the error that was raised.
 
     `ran` rows went through the model in `seconds`; `free` says whether the free layers could be read. `tabled` of the
-    rows began from pattern tables.
+    rows began from pattern tables; `made` is what tables took that were made for them, which is in neither.
     """
 
     logits: Mapping[int | None, Tensor]
@@ -101,6 +101,7 @@ class Done(NamedTuple):
     free: bool = True
     error: Exception | None = None
     tabled: int = 0
+    made: Made = Made()
 
 
 class Arrival(NamedTuple):
@@ -258,12 +259,17 @@ def _of_family(rows: FamilyRows, device: torch.device) -> Tensor:
 
 def performed(work: Work, network: Network, composer: Composer) -> Done:
     """Run one batch through its model. Errors are handed back; KeyboardInterrupt passes."""
+    made = network.tabling.made
+    done = (_from_tables(work, network, composer) if work.tables else None) or _whole(work, network, composer)
+    taken = network.tabling.made.since(made)
+    return done._replace(made=taken) if taken.rows else done
+
+
+def _whole(work: Work, network: Network, composer: Composer) -> Done:
+    """The result of work whose passes run whole."""
     started = ended = time.perf_counter()
     before, free = network.rows, True
     try:
-        if work.tables and (done := _from_tables(work, network, composer)) is not None:
-            return done
-        before = network.rows
         batch = composer.batch(work.rows, network.runs_on)
         if work.chosen is not None:
             batch = batch[torch.from_numpy(work.chosen).to(batch.device)]
@@ -291,7 +297,7 @@ def performed(work: Work, network: Network, composer: Composer) -> Done:
 
 def _from_tables(work: Work, network: Network, composer: Composer) -> Done | None:
     """The result of work whose passes begin from pattern tables; None where they must run whole."""
-    device, started, before = network.runs_on, time.perf_counter(), network.rows
+    device, before = network.runs_on, network.rows
     games = []
     first = 0
     for rows, table in zip(work.rows.hybrids, work.tables, strict=True):
@@ -306,6 +312,7 @@ def _from_tables(work: Work, network: Network, composer: Composer) -> Done | Non
         begun = network.tabling.begun(games, layers, work.mode, work.most or first)
         if begun is None:
             return None
+        started = time.perf_counter()
         outputs = network.resume(begun, layers, work.mode)
     except (IalgebraError, torch.OutOfMemoryError):
         return None  # whole passes say what is wrong, and with which row

@@ -20,6 +20,7 @@ from ..models.behaviour import differ, precision, size_of
 from ..models.network import Network
 from ..models.noise import NoiseLevel, RepeatedRows, level
 from ..models.outputs import OutputReading, saturated
+from ..models.tabling import Made
 from ..planner.games import Game, Predicted
 from ..planner.physical import Job, PhysicalPlan
 from ..planner.spending import Spending
@@ -107,10 +108,20 @@ class Tables:
         hits: Mapping[str, int] | None = None,
         checks: Mapping[str, int] | None = None,
         tabled: int = 0,
+        made: Made = Made(),  # noqa: B008
     ) -> None:
-        """Count rows that were run, of which `tabled` began from pattern tables, rows that were found in the store, and
-        what checks of these found."""
-        self.outcome.spending += Spending(rows, batches, forward_seconds, hits or {}, checks or {}, tabled=tabled)
+        """Count rows that were run, of which `tabled` began from pattern tables; what tables took that were `made`;
+        rows that were found in the store, and what checks of these found."""
+        self.outcome.spending += Spending(
+            rows,
+            batches,
+            forward_seconds,
+            hits or {},
+            checks or {},
+            tabled=tabled,
+            table_rows=made.rows,
+            table_seconds=made.seconds,
+        )
 
     def target(self, game: Game) -> int:
         """The class that a game reads. Raises BindError where its model has no such class."""

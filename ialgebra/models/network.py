@@ -35,6 +35,7 @@ from .checksums import checksum
 from .contents import Contents, contents
 from .examining import random_or_batch_dependent, without_half
 from .filling import NO_FILLING, ONE_SIZE, Filling, may_be_of_sizes
+from .graph import Graph
 from .head import Head
 from .identity import buffers, noticed, parameters, parts, serial, settings, structure
 from .inputs import Cast, Intake, computes_in, home
@@ -517,6 +518,11 @@ class Network:
 
     def _stop(self) -> None:
         self._runner = None
+
+    def folded_graph(self, taps: Sequence[Tap]) -> Graph | None:
+        """The folded graph of the network with values at these taps, once folded passes were found to be right."""
+        with self.running():
+            return self._timed.folded_graph(taps, self._content_of_passes, self.runs_on)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

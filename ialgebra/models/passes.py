@@ -24,7 +24,7 @@ from ..system.shortage import is_out_of_memory
 from .calls import CalledByForm
 from .folds.passes import Folded
 from .graph.anatomy import Anatomy, GraphCut
-from .graph.form import Ref, filled
+from .graph.form import Graph, Ref, filled
 from .identity import profile_key
 from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out, may_fold
 from .profile import Mode, Profile
@@ -146,6 +146,12 @@ class Passes:
             self._agreed[mode] = state
             return found
         return self._pass("eager", batch, read)
+
+    def folded_graph(self, taps: Sequence[Tap], content: ReadingOfContent, device: torch.device) -> Graph | None:
+        """The folded graph with values at these taps, if folded passes of the network were found to be right."""
+        state = (content(False), device)
+        known = self._folded is not None and self._folded.content == state and self._agreed.get("folded") == state
+        return self._folded.of(taps) if known and self._folded and self._folded.serves(taps) else None
 
     def resume(self, begun: Begun, reading: PassReading, mode: Mode) -> Answers:
         """What a pass reads, of rows whose values before a cut are known already. The profile learns nothing of it."""

@@ -28,7 +28,7 @@ from .adapters.reducing import Reduce
 from .behaviour import Behaviour
 from .calls import Preprocess
 from .filling import NO_FILLING, Filling
-from .graph import traced
+from .graph import Graph, traced
 from .graph.anatomy import Anatomy
 from .graph.patterns import CHECKED, PatternTable, Planned, made, plan
 from .head import Head
@@ -38,6 +38,7 @@ from .passes import Begun
 from .profile import Mode
 from .tokens import TokenReader
 
+_NOT_FOLDED = "it was not folded yet"
 KEPT_BYTES = 256 << 20
 """Bytes of the tables of one network at most."""
 
@@ -60,6 +61,7 @@ class TabledNetwork(Protocol):
     @property
     def runs_on(self) -> torch.device: ...
     def running(self) -> AbstractContextManager[None]: ...
+    def folded_graph(self, taps: Sequence[Tap]) -> Graph | None: ...
     def aside(self) -> AbstractContextManager[None]: ...
     def ready(self, batch: Tensor) -> Tensor: ...
     def forward(
@@ -78,6 +80,10 @@ class Made(NamedTuple):
     rows: int = 0
     seconds: float = 0.0
 
+    def since(self, before: Made) -> Made:
+        """What they took since it was this."""
+        return Made(self.rows - before.rows, self.seconds - before.seconds)
+
 
 @dataclass(frozen=True)
 class TableOfGame:
@@ -95,7 +101,7 @@ class Tabling:
     def __init__(self, network: TabledNetwork) -> None:
         self._network: TabledNetwork = weakref.proxy(network)
         self._content: tuple[object, ...] | None = None
-        self._anatomy: Anatomy | str = ""
+        self._anatomies: dict[frozenset[Tap] | None, Anatomy | str] = {}  # plain (None), and folded, by the taps
         self._plans: dict[Hashable, Planned | None] = {}
         self._tables: Kept[PatternTable | str] = Kept(KEPT_BYTES)
         self.refused: dict[Mode, str] = {}
@@ -109,15 +115,21 @@ class Tabling:
         """The bytes of the tables that are kept."""
         return self._tables.nbytes
 
-    def of_content(self, content: tuple[object, ...]) -> Anatomy | str:
-        """The graph of the network while its content is this one, or why it has none."""
+    def of_content(self, content: tuple[object, ...], taps: Collection[Tap] | None = None) -> Anatomy | str:
+        """The graph of the network while its content is this one, or why it has none; with `taps` the folded graph that
+        has values at them."""
         if content != self._content:
-            self._content, self._plans, self.refused = content, {}, {}
+            self._content, self._plans, self._anatomies, self.refused = content, {}, {}, {}
             self._tables = Kept(KEPT_BYTES)
-            self._anatomy = self._found()
-        return self._anatomy
+        place = None if taps is None else frozenset(taps)
+        if place not in self._anatomies:
+            found = self._found(taps)
+            if found == _NOT_FOLDED:
+                return found  # it may be later
+            self._anatomies[place] = found
+        return self._anatomies[place]
 
-    def _found(self) -> Anatomy | str:
+    def _found(self, taps: Collection[Tap] | None) -> Anatomy | str:
         network = self._network
         module = uncompiled(network.module)
         if not isinstance(module, nn.Module) or holds_compiled(network.module):
@@ -127,13 +139,24 @@ class Tabling:
         if network.train_mode or network.filling is not NO_FILLING or network.example is None:
             return "its rows depend on one another, or on chance"
         with network.aside(), torch.no_grad():
-            graph = traced(module)
+            graph: Graph | str | None = traced(module) if taps is None else network.folded_graph(list(taps))
+            if graph is None:  # one row in that mode folds it, and checks it
+                network.forward(network.example.unsqueeze(0), [None], "folded")
+                graph = network.folded_graph(list(taps or ())) or _NOT_FOLDED
             if isinstance(graph, str):
                 return graph
             try:
                 return Anatomy.of(graph, network.ready(network.example.unsqueeze(0)).clone())
             except Exception as error:
                 return f"{type(error).__name__}: {error}".split("\n")[0][:200]
+
+    def why(self, mode: Mode) -> str:
+        """Why passes in this mode begin from no table, as far as that is known."""
+        if words := self._network.behaviour.words:
+            return f"the model is {' and '.join(words)}"
+        if self.refused.get(mode):
+            return self.refused[mode]
+        return next((each for each in self._anatomies.values() if isinstance(each, str)), "")
 
     def plan(
         self,
@@ -142,19 +165,23 @@ class Tabling:
         players: int,
         rows: int,
         layers: Collection[int | None],
+        mode: Mode,
         *,
         forced: bool = False,
     ) -> Planned | None:
         """The table of least cost for `rows` rows of a game that reads these layers; None if none pays."""
-        network, anatomy = self._network, self.of_content(content)
-        if isinstance(anatomy, str) or network.behaviour.words:
+        taps = self._taps(layers)
+        anatomy = self._anatomy(content, taps, mode)
+        if isinstance(anatomy, str) or self._network.behaviour.words:
             return None
         scale = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
-        place = (segments.tobytes(), segments.shape, players, scale, frozenset(layers), forced)
+        place = (segments.tobytes(), segments.shape, players, scale, frozenset(taps), mode == "folded", forced)
         if place not in self._plans:
-            taps = self._taps(layers)
             self._plans[place] = plan(anatomy, segments, players, rows, taps, forced=forced)
         return self._plans[place]
+
+    def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
+        return self.of_content(content, taps if mode == "folded" else None)
 
     def _taps(self, layers: Collection[int | None]) -> list[Tap]:
         read = {layer for layer in layers if layer is not None and layer in self._network.heads}
@@ -190,9 +217,11 @@ class Tabling:
         mode: Mode,
         batch: int,
     ) -> PatternTable | None:
-        anatomy = self.of_content(game.content)
-        if isinstance(anatomy, str) or mode in self.refused or mode not in ("eager", "channels-last"):
+        anatomy = self._anatomy(game.content, self._taps(layers), mode)
+        if isinstance(anatomy, str) or mode in self.refused or mode not in ("eager", "channels-last", "folded"):
             return None
+        if anatomy is not game.planned.anatomy:
+            return None  # it was planned for passes in another mode
         place = (name, game.planned.cut, mode, game.exactly)
         if (known := self._tables.find(place)) is not None:
             return None if isinstance(known, str) else known
@@ -217,10 +246,11 @@ class Tabling:
     ) -> PatternTable | str:
         """A new table, or why it is not used: it is compared with full passes of some random rows."""
         network, planned = self._network, game.planned
+        last = mode in ("channels-last", "folded")
 
         def rows(coalitions: Bools) -> Tensor:
             ready: Tensor = network.ready(composed(coalitions))
-            return ready.contiguous(memory_format=torch.channels_last) if mode == "channels-last" else ready
+            return ready.contiguous(memory_format=torch.channels_last) if last and ready.dim() == 4 else ready
 
         table = made(anatomy, planned, rows, batch)
         players = len(planned.colouring.colours)

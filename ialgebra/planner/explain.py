@@ -48,6 +48,9 @@ class Measured(TypedDict):
     saved: list[tuple[str, int]]  # rows found in the store, by the purpose that they were first run for
     canaries: list[tuple[str, int]]  # rows run to check remembered ones, by what was found
     read_back: int  # estimates that were kept from an earlier query
+    tables: NotRequired[
+        tuple[int, int, float]
+    ]  # rows begun from pattern tables; rows and seconds to make and check these
     decisions: list[DecisionLine]  # decisions that were taken while the query ran
     errors: list[tuple[str, float]]  # the relative error of each map, at 95 %
 
@@ -61,7 +64,7 @@ def measured_of(
     errors: Sequence[tuple[str, float]],
 ) -> Measured:
     """What a query took in `seconds` of wall time, in plain values; `peak` is in bytes, `errors` are relative."""
-    return Measured(
+    found = Measured(
         rows=spending.rows,
         reused=spending.reused,
         batches=spending.batches,
@@ -74,6 +77,9 @@ def measured_of(
         decisions=decision_lines(decisions),
         errors=list(errors),
     )
+    if spending.table_rows or spending.tabled:
+        found["tables"] = spending.tabled, spending.table_rows, spending.table_seconds
+    return found
 
 
 class BatchLine(TypedDict):
@@ -340,6 +346,10 @@ def _measurements(details: Details, measured: Measured) -> Iterator[str]:
         yield measured_line(f"found in the store: {what}", rows, sure=True)
     for what, rows in measured.get("canaries", ()):
         yield measured_line(f"canaries: {what}", rows, sure=True)
+    if "tables" in measured:
+        begun, made, seconds = measured["tables"]
+        yield measured_line("rows begun from pattern tables", begun, sure=True)
+        yield measured_line("rows to make and check these tables, beside", made, seconds, sure=True)
     yield from _first([_decision(each) for each in measured["decisions"]], 12)
     if ratio and measured["rows"] >= 0.9 * details["rows"]:  # rows found in the store took no time
         yield f"{'':60}{f'{ratio:.2f}× the time estimated':>15}"

@@ -117,6 +117,7 @@ class Pass:
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
     tables: Mapping[tuple[str, int], TableOfGame] = field(default_factory=dict)  # by model and job, where they pay
+    untabled: str = ""  # why a pass has no table that was asked for
     asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 
 

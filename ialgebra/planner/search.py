@@ -117,6 +117,22 @@ def _how_passes_run(passes: Sequence[Pass]) -> Iterator[Decision]:
             if each.rows and others:
                 costs = tuple(Alternative(str(value), cost.rows, cost.seconds) for value, cost in others.items())
                 yield Decision(id, f"b{number} {about}", str(getattr(each.run, attribute)), costs[:3])
+        yield from _begins(number, each)
+
+
+def _begins(number: int, each: Pass) -> Iterator[Decision]:
+    """How the rows of a pass begin, if any begin from a table."""
+    if each.untabled:
+        yield Decision("D11", f"b{number} begins", f"whole: {each.untabled}")
+    if not each.tables:
+        return
+    first = next(iter(each.tables.values())).planned
+    rows = [table.planned.colouring.patterns for table in each.tables.values()]
+    size = sum(table.planned.bytes for table in each.tables.values())
+    chosen = f"from {len(rows)} tables" if len(rows) > 1 else "from a table"
+    chosen += f" of {sum(rows):,} rows with {first.before:.0%} of a pass, {size / 2**20:.1f} MiB"
+    chosen += f"; pays from {first.worth:,.0f} rows on"
+    yield Decision("D11", f"b{number} begins", chosen, (Alternative("whole", each.cost.rows, each.cost.seconds),))
 
 
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:

@@ -25,7 +25,15 @@ def with_tables(passes: Sequence[Pass], jobs: Sequence[Job], strategy: Strategy,
     """The passes with their tables."""
     if not strategy.table or strategy.pace.filled:
         return tuple(passes)
-    return tuple(replace(each, tables=dict(_tables(each, jobs, strategy, catalog))) for each in passes)
+    return tuple(_with(each, dict(_tables(each, jobs, strategy, catalog)), catalog) for each in passes)
+
+
+def _with(each: Pass, tables: dict[tuple[str, int], TableOfGame], catalog: Catalog) -> Pass:
+    if each.asked:
+        return each
+    whys = [catalog.model(model).tabling.why(each.run.mode) for model in each.models]
+    why = next(filter(None, whys), "no table has fewer rows than its game, or its players are not of plain rows")
+    return replace(each, tables=tables, untabled="" if tables else why)
 
 
 def _tables(
@@ -45,7 +53,13 @@ def _tables(
             content = content or network.content()
             rows, players = job.spec.rows, job.spec.players
             planned = network.tabling.plan(
-                content, job.hybrids.segments, players, rows, job.layers(model), forced=strategy.table is True
+                content,
+                job.hybrids.segments,
+                players,
+                rows,
+                job.layers(model),
+                each.run.mode,
+                forced=strategy.table is True,
             )
             if planned is not None:
                 yield (model, number), TableOfGame(planned, content, exactly=strategy.table is None)

@@ -130,6 +130,10 @@ def _pass(each: Pass, plan: PhysicalPlan) -> Iterator[str]:
             yield f"costs {each.cost.rows} rows through {len(each.models)} models, and has {each.rows}"
     elif len(jobs) > 1:
         yield "is asked for by several jobs"
+    if any(model not in each.models or number not in each.jobs for model, number in each.tables):
+        yield "has a table for a game that is not its own"
+    if any(len(t.planned.colouring.colours) != plan.jobs[n].spec.players for (_, n), t in each.tables.items()):
+        yield "has a table for other players than a job's"
     if each.run.batch_size < 1 or any(run == each.run for run, _ in each.rejected):
         yield f"is run as {each.run}, and the same was rejected"
 

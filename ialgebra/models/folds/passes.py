@@ -34,6 +34,10 @@ class Folded:
         """Whether it has a value at each of these taps."""
         return all(tap in self._graph.calls for tap in taps)
 
+    def of(self, taps: Sequence[Tap]) -> Graph:
+        """The folded graph that has values at these taps; it serves them."""
+        return self._folded(frozenset(taps))
+
     def tapped(
         self, batch: Tensor, taps: Sequence[Tap], output: bool, read: Sequence[Callable[[Tensor], Tensor]]
     ) -> tuple[list[Tensor], object | None]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...kernels.forward import Tap
+from ..folds.fused import FusedConvolution, FusedLinear
 from .form import Graph, GraphStep, Ref
 from .rules import FUNCTIONS, METHODS, MODULES, combined, convolution, elementwise, last_mixed, normalised, supports
 from .supports import Support
@@ -183,6 +184,8 @@ class Anatomy:
         if step.kind == "function" and step.target in (F.conv1d, F.conv2d, F.conv3d, F.linear):
             shapes = [self.shapes[number] for number in step.reads if number not in self.fed]
             return made * math.prod(shapes[0][1:]) if shapes and isinstance(shapes[0], tuple) else 0.0
+        if isinstance(step.target, FusedConvolution | FusedLinear):
+            return made * math.prod(step.target.shape[1:])
         if step.kind == "function" and step.target in (torch.matmul, torch.bmm, F.scaled_dot_product_attention):
             shape = self.shapes[step.reads[0]]
             return made * (shape[-1] if isinstance(shape, tuple) else 1)
@@ -208,6 +211,8 @@ def _asks_sizes(step: GraphStep) -> bool:
 
 def _fresh(step: GraphStep) -> bool:
     """Whether a step makes a tensor of its own."""
+    if isinstance(step.target, FusedConvolution | FusedLinear):
+        return True
     if step.kind == "module":
         return MODULES.get(type(step.target)) in _FRESH and not isinstance(step.target, _SAME_TENSOR)
     return (METHODS if step.kind == "method" else FUNCTIONS).get(step.target) in _FRESH and step.target != "contiguous"

@@ -71,6 +71,7 @@ class Planned(NamedTuple):
     """A table to make: the cut, the colouring there, and what a row costs as a share of a full pass: `before` the cut,
     and to be `gathered`."""
 
+    anatomy: Anatomy
     cut: GraphCut
     colouring: Colouring
     before: float
@@ -138,7 +139,7 @@ def plan(
             for cut in kinds[place]:
                 size = count * sum(map(anatomy.bytes_of, cut.gathered))
                 gathering = anatomy.gathering(cut) / total
-                told = Planned(cut, colouring(end - 1), anatomy.share(cut.end), gathering, size)
+                told = Planned(anatomy, cut, colouring(end - 1), anatomy.share(cut.end), gathering, size)
                 if size <= TABLE_BYTES and (best is None or told.cost(rows) < best[1].cost(rows)):
                     best = place, told
         first = end

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..folds.fused import FusedConvolution
 from .form import Graph, GraphStep, mapped
 from .supports import (
     Support,
@@ -89,6 +90,8 @@ def _of(step: GraphStep, known: Mapping[int, KnownValue], shape: object) -> Know
 def _rule(step: GraphStep) -> Rule | None:
     if step.kind == "module":
         return MODULES.get(type(step.target)) if "forward" not in step.target.__dict__ and _plain(step.target) else None
+    if isinstance(step.target, FusedConvolution):
+        return fused
     return (METHODS if step.kind == "method" else FUNCTIONS).get(step.target)
 
 
@@ -232,6 +235,14 @@ def convolution_function(
     dilations = _each(dilation, len(sizes))
     strides, pads = _each(stride, len(sizes)), _paddings(padding, sizes, dilations)
     return _convolved(shape, x, sizes, strides, pads, dilations, "zeros")
+
+
+def fused(shape: RowShape, run: Any, x: Support, other: KnownValue = None) -> Support | None:
+    """A folded convolution, with what is added to it."""
+    moves = run.weights.moves
+    pads = [(each, each) for each in moves.padding]
+    found = _convolved(shape, x, run.shape[2:], moves.stride, pads, moves.dilation, "zeros")
+    return found if other is None or found is None else combined(shape, run, found, other)
 
 
 def transposed(shape: RowShape, module: Any, x: Support) -> Support | None:
