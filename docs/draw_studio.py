@@ -1,12 +1,14 @@
 """Draws the pictures of docs/studio.md: `python docs/draw_studio.py`. Needs the extras demo and studio, and Chromium.
 
-In: the demo's session, in a browser. Out: the PNG files docs/images/studio-*.png, of a page that hands have used.
+In: the demo's session, in a browser; for the picture of concepts, which `python docs/draw_studio.py concepts` draws
+alone, the clothes that `examples.cases.fashion` finds. Out: docs/images/studio-*.png, of a page that hands have used.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import ialgebra
 from ialgebra.apps import studio, zoo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 IMAGES = Path(__file__).resolve().parent / "images"
 PATIENCE = 300_000.0  # milliseconds
@@ -46,12 +48,46 @@ def draw(page: Page, name: str) -> None:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        if sys.argv[1:] != ["concepts"]:
+            draw_demo(browser)
+        draw_concepts(browser)
+        browser.close()
+
+
+def draw_concepts(browser: Browser) -> None:
+    """The panel of concepts of a network that tells clothes, for one that it and its attributes decide differently."""
+    sys.path.insert(0, str(IMAGES.parent.parent))
+    from docs import draw_concepts as clothes
+    from examples.cases import fashion
+    from ialgebra.results.scores import Scores
+
+    data = fashion.load(train=8_000, test=600)
+    con = ialgebra.connect(progress=False)
+    con.register_model("f", clothes.trained(data.images, data.labels), classes=data.classes)
+    con.register_input("xs", data.test_images, labels=[data.classes[int(each)] for each in data.test_labels])
+    con.fit_concepts("f", data.images, data.labels)
+    conflicts = con.sql("predict f, f.g from xs having prediction(f) <> prediction(f.g) limit 1")
+    assert isinstance(conflicts, Scores)
+    query = f"select * from f(xs) having index = {conflicts.places[0]}"
+    with studio.started(con, opening=query) as served:
+        page = browser.new_page(viewport={"width": 1240, "height": 1040}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE)
+        page.goto(served.url)
+        answered(page, query)
+        page.wait_for_selector(".concepts[data-old=false]")
+        page.locator("button.chip").first.hover()
+        page.wait_for_selector("[data-looked][data-ready=true]")
+        draw(page, "concepts")
+
+
+def draw_demo(browser: Browser) -> None:
     con = ialgebra.connect(progress=False)
     shown = studio.example(con)
     photos = [zoo.photo(name) for name in ("cat", "coffee", "mastiff", "chair", "jeep")]
     con.register_input("photos", photos)
-    with studio.started(con, opening=CAT, shown=shown) as served, sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with studio.started(con, opening=CAT, shown=shown) as served:
         page = browser.new_page(viewport={"width": 1240, "height": 900}, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE)
         page.goto(served.url)
@@ -71,7 +107,6 @@ def main() -> None:
         page.set_viewport_size({"width": 1240, "height": 1180})
         ask(page, "select * from f(photos) order by distance((select * from f(cat))) limit 5 budget 60")
         draw(page, "multiples")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -89,5 +89,6 @@ def test_the_examples_of_the_help_run_in_their_order():
         xs = worlds.sample("image", torch.float32, count=20)
         con.register_input("xs", xs)
         con.register_generator("G", LinearGenerator.fit(xs, 4), collection="xs")
+        con.register_concepts("f", lambda batch: batch.flatten(1)[:, :8], [f"a{k}" for k in range(8)], inputs=xs)
         for example in EXAMPLES:
             con.sql(example.replace("'smile'", "1"))

@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+import torch
 
 import ialgebra
 from ialgebra.apps.studio.document.completion import Completion, TextProblem, completed, problem
@@ -13,7 +14,7 @@ from ialgebra.catalog.catalog import Catalog
 from ialgebra.language.reader import parse
 from tests import grammar
 from tests.grammar import Grammar
-from tests.studio import documents
+from tests.studio import dictionaries, documents
 
 
 @pytest.fixture
@@ -177,6 +178,73 @@ def test_completion_and_carets_are_cheap_and_never_fail(catalog):
         wrong = problem(text, catalog)
         assert wrong is None or 0 <= wrong.start <= wrong.end <= len(text)
     assert time.process_time() - before < 20
+
+
+@pytest.fixture(scope="module")
+def with_concepts() -> Catalog:
+    """Models with dictionaries, and a generator of pictures with an axis."""
+    con = dictionaries.session()
+    components = torch.randn(4, 64, generator=torch.Generator().manual_seed(0)) / 8
+    generator = ialgebra.generators.LinearGenerator(torch.full((64,), 0.5), components, (1, 8, 8), 4)
+    con.register_generator("lin", generator, collection="xs")
+    con.register_axis("it's dark", lambda batch: batch.mean((1, 2, 3)))
+    return con._catalog
+
+
+OF_CONCEPTS: dict[str, list[str]] = {
+    "select * from f.|": ["f.concepts", "f.g"],
+    "select * from f(x, players => con|": ["concepts"],
+    "select * from two(x, players => con|": ["concepts", "concepts('motifs')"],
+    "select * from bare(x, players => con|": [],
+    "select * from two(x, players => concepts(|": ["'concepts'", "'motifs'"],
+    "select * from f.concepts(x, target => 'l|": ["'legs'"],
+    "select * from f.concepts(x, target => 'a|": ["'a''1'", "'a \\ b'"],
+    "select * from f(x, players => concepts) where c|": ["concept", "col", "channel", "circle("],
+    "select * from f(x) where con|": [],
+    "select * from f(x, players => concepts) where concept in ('legs', 'i|": ["'in'", "'</script>'"],
+    "select * from two(x, players => concepts('motifs')) where concept = 'n1|": [
+        f"'n{k}'" for k in (1, *range(10, 16))
+    ],
+    "select * from f(xs, players => concepts) order by rel|": ["relevance("],
+    "select * from f(xs) order by activ|": ["activation("],
+    "select * from f(xs) order by rel|": [],
+    "select * from f(xs) order by activation('l|": ["'legs'"],
+    "select * from f(xs) having prediction <> dec|": [],
+    "select * from f(xs) having dec|": ["decision"],
+    "select * from f(xs) having decision = 'l|": ["'lynx'"],
+    "select * from bare(xs) order by activ|": [],
+    "select * from f(la|": ["latent("],
+    "select * from f(rec|": ["reconstruct("],
+    "select * from f(mi|": ["mix("],
+    "select * from f(counter|": ["counterfactual("],
+    "select * from t(lat|": ["latent("],
+    "select * from t(person|": ["person"],
+    "select * from f(latent(x, |": ["'it''s dark'"],
+    "select * from f(latent(x, 'it''s dark', |": ["steps("],
+    "select * from f(latent(x, 'it''s dark', 1, |": ["generator =>", "keep =>", "within =>"],
+    "select * from f(mix(x, y, |": ["layers =>", "p =>", "generator =>", "keep =>", "within =>"],
+    "select * from f(reconstruct(x, generator => |": ["lin"],
+    "select * from f(reconstruct(x, keep => |": ["residual"],
+    "select * from f(counterfactual(x, target => 'l|": ["'lynx'"],
+    "select * from f(counterfactual(x, model => tw|": ["two", "two.concepts", "two.g", "two.motifs", "two.motifs.g"],
+}
+
+
+@pytest.mark.parametrize("text", OF_CONCEPTS)
+def test_attributes_axes_and_generators_are_offered_where_they_mean_something(text, with_concepts):
+    _, labels = offered(text, with_concepts)
+    assert labels[: len(OF_CONCEPTS[text])] == OF_CONCEPTS[text]
+    if not OF_CONCEPTS[text]:
+        assert labels == []
+
+
+def test_what_is_offered_of_concepts_may_stand_there(with_concepts):
+    for text in OF_CONCEPTS:
+        plain, at = text.replace("|", "", 1), text.index("|")
+        found = completed(plain, at, with_concepts)
+        for option in found.options:
+            written = plain[: found.start] + option.label
+            assert stops(written) >= len(written), written
 
 
 PROBLEMS: list[tuple[str, str, str]] = [  # a text, the word that is wrong, and what is said of it

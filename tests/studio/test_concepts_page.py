@@ -191,6 +191,22 @@ def test_the_pointer_on_a_chip_shows_what_activates_it_most_and_where_it_is(hand
     hand.asked(f"select * from f(xs) having index = {most[0][3:-1]}")
 
 
+def test_the_page_does_not_move_under_the_pointer(hand: ConceptsHand) -> None:
+    """On a narrow page the chips scroll with what is below them: the pointer stays on the one that it points at."""
+    hand.page.set_viewport_size({"width": 400, "height": 700})
+    try:
+        hand.ask("select * from many(x)")
+        hand.told()
+        chip = hand.panel.locator("button.chip").nth(1)
+        chip.hover()
+        name = chip.get_attribute("data-attribute") or ""
+        hand.looked(name)
+        hand.page.wait_for_timeout(400)
+        hand.looked(name)
+    finally:
+        hand.page.set_viewport_size(browsers.WIDE)
+
+
 def test_a_conflict_is_told_where_the_attributes_decide_otherwise(hand: ConceptsHand, con: ialgebra.Session) -> None:
     f, g = (each.predicted_names() for each in con.sql("predict f, f.g from xs").models)
     for index in (next(k for k in range(12) if f[k] != g[k]), next(k for k in range(12) if f[k] == g[k])):

@@ -51,7 +51,9 @@ from .scope import Scope
 
 _ARGUMENTS: Final = {"mass": "w", "entropy": "", "distance": "(query)", "argmax_row": "", "argmax_col": ""}
 _OF_MODELS: Final = {"score": "score('cat') or score(f, 'cat')", "prediction": "prediction(f)"}
-_OF_CONCEPTS: Final = {"activation": "activation('a7')", "relevance": "relevance('a7')"}
+OF_CONCEPTS: Final = {"activation": "activation('a7')", "relevance": "relevance('a7')"}
+"""The functions of an attribute and how they are written."""
+
 _HAS: Final = (
     "an element has label, prediction, score('class') and index, and its map mass(w), entropy(), distance((query)), "
     "argmax_row() and argmax_col()"
@@ -220,8 +222,8 @@ class _RankingBinder(PredicateBinder):
         word = name.value.lower()
         if word in _ARGUMENTS:
             raise BindError(f"{word} is a function of a map: {word}({_ARGUMENTS[word]})", name.span)
-        if word in _OF_CONCEPTS:
-            raise BindError(f"{word} is a function of an attribute: {_OF_CONCEPTS[word]}", name.span)
+        if word in OF_CONCEPTS:
+            raise BindError(f"{word} is a function of an attribute: {OF_CONCEPTS[word]}", name.span)
         if word == DECISION:
             return self._read(DECISION, self._surrogate(name.span))
         if word == "score":
@@ -298,7 +300,7 @@ class _RankingBinder(PredicateBinder):
         word = call.name.value.lower()
         if word in _OF_MODELS:
             return self._of_model(call)
-        if word in _OF_CONCEPTS:
+        if word in OF_CONCEPTS:
             return self._of_concept(call)
         if word not in _ARGUMENTS:
             raise BindError(f"unknown function '{call.name.value}'{_meant(word)}", call.name.span)
@@ -339,7 +341,7 @@ class _RankingBinder(PredicateBinder):
         word = call.name.value.lower()
         (value, *more) = call.arguments or (None,)
         if call.options or more or not isinstance(value, tree.Name | tree.Text | tree.Number):
-            raise BindError(f"{word} is written {_OF_CONCEPTS[word]}", call.span)
+            raise BindError(f"{word} is written {OF_CONCEPTS[word]}", call.span)
         if word == "relevance" and self.game is None:
             raise BindError(
                 "relevance is read of a map over concepts; ask select * from f(…, players => concepts) …", call.span
@@ -446,5 +448,5 @@ class _RankingBinder(PredicateBinder):
 
 
 def _meant(word: str) -> str:
-    near = did_you_mean(word, [*KNOWN, *_ARGUMENTS, *_OF_CONCEPTS, DECISION])
+    near = did_you_mean(word, [*KNOWN, *_ARGUMENTS, *OF_CONCEPTS, DECISION])
     return near if "did you mean" in near else f"; {_HAS}"

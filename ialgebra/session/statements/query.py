@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ...algebra.edits.registry import EDITS
+from ...algebra.attributes import COLUMNS
+from ...algebra.edits import EDITS, LATENT_EDITS
 from ...algebra.kinds import all_columns
+from ...algebra.rankings import DECISION
+from ...catalog.catalog import CONCEPTS
 from ...language import tree
 from ...language.bind.predicates import SHAPES
+from ...language.bind.ranking import OF_CONCEPTS
 from ...language.dialect import CLAUSES, PER_SECOND
 from ...results.relation import Relation
 from .kind import StatementContext, StatementKind
@@ -16,7 +20,12 @@ _KEYWORDS = (
     *PER_SECOND,
     *all_columns(),
     *EDITS,
+    *LATENT_EDITS,
     *SHAPES,
+    *COLUMNS,
+    *OF_CONCEPTS,
+    DECISION,
+    CONCEPTS,
 )
 
 
@@ -32,6 +41,9 @@ QUERY = StatementKind(
         ("select * from f(x);", "the map of x under f"),
         ("select 2, * from f(x) where row < 112 budget 2000;", "layer 2 and the whole model, inside a window"),
         ("select * from f(x) left join (select * from f(y));", "what tells x from y, and y from x"),
+        ("select * from f(x, players => concepts);", "what each attribute of f's dictionary adds"),
+        ("select * from f.concepts(x, target => 'a7');", "where an attribute is"),
+        ("select * from f(reconstruct(x, within => 0.5));", "x as a generator draws it"),
     ),
     query=lambda query: query,
 )

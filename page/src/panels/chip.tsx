@@ -19,6 +19,15 @@ interface Props {
   rested(name: string): void;
 }
 
+let pointer = "";
+
+/** Whether the pointer moved, and not the page under it. */
+function moved(event: PointerEvent): boolean {
+  const before = pointer;
+  pointer = `${event.screenX} ${event.screenY}`;
+  return pointer !== before;
+}
+
 export function Chip({ name, value, error, activation, reach, to, isTarget, isChosen, reachable, target, look, rested }: Props) {
   const known = !Number.isNaN(value);
   const place = (at: number) => `${50 + 50 * Math.max(-1, Math.min(1, at / reach))}%`;
@@ -43,7 +52,8 @@ export function Chip({ name, value, error, activation, reach, to, isTarget, isCh
           look(name);
           event.preventDefault();
         }}
-        onPointerEnter={() => rested(name)}
+        onPointerEnter={(event) => moved(event) && rested(name)}
+        onPointerMove={(event) => moved(event) && rested(name)}
         onFocus={() => rested(name)}
       >
         <span class="mark" aria-hidden="true">

@@ -14,8 +14,10 @@ from typing import Final
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from ....algebra.attributes import COLUMNS, CONCEPT
 from ....algebra.edits import (
     EDITS,
+    LATENT_EDITS,
     InputArgument,
     NumberArgument,
     ValueArgument,
@@ -23,10 +25,12 @@ from ....algebra.edits import (
     WindowArgument,
     meaningful,
 )
+from ....algebra.edits.form import AxisArgument, ClassArgument, EditArgument, EditForm, WordArgument
 from ....algebra.kinds import KINDS, InputKind
 from ....algebra.players import Blocks
+from ....algebra.rankings import DECISION
 from ....algebra.windows import sql_name, sql_text
-from ....catalog.catalog import Catalog
+from ....catalog.catalog import CONCEPTS, Catalog
 from ....catalog.inputs import Entry
 from ....errors import IalgebraError, ParseError
 from ....interpreters.protocol import Interpreter
@@ -37,13 +41,17 @@ from ....language.bind.operands import CALL_OPTIONS
 from ....language.bind.options import CONTRASTS, OUTPUTS
 from ....language.bind.predicates import SHAPES
 from ....language.bind.predict import PREDICT_OPTIONS
+from ....language.bind.ranking import OF_CONCEPTS
 from ....language.dialect import lexed
 from ....language.reader import parse
+from ....models.concepts import Dictionary
 from ....models.network import Network
 from ....planner.strategy import PRESETS
 from ....results.table import shorten
 from ....session.descriptions import input_line, model_line, window_text
 from ....session.statements.set_option import OPTIONS
+from .attributes import dictionaries_of, explained_model
+from .controls import FORMS
 from .cursor import QUOTED, OpenFrame, StatementSubject, frames_of, subject_of, word_begun
 from .meaning import check_text, said
 
@@ -174,7 +182,7 @@ class _CursorPlace:
     def names(self) -> Iterator[Completion]:
         """The names that may stand here."""
         call, frame, catalog = self.frame.call, self.frame, self.catalog
-        if call.lower() in EDITS:
+        if call.lower() in FORMS:
             yield from self._of_edit(call.lower())
         elif call in catalog.models and len(self.frames) > 1 and self.frames[-2].clause in ("FROM", "JOIN", "PREDICT"):
             network = catalog.models[call]
@@ -197,6 +205,10 @@ class _CursorPlace:
             yield from self._features()
         elif call.lower() == "score":
             yield from _classes(self.subject.model)
+        elif call.lower() in OF_CONCEPTS and frame.clause in ("HAVING", "ORDER"):
+            yield from self._attributes()
+        elif call.lower() == CONCEPTS and frame.option == "":
+            yield from (Completion(sql_text(each.name), "value", "dictionary") for each in self._dictionaries())
         elif call.lower() == "mass" or frame.clause == "WHERE":
             yield from self._of_predicate(self.subject.entry)
         else:
@@ -242,9 +254,9 @@ class _CursorPlace:
 
     def _of_edit(self, name: str) -> Iterator[Completion]:
         """What may be an argument of an edit; which, depends on the kind of the input that it edits."""
-        form, frame = EDITS[name], self.frame
+        form, frame = FORMS[name], self.frame
         if frame.option:
-            yield from self._values(frame.option, self.subject.model)
+            yield from self._of_edits_option(form, frame.option)
             return
         if frame.commas == 0:
             yield from self._inputs_and_edits()
@@ -264,8 +276,27 @@ class _CursorPlace:
                 yield from (
                     self._entries_of("token", entry) if entry is not None and KINDS[entry.kind].vocabulary else ()
                 )
+            case AxisArgument():
+                yield from (Completion(sql_text(each), "axis") for each in self.catalog.axes)
             case None if form.takes_baseline and wanted is not None:
                 yield Completion("baseline =>", "option")
+            case None if wanted is not None:
+                yield from (Completion(f"{each.name} =>", "option") for each in form.options)
+
+    def _of_edits_option(self, form: EditForm, option: str) -> Iterator[Completion]:
+        """What an option of an edit may be."""
+        argument: EditArgument | None = next((each.argument for each in form.options if each.name == option), None)
+        match argument:
+            case ClassArgument():
+                yield from _classes(self.subject.model)
+            case WordArgument(legal=(_, *_) as words):
+                yield from (Completion(each, "value") for each in words)
+            case WordArgument() if option == "generator":
+                yield from (Completion(sql_name(each), "generator") for each in self.catalog.generators)
+            case WordArgument() if option == "model":
+                yield from _models(self.catalog)
+            case None:
+                yield from self._values(option, self.subject.model)
 
     def _of_method(self, call: str) -> Iterator[Completion]:
         name = SHAPLEY if call.lower() in METHODS else call
@@ -290,6 +321,8 @@ class _CursorPlace:
         if self.back(1) in (*_COMPARED, "<", ">", "<=", ">="):
             return
         kind = KINDS[entry.kind] if entry is not None else None
+        if self._over_attributes:
+            yield from (Completion(each, "column", "of attributes") for each in COLUMNS)
         yield from self._windows()
         for name in kind.columns if kind is not None else dict.fromkeys(c for k in KINDS.values() for c in k.columns):
             yield Completion(name, "column", kind.article if kind is not None else "")
@@ -309,6 +342,9 @@ class _CursorPlace:
 
     def _entries_of(self, column: str, entry: Entry | None) -> Iterator[Completion]:
         """The words that the entries of a column are."""
+        if column == CONCEPT:
+            yield from self._attributes()
+            return
         if entry is None:
             return
         kind = KINDS[entry.kind]
@@ -322,7 +358,7 @@ class _CursorPlace:
     def _of_ranking(self) -> Iterator[Completion]:
         model, entry = self.subject
         match self._compared():
-            case "prediction":
+            case "prediction" | "decision":
                 yield from _classes(model)
             case "label":
                 labels = dict.fromkeys(entry.labels or ()) if entry is not None else {}
@@ -330,6 +366,29 @@ class _CursorPlace:
                 yield from _classes(model)
             case None if self.back(1) not in (*_COMPARED, "<", ">", "<=", ">="):
                 yield from (Completion(each, "function", detail) for each, detail in _RANKED.items())
+                if self._dictionaries():
+                    functions = (
+                        OF_CONCEPTS if self._over_attributes else [each for each in OF_CONCEPTS if each in COLUMNS]
+                    )
+                    yield from (Completion(f"{each}(", "function", OF_CONCEPTS[each]) for each in functions)
+                    yield Completion(DECISION, "function", "the class that the attributes decide for")
+
+    # Dictionaries of concepts.
+
+    @property
+    def _over_attributes(self) -> bool:
+        """Whether the statement's game is over attributes, as far as its words tell."""
+        return CONCEPTS.upper() in self._words
+
+    def _dictionaries(self) -> list[Dictionary]:
+        model = self.subject.model
+        return [] if model is None else dictionaries_of(explained_model(model.name, self.catalog), self.catalog)
+
+    def _attributes(self) -> Iterator[Completion]:
+        """The attributes of the dictionary that the statement names, or of the model's first one."""
+        own, words = self._dictionaries(), {each.text for each in self.tokens if each.token_type in QUOTED}
+        for each in [*(each for each in own if each.name in words), *own][:1]:
+            yield from (Completion(sql_text(name), "attribute", each.name) for name in each.names)
 
     def _values(self, option: str, network: Network | None) -> Iterator[Completion]:
         """What an option of a model call may be."""
@@ -346,6 +405,10 @@ class _CursorPlace:
                 yield from self._layers(network)
             case "players":
                 yield from (Completion(each, "function") for each in _PARTITIONS if _plays(each, kind))
+                for each in self._dictionaries():
+                    named = each.name == CONCEPTS
+                    label = CONCEPTS if named else f"{CONCEPTS}({sql_text(each.name)})"
+                    yield Completion(label, "function", f"{each.size} attributes")
                 yield from self._inputs()
             case "baseline":
                 words = ("'mask'", "'pad'", "'unk'", "'drop'") if kind is not None and kind.vocabulary else _BASELINES
@@ -386,9 +449,15 @@ class _CursorPlace:
     def _inputs_and_edits(self) -> Iterator[Completion]:
         yield from self._inputs()
         known = self.subject.entry
-        names = meaningful(KINDS[known.kind]) if known is not None else tuple(EDITS)
         kind = KINDS[known.kind] if known is not None else None
-        yield from (Completion(f"{name}(", "edit", EDITS[name].written(kind)) for name in names)
+        names = [*(meaningful(kind) if kind is not None else EDITS), *self._latent_edits()]
+        yield from (Completion(f"{name}(", "edit", FORMS[name].written(kind)) for name in names)
+
+    def _latent_edits(self) -> Iterator[str]:
+        """The edits of codes, where a generator draws such inputs."""
+        known = self.subject.entry
+        if any(known is None or each.shape == known.shape for each in self.catalog.generators.values()):
+            yield from LATENT_EDITS
 
     def _windows(self) -> Iterator[Completion]:
         for name, window in self.catalog.windows.items():
