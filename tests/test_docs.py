@@ -77,9 +77,12 @@ def test_the_page_of_generators_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for code in blocks("python", DOCS / "generators.md"):
+    page = DOCS / "generators.md"
+    for code in blocks("python", page):
         exec(compile(code, "generators.md", "exec"), names)
     assert "model f keeps" in capsys.readouterr().out
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text()):
+        assert (DOCS / picture).exists()
     names["con"].close()
 
 

@@ -33,4 +33,6 @@ def _names(catalog: Catalog, source: Source) -> Sequence[str] | None:
 
 def _drawn_by(catalog: Catalog, sources: Sequence[Source]) -> set[tuple[object, ...]]:
     """The contents of all that draws inputs, which a network may change in place."""
-    return {catalog.drawings.content(each) for each in {source.collection for source in sources}}
+    return {
+        catalog.drawings.content(catalog.drawings.read_by(each)) for each in {source.collection for source in sources}
+    }

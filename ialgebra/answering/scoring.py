@@ -30,6 +30,8 @@ from .running import Running, Standing, Watch
 TOP = 5
 """Classes of highest score that are kept of each input."""
 
+_AHEAD = 256  # inputs that are drawn together
+
 
 @dataclass
 class ScoreReader:
@@ -109,6 +111,8 @@ def run(
     """Read all inputs of a plan. Raises what `WholeInputs.run` raises."""
 
     def element(model: str, number: int) -> Tensor:
+        if number % _AHEAD == 0 and sources[number].edits:
+            running.catalog.draw_ahead(sources[number : number + _AHEAD])
         return running.catalog.element_for(model, sources[number]).tensor
 
     def execution(executor: Executor) -> WholeInputs:

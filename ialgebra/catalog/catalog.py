@@ -35,7 +35,7 @@ from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
 from ..models.concepts.resuming import plays_on_model
 from ..models.network import Network
 from ..system import forking
-from .drawing import Drawings
+from .drawing import Drawings, DrawnBy
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
 
 CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
@@ -124,6 +124,8 @@ class Catalog:
     shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
     search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
+    drawn_by: dict[DrawnBy, tuple[object, ...]] | None = None  # of one query: what decides how inputs are drawn
+    reads: dict[tuple[str, tuple[Edit, ...]], tuple[DrawnBy, tuple[Entry, ...]]] = field(default_factory=dict)
 
     def snapshot(self) -> Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
@@ -140,6 +142,7 @@ class Catalog:
             dict(self.concepts),
             dict(self.heads),
             self.shares,
+            drawn_by={},
         )
 
     def inputs_again(self) -> Catalog:
@@ -253,23 +256,62 @@ class Catalog:
 
         return Drawings(self.generators, self.axes, self.model, self.element, count, spent)
 
-    def _drawn(self, source: Source) -> Element:
-        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it."""
-        drawings = self.drawings
-        read = tuple(self.input(name) for name in registered([source]))
-        key = (source, *read, drawings.content(source))
+    def draw_ahead(self, sources: Sequence[Source]) -> None:
+        """Draw inputs that are edited in a space of codes together, and not block by block, as far as they are like
+        the first one but for their step and element, and fit into the cache."""
+        latent = [number for number, edit in enumerate(sources[0].edits, start=1) if isinstance(edit, LatentEdit)]
+        if not latent or self.drawn_by is None:
+            return
+        ahead = [Source(each.name, each.index, each.edits[: latent[-1]]) for each in sources]
+        self._drawn(ahead[0])
+        names, read = self._read_by(ahead[0])
+        alike = [each for each in dict.fromkeys(ahead) if self._read_by(each) == (names, read)]
         with _edited_lock:
-            made = self.edited.get(key)
-            if made is not None:
-                self.edited.move_to_end(key)
-                return made
-        drawn = {(each, *key[1:]): Element(tensor) for each, tensor in drawings.drawn(source).items()}
+            alike = [each for each in alike if (each, *read, self.drawn_by[names]) not in self.edited]
+        size = max(1, _EDITED_BYTES // 4 // max(1, self.input(sources[0].name).example.tensor.nbytes))
+        for first in range(0, len(alike), size):
+            some = alike[first : first + size]
+            self._drawn(some[0], some)
+
+    def _drawn(self, source: Source, ahead: Sequence[Source] = ()) -> Element:
+        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it, or those
+        that are given."""
+        drawings = self.drawings
+        names, read = self._read_by(source)
+        known = None if self.drawn_by is None else self.drawn_by.get(names)
+        if known is not None and (made := self._made((source, *read, known))) is not None:
+            return made
+        content = drawings.content(names)  # read anew before anything is drawn
+        if self.drawn_by is not None:
+            self.drawn_by[names] = content
+        key = (source, *read, content)
+        if (made := self._made(key)) is not None:
+            return made
+        drawn = {(each, *key[1:]): Element(tensor) for each, tensor in drawings.drawn(source, ahead).items()}
         with _edited_lock:
             self.edited.update({each: made for each, made in drawn.items() if each not in self.edited})
             found = self.edited[key]
             while len(self.edited) * found.tensor.nbytes > _EDITED_BYTES and len(self.edited) > len(drawn):
                 self.edited.popitem(last=False)
             return found
+
+    def _read_by(self, source: Source) -> tuple[DrawnBy, tuple[Entry, ...]]:
+        """What a source is drawn by, and the inputs that it reads."""
+        place = source.name, source.edits
+        found = self.reads.get(place)
+        if found is None:
+            found = self.drawings.read_by(source), tuple(self.input(name) for name in registered([source]))
+            if self.drawn_by is not None:
+                self.reads[place] = found
+        return found
+
+    def _made(self, key: tuple[object, ...]) -> Element | None:
+        """An edited input of the cache."""
+        with _edited_lock:
+            made = self.edited.get(key)
+            if made is not None:
+                self.edited.move_to_end(key)
+            return made
 
     def tensors(self, name: str) -> Sequence[Tensor]:
         """The tensors of a collection: a list, if they are held."""

@@ -25,6 +25,11 @@ from ..generators.registered import RegisteredGenerator
 from ..models.network import Network
 from .inputs import Element
 
+_EXAMPLES = 1_000  # of a collection, that counterfactuals may go towards
+
+DrawnBy = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""Names of generators, axes and models."""
+
 
 @dataclass(frozen=True)
 class _Code:
@@ -40,7 +45,7 @@ class _Code:
 @dataclass(frozen=True)
 class Drawings:
     """Draws sources with generators and axes, and for counterfactuals with models; `element` gives any other source,
-    `count` how many elements a source's input has.
+    `count` how many elements a source's input has. It finds each code once, so it is for one drawing.
     """
 
     generators: Mapping[str, RegisteredGenerator]
@@ -49,35 +54,49 @@ class Drawings:
     element: Callable[[Source], Element]
     count: Callable[[Source], int]
     spent: Callable[[int], None]  # is told rows of models that searches run
+    _points: dict[tuple[str, Source], Tensor] = field(default_factory=dict)
+    _found: dict[Source, tuple[Tensor, float]] = field(default_factory=dict)
+    _spreads: dict[str, Tensor] = field(default_factory=dict)
+    _examples: dict[str, Tensor] = field(default_factory=dict)
 
-    def drawn(self, source: Source) -> dict[Source, Tensor]:
-        """The tensors of a source and of those that share its block: steps of its sweep, or elements of its collection.
+    def drawn(self, source: Source, ahead: Sequence[Source] = ()) -> dict[Source, Tensor]:
+        """The tensors of a source and of those that share its block (steps of its sweep, or elements of its
+        collection), or of `ahead`, others that differ from it in their step and element only.
 
         Raises BindError for an input of packed parts, and what the generator raises.
         """
-        block = self.block_of(source)
+        block = ahead or self.block_of(source)
         generator = self.generator(source)
         packing = packing_of(self.element(self.base(source)).tensor)
-        bases = [numbers_of(self.element(self.base(each)).tensor, source.name) for each in block]
+        origins = [self.base(each) for each in block]
+        if len(set(origins)) > 1:
+            self._find_points(list(dict.fromkeys(origins)), generator)
+        bases = [numbers_of(self.element(each).tensor, source.name) for each in origins]
         made = generator.drawn([self.code(each, generator) for each in block])
         if any(isinstance(edit, LatentEdit) and edit.keep for edit in self.chain(source)):
-            plain = generator.drawn([self.point(self.base(each), generator) for each in block])
+            plain = generator.drawn([self.point(each, generator) for each in origins])
             made = [
                 base.double() + (new.double() - old.double()) for base, new, old in zip(bases, made, plain, strict=True)
             ]
         drawn = [narrowed(one, base.dtype) for one, base in zip(made, bases, strict=True)]
         return dict(zip(block, drawn if packing is None else [carrying(each, packing) for each in drawn], strict=True))
 
-    def content(self, source: Source) -> tuple[object, ...]:
-        """What decides how a source is drawn, besides its inputs: generators, axes, models."""
+    def read_by(self, source: Source) -> DrawnBy:
+        """The generators, axes and models that decide how a source is drawn, besides its inputs."""
         edits = [edit for edit in _every_edit(source) if isinstance(edit, LatentEdit)]
-        generators = {edit.generator for edit in edits}
-        axes = {edit.axis for edit in edits if isinstance(edit, Latent)}
-        models = {edit.model for edit in edits if isinstance(edit, Counterfactual)}
         return (
-            *(self.generators[name].content for name in sorted(generators)),
-            *(self.axes[name].key for name in sorted(axes)),
-            *(self.model(name).fingerprint() for name in sorted(models)),
+            tuple(sorted({edit.generator for edit in edits})),
+            tuple(sorted({edit.axis for edit in edits if isinstance(edit, Latent)})),
+            tuple(sorted({edit.model for edit in edits if isinstance(edit, Counterfactual)})),
+        )
+
+    def content(self, names: DrawnBy) -> tuple[object, ...]:
+        """A value that changes whenever one of these generators, axes and models does."""
+        generators, axes, models = names
+        return (
+            *(self.generators[name].content for name in generators),
+            *(self.axes[name].key for name in axes),
+            *(self.model(name).fingerprint() for name in models),
         )
 
     def generator(self, source: Source) -> RegisteredGenerator:
@@ -122,13 +141,17 @@ class Drawings:
         return total
 
     def point(self, source: Source, generator: RegisteredGenerator) -> Tensor:
-        """The code of an input as it is; those of its block are found with it."""
-        block = self.block_of_elements(source, generator.block)
-        elements = [self.element(each) for each in block]
-        codes = generator.codes(
-            [numbers_of(each.tensor, source.name) for each in elements], [each.digest for each in elements]
-        )
-        return codes[block.index(source)]
+        """The code of an input as it is; those of its block are found with it, once."""
+        place = generator.name, source
+        if place not in self._points:
+            self._find_points(self.block_of_elements(source, generator.block), generator)
+        return self._points[place]
+
+    def _find_points(self, sources: Sequence[Source], generator: RegisteredGenerator) -> None:
+        elements = [self.element(each) for each in sources]
+        numbers = [numbers_of(each.tensor, source.name) for each, source in zip(elements, sources, strict=True)]
+        codes = generator.codes(numbers, [each.digest for each in elements])
+        self._points.update({(generator.name, each): code for each, code in zip(sources, codes, strict=True)})
 
     def block_of_elements(self, source: Source, size: int) -> Sequence[Source]:
         """A plain element of a collection with its neighbours; any other source alone."""
@@ -142,7 +165,7 @@ class Drawings:
         BindError for a single input; an element of a collection is what came nearest."""
         code, lead = self._searched(source, edit, generator)
         if lead < edit.margin - 1e-9 and not source.is_element:
-            network, inner = self.model(edit.model), Source(source.name, source.index, source.edits[:-1])
+            network, inner = self.model(edit.model), _inner(source)
             raise BindError(
                 f"no counterfactual of '{inner}' was found at which model '{edit.model}' puts "
                 f"'{network.class_name(class_of(network, edit.target))}' ahead by {edit.margin:g}; the best leads by "
@@ -160,39 +183,43 @@ class Drawings:
         """The code of a counterfactual, and how far its class leads."""
         block = self.block_of(source) if source.edits[-1] is edit and self.chain(source)[-1] is edit else [source]
         network = self.model(edit.model)
-        inner = [Source(each.name, each.index, each.edits[:-1]) for each in block]
         if not network.probed:
             network.probe(self.element(self.base(source)).tensor)
         target = class_of(network, edit.target)
         edits = [each.edits[-1] for each in block]
-        found, leads = generator.counterfactuals(
-            network,
-            [self.code(each, generator) for each in inner],
-            target,
-            float(edit.margin),
-            self.spread(generator),
-            [int(each.nth) for each in edits if isinstance(each, Counterfactual)],
-            self.spent,
-        )
-        place = block.index(source)
-        return found[place], leads[place]
+        if source not in self._found:
+            spread, examples = self.spread(generator), self._examples.get(generator.name)
+            found, leads = generator.counterfactuals(
+                network,
+                [self.code(_inner(each), generator) for each in block],
+                target,
+                float(edit.margin),
+                spread,
+                [int(each.nth) for each in edits if isinstance(each, Counterfactual)],
+                self.spent,
+                examples,
+            )
+            self._found.update(zip(block, zip(found, leads, strict=True), strict=True))
+        return self._found[source]
 
     def spread(self, generator: RegisteredGenerator) -> Tensor:
         """The covariance (D, D) of the codes of a generator's collection; without one, that of independent codes."""
         if generator.collection is None:
             return torch.eye(generator.levels * generator.width, dtype=torch.float64)
-        name = generator.collection
-        elements = [self.element(Source(name, k)) for k in range(self.count(Source(name)))]
-        codes = torch.stack(
-            generator.codes([numbers_of(each.tensor, name) for each in elements], [each.digest for each in elements])
-        )
-        return torch.cov(codes.reshape(len(codes), -1).T).reshape(2 * (codes[0].numel(),))
+        if generator.name not in self._spreads:
+            name = generator.collection
+            sources = [Source(name, k) for k in range(self.count(Source(name)))]
+            self._find_points(sources, generator)
+            codes = torch.stack([self._points[generator.name, each] for each in sources])
+            self._examples[generator.name] = codes[:_EXAMPLES]
+            self._spreads[generator.name] = torch.cov(codes.flatten(1).T).reshape(2 * (codes[0].numel(),))
+        return self._spreads[generator.name]
 
     def _code(self, source: Source, generator: RegisteredGenerator) -> _Code:
         last = source.edits[-1] if source.edits else None
         if not isinstance(last, LatentEdit) or last.generator != generator.name:
             return _Code(self.point(source, generator))
-        inner = Source(source.name, source.index, source.edits[:-1])
+        inner = _inner(source)
         match last:
             case Reconstructed():
                 return self._code(inner, generator)
@@ -203,6 +230,11 @@ class Drawings:
             case Mixed(other, layers, share):
                 return _Code(_mixed(self.code(inner, generator), self.code(other, generator), layers, float(share)))
         raise AssertionError(f"no edit of codes: {last!r}")
+
+
+def _inner(source: Source) -> Source:
+    """The source before its last edit."""
+    return Source(source.name, source.index, source.edits[:-1])
 
 
 def _every_edit(source: Source) -> Iterator[Edit]:

@@ -1,10 +1,10 @@
-"""Counterfactuals: the least moves of codes after which a model answers another class, with a margin, and others that
-lie far from these.
+"""Counterfactuals: moves of codes after which a model answers another class, with a margin, and others far from these.
 
-In: codes, what a model answers for codes (with gradients), a class. Out: codes. The way to the margin against the class
-that is nearest is known in closed form if scores are linear in the codes; elsewhere it is taken again from where it
-led, and what was moved too far is taken back. Moves are measured in standard deviations of the collection. Knows
-tensors only.
+In: codes, what a model answers for codes (with gradients), a class, examples. Out: codes. Where scores are linear in
+the codes, the least move is found: the way to the margin against the class that is nearest, in closed form, taken again
+from where it led. Elsewhere such moves leave what the generator draws well, and other models do not agree; so the way
+goes towards the nearest example that is beyond the margin. What was moved too far is taken back. Moves are measured in
+standard deviations of the collection. Knows tensors only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..errors import BindError
 _ROUNDS = 24  # steps to the margin
 _HALVINGS = 12  # of what was moved too far
 _ROUNDING, _COARSE = 1e-10, 1e-5  # of a lead, in double and in single precision
+_STRAIGHT = 1e-4  # of a change of scores, by which the middle of a straight line may be off
 _LONGEST = 1.0  # of a step, in standard deviations a dimension
 _NOTHING = 1e-10  # of the largest variance: directions in which the codes do not differ
 
@@ -37,6 +38,7 @@ class _Search:
     slack: float
     spread: Tensor
     form: torch.Size
+    beyond: Tensor | None = None  # examples (m, D) at which the target leads by as much
 
     def at(self, place: Tensor) -> Tensor:
         """How far the target leads at codes (n, D), (n,)."""
@@ -53,6 +55,28 @@ class _Search:
 
     def nearest(self, start: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest codes to the start (n, D) that were found, and how far the target leads there (n,)."""
+        if self.beyond is None:
+            return self._taken_back(start, self._stepped(start))
+        whiten = _whitening(self.spread)[0]
+        # Without the product of matrices, so that a distance does not depend on the other rows.
+        apart = torch.cdist(start @ whiten, self.beyond @ whiten, compute_mode="donot_use_mm_for_euclid_dist")
+        end = self.beyond[apart.argmin(dim=1)]
+        straight = self._linear(start, end)
+        if bool(straight.any()):
+            end = torch.where(straight[:, None], self._stepped(start), end)
+        return self._taken_back(start, end)
+
+    def _linear(self, start: Tensor, end: Tensor) -> Tensor:
+        """Whether scores are linear (n,) between two codes (n, D), as far as their middle tells."""
+        with torch.no_grad():
+            first, middle, last = (
+                self.scores(each.reshape(-1, *self.form)).double() for each in (start, (start + end) / 2, end)
+            )
+        bend = (first + last - 2 * middle).abs().amax(dim=1)
+        return bend <= _STRAIGHT * (1 + (first - last).abs().amax(dim=1))
+
+    def _stepped(self, start: Tensor) -> Tensor:
+        """Where steps to the margin lead (n, D), each as if scores were linear."""
         place, longest = start.clone(), _LONGEST * start.shape[1] ** 0.5
         for _ in range(_ROUNDS):
             lead, slope = self.sloped(place)
@@ -65,7 +89,7 @@ class _Search:
             step = (missing / steepness)[:, None] * way
             length = (missing / steepness.sqrt()).clamp(min=1e-12)  # in standard deviations
             place = place + step * (longest / length).clamp(max=1)[:, None]
-        return self._taken_back(start, place)
+        return place
 
     def _taken_back(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest point to the start on the way to the end at which the lead is enough, by halving."""
@@ -88,22 +112,33 @@ class _Search:
 
 
 def counterfactuals(
-    codes: Tensor, scores: _Scores, target: int, margin: float, spread: Tensor, numbers: Sequence[int] = ()
+    codes: Tensor,
+    scores: _Scores,
+    target: int,
+    margin: float,
+    spread: Tensor,
+    numbers: Sequence[int] = (),
+    examples: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Codes (n, levels, width) near the given ones at which score `target` leads all others by `margin`, and how far it
     leads there, (n,); a lead below the margin says that none was found.
 
     `spread` (D, D) is the covariance of the collection's codes. `numbers` (n,) say which counterfactual is wanted of
-    each code: the first is the least move, and another one the least move from a place that lies as far from the code
-    as the first, in a direction at right angles to those of all before. BindError for a number above the directions in
-    which codes differ.
+    each code: the first is found from the code itself, and another one from a place that lies as far from the code as
+    the first, in a direction at right angles to those of all before. `examples` are codes (m, levels, width) of the
+    collection and their scores (m, K). BindError for a number above the directions in which codes differ.
     """
     start = codes.reshape(len(codes), -1).double()
     with torch.no_grad():
         precise = scores(codes).dtype == torch.float64
     slack = _ROUNDING if precise else _COARSE * (1 + margin)
     aim = margin if precise else margin + 2 * slack  # so that rounding leaves the lead above the margin
-    search = _Search(scores, target, aim, slack, spread, codes.shape[1:])
+    beyond = None
+    if examples is not None:
+        beyond = examples[0].flatten(1).double()[lead_of(examples[1], target) >= aim]
+    search = _Search(
+        scores, target, aim, slack, spread, codes.shape[1:], beyond if beyond is not None and len(beyond) else None
+    )
     found, lead = search.nearest(start)
     later = torch.tensor([number > 1 for number in numbers] or [False] * len(codes))
     if bool(later.any()):
@@ -115,13 +150,10 @@ def counterfactuals(
 def _aside(moves: Tensor, spread: Tensor, numbers: Sequence[int]) -> Tensor:
     """Moves (n, D) as long as the given ones, in standard deviations, at right angles to them and to those of smaller
     numbers; one standard deviation where nothing was moved."""
-    variances, directions = torch.linalg.eigh(spread.double())
-    kept = variances > _NOTHING * variances[-1].clamp(min=1e-300)
-    scale = variances[kept].sqrt()
-    whiten, colour = directions[:, kept] / scale, (directions[:, kept] * scale).T
-    if max(numbers) > int(kept.sum()):
+    whiten, colour = _whitening(spread)
+    if max(numbers) > len(colour):
         raise BindError(
-            f"codes of this collection differ in {int(kept.sum())} directions, so that there are no more "
+            f"codes of this collection differ in {len(colour)} directions, so that there are no more "
             f"counterfactuals; number {max(numbers)} was asked for"
         )
     first = moves @ whiten
@@ -137,6 +169,14 @@ def _aside(moves: Tensor, spread: Tensor, numbers: Sequence[int]) -> Tensor:
     chosen = torch.stack([before[max(1, number - 1)][row] for row, number in enumerate(numbers)])
     aside: Tensor = torch.where(length > 0, length, torch.ones_like(length)) * chosen @ colour
     return aside
+
+
+def _whitening(spread: Tensor) -> tuple[Tensor, Tensor]:
+    """What leads codes to standard deviations (D, r), and back (r, D), in the r directions in which codes differ."""
+    variances, directions = torch.linalg.eigh(spread.double())
+    kept = variances > _NOTHING * variances[-1].clamp(min=1e-300)
+    scale = variances[kept].sqrt()
+    return directions[:, kept] / scale, (directions[:, kept] * scale).T
 
 
 def lead_of(scores: Tensor, target: int) -> Tensor:

@@ -88,6 +88,7 @@ class RegisteredGenerator:
     shape: tuple[int, ...]
     block: int = 16
     refine: int = 0
+    _scored: tuple[tuple[object, ...], Tensor] | None = field(init=False, default=None)  # of examples
     _ready: Generator = field(init=False)
     _drawing: Network = field(init=False)
     _encoding: Network | None = field(init=False)
@@ -194,15 +195,17 @@ class RegisteredGenerator:
         spread: Tensor,
         numbers: Sequence[int],
         spent: Callable[[int], None],
+        examples: Tensor | None = None,
     ) -> tuple[list[Tensor], list[float]]:
         """Codes near the given ones, at most a block, at which a model's output of class `target` leads by `margin`,
-        and how far it leads; see `counterfactuals`. What was found is kept. `spent` is told the model's rows, forward
-        and backward.
+        and how far it leads; see `counterfactuals`. `examples` are codes (m, levels, width) of its collection. What was
+        found is kept. `spent` is told the model's rows, forward and backward.
 
         Raises BindError for a model without gradients or with one output, ModelError for one that fails.
         """
-        contents = (self._drawing.fingerprint(), network.fingerprint(), _digest(torch.stack([*codes])), _digest(spread))
-        key = (*contents, target, margin, tuple(numbers))
+        known = _digest(spread if examples is None else torch.cat([spread.flatten(), examples.flatten()]))
+        read = self._drawing.fingerprint(), network.fingerprint(), known
+        key = (*read, _digest(torch.stack([*codes])), target, margin, tuple(numbers))
         with self._lock:
             kept = self._found.get(key)
         if kept is None:
@@ -218,13 +221,28 @@ class RegisteredGenerator:
                 return self._scores(network, tried)
 
             with asking(self._drawing, 0), asking(network, 0), _searching(network):
-                found, leads = counterfactuals(filled, scores, target, margin, spread, every)
+                scored = None
+                if examples is not None:
+                    scored = examples, self._example_scores(read, network, examples, spent)
+                found, leads = counterfactuals(filled, scores, target, margin, spread, every, scored)
             kept = list(found[: len(codes)].cpu()), leads[: len(codes)].tolist()
             with self._lock:
                 self._found[key] = kept
                 while len(self._found) > _KEPT_BLOCKS:
                     self._found.popitem(last=False)
         return kept
+
+    def _example_scores(
+        self, read: tuple[object, ...], network: Network, examples: Tensor, spent: Callable[[int], None]
+    ) -> Tensor:
+        """The scores (m, K) of examples; those of the last ones that were asked for are kept."""
+        if self._scored is None or self._scored[0] != read:
+            spent(len(examples))
+            with torch.no_grad():
+                some = torch.split(examples, self.block)
+                parts = [self._scores(network, self._filled(each))[: len(each)] for each in some]
+            self._scored = read, torch.cat(parts)
+        return self._scored[1]
 
     def _scores(self, network: Network, codes: Tensor) -> Tensor:
         """What a model answers (n, K) for what is drawn of codes, with gradients."""

@@ -19,8 +19,8 @@ from .similarity import structural_similarity
 from .style_nets import StyleNets
 from .training import trained
 
-_LATENTS, _WIDTH = 48, 48
-_STEPS = 8_000
+_LATENTS, _WIDTH = 64, 64
+_STEPS = 6_500
 _LEAST_SIDE, _FEWEST = 8, 8
 _GROUPS, _A_GROUP = 20, 50  # of latents, at most, and latents for each at least
 _AT_ONCE = 256  # pictures in a pass

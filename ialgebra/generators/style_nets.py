@@ -1,8 +1,9 @@
 """The networks of a style generator (Karras et al. 2020, without noise and discriminator), and an encoder.
 
 In: latents, codes, pictures scaled to about 0 to 1. Out: codes, pictures, the mean and logarithm of the variance of
-latents. A picture is drawn from a learned constant; two convolutions at each size follow, whose style is one level of
-the code. Sizes are doubled by giving four channels the places of one (Shi et al. 2016). Knows tensors only.
+latents. A picture begins as a learned constant, to which a linear map of the first level adds where things are; two
+convolutions at each size follow, whose style is one level of the code. Sizes are doubled by giving four channels the
+places of one (Shi et al. 2016). Knows tensors only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _SMALLEST = 7  # shorter side of the first picture, at most
-_HIDDEN = 96  # units between latents and codes, and before the encoder's latents
+_MAPPING, _HIDDEN = 96, 128  # units between latents and codes, and before the encoder's latents
 _SLOPE = 0.2  # of the rectifiers, for negative numbers
 _CHANNELS = ((8, 48), (32, 32))  # up to a shorter side, this many channels
 _FEWEST_CHANNELS = 16
@@ -55,7 +56,8 @@ class Drawer(nn.Module):
         channels, *self.size = shape
         self.sizes = sizes_of(self.size)
         wide = [_channels(min(size)) for size in self.sizes]
-        self.constant = nn.Parameter(torch.randn(1, wide[0], *self.sizes[0]))
+        self.constant = nn.Parameter(torch.randn(wide[0], *self.sizes[0]))
+        self.start = nn.Linear(width, self.constant.numel(), bias=False)
         layers = []
         for taken, made in zip(wide, [*(4 * each for each in wide[1:]), wide[-1]], strict=True):
             layers += [ModulatedConv(width, taken, taken), ModulatedConv(width, taken, made)]
@@ -63,7 +65,8 @@ class Drawer(nn.Module):
         self.last = nn.Conv2d(wide[-1], 4 * channels, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        drawn = self.constant.expand(len(codes), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        drawn = self.constant + self.start(codes[:, 0]).reshape(-1, *self.constant.shape)
+        drawn = drawn.contiguous(memory_format=torch.channels_last)
         for level, layer in enumerate(self.layers):
             drawn = layer(drawn, codes[:, level])
             if level % 2 and level < len(self.layers) - 1:
@@ -101,7 +104,7 @@ class StyleNets(nn.Module):
     def __init__(self, shape: Sequence[int], latents: int, width: int) -> None:
         super().__init__()
         self.latents, self.width = latents, width
-        self.mapping = nn.Sequential(nn.Linear(latents, _HIDDEN), nn.LeakyReLU(_SLOPE), nn.Linear(_HIDDEN, width))
+        self.mapping = nn.Sequential(nn.Linear(latents, _MAPPING), nn.LeakyReLU(_SLOPE), nn.Linear(_MAPPING, width))
         self.drawer = Drawer(shape, width)
         self.encoder = Encoder(shape, latents)
 

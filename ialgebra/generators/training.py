@@ -1,7 +1,7 @@
 """How the networks of a style generator are trained: as a variational autoencoder (Kingma and Welling 2014).
 
 In: pictures scaled to about 0 to 1. Out: trained networks, and which pictures they never saw. The loss of a picture is
-its squared error / .02, KL(N(mean, variance) ‖ N(0, 1)) of its latents, what it differs by in structural similarity,
+its squared error / .01, KL(N(mean, variance) ‖ N(0, 1)) of its latents, what it differs by in structural similarity,
 and in features of a fixed random network. Weights are averaged over the last steps; those that do best on pictures set
 aside are kept, also at Ctrl-C. Knows tensors and modules only.
 """
@@ -25,10 +25,10 @@ from .style_nets import StyleNets
 
 _BATCH, _PLACES = 64, 64 * 64 * 64  # pictures a step, at most, and places in all of them
 _LEARNING_RATE, _WARMING, _LAST_RATE = 3e-3, 100, 0.02
-_VARIANCE = 0.015  # of the noise of a number of a picture
-_FEATURES, _SIMILAR = 0.5, 40.0  # the weights of two losses, the first for 784 places
+_VARIANCE = 0.01  # of the noise of a number of a picture
+_FEATURES, _SIMILAR = 1000.0, 600.0  # the weights of two losses of pictures of 784 numbers
 _AVERAGED = 200  # steps whose weights are averaged, about
-_CHECKS, _CHECKED_AT_MOST = 20, 1_000
+_CHECKS, _CHECKED_AT_MOST = 12, 1_000
 _AT_ONCE = 256  # pictures in a pass without gradients
 
 
@@ -147,7 +147,7 @@ def loss_of(nets: StyleNets, features: RandomFeatures, pictures: Tensor, chance:
     with torch.no_grad():
         wanted = features(pictures)
     for one, other in zip(features(drawn), wanted, strict=True):
-        loss = loss + numbers * _FEATURES * 65 * (one - other).square().mean(dim=(1, 2, 3))
+        loss = loss + numbers * _FEATURES * (one - other).square().mean(dim=(1, 2, 3))
     return loss
 
 

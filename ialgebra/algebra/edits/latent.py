@@ -4,7 +4,7 @@ reconstruct(x)                      as the generator draws it
 latent(x, 'axis', t)                t standard deviations along an axis
 mix(x, y, layers => (1, 2), p => 1) with these levels of y's code in place of its own, or a share p of the way there
 counterfactual(x, target => 'bag', model => f, margin => 3)
-                                    after the least move at which the model's logit of a class leads by a margin;
+                                    after a small move at which the model's logit of a class leads by a margin;
                                     nth => 2 is another one, far from the first
 
 Edits of one generator around each other are one (L19): the input is encoded once, moves are added, and it is drawn
@@ -96,7 +96,7 @@ class Mixed(LatentEdit):
 
 @node
 class Counterfactual(LatentEdit):
-    """The input after the least move of its code, in standard deviations, at which the output of class `target` (its
+    """The input after a small move of its code, in standard deviations, at which the output of class `target` (its
     name or number) of a model leads all others by `margin`; the `nth` of several that lie far from each other."""
 
     options: ClassVar[Mapping[str, object]] = MappingProxyType(
