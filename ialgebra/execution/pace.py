@@ -47,7 +47,7 @@ class Pace:
         return self.run
 
     def _long(self, left: int) -> bool:
-        seconds = forward_cost(self.networks, self.layers, left, self.run).seconds
+        seconds = forward_cost(self.networks, self.layers, left, self._best(left)).seconds
         return seconds is not None and seconds >= _WORTH_TRIALS
 
     def _best(self, left: int) -> Run:

@@ -17,7 +17,6 @@ from ..errors import ResourceError
 from ..system.machine import machine
 from ..system.runtime import free_memory, peak_memory
 from ..system.shortage import is_out_of_memory
-from .modes import convolves
 from .network import Network
 from .profile import SAME, Mode, Profile
 
@@ -80,6 +79,8 @@ def table(network: Network, profile: Profile) -> str:
         lines.append(f"{size:>12,}" + "".join(f"{cell:>16}" for cell in cells))
     if profile.compile_seconds is not None:
         lines += ["", f"compiled in {profile.compile_seconds:.0f} s"]
+    if profile.making:
+        lines += ["", *(f"weights copied for {mode} in {_time(each)}" for mode, each in profile.making.items())]
     lines += [f"not {each}: {why}" for each, why in profile.unusable.items()]
     if profile.shares:
         lines += ["", "share of a pass until layer"]
@@ -90,9 +91,8 @@ def table(network: Network, profile: Profile) -> str:
 def _steps(network: Network, profile: Profile, deadline: float) -> Iterator[tuple[Mode, int]]:
     """Modes and batch sizes to measure, one after the other. Each measurement updates the profile, which decides the
     next."""
-    best: dict[Mode, tuple[float, int]] = {"eager": (math.inf, 1)}  # seconds a row, and the size that brought them
-    if convolves(network.module, (network.row_dim or 0) + 1):
-        best["channels-last"] = (math.inf, 1)
+    modes = [mode for mode in network.modes(None) if mode != "compiled"]
+    best: dict[Mode, tuple[float, int]] = dict.fromkeys(modes, (math.inf, 1))  # seconds a row, by which size
     free = free_memory(network.runs_on.type)
     size = network.batch_size or 1
     while best:

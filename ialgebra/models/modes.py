@@ -1,15 +1,16 @@
-"""How a pass may be run: as it stands, channels-last, folded, compiled, in bfloat16. A batch or a module in; the same,
-readied.
+"""How a pass may be run: as it stands, channels-last, folded, with oneDNN's products, compiled, in bfloat16.
+
+In: a batch or a module. Out: the same, readied.
 
 A mode changes how numbers lie in memory or which kernels read them, never the model: what the user owns is not written
-to. 'channels-last' lays out the batch only, and convolutions keep that layout to the end; 'folded' runs a copy with
-other weights, made for the weights that the model has now. Knows modules and tensors: no layers, no heads, no profile.
+to. 'channels-last' lays out the batch only, and convolutions keep that layout to the end. 'folded' and 'onednn' read
+copies of the weights, made of those that the model has now. Knows modules and tensors: no layers, no heads, no profile.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, cast
 
@@ -19,6 +20,9 @@ from torch.nn.modules import module as every_module
 from torch.overrides import TorchFunctionMode
 
 from ..kernels.forward import stance
+from .folds.linears import Linears, has_linears
+from .folds.passes import Folded
+from .folds.steps import has_weights
 from .profile import Mode
 
 Backend = str | Callable[..., Callable[..., object]]
@@ -43,22 +47,44 @@ class Compiled(NamedTuple):
         return (self.shape, self.dtype, self.settings) == (tuple(shape), dtype, settings)
 
 
-def may_fold(module: object, batch: Tensor) -> bool:
-    """Whether a module may be folded for such batches as things stand: in evaluation mode, in single precision without
-    casts, with nothing else called in its passes, and of at most so many bytes that a copy of it is not too much."""
-    if not isinstance(module, nn.Module) or holds_compiled(module) or _hooked(module):
-        return False
-    if any(part.training for part in module.modules()) or torch.is_autocast_enabled(batch.device.type):
+Copied = Folded | Linears
+"""What copies weights: it has the `content` of which it is a copy."""
+
+COPYING: dict[Mode, Callable[[nn.Module, object], Copied]] = {"folded": Folded, "onednn": Linears}
+"""The modes that do, and how a copy is made of a module and its content. Raises ValueError where it cannot be made."""
+
+
+def copyable(module: object, mode: Mode) -> bool:
+    """Whether a mode could copy a module's weights: single precision only, and so few bytes that this is not too
+    much."""
+    if not isinstance(module, nn.Module) or holds_compiled(module):
         return False
     weights = [*module.parameters(), *module.buffers()]
-    single = all(each.dtype == torch.float32 for each in (batch, *weights) if each.is_floating_point())
-    return single and sum(each.nbytes for each in weights) <= _MOST_COPIED
+    if not all(map(_plain, weights)):
+        return False
+    fits = sum(each.nbytes for each in weights) <= _MOST_COPIED
+    return fits and (has_linears(module) if mode == "onednn" else has_weights(module))
 
 
-def _hooked(module: nn.Module) -> bool:
-    """Whether something else is called with what modules return."""
+def _plain(tensor: Tensor) -> bool:
+    """Whether a tensor is an ordinary one, and its fractions are of single precision."""
+    single = tensor.dtype == torch.float32 or not tensor.is_floating_point()
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and single
+
+
+def undisturbed(module: nn.Module, mode: Mode) -> bool:
+    """Whether a mode that copies weights may run the passes of a module as things stand: without casts, and folded ones
+    only in evaluation mode, where nothing else is called with what modules return."""
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        return False
+    if mode != "folded":
+        return True
     everywhere = (getattr(every_module, name, None) for name in _HOOKS_OF_ALL)
-    return any(everywhere) or any(vars(part).get(name) for part in module.modules() for name in _HOOKS)
+    return not any(everywhere) and not any(_busy(vars(part)) for part in module.modules())
+
+
+def _busy(held: Mapping[str, object]) -> bool:
+    return bool(held.get("training")) or any(held.get(name) for name in _HOOKS)
 
 
 def compiled(module: nn.Module, batch: Tensor, settings: str, backend: Backend) -> Compiled:

@@ -43,7 +43,7 @@ from .layers import Layer, LayerChoice, ModuleCall, chosen_layers, cost, find_la
 from .modes import Backend
 from .output_evidence import AUTO, LastOperation, OutputEvidence
 from .outputs import OutputReading, check_output, no_probability
-from .passes import Answers, Begun, Passes, PassReading, ReadingOfBatch
+from .passes import OTHERWISE, Answers, Begun, ContentOfPasses, Passes, PassReading, ReadingOfBatch
 from .profile import Mode, Profile
 from .tabling import Tabling
 from .tokens import TokenReader, is_packed, maskless_reader, named_classes, token_reader
@@ -156,7 +156,7 @@ class Network:
         self._misfit = ""
         self._runner: int | None = None  # the thread that is in the frame for passes
         self._untouched = False  # whether no pass has run in this frame
-        self._held_content: object = None  # of this frame, once it was asked for
+        self._held_content: ContentOfPasses | None = None  # of this frame, once it was asked for
         self._noticed = noticed(self._whole)
         self._passes: Passes | None = None
         self.behaviour = Behaviour()
@@ -475,6 +475,10 @@ class Network:
         """Whether passes of so many rows like the probed one run compiled without being compiled first."""
         return self._timed.compiled_for(batch_size, self._settings)
 
+    def copied(self, mode: Mode) -> bool:
+        """Whether passes in a mode need no copy of the weights, or it was made."""
+        return self._timed.copied(mode)
+
     @property
     def rows(self) -> int:
         """Rows that went through the model in passes, the probing one apart."""
@@ -485,6 +489,12 @@ class Network:
         the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
         with _profiles:
             return self._timed.modes(self.profile, layer)
+
+    @property
+    def refused_modes(self) -> dict[Mode, str]:
+        """The modes that gave other answers than eager passes, and what was found."""
+        unusable = {} if self._passes is None else self.profile.unusable
+        return {mode: why for mode, why in unusable.items() if why == OTHERWISE}
 
     @property
     def _timed(self) -> Passes:
@@ -758,12 +768,15 @@ class Network:
         places = [layer.name for layer in self._layers or ()]
         return str(self.runs_on), self.batch_size, self.chosen, places, None if self.known_whole else serial(self)
 
-    def _content_of_passes(self, anew: bool) -> object:
+    def _content_of_passes(self, anew: bool) -> ContentOfPasses:
         """The content within a frame for passes, where only passes could change it: read once, or `anew`."""
         if self._held_content is None or anew:
-            held = self._noticed.contents
+            held = self._noticed.read(self._whole) if anew else self._noticed.contents
             assert held is not None
-            self._held_content = (*parameters(held), *buffers(held), self._settings)
+            found = ContentOfPasses((*parameters(held), *buffers(held), self._settings), held.digest)
+            if anew:
+                return found
+            self._held_content = found
         return self._held_content
 
     @property

@@ -22,11 +22,26 @@ from ..kernels.forward import Tap, first_tensor, stopwatch, tapped
 from ..system.runtime import keeps_memory
 from ..system.shortage import is_out_of_memory
 from .calls import CalledByForm
+from .folds.linears import Linears
 from .folds.passes import Folded
 from .graph.anatomy import Anatomy, GraphCut
 from .graph.form import Graph, Ref, filled
 from .identity import profile_key
-from .modes import Backend, Compiled, LayoutWatch, agree, compiled, convolves, frame, holds_compiled, laid_out, may_fold
+from .modes import (
+    COPYING,
+    Backend,
+    Compiled,
+    Copied,
+    LayoutWatch,
+    agree,
+    compiled,
+    convolves,
+    copyable,
+    frame,
+    holds_compiled,
+    laid_out,
+    undisturbed,
+)
 from .profile import Mode, Profile
 
 
@@ -52,8 +67,20 @@ class Begun(NamedTuple):
 
 
 ReadingOfBatch = Callable[[int], PassReading]  # for a batch of so many rows
-ReadingOfContent = Callable[[bool], object]  # weights and settings; True: read anew, though no pass should change them
+
+
+class ContentOfPasses(NamedTuple):
+    """What a module was when it was read: its `numbers`, with its settings, and a `digest` of all else in it."""
+
+    numbers: object
+    digest: str
+
+
+ReadingOfContent = Callable[[bool], ContentOfPasses]  # True: read anew, though no pass should change it
 Answers = tuple[list[Tensor], Tensor | None]
+
+OTHERWISE = "its answers differ from eager ones by more than rounding (1e-5 of their spread)"
+"""Why a mode was given up that gave other answers."""
 
 _STAND_IN: dict[Mode, Mode] = {"folded": "channels-last"}  # for passes that a mode does not offer; 'eager' for others
 
@@ -86,7 +113,8 @@ class Passes:
         self.rows = 0  # rows that went through the module, also for comparisons
         self._profiles: dict[tuple[object, ...], Profile] = {}  # by all that their keys say
         self._compiled: Compiled | None = None
-        self._folded: Folded | None = None
+        self._copies: dict[Mode, Copied] = {}
+        self._copyable: dict[Mode, bool] = {}
         self._agreed: dict[Mode, object] = {}  # modes that gave eager answers, and the settings under which they did
 
     def profile_of(self, shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> Profile:
@@ -112,23 +140,21 @@ class Passes:
 
         `settings` name the model's state beside its weights, `content` both. Modes that must not change an answer are
         checked the first time, and again when the settings have changed: 'channels-last' during the pass, without
-        further rows, 'compiled' and 'folded' against an eager pass of four of its rows. What was folded is folded and
-        checked again also when a weight has changed.
+        further rows, others against an eager pass of four of its rows. Copies of weights are made and checked again
+        also when a weight has changed.
         """
         while mode != "eager" and not self._offers(mode, batch, read(len(batch)), settings):
             mode = _STAND_IN.get(mode, "eager")
         if mode == "eager":
             return self._pass("eager", batch, read)
-        state = (content(False), batch.device) if mode == "folded" else settings
+        state: object = _state(mode, content(False), batch) if mode in COPYING else settings
         trusted = mode == "autocast" or self._agreed.get(mode) == state
         watch = LayoutWatch()
         try:
-            if mode == "folded" and (self._folded is None or self._folded.content != state):
-                self._folded = None  # its memory is given back first
-                self._folded = Folded(cast(nn.Module, self.module), state)
-            if mode == "folded" and self._folded and not self._folded.serves(read(len(batch)).taps):
-                return self.run(batch, read, _STAND_IN[mode], settings, content)
-            with nullcontext() if trusted or mode == "compiled" else watch:
+            copy = self._copied(mode, batch, state) if mode in COPYING else None
+            if mode in COPYING and (copy is None or not copy.serves(read(len(batch)).taps)):
+                return self.run(batch, read, _STAND_IN.get(mode, "eager"), settings, content)
+            with nullcontext() if trusted or mode not in ("channels-last", "folded") else watch:
                 found = self._pass(mode, batch, read)
         except Exception as error:
             if is_out_of_memory(error):
@@ -139,9 +165,9 @@ class Passes:
         if watch.asked:
             self._refuse(mode, batch, "it asks how its numbers lie in memory")
         elif not (trusted or mode == "channels-last" or self._as_eager(found, batch, read)):
-            self._refuse(mode, batch, "its answers differ from eager ones by more than rounding")
-        elif not trusted and mode == "folded" and (content(True), batch.device) != state:
-            self._refuse(mode, batch, "its passes write to its weights")
+            self._refuse(mode, batch, OTHERWISE)
+        elif not trusted and mode in COPYING and _state(mode, content(True), batch) != state:
+            self._refuse(mode, batch, "its passes write to it")
         else:
             self._agreed[mode] = state
             return found
@@ -149,9 +175,10 @@ class Passes:
 
     def folded_graph(self, taps: Sequence[Tap], content: ReadingOfContent, device: torch.device) -> Graph | None:
         """The folded graph with values at these taps, if folded passes of the network were found to be right."""
-        state = (content(False), device)
-        known = self._folded is not None and self._folded.content == state and self._agreed.get("folded") == state
-        return self._folded.of(taps) if known and self._folded and self._folded.serves(taps) else None
+        state, copy = (content(False), device), self._copies.get("folded")
+        if not isinstance(copy, Folded) or not (copy.content == state == self._agreed.get("folded")):
+            return None
+        return copy.of(taps) if copy.serves(taps) else None
 
     def resume(self, begun: Begun, reading: PassReading, mode: Mode) -> Answers:
         """What a pass reads, of rows whose values before a cut are known already. The profile learns nothing of it."""
@@ -176,6 +203,26 @@ class Passes:
         self.rows += begun.rows
         logits = None if reading.logits is None else reading.logits(filled(graph.output, values)).detach()
         return [read[k].detach() for k in range(len(places))], logits
+
+    def _copied(self, mode: Mode, batch: Tensor, state: object) -> Copied | None:
+        """The copy of the weights for a mode, made anew if it is of another state; None where the weights are others
+        now that cannot be copied. Raises what making it raises."""
+        held = self._copies.get(mode)
+        if held is None or held.content != state:
+            held = None
+            self._copies.pop(mode, None)  # its memory is given back first
+            self._copyable.pop(mode, None)
+            if not self._may_copy(mode):
+                return None
+            started = time.perf_counter()
+            held = self._copies[mode] = COPYING[mode](cast(nn.Module, self.module), state)
+            profile = self.profile_of(batch.shape[1:], batch.device, batch.dtype)
+            profile.observe_making(mode, time.perf_counter() - started)
+        return held
+
+    def copied(self, mode: Mode) -> bool:
+        """Whether a mode needs no copy of the weights, or has one."""
+        return mode not in COPYING or mode in self._copies
 
     def _as_eager(self, found: Answers, batch: Tensor, read: ReadingOfBatch) -> bool:
         rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})
@@ -214,6 +261,7 @@ class Passes:
     def modes(self, profile: Profile, layer: int | None) -> tuple[Mode, ...]:
         """The modes for rows like the first, down to `layer`, that are not known to fail."""
         found: list[Mode] = ["eager"]
+        found += [mode for mode in COPYING if mode not in profile.unusable and self._may_copy(mode)]
         if convolves(self.module, len(self.shape) + 1):
             found.append("channels-last")
         if layer is None and (self._compiled is not None or profile.known("compiled")):
@@ -226,16 +274,24 @@ class Passes:
         if mode == "compiled":
             serves = self._compiled is not None and self._compiled.serves(batch.shape, batch.dtype, settings)
             return serves and reading.logits is not None and not reading.taps and packing_of(batch) is None
-        if mode == "folded":
-            return self.called.as_it_is(batch) and may_fold(self.module, batch)
+        if mode in COPYING:
+            known = batch.dtype == torch.float32 or not batch.is_floating_point()
+            return known and (mode == "onednn" or packing_of(batch) is None) and self._may_copy(mode)
         return mode == "autocast" or convolves(self.module, batch.dim())
+
+    def _may_copy(self, mode: Mode) -> bool:
+        """Whether a mode may copy the weights as things stand."""
+        if mode not in self._copyable:
+            called = self.called
+            alone = called.reader is None and called.preprocess is None and called.reduce is None
+            self._copyable[mode] = (mode == "onednn" or alone) and copyable(self.module, mode)
+        return self._copyable[mode] and undisturbed(cast(nn.Module, self.module), mode)
 
     def _refuse(self, mode: Mode, batch: Tensor, why: str) -> None:
         self.profile_of(batch.shape[1:], batch.device, batch.dtype).refuse(mode, why)
         if mode == "compiled":
             self._compiled = None
-        if mode == "folded":
-            self._folded = None
+        self._copies.pop(mode, None)
 
     def _pass(self, mode: Mode, batch: Tensor, read: ReadingOfBatch) -> Answers:
         """A pass in `mode`, as it comes; what it took goes into the profile."""
@@ -256,9 +312,11 @@ class Passes:
         )
         started = time.perf_counter()
         try:
-            with frame(mode, ready.device), stopwatch(self.layers if timed else (), ready.device) as reached:
-                if mode == "folded" and self._folded:
-                    values, raw = self._folded.tapped(ready, reading.taps, whole, reading.readers)
+            copy = self._copies.get(mode)
+            around = copy if isinstance(copy, Linears) else frame(mode, ready.device)
+            with around, stopwatch(self.layers if timed else (), ready.device) as reached:
+                if isinstance(copy, Folded):
+                    values, raw = copy.tapped(ready, reading.taps, whole, reading.readers)
                 else:
                     values, raw = tapped(model, ready, reading.taps, whole, reading.readers)
         except IalgebraError:  # of a reader: the rows did go through
@@ -273,6 +331,11 @@ class Passes:
         if timed and all(tap in reached for tap in self.layers):
             profile.observe_shares([(reached[tap] - started) / seconds for tap in self.layers])
         return values, logits
+
+
+def _state(mode: Mode, content: ContentOfPasses, batch: Tensor) -> object:
+    """What a copy belongs to. In other modes than 'folded' the module itself runs, with all that is no weight."""
+    return content if mode == "folded" else content.numbers, batch.device
 
 
 def _together(answers: Answers) -> list[Tensor]:

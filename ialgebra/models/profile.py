@@ -24,11 +24,11 @@ from ..errors import IalgebraError
 from ..system import checks, disk
 from ..system.checks import number, whole
 
-Mode = Literal["eager", "channels-last", "folded", "compiled", "autocast"]
+Mode = Literal["eager", "channels-last", "folded", "onednn", "compiled", "autocast"]
 """How a pass is run."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-SAME: tuple[Mode, ...] = ("eager", "channels-last", "folded", "compiled")
+SAME: tuple[Mode, ...] = ("eager", "channels-last", "folded", "onednn", "compiled")
 """The modes that give the same answers to rounding; 'autocast' computes in bfloat16."""
 
 _FORMAT = "ialgebra profile 1"
@@ -58,6 +58,7 @@ class Profile:
     curves: dict[Mode, dict[int, list[float]]] = field(default_factory=dict)  # seconds of the last full batches
     unusable: dict[Mode, str] = field(default_factory=dict)  # modes that this model cannot be run in, and why
     compile_seconds: float | None = None
+    making: dict[Mode, float] = field(default_factory=dict)  # seconds to copy the weights as a mode reads them
     changed: bool = field(default=False, repr=False)  # since it was written or read
     _rates: dict[Mode, dict[int, float]] = field(default_factory=dict, init=False, repr=False)  # seconds a row, by size
     _shares: tuple[float, ...] | None = field(default=None, init=False, repr=False)
@@ -177,6 +178,11 @@ class Profile:
         """Forget the measured shares of the layers."""
         self.passes, self._shares = [], None
 
+    def observe_making(self, mode: Mode, seconds: float) -> None:
+        """To copy the weights as this mode reads them took `seconds`."""
+        self.changed |= mode not in self.making
+        self.making[mode] = seconds
+
     def refuse(self, mode: Mode, why: str) -> None:
         """The model cannot be run in this mode."""
         self.unusable[mode] = why
@@ -196,6 +202,7 @@ class Profile:
             "curves": {mode: {str(size): each for size, each in curve.items()} for mode, curve in self.curves.items()},
             "unusable": self.unusable,
             "compile_seconds": self.compile_seconds,
+            "making": self.making,
         }
         return json.dumps(told, indent=1)
 
@@ -219,6 +226,7 @@ class Profile:
                 curves={_mode(mode): _samples(curve) for mode, curve in told["curves"].items()},
                 unusable={_mode(mode): checks.text("a reason", why) for mode, why in told["unusable"].items()},
                 compile_seconds=_optional_time(told["compile_seconds"]),
+                making={_mode(mode): _time("a time", seconds) for mode, seconds in told["making"].items()},
             )
         except (KeyError, TypeError, AttributeError, RecursionError, IalgebraError) as error:
             raise ValueError("no profile") from error

@@ -54,7 +54,7 @@ def deepest(layers: Iterable[int | None]) -> int | None:
 
 def forward_cost(networks: Sequence[Network], layers: Sequence[int | None], rows: int, run: Run) -> Cost:
     """The cost to compose `rows` hybrids and run them through each network up to its layer; it includes the time to
-    compile a network if `run` needs it compiled and it is not yet."""
+    compile a network, or to copy its weights, if `run` needs that and it is not done yet."""
     return forward_costs(networks, layers, rows, [run])[run]
 
 
@@ -80,6 +80,8 @@ def _forward_cost(
             seconds += _SECONDS_A_BATCH * math.ceil(rows / run.batch_size) + per_row * rows / len(networks)
         if seconds is not None and run.mode == "compiled" and not network.compiled_for(run.batch_size):
             seconds += profile.compile_seconds or math.inf
+        if seconds is not None and run.mode in profile.making and not network.copied(run.mode):
+            seconds += profile.making[run.mode]
         peak = min(rows, run.batch_size) * profile.bytes_per_row
         total += Cost(rows, rows * profile.share(layer), seconds, peak)
     return total

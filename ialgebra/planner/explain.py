@@ -258,6 +258,8 @@ def _notes(name: str, catalog: Catalog) -> Iterator[str]:
     if words:
         yield f"model {name} is {' and '.join(words)}; no answer of it is exact"
     yield from (f"model {name} {cast.words}" for cast in catalog.model(name).lossy_casts)
+    for mode, why in catalog.model(name).refused_modes.items():
+        yield f"model {name} is not run in mode {mode}: {why}"
 
 
 def _with(overhead: float, seconds: float | None) -> float | None:

@@ -615,7 +615,7 @@ def test_calibration_measures_batches_modes_depths_and_memory_and_keeps_them(mon
 def test_a_model_with_its_own_batch_size_is_measured_there() -> None:
     network = Network("f", seeded(plain), batch_size=6)
     found = calibrate(network, images(1)[0])
-    assert {mode: max(curve) for mode, curve in found.curves.items()} == {"eager": 6, "channels-last": 6}
+    assert {mode: max(curve) for mode, curve in found.curves.items()} == {"eager": 6, "folded": 6, "channels-last": 6}
     assert found.best_batch("eager", found.curves["eager"])[0] == 6
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from ialgebra.models.folds import fused, passes
 from ialgebra.models.folds.folding import fold
 from ialgebra.models.folds.fused import FusedConvolution, FusedLinear, Weights
 from ialgebra.models.folds.passes import Folded
-from ialgebra.models.graph import Graph, traced
+from ialgebra.models.graph import Graph, Ref, traced
 from ialgebra.models.graph.form import refs
 from ialgebra.models.network import Network
 from tests.models.zoo import Efficient, InvertedResidual, MobileNet, ResNet, Vgg, images, plain, seeded
@@ -313,6 +314,18 @@ class Listing(Branching):
         return self.net(x)
 
 
+class Counting(Branching):
+    """It counts in an object that is not a list, a dictionary or a set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = Counter[str]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen["passes"] += 1
+        return self.net(x)
+
+
 class Noise(Branching):
     """Its noise is drawn once a pass, the same for equal seeds."""
 
@@ -343,7 +356,7 @@ class Loose(Branching):
         return self.more[0](self.net(x))
 
 
-@pytest.mark.parametrize("build", [Branching, Remembering, Listing, Noise, Narrow, Strided])
+@pytest.mark.parametrize("build", [Branching, Remembering, Listing, Counting, Noise, Narrow, Strided])
 def test_a_network_that_cannot_be_folded_answers_as_ever(build: Callable[[], nn.Module]) -> None:
     network, batch = Network("f", seeded(build)), images(6)
     expected = network.forward(batch, [None])[None]
@@ -411,6 +424,7 @@ def test_a_wrong_fold_is_found_and_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(passes, "fold", wrong)
     assert torch.equal(network.forward(batch, [None], "folded")[None], expected)
     assert "more than rounding" in network.profile.unusable["folded"]
+    assert network.refused_modes.keys() == {"folded"}
 
 
 # Sameness -----------------------------------------------------------------------------------------------------------
@@ -489,15 +503,23 @@ def test_passes_that_write_to_the_weights_are_not_folded() -> None:
 
     network, batch = Network("f", seeded(Drifting)), images(6)
     network.forward(batch, [None], "folded")
-    assert "write to its weights" in network.profile.unusable["folded"]
+    assert "write to it" in network.profile.unusable["folded"]
+
+
+def test_a_model_that_changes_its_number_type_is_met_at_once() -> None:
+    module = seeded(ResNet)
+    network, batch = Network("f", module), images(6)
+    network.forward(batch, [None], "folded")
+    module.double()
+    expected = network.forward(batch.double(), [None])[None]
+    assert torch.allclose(network.forward(batch.double(), [None], "folded")[None], expected, atol=1e-12)
 
 
 def test_a_fold_goes_with_its_model() -> None:
     network, batch = Network("f", seeded(ResNet)), images(6)
     network.forward(batch, [None], "folded")
     assert network._passes is not None
-    made = network._passes._folded
-    assert made is not None
+    made = network._passes._copies["folded"]
     gone = weakref.ref(made)
     del made, network
     gc.collect()
@@ -525,6 +547,20 @@ def test_queries_in_folded_passes_are_those_of_eager_ones() -> None:
             np.testing.assert_array_equal(again.values, answer.values)
     off = np.linalg.norm(found["folded"] - found["eager"]) / np.linalg.norm(found["eager"])
     assert 0 < off <= 1e-5
+
+
+def test_explain_says_which_mode_gave_other_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*given: Any) -> Graph:
+        graph = fold(*given)
+        return replace(graph, output=Ref(graph.output.step - 1))
+
+    monkeypatch.setattr(passes, "fold", wrong)
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("f", seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.ReLU(), nn.Softmax(1))))
+        con.register_input("x", images(1, 4)[0], baseline=0, players="grid(2, 2)")
+        con.sql("select * from f(x)", strategy=replace(Strategy.BEST, mode="folded"))
+        said = str(con.sql("explain select * from f(x)"))
+    assert "model f is not run in mode folded: its answers differ from eager ones" in said
 
 
 @pytest.mark.gpu

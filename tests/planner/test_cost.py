@@ -29,8 +29,15 @@ from ialgebra.planner.sampling import DesignSpec
 class Passes:
     """A profile: seconds a row by mode and batch size, of a network whose layers are equally dear."""
 
-    def __init__(self, per_row: dict[str, dict[int, float]], layers: int = 4, compile_seconds: float | None = None):
+    def __init__(
+        self,
+        per_row: dict[str, dict[int, float]],
+        layers: int = 4,
+        compile_seconds: float | None = None,
+        making: dict[str, float] | None = None,
+    ):
         self.per_row, self.layers, self.compile_seconds = per_row, layers, compile_seconds
+        self.making = making or {}
         self.bytes_per_row = 1000
 
     def known(self, mode: str) -> bool:
@@ -47,14 +54,22 @@ class Passes:
         return rows * self.share(layer) * curve.get(batch, next(iter(curve.values())))
 
 
-def network(per_row: dict[str, dict[int, float]], compiled: tuple[int, ...] = (), **options: Any) -> Any:
+def network(
+    per_row: dict[str, dict[int, float]], compiled: tuple[int, ...] = (), copied: tuple[str, ...] = (), **options: Any
+) -> Any:
     """A network of inputs of 100 numbers."""
     profile = Passes(per_row, **options)
 
     def modes(layer: int | None) -> list[str]:
         return [mode for mode in ("eager", "channels-last", "compiled") if mode in per_row]
 
-    return SimpleNamespace(row_shape=(4, 25), profile=profile, modes=modes, compiled_for=compiled.__contains__)
+    return SimpleNamespace(
+        row_shape=(4, 25),
+        profile=profile,
+        modes=modes,
+        compiled_for=compiled.__contains__,
+        copied=copied.__contains__,
+    )
 
 
 EAGER = network({"eager": {8: 0.01}})
@@ -119,6 +134,16 @@ def test_two_models_share_what_composing_their_rows_takes() -> None:
     two = forward_cost([EAGER, EAGER], [None, None], 20, Run(8, "eager"))
     assert two.seconds == pytest.approx(2 * one.seconds - 20 * BESIDE, rel=1e-9)
     assert (two.rows, two.work, two.peak) == (40, 40, 8000)
+
+
+def test_weights_that_are_not_copied_yet_are_copied_first() -> None:
+    curves, run = {"eager": {8: 0.02}, "folded": {8: 0.01}}, Run(8, "folded")
+    ready = forward_cost([network(curves, copied=("folded",), making={"folded": 0.5})], [None], 16, run)
+    fresh = [network(curves, making={"folded": 0.5})]
+    assert forward_cost(fresh, [None], 16, run).seconds == pytest.approx(ready.seconds + 0.5)
+    for rows, expected in ((40, "eager"), (80, "folded")):  # a copy costs as much as 50 rows save
+        costs = {each: forward_cost(fresh, [None], rows, each) for each in (Run(8, "eager"), run)}
+        assert cheapest(costs).mode == expected
 
 
 def test_what_is_not_compiled_yet_is_compiled_first() -> None:

@@ -58,8 +58,8 @@ def test_a_strategy_cannot_change_but_others_are_made_of_it() -> None:
     [
         (
             {"mode": "eagre"},
-            "argument 'mode' of Strategy must be 'eager' or 'channels-last' or 'folded' or 'compiled' or 'autocast' or "
-            "None",
+            "argument 'mode' of Strategy must be 'eager' or 'channels-last' or 'folded' or 'onednn' or 'compiled' or "
+            "'autocast' or None",
         ),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"batch_size": True}, "argument 'batch_size' of Strategy must be a whole number or None, not True"),

@@ -44,6 +44,12 @@ _NUMBERS: dict[object, tuple[str, ...]] = {  # of an activation, as its module a
 }
 
 
+def has_weights(module: nn.Module) -> bool:
+    """Whether a module holds convolutions or linear maps, so that a fold may be worth its while."""
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    return any(isinstance(part, kinds) for part in module.modules())
+
+
 def _called(step: GraphStep) -> object:
     """What a step calls: the type of a module, a function, or the name of a method. A module whose calls do more than
     its type tells is of no kind."""

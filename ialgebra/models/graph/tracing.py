@@ -67,9 +67,8 @@ class _Unnoted:
 
 
 class _StandIn(fx.Proxy):
-    """Stands for a tensor while a module's code runs."""
-
-    __class__ = property(lambda self: Tensor)  # to code that asks what it was given
+    """Stands for a tensor while a module's code runs. It must not say that it is one: torch's C++ code would believe
+    it, wherever a number may be a tensor (a size, a range), and read memory that is not a tensor's."""
 
     def __setitem__(self, *_: object) -> None:
         raise TypeError("it writes into a part of a tensor")

@@ -244,3 +244,21 @@ def test_a_scripted_part_has_no_copy() -> None:
     found = traced(Around(part))
     assert isinstance(found, str)
     assert "cannot be copied" in found
+
+
+class Sized(nn.Module):
+    """It makes tensors whose sizes are those of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.fc = nn.Parameter(torch.rand(1, 4)), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, width = x.shape
+        first = self.first.expand(rows, -1) + torch.arange(width) + torch.zeros(rows, 4)
+        return self.fc(x + first)
+
+
+def test_sizes_of_new_tensors_are_traced_or_refused_but_never_taken_for_tensors() -> None:
+    found = traced(Sized().eval())  # a stand-in that said it is a tensor ended the process here
+    assert isinstance(found, Graph | str)
