@@ -23,6 +23,8 @@ from ..system.arrays import Bools
 from .running import Running
 from .scoring import scores_of
 
+_ROUNDING = 1e-4  # of a lead
+
 
 def agreeing(sources: Sequence[Source], strategy: Strategy, seed: int, running: Running) -> Mapping[str, Bools]:
     """For each other model of the same classes whether it predicts the class that each input was led to, (n,); none
@@ -41,12 +43,22 @@ def agreeing(sources: Sequence[Source], strategy: Strategy, seed: int, running: 
     return found
 
 
-def missed(sources: Sequence[Source], catalog: Catalog) -> Iterator[str]:
+def missed(sources: Sequence[Source], strategy: Strategy, seed: int, running: Running) -> Iterator[str]:
     """A sentence that tells how many of the inputs were not led to their class with the margin; nothing where all
     were, and where other edits followed."""
     edits = [each for source in sources if (each := _counterfactual(source)) is not None and source.edits[-1] is each]
-    leads = [catalog.drawings.lead(source) for source in sources] if len(edits) == len(sources) else []
-    missing = sum(lead < each.margin - 1e-9 for lead, each in zip(leads, edits, strict=False))
+    if not edits or len(edits) < len(sources):
+        return
+    catalog = running.catalog
+    if edits[0].keep:  # the model is given another input than that of the code
+        network = catalog.model(edits[0].model)
+        asked = [ModelScore(network.name, None, k, "logit") for k in range(network.column_count)]
+        said = np.array(scores_of(asked, sources, strategy, seed, running)).reshape(len(asked), len(sources)).T
+        targets = [class_of(network, each.target) for each in edits]
+        leads = [float(row[k] - np.delete(row, k).max()) for row, k in zip(said, targets, strict=True)]
+    else:
+        leads = [catalog.drawings.lead(source) for source in sources]
+    missing = sum(lead < each.margin - _ROUNDING for lead, each in zip(leads, edits, strict=True))
     if missing:
         yield (
             f"{missing} of {len(sources)} counterfactuals were not found: their rows are what came nearest to a lead "

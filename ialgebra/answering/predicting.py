@@ -98,8 +98,9 @@ def predicted(request: PredictRequest, catalog: Catalog, store: Store, watch: Wa
         warn_of_models([each.model for each in prepared.plan.passes], prepared.plan.names, catalog)
         asked = [(each.model, source) for each in prepared.bound.asked for source in prepared.bound.sources[:1]]
         agree = agreeing(prepared.bound.sources, request.strategy, request.seed, running)
+        told = tuple(missed(prepared.bound.sources, request.strategy, request.seed, running))
         running.spending += warn_of_shares(asked, catalog) + Spending(rows=catalog.search_rows)
-    return _scores(request, catalog, prepared, outcome, agree, running)
+    return _scores(request, catalog, prepared, outcome, agree, told, running)
 
 
 def drawn(answer: Scores, form: PlanFormat) -> Relation:
@@ -121,6 +122,7 @@ def _scores(
     prepared: _Prepared,
     outcome: Outcome,
     agree: Mapping[str, Bools],
+    told: tuple[str, ...],
     running: Running,
 ) -> Scores:
     bound, reader = prepared.bound, prepared.reader
@@ -153,7 +155,7 @@ def _scores(
         details=cast("dict[str, object]", details),
         query=request.own_text,
         agreeing={name: each[rows] for name, each in agree.items()},
-        notes=(*silent_sweeps(models, sources, catalog), *missed(sources, catalog)),
+        notes=(*silent_sweeps(models, sources, catalog), *told),
         provenance=provenance_of_scores(request.predict, catalog, prepared.plan, outcome, running.tape.batches),
         contents=inputs_again(catalog, sources) if sources else None,
     )

@@ -72,6 +72,12 @@ def registered_again(catalog: Catalog, network: Network) -> list[str]:
         else:
             told.append(f"'{key}' was made for '{network.name}' as it was registered before; it is kept")
     _replace(catalog, _derived(catalog, catalog.concepts))
+    told += [
+        f"axis '{axis.name}' follows model '{network.name}' as it was registered before; it is kept, and create or "
+        f"replace axis {axis.name} makes it anew"
+        for axis in catalog.axes.values()
+        if axis.model == network.name
+    ]
     return told
 
 

@@ -42,7 +42,10 @@ def shape_of(generator: object) -> tuple[int, ...] | None:
     if shape is None and is_style_network(generator):
         size = getattr(generator, "img_resolution", None)
         shape = None if size is None else (getattr(generator, "img_channels", 3), size, size)
-    return None if shape is None else tuple(int(each) for each in shape)
+    try:
+        return None if shape is None else tuple(int(each) for each in cast("Sequence[int]", shape))
+    except (TypeError, ValueError) as error:
+        raise BindError(f"a generator's shape is that of one input, such as (1, 28, 28), not {shape!r:.60}") from error
 
 
 class _Adapter(nn.Module):

@@ -27,7 +27,7 @@ _FEWEST = 8  # inputs that an axis is fitted to
 class Axis:
     """A direction of generator `generator`: `direction` (levels, width) is one standard deviation of its collection's
     codes. `r2` is the share of the held-out variance of what it was fitted to (`of`, in words) that codes tell, and NaN
-    where nothing was fitted; `held` are the axes that it does not move."""
+    where nothing was fitted; `held` are the axes that it does not move, `model` is the model whose score it follows."""
 
     name: str
     generator: str
@@ -35,6 +35,7 @@ class Axis:
     of: str
     r2: float = float("nan")
     held: tuple[str, ...] = ()
+    model: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -95,6 +96,7 @@ def fitted_axis(
     values: Tensor,
     seed: int = 0,
     holding: Sequence[Axis] = (),
+    model: str = "",
 ) -> Axis:
     """The axis along which `values` (n,) grow fastest: ridge regression on whitened codes, whose penalty and R² are
     told by a fifth of the inputs that are held out. With `holding`, the steepest direction that moves none of these
@@ -111,7 +113,7 @@ def fitted_axis(
             held = ", ".join(each.name for each in holding)
             raise BindError(f"axis '{name}' cannot hold {held}: it moves along nothing else")
         slope = left
-    return Axis(name, generator, space.direction(slope), of, r2, tuple(each.name for each in holding))
+    return Axis(name, generator, space.direction(slope), of, r2, tuple(each.name for each in holding), model)
 
 
 def principal_axis(name: str, generator: str, space: CodeSpace, number: int) -> Axis:

@@ -27,6 +27,7 @@ from .protocol import Generator, known_generator
 from .refining import refined
 
 _KEPT_CODES = 64 << 20  # bytes of codes that are kept
+_MOST_ROWS = 1 << 16  # of a block
 _KEPT_BLOCKS = 256  # of counterfactuals
 
 
@@ -38,7 +39,7 @@ class _Drawing(nn.Module):
         self.generator = generator
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.generator.synthesis(codes).flatten(1)
+        return _as_tensor(self.generator.synthesis(codes)).flatten(1)
 
 
 class _Encoding(nn.Module):
@@ -50,7 +51,13 @@ class _Encoding(nn.Module):
         self.encode = encode
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.encode(inputs).flatten(1)
+        return _as_tensor(self.encode(inputs)).flatten(1)
+
+
+def _as_tensor(made: object) -> Tensor:
+    if not isinstance(made, Tensor):
+        raise TypeError(f"it returned a {type(made).__name__}; a tensor is needed")
+    return made
 
 
 @contextmanager
@@ -92,6 +99,7 @@ class RegisteredGenerator:
     _ready: Generator = field(init=False)
     _drawing: Network = field(init=False)
     _encoding: Network | None = field(init=False)
+    _steady: bool = field(init=False, default=False)  # whether it was seen to find one code of an input
     _codes: OrderedDict[tuple[object, ...], Tensor] = field(init=False, default_factory=OrderedDict)
     _found: OrderedDict[tuple[object, ...], tuple[list[Tensor], list[float]]] = field(
         init=False, default_factory=OrderedDict
@@ -101,6 +109,10 @@ class RegisteredGenerator:
         self._ready = known_generator(self.name, adapted(self.name, self.generator, self.shape))
         if isinstance(self.block, bool) or not isinstance(self.block, int) or self.block < 1:
             raise BindError(f"generator '{self.name}' runs in blocks of at least 1 row, not {self.block!r}")
+        if self.block > _MOST_ROWS:
+            raise BindError(
+                f"generator '{self.name}' runs in blocks of at most {_MOST_ROWS:,} rows, not {self.block:,}"
+            )
         if isinstance(self.refine, bool) or not isinstance(self.refine, int) or self.refine < 0:
             raise BindError(f"generator '{self.name}' refines codes by 0 steps or more, not {self.refine!r}")
         self._drawing = Network(self.name, _Drawing(self._ready), outputs="values")
@@ -180,6 +192,13 @@ class RegisteredGenerator:
                 f"the encoder of '{self.name}' returned {flat.shape[1]} numbers an input; {self.levels} levels of "
                 f"{self.width} are needed"
             )
+        if not self._steady:
+            if not torch.equal(flat, self._blocks(self._encoding, rows)):
+                raise BindError(
+                    f"the encoder of '{self.name}' finds other codes of the same inputs each time; make it return one "
+                    "code, such as the mean of what it samples from"
+                )
+            self._steady = True
         codes = flat.double().reshape(-1, self.levels, self.width)
         if not self.refine:
             return codes
@@ -273,10 +292,16 @@ class RegisteredGenerator:
         try:
             with torch.no_grad():
                 made = self._drawing
-                made.meet(torch.zeros(self.levels, self.width, dtype=torch.float64))
+                codes = torch.linspace(-1, 1, self.levels * self.width, dtype=torch.float64)
+                made.meet(codes.reshape(self.levels, self.width))
                 drawn = made.column_count
+                one, other = (self._blocks(made, codes.reshape(1, self.levels, self.width)) for _ in range(2))
         except IalgebraError:
             raise
+        if not torch.equal(one, other):
+            raise BindError(
+                f"generator '{self.name}' draws other inputs from the same codes each time; make its noise constant"
+            )
         wanted = 1
         for size in self.shape:
             wanted *= size

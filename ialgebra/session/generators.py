@@ -114,11 +114,17 @@ def measured_axis(
 
 
 def scored_axis(
-    catalog: Catalog, name: str, generator: RegisteredGenerator, of: str, scores: Tensor, holding: Sequence[str]
+    catalog: Catalog,
+    name: str,
+    generator: RegisteredGenerator,
+    of: str,
+    scores: Tensor,
+    holding: Sequence[str],
+    model: str,
 ) -> Axis:
-    """An axis along which scores (n,) of the generator's collection grow."""
+    """An axis along which scores (n,) that a model gives the generator's collection grow."""
     held = held_axes(catalog, generator, holding)
-    return fitted_axis(name, generator.name, of, space_of(catalog, generator), scores, holding=held)
+    return fitted_axis(name, generator.name, of, space_of(catalog, generator), scores, holding=held, model=model)
 
 
 def component_axis(catalog: Catalog, name: str, generator: RegisteredGenerator, number: int) -> Axis:
@@ -147,6 +153,8 @@ def _numbers(name: str, what: object) -> Tensor:
     """Numbers (n,) that were given for an axis; BindError for anything else."""
     try:
         given = what.detach().cpu().numpy() if isinstance(what, Tensor) else what
+        if np.iscomplexobj(np.asarray(given)):
+            raise TypeError("complex numbers")
         return torch.from_numpy(np.array(given, dtype=np.float64)).reshape(-1)
     except (TypeError, ValueError, OverflowError) as error:
         raise BindError(
@@ -167,7 +175,15 @@ def _called(name: str, what: Callable[[Any], object], entry: Entry, block: int) 
             raise
         except Exception as error:
             raise BindError(f"axis '{name}': its function raised {type(error).__name__}: {error}") from error
-        values = torch.as_tensor(said, dtype=torch.float64).detach().cpu().reshape(-1)
+        try:
+            given = said if isinstance(said, Tensor) else np.asarray(said)
+            if given.dtype in (torch.complex64, torch.complex128) or np.iscomplexobj(given):
+                raise TypeError("complex numbers")
+            values = torch.as_tensor(given).detach().to("cpu", torch.float64).reshape(-1)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise BindError(
+                f"axis '{name}': its function returned {shown(said)}; a number for each input is needed, (n,)"
+            ) from error
         if len(values) != len(some):
             raise BindError(f"axis '{name}': its function returned {len(values)} numbers for {len(some)} inputs")
         found.append(values)

@@ -161,6 +161,17 @@ def test_what_is_not_found_is_told() -> None:
         assert "not found" not in found.text
 
 
+def test_with_the_residual_the_margin_is_that_of_the_input_itself(con: ialgebra.Session) -> None:
+    """Of a generator that draws two directions only, the residual may take back what the move gave."""
+    con.register_generator("H", LinearGenerator.fit(_inputs(), 2), collection="xs")
+    led = "counterfactual(xs, target => 'b', model => f, margin => 2, generator => H, keep => residual)"
+    answer = _answer(con, f"predict f(target => all) from {led}")
+    told = answer.models[0].target_scores
+    short = int((told[:, 1] - np.delete(told, 1, axis=1).max(axis=1) < 2 - 1e-4).sum())
+    assert short > 0
+    assert f"{short} of 40 counterfactuals were not found" in answer.text
+
+
 def test_what_has_no_counterfactual_is_refused(con: ialgebra.Session) -> None:
     class Steps(nn.Module):
         def forward(self, batch: Tensor) -> Tensor:

@@ -44,8 +44,14 @@ def _fitted(statement: tree.CreateAxis, context: StatementContext) -> Axis:
         case "score" if 1 <= len(said.arguments) <= 2 and not said.options:
             scores = _scores(statement, context, generator.collection)
             words = context.text[said.span.start : said.span.end]
-            return generators.scored_axis(catalog, name, generator, words, scores, holding)
+            return generators.scored_axis(catalog, name, generator, words, scores, holding, _model(said))
     raise BindError(_AFTER, said.span)
+
+
+def _model(said: tree.CallExpr) -> str:
+    """The name of the model whose score is followed."""
+    first = said.arguments[0]
+    return first.value if isinstance(first, tree.Name) else ""
 
 
 def _scores(statement: tree.CreateAxis, context: StatementContext, collection: str | None) -> torch.Tensor:
