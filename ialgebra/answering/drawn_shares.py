@@ -81,17 +81,19 @@ def redrawn(sources: Iterable[Source], generator: RegisteredGenerator) -> list[S
 
 def drawn_share(catalog: Catalog, generator: RegisteredGenerator, model: str) -> DrawnShare | None:
     """What is left of a model's scores; None where nothing can be measured. Raises what the models raise."""
-    network, sources = catalog.model(model), looked_at(catalog, generator)
-    if not sources or isinstance(network, DerivedNetwork):
+    network = catalog.model(model)
+    if generator.collection not in catalog.inputs or isinstance(network, DerivedNetwork):
+        return None
+    entry = catalog.input(str(generator.collection))
+    key = (generator.name, generator.content, model, network.fingerprint(), entry)
+    if isinstance(known := catalog.shares.get(key), DrawnShare):
+        return known
+    if not (sources := looked_at(catalog, generator)):
         return None
     if not network.probed:
         network.meet(catalog.element_for(model, sources[0]).tensor)
     if network.row_shape != generator.shape:
         return None
-    entry = catalog.input(sources[0].name)
-    key = (generator.name, generator.content, model, network.fingerprint(), entry)
-    if isinstance(known := catalog.shares.get(key), DrawnShare):
-        return known
     values = network.outputs.meaning == "values"
     classes, kinds = range(network.class_count), _KINDS[:1] if values else _KINDS
     wanted = [ModelScore(model, None, k, kind) for kind in kinds for k in classes]
