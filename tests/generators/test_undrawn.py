@@ -79,6 +79,21 @@ def test_a_map_against_its_own_drawing_shows_what_the_generator_does_not_draw(co
         np.testing.assert_allclose(each.map, same.map, rtol=0, atol=1e-12)
 
 
+def test_each_element_has_a_drawing_of_its_own(con: ialgebra.Session) -> None:
+    """Of a generator that draws two directions the others are lost, of each element by an amount of its own."""
+    made = LinearGenerator.fit(_inputs(), 2)
+    con.register_generator("H", made, collection="xs")
+    xs = _inputs()
+    lost = (xs - made.synthesis(made.encode(xs))).numpy()
+    query = "select * from middle(xs, baseline => reconstruct(generator => H), players => pixels, target => 'yes')"
+    weight = np.zeros((1, 3, 3))
+    weight[0, 1, 1:] = 1
+    answers = con.sql(query)
+    assert len({float(each.map.sum()) for each in answers}) == len(xs)
+    for each, own in zip(answers, lost, strict=True):
+        np.testing.assert_allclose(each.map, weight * own, rtol=0, atol=1e-9)
+
+
 def test_what_cannot_be_drawn_against_is_refused(con: ialgebra.Session) -> None:
     con.register_input("small", torch.zeros(1, 2, 2, dtype=torch.float64))
     refused = {
