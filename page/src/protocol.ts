@@ -40,7 +40,30 @@ export type Gesture =
   | { do: "players"; rows: number; columns: number }
   | { do: "baseline"; text: string }
   | { do: "concept target"; dictionary: string; attribute: string; on: boolean }
-  | { do: "concept window"; dictionary: string; attribute: string | null; on: boolean };
+  | { do: "concept window"; dictionary: string; attribute: string | null; on: boolean }
+  | { do: "axis"; axis: string; t: number | Sweep }
+  | { do: "mix"; level: number; source: string | null; generator?: string }
+  | { do: "mix"; source: string; p: number }
+  | { do: "counterfactual"; class: string | null; model?: string; margin?: number; generator?: string }
+  | { do: "keep"; residual: boolean }
+  | { do: "keep"; within: number | null }
+  | { do: "end point"; on: boolean }
+  | { do: "sort"; collection: string; class: string; descending?: boolean };
+
+/** Several places of a slider: from, to, and how many. */
+export interface Sweep {
+  steps: [number, number, number];
+}
+
+/** What generators do to the query's input. A mix without levels is one of all levels. */
+export interface QueryCodes {
+  moves: Record<string, number | Sweep>;
+  mixes: { source: string; levels: number[]; p: number | Sweep }[];
+  counterfactual: { target: string | null; model: string | null; margin: number | null } | null;
+  keep: boolean;
+  within: number | null;
+  end: string | null;
+}
 
 export interface ModelEntry {
   name: string;
@@ -104,6 +127,7 @@ export interface Query {
   baseline?: string | null;
   kind: Kind | null;
   concepts?: QueryConcepts | null;
+  codes?: QueryCodes | null;
   /** Its FROM is of a form that the controls do not know. */
   by_hand?: boolean;
 }

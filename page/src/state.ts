@@ -330,7 +330,7 @@ export class Studio {
     }
   }
 
-  async share(kind: "sql" | "py" | "html"): Promise<{ name: string; href: string }> {
+  async share(kind: "sql" | "py" | "html" | "axes"): Promise<{ name: string; href: string }> {
     const [answer] = await this.request({ type: "export", kind });
     return answer as unknown as { name: string; href: string };
   }

@@ -3,6 +3,7 @@ import { Component, ComponentChildren, render as renderTree } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Editor } from "./editor";
 import { PanelContext, PanelPlace, registerPanel, registeredPanels } from "./panels";
+import "./panels/axes";
 import { Classes } from "./panels/classes";
 import "./panels/concepts";
 import { Edits } from "./panels/edits";

@@ -48,6 +48,7 @@ def mark(catalog: Catalog) -> tuple[object, ...]:
         tuple((name, id(each)) for name, each in catalog.visible.items()),
         tuple((name, id(each)) for name, each in catalog.windows.items()),
         tuple(catalog.views.items()),
+        tuple((name, id(each)) for name, each in (*catalog.generators.items(), *catalog.axes.items())),
     )
 
 

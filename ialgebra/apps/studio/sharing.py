@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import BindError, IalgebraError
+from ...results import exploration_page
 from ...results.relation import Relation
 from ...session.session import Session
-from . import exploration
+from . import axes, exploration
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def shared(
     text: str,
 ) -> SharedFile:
     """The file of a kind: 'sql' asks all again that a page has asked, under these settings; 'py' all that the session
-    was told and asked, with the tensors that were registered; 'html' shows the answer to `text`. Raises BindError for
-    another kind, IalgebraError where there is nothing to show."""
+    was told and asked, with the tensors that were registered; 'html' shows the answer to `text`, and 'axes' its input
+    along every axis. Raises BindError for another kind, IalgebraError where there is nothing to show."""
     match kind:
         case "sql":
             return SharedFile("script.sql", "application/sql", exploration.script(steps, settings).encode())
@@ -47,7 +48,10 @@ def shared(
             if answer is None:
                 raise IalgebraError("there is no map to share yet")
             return SharedFile("map.html", "text/html", exploration.page(answer, text, steps).encode())
-    raise BindError(f"what is shared is 'sql', 'py' or 'html', not '{kind:.40}'")
+        case "axes":
+            explored = exploration_page.page(axes.exploration(con, steps.text))
+            return SharedFile("explored.html", "text/html", explored.encode())
+    raise BindError(f"what is shared is 'sql', 'py', 'html' or 'axes', not '{kind:.40}'")
 
 
 def _python(con: Session) -> SharedFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import concepts
+from . import axes, concepts
 from .panels import StudioPanel
 
-SHIPPED: Final[tuple[StudioPanel, ...]] = (concepts.PANEL,)
+SHIPPED: Final[tuple[StudioPanel, ...]] = (concepts.PANEL, axes.PANEL)

@@ -22,9 +22,13 @@ export const EDITS: Record<string, Dial[]> = {
   contrast: [{ name: "by", low: 0, high: 3, step: 0.1, start: 1.5 }],
 };
 
+/** Edits of codes, which have sliders of their own. */
+const CODES = ["reconstruct", "latent", "mix", "counterfactual"];
+
 export function Edits({ studio, state }: { studio: Studio; state: State }) {
   const query = state.document?.query;
-  const edits = query?.edits ?? [];
+  const edits = (query?.edits ?? []).filter((edit) => !CODES.includes(edit.edit));
+  const edited = (query?.edits ?? []).length > 0;
   const drawn = (query?.shapes.length ?? 0) > 0;
   const image = (query?.kind ?? "image") === "image";
   const change = (edit: Edit, index: number, value: number, moving: boolean) =>
@@ -85,13 +89,13 @@ export function Edits({ studio, state }: { studio: Studio; state: State }) {
             {name}
           </button>
         ))}
-        {edits.length > 0 && (
+        {edited && (
           <button data-edit="none" onClick={() => studio.gesture({ do: "edit", edit: "none", arguments: [] })}>
             no edits
           </button>
         )}
       </div>
-      {edits.length > 0 && (
+      {edited && (
         <label class="tick">
           <input
             type="checkbox"

@@ -71,8 +71,9 @@ export function History({ studio, state }: Props) {
   );
 }
 
-export function Share({ studio }: Props) {
-  const save = async (kind: "sql" | "py" | "html") => {
+export function Share({ studio, state }: Props) {
+  const generators = state.catalog?.panels?.find((panel) => panel.name === "axes")?.generators as unknown[] | undefined;
+  const save = async (kind: "sql" | "py" | "html" | "axes") => {
     try {
       const { name, href } = await studio.share(kind);
       const link = document.createElement("a");
@@ -109,6 +110,13 @@ export function Share({ studio }: Props) {
             page.html <small>this map, one file without a server</small>
           </button>
         </li>
+        {!!generators?.length && (
+          <li>
+            <button class="pick" data-share="axes" onClick={() => void save("axes")}>
+              explored.html <small>this input along every axis, with all ratings</small>
+            </button>
+          </li>
+        )}
         {studio.model.address && (
           <li>
             <button class="pick" data-share="link" onClick={() => void copy()}>
