@@ -1,6 +1,6 @@
 """Draws the pictures of docs/studio.md: `python docs/draw_studio.py`. Needs the extras demo and studio, and Chromium.
 
-In: the demo's session, in a browser; for the picture of concepts, which `python docs/draw_studio.py concepts` draws
+In: the demo's session, and one of digits; for the picture of concepts, which `python docs/draw_studio.py concepts` draws
 alone, the clothes that `examples.cases.fashion` finds. Out: docs/images/studio-*.png, of a page that hands have used.
 """
 
@@ -12,8 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+from torch import nn
+
 import ialgebra
 from ialgebra.apps import studio, zoo
+from ialgebra.generators import LinearGenerator
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -43,6 +47,51 @@ def draw(page: Page, name: str) -> None:
     path = IMAGES / f"studio-{name}.png"
     page.screenshot(path=path)
     print(path)
+
+
+def digits() -> ialgebra.Session:
+    """Three small nets of scikit-learn's digits, and a linear generator with axes."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    xs, labels = torch.tensor(found.images, dtype=torch.float32)[:600, None] / 16, torch.tensor(found.target[:600])
+    con = ialgebra.connect(progress=False)
+    torch.manual_seed(0)
+    for name, width in {"f": 16, "g": 32, "h": 64}.items():
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+        optimiser = torch.optim.Adam(net.parameters(), 0.01)
+        for _ in range(60):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(xs), labels).backward()
+            optimiser.step()
+        con.register_model(name, net.eval(), classes=[str(digit) for digit in range(10)])
+    con.register_input("three", xs[3])
+    con.register_input("eight", xs[8])
+    con.register_input("digits", xs)
+    con.register_generator("G", LinearGenerator.fit(xs, 40, levels=4), collection="digits")
+    con.register_axis("light", lambda batch: batch.mean(dim=(1, 2, 3)))
+    con.sql("create axis eight_like on G as score(f, '8')")
+    con.sql("create axis eight_only on G as score(f, '8') holding light")
+    return con
+
+
+def draw_axes(browser: Browser) -> None:
+    """The panel of axes, on digits."""
+    query = "select * from f(three, target => '8') budget 200"
+    moved = "mix(three, eight, layers => 2)"
+    with studio.started(digits(), opening=query) as served:
+        page = browser.new_page(viewport={"width": 1240, "height": 900}, reduced_motion="reduce")
+        page.set_default_timeout(PATIENCE)
+        page.goto(served.url)
+        answered(page, query)
+        ask(page, f"select * from f(latent({moved}, 'eight_like', 1.5), target => '8', baseline => three) budget 200")
+        page.click("[data-part=effects] summary")
+        page.click("[data-action=effects]")
+        page.wait_for_selector("[data-part=effects] table")
+        page.wait_for_timeout(600)
+        path = IMAGES / "studio-axes.png"
+        page.locator("[data-part=axes]").screenshot(path=path)
+        print(path)
 
 
 def main() -> None:
@@ -107,6 +156,7 @@ def draw_demo(browser: Browser) -> None:
         page.set_viewport_size({"width": 1240, "height": 1180})
         ask(page, "select * from f(photos) order by distance((select * from f(cat))) limit 5 budget 60")
         draw(page, "multiples")
+    draw_axes(browser)
 
 
 if __name__ == "__main__":

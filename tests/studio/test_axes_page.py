@@ -250,7 +250,7 @@ def test_the_session_of_sliders_replays_bit_for_bit_and_its_export_opens_from_di
 
     faults: list[str] = []
     alone = browser.new_page()
-    alone.on("console", lambda each: faults.append(each.text))
+    alone.on("console", lambda each: faults.append(each.text) if each.type == "error" else None)
     alone.on("pageerror", lambda error: faults.append(str(error)))
     alone.on("request", lambda each: None if each.url.startswith(("file:", "data:")) else faults.append(each.url))
     alone.goto((tmp_path / "explored.html").as_uri())
