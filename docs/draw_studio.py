@@ -1,6 +1,6 @@
 """Draws the pictures of docs/studio.md: `python docs/draw_studio.py`. Needs the extras demo and studio, and Chromium.
 
-In: the demo's session, and one of digits; for the picture of concepts, which `python docs/draw_studio.py concepts` draws
+In: the demo's session, and digits; for the picture of concepts, which `python docs/draw_studio.py concepts` draws
 alone, the clothes that `examples.cases.fashion` finds. Out: docs/images/studio-*.png, of a page that hands have used.
 """
 
