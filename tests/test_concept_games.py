@@ -207,6 +207,45 @@ def test_a_model_that_cannot_be_run_on_is_refused() -> None:
         con.fit_concepts("f", torch.rand(30, 36), size=3, kind="nmf", layers=["layer"])
         with pytest.raises(BindError, match=r"cannot be run on from layer 'layer'.*f\.g"):
             con.sql("select * from f(xs, players => concepts, target => 1) having index = 2")
+        (surrogate,) = con.sql("select * from f.g(xs, players => concepts, target => 1) having index = 2")
+        assert surrogate.unexplained is not None
+
+
+class _Counted(nn.Module):
+    """Counts the rows that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.body(x)
+        return found
+
+
+def test_the_passes_by_which_a_model_is_run_on_are_counted_and_a_kept_answer_needs_none() -> None:
+    torch.manual_seed(0)
+    xs, net, rows = torch.rand(40, 6), _Counted().eval(), [0]
+    with ialgebra.connect(progress=False) as con:
+        con.register_model("f", net, classes=["a", "b", "c"])
+        con.register_input("xs", xs)
+        con.fit_concepts("f", xs, size=4, kind="nmf", layers=["body.1"])
+        query = "select * from f(xs, players => concepts, target => 'b') having index < 3"
+        handle = net.body[2].register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+        first = con.sql(query)
+        handle.remove()
+        assert sum(rows) <= first.stats.rows + first.stats.examined_rows
+        players = [2 ** int(np.count_nonzero(each.values)) for each in first]
+        assert first.stats.rows >= sum(players) + 3  # the games, and a pass of each input
+        again = con.sql(query)
+        assert (again.stats.rows, again.stats.examined_rows, again.stats.batches) == (0, 0, 0)
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+        with torch.no_grad():
+            net.body[2].weight += 1
+        changed = con.sql(query)
+        assert changed.stats.rows > 0
+        assert not np.allclose(changed[0].full_value, first[0].full_value)
 
 
 def test_flint_reads_a_model_of_doubles() -> None:

@@ -17,8 +17,8 @@ from ..algebra.windows import evaluate
 from ..catalog.catalog import Catalog
 from ..execution.execution import Executor
 from ..execution.wholes import WholeInputs
-from ..models.concepts.resuming import plays_on_model, resumed_of
-from ..planner.codes import Code, resumed_name
+from ..models.concepts.resuming import resumed_of
+from ..planner.codes import Code, CodeUse, resumed_name
 from ..planner.end_rows import EndRows
 from ..planner.games import Leaf
 from ..planner.strategy import Strategy
@@ -26,42 +26,41 @@ from ..planner.wholes import plan_wholes
 from ..system.arrays import Ints
 from .running import Running
 
-Coding = Callable[[str, Mapping[Code, bool]], Sequence[Tensor]]
-"""Gives the codes (J,) of inputs by a model of attributes; each is True if it is that of a baseline."""
+Coding = Callable[[str, Mapping[Code, CodeUse]], Sequence[Tensor]]
+"""Gives the codes (J,) of inputs by a model of attributes, and is told what each is needed for."""
 
 
 def uncoded(catalog: Catalog) -> Coding:
     """Codes for a plan that is not run: no attribute is what it is at the baseline."""
 
-    def coding(model: str, codes: Mapping[Code, bool]) -> list[Tensor]:
+    def coding(model: str, codes: Mapping[Code, CodeUse]) -> list[Tensor]:
         size = catalog.model(model).class_count
         return [
-            torch.zeros(size) if empty else torch.arange(1.0, size + 1) + place
-            for place, empty in enumerate(codes.values())
+            torch.zeros(size) if use is CodeUse.BASELINE else torch.arange(1.0, size + 1) + place
+            for place, use in enumerate(codes.values())
         ]
 
     return coding
 
 
-def find_codes(needed: Mapping[str, Mapping[Code, bool]], catalog: Catalog, coding: Coding) -> None:
+def find_codes(needed: Mapping[str, Mapping[Code, CodeUse]], catalog: Catalog, coding: Coding) -> None:
     """Enter in the catalog's books the codes that are not there yet."""
     for model, codes in needed.items():
         book = catalog.code_book(model)
-        missing = {each: empty for each, empty in codes.items() if each not in book.places}
+        missing = {each: use for each, use in codes.items() if each not in book.places}
         for each, code in zip(missing, coding(model, missing) if missing else (), strict=True):
             book.enter(each, code)
-            if not missing[each]:
+            if missing[each] is CodeUse.RUN_ON:
                 _resume(model, each, catalog)
 
 
 def _resume(model: str, code: Code, catalog: Catalog) -> None:
-    """Enter the network of the codes of an input in the catalog, if its attributes can be put back into the model."""
+    """Enter the network of the codes of an input in the catalog."""
     dictionary = catalog.concepts[model]
-    if plays_on_model(dictionary):
-        name = resumed_name(model, catalog.code_book(model).places[code])
-        of = catalog.model(dictionary.models[0])
-        if of.probed:
-            catalog.heads[name] = resumed_of(name, of, dictionary, _given(model, code, EndRows(catalog)))
+    name = resumed_name(model, catalog.code_book(model).places[code])
+    of = catalog.model(dictionary.models[0])
+    if of.probed:
+        catalog.heads[name] = resumed_of(name, of, dictionary, _given(model, code, EndRows(catalog)))
 
 
 def codes_of_inputs(

@@ -28,7 +28,8 @@ from ..execution.store import Store
 from ..execution.tables import Outcome
 from ..execution.tape import Tape
 from ..interpreters.trees import TreesRefused
-from ..planner.codes import Code
+from ..models.concepts.resuming import CHECKS, PASSES
+from ..planner.codes import Code, CodeUse
 from ..planner.compile import Wanted, compile_plan
 from ..planner.explain import explain, measured_of, text
 from ..planner.games import Answer, Game, Predicted
@@ -332,8 +333,11 @@ def _scored(request: Request, running: Running, scores: Sequence[ModelScore], in
     return scores_of(scores, inputs, request.strategy, request.seed, running)
 
 
-def _coded(request: Request, running: Running, model: str, codes: Mapping[Code, bool]) -> Sequence[Tensor]:
-    """The codes of a query's inputs by a model of attributes."""
+def _coded(request: Request, running: Running, model: str, codes: Mapping[Code, CodeUse]) -> Sequence[Tensor]:
+    """The codes of a query's inputs by a model of attributes. Where the model itself is then run on from its layer for
+    each input, these passes are counted too."""
+    inputs = sum(use is CodeUse.RUN_ON for use in codes.values())
+    running.spending += Spending(rows=PASSES * inputs, examined=CHECKS * inputs)
     return codes_of_inputs(model, list(codes), request.strategy, request.seed, running)
 
 

@@ -27,7 +27,7 @@ from ..kernels.estimators.registry import complete
 from ..language import tree
 from ..language.bind.query import Bound
 from ..planner.coarse import coarse
-from ..planner.codes import Code
+from ..planner.codes import Code, CodeUse
 from ..planner.compile import Lowered, Wanted, lower, size
 from ..planner.doubts import Use
 from ..planner.graph import PlanGraph
@@ -93,7 +93,7 @@ def _sources(bound: Bound) -> Sequence[Source]:
     return collection.inputs if bound.wanted and (collection := collection_of(bound.wanted[0].plan)) else ()
 
 
-def _codes(bound: Bound, catalog: Catalog) -> dict[str, dict[Code, bool]]:
+def _codes(bound: Bound, catalog: Catalog) -> dict[str, dict[Code, CodeUse]]:
     """The codes that the plans of a query need."""
     references = bound.ranked.references.values() if bound.ranked else ()
     plans = [*(each.plan for each in bound.wanted), *(plan for each in references for plan in each)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from ..algebra.attributes import parts_of
 from ..algebra.baselines import Baseline, Blur, Constant, Given, Redrawn
@@ -20,6 +21,8 @@ from ..algebra.windows import EVERYTHING, NOTHING, Window
 from ..catalog.catalog import Catalog, ConceptGame
 from .games import Leaf, Several
 
+_RESUMED = ".resumed "
+
 
 @dataclass(frozen=True)
 class Code:
@@ -29,6 +32,14 @@ class Code:
     source: Source
     baseline: Baseline | None
     window: Window
+
+
+class CodeUse(IntEnum):
+    """What a code is needed for; where it is for several, the largest of these."""
+
+    BASELINE = 0
+    INPUT = 1
+    RUN_ON = 2  # of an input, from whose layer the model itself is run on
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,13 @@ def played_on(leaf: Leaf, catalog: Catalog) -> str:
 
 def resumed_name(codes: str, place: int) -> str:
     """The name of the model that is run on from a layer for the input whose code has this place in the book."""
-    return f"{codes}.resumed {place}"
+    return f"{codes}{_RESUMED}{place}"
+
+
+def resumed_from(name: str) -> str | None:
+    """The model of attributes whose code a network by `resumed_name` begins with; None for another name."""
+    codes, resumed, _ = name.rpartition(_RESUMED)
+    return codes if resumed else None
 
 
 def _of_baseline(source: Source, baseline: Baseline, catalog: Catalog) -> Code:

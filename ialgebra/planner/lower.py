@@ -29,7 +29,7 @@ from ..kernels.estimators.estimate import Part
 from ..kernels.estimators.registry import choose
 from .affine import AffineChoices
 from .boards import Boards
-from .codes import Code, apart, asks_concepts, beside, coded, ends_of, game_of
+from .codes import Code, CodeUse, apart, asks_concepts, beside, coded, ends_of, game_of
 from .decisions import Decision
 from .games import Answer, Board, Game, GameTerm, Hybrids, Leaf, Predicted, Several, merged
 from .graph import PlanGraph
@@ -434,23 +434,24 @@ def _contrasted(operands: tuple[_Component, ...], k: int, *, literal: bool) -> _
     )
 
 
-def codes_of(graph: PlanGraph, catalog: Catalog) -> dict[str, dict[Code, bool]]:
-    """The codes that the plans of a graph need, by the model that gives them; each is True if it is that of
-    baselines alone."""
-    found: dict[str, dict[Code, bool]] = {}
-    games: dict[tuple[str, Partition], dict[Code, bool]] = {}
+def codes_of(graph: PlanGraph, catalog: Catalog) -> dict[str, dict[Code, CodeUse]]:
+    """The codes that the plans of a graph need, by the model that gives them, and what each is needed for."""
+    found: dict[str, dict[Code, CodeUse]] = {}
+    games: dict[tuple[str, Partition], tuple[CodeUse, dict[Code, CodeUse]]] = {}
     shares = (share for each in graph.fold(_lowered) for component in each.components for share in component)
     for leaf in dict.fromkeys(share.leaf for share in shares):
         if not asks_concepts(leaf):
             continue
         if (leaf.model, leaf.partition) not in games:
-            games[leaf.model, leaf.partition] = found.setdefault(game_of(leaf, catalog).codes, {})
-        own = games[leaf.model, leaf.partition]
+            game = game_of(leaf, catalog)
+            use = CodeUse.RUN_ON if game.on_model else CodeUse.INPUT
+            games[leaf.model, leaf.partition] = use, found.setdefault(game.codes, {})
+        use, own = games[leaf.model, leaf.partition]
         for one in apart(leaf):
             ends = ends_of(one, catalog)
-            own[ends.full] = False
+            own[ends.full] = max(use, own.get(ends.full, use))
             for each in ends.empty:
-                own.setdefault(each, True)
+                own.setdefault(each, CodeUse.BASELINE)
     return found
 
 

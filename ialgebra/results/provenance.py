@@ -28,6 +28,7 @@ from ..execution.tables import Outcome
 from ..language import reader, tree
 from ..language.printer import baseline_text
 from ..models.network import Network
+from ..planner.codes import resumed_from
 from ..planner.physical import PhysicalPlan, Run
 from ..planner.strategy import Batches
 from ..planner.wholes import WholePlan
@@ -153,9 +154,11 @@ def _drawn(catalog: Catalog) -> dict[str, object]:
 def model_contents(told: Mapping[str, object], catalog: Catalog) -> dict[str, object]:
     """The entry "models" as an answer with this provenance would have it of the models as they are now."""
     found: dict[str, object] = {}
-    for name, entry in cast("Mapping[str, Mapping[str, object]]", told["models"]).items():
-        if name not in catalog.models and name not in catalog.heads:  # made for one input of a query
-            found[name] = None
+    models = cast("Mapping[str, Mapping[str, object]]", told["models"])
+    for name, entry in models.items():
+        if name not in catalog.models and name not in catalog.heads:
+            # Made for one input of the query, of a model and its attributes: what it is, these are.
+            found[name] = entry if resumed_from(name) in models else None
             continue
         network = catalog.model(name)
         numbers = {layer.name: layer.index for layer in network.layers}

@@ -23,6 +23,10 @@ from .dictionary import Dictionary
 from .encoders import NonnegativeEncoder, SparseEncoder, places_last
 from .played import PlayedNetwork
 
+_NOISES = 4  # by which it is seen whether the rest of the model reads the layer
+PASSES, CHECKS = 1, 2 + _NOISES
+"""What `resumed_of` runs for a row: the pass that it begins with, and those by which the network is checked."""
+
 _CLOSE = 1e-4  # of the spread of outputs, by which the answer for the whole code may differ from the model's own
 
 
@@ -115,7 +119,7 @@ def _in_place_of(result: object, hidden: Tensor) -> object:
 def _reads(made: PlayedNetwork, module: Resumed, own: Tensor) -> bool:
     """Whether the rest of the model answers otherwise where other numbers stand in the place of the layer's output."""
     chance = torch.Generator().manual_seed(0)
-    noise = torch.randn(4, *module.residual.shape, generator=chance).to(module.residual)
+    noise = torch.randn(_NOISES, *module.residual.shape, generator=chance).to(module.residual)
     placed = module.residual + 10 * (module.residual.std() + module.residual.abs().max() + 1) * noise
     with made.running():
         made.touched()
