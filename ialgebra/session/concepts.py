@@ -6,6 +6,7 @@ registers the same again. Nothing here takes locks or lists steps; `session` doe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,8 +19,8 @@ from torch import Tensor
 
 from ..catalog import derived
 from ..catalog.catalog import CONCEPTS, Catalog
-from ..errors import BindError, IalgebraError, ShapeError
-from ..models.concepts import Dictionary, activations_of, check, fit, registered
+from ..errors import BindError, IalgebraError, IalgebraWarning, ShapeError
+from ..models.concepts import Dictionary, Fitted, activations_of, check, fit, registered
 from ..models.concepts.dictionary import ConceptKind
 from ..models.concepts.figures import with_stability
 from ..models.concepts.files import digests, load_concepts, models_of, save_concepts
@@ -166,13 +167,14 @@ def fitted(
     assert read is not None
     with stages(progress) as told:
         made, found = fit(networks, read, labels, layers, size, name, kind, seed, holdout, told)
+        tell_if_interrupted(found, name)
         figures = figures_of(
             *(made, networks, found.codes, found.outputs, found.labels),
             fitted=found.rows,
             reconstruction=found.reconstruction,
             seconds=found.seconds,
         )
-        if stability and len(found.held_out):
+        if stability and len(found.held_out) and not found.interrupted:
             ours, others = activations_of(model, networks, made), []
             mine = _attributes(ours, read)[found.held_out]
             for number in range(1, stability + 1):
@@ -183,6 +185,16 @@ def fitted(
     for network in networks.values():
         registration.meet(network)
     return replace(made, figures=figures)
+
+
+def tell_if_interrupted(found: Fitted, name: str) -> None:
+    """Warn where Ctrl-C ended the learning of a dictionary before its time."""
+    if found.interrupted:
+        warnings.warn(
+            f"learning '{name}' was interrupted: it is the best dictionary so far; learn it again to have it whole",
+            IalgebraWarning,
+            stacklevel=2,
+        )
 
 
 def _own_labels(catalog: Catalog, network: Network, inputs: str) -> HeadLabels | None:

@@ -20,7 +20,8 @@ from ..models.fitting import HeadLabels
 from ..models.reading import Batch
 from ..results.concept_report import ConceptReport
 from ..system.arguments import checked
-from .concepts import as_batches
+from ..system.stages import shows_progress, stages
+from .concepts import as_batches, tell_if_interrupted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +49,7 @@ def learn(
     seed: int = 0,
     holdout: float = 0.2,
     epochs: int = 2,
+    progress: bool | None = None,
 ) -> LearnedByDesign:
     """Train a module to be interpretable by design (FLINT, Parekh et al., 2021): **its weights are changed**, in place.
 
@@ -56,7 +58,8 @@ def learn(
     epoch stays that does best by the head's fidelity and the module's accuracy together, if it loses no more than .3 %
     of the labels that the module predicted before. `inputs`: a batch, or (batch, labels) pairs; the module has to be
     trained already. `layers`: that the encoder reads. A share `holdout` of the inputs is kept out for the report.
-    Ctrl-C keeps the best so far.
+    `progress` shows how it stands (None: in terminals and notebooks). Ctrl-C keeps the best so far, of the module too,
+    and warns of it.
 
     Register what comes out: `con.register_model("f", learned.model)`, then `con.register_concepts("f",
     learned.dictionary)`. Raises BindError or ShapeError for what does not fit, ModelError for a failing module.
@@ -64,7 +67,11 @@ def learn(
     if isinstance(inputs, str):
         raise BindError(f"inputs are a text, '{inputs:.40}'; learn is outside of any session, so give tensors")
     network = Network("f", model, classes=classes)
-    made, seen = learn_by_design(network, as_batches(inputs), labels, layers, size, name, seed, holdout, epochs)
+    with stages(shows_progress(progress)) as told:
+        made, seen = learn_by_design(
+            network, as_batches(inputs), labels, layers, size, name, seed, holdout, epochs, told
+        )
+    tell_if_interrupted(seen, name)
     figures = figures_of(
         *(made, {"f": network}, seen.codes, seen.outputs, seen.labels),
         fitted=seen.rows,
