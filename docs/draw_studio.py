@@ -112,16 +112,16 @@ def draw_concepts(browser: Browser) -> None:
     from examples.cases import fashion
     from ialgebra.results.scores import Scores
 
-    data = fashion.load(train=8_000, test=600)
+    data = fashion.load(train=6_000, test=600)
     con = ialgebra.connect(progress=False)
     con.register_model("f", clothes.trained(data.images, data.labels), classes=data.classes)
     con.register_input("xs", data.test_images, labels=[data.classes[int(each)] for each in data.test_labels])
-    con.fit_concepts("f", data.images, data.labels)
+    con.fit_concepts("f", data.images, data.labels, size=16, kind="nmf")
     conflicts = con.sql("predict f, f.g from xs having prediction(f) <> prediction(f.g) limit 1")
     assert isinstance(conflicts, Scores)
     query = f"select * from f(xs) having index = {conflicts.places[0]}"
     with studio.started(con, opening=query) as served:
-        page = browser.new_page(viewport={"width": 1240, "height": 1040}, reduced_motion="reduce")
+        page = browser.new_page(viewport={"width": 1240, "height": 1290}, reduced_motion="reduce")
         page.set_default_timeout(PATIENCE)
         page.goto(served.url)
         answered(page, query)
