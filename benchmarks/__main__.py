@@ -43,6 +43,7 @@ BENCHMARKS = (
     Benchmark("strategies", quick=True),
     Benchmark("drilldown", quick=True),
     Benchmark("limit", quick=True),
+    Benchmark("modes", needs=("transformers",), quick=True),
     Benchmark("costmodel", quick=True),
     Benchmark("scale", quick=True),
     Benchmark("gpu", quick=True),
