@@ -155,7 +155,7 @@ UNREACHED = {  # in queries, and why
     "the operands' players are": OF_CONCEPTS,
     "is a function of an attribute": OF_CONCEPTS,
     "is for maps of images; a map over": OF_CONCEPTS,
-    "is written {_OF_CONCEPTS[word]}": OF_CONCEPTS,
+    "is written {OF_CONCEPTS[word]}": OF_CONCEPTS,
     "relevance is read of a map": OF_CONCEPTS,
     "there is no attribute {index}": OF_CONCEPTS,
     "the mass of a map over concepts": OF_CONCEPTS,

@@ -132,7 +132,7 @@ def test_a_notebook_s_line_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
         return Handle()
 
     monkeypatch.setattr(display, "display", display_line)
-    monkeypatch.setattr(progress, "_BAR_AFTER", 0.0)
+    monkeypatch.setattr(progress, "BAR_AFTER", 0.0)
     monkeypatch.setattr(progress, "_REFRESHED", 0.0)
     monkeypatch.setattr(progress, "in_notebook", lambda: True)
     with progress.bar(True) as watch:

@@ -175,6 +175,8 @@ def _texts(value: object) -> list[str] | None:
     """The texts in a list, an array or a Series of nothing else; None for anything else."""
     if isinstance(value, Mapping | Tensor) or not isinstance(value, Iterable) or isinstance(value, str):
         return None
+    if getattr(value, "ndim", 1) == 0:  # an array of one number or object, which says that it can be iterated
+        return None
     if not isinstance(value, list | tuple) and getattr(value, "dtype", None) not in (object, "str", "string"):
         return None
     found = list(value)
