@@ -87,4 +87,3 @@ def _regions(images: Tensor) -> dict[str, Tensor]:
         "middle": ((row >= 10) & (row < 18)).float().expand_as(own),
         "sleeves": ((column < 6) | (column >= 22)).float().expand_as(own),
     }
-
