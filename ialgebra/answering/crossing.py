@@ -16,12 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..algebra.edits.numbers import narrowed
-from ..algebra.packings import carrying, packing_of
 from ..algebra.rankings import ModelScore
 from ..algebra.sources import Source
 from ..catalog.catalog import Catalog
-from ..catalog.drawing import numbers_of
+from ..catalog.drawing import like, numbers_of
 from ..catalog.inputs import Element, Entry
 from ..errors import BindError
 from ..execution.store import Store
@@ -66,14 +64,11 @@ class _Line:
             for k, part in zip(numbers.tolist(), parts.tolist(), strict=True)
         ]
         made = self.generator.drawn(moved)
-        plain = self.generator.drawn([self.codes[k] for k in numbers.tolist()]) if self.residual else made
-        found = []
-        for k, new, old in zip(numbers.tolist(), made, plain, strict=True):
-            held = self.catalog.element(self.sources[k]).tensor
-            x, packing = numbers_of(held, self.entry.name), packing_of(held)
-            drawn = narrowed(x.double() + (new.double() - old.double()) if self.residual else new, x.dtype)
-            found.append(drawn if packing is None else carrying(drawn, packing))
-        return found
+        plain: Sequence[Tensor | None] = [None] * len(made)
+        if self.residual:
+            plain = self.generator.drawn([self.codes[k] for k in numbers.tolist()])
+        bases = [self.catalog.element(self.sources[k]).tensor for k in numbers.tolist()]
+        return [like(base, self.entry.name, new, old) for base, new, old in zip(bases, made, plain, strict=True)]
 
     def predicted(self, model: str, tensors: Sequence[Tensor]) -> Ints:
         """The classes that a model predicts for such inputs (n,)."""

@@ -67,19 +67,16 @@ class Drawings:
         """
         block = ahead or self.block_of(source)
         generator = self.generator(source)
-        packing = packing_of(self.element(self.base(source)).tensor)
         origins = [self.base(each) for each in block]
         if len(set(origins)) > 1:
             self._find_points(list(dict.fromkeys(origins)), generator)
-        bases = [numbers_of(self.element(each).tensor, source.name) for each in origins]
-        made = generator.drawn([self.code(each, generator) for each in block])
+        bases = [self.element(each).tensor for each in origins]
+        made: list[Tensor] = generator.drawn([self.code(each, generator) for each in block])
+        plain: Sequence[Tensor | None] = [None] * len(block)
         if any(isinstance(edit, LatentEdit) and edit.keep for edit in self.chain(source)):
             plain = generator.drawn([self.point(each, generator) for each in origins])
-            made = [
-                base.double() + (new.double() - old.double()) for base, new, old in zip(bases, made, plain, strict=True)
-            ]
-        drawn = [narrowed(one, base.dtype) for one, base in zip(made, bases, strict=True)]
-        return dict(zip(block, drawn if packing is None else [carrying(each, packing) for each in drawn], strict=True))
+        drawn = [like(base, source.name, new, old) for base, new, old in zip(bases, made, plain, strict=True)]
+        return dict(zip(block, drawn, strict=True))
 
     def read_by(self, source: Source) -> DrawnBy:
         """The generators, axes and models that decide how a source is drawn, besides its inputs."""
@@ -255,6 +252,14 @@ def numbers_of(x: Tensor, name: str) -> Tensor:
     if packing is not None and not bool(packing.amounts(plain(x)).all()):
         raise BindError(f"a generator draws numbers; '{name}' holds texts, missing values or several parts")
     return plain(x)
+
+
+def like(base: Tensor, name: str, new: Tensor, old: Tensor | None = None) -> Tensor:
+    """What was drawn, as an input like `base`; with `old`, what its own code draws, as `base` moved by what is new.
+    Raises what `numbers_of` raises."""
+    x, packing = numbers_of(base, name), packing_of(base)
+    drawn = narrowed(new if old is None else x.double() + (new.double() - old.double()), x.dtype)
+    return drawn if packing is None else carrying(drawn, packing)
 
 
 def class_of(network: Network, named: str) -> int:

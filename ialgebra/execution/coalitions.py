@@ -46,7 +46,6 @@ def evaluate_pass(
     pace = Pace(each, [tables.networks[model] for model in each.models])
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
     copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass
-    tabled = BegunJobs(each, tables)
 
     def works(chunk: Sequence[_Place], run: Run) -> list[Work]:
         if tables.plan.strategy.reuse and desk.overtaken():
@@ -65,7 +64,8 @@ def evaluate_pass(
             free = desk.free_layers(model, read_at, run.mode)
             compiles = run.mode == "compiled" and len(lacked) * copies == run.batch_size
             chosen = None if len(lacked) == len(chunk) else np.repeat(lacking, copies)
-            least, begun = desk.least(run, model), tabled.of([number for number, _ in _by_job(chunk)], model, run, pace)
+            least = desk.least(run, model)
+            begun = _tables_of(each, [number for number, _ in _by_job(chunk)], model, tables)
             found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size, least, begun))
         return found
 
@@ -90,32 +90,11 @@ def evaluate_pass(
             desk.in_batches(pending, run, first, works, read, named, each=copies, timed=not ends, after=after_batch)
 
 
-class BegunJobs:
-    """Which jobs of a pass begin from pattern tables: those that have rows enough left when their first batch comes."""
-
-    def __init__(self, each: Pass, tables: Tables) -> None:
-        self._pass = each
-        self._tables = tables
-        self._begins: dict[tuple[str, int], bool] = {}
-
-    def of(self, jobs: Sequence[int], model: str, run: Run, pace: Pace) -> tuple[TableOfGame, ...]:
-        """The tables of the jobs of a batch; none unless all have one, or while ways to run the pass are tried."""
-        planned = [self._pass.tables.get((model, number)) for number in jobs]
-        if None in planned or not (pace.settled or self._tables.plan.strategy.table):
-            return ()
-        found = [table for table in planned if table is not None]
-        if not all(self._pays(model, number, table) for number, table in zip(jobs, found, strict=True)):
-            return ()
-        return tuple(found)
-
-    def _pays(self, model: str, number: int, table: TableOfGame) -> bool:
-        place = (model, number)
-        if place not in self._begins:
-            left = int(self._tables.lacking(number, model).sum())
-            forced = self._tables.plan.strategy.table is True
-            same = self._tables.outcome.contents[model] == table.content
-            self._begins[place] = same and (forced or left > table.planned.worth)
-        return self._begins[place]
+def _tables_of(each: Pass, jobs: Sequence[int], model: str, tables: Tables) -> tuple[TableOfGame, ...]:
+    """The pattern tables of the jobs of a batch; none unless all jobs have one for the model as it is now."""
+    planned = [each.tables.get((model, number)) for number in jobs]
+    found = [table for table in planned if table is not None and table.content == tables.outcome.contents[model]]
+    return tuple(found) if len(found) == len(planned) else ()
 
 
 def _blocks(numbers: Sequence[int], tables: Tables) -> Iterator[list[int]]:

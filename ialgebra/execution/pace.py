@@ -28,11 +28,6 @@ class Pace:
         self._trials: Iterator[Run] | None = self._alternatives() if each.run.explore else None
         self._repeats = _TRIAL_BATCHES
 
-    @property
-    def settled(self) -> bool:
-        """Whether no other way to run the pass will be tried."""
-        return self._trials is None or next(self._alternatives(), None) is None
-
     def next(self, left: int) -> Run:
         """How to run the next batch, when `left` rows are left."""
         if self._trials is not None and self._repeats == 0:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError
+from .whitening import whitening
 
 _PENALTIES = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of a ridge regression, as shares of the number of inputs
 _HELD_OUT = 0.2
-_NOTHING = 1e-10  # of the largest variance: directions in which the codes do not differ
 _FEWEST = 8  # inputs that an axis is fitted to
 
 
@@ -62,14 +62,12 @@ class CodeSpace:
             raise BindError(f"an axis needs a collection of {_FEWEST} inputs or more; this one has {len(stacked)}")
         flat = stacked.reshape(len(stacked), -1)
         mean = flat.mean(dim=0)
-        variances, directions = torch.linalg.eigh((flat - mean).T @ (flat - mean) / (len(flat) - 1))
-        if not float(variances[-1]) > 0:
+        whiten, colour = whitening((flat - mean).T @ (flat - mean) / (len(flat) - 1))
+        if not len(colour):
             raise BindError(
                 "all inputs of this collection have the same code, so that no axis leads from one to another"
             )
-        kept = variances > _NOTHING * variances[-1]
-        scale = variances[kept].sqrt()
-        return cls(stacked, mean, directions[:, kept] / scale, (directions[:, kept] * scale).T)
+        return cls(stacked, mean, whiten, colour)
 
     @property
     def form(self) -> tuple[int, ...]:

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from ..errors import BindError
+from .whitening import whitening
 
 _ROUNDS = 24  # steps to the margin
 _HALVINGS = 12  # of what was moved too far
 _ROUNDING, _COARSE = 1e-10, 1e-5  # of a lead, in double and in single precision
 _STRAIGHT = 1e-4  # of a change of scores, by which the middle of a straight line may be off
 _LONGEST = 1.0  # of a step, in standard deviations a dimension
-_NOTHING = 1e-10  # of the largest variance: directions in which the codes do not differ
 
 _Scores = Callable[[Tensor], Tensor]
 """Scores (n, K) of codes (n, levels, width), with gradients."""
@@ -57,7 +57,7 @@ class _Search:
         """The nearest codes to the start (n, D) that were found, and how far the target leads there (n,)."""
         if self.beyond is None:
             return self._taken_back(start, self._stepped(start))
-        whiten = _whitening(self.spread)[0]
+        whiten = whitening(self.spread)[0]
         # Without the product of matrices, so that a distance does not depend on the other rows.
         apart = torch.cdist(start @ whiten, self.beyond @ whiten, compute_mode="donot_use_mm_for_euclid_dist")
         end = self.beyond[apart.argmin(dim=1)]
@@ -150,7 +150,7 @@ def counterfactuals(
 def _aside(moves: Tensor, spread: Tensor, numbers: Sequence[int]) -> Tensor:
     """Moves (n, D) as long as the given ones, in standard deviations, at right angles to them and to those of smaller
     numbers; one standard deviation where nothing was moved."""
-    whiten, colour = _whitening(spread)
+    whiten, colour = whitening(spread)
     if max(numbers) > len(colour):
         raise BindError(
             f"codes of this collection differ in {len(colour)} directions, so that there are no more "
@@ -169,14 +169,6 @@ def _aside(moves: Tensor, spread: Tensor, numbers: Sequence[int]) -> Tensor:
     chosen = torch.stack([before[max(1, number - 1)][row] for row, number in enumerate(numbers)])
     aside: Tensor = torch.where(length > 0, length, torch.ones_like(length)) * chosen @ colour
     return aside
-
-
-def _whitening(spread: Tensor) -> tuple[Tensor, Tensor]:
-    """What leads codes to standard deviations (D, r), and back (r, D), in the r directions in which codes differ."""
-    variances, directions = torch.linalg.eigh(spread.double())
-    kept = variances > _NOTHING * variances[-1].clamp(min=1e-300)
-    scale = variances[kept].sqrt()
-    return directions[:, kept] / scale, (directions[:, kept] * scale).T
 
 
 def lead_of(scores: Tensor, target: int) -> Tensor:

@@ -7,10 +7,11 @@ how many others are asked for with it. Codes of inputs are kept by content. Know
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from ..models.adapters.results import logits
 from ..models.network import Network
 from ..models.scalar import asking
 from ..system import forking
-from ..system.shortage import is_out_of_memory
+from ..system.shortage import blamed
 from .adapters import adapted
 from .counterfactuals import counterfactuals
 from .protocol import Generator, known_generator
@@ -60,22 +61,14 @@ def _as_tensor(made: object) -> Tensor:
     return made
 
 
-@contextmanager
-def _searching(network: Network) -> Iterator[None]:
-    """A frame in which what a model raises, or has no gradients for, is an error of ours."""
-    try:
-        yield
-    except IalgebraError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        if "grad" in str(error):
-            raise BindError(
-                f"no gradients can be taken through model '{network.name}' and what draws its inputs, which a "
-                f"counterfactual needs: {error}"
-            ) from error
-        raise ModelError(f"model '{network.name}' raised {type(error).__name__}: {error}") from error
+def _searched(network: Network, error: Exception) -> IalgebraError:
+    """What is said where a model fails in a search, or has no gradients for it."""
+    if "grad" in str(error):
+        return BindError(
+            f"no gradients can be taken through model '{network.name}' and what draws its inputs, which a "
+            f"counterfactual needs: {error}"
+        )
+    return ModelError(f"model '{network.name}' raised {type(error).__name__}: {error}")
 
 
 def _digest(codes: Tensor) -> str:
@@ -239,7 +232,7 @@ class RegisteredGenerator:
                 spent((1 + tried.requires_grad) * len(codes))
                 return self._scores(network, tried)
 
-            with asking(self._drawing, 0), asking(network, 0), _searching(network):
+            with asking(self._drawing, 0), asking(network, 0), blamed(partial(_searched, network)):
                 scored = None
                 if examples is not None:
                     scored = examples, self._example_scores(read, network, examples, spent)
@@ -288,23 +281,17 @@ class RegisteredGenerator:
         return torch.cat(found)
 
     def _check(self) -> None:
-        """Raise ShapeError for a generator that draws other inputs than those of its collection."""
-        try:
-            with torch.no_grad():
-                made = self._drawing
-                codes = torch.linspace(-1, 1, self.levels * self.width, dtype=torch.float64)
-                made.meet(codes.reshape(self.levels, self.width))
-                drawn = made.column_count
-                one, other = (self._blocks(made, codes.reshape(1, self.levels, self.width)) for _ in range(2))
-        except IalgebraError:
-            raise
+        """Raise ShapeError for a generator that draws other inputs than those of its collection, and BindError for one
+        that draws at random."""
+        codes = torch.linspace(-1, 1, self.levels * self.width, dtype=torch.float64).reshape(self.levels, self.width)
+        with torch.no_grad():
+            self._drawing.meet(codes)
+            one, other = (self._blocks(self._drawing, codes[None]) for _ in range(2))
         if not torch.equal(one, other):
             raise BindError(
                 f"generator '{self.name}' draws other inputs from the same codes each time; make its noise constant"
             )
-        wanted = 1
-        for size in self.shape:
-            wanted *= size
+        drawn, wanted = self._drawing.column_count, math.prod(self.shape)
         if drawn != wanted:
             raise ShapeError(
                 f"generator '{self.name}' draws {drawn:,} numbers; an input of shape {self.shape} has {wanted:,}"

@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..errors import BindError, ShapeError
-from ..models.concepts.factors import FittingProgress
 from ..system.arguments import checked
-from ..system.stages import shows_progress, stages
+from ..system.stages import FittingProgress, shows_progress, stages
 from .linear import stacked
 from .mixtures import mixture
 from .similarity import structural_similarity

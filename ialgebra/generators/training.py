@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..models.concepts.factors import FittingProgress
-from ..models.concepts.learning import Best
+from ..models.best import Best
 from ..models.fitting import split
+from ..system.stages import FittingProgress
 from .similarity import structural_similarity
 from .style_nets import StyleNets
 

@@ -7,18 +7,17 @@ out-of-memory errors. May not know: plans, queries or the catalog.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import BindError, IalgebraError, ModelError, ShapeError
+from ..errors import BindError, ModelError, ShapeError
 from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate
-from ..system.shortage import is_out_of_memory
+from ..system.shortage import blamed
 from .protocol import GameInterpreter, ModelInterpreter, Options, Question, Questions
 
 
@@ -127,14 +126,9 @@ def known_map(name: str, found: object, players: NDArray[np.int64]) -> NDArray[n
     return inside
 
 
-@contextmanager
-def _blamed(name: str) -> Iterator[None]:
-    try:
-        yield
-    except IalgebraError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
+def _blamed(name: str) -> AbstractContextManager[None]:
+    def told(error: Exception) -> ModelError:
         said = " ".join(str(error).split())
-        raise ModelError(f"interpreter '{name}' raised {type(error).__name__}: {said:.300}") from error
+        return ModelError(f"interpreter '{name}' raised {type(error).__name__}: {said:.300}")
+
+    return blamed(told)

@@ -87,12 +87,10 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class TableOfGame:
-    """The table that is planned for one game of a model: `exactly` says that it is used only if its rows are those of
-    full passes to the last bit."""
+    """The table that is planned for one game of a model, as the model was then."""
 
     planned: Planned
     content: tuple[object, ...]
-    exactly: bool
 
 
 class Tabling:
@@ -166,18 +164,16 @@ class Tabling:
         rows: int,
         layers: Collection[int | None],
         mode: Mode,
-        *,
-        forced: bool = False,
     ) -> Planned | None:
-        """The table of least cost for `rows` rows of a game that reads these layers; None if none pays."""
+        """The table of least cost for `rows` rows of a game that reads these layers; None if none has fewer rows."""
         taps = self._taps(layers)
         anatomy = self._anatomy(content, taps, mode)
         if isinstance(anatomy, str) or self._network.behaviour.words:
             return None
         scale = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
-        place = (segments.tobytes(), segments.shape, players, scale, frozenset(taps), mode == "folded", forced)
+        place = (segments.tobytes(), segments.shape, players, scale, frozenset(taps), mode == "folded")
         if place not in self._plans:
-            self._plans[place] = plan(anatomy, segments, players, rows, taps, forced=forced)
+            self._plans[place] = plan(anatomy, segments, players, rows, taps)
         return self._plans[place]
 
     def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
@@ -222,7 +218,7 @@ class Tabling:
             return None
         if anatomy is not game.planned.anatomy:
             return None  # it was planned for passes in another mode
-        place = (name, game.planned.cut, mode, game.exactly)
+        place = (name, game.planned.cut, mode)
         if (known := self._tables.find(place)) is not None:
             return None if isinstance(known, str) else known
         started = time.perf_counter()
@@ -260,6 +256,4 @@ class Tabling:
         found = network.resume(Begun(anatomy, planned.cut, table.rows(masks), CHECKED), layers, mode)
         if not agree([found[layer] for layer in full], list(full.values())):
             self.refused[mode] = "rows of its tables differ from full passes by more than rounding"
-        elif game.exactly and not all(torch.equal(found[layer], full[layer]) for layer in full):
-            self.refused[mode] = "rows of its tables differ from full passes in the last bits"
         return self.refused.get(mode, table)

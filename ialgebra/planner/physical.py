@@ -116,7 +116,7 @@ class Pass:
     run: Run
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
-    tables: Mapping[tuple[str, int], TableOfGame] = field(default_factory=dict)  # by model and job, where they pay
+    tables: Mapping[tuple[str, int], TableOfGame] = field(default_factory=dict)  # by model and job
     untabled: str = ""  # why a pass has no table that was asked for
     asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 

@@ -1,8 +1,8 @@
-"""D11: which passes begin from pattern tables. In: passes with their jobs; out: the same with the tables that pay.
+"""D11: which passes begin from pattern tables. In: passes with their jobs; out: the same with tables, if asked for.
 
-A table holds the values of a prefix of the network for all coalitions of a game (`models.graph.patterns`). It pays
-where the rows that it saves are worth more than the rows that make it and check it. Nothing is run here but one row
-of a network that has no graph yet, to learn the shapes of its values.
+A table holds the values of a prefix of the network for all coalitions of a game (`models.graph.patterns`). A strategy
+asks for tables; that they are chosen by what they cost is not built. Nothing is run here but one row of a network that
+has no graph yet, to learn the shapes of its values.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ def _tables(
                 rows,
                 job.layers(model),
                 each.run.mode,
-                forced=strategy.table is True,
             )
             if planned is not None:
-                yield (model, number), TableOfGame(planned, content, exactly=strategy.table is None)
+                yield (model, number), TableOfGame(planned, content)
 
 
 def _plain(job: Job, network: Network) -> bool:

@@ -13,16 +13,15 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
 from ..errors import BindError, IalgebraError, visible
 from ..system import disk
-from ..system.arrays import Floats, Ints
 from .model_scores import ModelScores
 from .pixels import PictureBytes, png
-from .scored_inputs import ScoredInputs
+from .shown_scores import ShownScores
 
 MOST_INPUTS: Final = 4_096
 """Inputs of one page."""
@@ -35,26 +34,7 @@ _LEFT_OUT: Final = ", of the five highest classes of each input"
 _DIGITS: Final = 4  # of a score
 
 
-class ExploredScores(Protocol):
-    """The part of `Scores` that a page holds; it says what every entry means."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def query(self) -> str: ...
-    @property
-    def models(self) -> tuple[ModelScores, ...]: ...
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-    @property
-    def places(self) -> Ints: ...
-    @property
-    def steps(self) -> Floats: ...
-    @property
-    def contents(self) -> ScoredInputs | None: ...
-
-
-def write(path: Path, answers: Sequence[ExploredScores]) -> Path:
+def write(path: Path, answers: Sequence[ShownScores]) -> Path:
     """Write the page of some answers; see `Scores.export`."""
     content = page(answers)
     try:
@@ -65,7 +45,7 @@ def write(path: Path, answers: Sequence[ExploredScores]) -> Path:
     return path
 
 
-def page(answers: Sequence[ExploredScores]) -> str:
+def page(answers: Sequence[ShownScores]) -> str:
     """The page of some answers as HTML. Raises as `Scores.export` does."""
     count = sum(each.size for each in answers)
     if not all(each.size for each in answers):
@@ -102,7 +82,7 @@ def _digest(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
 
 
-def _shown(answers: Sequence[ExploredScores], count: int) -> list[PictureBytes] | list[str]:
+def _shown(answers: Sequence[ShownScores], count: int) -> list[PictureBytes] | list[str]:
     """The inputs of all rows, as pictures of one size, or in words."""
     contents = [each.contents for each in answers]
     if any(each is None or each.pictured != (contents[0] is not None and contents[0].pictured) for each in contents):
@@ -121,7 +101,7 @@ def _shown(answers: Sequence[ExploredScores], count: int) -> list[PictureBytes] 
     return pictures or lines
 
 
-def _data(answers: Sequence[ExploredScores], inputs: list[PictureBytes] | list[str]) -> dict[str, object]:
+def _data(answers: Sequence[ShownScores], inputs: list[PictureBytes] | list[str]) -> dict[str, object]:
     """What the script reads: the answers with the rows of each input, the rows, the models with the scores of each."""
     rows: list[dict[str, object]] = []
     asked: list[dict[str, object]] = []

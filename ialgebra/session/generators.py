@@ -28,6 +28,7 @@ from ..results.cross_effects import CrossEffects
 from ..results.relation import Relation
 from ..results.scores import Scores
 from ..system.checks import shown
+from ..system.shortage import blamed
 from .history import History
 from .names import valid_name
 from .steps import PythonCall
@@ -169,12 +170,8 @@ def _called(name: str, what: Callable[[Any], object], entry: Entry, block: int) 
     for first in range(0, len(entry.elements), block):
         places = range(first, min(first + block, len(entry.elements)))
         some = [numbers_of(entry.elements[k].tensor, entry.name) for k in places]
-        try:
+        with blamed(lambda error: BindError(f"axis '{name}': its function raised {type(error).__name__}: {error}")):
             said = what(torch.stack(some))
-        except IalgebraError:
-            raise
-        except Exception as error:
-            raise BindError(f"axis '{name}': its function raised {type(error).__name__}: {error}") from error
         try:
             given = said if isinstance(said, Tensor) else np.asarray(said)
             if given.dtype in (torch.complex64, torch.complex128) or np.iscomplexobj(given):

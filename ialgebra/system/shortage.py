@@ -1,4 +1,5 @@
-"""Memory that ran out. In: errors. Out: whether one says so, and a frame that says it in a sentence.
+"""Memory that ran out. In: errors. Out: whether one says so, a frame that says it in a sentence, and one that blames
+others for everything else.
 
 Batches of rows are tried again in half their size where memory runs out; `enough_memory` is for everything else. It
 imports only the standard library and may not know what was computed.
@@ -7,7 +8,7 @@ imports only the standard library and may not know what was computed.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import IalgebraError, ResourceError
@@ -43,3 +44,17 @@ def enough_memory(where: str, remedy: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ResourceError(f"out of memory {where}; {remedy}") from error
+
+
+@contextmanager
+def blamed(told: Callable[[Exception], IalgebraError]) -> Iterator[None]:
+    """A frame around code that is not ours: what it raises becomes the error that `told` makes of it. Errors that are
+    ours already pass, and out of memory passes, since fewer rows may help."""
+    try:
+        yield
+    except IalgebraError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise told(error) from error

@@ -14,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 BAR_AFTER: Final = 0.5
 """Seconds of work after which a bar appears."""
 
+FittingProgress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, and how much there is in all."""
+
 
 def in_notebook() -> bool:
     """Whether this is the kernel of a notebook."""
@@ -27,7 +30,7 @@ def shows_progress(wanted: bool | None) -> bool:
 
 
 @contextmanager
-def stages(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+def stages(shown: bool) -> Iterator[FittingProgress]:
     """A bar on stderr for what has stages: it is told what is being done, how much of it is done, and how much there
     is. It appears once this has taken a second or so."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -176,3 +176,15 @@ def test_what_is_no_axis_or_generator_is_refused() -> None:
         ]:
             with pytest.raises(BindError, match=words):
                 con.register_axis("a", what)
+
+
+def test_memory_that_runs_out_in_the_function_of_an_axis_is_no_fault_of_the_function() -> None:
+    def hungry(_batch: Tensor) -> Tensor:
+        raise MemoryError
+
+    xs = torch.rand(20, 4)
+    with ialgebra.connect(progress=False) as con:
+        con.register_input("xs", xs)
+        con.register_generator("G", LinearGenerator.fit(xs, 2), collection="xs")
+        with pytest.raises(ialgebra.errors.ResourceError, match="out of memory"):
+            con.register_axis("hungry", hungry)

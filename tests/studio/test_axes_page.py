@@ -49,38 +49,21 @@ def counts(page: Page) -> tuple[int, int]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsers.launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
 def con() -> Iterator[ialgebra.Session]:
     with digits.session() as con:
         yield con
 
 
 @pytest.fixture(scope="module")
-def faults() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def running(con: ialgebra.Session) -> Iterator[Studio]:
+def served(con: ialgebra.Session) -> Iterator[Studio]:
     with studio.started(con, opening=START) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def opened(browser: Browser, running: Studio, faults: list[str]) -> Iterator[Page]:
-    with browsers.opened(browser, running.url, faults) as made:
-        yield made
-
-
 @pytest.fixture
-def fresh(browser: Browser, running: Studio, faults: list[str]) -> Iterator[Page]:
+def fresh(browser: Browser, served: Studio, faults: list[str]) -> Iterator[Page]:
     """A page with a script of its own."""
-    with browsers.opened(browser, running.url, faults) as made:
+    with browsers.opened(browser, served.url, faults) as made:
         made.wait_for_selector(".axes [data-model=h]")
         yield made
 

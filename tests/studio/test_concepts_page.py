@@ -18,7 +18,7 @@ from tests.studio.browsers import Hand, quoted
 from tests.studio.dictionaries import MANY, NAMES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
     from ialgebra.apps.studio.studio import Studio
 
@@ -37,12 +37,6 @@ BOTH = "select * from f(x, players => concepts) where concept in ('legs', 'in')"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsers.launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
 def con() -> Iterator[ialgebra.Session]:
     with dictionaries.session() as session:
         yield session
@@ -55,15 +49,8 @@ def served(con: ialgebra.Session) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module")
-def faults() -> list[str]:
-    """What the page complained of, and what it asked of other hosts."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, served: Studio, faults: list[str]) -> Iterator[Page]:
-    with browsers.opened(browser, served.url, faults) as made:
-        yield made
+def page(opened: Page) -> Page:
+    return opened
 
 
 class ConceptsHand(Hand):

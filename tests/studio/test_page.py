@@ -76,27 +76,14 @@ def session() -> ialgebra.Session:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsers.launched() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
 def served() -> Iterator[Studio]:
     with studio.started(session(), opening=START) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def faults() -> list[str]:
-    """What the page complained of, and what it asked of other hosts."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, served: Studio, faults: list[str]) -> Iterator[Page]:
-    with browsers.opened(browser, served.url, faults) as made:
-        yield made
+def page(opened: Page) -> Page:
+    return opened
 
 
 @pytest.fixture

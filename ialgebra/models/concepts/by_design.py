@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from ...errors import BindError, IalgebraWarning
 from ...kernels.forward import tapped, uncompiled
+from ...system.stages import FittingProgress
 from ..adapters import results
 from ..fitting import HeadLabels, known_truth, split
 from ..goals import alike, explained, goal_of, held
@@ -31,7 +32,6 @@ from ..reading import Batch
 from ..regression import Goal
 from ..turns import turn
 from .dictionary import Dictionary
-from .factors import FittingProgress
 from .fitting import Fitted, check_arguments, finished, lessons_of, of_interpreter
 from .hidden import HiddenOfInputs, read_hidden
 from .learning import (

@@ -8,21 +8,19 @@ sparse autoencoder, of whose codes the k largest stay (Makhzani and Frey, 2014).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ...system.stages import FittingProgress
+
 _SWEEPS, _ENOUGH = 200, 1e-5  # of `nmf`, at most; the relative fall of the error in ten sweeps below which it stops
 _CODE_STEPS = 120  # of `nonnegative_codes`, always as many, so that a row's codes depend on the row alone
 _BATCH, _CODER_STEPS, _LEARNING_RATE = 256, 600, 2e-3  # of the sparse autoencoder
 _LOW = 0.01  # the part of the mean of all numbers that the start adds to each
 _GRAM_AT_MOST = 4096  # features up to which singular vectors are found exactly
-
-FittingProgress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is in all."""
 
 
 def nmf(rows: Tensor, size: int, seed: int = 0, progress: FittingProgress | None = None) -> tuple[Tensor, Tensor]:

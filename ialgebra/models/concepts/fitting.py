@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import BindError
+from ...system.stages import FittingProgress
 from ..fitting import HeadLabels, known_truth, split
 from ..goals import goal_of
 from ..network import Network
@@ -24,7 +25,7 @@ from ..reading import Batch
 from ..regression import fit as fit_linear
 from .dictionary import ConceptHead, ConceptKind, Dictionary
 from .encoders import JoinedArms, NonnegativeEncoder, SparseEncoder, parts_of, places_last
-from .factors import FittingProgress, nmf, sparse_coder
+from .factors import nmf, sparse_coder
 from .hidden import AT_MOST, HiddenOfInputs, LayerOfModel, read_hidden
 from .learning import LOSSES, FlintLosses, FlintNets, Lessons, learned_post_hoc, target_of, warm_codes
 from .metrics import r_squared

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from ...errors import BindError, ShapeError
+from ...system.stages import FittingProgress
 from ..head import pooled
 from ..network import Network
 from ..reading import Batch, batches_of, read_in_parts
-from .factors import FittingProgress
 
 AT_MOST = 1 << 30  # bytes of hidden outputs that are kept
 _FEW = 1 << 26  # bytes up to which they are kept in float32

@@ -8,7 +8,6 @@ of the last hidden layer. Knows tensors and modules: nothing of files, reports o
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...system.stages import FittingProgress
+from ..best import Best
 from ..goals import alike, explained, held
 from ..outputs import OutputReading
 from ..regression import Goal, fit
 from .encoders import Arm, JoinedArms, parts_of
-from .factors import FittingProgress, nmf, nonnegative_codes
+from .factors import nmf, nonnegative_codes
 from .hidden import HiddenOfInputs
 
 _BATCH = 128
@@ -154,24 +155,6 @@ def learned_post_hoc(
         return interpreter, True
     best.restore()
     return interpreter, False
-
-
-class Best:
-    """The best numbers of a module so far."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.score = -math.inf
-        self.state = copy.deepcopy(module.state_dict())
-
-    def see(self, score: float) -> None:
-        """Keeps the numbers that the module has, if they do better, or as well and later."""
-        if score >= self.score:
-            self.score, self.state = score, copy.deepcopy(self.module.state_dict())
-
-    def restore(self) -> None:
-        """Puts the best numbers back."""
-        self.module.load_state_dict(self.state)
 
 
 def total_loss(

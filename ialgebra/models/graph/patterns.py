@@ -101,11 +101,8 @@ def plan(
     players: int,
     rows: int,
     taps: Collection[Tap],
-    *,
-    forced: bool = False,
 ) -> Planned | None:
-    """The table of least cost for `rows` rows of a game, or None if none can pay, or, if it is `forced`, if none has
-    fewer rows than the game.
+    """The table of least cost for `rows` rows of a game, or None if none has fewer rows than the game.
 
     Cuts whose values see the same of the input have the same colours. A later cut never has fewer, so that the last one
     with each number of colours is found by bisection.
@@ -143,7 +140,7 @@ def plan(
                 if size <= TABLE_BYTES and (best is None or told.cost(rows) < best[1].cost(rows)):
                     best = place, told
         first = end
-    if best is None or (best[1].cost(rows) >= rows and not forced):
+    if best is None:
         return None
     place, found = best
     colours = colouring(place).colours

@@ -6,15 +6,15 @@ In: the scores of inputs. Out: a `Picture`. May not know: maps, models or plans.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from ...system.arrays import Floats, Ints
+from ...system.arrays import Floats
 from ..model_scores import ModelScores
-from ..scored_inputs import ScoredInputs
+from ..shown_scores import ShownScores
 from .image import bare
 from .picture import Picture
 from .style import Theme, current_theme
@@ -30,23 +30,6 @@ _MOST_PICTURES = 9  # steps whose inputs stand under the curves
 _MOST_STRIPS = 3  # inputs of a collection of which such steps are shown
 _PICTURE = 0.8  # inches of one of them
 _SIDE = 224  # pixels of one of them
-
-
-class ShownScores(Protocol):
-    """The part of `Scores` that is drawn; it says what every entry means."""
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def models(self) -> tuple[ModelScores, ...]: ...
-    @property
-    def inputs(self) -> tuple[str, ...]: ...
-    @property
-    def places(self) -> Ints: ...
-    @property
-    def steps(self) -> Floats: ...
-    @property
-    def contents(self) -> ScoredInputs | None: ...
 
 
 def score_picture(scores: ShownScores, kind: str) -> Picture:
