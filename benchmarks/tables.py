@@ -18,7 +18,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,47 +29,10 @@ import ialgebra
 from ialgebra import Strategy
 from ialgebra.apps import zoo
 
+from .modes import resnet18, vgg11
+
 PHOTO = "coffee"
 MODES = ("channels-last", "folded")
-WIDTHS = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M")
-
-
-def vgg11() -> nn.Module:
-    """VGG-11 (Simonyan and Zisserman, 2015)."""
-    parts: list[nn.Module] = []
-    before = 3
-    for width in WIDTHS:
-        if isinstance(width, int):
-            parts += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU(inplace=True)]
-            before = width
-        else:
-            parts.append(nn.MaxPool2d(2))
-    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
-
-
-class Block(nn.Module):
-    """A block of ResNet-18 (He et al., 2016)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)])
-        same = stride == 1 and inputs == outputs
-        self.down: nn.Module = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.norms[1](self.second(F.relu(self.norms[0](self.first(x)))))
-        return F.relu(y + self.down(x))
-
-
-def resnet18() -> nn.Module:
-    """ResNet-18."""
-    widths = (64, 64, 128, 256, 512)
-    pairs = [pair for a, b in pairwise(widths) for pair in ((a, b, 1 if a == b else 2), (b, b, 1))]
-    stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
-    blocks = [Block(*each) for each in pairs]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
 
 
 class Excited(nn.Module):
@@ -118,6 +80,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a part of a network's name")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    ialgebra.tune_process()
     for name, (build, tiles, rows) in CASES.items():
         if options.only not in name:
             continue
