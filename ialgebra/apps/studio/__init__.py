@@ -1,9 +1,9 @@
 """The studio: a page on which explanations are drawn, dragged and refined, with the query that each gesture means.
 
 What lives here: the server that the page talks to (`server`, guarded by `security`), what it knows of each page
-(`clients`), which questions are asked when (`scheduler`), and how answers and the catalog are sent (`frames`,
-`described`). In: a session. Out: an address for a browser. Rows are run by the session only. The built page is in
-`assets/`; its sources are in `page/` at the root of the repository.
+(`clients`, `beside`), which questions are asked when (`scheduler`), and how answers and the catalog are sent
+(`frames`, `described`, `sender`). In: a session. Out: an address for a browser. Rows are run by the session only. The
+built page is in `assets/`; its sources are in `page/` at the root of the repository.
 """
 
 from __future__ import annotations

@@ -63,6 +63,11 @@ class PageRequest:
             raise IalgebraError(f"the message '{self.type}' needs an object '{name}'")
         return value
 
+    @property
+    def re(self) -> dict[str, object]:
+        """What says of an answer that it is to this message; nothing if the message wants no answer of its own."""
+        return {} if self.id is None else {"re": self.id}
+
 
 def request(raw: str | bytes) -> PageRequest:
     """What a page sent; IalgebraError for what is no message."""
@@ -93,6 +98,11 @@ class Hello:
     client: str
     url: str
     since: int
+
+    @property
+    def re(self) -> dict[str, object]:
+        """What says of an answer that it is to this message; nothing if the message wants no answer of its own."""
+        return {} if self.id is None else {"re": self.id}
 
 
 def hello(asked: PageRequest) -> Hello:

@@ -21,10 +21,11 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...errors import IalgebraError
-from .clients import StudioClient, Workplace
+from .clients import StudioClient
 from .messages import hello, json_text, problem, request
 from .outbox import TooSlow
 from .security import DoorGuard, Keys
+from .workplace import Workplace
 
 TAKEN_OVER, CLOSING, TOO_SLOW = 4001, 4000, 1013  # why a socket is closed
 _MOST_CLIENTS = 256  # pages that are remembered; those that have gone longest are forgotten first
@@ -100,7 +101,7 @@ class StudioServer:
                     if client is None:
                         await socket.send_text(json_text(problem(error)))
                     else:
-                        client.outbox.put(problem(error))
+                        client.sender.put(problem(error))
         except TooSlow:
             await _close(socket, TOO_SLOW)
         except (WebSocketDisconnect, RuntimeError):  # gone, also while it was sent something
@@ -135,7 +136,7 @@ class StudioServer:
         """Send what waits for a page, for as long as it takes it."""
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while client.socket is socket:
-                for each in await client.next():
+                for each in await client.sender.next():
                     await (socket.send_text(each) if isinstance(each, str) else socket.send_bytes(each))
 
     def _forget(self) -> None:

@@ -18,11 +18,11 @@ import uvicorn
 from ...errors import IalgebraError
 from ...results.assemble import say
 from ...session.session import Session
-from .clients import Workplace
 from .messages import MOST_BYTES
 from .opening import Example, first_query
 from .security import Keys, is_loopback
 from .server import StudioServer
+from .workplace import Workplace
 
 _PINGED_EVERY = 20.0  # seconds: a page that does not answer for as long is gone
 _CLOSED_WITHIN = 5.0  # seconds

@@ -24,9 +24,10 @@ import anywidget
 from ...errors import IalgebraError
 from ...results.relation import Relation
 from ...session.session import Session
-from .clients import StudioClient, Workplace
+from .clients import StudioClient
 from .messages import hello, problem, request, unframed
 from .outbox import TooSlow
+from .workplace import Workplace
 
 _ASSETS = resources.files(__package__) / "assets"
 _MOST_OFFERED = 8 << 20  # bytes of a file that is put into a message
@@ -87,15 +88,15 @@ class StudioWidget(anywidget.AnyWidget):
             else:
                 await client.handle(asked)
         except TooSlow:
-            client.outbox.clear()
+            client.sender.clear()
         except IalgebraError as error:
             with contextlib.suppress(TooSlow):
-                client.outbox.put(problem(error))
+                client.sender.put(problem(error))
 
     async def _tell_page(self) -> None:
         """Send what waits for the page."""
         while self._client.socket is self:
-            for each in await self._client.next():
+            for each in await self._client.sender.next():
                 if isinstance(each, bytes):
                     header, arrays = unframed(each)
                     self.send(header, [array.tobytes() for array in arrays.values()])
