@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -58,6 +59,7 @@ _T = TypeVar("_T")
 _MOST_WITHIN = 512  # rows of a batch that must not take long
 _FEWEST_WITHIN, _TOO_LONG = 4, 4.0  # fewer are slow, and measured on a busy machine; unless these take so many seconds
 _UNMEASURED = 4  # a batch that must not take long has so many times fewer rows, before passes were measured
+_SHOWN_CLASS = re.compile(r"(?:class|output) (0|[1-9]\d{0,8})")  # the name of a class that was given none
 _profiles = forking.lock()  # held for moments: profiles are read while a model runs
 
 
@@ -374,10 +376,14 @@ class Network:
     def class_index(self, ref: int | str) -> int:
         """The index (from 0) of a class given by index or name.
 
-        A name may differ in case where that leaves one class; a name that two classes share needs the index. Raises
-        BindError with the legal range or the nearest name.
+        A name may differ in case where that leaves one class; a name that two classes share needs the index. Without
+        names, 'class 3' is what `class_name` tells of index 3. Raises BindError with the legal range or the nearest
+        name.
         """
         if isinstance(ref, str):
+            shown = _SHOWN_CLASS.fullmatch(ref)
+            if not self.classes and shown and self.class_name(int(shown[1])) == ref:
+                return self.class_index(int(shown[1]))
             names = self.classes or []
             found = [index for index, name in enumerate(names) if name == ref]
             found = found or [index for index, name in enumerate(names) if name.lower() == ref.lower()]

@@ -423,7 +423,8 @@ def test_classes_go_by_index_and_name() -> None:
     network = small(classes=["cat", "Dog", "dog"])
     assert [network.class_index(ref) for ref in (0, 2, "cat", "CAT", "Dog", "dog")] == [0, 2, 0, 0, 1, 2]
     assert network.class_name(1) == "Dog"
-    assert small().class_name(1) == "class 1"
+    unnamed = small()
+    assert unnamed.class_name(1) == "class 1" and unnamed.class_index("class 1") == 1  # what is shown can be asked for
     assert small(classes={1: "dog"}).classes == ["class 0", "dog", "class 2"]
 
 
@@ -435,6 +436,12 @@ def test_classes_go_by_index_and_name() -> None:
         (["cat", "dog", "cow"], -1, "model 'f' has no class -1; its classes are 0 to 2"),
         (["crane", "dog", "crane"], "crane", "class 'crane' of model 'f' is the name of 0 and 2; give the index"),
         (None, "cat", "model 'f' has no class 'cat'; it was registered without class names, so give the index"),
+        (None, "class 3", "model 'f' has no class 3; its classes are 0 to 2"),
+        (
+            None,
+            "output 1",
+            "model 'f' has no class 'output 1'; it was registered without class names, so give the index",
+        ),
     ],
 )
 def test_an_unknown_class_is_named_with_what_is_legal(classes: list[str] | None, ref: int | str, said: str) -> None:
