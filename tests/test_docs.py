@@ -55,7 +55,8 @@ def test_the_page_of_interactive_queries_runs(capsys: pytest.CaptureFixture[str]
         exec(compile(code, "interactive.md", "exec"), names)
     stages = re.findall(r"^(coarse|partial|whole) ", capsys.readouterr().out, re.MULTILINE)
     # A reader that is slower than the answers gets the latest only: how many there are depends on the machine.
-    assert stages == sorted(stages) and stages[-1] == "whole"
+    assert stages == sorted(stages)
+    assert stages[-1] == "whole"
     names["con"].close()
 
 

@@ -424,7 +424,8 @@ def test_classes_go_by_index_and_name() -> None:
     assert [network.class_index(ref) for ref in (0, 2, "cat", "CAT", "Dog", "dog")] == [0, 2, 0, 0, 1, 2]
     assert network.class_name(1) == "Dog"
     unnamed = small()
-    assert unnamed.class_name(1) == "class 1" and unnamed.class_index("class 1") == 1  # what is shown can be asked for
+    assert unnamed.class_name(1) == "class 1"
+    assert unnamed.class_index("class 1") == 1
     assert small(classes={1: "dog"}).classes == ["class 0", "dog", "class 2"]
 
 
