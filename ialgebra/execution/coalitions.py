@@ -6,7 +6,7 @@ composed once a batch and goes through every model of the pass that lacks it. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ..models.tabling import TableOfGame
 from ..planner.physical import Pass, Run
+from ..planner.strategy import Strategy
+from ..planner.tabled import TablesOfPass
 from .batches import ROWS_LISTED, Desk
 from .lanes import Done, HybridRows, Rows, Work
 from .pace import Pace
@@ -43,7 +45,10 @@ def evaluate_pass(
     and N of each job, whatever time it is."""
     if each.asked and tables.plan.jobs[each.jobs[0]].hybrids.copies is not None:
         return  # the interpreter that is asked is asked for the ends too
-    pace = Pace(each, [tables.networks[model] for model in each.models])
+    begins = TablesOfPass(each, tables.plan.jobs, tables.networks, tables.outcome.contents.__getitem__)
+    pace = Pace(
+        each, [tables.networks[model] for model in each.models], begins if _open(tables.plan.strategy) else None
+    )
     layers = {model: tables.layers(each.jobs, model) for model in each.models}
     copies = tables.plan.jobs[each.jobs[0]].hybrids.rows  # equal in all jobs of a pass
 
@@ -65,7 +70,8 @@ def evaluate_pass(
             compiles = run.mode == "compiled" and len(lacked) * copies == run.batch_size
             chosen = None if len(lacked) == len(chunk) else np.repeat(lacking, copies)
             least = desk.least(run, model)
-            begun = _tables_of(each, [number for number, _ in _by_job(chunk)], model, tables)
+            known = begins.of(run.mode) if run.table else {}
+            begun = _tables_of(known, [number for number, _ in _by_job(chunk)], model, tables)
             found.append(Work(model, rows, read_at, free, run.mode, chosen, compiles, run.batch_size, least, begun))
         return found
 
@@ -90,9 +96,16 @@ def evaluate_pass(
             desk.in_batches(pending, run, first, works, read, named, each=copies, timed=not ends, after=after_batch)
 
 
-def _tables_of(each: Pass, jobs: Sequence[int], model: str, tables: Tables) -> tuple[TableOfGame, ...]:
+def _open(strategy: Strategy) -> bool:
+    """Whether passes begin from pattern tables where that is cheaper."""
+    return strategy.table is None and strategy.measured and not strategy.pace.filled
+
+
+def _tables_of(
+    known: Mapping[tuple[str, int], TableOfGame], jobs: Sequence[int], model: str, tables: Tables
+) -> tuple[TableOfGame, ...]:
     """The pattern tables of the jobs of a batch; none unless all jobs have one for the model as it is now."""
-    planned = [each.tables.get((model, number)) for number in jobs]
+    planned = [known.get((model, number)) for number in jobs]
     found = [table for table in planned if table is not None and table.content == tables.outcome.contents[model]]
     return tuple(found) if len(found) == len(planned) else ()
 

@@ -15,7 +15,9 @@ class Tape:
     """The batches of one query, in order: first those of a `former` run, then the planned ones."""
 
     def __init__(self, former: Batches | None = None) -> None:
-        self._former = iter([Run(size, mode) for size, mode, count in former or () for _ in range(count)])
+        self._former = iter(
+            [Run(size, mode, table=bool(begun)) for size, mode, count, *begun in former or () for _ in range(count)]
+        )
         self._ran: list[tuple[Run, int]] = []
 
     def next(self, planned: Run) -> Run:
@@ -31,4 +33,7 @@ class Tape:
     @property
     def batches(self) -> Batches:
         """The batches that were run so far."""
-        return tuple((run.batch_size, run.mode, count) for run, count in self._ran)
+        return tuple(
+            (run.batch_size, run.mode, count, "table") if run.table else (run.batch_size, run.mode, count)
+            for run, count in self._ran
+        )

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,12 @@ from .passes import Begun
 from .profile import Mode
 from .tokens import TokenReader
 
+TABLED: tuple[Mode, ...] = ("eager", "channels-last", "folded")
+"""The modes whose passes may begin from tables."""
+
 _NOT_FOLDED = "it was not folded yet"
+_SECONDS_A_MODULE = 1e-4  # to trace a network, on one CPU core
+_ROWS_TO_LEARN = 1.5  # rows that learning the shapes of its values takes as long as
 KEPT_BYTES = 256 << 20
 """Bytes of the tables of one network at most."""
 
@@ -127,15 +132,22 @@ class Tabling:
             self._anatomies[place] = found
         return self._anatomies[place]
 
-    def _found(self, taps: Collection[Tap] | None) -> Anatomy | str:
+    def _barred(self) -> str:
+        """Why the network has no table whatever its graph, or nothing."""
         network = self._network
-        module = uncompiled(network.module)
-        if not isinstance(module, nn.Module) or holds_compiled(network.module):
+        if not isinstance(uncompiled(network.module), nn.Module) or holds_compiled(network.module):
             return "it is compiled, or no torch.nn.Module"
         if network.preprocess is not None or network.reduce is not None or network.tokens is not None:
             return "it is called with more than a tensor"
         if network.train_mode or network.filling is not NO_FILLING or network.example is None:
             return "its rows depend on one another, or on chance"
+        return ""
+
+    def _found(self, taps: Collection[Tap] | None) -> Anatomy | str:
+        if barred := self._barred():
+            return barred
+        network, module = self._network, cast(nn.Module, uncompiled(self._network.module))
+        assert network.example is not None
         with network.aside(), torch.no_grad():
             graph: Graph | str | None = traced(module) if taps is None else network.folded_graph(list(taps))
             if graph is None:  # one row in that mode folds it, and checks it
@@ -147,6 +159,21 @@ class Tabling:
                 return Anatomy.of(graph, network.ready(network.example.unsqueeze(0)).clone())
             except Exception as error:
                 return f"{type(error).__name__}: {error}".split("\n")[0][:200]
+
+    def knows(self, mode: Mode) -> bool:
+        """Whether the graph that passes in a mode run was looked at, while the network was last asked for it."""
+        return any((taps is not None) == (mode == "folded") for taps in self._anatomies)
+
+    def seconds_to_learn(self, mode: Mode, a_row: float) -> float:
+        """About what it takes to learn the graph that passes in a mode run, where a row of a full one takes `a_row`."""
+        if self.knows(mode) or self._barred():
+            return 0.0
+        modules = sum(1 for _ in cast(nn.Module, uncompiled(self._network.module)).modules())
+        return _SECONDS_A_MODULE * modules + _ROWS_TO_LEARN * a_row
+
+    def holds(self, game: TableOfGame, name: Hashable, mode: Mode) -> bool:
+        """Whether the table of a game of this name is made for passes in a mode."""
+        return game.content == self._content and self._tables.find((name, game.planned.cut, mode)) is not None
 
     def why(self, mode: Mode) -> str:
         """Why passes in this mode begin from no table, as far as that is known."""
@@ -170,8 +197,8 @@ class Tabling:
         anatomy = self._anatomy(content, taps, mode)
         if isinstance(anatomy, str) or self._network.behaviour.words:
             return None
-        scale = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
-        place = (segments.tobytes(), segments.shape, players, scale, frozenset(taps), mode == "folded")
+        rows = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
+        place = (segments.tobytes(), segments.shape, players, rows, frozenset(taps), mode == "folded")
         if place not in self._plans:
             self._plans[place] = plan(anatomy, segments, players, rows, taps)
         return self._plans[place]
@@ -214,7 +241,7 @@ class Tabling:
         batch: int,
     ) -> PatternTable | None:
         anatomy = self._anatomy(game.content, self._taps(layers), mode)
-        if isinstance(anatomy, str) or mode in self.refused or mode not in ("eager", "channels-last", "folded"):
+        if isinstance(anatomy, str) or mode in self.refused or mode not in TABLED:
             return None
         if anatomy is not game.planned.anatomy:
             return None  # it was planned for passes in another mode

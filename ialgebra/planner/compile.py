@@ -37,7 +37,7 @@ from .rewrite import RewriteStep, Rewriting
 from .sampling import Effort
 from .search import Sketch, decided_alone, search
 from .strategy import Strategy
-from .tabled import with_tables
+from .tabled import less_saved, with_tables
 from .verify import verify
 
 MOST_SEARCHED: Final = 1000  # games of a query up to which plans are searched; larger queries share all they can
@@ -237,7 +237,8 @@ def size(
     taken, best, decisions = search(strategy, matters, sketch)
     taken = replace(taken, block=taken.block or lowered.block)
     jobs, kinds, readings = fusion(taken.rewrite, taken.dual is True).jobs(taken)
-    passes = with_tables(schedule(kinds, taken, lowered.catalog, known_ways), jobs, taken, lowered.catalog)
+    whole = schedule(kinds, taken, lowered.catalog, known_ways)
+    passes = with_tables(whole, jobs, taken, lowered.catalog)
     remaining = iter(readings)
     outputs = tuple(
         PlanOutput(
@@ -255,7 +256,7 @@ def size(
         passes,
         lowered.trace(numbers),
         lowered.game_laws(numbers, dual=taken.dual is True),
-        best.cost,
+        less_saved(best.cost, whole, passes),
         overhead(jobs, len(readings)),
         tuple(_stages(taken, best.cost, sketch, apart=_games_apart(outputs) <= MOST_SEARCHED)),
         (*decisions, *decided_alone(jobs, passes, taken.block), *lowered.decisions),

@@ -94,11 +94,13 @@ class Cost(NamedTuple):
 
 
 class Run(NamedTuple):
-    """How a pass is run: rows a batch, and mode. With `explore` the execution may try other ways and keep a better."""
+    """How a pass is run: rows a batch, mode, and whether its rows begin from pattern tables. With `explore` the
+    execution may try other ways and keep a better."""
 
     batch_size: int
     mode: Mode
     explore: bool = False
+    table: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ class Pass:
     cost: Cost
     rejected: tuple[tuple[Run, Cost], ...] = ()
     tables: Mapping[tuple[str, int], TableOfGame] = field(default_factory=dict)  # by model and job
-    untabled: str = ""  # why a pass has no table that was asked for
+    untabled: str = ""  # why a pass has no table that was asked for, or that could have paid
     asked: str | None = None  # the interpreter and its options, if it runs the models itself in its own batches
 
 

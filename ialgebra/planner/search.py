@@ -129,10 +129,13 @@ def _begins(number: int, each: Pass) -> Iterator[Decision]:
     first = next(iter(each.tables.values())).planned
     rows = [table.planned.colouring.patterns for table in each.tables.values()]
     size = sum(table.planned.bytes for table in each.tables.values())
-    chosen = f"from {len(rows)} tables" if len(rows) > 1 else "from a table"
-    chosen += f" of {sum(rows):,} rows with {first.before:.0%} of a pass, {size / 2**20:.1f} MiB"
-    chosen += f"; pays from {first.worth:,.0f} rows on"
-    yield Decision("D11", f"b{number} begins", chosen, (Alternative("whole", each.cost.rows, each.cost.seconds),))
+    told = f"from {len(rows)} tables" if len(rows) > 1 else "from a table"
+    told += f" of {sum(rows):,} rows with {first.before:.0%} of a pass, {size / 2**20:.1f} MiB"
+    told += f"; pays from {first.worth:,.0f} rows on"
+    others = [cost for run, cost in each.rejected if run.table != each.run.table]
+    best = min(others, key=lambda cost: math.inf if cost.seconds is None else cost.seconds, default=each.cost)
+    chosen, other = (told, "whole") if each.run.table else ("whole", told)
+    yield Decision("D11", f"b{number} begins", chosen, (Alternative(other, best.rows, best.seconds),))
 
 
 def _estimators(jobs: Sequence[Job]) -> Iterator[Decision]:

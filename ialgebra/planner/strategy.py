@@ -5,9 +5,9 @@ A decision left at None is open: the planner takes it by cost. A value forces it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, cast
 
 from ..errors import BindError, did_you_mean
 from ..models.profile import MODES, Mode
@@ -16,8 +16,9 @@ from ..system.checks import shown, whole
 from . import laws
 from .tempo import USUAL, Tempo
 
-Batches = tuple[tuple[int, Mode, int], ...]
-"""The batches of a query in order, as groups: rows a batch, mode, and the number of such batches."""
+Batches = tuple[tuple[int, Mode, int] | tuple[int, Mode, int, Literal["table"]], ...]
+"""The batches of a query in order, as groups: rows a batch, mode, and the number of such batches; with 'table' those
+that began from pattern tables."""
 
 
 @checked_fields
@@ -65,11 +66,9 @@ class Strategy:
             whole("block", self.block, 1)
         wanted = f"batches are rows, mode and how many, as in ((32, 'eager', 4),), not {shown(self.batches)}"
         try:
-            batches = None if self.batches is None else tuple((int(n), mode, int(k)) for n, mode, k in self.batches)
+            batches = None if self.batches is None else tuple(map(_batches, self.batches))
         except (TypeError, ValueError, OverflowError):
             raise BindError(wanted) from None
-        if any(n < 1 or k < 1 or mode not in MODES for n, mode, k in batches or ()):
-            raise BindError(wanted)
         object.__setattr__(self, "batches", batches)
         if not isinstance(self.rules, tuple) or not all(map(callable, self.rules)):
             raise BindError(f"rules are a tuple of laws, not {shown(self.rules)}")
@@ -83,6 +82,15 @@ class Strategy:
     LAWS: ClassVar[Strategy]
     FUSED: ClassVar[Strategy]
     BEST: ClassVar[Strategy]
+
+
+def _batches(told: Sequence[object]) -> tuple[int, Mode, int] | tuple[int, Mode, int, Literal["table"]]:
+    """One group of `Batches`, as provenance tells it; ValueError or TypeError for what is none."""
+    rows, mode, count, *begun = cast("tuple[int, Mode, int, *tuple[str, ...]]", told)
+    rows, count = int(rows), int(count)
+    if rows < 1 or count < 1 or mode not in MODES or begun not in ([], ["table"]):
+        raise ValueError(told)
+    return (rows, mode, count, "table") if begun else (rows, mode, count)
 
 
 def _preset(name: str, rewrite: bool, dual: bool, share: bool) -> Strategy:

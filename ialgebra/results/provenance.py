@@ -91,7 +91,7 @@ def _provenance(
     del decisions["verify"]  # it changes no answer
     if plan.strategy.block is None:  # nothing was read in blocks
         del decisions["block"]
-    if not plan.strategy.table:
+    if plan.strategy.table is None or not plan.strategy.measured:  # batches say which of them began from tables
         del decisions["table"]
     if plan.strategy.tempo is None:
         del decisions["tempo"]

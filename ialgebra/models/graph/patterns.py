@@ -80,8 +80,12 @@ class Planned(NamedTuple):
 
     def cost(self, rows: int) -> float:
         """What so many rows cost with the table and its making, in full passes of one row."""
-        made = self.colouring.patterns * self.before + CHECKED
-        return made + rows * self.suffix
+        return self.making + rows * self.suffix
+
+    @property
+    def making(self) -> float:
+        """What making the table costs, and comparing it with full passes."""
+        return self.colouring.patterns * self.before + 2 * CHECKED
 
     @property
     def suffix(self) -> float:
@@ -92,7 +96,7 @@ class Planned(NamedTuple):
     def worth(self) -> float:
         """The rows from which on the table pays, as far as rows tell."""
         gain = self.before - self.gathering
-        return (self.colouring.patterns * self.before + CHECKED) / gain if gain > 0 else float("inf")
+        return self.making / gain if gain > 0 else float("inf")
 
 
 def plan(
