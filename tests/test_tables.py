@@ -177,7 +177,7 @@ def test_a_changed_network_gets_another_table() -> None:
 def test_tables_are_kept_within_their_bytes() -> None:
     case = NETWORKS["vgg"]
     con = session(seeded(case.build), case)
-    tables = network(con).tabling
+    tables = network(con).tabling.kept
     for baseline in (0, 0.25, 0.5):
         query = f"select * from f(x, players => grid(4, 4), baseline => {baseline}) budget 100"
         values(con, query, dataclasses.replace(TABLE, mode="eager"))

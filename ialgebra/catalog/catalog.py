@@ -34,7 +34,9 @@ from ..models.adapters.strings import SPELLING
 from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
 from ..models.concepts.resuming import plays_on_model
 from ..models.network import Network
+from ..models.tabling import KEPT_BYTES, KeptTables
 from ..system import forking
+from ..system.kept import Kept
 from .drawing import Drawings, DrawnBy
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
 
@@ -122,6 +124,7 @@ class Catalog:
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
     heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
     shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
+    tables: KeptTables = field(default_factory=lambda: Kept(KEPT_BYTES))  # of its models
     search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
     drawn_by: dict[DrawnBy, tuple[object, ...]] | None = None  # of one query: what decides how inputs are drawn
@@ -142,6 +145,7 @@ class Catalog:
             dict(self.concepts),
             dict(self.heads),
             self.shares,
+            self.tables,
             drawn_by={},
         )
 

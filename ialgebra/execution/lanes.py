@@ -302,8 +302,10 @@ def _from_tables(work: Work, network: Network, composer: Composer) -> Done | Non
     first = 0
     for rows, table in zip(work.rows.hybrids, work.tables, strict=True):
         assert isinstance(rows, HybridRows)
-        masks = rows.masks if work.chosen is None else rows.masks[work.chosen[first : first + len(rows.masks)]]
-        first += len(rows.masks)
+        masks, copies, last = rows.masks, rows.hybrids.rows, first + len(rows.masks) * rows.hybrids.rows
+        if work.chosen is not None:
+            masks = masks[work.chosen[first:last:copies]]
+        first = last
         if len(masks):
             composed = partial(_of_masks, composer, rows.hybrids, device)
             games.append((table, rows.hybrids.key, composed, torch.from_numpy(masks).to(device)))

@@ -45,7 +45,7 @@ _NOT_FOLDED = "it was not folded yet"
 _SECONDS_A_MODULE = 1e-4  # to trace a network, on one CPU core
 _ROWS_TO_LEARN = 1.5  # rows that learning the shapes of its values takes as long as
 KEPT_BYTES = 256 << 20
-"""Bytes of the tables of one network at most."""
+"""Bytes of the tables of one session at most."""
 
 
 class TabledNetwork(Protocol):
@@ -92,10 +92,16 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class TableOfGame:
-    """The table that is planned for one game of a model, as the model was then."""
+    """The table that is planned for one game of a model, as the model was then; of so many pairs of ends."""
 
     planned: Planned
     content: tuple[object, ...]
+    copies: int = 1
+
+
+KeptTables = Kept[PatternTable | str]
+"""The tables of the networks of a session, and of those that have none why; what was used longest ago is forgotten
+first."""
 
 
 class Tabling:
@@ -103,27 +109,25 @@ class Tabling:
 
     def __init__(self, network: TabledNetwork) -> None:
         self._network: TabledNetwork = weakref.proxy(network)
+        self._own = object()  # the first part of the names of its tables
         self._content: tuple[object, ...] | None = None
         self._anatomies: dict[frozenset[Tap] | None, Anatomy | str] = {}  # plain (None), and folded, by the taps
         self._plans: dict[Hashable, Planned | None] = {}
-        self._tables: Kept[PatternTable | str] = Kept(KEPT_BYTES)
         self.refused: dict[Mode, str] = {}
         self.made = Made()
+        self.keep_in(Kept(KEPT_BYTES))
 
-    def __len__(self) -> int:
-        return len(self._tables)
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of the tables that are kept."""
-        return self._tables.nbytes
+    def keep_in(self, kept: KeptTables) -> None:
+        """Keep its tables there, with those of others, from now on."""
+        self.kept = kept
+        weakref.finalize(self, _forget, kept, self._own)
 
     def of_content(self, content: tuple[object, ...], taps: Collection[Tap] | None = None) -> Anatomy | str:
         """The graph of the network while its content is this one, or why it has none; with `taps` the folded graph that
         has values at them."""
         if content != self._content:
             self._content, self._plans, self._anatomies, self.refused = content, {}, {}, {}
-            self._tables = Kept(KEPT_BYTES)
+            _forget(self.kept, self._own)
         place = None if taps is None else frozenset(taps)
         if place not in self._anatomies:
             found = self._found(taps)
@@ -173,7 +177,10 @@ class Tabling:
 
     def holds(self, game: TableOfGame, name: Hashable, mode: Mode) -> bool:
         """Whether the table of a game of this name is made for passes in a mode."""
-        return game.content == self._content and self._tables.find((name, game.planned.cut, mode)) is not None
+        return game.content == self._content and self.kept.find(self._place(game, name, mode)) is not None
+
+    def _place(self, game: TableOfGame, name: Hashable, mode: Mode) -> Hashable:
+        return self._own, name, game.planned.cut, mode
 
     def why(self, mode: Mode) -> str:
         """Why passes in this mode begin from no table, as far as that is known."""
@@ -191,16 +198,18 @@ class Tabling:
         rows: int,
         layers: Collection[int | None],
         mode: Mode,
+        copies: int = 1,
     ) -> Planned | None:
-        """The table of least cost for `rows` rows of a game that reads these layers; None if none has fewer rows."""
+        """The table of least cost for `rows` coalitions of a game that reads these layers, each over `copies` pairs of
+        ends; None if none has fewer rows."""
         taps = self._taps(layers)
         anatomy = self._anatomy(content, taps, mode)
         if isinstance(anatomy, str) or self._network.behaviour.words:
             return None
         rows = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
-        place = (segments.tobytes(), segments.shape, players, rows, frozenset(taps), mode == "folded")
+        place = (segments.tobytes(), segments.shape, players, rows, frozenset(taps), mode == "folded", copies)
         if place not in self._plans:
-            self._plans[place] = plan(anatomy, segments, players, rows, taps)
+            self._plans[place] = plan(anatomy, segments, players, rows, taps, copies)
         return self._plans[place]
 
     def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
@@ -219,7 +228,8 @@ class Tabling:
     ) -> Begun | None:
         """The begun passes of rows of several games, each with its name, how its rows are composed, and its coalitions
         (b, players) on the network's device. None if a table is missing, and cannot be made or trusted."""
-        if sum(len(masks) for *_, masks in games) < CHECKED:
+        rows = sum(len(masks) * game.copies for game, *_, masks in games)
+        if rows < CHECKED:
             return None  # torch has other kernels for one row alone, which round otherwise
         tables: list[PatternTable] = []
         for game, name, composed, _ in games:
@@ -229,7 +239,7 @@ class Tabling:
             tables.append(table)
         parts = [table.rows(masks) for table, (_, _, _, masks) in zip(tables, games, strict=True)]
         values = parts[0] if len(parts) == 1 else {k: torch.cat([part[k] for part in parts]) for k in parts[0]}
-        return Begun(tables[0].anatomy, tables[0].cut, values, sum(len(masks) for *_, masks in games))
+        return Begun(tables[0].anatomy, tables[0].cut, values, rows)
 
     def _table(
         self,
@@ -245,17 +255,17 @@ class Tabling:
             return None
         if anatomy is not game.planned.anatomy:
             return None  # it was planned for passes in another mode
-        place = (name, game.planned.cut, mode)
-        if (known := self._tables.find(place)) is not None:
+        place = self._place(game, name, mode)
+        if (known := self.kept.find(place)) is not None:
             return None if isinstance(known, str) else known
         started = time.perf_counter()
         try:
             with self._network.aside():
                 found = self._checked(anatomy, game, composed, layers, mode, batch)
         finally:
-            spent = game.planned.colouring.patterns + CHECKED
+            spent = (game.planned.rows + CHECKED) * game.copies
             self.made = Made(self.made.rows + spent, self.made.seconds + time.perf_counter() - started)
-        self._tables.keep(place, found, 0 if isinstance(found, str) else found.nbytes)
+        self.kept.keep(place, found, 0 if isinstance(found, str) else found.nbytes)
         return None if isinstance(found, str) else found
 
     def _checked(
@@ -275,12 +285,16 @@ class Tabling:
             ready: Tensor = network.ready(composed(coalitions))
             return ready.contiguous(memory_format=torch.channels_last) if last and ready.dim() == 4 else ready
 
-        table = made(anatomy, planned, rows, batch)
+        table = made(anatomy, planned, rows, batch, game.copies)
         players = len(planned.colouring.colours)
         coalitions = np.random.default_rng(players).random((CHECKED, players)) < 0.5
         masks = torch.from_numpy(coalitions).to(network.runs_on)
         full = network.forward(composed(coalitions), layers, mode)
-        found = network.resume(Begun(anatomy, planned.cut, table.rows(masks), CHECKED), layers, mode)
+        found = network.resume(Begun(anatomy, planned.cut, table.rows(masks), CHECKED * game.copies), layers, mode)
         if not agree([found[layer] for layer in full], list(full.values())):
             self.refused[mode] = "rows of its tables differ from full passes by more than rounding"
         return self.refused.get(mode, table)
+
+
+def _forget(kept: KeptTables, own: object) -> None:
+    kept.forget(lambda key: isinstance(key, tuple) and key[0] is own)

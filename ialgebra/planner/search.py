@@ -127,7 +127,7 @@ def _begins(number: int, each: Pass) -> Iterator[Decision]:
     if not each.tables:
         return
     first = next(iter(each.tables.values())).planned
-    rows = [table.planned.colouring.patterns for table in each.tables.values()]
+    rows = [table.planned.rows * table.copies for table in each.tables.values()]
     size = sum(table.planned.bytes for table in each.tables.values())
     told = f"from {len(rows)} tables" if len(rows) > 1 else "from a table"
     told += f" of {sum(rows):,} rows with {first.before:.0%} of a pass, {size / 2**20:.1f} MiB"

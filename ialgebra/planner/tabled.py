@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..algebra.packings import packing_of
 from ..catalog.catalog import Catalog
 from ..models.network import Network
@@ -73,11 +75,14 @@ class TablesOfPass:
                 if not _considered(job, network):
                     continue
                 content = content or self._contents(model)
+                segments, copies = job.hybrids.segments, job.hybrids.rows
+                if job.hybrids.copies is not None:
+                    segments = segments[0]
                 planned = network.tabling.plan(
-                    content, job.hybrids.segments, job.spec.players, job.spec.rows, job.layers(model), mode
+                    content, segments, job.spec.players, job.spec.rows, job.layers(model), mode, copies
                 )
                 if planned is not None:
-                    yield (model, number), TableOfGame(planned, content)
+                    yield (model, number), TableOfGame(planned, content, copies)
 
     def looked_at(self, whole: Mapping[Run, Cost]) -> tuple[Mode, ...]:
         """Of the modes of some ways to run the pass whole, with what these cost, those in which tables may pay: none
@@ -127,7 +132,7 @@ class TablesOfPass:
         a_row = network.profile.per_row(run.batch_size, run.mode)
         depth = network.profile.share(self._each.layers[self._each.models.index(model)])
         gain = min(planned.before, depth) - planned.gathering
-        made = 0.0 if network.tabling.holds(table, job.hybrids.key, run.mode) else planned.making
+        made = 0.0 if network.tabling.holds(table, job.hybrids.key, run.mode) else planned.making * table.copies
         composing = seconds_to_compose(network) / len(self._networks)
         return job.rows * left * (a_row * gain + composing) - a_row * made
 
@@ -175,8 +180,10 @@ def less_saved(cost: Cost, before: Sequence[Pass], after: Sequence[Pass]) -> Cos
 
 
 def _considered(job: Job, network: Network) -> bool:
-    """Whether a job has many rows, which are single tensors like the one with which the network was probed."""
+    """Whether a job has many rows, which are single tensors like the one with which the network was probed, and of
+    several pairs of ends all have the same players."""
     hybrids = job.hybrids
     held = not any(isinstance(end, ReadAgain) or packing_of(end) is not None for end in hybrids.ends)
-    plain = held and hybrids.copies is None and hybrids.row_shape == network.row_shape
-    return plain and job.spec.rows >= _FEWEST
+    if not held or hybrids.row_shape != network.row_shape or job.spec.rows < _FEWEST:
+        return False
+    return hybrids.copies is None or bool(np.all(hybrids.segments == hybrids.segments[:1]))

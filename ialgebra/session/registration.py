@@ -131,6 +131,7 @@ def register_model(
         preprocess=history.part_of(network, "preprocess", network.said[1]),
     )
     catalog.models[network.name] = network
+    network.tabling.keep_in(catalog.tables)
     for told in derived.registered_again(catalog, network):
         say(told)
     return call

@@ -7,7 +7,7 @@ forgotten first. Several threads may use it, and a forked child. It knows nothin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 from . import forking
@@ -51,6 +51,12 @@ class Kept(Generic[_Value]):
             self.nbytes += nbytes
             while self.nbytes > self.limit:
                 self._forget(next(iter(self._values)))
+
+    def forget(self, which: Callable[[Hashable], bool]) -> None:
+        """Forget the values of some keys."""
+        with self._lock:
+            for key in filter(which, list(self._values)):
+                self._forget(key)
 
     def clear(self) -> None:
         """Forget everything."""

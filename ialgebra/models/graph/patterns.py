@@ -22,6 +22,7 @@ from torch import Tensor
 from ...kernels.forward import Tap
 from ...system.arrays import Bools, Ints
 from .anatomy import Anatomy, GraphCut
+from .form import GraphStep
 from .sights import Sights, coloured, distinct
 from .supports import Support
 
@@ -69,7 +70,7 @@ class Colouring:
 
 class Planned(NamedTuple):
     """A table to make: the cut, the colouring there, and what a row costs as a share of a full pass: `before` the cut,
-    and to be `gathered`."""
+    and to be `gathered`. Its rows begin from a smaller table at an earlier cut, if there is one `below`."""
 
     anatomy: Anatomy
     cut: GraphCut
@@ -77,6 +78,7 @@ class Planned(NamedTuple):
     before: float
     gathering: float
     bytes: int
+    below: Planned | None = None
 
     def cost(self, rows: int) -> float:
         """What so many rows cost with the table and its making, in full passes of one row."""
@@ -85,18 +87,34 @@ class Planned(NamedTuple):
     @property
     def making(self) -> float:
         """What making the table costs, and comparing it with full passes."""
-        return self.colouring.patterns * self.before + 2 * CHECKED
+        return self.rows_of_patterns + 2 * CHECKED
+
+    @property
+    def rows_of_patterns(self) -> float:
+        """What making the table costs."""
+        if self.below is None:
+            return self.colouring.patterns * self.before
+        return self.below.rows_of_patterns + self.colouring.patterns * (self.before - self.below.gained)
+
+    @property
+    def rows(self) -> int:
+        """The rows that go through the network to make it."""
+        return self.colouring.patterns + (0 if self.below is None else self.below.rows)
+
+    @property
+    def gained(self) -> float:
+        """What a row costs less."""
+        return self.before - self.gathering
 
     @property
     def suffix(self) -> float:
         """What a row costs once the table is made."""
-        return 1 - self.before + self.gathering
+        return 1 - self.gained
 
     @property
     def worth(self) -> float:
         """The rows from which on the table pays, as far as rows tell."""
-        gain = self.before - self.gathering
-        return self.making / gain if gain > 0 else float("inf")
+        return self.making / self.gained if self.gained > 0 else float("inf")
 
 
 def plan(
@@ -105,8 +123,10 @@ def plan(
     players: int,
     rows: int,
     taps: Collection[Tap],
+    copies: int = 1,
 ) -> Planned | None:
-    """The table of least cost for `rows` rows of a game, or None if none has fewer rows than the game.
+    """The table of least cost for `rows` coalitions of a game, or None if none has fewer rows than the game. One for
+    each of `copies` backgrounds is made and held with it.
 
     Cuts whose values see the same of the input have the same colours. A later cut never has fewer, so that the last one
     with each number of colours is found by bisection.
@@ -129,39 +149,51 @@ def plan(
         each = {number: sight(number) for number in kinds[place][0].gathered}
         return Colouring(coloured(list(each.values())), each)
 
-    best: tuple[int, Planned] | None = None
+    found: dict[int, list[Planned]] = {}  # by the rows of the table
     first, total = 0, sum(anatomy.work)
     while first < len(kinds):
         count = colouring(first).patterns
         if count > 1 << MOST_COLOURS or count >= rows:
             break
         end = bisect.bisect_right(range(len(kinds)), count, lo=first + 1, key=lambda place: colouring(place).patterns)
-        for place in range(first, end):
-            for cut in kinds[place]:
-                size = count * sum(map(anatomy.bytes_of, cut.gathered))
-                gathering = anatomy.gathering(cut) / total
-                told = Planned(anatomy, cut, colouring(end - 1), anatomy.share(cut.end), gathering, size)
-                if size <= TABLE_BYTES and (best is None or told.cost(rows) < best[1].cost(rows)):
-                    best = place, told
+        colours = colouring(end - 1).colours
+        for cut in (cut for place in range(first, end) for cut in kinds[place]):
+            size = copies * count * sum(map(anatomy.bytes_of, cut.gathered))
+            if size <= TABLE_BYTES:
+                own = Colouring(colours, {number: sight(number) for number in cut.gathered})
+                share, gathering = anatomy.share(cut.end), anatomy.gathering(cut) / total
+                found.setdefault(count, []).append(Planned(anatomy, cut, own, share, gathering, size))
         first = end
-    if best is None:
-        return None
-    place, found = best
-    colours = colouring(place).colours
-    return found._replace(colouring=Colouring(colours, {number: sight(number) for number in found.cut.gathered}))
+    best: Planned | None = None
+    smaller: list[Planned] = []
+    for count, tables in found.items():
+        below = min(smaller, key=lambda table: table.rows_of_patterns - count * table.gained, default=None)
+        for table in tables:
+            for each in (table, table._replace(below=below)) if below is not None else (table,):
+                if best is None or each.cost(rows) < best.cost(rows):
+                    best = each
+        smaller += tables
+    return best
 
 
 class PatternTable:
-    """The values at a cut of all coalitions of one pair of ends. `values` are those of the rows of the table,
-    (patterns, …), by step, as the network's own steps made them."""
+    """The values at a cut of all coalitions of one pair of ends, or of several, which have the coalitions in common.
+    `values` are those of the rows of the table, (patterns × pairs, …), by step, as the network's own steps made
+    them."""
 
     def __init__(self, anatomy: Anatomy, planned: Planned, values: Mapping[int, Tensor]) -> None:
         self.cut = planned.cut
         self.anatomy = anatomy
+        self.copies = len(next(iter(values.values()))) // planned.colouring.patterns
         self._parts = {
-            number: _Part(value, anatomy.supports[number], *planned.colouring.groups[number])
+            number: _Part(value, anatomy.supports[number], *planned.colouring.groups[number], self.copies)
             for number, value in values.items()
         }
+
+    @property
+    def device(self) -> torch.device:
+        """Where its values are."""
+        return next(iter(self._parts.values())).device
 
     @property
     def nbytes(self) -> int:
@@ -169,14 +201,14 @@ class PatternTable:
         return sum(part.nbytes for part in self._parts.values())
 
     def rows(self, masks: Tensor) -> dict[int, Tensor]:
-        """The gathered values of these coalitions (b, players), by step."""
+        """The gathered values of these coalitions (b, players), by step; of each, its pairs of ends in order."""
         return {number: part.rows(masks) for number, part in self._parts.items()}
 
 
 class _Part:
     """One value of a table, with the places along which its elements see different players on the first axes."""
 
-    def __init__(self, value: Tensor, support: Support, players: Ints, which: Ints) -> None:
+    def __init__(self, value: Tensor, support: Support, players: Ints, which: Ints, copies: int) -> None:
         axes = list(support.axes)
         free = [axis for axis in range(1, value.dim()) if axis not in axes]
         order = [0, *axes, *free]
@@ -185,10 +217,10 @@ class _Part:
         self._strides = _order(value)
         ready = value.permute(order).contiguous()
         self._table = ready.reshape(len(value) * len(which), -1)
-        device = value.device
+        self.device = device = value.device
         self._players = torch.from_numpy(players).to(device)
         self._which = torch.from_numpy(which).to(device)
-        self._places = torch.arange(len(which), device=device)
+        self._places = torch.arange(copies * len(which), device=device).reshape(copies, -1)
 
     @property
     def nbytes(self) -> int:
@@ -199,8 +231,8 @@ class _Part:
         bits = torch.cat([masks, nobody], dim=1)[:, self._players].long()  # −1 reads the last column: absent
         weights = 1 << torch.arange(bits.shape[-1], device=bits.device)
         pattern = (bits * weights).sum(dim=-1)  # (b, sights)
-        index = pattern[:, self._which] * len(self._places) + self._places
-        found = self._table.index_select(0, index.ravel()).reshape(len(masks), *self._sizes).permute(self._back)
+        index = pattern[:, None, self._which] * self._places.numel() + self._places  # (b, pairs, places)
+        found = self._table.index_select(0, index.ravel()).reshape(-1, *self._sizes).permute(self._back)
         if _order(found) == self._strides:
             return found
         laid = torch.empty_permuted(tuple(found.shape), self._strides, dtype=found.dtype, device=found.device)
@@ -213,30 +245,44 @@ def _order(value: Tensor) -> list[int]:
     return sorted(range(value.dim()), key=lambda axis: (-strides[axis], axis))
 
 
-def made(anatomy: Anatomy, planned: Planned, rows: Callable[[Bools], Tensor], batch: int) -> PatternTable:
-    """A table, made by running the steps before its cut on the rows (b, *shape) of its coalitions, about `batch` at a
-    time: not one or two alone, for which torch has other kernels."""
-    graph, cut = anatomy.graph, planned.cut
-    batch = max(_FEWEST_TOGETHER, 1 << batch.bit_length() - 1)
+def made(
+    anatomy: Anatomy, planned: Planned, rows: Callable[[Bools], Tensor], batch: int, copies: int = 1
+) -> PatternTable:
+    """A table, made by running the steps before its cut on the `rows` (b × copies, *shape) of its coalitions, about
+    `batch` at a time: not one or two alone, for which torch has other kernels. Where there is a table below, they begin
+    from that."""
+    graph, cut, below = anatomy.graph, planned.cut, None
+    if planned.below is not None:
+        below = made(anatomy, planned.below, rows, batch, copies)
+    batch = max(1, max(_FEWEST_TOGETHER, 1 << batch.bit_length() - 1) // copies)
     found: dict[int, list[Tensor]] = {number: [] for number in cut.gathered}
     coalitions = planned.colouring.coalitions
     for first in range(0, len(coalitions), batch):
-        at_step: dict[int, Tensor] = {}
+        chunk = coalitions[first : first + batch]
+        start, values = 1, dict[int, object]()
+        if below is None:
+            values[0] = rows(chunk)
+        else:
+            begun = below.rows(torch.from_numpy(chunk).to(below.device))
+            start, values = below.cut.end, {**begun, **anatomy.stand_ins(below.cut, len(chunk) * copies)}
+        at_step = {number: _own(values[number]) for number in found if number in values}
 
-        def note(step: object, value: object, kept: dict[int, Tensor] = at_step) -> None:
-            number = step.number  # type: ignore[attr-defined]
-            if number in found and graph.last_read[number] < cut.end:
-                assert isinstance(value, Tensor)
-                kept[number] = value.clone()
+        def note(step: GraphStep, value: object, kept: dict[int, Tensor] = at_step) -> None:
+            if step.number in found and graph.last_read[step.number] < cut.end:
+                kept[step.number] = _own(value)
 
-        ready = rows(coalitions[first : first + batch])
-        values = graph.run({0: ready}, 1, cut.end, after=note)
+        values = graph.run(values, start, cut.end, after=note)
         for number, parts in found.items():
-            value = at_step.get(number, values.get(number, ready if number == 0 else None))
+            value = values[number] if graph.last_read[number] >= cut.end else at_step[number]
             assert isinstance(value, Tensor)
             parts.append(value)
-    joined = {number: _joined(parts) for number, parts in found.items()}
-    return PatternTable(anatomy, planned, joined)
+    return PatternTable(anatomy, planned, {number: _joined(parts) for number, parts in found.items()})
+
+
+def _own(value: object) -> Tensor:
+    """A copy of a value that later steps may overwrite."""
+    assert isinstance(value, Tensor)
+    return value.clone()
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
