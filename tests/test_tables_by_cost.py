@@ -12,7 +12,7 @@ import ialgebra
 from ialgebra import Session, Strategy
 from ialgebra.models import tabling
 from ialgebra.models.profile import Mode
-from tests.models.graph.networks import NETWORKS, Case
+from tests.models.graph.networks import NETWORKS, Case, Residual
 from tests.models.zoo import seeded
 from tests.test_tables import FALLING_BACK, PICTURES, network, session, values
 
@@ -98,13 +98,13 @@ def test_mode_and_table_are_one_choice() -> None:
 
 @pytest.mark.parametrize("mode", ["eager", "channels-last"])
 def test_an_answer_from_tables_is_had_again_from_its_provenance(mode: Mode) -> None:
-    con = slow(session(seeded(NETWORKS["residual"].build), NETWORKS["residual"]), mode=mode)
+    con = slow(session(seeded(NETWORKS["vgg"].build), NETWORKS["vgg"]), mode=mode)
     strategy = dataclasses.replace(OPEN, mode=mode, reuse=False)
     first = con.sql(ASKED, strategy=strategy, seed=3)
     batches = first.provenance["batches"]
     assert [32, mode, 4, "table"] in batches
     decisions = {name: value for name, value in first.provenance["decisions"].items() if name != "rules"}
-    other = session(seeded(NETWORKS["residual"].build), NETWORKS["residual"])  # whose passes nobody has measured
+    other = session(seeded(NETWORKS["vgg"].build), NETWORKS["vgg"])  # whose passes nobody has measured
     again = other.sql(ASKED, seed=3, strategy=Strategy("BEST", **decisions, batches=batches))
     assert network(other).tabling.made.rows > 0
     assert again.provenance["batches"] == batches
@@ -167,7 +167,7 @@ def test_the_models_of_a_session_share_the_bytes_of_tables() -> None:
 
 
 def test_many_rows_begin_from_a_second_larger_table() -> None:
-    case = NETWORKS["residual"]
+    case = Case(lambda: Residual(32), (3, 24, 24))
     con = session(seeded(case.build), case)
     query = "select * from f(x, players => grid(8, 8)) budget 3000"
     forced = dataclasses.replace(WHOLE, table=True, mode="eager")

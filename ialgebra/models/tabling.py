@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from ..kernels.forward import Tap, uncompiled
 from ..system.arrays import Bools
@@ -42,7 +43,7 @@ TABLED: tuple[Mode, ...] = ("eager", "channels-last", "folded")
 """The modes whose passes may begin from tables."""
 
 _NOT_FOLDED = "it was not folded yet"
-_SECONDS_A_MODULE = 1e-4  # to trace a network, on one CPU core
+_SECONDS_TO_TRACE, _SECONDS_A_MODULE = 2e-3, 1e-4  # a network, on one CPU core
 _ROWS_TO_LEARN = 1.5  # rows that learning the shapes of its values takes as long as
 KEPT_BYTES = 256 << 20
 """Bytes of the tables of one session at most."""
@@ -168,12 +169,18 @@ class Tabling:
         """Whether the graph that passes in a mode run was looked at, while the network was last asked for it."""
         return any((taps is not None) == (mode == "folded") for taps in self._anatomies)
 
+    @property
+    def convolves(self) -> bool:
+        """Whether the network has convolutions, as far as its modules tell."""
+        module = uncompiled(self._network.module)
+        return isinstance(module, nn.Module) and any(isinstance(each, _ConvNd) for each in module.modules())
+
     def seconds_to_learn(self, mode: Mode, a_row: float) -> float:
         """About what it takes to learn the graph that passes in a mode run, where a row of a full one takes `a_row`."""
         if self.knows(mode) or self._barred():
             return 0.0
         modules = sum(1 for _ in cast(nn.Module, uncompiled(self._network.module)).modules())
-        return _SECONDS_A_MODULE * modules + _ROWS_TO_LEARN * a_row
+        return _SECONDS_TO_TRACE + _SECONDS_A_MODULE * modules + _ROWS_TO_LEARN * a_row
 
     def holds(self, game: TableOfGame, name: Hashable, mode: Mode) -> bool:
         """Whether the table of a game of this name is made for passes in a mode."""

@@ -67,15 +67,15 @@ def forward_costs(
 
 
 def seconds_to_compose(network: Network) -> float:
-    """Seconds to compose one row of a network."""
-    return _SECONDS_A_ROW + _SECONDS_AN_ELEMENT * math.prod(network.row_shape)
+    """Seconds to compose the elements of one row of a network."""
+    return _SECONDS_AN_ELEMENT * math.prod(network.row_shape)
 
 
 def _forward_cost(
     networks: Sequence[Network], profiles: Sequence[Profile], layers: Sequence[int | None], rows: int, run: Run
 ) -> Cost:
     total = NOTHING
-    per_row = seconds_to_compose(networks[0])
+    per_row = _SECONDS_A_ROW + seconds_to_compose(networks[0])
     for network, profile, layer in zip(networks, profiles, layers, strict=True):
         seconds: float | None = 0.0
         if rows:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -25,10 +26,12 @@ from .physical import Cost, Job, Pass, Run
 from .strategy import Strategy
 
 _FEWEST = 32  # rows of a game below which a table is not considered
-_MOST_SPENT = 0.03  # of the seconds of a pass, to learn whether a table would pay
+_MOST_SPENT = 0.03  # of the seconds of a pass, to learn whether a table pays, where that is likely
+_MOST_RISKED = 0.005  # of them where it is not: without convolutions, or with few players for the rows of the game
+_FEW = 2  # players beyond those that have as many coalitions as a game has rows
 _SECONDS_A_PLACE = 1.5e-8  # to learn who is seen where: for each player, and each place of an input
 _WORTH_LOOKING = 1.5  # a mode is looked at if its whole passes take at most so many times the least seconds
-_NONE_PAYS = "no table has fewer rows than its game, or its players are not of plain rows"
+_NONE_PAYS = "no table saves more than it takes, or its players are not of plain rows"
 
 
 class TablesOfPass:
@@ -95,12 +98,19 @@ class TablesOfPass:
         if not seconds:
             return ()
         best = min(seconds, key=lambda mode: seconds[mode])
-        if self._seconds_to_look(best, whole) > _MOST_SPENT * seconds[best]:
+        copied = seconds[best] > least  # copies of weights are made for the look alone
+        if self._seconds_to_look(best, whole, copied) > (_MOST_SPENT if self._likely else _MOST_RISKED) * seconds[best]:
             return ()
         known = all(network.tabling.knows(mode) for mode in seconds for network in self._networks.values())
         return tuple(mode for mode in seconds if known or (mode == "folded") == (best == "folded"))
 
-    def _seconds_to_look(self, mode: Mode, whole: Mapping[Run, Cost]) -> float:
+    @cached_property
+    def _likely(self) -> bool:
+        """Whether tables are likely to pay: rows go through convolutions, and many players are far from one another."""
+        many = any(job.spec.players > _FEW + math.log2(max(1, job.spec.rows)) for job in self._jobs.values())
+        return many and all(network.tabling.convolves for network in self._networks.values())
+
+    def _seconds_to_look(self, mode: Mode, whole: Mapping[Run, Cost], copied: bool) -> float:
         total = 0.0
         for network in self._networks.values():
             jobs = [job for job in self._jobs.values() if _considered(job, network)]
@@ -108,6 +118,8 @@ class TablesOfPass:
                 return math.inf
             batch = next(run.batch_size for run in whole if run.mode == mode)
             total += network.tabling.seconds_to_learn(mode, network.profile.per_row(batch, mode))
+            if copied and not network.copied(mode):
+                total += network.profile.making.get(mode, 0.0)
             players = {id(job.hybrids.segments): job.spec.players for job in jobs}
             total += _SECONDS_A_PLACE * math.prod(network.row_shape[1:]) * sum(players.values())
         return total
@@ -117,7 +129,7 @@ class TablesOfPass:
         making of tables that are not made. `left` is the share of its rows that are left."""
         found: dict[Run, Cost] = {}
         for mode in self.looked_at(whole):
-            tables = self.of(mode)
+            tables = {place: table for place, table in self.of(mode).items() if table.planned.gained > 0}
             for run, cost in whole.items():
                 if run.mode == mode and cost.seconds is not None and tables:
                     seconds = cost.seconds - sum(self._saved(run, *each, left) for each in tables.items())

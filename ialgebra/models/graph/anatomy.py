@@ -23,6 +23,7 @@ from .rules import FUNCTIONS, METHODS, MODULES, combined, convolution, elementwi
 from .supports import Support
 
 _OPERATIONS, _BYTES = 5e10, 1e10  # a second, of one core; only their ratio counts
+_A_PLACE = 1e-8  # seconds of that core to find a place of a table
 _FRESH = {elementwise, combined, convolution, normalised, last_mixed}  # rules of steps that make tensors of their own
 _SAME_TENSOR = (nn.Identity, nn.modules.dropout._DropoutNd)
 _SIZES = {"size", "shape", "dim", "ndim", "numel"}
@@ -78,7 +79,11 @@ class Anatomy:
 
     def gathering(self, cut: GraphCut) -> float:
         """What it costs to gather a row's values at a cut, in the units of `work`."""
-        return 2 * sum(map(self.bytes_of, cut.gathered)) / _BYTES
+        places = sum(
+            math.prod(self.supports[number].shape[axis] for axis in self.supports[number].axes)
+            for number in cut.gathered
+        )
+        return 2 * sum(map(self.bytes_of, cut.gathered)) / _BYTES + _A_PLACE * places
 
     def cuts(self, taps: Collection[Tap]) -> Iterator[GraphCut]:
         """The cuts at which every value that is read later, or by one of the taps, can be gathered; in order. `taps`

@@ -159,9 +159,9 @@ def plan(
         colours = colouring(end - 1).colours
         for cut in (cut for place in range(first, end) for cut in kinds[place]):
             size = copies * count * sum(map(anatomy.bytes_of, cut.gathered))
+            share, gathering = anatomy.share(cut.end), anatomy.gathering(cut) / total
             if size <= TABLE_BYTES:
                 own = Colouring(colours, {number: sight(number) for number in cut.gathered})
-                share, gathering = anatomy.share(cut.end), anatomy.gathering(cut) / total
                 found.setdefault(count, []).append(Planned(anatomy, cut, own, share, gathering, size))
         first = end
     best: Planned | None = None
