@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import ialgebra
 from ialgebra import Session, Strategy
@@ -111,13 +113,13 @@ def test_an_answer_from_tables_is_had_again_from_its_provenance(mode: Mode) -> N
     assert np.array_equal(again[0].values, first[0].values)
 
 
-def test_a_script_says_which_batches_began_from_tables(tmp_path: object) -> None:
+def test_a_script_says_which_batches_began_from_tables(tmp_path: Path) -> None:
     con = slow(session(seeded(NETWORKS["vgg"].build), NETWORKS["vgg"]))
     con.sql(ASKED, strategy=OPEN, seed=3)
-    path = f"{tmp_path}/analysis.py"
+    path = tmp_path / "analysis.py"
     con.history.export(path)
-    with open(path) as script:
-        assert "(32, 'eager', 4, 'table')" in script.read().replace('"', "'")
+    script = path.read_text()
+    assert "(32, 'eager', 4, 'table')" in script.replace('"', "'")
 
 
 def test_groups_of_batches_are_checked() -> None:
@@ -184,3 +186,42 @@ def test_a_mode_whose_passes_begin_from_no_table_is_told() -> None:
     (line,) = told(con, dataclasses.replace(OPEN, table=True, mode="onednn"))
     assert line["chosen"] == "whole: passes in mode onednn begin from no table"
     assert network(con).tabling.made == tabling.Made()
+
+
+# --- What may not be trusted
+
+
+class ReadsFile(nn.Module):
+    """Its answers hang on a file, which nothing else tells."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.net, self.path = NETWORKS["vgg"].build(), path
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x * float(self.path.read_text()))
+
+
+@pytest.mark.parametrize("mode", ["eager", "folded"])
+def test_a_model_that_may_change_unseen_is_neither_begun_from_tables_nor_folded(tmp_path: Path, mode: Mode) -> None:
+    path = tmp_path / "factor"
+    path.write_text("1")
+    con = session(seeded(lambda: ReadsFile(path)), NETWORKS["vgg"])
+    forced = dataclasses.replace(OPEN, table=True, mode=mode, reuse=False)
+    values(con, ASKED, forced)
+    path.write_text("2")
+    found = values(con, ASKED, forced)
+    assert np.allclose(found, values(con, ASKED, dataclasses.replace(WHOLE, mode="eager")), rtol=1e-5, atol=1e-6)
+    assert network(con).tabling.made.rows == 0
+    assert "folded" not in network(con).modes(None)
+
+
+def test_an_error_while_a_table_is_made_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(tabling, "made", failing)
+    con = session(seeded(NETWORKS["vgg"].build), NETWORKS["vgg"])
+    begun = values(con, ASKED, dataclasses.replace(OPEN, table=True, mode="eager", reuse=False))
+    assert network(con).tabling.refused == {"eager": "RuntimeError: a fault of ours"}
+    assert np.array_equal(begun, values(con, ASKED, dataclasses.replace(WHOLE, mode="eager")))

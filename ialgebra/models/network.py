@@ -494,7 +494,8 @@ class Network:
         """The modes in which passes of rows like the probed one, down to `layer` (None: to the end), can be run with
         the same answers; 'compiled' where the model is, or was once and so is known to be worth it."""
         with _profiles:
-            return self._timed.modes(self.profile, layer)
+            found = self._timed.modes(self.profile, layer)
+        return found if self.known_whole else tuple(mode for mode in found if mode != "folded")
 
     @property
     def refused_modes(self) -> dict[Mode, str]:
@@ -603,6 +604,8 @@ class Network:
         """
         with self._reported(readers):
             unknown = not self._evidence.watched or not self._intake.knows(batch, computes_in(self.module))
+            if mode == "folded" and not self.known_whole:
+                mode = "channels-last"  # what a trace read once may change unseen
             # Other modes would take the refusal of a number type for a failure of theirs.
             chosen: Mode = "eager" if unknown else mode
 

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from ..errors import IalgebraError
 from ..kernels.forward import Tap, uncompiled
 from ..system.arrays import Bools
 from ..system.kept import Kept
+from ..system.shortage import is_out_of_memory
 from .adapters.opened import Runs
 from .adapters.reducing import Reduce
 from .behaviour import Behaviour
@@ -62,6 +64,8 @@ class TabledNetwork(Protocol):
     behaviour: Behaviour
     heads: dict[int, Head]
 
+    @property
+    def known_whole(self) -> bool: ...
     @property
     def layers(self) -> tuple[Layer, ...]: ...
     @property
@@ -130,12 +134,12 @@ class Tabling:
             self._content, self._plans, self._anatomies, self.refused = content, {}, {}, {}
             _forget(self.kept, self._own)
         place = None if taps is None else frozenset(taps)
-        if place not in self._anatomies:
-            found = self._found(taps)
-            if found == _NOT_FOLDED:
-                return found  # it may be later
-            self._anatomies[place] = found
-        return self._anatomies[place]
+        known = self._anatomies.get(place)
+        if known is None:
+            known = self._found(taps)
+            if known != _NOT_FOLDED:  # it may be later
+                self._anatomies[place] = known
+        return known
 
     def _barred(self) -> str:
         """Why the network has no table whatever its graph, or nothing."""
@@ -144,6 +148,8 @@ class Tabling:
             return "it is compiled, or no torch.nn.Module"
         if network.preprocess is not None or network.reduce is not None or network.tokens is not None:
             return "it is called with more than a tensor"
+        if not network.known_whole:
+            return "what it computes may change unseen"
         if network.train_mode or network.filling is not NO_FILLING or network.example is None:
             return "its rows depend on one another, or on chance"
         return ""
@@ -153,17 +159,17 @@ class Tabling:
             return barred
         network, module = self._network, cast(nn.Module, uncompiled(self._network.module))
         assert network.example is not None
-        with network.aside(), torch.no_grad():
-            graph: Graph | str | None = traced(module) if taps is None else network.folded_graph(list(taps))
-            if graph is None:  # one row in that mode folds it, and checks it
-                network.forward(network.example.unsqueeze(0), [None], "folded")
-                graph = network.folded_graph(list(taps or ())) or _NOT_FOLDED
-            if isinstance(graph, str):
-                return graph
-            try:
+        try:
+            with network.aside(), torch.no_grad():
+                graph: Graph | str | None = traced(module) if taps is None else network.folded_graph(list(taps))
+                if graph is None:  # one row in that mode folds it, and checks it
+                    network.forward(network.example.unsqueeze(0), [None], "folded")
+                    graph = network.folded_graph(list(taps or ())) or _NOT_FOLDED
+                if isinstance(graph, str):
+                    return graph
                 return Anatomy.of(graph, network.ready(network.example.unsqueeze(0)).clone())
-            except Exception as error:
-                return f"{type(error).__name__}: {error}".split("\n")[0][:200]
+        except Exception as error:  # the query does without
+            return _cause(error)
 
     def knows(self, mode: Mode) -> bool:
         """Whether the graph that passes in a mode run was looked at, while the network was last asked for it."""
@@ -215,9 +221,10 @@ class Tabling:
             return None
         rows = 1 << max(0, rows.bit_length() - 1)  # numbers of rows that differ by less have one plan
         place = (segments.tobytes(), segments.shape, players, rows, frozenset(taps), mode == "folded", copies)
-        if place not in self._plans:
-            self._plans[place] = plan(anatomy, segments, players, rows, taps, copies)
-        return self._plans[place]
+        found = self._plans.get(place)
+        if found is None and place not in self._plans:
+            found = self._plans[place] = plan(anatomy, segments, players, rows, taps, copies)
+        return found
 
     def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
         return self.of_content(content, taps if mode == "folded" else None)
@@ -266,9 +273,16 @@ class Tabling:
         if (known := self.kept.find(place)) is not None:
             return None if isinstance(known, str) else known
         started = time.perf_counter()
+        found: PatternTable | str
         try:
             with self._network.aside():
                 found = self._checked(anatomy, game, composed, layers, mode, batch)
+        except (
+            Exception
+        ) as error:  # whole passes say what is wrong with a row; out of memory, they have less in a batch
+            found = _cause(error)
+            if not isinstance(error, IalgebraError) and not is_out_of_memory(error):
+                self.refused[mode] = found
         finally:
             spent = (game.planned.rows + CHECKED) * game.copies
             self.made = Made(self.made.rows + spent, self.made.seconds + time.perf_counter() - started)
@@ -305,3 +319,7 @@ class Tabling:
 
 def _forget(kept: KeptTables, own: object) -> None:
     kept.forget(lambda key: isinstance(key, tuple) and key[0] is own)
+
+
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:200]

@@ -9,6 +9,7 @@ sees and that are present are whole. Nothing is approximated.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -27,6 +28,7 @@ from .sights import Sights, coloured, distinct
 from .supports import Support
 
 MOST_COLOURS = 10
+MOST_SEEN = 1 << 28  # players times numbers of an input; whom places see takes about as many bytes at most
 TABLE_BYTES = 256 << 20  # of one table at most
 _LEAST_SHARE = 0.02  # of a pass that must lie before a cut
 _FEWEST_TOGETHER = 8
@@ -131,7 +133,10 @@ def plan(
     Cuts whose values see the same of the input have the same colours. A later cut never has fewer, so that the last one
     with each number of colours is found by bisection.
     """
-    sights = Sights(segments, players, anatomy.supports[0].shape[1:])
+    shape = anatomy.supports[0].shape[1:]
+    if players * math.prod(shape) > MOST_SEEN:
+        return None
+    sights = Sights(segments, players, shape)
     groups: dict[frozenset[int], list[GraphCut]] = {}
     for cut in anatomy.cuts(taps):
         if anatomy.share(cut.end) >= _LEAST_SHARE:
