@@ -79,7 +79,7 @@ def test_the_pictures_are_what_the_models_were_given(con, tmp_path):
     x = catalog.input("x").elements[0]
     (code,) = generator.codes([x.tensor], [x.digest])
     for number, row in enumerate(data["rows"]):
-        drawn = generator.drawn([code + (number - 3) * axis.direction])[0].float().numpy()[0]
+        drawn = generator.drawn((code + (number - 3) * axis.direction)[None])[0].float().numpy()[0]
         top, left = row["at"] // across * 8, row["at"] % across * 8
         cell = picture[top : top + 8, left : left + 8]
         assert (cell == cell[..., :1]).all()

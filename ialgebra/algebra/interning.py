@@ -31,6 +31,11 @@ class _Interning(type):
     _lock = forking.lock()
 
     def __call__(cls: type[_T], *args: Any, **kwargs: Any) -> _T:
+        if not kwargs and len(args) == len(cls.__match_args__):  # type: ignore[attr-defined]
+            with _Interning._lock:  # a node that is there already need not be built once more
+                known = _Interning._pool.get((cls, args, tuple(map(type, args))))
+            if known is not None:
+                return known  # type: ignore[return-value]
         node = super().__call__(*args, **kwargs)  # type: ignore[misc]
         # As dictionary keys 1, 1.0, True and Fraction(1) are equal, so the key also has the types of the fields.
         content = _values(node)

@@ -3,7 +3,7 @@ interned nodes. May not know: tensors, or what any edit does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from types import MappingProxyType
@@ -29,12 +29,12 @@ class Edit(Node):
         """Its name in a query."""
         return cls.called or cls.__name__.lower()
 
-    @property
+    @cached_property
     def step(self) -> Step | None:
         """The number of a sweep that it has, or that another input which it reads has; None if there is none."""
         return next((each for value in _values(self) for each in _steps(value)), None)
 
-    @property
+    @cached_property
     def unswept(self) -> Self:
         """The edit with its whole sweep in the place of one step."""
         if self.step is None:
@@ -182,3 +182,21 @@ class Source(Node):
     def is_element(self) -> bool:
         """Whether it is one of several: of a collection, or of a sweep."""
         return self.index is not None or self.step is not None
+
+
+def families(sources: Sequence[Source]) -> Iterator[Source]:
+    """The collections and sweeps that sources belong to, each once."""
+    edited = dict.fromkeys((source.name, source.edits) for source in sources)
+    yield from dict.fromkeys(Source(name, None, edits).collection for name, edits in edited)
+
+
+def texts(sources: Sequence[Source]) -> Iterator[str]:
+    """The texts of sources that `str` gives; what stands around inputs of the same edits is written once."""
+    around: dict[tuple[Edit, ...], tuple[str, str]] = {}
+    for source in sources:
+        if source.edits not in around:
+            before = "".join(f"{edit.word()}(" for edit in reversed(source.edits))
+            whole = str(Source("", None, source.edits))
+            around[source.edits] = before, whole[len(before) :]
+        before, after = around[source.edits]
+        yield f"{before}{Source(source.name, source.index) if source.edits else source}{after}"

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..algebra.sources import Source
+from ..algebra.sources import Source, families
 from ..catalog.catalog import Catalog
+from ..catalog.drawing import read_by
 from ..errors import IalgebraError
 from ..results.scored_inputs import ScoredInput, ScoredInputs
 
 
 def inputs_again(catalog: Catalog, sources: Sequence[Source]) -> ScoredInputs:
     """The inputs of an answer, one at least."""
-    entry, drawn_by = catalog.input(sources[0].name), _drawn_by(catalog, sources)
+    entry, names = catalog.input(sources[0].name), {read_by(each) for each in families(sources)}
+    drawn_by = {each: catalog.readings.content(each) for each in names}
 
     def read(rows: Sequence[int]) -> list[ScoredInput]:
-        if _drawn_by(catalog, sources) != drawn_by:
+        if any(catalog.readings.content(each, anew=True) != content for each, content in drawn_by.items()):
             raise IalgebraError("what draws these inputs has changed since they were read; ask again")
         return [ScoredInput(catalog.element(sources[row]).array, _names(catalog, sources[row])) for row in rows]
 
@@ -29,10 +31,3 @@ def inputs_again(catalog: Catalog, sources: Sequence[Source]) -> ScoredInputs:
 def _names(catalog: Catalog, source: Source) -> Sequence[str] | None:
     names = catalog.names(source)
     return names if names is None or isinstance(names, Sequence) else names.tokens
-
-
-def _drawn_by(catalog: Catalog, sources: Sequence[Source]) -> set[tuple[object, ...]]:
-    """The contents of all that draws inputs, which a network may change in place."""
-    return {
-        catalog.drawings.content(catalog.drawings.read_by(each)) for each in {source.collection for source in sources}
-    }

@@ -81,7 +81,7 @@ def codes_of_inputs(
             found[number] = row.clone()
 
     def execution(executor: Executor) -> WholeInputs:
-        return WholeInputs(executor, plan, lambda name, number: _given(name, codes[number], ends), read)
+        return WholeInputs(executor, plan, lambda name, numbers: [_given(name, codes[k], ends) for k in numbers], read)
 
     running.performed(execution, names)
     return found

@@ -50,25 +50,20 @@ class _Line:
     residual: bool
     rows: int = 0
     sources: Sequence[Source] = field(init=False)
-    codes: list[Tensor] = field(init=False)
+    codes: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.sources = self.entry.sources
-        self.codes = [self.catalog.drawings.point(each, self.generator) for each in self.sources]
+        self.codes = self.catalog.drawings.codes(self.sources, self.generator)
 
     def at(self, numbers: Ints, parts: Ints) -> list[Tensor]:
         """Some inputs, each moved by so many parts of a standard deviation."""
-        direction = self.axis.direction.double()
-        moved = [
-            self.codes[k] + (part / _UNIT) * direction if part else self.codes[k]
-            for k, part in zip(numbers.tolist(), parts.tolist(), strict=True)
-        ]
-        made = self.generator.drawn(moved)
-        plain: Sequence[Tensor | None] = [None] * len(made)
-        if self.residual:
-            plain = self.generator.drawn([self.codes[k] for k in numbers.tolist()])
+        codes = self.codes[torch.from_numpy(numbers)]
+        far = torch.from_numpy(parts / _UNIT)[:, None, None]
+        made = self.generator.drawn(torch.where(far == 0, codes, codes + far * self.axis.direction.double()))
+        plain = self.generator.drawn(codes) if self.residual else None
         bases = [self.catalog.element(self.sources[k]).tensor for k in numbers.tolist()]
-        return [like(base, self.entry.name, new, old) for base, new, old in zip(bases, made, plain, strict=True)]
+        return like(bases, self.entry.name, made, plain)
 
     def predicted(self, model: str, tensors: Sequence[Tensor]) -> Ints:
         """The classes that a model predicts for such inputs (n,)."""

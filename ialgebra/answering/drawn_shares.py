@@ -84,10 +84,18 @@ def drawn_share(catalog: Catalog, generator: RegisteredGenerator, model: str) ->
     network = catalog.model(model)
     if generator.collection not in catalog.inputs or isinstance(network, DerivedNetwork):
         return None
-    entry = catalog.input(str(generator.collection))
-    key = (generator.name, generator.content, model, network.fingerprint(), entry)
-    if isinstance(known := catalog.shares.get(key), DrawnShare):
-        return known
+    entry, readings = catalog.input(str(generator.collection)), catalog.readings
+    key: tuple[object, ...] = ()
+    for anew in (False, True):  # what is measured is kept under what is read before
+        key = (
+            generator.name,
+            readings.generator(generator.name, anew=anew),
+            model,
+            readings.model(model, anew=anew),
+            entry,
+        )
+        if isinstance(known := catalog.shares.get(key), DrawnShare):
+            return known
     if not (sources := looked_at(catalog, generator)):
         return None
     if not network.probed:
@@ -117,7 +125,7 @@ def warn_of_shares(asked: Iterable[tuple[str, Source]], catalog: Catalog) -> Spe
     examined = 0
     for model, name in pairs:
         network, generator = catalog.model(model), catalog.generator(name)
-        told = f"drawn by {generator.name} {generator.content}"
+        told = f"drawn by {generator.name} {catalog.readings.generator(name)}"
         if told in network.told:
             continue
         try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..algebra.edits import registered
 from ..algebra.rankings import ranked
-from ..algebra.sources import Source
+from ..algebra.sources import Source, texts
 from ..catalog.catalog import Catalog
 from ..errors import IalgebraError, ModelError
 from ..execution.store import Store
@@ -145,7 +145,7 @@ def _scores(
     details = whole_details(prepared.plan, str(ranking), running.spending, running.seconds)
     return Scores(
         models=models,
-        inputs=tuple(map(str, sources)),
+        inputs=tuple(texts(sources)),
         places=np.array([-1 if source.index is None else source.index for source in sources], dtype=np.int64),
         steps=np.array([np.nan if source.step is None else float(source.step) for source in sources]),
         labels=labels,

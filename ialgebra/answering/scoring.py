@@ -30,8 +30,6 @@ from .running import Running, Standing, Watch
 TOP = 5
 """Classes of highest score that are kept of each input."""
 
-_AHEAD = 256  # inputs that are drawn together
-
 
 @dataclass
 class ScoreReader:
@@ -110,14 +108,13 @@ def run(
 ) -> Outcome:
     """Read all inputs of a plan. Raises what `WholeInputs.run` raises."""
 
-    def element(model: str, number: int) -> Tensor:
-        if number % _AHEAD == 0 and sources[number].edits:
-            running.catalog.draw_ahead(sources[number : number + _AHEAD])
-        return running.catalog.element_for(model, sources[number]).tensor
+    def inputs(model: str, numbers: range) -> list[Tensor]:
+        some = sources[numbers.start : numbers.stop]
+        return [each.tensor for each in running.catalog.elements_for(model, some)]
 
     def execution(executor: Executor) -> WholeInputs:
         reader.begin()
-        return WholeInputs(executor, plan, element, reader.read)
+        return WholeInputs(executor, plan, inputs, reader.read)
 
     before = running.spending.rows
 

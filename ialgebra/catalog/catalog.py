@@ -6,7 +6,6 @@ only names: tensors and networks stay here. It runs no query and knows no plan.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
@@ -18,12 +17,11 @@ from torch import Tensor
 
 from ..algebra.attributes import columns_of_code
 from ..algebra.baselines import Baseline
-from ..algebra.edits import LatentEdit, edited, registered
 from ..algebra.kinds import KINDS, columns_of
 from ..algebra.kinds.naming import TextNames
 from ..algebra.operators import Estimation
 from ..algebra.players import Partition
-from ..algebra.sources import Edit, Source
+from ..algebra.sources import Source
 from ..algebra.windows import Window
 from ..errors import BindError, ShapeError, did_you_mean
 from ..generators.axes import Axis
@@ -35,10 +33,11 @@ from ..models.concepts import DerivedNetwork, Dictionary, PlayedNetwork
 from ..models.concepts.resuming import plays_on_model
 from ..models.network import Network
 from ..models.tabling import KEPT_BYTES, KeptTables
-from ..system import forking
 from ..system.kept import Kept
-from .drawing import Drawings, DrawnBy
+from .drawing import Drawings
+from .edited import Edited, Family, KeptElements, ReadBy
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
+from .readings import Readings
 
 CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
 
@@ -88,10 +87,6 @@ class CodeBook:
         self.elements.append(Element(code))
 
 
-_edited_lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
-_EDITED_BYTES = 128 << 20  # of edited inputs that are cached, so that a query makes each edited input once
-
-
 @dataclass(eq=False)
 class Settings:
     """What `SET option = value` changes: the defaults of later queries. None leaves the choice to the planner."""
@@ -120,15 +115,16 @@ class Catalog:
     generators: dict[str, RegisteredGenerator] = field(default_factory=dict)
     axes: dict[str, Axis] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
-    edited: OrderedDict[tuple[object, ...], Element] = field(default_factory=OrderedDict)
+    kept: KeptElements = field(default_factory=KeptElements)
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
     heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
     shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
     tables: KeptTables = field(default_factory=lambda: Kept(KEPT_BYTES))  # of its models
     search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
-    drawn_by: dict[DrawnBy, tuple[object, ...]] | None = None  # of one query: what decides how inputs are drawn
-    reads: dict[tuple[str, tuple[Edit, ...]], tuple[DrawnBy, tuple[Entry, ...]]] = field(default_factory=dict)
+    read: dict[tuple[str, str], object] | None = None  # of one query: what models and generators held, as read last
+
+    drawn_by: dict[Family, ReadBy] = field(default_factory=dict)  # of one query: what its inputs are drawn by
 
     def snapshot(self) -> Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
@@ -141,12 +137,12 @@ class Catalog:
             dict(self.generators),
             dict(self.axes),
             replace(self.settings),
-            self.edited,
+            self.kept,
             dict(self.concepts),
             dict(self.heads),
             self.shares,
             self.tables,
-            drawn_by={},
+            read={},
         )
 
     def inputs_again(self) -> Catalog:
@@ -238,15 +234,17 @@ class Catalog:
             raise BindError(
                 f"'{source.name}' is a collection of {len(entry.elements)} inputs; one input is needed here"
             )
-        element = entry.elements[source.index or 0]
-        latent = [number for number, edit in enumerate(source.edits, start=1) if isinstance(edit, LatentEdit)]
-        first = latent[-1] if latent else 0
-        if latent:
-            element = self._drawn(Source(source.name, source.index, source.edits[:first]))
-        for number, edit in enumerate(source.edits[first:], start=first):
-            before = Source(source.name, source.index, source.edits[:number])
-            element = self._edited(element, edit, entry, before)
-        return element
+        return self.edited.element(source) if source.edits else entry.elements[source.index or 0]
+
+    @property
+    def edited(self) -> Edited:
+        """The inputs as edits make them."""
+        return Edited(self, self.kept, self.drawn_by)
+
+    @property
+    def readings(self) -> Readings:
+        """What generators, axes and models hold; of a snapshot, also what was read last."""
+        return Readings(self.generator, self.axis, self.model, self.read)
 
     @property
     def drawings(self) -> Drawings:
@@ -259,63 +257,6 @@ class Catalog:
             self.search_rows += rows
 
         return Drawings(self.generators, self.axes, self.model, self.element, count, spent)
-
-    def draw_ahead(self, sources: Sequence[Source]) -> None:
-        """Draw inputs that are edited in a space of codes together, and not block by block, as far as they are like
-        the first one but for their step and element, and fit into the cache."""
-        latent = [number for number, edit in enumerate(sources[0].edits, start=1) if isinstance(edit, LatentEdit)]
-        if not latent or self.drawn_by is None:
-            return
-        ahead = [Source(each.name, each.index, each.edits[: latent[-1]]) for each in sources]
-        self._drawn(ahead[0])
-        names, read = self._read_by(ahead[0])
-        alike = [each for each in dict.fromkeys(ahead) if self._read_by(each) == (names, read)]
-        with _edited_lock:
-            alike = [each for each in alike if (each, *read, self.drawn_by[names]) not in self.edited]
-        size = max(1, _EDITED_BYTES // 4 // max(1, self.input(sources[0].name).example.tensor.nbytes))
-        for first in range(0, len(alike), size):
-            some = alike[first : first + size]
-            self._drawn(some[0], some)
-
-    def _drawn(self, source: Source, ahead: Sequence[Source] = ()) -> Element:
-        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it, or those
-        that are given."""
-        drawings = self.drawings
-        names, read = self._read_by(source)
-        known = None if self.drawn_by is None else self.drawn_by.get(names)
-        if known is not None and (made := self._made((source, *read, known))) is not None:
-            return made
-        content = drawings.content(names)  # read anew before anything is drawn
-        if self.drawn_by is not None:
-            self.drawn_by[names] = content
-        key = (source, *read, content)
-        if (made := self._made(key)) is not None:
-            return made
-        drawn = {(each, *key[1:]): Element(tensor) for each, tensor in drawings.drawn(source, ahead).items()}
-        with _edited_lock:
-            self.edited.update({each: made for each, made in drawn.items() if each not in self.edited})
-            found = self.edited[key]
-            while len(self.edited) * found.tensor.nbytes > _EDITED_BYTES and len(self.edited) > len(drawn):
-                self.edited.popitem(last=False)
-            return found
-
-    def _read_by(self, source: Source) -> tuple[DrawnBy, tuple[Entry, ...]]:
-        """What a source is drawn by, and the inputs that it reads."""
-        place = source.name, source.edits
-        found = self.reads.get(place)
-        if found is None:
-            found = self.drawings.read_by(source), tuple(self.input(name) for name in registered([source]))
-            if self.drawn_by is not None:
-                self.reads[place] = found
-        return found
-
-    def _made(self, key: tuple[object, ...]) -> Element | None:
-        """An edited input of the cache."""
-        with _edited_lock:
-            made = self.edited.get(key)
-            if made is not None:
-                self.edited.move_to_end(key)
-            return made
 
     def tensors(self, name: str) -> Sequence[Tensor]:
         """The tensors of a collection: a list, if they are held."""
@@ -373,6 +314,12 @@ class Catalog:
             return element
         return element.packed(reader, entry.elements[source.index or 0])
 
+    def elements_for(self, model: str, sources: Sequence[Source]) -> list[Element]:
+        """`element_for` of several inputs of one name."""
+        if sources and KINDS[self.input(sources[0].name).kind].vocabulary:
+            return [self.element_for(model, each) for each in sources]
+        return self.edited.elements(sources)
+
     def _check_spelling(self, model: str, entry: Entry) -> None:
         """Raise BindError where one of a text and a model speaks of the text itself, and the other of a tokenizer's
         tokens."""
@@ -388,30 +335,6 @@ class Catalog:
             f"input '{entry.name}' was registered as words, for a model that takes texts themselves, but model "
             f"'{model}' takes tokens; register it with the tokenizer of its model, tokenizer=tokenizer"
         )
-
-    def _edited(self, x: Element, edit: Edit, entry: Entry, before: Source) -> Element:
-        """`x` after one edit, from the cache if possible. The cache key contains the inputs that the edit reads."""
-        read = (self.input(name) for name in registered([Source(entry.name, None, (edit,))]))
-        key = (x, edit, *read)
-        with _edited_lock:
-            made = self.edited.get(key)
-            if made is not None:
-                self.edited.move_to_end(key)
-        if made is None:
-            tensor = edited(
-                x.tensor,
-                edit,
-                entry.kind,
-                self.names(before),
-                lambda source: self.element(source).tensor,
-                self.tensors,
-                lambda: entry.scale,
-            )
-            with _edited_lock:
-                made = self.edited.setdefault(key, Element(tensor))
-                if len(self.edited) * tensor.nbytes > _EDITED_BYTES and len(self.edited) > 1:
-                    self.edited.popitem(last=False)
-        return made
 
     def mask(self, source: Source) -> NDArray[np.generic]:
         """A registered feature mask. A mask (H, W) is registered as a collection of H inputs, and is put together

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -24,11 +25,9 @@ from ..generators.axes import Axis
 from ..generators.registered import RegisteredGenerator
 from ..models.network import Network
 from .inputs import Element
+from .readings import DrawnBy
 
 _EXAMPLES = 1_000  # of a collection, that counterfactuals may go towards
-
-DrawnBy = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-"""Names of generators, axes and models."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,8 @@ class _Code:
     point: Tensor
     moves: Mapping[str, float] = field(default_factory=dict)
 
-    def moved(self, axis: str, amount: float) -> _Code:
-        return replace(self, moves={**self.moves, axis: math.fsum((self.moves.get(axis, 0.0), amount))})
+    def moved(self, edit: Latent) -> _Code:
+        return replace(self, moves=_summed((edit,), self.moves))
 
 
 @dataclass(frozen=True)
@@ -67,34 +66,16 @@ class Drawings:
         """
         block = ahead or self.block_of(source)
         generator = self.generator(source)
-        origins = [self.base(each) for each in block]
+        bare = len(source.edits) - len(self.chain(source))
+        origins = [Source(each.name, each.index, each.edits[:bare]) for each in block]
         if len(set(origins)) > 1:
             self._find_points(list(dict.fromkeys(origins)), generator)
         bases = [self.element(each).tensor for each in origins]
-        made: list[Tensor] = generator.drawn([self.code(each, generator) for each in block])
-        plain: Sequence[Tensor | None] = [None] * len(block)
+        made = generator.drawn(self.codes(block, generator))
+        plain = None
         if any(isinstance(edit, LatentEdit) and edit.keep for edit in self.chain(source)):
-            plain = generator.drawn([self.point(each, generator) for each in origins])
-        drawn = [like(base, source.name, new, old) for base, new, old in zip(bases, made, plain, strict=True)]
-        return dict(zip(block, drawn, strict=True))
-
-    def read_by(self, source: Source) -> DrawnBy:
-        """The generators, axes and models that decide how a source is drawn, besides its inputs."""
-        edits = [edit for edit in _every_edit(source) if isinstance(edit, LatentEdit)]
-        return (
-            tuple(sorted({edit.generator for edit in edits})),
-            tuple(sorted({edit.axis for edit in edits if isinstance(edit, Latent)})),
-            tuple(sorted({edit.model for edit in edits if isinstance(edit, Counterfactual)})),
-        )
-
-    def content(self, names: DrawnBy) -> tuple[object, ...]:
-        """A value that changes whenever one of these generators, axes and models does."""
-        generators, axes, models = names
-        return (
-            *(self.generators[name].content for name in generators),
-            *(self.axes[name].key for name in axes),
-            *(self.model(name).fingerprint() for name in models),
-        )
+            plain = generator.drawn(torch.stack([self.point(each, generator) for each in origins]))
+        return dict(zip(block, like(bases, source.name, made, plain), strict=True))
 
     def generator(self, source: Source) -> RegisteredGenerator:
         """The generator of the last edit."""
@@ -128,14 +109,31 @@ class Drawings:
             return [replace(source, index=k) for k in range(first, min(first + size, self.count(source)))]
         return [source]
 
-    def code(self, source: Source, generator: RegisteredGenerator) -> Tensor:
-        """The code (levels, width) of a source."""
-        found = self._code(source, generator)
-        total = found.point
-        for axis in sorted(found.moves):
-            if found.moves[axis]:
-                total = total + found.moves[axis] * self.axes[axis].direction.double()
+    def codes(self, sources: Sequence[Source], generator: RegisteredGenerator) -> Tensor:
+        """The codes (n, levels, width) of sources."""
+        found = self._codes(sources, generator)
+        total = torch.stack([each.point for each in found])
+        for axis in sorted(
+            {axis for moves in {id(each.moves): each.moves for each in found}.values() for axis in moves}
+        ):
+            amounts = torch.tensor([each.moves.get(axis, 0.0) for each in found], dtype=torch.float64)[:, None, None]
+            total = torch.where(amounts == 0, total, total + amounts * self.axes[axis].direction.double())
         return total
+
+    def _codes(self, sources: Sequence[Source], generator: RegisteredGenerator) -> list[_Code]:
+        """Where sources lie. The moves of those that have the same edits, and only moves, are summed once."""
+        moves: dict[tuple[Edit, ...], tuple[int, Mapping[str, float]]] = {}
+        found = []
+        for source in sources:
+            if source.edits not in moves:
+                chain = self.chain(source)
+                if not all(isinstance(edit, Latent | Reconstructed) for edit in chain):
+                    found.append(self._code(source, generator))
+                    continue
+                moves[source.edits] = len(source.edits) - len(chain), _summed(chain)
+            bare, summed = moves[source.edits]
+            found.append(_Code(self.point(Source(source.name, source.index, source.edits[:bare]), generator), summed))
+        return found
 
     def point(self, source: Source, generator: RegisteredGenerator) -> Tensor:
         """The code of an input as it is; those of its block are found with it, once."""
@@ -188,7 +186,7 @@ class Drawings:
             spread, examples = self.spread(generator), self._examples.get(generator.name)
             found, leads = generator.counterfactuals(
                 network,
-                [self.code(_inner(each), generator) for each in block],
+                list(self.codes([_inner(each) for each in block], generator)),
                 target,
                 float(edit.margin),
                 spread,
@@ -220,13 +218,24 @@ class Drawings:
         match last:
             case Reconstructed():
                 return self._code(inner, generator)
-            case Latent(axis, amount):
-                return self._code(inner, generator).moved(axis, float(amount))
+            case Latent():
+                return self._code(inner, generator).moved(last)
             case Counterfactual():
                 return _Code(self.counterfactual(source, last, generator))
             case Mixed(other, layers, share):
-                return _Code(_mixed(self.code(inner, generator), self.code(other, generator), layers, float(share)))
+                one, there = self.codes([inner], generator)[0], self.codes([other], generator)[0]
+                return _Code(_mixed(one, there, layers, float(share)))
         raise AssertionError(f"no edit of codes: {last!r}")
+
+
+def read_by(source: Source) -> DrawnBy:
+    """The generators, axes and models that decide how a source is drawn, besides its inputs."""
+    edits = [edit for edit in _every_edit(source) if isinstance(edit, LatentEdit)]
+    return (
+        tuple(sorted({edit.generator for edit in edits})),
+        tuple(sorted({edit.axis for edit in edits if isinstance(edit, Latent)})),
+        tuple(sorted({edit.model for edit in edits if isinstance(edit, Counterfactual)})),
+    )
 
 
 def _inner(source: Source) -> Source:
@@ -254,18 +263,33 @@ def numbers_of(x: Tensor, name: str) -> Tensor:
     return plain(x)
 
 
-def like(base: Tensor, name: str, new: Tensor, old: Tensor | None = None) -> Tensor:
-    """What was drawn, as an input like `base`; with `old`, what its own code draws, as `base` moved by what is new.
-    Raises what `numbers_of` raises."""
-    x, packing = numbers_of(base, name), packing_of(base)
-    drawn = narrowed(new if old is None else x.double() + (new.double() - old.double()), x.dtype)
-    return drawn if packing is None else carrying(drawn, packing)
+def like(bases: Sequence[Tensor], name: str, made: Tensor, plain: Tensor | None = None) -> list[Tensor]:
+    """What was drawn, (n, *shape), as inputs like `bases`; with `plain`, what the bases' own codes draw, as bases moved
+    by what is new. Raises what `numbers_of` raises."""
+    if plain is not None:
+        numbers = torch.stack([numbers_of(each, name) for each in bases])
+        made = numbers.double() + (made.double() - plain.double())
+    if len({each.dtype for each in bases}) == 1 and not any(map(packing_of, bases)):
+        return list(narrowed(made, bases[0].dtype))
+    return [
+        carrying(narrowed(each, numbers_of(base, name).dtype), packing_of(base))
+        for each, base in zip(made, bases, strict=True)
+    ]
 
 
 def class_of(network: Network, named: str) -> int:
     """The number of a class by its name, or by its number in digits; BindError if there is none."""
     number = named.isdecimal() and named not in (network.classes or ())
     return network.class_index(int(named) if number else named)
+
+
+def _summed(edits: Sequence[LatentEdit], before: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
+    """How far edits move along each axis, together with the moves `before`."""
+    moves = dict(before)
+    for edit in edits:
+        if isinstance(edit, Latent):
+            moves[edit.axis] = math.fsum((moves.get(edit.axis, 0.0), float(edit.amount)))
+    return moves
 
 
 def _mixed(one: Tensor, other: Tensor, layers: Sequence[int], share: float) -> Tensor:

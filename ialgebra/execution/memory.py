@@ -23,7 +23,7 @@ from torch import Tensor
 from ..algebra.operators import OutputKind
 from ..algebra.packings import packing_of, plain
 from ..kernels.coalitions import Design
-from ..kernels.naming import HashNumbers, element_numbers, hybrid_names, whole_name
+from ..kernels.naming import HashNumbers, element_numbers, hybrid_names, whole_name, whole_names
 from ..models.identity import serial
 from ..models.network import Network
 from ..models.outputs import OutputReading, column
@@ -432,6 +432,14 @@ def _digest(*words: object) -> bytes:
 def input_name(tensor: Tensor) -> bytes:
     """The name of a whole input."""
     return _whole_name(tensor).tobytes()
+
+
+def input_names(tensors: Sequence[Tensor]) -> list[bytes]:
+    """The names of several whole inputs."""
+    forms = {(each.dtype, each.shape) for each in tensors}
+    if len(forms) == 1 and not any(map(packing_of, tensors)):
+        return [name.tobytes() for name in whole_names(tensors)]
+    return [input_name(each) for each in tensors]
 
 
 @lru_cache(maxsize=8)  # inputs and baselines do not change once they are made

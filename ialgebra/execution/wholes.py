@@ -1,6 +1,6 @@
 """Whole inputs through models, without games: what PREDICT reads, and `score(…)` of a query.
 
-In: a plan of whole inputs, a function that gives each input as a model is given it, and one that reads logits. Out:
+In: a plan of whole inputs, a function that gives inputs as a model is given them, and one that reads logits. Out:
 every input read once; the rows in the store, under the names that x_N of a game has too. Inputs are made, named, looked
 up and run in blocks, so that memory is bounded by a block. It may know no class and no score.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import is_
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +25,11 @@ from .batches import Desk
 from .canaries import check_canaries
 from .execution import Execution, Executor
 from .lanes import Done, Rows, Work
-from .memory import WHOLE, LayerNumber, input_name
+from .memory import WHOLE, LayerNumber, input_names
 from .tables import Outcome, Tables
 
-InputFor = Callable[[str, int], Tensor]
-"""The input (*shape) of a number as a model, given by its name, gets it."""
+InputsFor = Callable[[str, range], Sequence[Tensor]]
+"""The inputs (*shape) of some numbers as a model, given by its name, gets them."""
 
 ReadLogits = Callable[[str, Ints, Mapping[LayerNumber, Tensor]], None]
 """Given a model, the numbers (rows,) of some inputs, and the logits (rows, K) of each layer on the host."""
@@ -35,14 +37,34 @@ ReadLogits = Callable[[str, Ints, Mapping[LayerNumber, Tensor]], None]
 _BLOCK = 1 << 24  # numbers of the inputs that are held at a time
 
 
+class _Block(NamedTuple):
+    """Some inputs, and their numbers by the names of their contents."""
+
+    inputs: Sequence[Tensor]
+    numbers: Mapping[bytes, Sequence[int]]
+
+    @classmethod
+    def of(cls, inputs: Sequence[Tensor], first: int) -> _Block:
+        """Inputs whose numbers begin with `first`."""
+        numbers: dict[bytes, list[int]] = {}
+        for number, name in enumerate(input_names(inputs), start=first):
+            numbers.setdefault(name, []).append(number)
+        return cls(inputs, numbers)
+
+    def has(self, inputs: Sequence[Tensor]) -> bool:
+        """Whether these are the inputs, the objects themselves."""
+        return len(inputs) == len(self.inputs) and all(map(is_, inputs, self.inputs))
+
+
 class WholeInputs:
     """One run of a plan of whole inputs; `outcome` holds what it cost so far."""
 
-    def __init__(self, executor: Executor, plan: WholePlan, element: InputFor, read: ReadLogits) -> None:
+    def __init__(self, executor: Executor, plan: WholePlan, inputs: InputsFor, read: ReadLogits) -> None:
         self.plan = plan
         self._executor = executor
-        self._element = element
+        self._inputs = inputs
         self._read = read
+        self._named = _Block((), {})
         self._execution = Execution(executor, plan.without_games)
 
     @property
@@ -60,6 +82,7 @@ class WholeInputs:
             desk = Desk(tables, lane, executor.tape, executor.halt)
             check_canaries(tables, desk)
             for block in self._blocks():
+                self._named = _Block((), {})  # its memory is given back first
                 for each in passes:
                     self._evaluate(each, block, tables, desk)
         return self.outcome
@@ -69,7 +92,7 @@ class WholeInputs:
         count = self.plan.inputs
         if not count:
             return []
-        size = max(1, self._element(self.plan.passes[0].model, 0).numel())
+        size = max(1, self._inputs(self.plan.passes[0].model, range(1))[0].numel())
         batch = math.lcm(*(each.run.batch_size for each in self.plan.passes))
         rows = max(batch, _BLOCK // size // batch * batch)
         return [range(first, min(first + rows, count)) for first in range(0, count, rows)]
@@ -77,13 +100,13 @@ class WholeInputs:
     def _evaluate(self, planned: WholePass, block: range, tables: Tables, desk: Desk) -> None:
         """Read one block of inputs by one model: from the store, and the others from the model."""
         model, memory = planned.model, tables.memory
-        inputs = [self._element(model, number) for number in block]
+        inputs = self._inputs(model, block)
+        if not self._named.has(inputs):  # most often all models are given the same inputs
+            self._named = _Block.of(inputs, block.start)
+        numbers_by_name = self._named.numbers
         network = tables.networks[model]
         if network.examination_due:
             network.examine(inputs[0], without_half(inputs[0]))
-        numbers_by_name: dict[bytes, list[int]] = {}
-        for number, tensor in zip(block, inputs, strict=True):
-            numbers_by_name.setdefault(input_name(tensor), []).append(number)
         names = list(numbers_by_name)
         if self.plan.strategy.reuse:
             tables.outcome.probed |= {model} & {

@@ -141,12 +141,9 @@ class RegisteredGenerator:
         read = repr([self.refine, *((each.fingerprint(), each.apart()) for each in networks)])
         return hashlib.blake2b(read.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
-    def drawn(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """The inputs (*shape) of codes (levels, width). Raises ModelError for a failing generator, and for NaN."""
-        if not codes:
-            return []
-        flat = self._blocks(self._drawing, torch.stack([each.double() for each in codes]))
-        return list(flat.reshape(len(codes), *self.shape))
+    def drawn(self, codes: Tensor) -> Tensor:
+        """The inputs (n, *shape) of codes (n, levels, width). Raises ModelError where it fails, and for NaN."""
+        return self._blocks(self._drawing, codes.double()).reshape(len(codes), *self.shape)
 
     def codes(self, inputs: Sequence[Tensor], names: Sequence[str]) -> list[Tensor]:
         """The codes (levels, width) of inputs (*shape), float64, kept under the names of their contents.

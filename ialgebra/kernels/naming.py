@@ -14,9 +14,11 @@ chance that two different inputs among n share a name is about n² / 2^129: 10^-
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +27,7 @@ from ..system.tensors import bits_of
 HashNumbers = NDArray[np.uint64]
 
 _CELLS = 1 << 22  # entries of the coalition matrix that are converted to 64-bit numbers at a time: 32 MiB
+_AT_A_TIME = 1 << 15  # numbers of inputs that are named together, so that they stay near the processor
 
 
 def element_numbers(tensor: Tensor) -> HashNumbers:
@@ -37,9 +40,27 @@ def element_numbers(tensor: Tensor) -> HashNumbers:
 def whole_name(tensor: Tensor, numbers: HashNumbers, packing: str = "") -> HashNumbers:
     """The name (2,) of a whole input, made from its dtype, its shape, its `element_numbers`, and a text that tells in
     what form models are given it, if not as it is."""
-    form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}{packing}".encode(), digest_size=16).digest()
-    name: HashNumbers = np.frombuffer(form, dtype=np.uint64) + numbers.reshape(2, -1).sum(axis=1)
+    name: HashNumbers = _of_form(tensor, packing) + numbers.reshape(2, -1).sum(axis=1)
     return name
+
+
+def _of_form(tensor: Tensor, packing: str = "") -> HashNumbers:
+    form = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}{packing}".encode(), digest_size=16).digest()
+    return np.frombuffer(form, dtype=np.uint64)
+
+
+def whole_names(tensors: Sequence[Tensor]) -> HashNumbers:
+    """The names (n, 2) of whole inputs of one dtype and shape: those that `whole_name` gives, some at a time."""
+    form = _of_form(tensors[0])
+    names = np.empty((len(tensors), 2), dtype=np.uint64)
+    size = max(1, _AT_A_TIME // max(1, tensors[0].numel()))
+    for first in range(0, len(tensors), size):
+        some = torch.stack([*tensors[first : first + size]])
+        array = np.ascontiguousarray(bits_of(some.reshape(len(some), tensors[0].numel())))
+        bits = array.view(f"u{array.itemsize}").astype(np.uint64)
+        for half, places in enumerate(_places(array.shape[1])):
+            names[first : first + size, half] = form[half] + _mixed(bits ^ places).sum(axis=1)
+    return names
 
 
 def hybrid_names(

@@ -146,7 +146,7 @@ def _may_draw(names: Set[str], catalog: Catalog) -> bool:
 def _drawn(catalog: Catalog) -> dict[str, object]:
     """What draws inputs: every generator with its axes, by content."""
     return {
-        "generators": {name: each.content for name, each in sorted(catalog.generators.items())},
+        "generators": {name: catalog.readings.generator(name) for name in sorted(catalog.generators)},
         "axes": {name: {"of": each.of, "content": each.key} for name, each in sorted(catalog.axes.items())},
     }
 

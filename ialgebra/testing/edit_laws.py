@@ -59,7 +59,7 @@ def collapse(case: Case) -> None:
         order = case.draw(st.permutations(chain.moves))
         one, same = chain.text, _EditsOfCode(generator, name, tuple(order)).text
         code = _moved(case, chain)
-    (drawn,) = generator.drawn([code])
+    (drawn,) = generator.drawn(code[None])
     rest_of_call = _options(case)
     found, again = (
         case.answered(f"select * from {_call(case, each, rest_of_call)}{_using(case)}") for each in (one, same)
@@ -89,7 +89,7 @@ def distribute(case: Case) -> None:
     case.run.compared += 1
     if not _same(outside, within):
         case.fail("an edit under σ is not σ of the edit to the bit", outside, within)
-    tensors = {f"drawn_{k}": each.generator.drawn([_moved(case, each)])[0] for k, each in enumerate(chains)}
+    tensors = {f"drawn_{k}": each.generator.drawn(_moved(case, each)[None])[0] for k, each in enumerate(chains)}
     wanted = _of_tensors(case, tensors, asked(list(tensors), False))
     case.close(outside, wanted, "the answer for edited inputs is not that for the inputs that the edits make")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ialgebra.kernels.compose import compose
-from ialgebra.kernels.naming import _mixed, element_numbers, hybrid_names, whole_name
+from ialgebra.kernels.naming import _mixed, element_numbers, hybrid_names, whole_name, whole_names
 
 SHAPES = [(2, 3, 4), (7,), (1, 5, 5)]
 DTYPES = [torch.float32, torch.float64, torch.int64, torch.uint8]
@@ -20,6 +20,14 @@ DTYPES = [torch.float32, torch.float64, torch.int64, torch.uint8]
 
 def name(x: Tensor) -> bytes:
     return whole_name(x, element_numbers(x)).tobytes()
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bool, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(), (3, 0), *SHAPES, (1, 200, 300)])
+def test_several_inputs_have_the_names_that_each_has_alone(dtype, shape):
+    torch.manual_seed(0)
+    inputs = [(8 * torch.randn(shape)).abs().to(dtype) for _ in range(5)]
+    assert [each.tobytes() for each in whole_names(inputs)] == [name(each) for each in inputs]
 
 
 def bits(x: Tensor) -> tuple[object, ...]:

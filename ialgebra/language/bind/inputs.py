@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from ...algebra.baselines import (
@@ -144,7 +144,7 @@ def _edited(said: tree.CallExpr, catalog: Catalog, in_force: InForce | None) -> 
     edits = _Modifier(said, form, written, entry, catalog, in_force).edits(arguments)
     if inner[0].step is not None and edits[0].step is not None:
         raise BindError(f"this input is a sweep already; {_ONE_SWEEP}", said.span)
-    sources = tuple(replace(source, edits=(*source.edits, edit)) for source in inner for edit in edits)
+    sources = tuple(Source(each.name, each.index, (*each.edits, edit)) for each in inner for edit in edits)
     with _at(said.span):
         few = entry.held and len(sources) <= _MOST_TRIED
         for source in sources if few else sources[:1]:  # the others are edited when they are read
