@@ -30,7 +30,10 @@ from typing import NamedTuple
 def visible(text: str, keep: str = "") -> str:
     """The text with escapes such as \\x1b, \\n or \\u202e in place of characters that steer a terminal or cannot be
     seen: control and format characters, line separators, surrogates. Those in `keep` stay."""
-    if text.isprintable():
+    bare = text
+    for each in keep:
+        bare = bare.replace(each, "")
+    if bare.isprintable():
         return text
     return "".join(
         each

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 import ialgebra
 from ialgebra.algebra.interning import _Interning
-from ialgebra.catalog import edited
 from ialgebra.kernels import forward
 from ialgebra.models import identity, network, scalar, turns
 from ialgebra.system import forking
@@ -178,7 +177,7 @@ LOCKS: dict[str, Callable[[ialgebra.Session], AbstractContextManager[object]]] =
     "session": lambda con: con._lock,
     "history": lambda con: con.history._lock,
     "store": lambda con: con._store.lock,
-    "edited inputs": lambda con: edited.lock,
+    "edited inputs": lambda con: con._catalog.kept._lock,
     "nodes": lambda con: _Interning._lock,
     "identity": lambda con: identity._lock,
     "profiles": lambda con: network._profiles,

@@ -38,7 +38,7 @@ class _Interning(type):
                 return known  # type: ignore[return-value]
         node = super().__call__(*args, **kwargs)  # type: ignore[misc]
         # As dictionary keys 1, 1.0, True and Fraction(1) are equal, so the key also has the types of the fields.
-        content = _values(node)
+        content = values_of(node)
         identity = (cls, content, tuple(map(type, content)))
         with _Interning._lock:
             return _Interning._pool.setdefault(identity, node)  # type: ignore[return-value]
@@ -59,7 +59,7 @@ class Node(metaclass=_Interning):
             if part is not self:
                 _ = part.key  # does not recurse: the keys of its parts are cached already
         digest = hashlib.blake2b((self.digested_as or type(self).__name__).encode(), digest_size=12)
-        for value in _values(self):
+        for value in values_of(self):
             digest.update(_content(value))
         return digest.hexdigest()
 
@@ -81,7 +81,7 @@ class Node(metaclass=_Interning):
         places: dict[Node, _Numbered] = {}
         records: list[_Record] = []
         for part in inner_first(self):
-            records.append((type(part), tuple(_mapped(value, places.__getitem__) for value in _values(part))))
+            records.append((type(part), tuple(_mapped(value, places.__getitem__) for value in values_of(part))))
             places[part] = _Numbered(len(places))
         return _rebuilt, (records,)
 
@@ -115,8 +115,14 @@ def _mapped(value: object, place: Callable[[Node], _Numbered]) -> object:
     return tuple(_mapped(part, place) for part in value) if isinstance(value, tuple) else value
 
 
-def _values(node: object) -> tuple[object, ...]:
+def values_of(node: object) -> tuple[object, ...]:
+    """The values of a node's fields, in order."""
     return tuple([getattr(node, name) for name in type(node).__match_args__])  # type: ignore[attr-defined]
+
+
+def fields_of(node: object) -> Iterator[tuple[str, Any]]:
+    """The names and values of a node's fields, in order."""
+    return zip(type(node).__match_args__, values_of(node), strict=True)  # type: ignore[attr-defined]
 
 
 def _nodes_in(value: object) -> Iterator[Node]:
@@ -142,7 +148,7 @@ def inner_first(root: Node, *, without_key: bool = False) -> Iterator[Node]:
             yield part
             continue
         stack.append((part, True))
-        inner = [each for value in _values(part) for each in _nodes_in(value)]
+        inner = [each for value in values_of(part) for each in _nodes_in(value)]
         stack.extend((each, False) for each in reversed(inner))
 
 
@@ -157,8 +163,7 @@ def _constructed(node: Node, texts: dict[Node, str]) -> str:
             return f"({', '.join(map(shown, value))}{',' * (len(value) == 1)})"
         return repr(value)
 
-    named = zip(type(node).__match_args__, _values(node), strict=True)  # type: ignore[attr-defined]
-    return f"{type(node).__name__}({', '.join(f'{name}={shown(value)}' for name, value in named)})"
+    return f"{type(node).__name__}({', '.join(f'{name}={shown(value)}' for name, value in fields_of(node))})"
 
 
 def _content(value: object) -> bytes:

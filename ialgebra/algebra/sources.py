@@ -4,13 +4,12 @@ interned nodes. May not know: tensors, or what any edit does."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import ClassVar, Self
 
 from ..errors import BindError
-from .interning import Node, node
+from .interning import Node, fields_of, node, values_of
 from .sweeps import Step, number_text
 from .windows import MOST_WRITTEN, Window, sql_name, sql_text
 
@@ -32,21 +31,20 @@ class Edit(Node):
     @cached_property
     def step(self) -> Step | None:
         """The number of a sweep that it has, or that another input which it reads has; None if there is none."""
-        return next((each for value in _values(self) for each in _steps(value)), None)
+        return next((each for value in values_of(self) for each in _steps(value)), None)
 
     @cached_property
     def unswept(self) -> Self:
         """The edit with its whole sweep in the place of one step."""
         if self.step is None:
             return self
-        changed = {field.name: _unswept(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
-        return type(self)(**changed)
+        return type(self)(*map(_unswept, values_of(self)))
 
     def around(self, inner: str, *, whole: bool = False) -> str:
         """The edit's text around its input's text; `whole` also writes what a query may leave out."""
         words, option = [inner], []
-        for name in (field.name for field in fields(self)):  # type: ignore[arg-type]
-            match name, getattr(self, name):
+        for name, of_field in fields_of(self):
+            match name, of_field:
                 case "baseline", baseline:
                     option = [f"baseline => {baseline.text}"] if whole else []
                 case _, value if name in self.options:
@@ -84,10 +82,6 @@ def _argument(value: object) -> str:
     return str(value)
 
 
-def _values(edit: Edit) -> Iterator[object]:
-    return (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
-
-
 def _steps(value: object) -> Iterator[Step]:
     """The steps in a field's value, of which an edit has one at most."""
     match value:
@@ -103,8 +97,7 @@ def _at_step(edit: Edit, step: Step) -> Edit:
     """The edit with another step of the sweep that it has."""
     if edit.step is None:
         return edit
-    fields_of = (getattr(edit, field.name) for field in fields(edit))  # type: ignore[arg-type]
-    return type(edit)(*(_stepped(value, step) for value in fields_of))
+    return type(edit)(*(_stepped(value, step) for value in values_of(edit)))
 
 
 def _stepped(value: object, step: Step) -> object:

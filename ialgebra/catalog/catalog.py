@@ -35,7 +35,8 @@ from ..models.network import Network
 from ..models.tabling import KEPT_BYTES, KeptTables
 from ..system.kept import Kept
 from .drawing import Drawings
-from .edited import Edited, Family, KeptElements, ReadBy
+from .edited import KEPT_BYTES as KEPT_INPUTS_BYTES
+from .edited import Edited, Family, ReadBy
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
 from .readings import Readings
 
@@ -115,7 +116,7 @@ class Catalog:
     generators: dict[str, RegisteredGenerator] = field(default_factory=dict)
     axes: dict[str, Axis] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
-    kept: KeptElements = field(default_factory=KeptElements)
+    kept: Kept[Element] = field(default_factory=lambda: Kept(KEPT_INPUTS_BYTES))  # inputs that were edited
     concepts: dict[str, Dictionary] = field(default_factory=dict)  # by the model of its attributes, 'f.concepts'
     heads: dict[str, PlayedNetwork] = field(default_factory=dict)  # what games over attributes are played on
     shares: dict[tuple[object, ...], object] = field(default_factory=dict)  # of scores that generators keep
@@ -123,7 +124,6 @@ class Catalog:
     search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
     read: dict[tuple[str, str], object] | None = None  # of one query: what models and generators held, as read last
-
     drawn_by: dict[Family, ReadBy] = field(default_factory=dict)  # of one query: what its inputs are drawn by
 
     def snapshot(self) -> Catalog:
@@ -302,7 +302,7 @@ class Catalog:
         """The input that `source` names as this model is given it: token sequences with their attention mask, if the
         model reads one (`models.tokens`)."""
         element, reader, entry = self.element(source), self.model(model).tokens, self.input(source.name)
-        if not KINDS[entry.kind].vocabulary:
+        if not self.has_tokens(source):
             return element
         self._check_spelling(model, entry)
         if reader is None:
@@ -316,9 +316,13 @@ class Catalog:
 
     def elements_for(self, model: str, sources: Sequence[Source]) -> list[Element]:
         """`element_for` of several inputs of one name."""
-        if sources and KINDS[self.input(sources[0].name).kind].vocabulary:
+        if sources and self.has_tokens(sources[0]):
             return [self.element_for(model, each) for each in sources]
         return self.edited.elements(sources)
+
+    def has_tokens(self, source: Source) -> bool:
+        """Whether an input is of tokens, which each model is given in its own way."""
+        return KINDS[self.input(source.name).kind].vocabulary
 
     def _check_spelling(self, model: str, entry: Entry) -> None:
         """Raise BindError where one of a text and a model speaks of the text itself, and the other of a tokenizer's

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..algebra.baselines import Given
 from ..algebra.edits import Counterfactual, Latent, LatentEdit, Mixed, Reconstructed
 from ..algebra.edits.numbers import narrowed
+from ..algebra.interning import values_of
 from ..algebra.packings import carrying, packing_of, plain
 from ..algebra.sources import Edit, Source
 from ..algebra.sweeps import Step
@@ -247,8 +248,7 @@ def _every_edit(source: Source) -> Iterator[Edit]:
     """The edits of a source, and those of the sources that these read."""
     for edit in source.edits:
         yield edit
-        for each in fields(edit):  # type: ignore[arg-type]
-            value = getattr(edit, each.name)
+        for value in values_of(edit):
             if isinstance(value, Given):
                 value = value.source
             if isinstance(value, Source):

@@ -6,8 +6,7 @@ draws come from a catalog. May not know: queries and plans.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,17 +15,13 @@ from torch import Tensor
 from ..algebra.edits import LatentEdit, edited, registered
 from ..algebra.kinds.naming import TextNames
 from ..algebra.sources import Edit, Source
-from ..system import forking
+from ..system.kept import Kept
 from .drawing import Drawings, read_by
 from .inputs import Element, Entry
 from .readings import DrawnBy, Readings
 
-_BYTES = 128 << 20  # of edited inputs that are kept, so that a query makes each edited input once
+KEPT_BYTES = 128 << 20  # of edited inputs, so that a query makes each edited input once
 _AHEAD = 256  # inputs that are drawn together
-
-lock = forking.lock()  # one for all, because catalogs and their snapshots share edited inputs
-
-_Key = tuple[object, ...]
 
 Family = tuple[str, tuple[Edit, ...]]
 """An input's name and edits: what is drawn alike, but for the element."""
@@ -48,43 +43,13 @@ class Registered(Protocol):
     def readings(self) -> Readings: ...
 
 
-class KeptElements:
-    """Elements by all that decides what they are; those that were used last are kept, up to `_BYTES`."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[_Key, Element] = OrderedDict()
-
-    def find(self, key: _Key) -> Element | None:
-        """An element, if it is kept."""
-        with lock:
-            made = self._made.get(key)
-            if made is not None:
-                self._made.move_to_end(key)
-            return made
-
-    def missing(self, keys: Mapping[_Key, Source]) -> list[Source]:
-        """The sources whose elements are not kept."""
-        with lock:
-            return [source for key, source in keys.items() if key not in self._made]
-
-    def keep(self, key: _Key, made: Mapping[_Key, Element]) -> Element:
-        """Keep elements of one size; one that is kept already stays. Returns that of `key`."""
-        with lock:
-            for each, element in made.items():
-                self._made.setdefault(each, element)
-            found = self._made[key]
-            while len(self._made) * found.tensor.nbytes > _BYTES and len(self._made) > len(made):
-                self._made.popitem(last=False)
-            return found
-
-
 @dataclass(eq=False)
 class Edited:
     """The edited inputs of the catalog `of`. What was made is `kept`, also for other catalogs; `drawn_by` is what was
     found to draw the inputs of one query."""
 
     of: Registered
-    kept: KeptElements
+    kept: Kept[Element]
     drawn_by: dict[Family, ReadBy]
 
     def element(self, source: Source) -> Element:
@@ -101,40 +66,48 @@ class Edited:
         found: list[Element] = []
         for first in range(0, len(sources), _AHEAD):
             some = sources[first : first + _AHEAD]
-            if _drawn_edits(some[0]) and self.of.readings.known is not None:
-                self._draw_ahead(some)
-            found += map(self.element, some)
+            last = _drawn_edits(some[0])
+            known = self.of.readings.known is not None
+            drawn = self._drawn_together([_cut(each, last) for each in some]) if last and known else {}
+            found += [drawn[each] if each in drawn else self.element(each) for each in some]
         return found
 
-    def _draw_ahead(self, sources: Sequence[Source]) -> None:
-        """Draw inputs together, and not block by block, as far as they fit into the cache."""
-        last = _drawn_edits(sources[0])
-        ahead = [_cut(each, last) for each in sources]
-        self._drawn(ahead[0])
-        names, read = self._read_by(ahead[0])
+    def _drawn_together(self, sources: Sequence[Source]) -> dict[Source, Element]:
+        """Those of some inputs that are like the first one, whose last edit is one of codes."""
+        names, read = self._read_by(sources[0])
+        known = self.of.readings.knows(names)
         key = (*read, self.of.readings.content(names))
-        families = {(each.name, each.edits): each for each in ahead}
+        families = {(each.name, each.edits): each for each in sources}
         alike = {family for family, each in families.items() if self._read_by(each) == (names, read)}
-        missing = self.kept.missing({(each, *key): each for each in ahead if (each.name, each.edits) in alike})
-        size = max(1, _BYTES // 4 // max(1, self.of.input(ahead[0].name).example.tensor.nbytes))
+        wanted = [each for each in sources if (each.name, each.edits) in alike]
+        kept = dict(zip(wanted, self.kept.find_all((each, *key) for each in wanted), strict=True))
+        missing = [each for each, element in kept.items() if element is None]
+        if missing and known and (*read, self.of.readings.content(names, anew=True)) != key:
+            return self._drawn_together(sources)
+        found = {each: element for each, element in kept.items() if element is not None}
+        size = max(1, KEPT_BYTES // 4 // max(1, self.of.input(sources[0].name).example.tensor.nbytes))
         for first in range(0, len(missing), size):
             some = missing[first : first + size]
-            self._drawn(some[0], some)
+            found |= self._made(some[0], key, some)
+        return found
 
-    def _drawn(self, source: Source, ahead: Sequence[Source] = ()) -> Element:
-        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it, or those
-        that are given."""
+    def _drawn(self, source: Source) -> Element:
+        """An input whose last edit is one of codes, from the cache if possible; its block is drawn with it."""
         names, read = self._read_by(source)
-        if self.of.readings.knows(names):
-            made = self.kept.find((source, *read, self.of.readings.content(names)))
-            if made is not None:
-                return made
-        content = self.of.readings.content(names, anew=True)  # before anything is drawn
-        key = (source, *read, content)
-        if (made := self.kept.find(key)) is not None:
-            return made
-        drawn = self.of.drawings.drawn(source, ahead)
-        return self.kept.keep(key, {(each, *key[1:]): Element(tensor) for each, tensor in drawn.items()})
+        known = self.of.readings.knows(names)
+        key = (*read, self.of.readings.content(names))
+        made = self.kept.find((source, *key))
+        if made is None and known:
+            key = (*read, self.of.readings.content(names, anew=True))
+            made = self.kept.find((source, *key))
+        return self._made(source, key)[source] if made is None else made
+
+    def _made(self, source: Source, key: tuple[object, ...], block: Sequence[Source] = ()) -> dict[Source, Element]:
+        """An input that is drawn, with its block or the one that is given; `key` is what they are read and drawn by."""
+        drawn = {each: Element(tensor) for each, tensor in self.of.drawings.drawn(source, block).items()}
+        for each, element in drawn.items():
+            self.kept.keep((each, *key), element, element.tensor.nbytes)
+        return drawn
 
     def _read_by(self, source: Source) -> ReadBy:
         """What a source is drawn by, and the inputs that it reads."""
@@ -162,7 +135,9 @@ class Edited:
             self.of.tensors,
             lambda: entry.scale,
         )
-        return self.kept.keep(key, {key: Element(tensor)})
+        made = Element(tensor)
+        self.kept.keep(key, made, tensor.nbytes)
+        return made
 
 
 def _drawn_edits(source: Source) -> int:

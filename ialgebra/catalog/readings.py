@@ -36,6 +36,11 @@ class Readings:
         """What a model and its heads hold, likewise."""
         return self._read("model", name, lambda: self.of_model(name).fingerprint(), anew)
 
+    def note(self, name: str, content: object) -> None:
+        """Note what a model and its heads were seen to hold, in the form of `Network.fingerprint`."""
+        if self.known is not None:
+            self.known["model", name] = content
+
     def content(self, names: DrawnBy, *, anew: bool = False) -> tuple[object, ...]:
         """What all of these generators, axes and models hold, likewise."""
         generators, axes, models = names

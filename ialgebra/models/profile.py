@@ -36,7 +36,7 @@ _SAMPLES_KEPT = 8  # samples that are kept for each batch size
 _PASSES_KEPT = 5  # passes whose measured shares of the layers are kept
 _SIZES_KEPT = 64  # batch sizes that are kept for each mode
 _ALIKE_WITHIN = 1.03  # two costs within this factor are taken to be equal
-_WORTH_WRITING = 0.05  # relative change of a median after which the profile is written to disk again
+_WORTH_WRITING = 0.2  # relative change of a median, since it was written, after which it is written to disk again
 _LARGEST_FILE = 1 << 20  # bytes; profiles take a few thousand
 _MOST_ROWS = 1 << 31  # of a batch size in a file
 _MOST_BYTES = 1 << 50  # of a row in a file
@@ -62,6 +62,7 @@ class Profile:
     changed: bool = field(default=False, repr=False)  # since it was written or read
     _rates: dict[Mode, dict[int, float]] = field(default_factory=dict, init=False, repr=False)  # seconds a row, by size
     _shares: tuple[float, ...] | None = field(default=None, init=False, repr=False)
+    _written: dict[tuple[Mode, int], float] = field(default_factory=dict, init=False, repr=False)  # medians on disk
 
     # What is known ----------------------------------------------------------------------------------------------------
 
@@ -148,9 +149,9 @@ class Profile:
         """One pass of `batch` rows took `seconds`, and was `depth_share` of a full one (1: to the model's output)."""
         self._rates.pop(mode, None)
         curve = self.curves.setdefault(mode, {})
-        before = median_low(curve[batch]) if batch in curve else math.inf
         curve[batch] = [*curve.get(batch, []), seconds / depth_share][-_SAMPLES_KEPT:]
-        self.changed |= not abs(median_low(curve[batch]) - before) <= _WORTH_WRITING * before
+        written = self._written.get((mode, batch), math.inf)
+        self.changed |= not abs(median_low(curve[batch]) - written) <= _WORTH_WRITING * written
         if len(curve) > _SIZES_KEPT:  # the last, smaller batches of many queries add sizes
             del curve[min(curve, key=lambda size: (len(curve[size]), size == batch))]
 
@@ -239,15 +240,19 @@ class Profile:
                 found = cls.from_json(stream.read(_LARGEST_FILE))
         except (OSError, RuntimeError, ValueError):  # RuntimeError: no home directory
             return None
+        found._written = found._medians()
         return found if found.key == key and len(found.cold_shares) == layers else None
 
     def save(self) -> None:
         """Keep the profile for other processes, where that is possible."""
-        self.changed = False
+        self.changed, self._written = False, self._medians()
         with suppress(OSError, RuntimeError, ValueError):
             path = _file(self.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             disk.write(path, self.to_json().encode(), durable=False)  # a query does not wait for the disk
+
+    def _medians(self) -> dict[tuple[Mode, int], float]:
+        return {(mode, size): median_low(each) for mode, curve in self.curves.items() for size, each in curve.items()}
 
 
 def _file(key: str) -> Path:

@@ -17,7 +17,7 @@ from ..catalog.catalog import Catalog
 from ..kernels.estimators.estimator import seconds_of_means
 from ..kernels.estimators.registry import find
 from ..models.network import Network
-from ..models.profile import Profile
+from ..models.profile import Mode, Profile
 from .games import Game, Hybrids
 from .physical import Cost, Job, Run
 from .sampling import DesignSpec
@@ -92,14 +92,18 @@ def _forward_cost(
     return total
 
 
-def runs(networks: Sequence[Network], layers: Sequence[int | None], usual: int) -> list[Run]:
+def runs(
+    networks: Sequence[Network], layers: Sequence[int | None], usual: int, modes: Sequence[Mode] | None = None
+) -> list[Run]:
     """The ways to run a pass: first the usual one, then those that were measured on every network. They differ in the
-    batch size (D1), a power of two, and in the mode (D10)."""
+    batch size (D1), a power of two, and in the mode (D10): one of `modes`, if they are given."""
     found = [Run(usual, "eager")]
-    for mode in networks[0].modes(layers[0]):
-        if all(mode in network.modes(layer) for network, layer in zip(networks, layers, strict=True)):
-            sizes = set.intersection(*(set(network.profile.sizes(mode)) for network in networks))
-            found += [Run(size, mode) for size in sorted(sizes) if size & (size - 1) == 0]
+    if modes is None:
+        each_has = [network.modes(layer) for network, layer in zip(networks, layers, strict=True)]
+        modes = [mode for mode in each_has[0] if all(mode in has for has in each_has)]
+    for mode in modes:
+        sizes = set.intersection(*(set(network.profile.sizes(mode)) for network in networks))
+        found += [Run(size, mode) for size in sorted(sizes) if size & (size - 1) == 0]
     return list(dict.fromkeys(found))
 
 

@@ -17,6 +17,7 @@ from ..algebra.operators import Estimation
 from ..catalog.catalog import Catalog
 from ..interpreters.protocol import ModelInterpreter
 from ..models.network import Network
+from ..models.profile import Mode
 from .cost import NOTHING, Ends, batch_size, cheapest, ends, forward_cost, forward_costs, plan_cost, reads, runs
 from .games import Answer, Game, Hybrids, Predicted, RowForm
 from .physical import Cost, Job, Pass, Run, TermReading
@@ -307,7 +308,8 @@ def _way(
     ]
     if strategy.pace.batch_seconds is not None and not wished:
         wished = [min(network.batch_within(strategy.pace.batch_seconds, usual) for network in networks)]
-    options = runs(networks, layers, usual) if strategy.measured else [Run(usual, "eager")]
+    modes: tuple[Mode, ...] | None = ("eager",) if strategy.mode == "eager" else None
+    options = runs(networks, layers, usual, modes) if strategy.measured else [Run(usual, "eager")]
     if strategy.pace.filled:  # a row has other bits in another mode
         options = [Run(usual, "eager")]
     if strategy.mode is not None:

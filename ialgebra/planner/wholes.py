@@ -70,11 +70,11 @@ def plan_wholes(
     seed: int,
 ) -> WholePlan:
     """The plan that gives `inputs`, of `elements` numbers each, to the models of `layers`, read at these layers."""
-    way = ways(strategy, catalog)
+    way = ways(replace(strategy, mode="eager"), catalog)  # as ends of games are run
     passes = []
     for model, read in layers.items():
         chosen, cost, _ = way((model,), (deepest(read),), inputs, elements)
-        passes.append(WholePass(model, read, Run(chosen.batch_size, "eager"), cost))  # as ends of games are run
+        passes.append(WholePass(model, read, Run(chosen.batch_size, "eager"), cost))
     strategy = replace(strategy, reuse=strategy.reuse is not False)
     plan = WholePlan(query, tuple(passes), inputs, names, strategy, seed)
     if not plan.alone:

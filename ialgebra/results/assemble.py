@@ -319,6 +319,7 @@ def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog
     registered, that may want another scale, or whose batches are filled up. Rows that depend on one another may be
     those of one input that was read as several, so it says how collections among the `inputs` were read."""
     collections = [name for name in inputs if catalog.input(name).collection]
+    others = catalog.visible.values()
     for network in map(catalog.model, names):
         for word in network.behaviour.words:
             read = catalog.how_read(collections) if word == BATCH_DEPENDENT else ""
@@ -329,7 +330,7 @@ def warn_of_models(names: Iterable[str], inputs: Iterable[str], catalog: Catalog
         if network.filling.least > 1:
             say_once(network, network.filling.words)
         for entry in map(catalog.input, inputs):
-            if words := doubt(network, entry, catalog.visible.values()):
+            if words := doubt(network, entry, others):
                 say_once(network, words, told="scale")
 
 

@@ -7,13 +7,13 @@ read. May not know: the catalog, syntax trees, models.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from ..baselines import AbsentToken, Baseline, Blur, Constant, Given, Mean, Median, MostFrequent
+from ..interning import values_of
 from ..kinds import InputKind, kind_named
 from ..kinds.naming import TextNames
 from ..packings import carrying, packing_of, plain
@@ -93,7 +93,7 @@ def registered(parts: Iterable[Source | Baseline]) -> Iterator[str]:
         match part:
             case Source(name, _, edits):
                 yield name
-                values = [getattr(edit, field.name) for edit in edits for field in fields(edit)]  # type: ignore[arg-type]
+                values = [value for edit in edits for value in values_of(edit)]
                 pending.extend(value for value in reversed(values) if isinstance(value, _READ))
             case Given(source) | Blur(source, _) if source is not None:
                 pending.append(source)
