@@ -36,9 +36,9 @@ from ..models.tabling import KEPT_BYTES, KeptTables
 from ..system.kept import Kept
 from .drawing import Drawings
 from .edited import KEPT_BYTES as KEPT_INPUTS_BYTES
-from .edited import Edited, Family, ReadBy
+from .edited import Alike, Edited, ReadBy
 from .inputs import Element, Entry, ReadTensors, hidden, is_hidden
-from .readings import Readings
+from .readings import HeldContents
 
 CONCEPTS = "concepts"  # the name of a model's dictionary where nobody gave another
 
@@ -124,7 +124,7 @@ class Catalog:
     search_rows: int = 0  # of models, forward and backward, that searches for counterfactuals ran for one query
     codes: dict[str, CodeBook] = field(default_factory=dict)  # of one query, by the hidden name of their input
     read: dict[tuple[str, str], object] | None = None  # of one query: what models and generators held, as read last
-    drawn_by: dict[Family, ReadBy] = field(default_factory=dict)  # of one query: what its inputs are drawn by
+    drawn_by: dict[Alike, ReadBy] = field(default_factory=dict)  # of one query: what its inputs are drawn by
 
     def snapshot(self) -> Catalog:
         """A copy that later registrations, drops and settings do not change. It shares the cache of edited inputs."""
@@ -242,9 +242,9 @@ class Catalog:
         return Edited(self, self.kept, self.drawn_by)
 
     @property
-    def readings(self) -> Readings:
+    def readings(self) -> HeldContents:
         """What generators, axes and models hold; of a snapshot, also what was read last."""
-        return Readings(self.generator, self.axis, self.model, self.read)
+        return HeldContents(self.generator, self.axis, self.model, self.read)
 
     @property
     def drawings(self) -> Drawings:

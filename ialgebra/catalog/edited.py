@@ -18,12 +18,12 @@ from ..algebra.sources import Edit, Source
 from ..system.kept import Kept
 from .drawing import Drawings, read_by
 from .inputs import Element, Entry
-from .readings import DrawnBy, Readings
+from .readings import DrawnBy, HeldContents
 
 KEPT_BYTES = 128 << 20  # of edited inputs, so that a query makes each edited input once
 _AHEAD = 256  # inputs that are drawn together
 
-Family = tuple[str, tuple[Edit, ...]]
+Alike = tuple[str, tuple[Edit, ...]]
 """An input's name and edits: what is drawn alike, but for the element."""
 
 ReadBy = tuple[DrawnBy, tuple[Entry, ...]]
@@ -40,7 +40,7 @@ class Registered(Protocol):
     @property
     def drawings(self) -> Drawings: ...
     @property
-    def readings(self) -> Readings: ...
+    def readings(self) -> HeldContents: ...
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class Edited:
 
     of: Registered
     kept: Kept[Element]
-    drawn_by: dict[Family, ReadBy]
+    drawn_by: dict[Alike, ReadBy]
 
     def element(self, source: Source) -> Element:
         """The input that `source` names, one of its input's elements, after its edits."""

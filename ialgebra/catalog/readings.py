@@ -20,7 +20,7 @@ DrawnBy = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(eq=False)
-class Readings:
+class HeldContents:
     """Reads what names stand for; `known` is what one statement read last, by kind and name (None: nothing is kept)."""
 
     of_generator: Callable[[str], RegisteredGenerator]

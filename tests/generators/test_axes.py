@@ -117,7 +117,9 @@ def test_collections_in_files_make_the_same_axes(tmp_path: Path) -> None:
             found.append((con.catalog().axes["one"], con.catalog().axes["light"], told))
     for one, other in zip(found[0][:2], found[1][:2], strict=True):
         torch.testing.assert_close(one.direction, other.direction, rtol=0, atol=1e-12)
-    assert found[0][2].digest == found[1][2].digest
+    one, other = (each[2].models[0] for each in found)  # of axes that may differ in their last bits
+    assert np.array_equal(one.top, other.top)
+    np.testing.assert_allclose(one.top_scores, other.top_scores, rtol=0, atol=1e-12)
 
 
 def test_an_axis_of_a_model_that_is_registered_again_says_so() -> None:

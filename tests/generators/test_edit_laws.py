@@ -101,7 +101,7 @@ def test_a_planted_defect_breaks_the_law(con: ialgebra.Session, defect, monkeypa
     defect(monkeypatch)
     (found,) = check_laws(con, "f", ["x", "y"], ["L19"], examples=30)
     assert found.passed is False
-    assert "generator => G" in str(found)
+    assert "generator => " in str(found)
 
 
 def test_a_map_that_loses_a_part_breaks_its_law(con: ialgebra.Session, monkeypatch: pytest.MonkeyPatch) -> None:
