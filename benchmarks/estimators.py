@@ -1,8 +1,10 @@
 """Error, coverage and speed of the estimators on games whose Shapley values are known exactly.
 
-Run alone: `python benchmarks/estimators.py [seeds]`. For every game, method and budget of 4, 8, 16, 32 and 64 rows a
-player it prints the mean relative L2 error and the share of players whose 95 % interval holds the exact value; then the
-seconds that a design and its estimates take. Values are looked up in tables, so nothing but the estimators is measured.
+Run alone: `python -m benchmarks.estimators [seeds] [log-odds]`. For every game, method and budget of 4, 8, 16, 32 and
+64 rows a player it prints the mean relative L2 error and the share of players whose 95 % interval holds the exact
+value; then the seconds that a design and its estimates take. Values are looked up in tables, so nothing but the
+estimators is measured.
+With the word `log-odds`, only the errors of probabilities with the rung of that name and without it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,8 @@ from numpy.typing import NDArray
 
 from ialgebra.kernels.estimators.estimate import Estimate
 from ialgebra.kernels.estimators.registry import choose, design, estimate
+
+from .drawn import Drawn, Family, sigmoids
 
 Floats = NDArray[np.float64]
 
@@ -36,6 +41,7 @@ def softmax(logits: Floats) -> Floats:
     return shares
 
 
+@cache
 def games() -> dict[str, Floats]:
     """Each game as its values of all coalitions, (2^players,)."""
     table = np.load(TABLE)
@@ -97,6 +103,48 @@ def accuracy(seeds: int) -> None:
             print(f"{name:31}{method:13}{''.join(cells)}", flush=True)
 
 
+def log_odds(seeds: int) -> None:
+    """v + 1 has the values of v, but is no probability: it is fitted without the rung."""
+    print(f"root mean square of the relative error without → with log-odds, and coverage; {seeds} seeds")
+    families: dict[str, Family] = {"digits probability": tabulated}
+    families |= {f"sigmoid {d}, × {k}": partial(sigmoids, d, float(k)) for d in (16, 24, 40) for k in (4, 8, 30)}
+    for name, family in families.items():
+        cells = []
+        for multiple in (8, 16, 32):
+            drawn = [(seed, family(seed)) for seed in range(seeds)]
+            found = [_both(game, multiple, seed) for seed, game in drawn]
+            known = np.array([each for each in found if each is not None])  # (games, without and with, error and share)
+            if not len(known):
+                cells.append(f"{'no probability':>30}")
+                continue
+            without, given = np.sqrt(np.square(known[:, :, 0]).mean(axis=0))
+            before, covered = known[:, :, 1].mean(axis=0)
+            cells.append(f"{without:8.4f} → {given:.4f} {before:.3f} → {covered:.3f}")
+        print(f"{name:24}{'   '.join(cells)}", flush=True)
+
+
+def _both(game: Drawn, multiple: int, seed: int) -> list[tuple[float, float]] | None:
+    """The relative error, and the share of players whose interval holds the exact value, without and with log-odds."""
+    made = design("regression", game.players, multiple * game.players, seed)
+    values = np.asarray(game.values(made.coalitions), dtype=np.float64)
+    if values.min() <= 0 or values.max() >= 1:
+        return None
+    errors = [(each.values - game.shapley, each) for each in estimate(made, np.stack([values + 1, values], axis=1))]
+    size = float(np.linalg.norm(game.shapley))
+    return [
+        (float(np.linalg.norm(error)) / size, float(np.mean(np.abs(error) <= 1.96 * one.stderr)))
+        for error, one in errors
+    ]
+
+
+def tabulated(seed: int) -> Drawn:
+    """The digits' probability; it is the same for every seed."""
+    values = games()["digits probability"]
+    players = len(values).bit_length() - 1
+    place = 1 << np.arange(players)
+    return Drawn(players, lambda masks: values[masks @ place], answer(values, players, "exact", 1 << players, 0).values)
+
+
 def speed() -> None:
     print("\nseconds for a design and its estimates, best of three")
     rng = np.random.default_rng(0)
@@ -114,5 +162,9 @@ def speed() -> None:
 
 
 if __name__ == "__main__":
-    accuracy(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
-    speed()
+    count = next((int(word) for word in sys.argv[1:] if word.isdigit()), 100)
+    if "log-odds" in sys.argv:
+        log_odds(count)
+    else:
+        accuracy(count)
+        speed()

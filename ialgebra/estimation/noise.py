@@ -20,6 +20,7 @@ from ..kernels.coalitions import Design
 from ..kernels.estimators.estimate import Estimate
 from ..kernels.estimators.registry import complete, reader_of
 from ..kernels.ladder import student
+from ..kernels.log_odds import are_probabilities
 from ..models.noise import NoiseLevel
 from ..system.arrays import Floats
 
@@ -56,12 +57,12 @@ def carried(read: Read, design: Design, column: Floats, found: Estimate, level: 
     """What noise of this `level` adds to the errors of `found`, the estimate of `column` (m,)."""
     added = np.zeros((len(column), 2))
     added[0, 0], added[min(1, len(column) - 1), 1] = level.empty, level.full
-    empty, full = (each.values - found.values for each in read(column[:, None] + added))
+    empty, full = (each.values - found.values for each in read(_noisy(column, added)))
     widened = student(max(1, int(level.freedom)))  # since the noise was measured on few rows
     if complete(design.method):
         rest = level.between * _of_all_coalitions(read, design)
         return CarriedNoise(empty * widened, full * widened, rest * widened)
-    again = read(column[:, None] + level.between * _draws(design))
+    again = read(_noisy(column, level.between * _draws(design)))
     rest = np.stack([each.values - found.values for each in again]) / math.sqrt(len(again))
     ends, whole = np.square(empty) + np.square(full), np.square(rest).sum(axis=0)
     # Few draws tell a player's variance badly, and designs treat all players alike.
@@ -72,6 +73,14 @@ def carried(read: Read, design: Design, column: Floats, found: Estimate, level: 
         inner = inner * (1 - np.clip(grown.sum() / max(inner.sum(), np.finfo(float).tiny), 0.0, 1.0))
     share = widened * np.sqrt((ends + inner) / np.where(ends + whole > 0, ends + whole, 1.0))
     return CarriedNoise(empty * share, full * share, rest * share)
+
+
+def _noisy(column: Floats, noise: Floats) -> Floats:
+    """A column with noise (rows, draws). Probabilities stay probabilities, so that they are read alike."""
+    noisy: Floats = column[:, None] + noise
+    if are_probabilities(column[None]).all():
+        noisy = np.clip(noisy, column.min() / 2, (1 + column.max()) / 2)
+    return noisy
 
 
 def _draws(design: Design) -> Floats:

@@ -81,7 +81,7 @@ def _stated(
     largest = np.abs(columns).max(axis=1, keepdims=True)
     scale = np.where(largest == 0, 1.0, largest)
     columns = columns / scale
-    fits, before = whole.fit(columns, quick=quick), None
+    fits, before = whole.fit(columns, quick=quick, units=scale), None
     if earlier is not None:
         half, rows = earlier
         before = half.fit(columns[:, rows])

@@ -10,6 +10,7 @@ z_i = 1[i ∈ S] − ½ and t = (|S| − d/2) / (d/2):
     smooth             a Gaussian process: steps and slopes in size, pairs, and coalitions alike that differ in few
     learned            a Gaussian process whose weights of players and saturation come from the smooth fit
     threes             joint effects of three players, with prior variances from the smooth fit
+    log-odds           of columns that are probabilities: a process on log(v / (1 − v)), see `log_odds`
 
 F0, t³ and t⁵ are fitted without a penalty; a process is fitted with a ridge penalty, one rung for each strength.
 Weighted by Shapley kernel / sampling rate, a fit with F0 unpenalised is consistent, whatever other features it has and
@@ -20,7 +21,7 @@ many columns at once, as stacks of matrices over a leading axis.
 
 The best rung of each path has the least sum of leave-one-out squares (PRESS; Allen, 1974). These rungs are mixed, with
 the shares for which the mixture's own PRESS is least (stacking; Breiman, 1996). Given the shares, the values are linear
-in the column.
+in the column, but for what the log-odds add.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ import numpy as np
 from ..system.arrays import Bools, Floats, Ints
 from ..system.kept import Kept
 from ..system.threads import in_parts
+from . import contributions, log_odds
 from .coalitions import Design
 from .complement import Complement
 from .covariance import Prior, distance, mixture, pairs, sizes, slopes
@@ -56,6 +58,7 @@ _MOST_PLAYERS = 256  # players up to which processes are fitted
 _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cache; other columns go into the next
 _MOST_SHARE = 0.67  # of all pairs that a design holds: beyond it, those that are left are not taken to be more alike
 _KEPT_BYTES = 64 << 20  # of factorised designs, for later queries
+_CLEARLY = 0.8  # square of the log-odds / that of the others, below which `threes` is left out
 _REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
@@ -105,7 +108,8 @@ class Rungs(NamedTuple):
     the sums of their squares, or inf.
 
     `reading` (columns, pairs, d) is how much one unit of each weighted pair adds to each player's value. `learned` is
-    the number of parameters of the process that were learned from the column itself.
+    the number of parameters of the process that were learned from the column itself. A rung that is not linear in the
+    column has values `beside` (columns, d) what is read, whose own squared error is `doubt` (columns,).
     """
 
     names: list[str]
@@ -113,11 +117,21 @@ class Rungs(NamedTuple):
     press: Floats
     reading: Floats
     learned: int
+    beside: Floats | None = None
+    doubt: Floats | None = None
+
+    @property
+    def further(self) -> Floats:
+        """(columns,) the `doubt` in multiples of the squared error that the `errors` of pairs show."""
+        known = _square(self.reading, self.errors)
+        return np.zeros(len(known)) if self.doubt is None else self.doubt / np.where(known > 0, known, 1.0)
 
     def of(self, columns: Ints) -> Rungs:
         """The rungs of some columns."""
         names = [self.names[column] for column in columns]
-        return Rungs(names, self.errors[columns], self.press[columns], self.reading[columns], self.learned)
+        beside, doubt = (None if each is None else each[columns] for each in (self.beside, self.doubt))
+        found = self.errors[columns], self.press[columns], self.reading[columns]
+        return Rungs(names, *found, self.learned, beside, doubt)
 
 
 def _concatenated(parts: Sequence[Rungs]) -> Rungs:
@@ -164,6 +178,7 @@ class Ladder:
         shares = np.where(2 * size == d, 2, 1) * size * (d - size) * np.bincount(size, minlength=1)[size]
         self.root_weight = np.sqrt(shares.min(initial=1) / shares)
         self.signs = 2 * design.coalitions[2::2].astype(np.float64) - 1
+        self.links = log_odds.suits(d, len(size))
         self.many = many or len(size) > MOST_THREES
         some = centres(len(size), many)
         self.centres = np.arange(some) * len(size) // max(1, some)  # all, or an equal share of every size
@@ -304,9 +319,10 @@ class Ladder:
         names = [path.names[k] for k in rung]
         return Rungs(names, errors[each, :, rung], press[each, rung], path.reading(rung), learned)
 
-    def fit(self, columns: Floats, *, quick: bool = False) -> Readings:
+    def fit(self, columns: Floats, *, quick: bool = False, units: Floats | None = None) -> Readings:
         """Shapley values of each column (columns, rows), and what each pair adds to their errors; `quick` fits the free
-        features alone.
+        features alone. `units` (columns, 1) are what the columns were divided by: a column is fitted by its log-odds
+        too where it is known to have been probabilities.
 
         A pair's error is its leave-one-out error, as in HC3 (MacKinnon & White, 1985), widened for few pairs. HC3
         ignores that the learned process has seen the pair that is left out, which makes the error too small; a factor
@@ -325,15 +341,18 @@ class Ladder:
             reading = (self.effects[:, own] @ np.linalg.pinv(self.features[:, own])).T
             return Readings((even + _read(targets, reading)) * scale, ["F0"] * len(columns))
         free = self.best(self.free, targets)
-        found = [
-            (some, self._mixed(rungs, targets[some], even[some], scale[some]))
-            for some, rungs in ([(np.arange(len(targets)), [free])] if quick else self._rungs(free, targets, even))
-        ]
+        totals = None if units is None or not self.links else scale * units
+        every = np.arange(len(targets))
+        rungs = [(every, [free])] if quick else self._rungs(free, targets, even, columns, totals)
+        found = [(some, self._mixed(each, targets[some], even[some], scale[some])) for some, each in rungs]
         return found[0][1] if len(found) == 1 else _in_order(found)
 
-    def _rungs(self, free: Rungs, targets: Floats, even: Floats) -> Iterator[tuple[Ints, list[Rungs]]]:
+    def _rungs(
+        self, free: Rungs, targets: Floats, even: Floats, columns: Floats, totals: Floats | None
+    ) -> Iterator[tuple[Ints, list[Rungs]]]:
         """The best rung of each path. Columns that the free features explain up to rounding get no other rung, and
-        `threes` is left out if there are very many pairs."""
+        `threes` is left out if there are very many pairs. Columns that are probabilities, times their `totals`, get a
+        rung of their log-odds."""
         climbing = np.zeros(len(targets), dtype=bool)
         if self.smooth is not None:
             smooth = self.best(self.smooth, targets)
@@ -342,23 +361,77 @@ class Ladder:
             climbing = unexplained & np.isfinite(smooth.press) & guess.any(axis=1)
         if len(some := np.flatnonzero(~climbing)):
             yield some, [free.of(some)]
-        if len(some := np.flatnonzero(climbing)):
-            stacks = [some[first : first + self.stack] for first in range(0, len(some), self.stack)]
-            processes = [self._processes(guess[each], targets[each]) for each in stacks]
-            yield some, [free.of(some), smooth.of(some), *map(_concatenated, zip(*processes, strict=True))]
+        linked = np.zeros(len(targets), dtype=bool)
+        if totals is not None:
+            linked = climbing & log_odds.are_probabilities(columns * totals)
+        if len(some := np.flatnonzero(climbing & ~linked)):
+            yield some, [free.of(some), smooth.of(some), *self._processes(some, guess, targets, self._kinds)]
+        if totals is not None and len(some := np.flatnonzero(linked)):
+            rungs = [free.of(some), smooth.of(some), *self._processes(some, guess, targets, self._kinds[:1])]
+            link, sure = self._link(rungs, guess[some], columns[some] * totals[some], totals[some])
+            if len(here := np.flatnonzero(sure)):
+                yield some[here], [each.of(here) for each in (*rungs, link)]
+            if len(here := np.flatnonzero(~sure)):
+                others = self._processes(some[here], guess, targets, self._kinds[1:])
+                yield some[here], [*(each.of(here) for each in rungs), *others, link.of(here)]
 
-    def _processes(self, guess: Floats, targets: Floats) -> list[Rungs]:
-        """The best rung of each process that depends on the column, for some columns with their values by a `guess`."""
-        kinds = [self.learned] if self.many else [self.learned, self.threes]
+    @property
+    def _kinds(self) -> list[Callable[[Floats], Path]]:
+        """The processes that depend on the column."""
+        return [self.learned] if self.many else [self.learned, self.threes]
 
-        def best(kind: Callable[[Floats], Path]) -> Rungs:
-            return self.best(kind(guess), targets, self.players)
+    def _processes(
+        self, some: Ints, guess: Floats, targets: Floats, kinds: Sequence[Callable[[Floats], Path]]
+    ) -> list[Rungs]:
+        """The best rung of some kinds of processes, for `some` of the columns with their values by a `guess`."""
+        stacks = [some[first : first + self.stack] for first in range(0, len(some), self.stack)]
 
-        return in_parts(best, kinds) if self.stack == 1 else list(map(best, kinds))
+        def best(kind: Callable[[Floats], Path], each: Ints) -> Rungs:
+            return self.best(kind(guess[each]), targets[each], self.players)
+
+        if self.stack == 1:
+            found = [in_parts(partial(best, each=stack), kinds) for stack in stacks]
+        else:
+            found = [[best(kind, stack) for kind in kinds] for stack in stacks]
+        return list(map(_concatenated, zip(*found, strict=True)))
+
+    def _link(self, rungs: Sequence[Rungs], guess: Floats, chances: Floats, totals: Floats) -> tuple[Rungs, Bools]:
+        """The rung of the log-odds, for some columns that are probabilities (`chances`, (columns, rows)), with their
+        other `rungs`, the learned one last; and where it predicts so much better than these that no other is needed.
+        Its press is inf where it does not predict better than all of them.
+
+        The surrogate û is a control variate: the learned rung reads what it leaves over, g − ĝ. Its own Shapley values
+        are those of a sample of pairs that no model is asked for.
+        """
+        reading, least = rungs[-1].reading, np.min([each.press for each in rungs], axis=0) * np.square(totals[:, 0])
+        firsts = np.concatenate([np.full((1, self.players), -1.0), self.signs])
+        own = contributions.sample(self.players, log_odds.asked_for(self.players, len(self.signs)))
+
+        def linked(column: int) -> tuple[Floats, Floats, float, float]:
+            found = log_odds.fitted(firsts, chances[column], guess[column])
+            errors = self.root_weight * found.missed
+            press, none = float(errors @ errors), np.zeros(self.players)
+            if not press < least[column]:
+                return none, errors, math.inf, 0.0
+            values, doubt = own.values(found.surrogate.contributions(own.signs), found.gain)
+            read = (self.root_weight * (found.odd - found.gain * self.tilt / 2)) @ reading[column]
+            return values - found.gain / self.players - read, errors, press, doubt
+
+        parts = in_parts(linked, range(len(chances)))
+        beside, errors = (np.stack([part[k] for part in parts]) / totals for k in (0, 1))
+        press, doubt = (np.array([part[k] for part in parts]) / np.square(totals[:, 0]) for k in (2, 3))
+        link = Rungs(["log-odds"] * len(parts), errors, press, reading, self.players, beside, doubt)
+        return link, press * (1 + link.further) < _CLEARLY * least / np.square(totals[:, 0])
 
     def _mixed(self, rungs: Sequence[Rungs], targets: Floats, even: Floats, scale: Floats) -> Readings:
         """The mixture of some rungs for each column, the free ones first, then the smooth ones."""
-        shares = _shares(np.stack([each.errors for each in rungs], axis=1), np.stack([each.press for each in rungs], 1))
+        press, further = np.stack([each.press for each in rungs], axis=1), np.zeros((len(targets), len(rungs)))
+        if (last := rungs[-1]).doubt is not None:
+            further[:, -1] = last.further
+            # It learned most from the column, so it has a share only where it predicts best.
+            best = last.press * (1 + last.further) < press[:, :-1].min(axis=1)
+            press[:, -1] = np.where(best, press[:, -1], np.inf)
+        shares = _shares(np.stack([each.errors for each in rungs], axis=1), press, further)
 
         def mixed(parts: Iterable[Floats | int]) -> Floats:
             shared = zip(shares.T, map(np.asarray, parts), strict=True)
@@ -373,7 +446,14 @@ class Ladder:
         left = np.square(errors).sum(axis=1) / np.maximum(np.square(targets).sum(axis=1), np.finfo(float).tiny)
         alike = np.sqrt(1 + self.alike * np.minimum(left, 1))
         widening = (1 + learned / pairs) * student(max(pairs - self.players, 1))
-        values = (even + _read(targets, reading)) * scale
+        values = even + _read(targets, reading)
+        share = shares[:, -1:]
+        if last.beside is not None and last.doubt is not None:
+            values = values + share * last.beside
+            # What its own values may be off by is added, as if the errors of all pairs were larger.
+            known = _square(reading, errors)
+            errors = errors * np.sqrt(1 + np.square(share[:, 0]) * last.doubt / np.where(known > 0, known, 1))[:, None]
+        values = values * scale
         names = [
             " & ".join(each.names[column] for share, each in zip(row, rungs, strict=True) if share > 0)
             for column, row in enumerate(shares.tolist())
@@ -423,18 +503,27 @@ def _lengths(square: Floats) -> tuple[Bools, Floats]:
     return kept, np.sqrt(np.where(kept, square, 1.0))
 
 
+def _square(reading: Floats, errors: Floats) -> Floats:
+    """(columns,) the squared error of the values: Σ (errors · reading)² over pairs and players."""
+    found: Floats = (np.square(reading).sum(axis=-1) * np.square(errors)).sum(axis=-1)
+    return found
+
+
 def _read(targets: Floats, reading: Floats) -> Floats:
     """(columns, d): a reading (…, pairs, d) applied to targets (columns, pairs), each column by itself."""
     read: Floats = (targets[:, None, :] @ reading)[:, 0, :]
     return read
 
 
-def _shares(errors: Floats, press: Floats) -> Floats:
+def _shares(errors: Floats, press: Floats, further: Floats | None = None) -> Floats:
     """(columns, rungs) the shares of a mixture, ≥ 0 and with sum one, for which the mixed `errors` (columns, rungs,
-    pairs) have the least squares. A rung with infinite `press` (columns, rungs) gets 0, unless it is the only one."""
+    pairs) have the least squares; `further` (columns, rungs) are independent squares that errors do not show, in
+    multiples of a rung's own. A rung with infinite `press` (columns, rungs) gets 0, unless it is the only one."""
     usable = np.isfinite(press)
     usable[:, 0] |= ~usable.any(axis=1)
     gram = errors @ errors.swapaxes(-1, -2)
+    if further is not None:
+        gram = gram * (1 + further[..., None] * np.eye(further.shape[1]))
     trace = np.trace(gram, axis1=1, axis2=2)
     gram = gram / np.where(trace == 0, 1.0, trace)[:, None, None] + 1e-9 * np.eye(errors.shape[1])
     rungs = usable.shape[1]
