@@ -182,9 +182,12 @@ class Tabling:
         return isinstance(module, nn.Module) and any(isinstance(each, _ConvNd) for each in module.modules())
 
     def seconds_to_learn(self, mode: Mode, a_row: float) -> float:
-        """About what it takes to learn the graph that passes in a mode run, where a row of a full one takes `a_row`."""
+        """About what it takes to learn the graph that passes in a mode run, where a row of a full one takes `a_row`.
+        Folded passes have traced it."""
         if self.knows(mode) or self._barred():
             return 0.0
+        if mode == "folded":
+            return _ROWS_TO_LEARN * a_row
         modules = sum(1 for _ in cast(nn.Module, uncompiled(self._network.module)).modules())
         return _SECONDS_TO_TRACE + _SECONDS_A_MODULE * modules + _ROWS_TO_LEARN * a_row
 
