@@ -82,6 +82,9 @@ Answers = tuple[list[Tensor], Tensor | None]
 OTHERWISE = "its answers differ from eager ones by more than rounding (1e-5 of their spread)"
 """Why a mode was given up that gave other answers."""
 
+COMPARED = 4
+"""Rows of the first pass of a copy, or of a compiled module, that are compared with an eager pass."""
+
 _STAND_IN: dict[Mode, Mode] = {"folded": "channels-last"}  # for passes that a mode does not offer; 'eager' for others
 
 
@@ -225,7 +228,7 @@ class Passes:
         return mode not in COPYING or mode in self._copies
 
     def _as_eager(self, found: Answers, batch: Tensor, read: ReadingOfBatch) -> bool:
-        rows = sorted({len(batch) * quarter // 4 for quarter in range(4)})
+        rows = sorted({len(batch) * part // COMPARED for part in range(COMPARED)})
         return agree((each[rows] for each in _together(found)), _together(self._pass("eager", batch[rows], read)))
 
     def compile(

@@ -17,6 +17,7 @@ from ..catalog.catalog import Catalog
 from ..kernels.estimators.estimator import seconds_of_means
 from ..kernels.estimators.registry import find
 from ..models.network import Network
+from ..models.passes import COMPARED
 from ..models.profile import Mode, Profile
 from .games import Game, Hybrids
 from .physical import Cost, Job, Run
@@ -28,12 +29,12 @@ _BATCHES, _MOST_ROWS = 64, 16384  # batches of a pass of very many rows, and row
 
 # Seconds that a query takes outside the network, on one CPU core: fitted by `benchmarks.costmodel`. Most are small
 # beside the seconds of the network.
-_SECONDS_A_BATCH = 1.5e-3  # to begin a batch, and to read and store its values
+_SECONDS_A_BATCH = 8e-4  # to begin a batch, and to read and store its values
 _SECONDS_A_ROW = 1.5e-5  # to compose one hybrid, beside the time of its elements
 _SECONDS_AN_ELEMENT = 4e-9  # to compose one number of a hybrid
-_SECONDS_A_QUERY = 4e-3  # to parse and plan a query
-_SECONDS_A_MAP = 2.5e-3  # for each map of the answer
-_SECONDS_A_JOB = 2e-3  # for each job
+_SECONDS_A_QUERY = 1.5e-3  # to parse and plan a query
+_SECONDS_A_MAP = 6e-4  # for each map of the answer
+_SECONDS_A_JOB = 1.5e-3  # for each job
 
 NOTHING = Cost(0, 0.0, 0.0, 0)
 
@@ -86,7 +87,7 @@ def _forward_cost(
         if seconds is not None and run.mode == "compiled" and not network.compiled_for(run.batch_size):
             seconds += profile.compile_seconds or math.inf
         if seconds is not None and run.mode in profile.making and not network.copied(run.mode):
-            seconds += profile.making[run.mode]
+            seconds += profile.making[run.mode] + profile.seconds(COMPARED, COMPARED, layer=layer, mode="eager")
         peak = min(rows, run.batch_size) * profile.bytes_per_row
         total += Cost(rows, rows * profile.share(layer), seconds, peak)
     return total
@@ -136,7 +137,7 @@ def overhead(jobs: Sequence[Job], maps: int) -> float:
 
 
 def _drawing(spec: DesignSpec) -> float:
-    return 7e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
+    return 3e-5 * min(spec.rows / 2, 2048) + 1e-9 * spec.rows * spec.players
 
 
 def _estimating(spec: DesignSpec, columns: int) -> float:

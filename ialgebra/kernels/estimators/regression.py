@@ -18,7 +18,7 @@ from .estimator import RATE_OF_REGRESSIONS, Estimator
 
 # Seconds on one core, fitted by `benchmarks.costmodel`.
 A_FIT, A_COLUMN = 3e-3, 3e-4  # to set up a regression, and to read a column by it
-_SECONDS_A_COVARIANCE = 2.6e-7  # for each covariance of a pair and a centre, to take the spectrum of a process
+_SECONDS_A_COVARIANCE = 1e-7  # for each covariance of a pair and a centre, to take the spectrum of a process
 
 
 def _suits(players: int, rows: int, halves: bool) -> bool:
