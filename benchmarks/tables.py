@@ -220,8 +220,8 @@ def in_turn(case: Case, ways: Mapping[str, Strategy], rounds: int) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["IALGEBRA_CACHE"] = folder
         measured(model, case, x)
-        for _ in range(rounds):
-            for way, strategy in ways.items():
+        for turn in range(rounds):
+            for way, strategy in list(ways.items())[:: -1 if turn % 2 else 1]:
                 found[way].append(asked(model, case, x, replace(strategy, batch_size=case.batch)))
     return {way: Found([seconds for seconds, _, _ in each], *each[-1][1:]) for way, each in found.items()}
 

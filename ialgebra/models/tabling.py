@@ -45,8 +45,8 @@ TABLED: tuple[Mode, ...] = ("eager", "channels-last", "folded")
 """The modes whose passes may begin from tables."""
 
 _NOT_FOLDED = "it was not folded yet"
-_SECONDS_TO_TRACE, _SECONDS_A_MODULE = 2e-3, 1e-4  # a network, on one CPU core
-_ROWS_TO_LEARN = 1.5  # rows that learning the shapes of its values takes as long as
+_SECONDS_A_MODULE = 1e-4  # to trace a network, on one CPU core
+_SECONDS_TO_LEARN, _ROWS_TO_LEARN = 2e-3, 1.5  # to learn the shapes of its values, and rows that take as long beside
 KEPT_BYTES = 256 << 20
 """Bytes of the tables of one session at most."""
 
@@ -186,10 +186,11 @@ class Tabling:
         Folded passes have traced it."""
         if self.knows(mode) or self._barred():
             return 0.0
+        learned = _SECONDS_TO_LEARN + _ROWS_TO_LEARN * a_row
         if mode == "folded":
-            return _ROWS_TO_LEARN * a_row
+            return learned
         modules = sum(1 for _ in cast(nn.Module, uncompiled(self._network.module)).modules())
-        return _SECONDS_TO_TRACE + _SECONDS_A_MODULE * modules + _ROWS_TO_LEARN * a_row
+        return learned + _SECONDS_A_MODULE * modules
 
     def holds(self, game: TableOfGame, name: Hashable, mode: Mode) -> bool:
         """Whether the table of a game of this name is made for passes in a mode."""
