@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ from torch import nn
 
 import ialgebra
 from ialgebra import Session, Strategy
+from ialgebra.execution import coalitions
 from ialgebra.models import tabling
 from ialgebra.models.profile import Mode
+from ialgebra.planner.cost import cheapest, forward_cost
+from ialgebra.planner.physical import Run
+from ialgebra.planner.tabled import TablesOfPass
 from tests.models.graph.networks import NETWORKS, Case, Residual
 from tests.models.zoo import seeded
 from tests.test_tables import FALLING_BACK, PICTURES, network, session, values
@@ -50,6 +55,27 @@ def test_rows_that_take_long_begin_from_a_table_and_explain_says_what_whole_ones
     begun = values(con, ASKED, dataclasses.replace(OPEN, reuse=False))
     assert network(con).tabling.made.rows == 20
     assert np.array_equal(begun, values(con, ASKED, WHOLE))
+
+
+def test_few_rows_that_are_left_cost_no_less_than_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that are not full were measured to be much faster than full ones: no table saves more than they take."""
+    made: list[TablesOfPass] = []
+
+    class Watched(TablesOfPass):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(coalitions, "TablesOfPass", Watched)
+    con = slow(session(seeded(NETWORKS["vgg"].build), NETWORKS["vgg"]))
+    network(con).profile.curves["eager"][8] = [8e-6] * 8
+    values(con, ASKED, dataclasses.replace(OPEN, mode="eager"))
+    (tables,) = made
+    whole = {Run(32, "eager"): forward_cost([network(con)], [None], 8, Run(32, "eager"))}
+    begun = tables.costs(whole, left=8 / 98)
+    assert begun
+    assert all((cost.seconds or 0.0) >= 0 for cost in begun.values())
+    assert cheapest(whole | begun).mode == "eager"
 
 
 def test_short_rows_trace_nothing() -> None:

@@ -111,6 +111,8 @@ class TablesOfPass:
         return many and all(network.tabling.convolves for network in self._networks.values())
 
     def _seconds_to_look(self, mode: Mode, whole: Mapping[Run, Cost], copied: bool) -> float:
+        if (mode == "folded") in self._planned:
+            return 0.0
         total = 0.0
         for network in self._networks.values():
             jobs = [job for job in self._jobs.values() if _considered(job, network)]
@@ -134,14 +136,15 @@ class TablesOfPass:
                 if run.mode == mode and cost.seconds is not None and tables:
                     seconds = cost.seconds - sum(self._saved(run, *each, left) for each in tables.items())
                     size = sum(table.planned.bytes for table in tables.values())
-                    found[run._replace(table=True)] = cost._replace(seconds=seconds, peak=cost.peak + size)
+                    found[run._replace(table=True)] = cost._replace(seconds=max(0.0, seconds), peak=cost.peak + size)
         return found
 
     def _saved(self, run: Run, place: tuple[str, int], table: TableOfGame, left: float) -> float:
         """Seconds that the table of one game saves; below zero if its making takes more."""
         (model, number), planned = place, table.planned
         network, job = self._networks[model], self._jobs[number]
-        a_row = network.profile.per_row(run.batch_size, run.mode)
+        rows = max(1, round(self._each.rows * left))
+        a_row = network.profile.seconds(rows, run.batch_size, mode=run.mode) / rows
         depth = network.profile.share(self._each.layers[self._each.models.index(model)])
         gain = min(planned.before, depth) - planned.gathering
         made = 0.0 if network.tabling.holds(table, job.hybrids.key, run.mode) else planned.making * table.copies
