@@ -177,9 +177,11 @@ class Tabling:
 
     @property
     def convolves(self) -> bool:
-        """Whether the network has convolutions, as far as its modules tell."""
+        """Whether the network has convolutions, and no more other linear maps, as far as its modules tell."""
         module = uncompiled(self._network.module)
-        return isinstance(module, nn.Module) and any(isinstance(each, _ConvNd) for each in module.modules())
+        parts = list(module.modules()) if isinstance(module, nn.Module) else []
+        convolutions = sum(isinstance(each, _ConvNd) for each in parts)
+        return 0 < convolutions >= sum(isinstance(each, nn.Linear) for each in parts)
 
     def seconds_to_learn(self, mode: Mode, a_row: float) -> float:
         """About what it takes to learn the graph that passes in a mode run, where a row of a full one takes `a_row`.
