@@ -33,7 +33,7 @@ from .calls import Preprocess
 from .filling import NO_FILLING, Filling
 from .graph import Graph, traced
 from .graph.anatomy import Anatomy
-from .graph.patterns import CHECKED, PatternTable, Planned, made, plan
+from .graph.patterns import CHECKED, TOGETHER, PatternTable, Planned, made, plan
 from .head import Head
 from .layers import Layer
 from .modes import agree, holds_compiled
@@ -194,12 +194,12 @@ class Tabling:
         modules = sum(1 for _ in cast(nn.Module, uncompiled(self._network.module)).modules())
         return learned + _SECONDS_A_MODULE * modules
 
-    def holds(self, game: TableOfGame, name: Hashable, mode: Mode) -> bool:
-        """Whether the table of a game of this name is made for passes in a mode."""
-        return game.content == self._content and self.kept.find(self._place(game, name, mode)) is not None
+    def holds(self, game: TableOfGame, name: Hashable, mode: Mode, batch: int) -> bool:
+        """Whether the table of a game of this name is made for passes in a mode, of so many rows a batch."""
+        return game.content == self._content and self.kept.find(self._place(game, name, mode, batch)) is not None
 
-    def _place(self, game: TableOfGame, name: Hashable, mode: Mode) -> Hashable:
-        return self._own, name, game.planned.cut, mode
+    def _place(self, game: TableOfGame, name: Hashable, mode: Mode, batch: int) -> Hashable:
+        return self._own, name, game.planned.cut, mode, min(batch, TOGETHER)
 
     def why(self, mode: Mode) -> str:
         """Why passes in this mode begin from no table, as far as that is known."""
@@ -249,8 +249,8 @@ class Tabling:
         """The begun passes of rows of several games, each with its name, how its rows are composed, and its coalitions
         (b, players) on the network's device. None if a table is missing, and cannot be made or trusted."""
         rows = sum(len(masks) * game.copies for game, *_, masks in games)
-        if rows < CHECKED:
-            return None  # torch has other kernels for one row alone, which round otherwise
+        if rows < max(CHECKED, min(batch, TOGETHER)):
+            return None  # torch may have other kernels for few rows, which round otherwise
         tables: list[PatternTable] = []
         for game, name, composed, _ in games:
             table = self._table(game, name, composed, layers, mode, batch)
@@ -275,7 +275,7 @@ class Tabling:
             return None
         if anatomy is not game.planned.anatomy:
             return None  # it was planned for passes in another mode
-        place = self._place(game, name, mode)
+        place = self._place(game, name, mode, batch)
         if (known := self.kept.find(place)) is not None:
             return None if isinstance(known, str) else known
         started = time.perf_counter()

@@ -147,7 +147,11 @@ class TablesOfPass:
         a_row = network.profile.seconds(rows, run.batch_size, mode=run.mode) / rows
         depth = network.profile.share(self._each.layers[self._each.models.index(model)])
         gain = min(planned.before, depth) - planned.gathering
-        made = 0.0 if network.tabling.holds(table, job.hybrids.key, run.mode) else planned.making * table.copies
+        made = (
+            0.0
+            if network.tabling.holds(table, job.hybrids.key, run.mode, run.batch_size)
+            else planned.making * table.copies
+        )
         composing = seconds_to_compose(network) / len(self._networks)
         return job.rows * left * (a_row * gain + composing) - a_row * made
 

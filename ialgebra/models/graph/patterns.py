@@ -31,7 +31,9 @@ MOST_COLOURS = 10
 MOST_SEEN = 1 << 28  # players times numbers of an input; whom places see takes about as many bytes at most
 TABLE_BYTES = 256 << 20  # of one table at most
 _LEAST_SHARE = 0.02  # of a pass that must lie before a cut
-_FEWEST_TOGETHER = 8
+TOGETHER = 16
+"""Rows of a batch from which on no kernel of torch was seen to round otherwise in larger batches."""
+
 CHECKED = 4
 """Rows of every new table that are compared with full passes."""
 
@@ -254,14 +256,20 @@ def made(
     anatomy: Anatomy, planned: Planned, rows: Callable[[Bools], Tensor], batch: int, copies: int = 1
 ) -> PatternTable:
     """A table, made by running the steps before its cut on the `rows` (b × copies, *shape) of its coalitions, about
-    `batch` at a time: not one or two alone, for which torch has other kernels. Where there is a table below, they begin
-    from that."""
+    `batch` at a time, with copies where there are fewer, for which torch may have other kernels. Where there is a table
+    below, they begin from that."""
     graph, cut, below = anatomy.graph, planned.cut, None
     if planned.below is not None:
         below = made(anatomy, planned.below, rows, batch, copies)
-    batch = max(1, max(_FEWEST_TOGETHER, 1 << batch.bit_length() - 1) // copies)
     found: dict[int, list[Tensor]] = {number: [] for number in cut.gathered}
-    coalitions = planned.colouring.coalitions
+    coalitions, least = planned.colouring.coalitions, min(batch, TOGETHER)
+    batch = 1 << max(1, batch // copies).bit_length() - 1
+    while batch * copies < least:
+        batch *= 2
+    coalitions, own = (
+        np.resize(coalitions, (max(batch, len(coalitions)), coalitions.shape[1])),
+        len(coalitions) * copies,
+    )
     for first in range(0, len(coalitions), batch):
         chunk = coalitions[first : first + batch]
         start, values = 1, dict[int, object]()
@@ -280,7 +288,7 @@ def made(
         for number, parts in found.items():
             value = values[number] if graph.last_read[number] >= cut.end else at_step[number]
             assert isinstance(value, Tensor)
-            parts.append(value)
+            parts.append(value[:own])
     return PatternTable(anatomy, planned, {number: _joined(parts) for number, parts in found.items()})
 
 
