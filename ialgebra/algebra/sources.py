@@ -33,7 +33,7 @@ class Edit(Node):
         """The number of a sweep that it has, or that another input which it reads has; None if there is none."""
         return next((each for value in values_of(self) for each in _steps(value)), None)
 
-    @cached_property
+    @property
     def unswept(self) -> Self:
         """The edit with its whole sweep in the place of one step."""
         if self.step is None:

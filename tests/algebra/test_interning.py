@@ -20,7 +20,7 @@ from ialgebra.algebra.baselines import Constant
 from ialgebra.algebra.interning import Node
 from ialgebra.algebra.operators import AntiJoin, Identity, Join, Operator, Projection, Selection
 from ialgebra.algebra.players import Features
-from ialgebra.algebra.sources import Source
+from ialgebra.algebra.sources import Edit, Source
 from ialgebra.algebra.windows import Box, Mask, Not
 from ialgebra.language import reader
 from ialgebra.language.bind import query as binder
@@ -86,6 +86,13 @@ def test_windows_players_baselines_and_edits_come_back_as_they_are(plans):
     assert len({type(part) for part in found}) >= 25, "the random queries say too little"
     for part in found:
         assert pickle.loads(pickle.dumps(part)) is part
+
+
+def test_what_a_node_keeps_of_itself_does_not_lead_back_to_it(plans):
+    for edit in {part for plan in plans for part in parts(plan) if isinstance(part, Edit)}:
+        if edit.step is None:
+            assert edit.unswept is edit
+        assert not any(value is edit for value in vars(edit).values())
 
 
 def test_a_mask_comes_back_with_its_bits():
