@@ -10,8 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 import ialgebra
 from ialgebra import Strategy
 from tests import worlds
+from tests.threads import threads
 
 QUERIES = [
     "select 2, * from f(x) left join f(x') where w using exact()",
@@ -32,16 +32,6 @@ QUERIES = [
     "select * from f(x, players => pixels) left join g(x, players => pixels) using unbiased() budget 200",
     "select * from f(x, players => pixels) join f(x') where not w error within 20%",
 ]
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def apart(one: ialgebra.Relation, other: ialgebra.Relation) -> float:

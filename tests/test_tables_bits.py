@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from ialgebra.models.profile import Mode
 from tests.models.graph.networks import NETWORKS, Case, Residual
 from tests.models.zoo import seeded
 from tests.test_tables import network, session, values
+from tests.threads import threads
 
 WHOLE = dataclasses.replace(Strategy.BEST, table=False, reuse=False)
 
@@ -32,16 +31,6 @@ PLAYERS = {
     "words": ("tokens",),
 }
 BATCHES_AND_THREADS = ((4, 1), (7, 2), (32, 1), (64, 2))
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def smooth(shape: tuple[int, ...]) -> torch.Tensor:

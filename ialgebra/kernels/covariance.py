@@ -1,7 +1,7 @@
 """Gaussian-process priors on the odd part of a game: what one coalition's value tells about another's.
 
 In: coalitions as signs ±1, some of them "centres". Out: `Prior`s: covariances, and the Shapley values of the covariance
-functions, in closed form. Knows neither values nor weights.
+functions, in closed form. Knows neither weights nor what coalitions are worth.
 
 A game drawn from a process with covariance k is a weighted sum of functions k(T, ·), T a centre (Rasmussen & Williams,
 2006), so its Shapley values are the sum of their Shapley values with the same weights. All functions here are odd,
@@ -19,6 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..system.arrays import Floats, Ints
+
+REACH = 7.0
+"""Coalitions that differ in about this many players tell little about each other."""
 
 _NODES = 32  # Gauss–Legendre nodes: exact up to 64 players, close beyond, where the integrands are smooth
 _WAVES = 9  # Gauss–Hermite nodes, each a wave; together they approximate a Gaussian
@@ -50,6 +53,14 @@ def _added(one: Floats, other: Floats) -> Floats:
         return one + other
     other += one
     return other
+
+
+def relevant(values: Floats) -> Floats:
+    """Rates r (…, d) by which players who differ part coalitions, from their Shapley `values` (…, d): those who matter
+    part them more. Their mean is near `REACH` / d."""
+    relevance: Floats = (np.abs(values) / np.abs(values).mean(axis=-1, keepdims=True)) ** 0.7
+    rates: Floats = REACH / values.shape[-1] * relevance
+    return rates
 
 
 def distance(signs: Floats, centres: Ints, rates: Floats | None, index: Floats, width: float) -> Prior:

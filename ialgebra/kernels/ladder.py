@@ -40,7 +40,7 @@ from ..system.threads import in_parts
 from . import contributions, log_odds
 from .coalitions import Design
 from .complement import Complement
-from .covariance import Prior, distance, mixture, pairs, sizes, slopes
+from .covariance import REACH, Prior, distance, mixture, pairs, relevant, sizes, slopes
 
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)  # variance of noise / that of a process
 
@@ -59,7 +59,6 @@ _STACKED = 1 << 17  # covariances in one stack, so that it fits into the CPU cac
 _MOST_SHARE = 0.67  # of all pairs that a design holds: beyond it, those that are left are not taken to be more alike
 _KEPT_BYTES = 64 << 20  # of factorised designs, for later queries
 _CLEARLY = 0.8  # square of the log-odds / that of the others, below which `threes` is left out
-_REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 
 
 def centres(pairs: int, many: bool = False) -> int:
@@ -224,7 +223,7 @@ class Ladder:
     def plain(self) -> Prior:
         """The prior under which coalitions have similar values if they differ in few players and little in size."""
         d = self.players
-        near = distance(self.signs, self.centres, np.full(d, _REACH / d), np.full(d, 2 / d), 0.5)
+        near = distance(self.signs, self.centres, np.full(d, REACH / d), np.full(d, 2 / d), 0.5)
         return mixture(self.centres, (1.0, self.terms), (0.3, near))
 
     @cached_property
@@ -244,7 +243,7 @@ class Ladder:
         the sum of effects saturates."""
         signs, centres = self.signs, self.centres
         index = values / np.sqrt(np.square(values).sum(axis=-1, keepdims=True))
-        rates = self._rates(values)
+        rates = relevant(values)
         prior = mixture(
             centres,
             (0.1, self.terms),
@@ -256,12 +255,8 @@ class Ladder:
     def threes(self, values: Floats) -> Path:
         """Joint effects of three players, with prior variances from their `values` (…, d). In an odd game, effects of
         three are the smallest beyond those of single players."""
-        rates = self._rates(values) / 8
+        rates = relevant(values) / 8
         return self.process("threes", distance(self.signs, self.centres, rates, 0 * values, math.inf))
-
-    def _rates(self, values: Floats) -> Floats:
-        relevance: Floats = (np.abs(values) / np.abs(values).mean(axis=-1, keepdims=True)) ** 0.7
-        return _REACH / self.players * relevance
 
     def process(self, name: str, prior: Prior) -> Path:
         """The path of the free features and a process: the process's principal directions, without the free features,

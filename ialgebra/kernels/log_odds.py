@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..system.arrays import Bools, Floats
+from .covariance import relevant
 
 Singles = NDArray[np.float32]
 Numbers = TypeVar("Numbers", Floats, Singles)
@@ -36,7 +37,6 @@ _MOST_PLAYERS = 128  # with more, few contributions of a player would be known a
 _MOST_EVIDENCE, _STEPS = 64, 6  # pairs by which θ is chosen, and steps of the fixed point
 _FIRST = np.array([1.0, 1.0, 0.3, 0.3, 0.1, 0.1, 0.05])  # θ and, last, the noise at first, in variances of η
 _LEAST_NOISE = 1e-4  # variance of noise / that of η
-_REACH = 7.0  # coalitions that differ in about this many players tell little about each other
 _FAR = 4.0  # the same of a function that treats players alike
 _WIDTH = 0.5  # of a function of sizes
 _INVERTED_AT_ONCE = 96  # rows of a matrix
@@ -151,7 +151,7 @@ def fitted(signs: Floats, column: Floats, guess: Floats) -> LogOdds:
     eta = (log_odds - mean) / scale
     parts = (eta[::2] + eta[1::2]) / 2, (eta[::2] - eta[1::2]) / 2
     count = len(signs)
-    rates = _REACH / signs.shape[1] * (np.abs(guess) / np.abs(guess).mean()) ** 0.7
+    rates = relevant(guess)
     some = np.arange(few := min(count, _MOST_EVIDENCE)) * count // few
     *theta, noise = _likeliest(list(kinds(signs[some], signs[some], rates)), [part[some] for part in parts])
     weights, fits, left_out = [], [], []

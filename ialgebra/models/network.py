@@ -382,8 +382,8 @@ class Network:
         """
         if isinstance(ref, str):
             shown = _SHOWN_CLASS.fullmatch(ref)
-            if not self.classes and shown and self.class_name(int(shown[1])) == ref:
-                return self.class_index(int(shown[1]))
+            if not self.classes and shown and self.class_name(index := int(shown[1])) == ref:
+                return self.class_index(index)
             names = self.classes or []
             found = [index for index, name in enumerate(names) if name == ref]
             found = found or [index for index, name in enumerate(names) if name.lower() == ref.lower()]

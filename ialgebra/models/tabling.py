@@ -127,16 +127,16 @@ class Tabling:
         self.kept = kept
         weakref.finalize(self, _forget, kept, self._own)
 
-    def of_content(self, content: tuple[object, ...], taps: Collection[Tap] | None = None) -> Anatomy | str:
-        """The graph of the network while its content is this one, or why it has none; with `taps` the folded graph that
-        has values at them."""
+    def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
+        """The graph that passes in a mode run while the network has this content, or why it has none; a folded one has
+        values at the taps."""
         if content != self._content:
             self._content, self._plans, self._anatomies, self.refused = content, {}, {}, {}
             _forget(self.kept, self._own)
-        place = None if taps is None else frozenset(taps)
+        place = frozenset(taps) if mode == "folded" else None
         known = self._anatomies.get(place)
         if known is None:
-            known = self._found(taps)
+            known = self._found(None if place is None else taps)
             if known != _NOT_FOLDED:  # it may be later
                 self._anatomies[place] = known
         return known
@@ -232,9 +232,6 @@ class Tabling:
             found = self._plans[place] = plan(anatomy, segments, players, rows, taps, copies)
         return found
 
-    def _anatomy(self, content: tuple[object, ...], taps: Collection[Tap], mode: Mode) -> Anatomy | str:
-        return self.of_content(content, taps if mode == "folded" else None)
-
     def _taps(self, layers: Collection[int | None]) -> list[Tap]:
         read = {layer for layer in layers if layer is not None and layer in self._network.heads}
         return [self._network.layers[layer - 1].tap for layer in sorted(read | set(self._network.heads))]
@@ -283,10 +280,8 @@ class Tabling:
         try:
             with self._network.aside():
                 found = self._checked(anatomy, game, composed, layers, mode, batch)
-        except (
-            Exception
-        ) as error:  # whole passes say what is wrong with a row; out of memory, they have less in a batch
-            found = _cause(error)
+        except Exception as error:
+            found = _cause(error)  # whole passes say what is wrong with a row; out of memory, they take less at once
             if not isinstance(error, IalgebraError) and not is_out_of_memory(error):
                 self.refused[mode] = found
         finally:

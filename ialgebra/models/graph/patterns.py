@@ -266,10 +266,8 @@ def made(
     batch = 1 << max(1, batch // copies).bit_length() - 1
     while batch * copies < least:
         batch *= 2
-    coalitions, own = (
-        np.resize(coalitions, (max(batch, len(coalitions)), coalitions.shape[1])),
-        len(coalitions) * copies,
-    )
+    own = len(coalitions) * copies
+    coalitions = np.resize(coalitions, (max(batch, len(coalitions)), coalitions.shape[1]))
     for first in range(0, len(coalitions), batch):
         chunk = coalitions[first : first + batch]
         start, values = 1, dict[int, object]()
