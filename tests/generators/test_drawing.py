@@ -116,3 +116,20 @@ def test_where_scores_bend_a_counterfactual_goes_towards_the_nearest_example_bey
         torch.testing.assert_close(end, one + share * (nearest - one), rtol=0, atol=1e-9)
         short = net((one + (share - 2**-12) * (nearest - one))[None])[0]
         assert float(short[1] - max(short[0], short[2])) < 2
+
+
+def test_a_statement_reads_a_generator_once_and_anew_where_it_is_asked_to() -> None:
+    torch.manual_seed(0)
+    xs = torch.rand(20, 1, 5, 5)
+    generator = LinearGenerator.fit(xs, 6)
+    with ialgebra.connect(progress=False) as con:
+        con.register_input("xs", xs)
+        con.register_generator("G", generator, collection="xs")
+        statement = con._catalog.snapshot().readings
+        first = statement.generator("G")
+        generator.mean.add_(1)
+        now = con._catalog.readings.generator("G")
+        assert now != first
+        assert statement.generator("G") == first
+        assert statement.generator("G", anew=True) == now
+        assert statement.generator("G") == now
