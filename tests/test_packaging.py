@@ -56,7 +56,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     ran(sys.executable, "-c", BUILD, "build_sdist", folder, cwd=tree)
     (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+        archive.extractall(folder / "unpacked", **safely)
     (source,) = (folder / "unpacked").iterdir()
     ran(sys.executable, "-c", BUILD, "build_wheel", folder, cwd=source)
     (wheel,) = folder.glob("*.whl")
